@@ -1,0 +1,48 @@
+# The commands of this repository. Checks are stages of .ci/run, so that people and CI run the same ones.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# What README names as the test command, with the lock file enforced.
+test:
+    .ci/run test
+
+# Format, clippy, documentation and shell scripts; warnings are errors.
+lint:
+    .ci/run fmt clippy doc shellcheck
+
+# Formats the code.
+fmt:
+    cargo fmt
+
+# Everything that has to pass before a change lands. As root: it installs what is missing and boots a container.
+ci:
+    CI=true .ci/run
+
+# The suites that need a broker; starts an Apache Kafka of their own.
+test-kafka:
+    .ci/run kafka
+
+# The service under a real systemd, as root.
+test-systemd:
+    .ci/run release systemd
+
+# The daemon with the shipped settings, no Kafka needed.
+run *arguments:
+    cargo run --release -- {{ arguments }}
+
+# The same on the Kafka of `just kafka-start`.
+run-kafka *arguments:
+    cargo run --release -- --set transport.kind=kafka --set transport.kafka.brokers='["127.0.0.1:19092"]' {{ arguments }}
+
+# A real Apache Kafka on 127.0.0.1:19092; needs Java and Maven.
+kafka-start:
+    tests/kafka/kafka start --port 19092
+
+kafka-stop:
+    tests/kafka/kafka stop --port 19092
+
+# Licences, sources and known holes of the dependencies; needs cargo-deny and, for the holes, the network.
+deny:
+    cargo deny check

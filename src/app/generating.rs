@@ -1,0 +1,67 @@
+//! Joins the generator to the transport: its samples are appended to the samples topic, and where it left off is kept.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    generator::{self, Stream, task::SampleSink},
+    pipeline::{
+        record::{Headers, Outgoing},
+        transport::{self, Transport},
+    },
+};
+
+/// Why the generator stopped before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its settings.
+    #[error(transparent)]
+    Function(#[from] generator::Error),
+    /// The samples topic.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+}
+
+/// Generates until `shutdown`, or until as many samples as configured have been sent over all runs.
+pub(super) async fn run<T: Transport>(
+    transport: Arc<T>,
+    config: generator::Config,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let mut stream = Stream::new(&config)?;
+    let generated = transport.generated().await?;
+    stream.seek(generated);
+    tracing::info!(
+        event = "generator_started",
+        function = config.function.name(),
+        rate = config.rate,
+        seed = config.seed,
+        position = generated,
+        "generator started"
+    );
+    let sent = generator::task::run(stream, &config, Sink(transport), shutdown).await?;
+    tracing::info!(event = "generator_stopped", sent, "generator stopped");
+    Ok(())
+}
+
+/// The samples topic as the generator sees it.
+struct Sink<T>(Arc<T>);
+
+impl<T: Transport> SampleSink for Sink<T> {
+    type Error = transport::Error;
+
+    async fn append(&mut self, first_index: u64, payloads: Vec<Vec<u8>>) -> Result<(), transport::Error> {
+        let timestamp = now();
+        let sample = |value| Outgoing { source: 0, timestamp, key: None, value: Some(value), headers: Headers::new() };
+        self.0.append_samples(first_index, payloads.into_iter().map(sample).collect()).await
+    }
+}
+
+/// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,244 @@
+//! The composition root: settings → build → run → stop in order.
+//!
+//! Invariant: every task has a name, is watched, and is joined under a deadline; the first that fails stops the others.
+//! The caller supplies the signal to stop, so that tests can stop it too.
+
+mod generating;
+mod report;
+mod vitals;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    pipeline::{
+        processor,
+        store::{self, Store},
+        transport::{self, Transport, embedded::Embedded, kafka::Kafka},
+        worker::{self, Gauges},
+    },
+    settings::{self, Settings},
+};
+
+/// From the signal to the last task's end.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why the daemon ended before it was told to, or not as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state file.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The transport.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// A worker.
+    #[error("worker of partition {partition}")]
+    Worker {
+        /// Its partition.
+        partition: i32,
+        /// Why.
+        #[source]
+        source: Box<worker::Error>,
+    },
+    /// The generator.
+    #[error("generator")]
+    Generator(#[from] generating::Error),
+    /// A task ended by a defect.
+    #[error("a task panicked; the state is as of the last checkpoint. Please report this")]
+    Panicked,
+    /// The deadline for stopping passed.
+    #[error("not stopped within {STOP_WITHIN:?}: {stragglers}; what they had not confirmed is done again at the next start")]
+    Stragglers {
+        /// Names of the tasks that still ran.
+        stragglers: String,
+    },
+}
+
+/// Runs the daemon until `stop` resolves or, with `until_caught_up`, until all that was there at the start is
+/// processed (the generator then rests).
+///
+/// # Errors
+/// Whatever needs a person; all that was confirmed is kept.
+pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let store = Arc::new(Store::open(&settings.state)?);
+    tracing::info!(
+        event = "starting",
+        version = env!("CARGO_PKG_VERSION"),
+        transport = settings.transport.name(),
+        state = %store.path().display(),
+        models = settings.models.len(),
+        "thalweg starts"
+    );
+    let shutdown = CancellationToken::new();
+    let opening = async {
+        let topics = settings.topics.clone();
+        match &settings.transport {
+            settings::Transport::Embedded(config) => {
+                let transport = Embedded::open(config.clone(), topics, Arc::clone(&store)).await?;
+                serve(transport, &settings, &store, until_caught_up, &shutdown).await
+            }
+            settings::Transport::Kafka(config) => {
+                let transport = Kafka::open(config.clone(), topics, Arc::clone(&store), shutdown.clone()).await?;
+                serve(transport, &settings, &store, until_caught_up, &shutdown).await
+            }
+        }
+    };
+    let stopper = async {
+        stop.await;
+        tracing::info!(event = "stopping", "stopping in order");
+        report::tell_systemd_stopping();
+        shutdown.cancel();
+        // The tasks stop by themselves from here on; this only watches the clock.
+        tokio::time::sleep(STOP_WITHIN + Duration::from_secs(1)).await;
+    };
+    let result = tokio::select! {
+        result = opening => result,
+        () = stopper => Err(Error::Stragglers { stragglers: "opening the transport".into() }),
+    };
+    match &result {
+        Ok(()) => tracing::info!(event = "stopped", "stopped; the next start carries on from here"),
+        Err(error) => tracing::error!(event = "failed", error = %chain(error), "stopped by an error"),
+    }
+    result
+}
+
+/// A task's name and how it ended.
+type Ended = (String, Result<(), Error>);
+
+async fn serve<T: Transport>(
+    transport: T,
+    settings: &Settings,
+    store: &Arc<Store>,
+    until_caught_up: bool,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    let transport = Arc::new(transport);
+    let config = Arc::new(worker::Config {
+        processor: processor::Config {
+            topic: settings.topics.samples.clone(),
+            schema: settings.schema.clone(),
+            models: settings.models.clone(),
+            window: settings.metrics.window,
+        },
+        start: settings.start,
+        checkpoint_every: settings.state.every,
+        until_caught_up,
+    });
+    report::tell_systemd_ready();
+    tracing::info!(
+        event = "ready",
+        topic = settings.topics.samples,
+        partitions = transport.partitions().len(),
+        "transport is open"
+    );
+
+    let mut tasks: JoinSet<Ended> = JoinSet::new();
+    let mut running: Vec<String> = Vec::new();
+    // The generator stops before the workers do, so that what it sent last is counted as sent.
+    let workers = CancellationToken::new();
+    let mut gauges = Vec::new();
+    for &partition in transport.partitions() {
+        let gauge = Gauges::default();
+        gauges.push((partition, gauge.clone()));
+        let work = worker::run(
+            Arc::clone(&transport),
+            Arc::clone(store),
+            Arc::clone(&config),
+            partition,
+            gauge,
+            workers.clone(),
+        );
+        let name = format!("worker-{partition}");
+        running.push(name.clone());
+        tasks.spawn(async move {
+            (name, work.await.map_err(|source| Error::Worker { partition, source: Box::new(source) }))
+        });
+    }
+    let generating = settings.generator.enabled && !until_caught_up;
+    if generating {
+        let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), shutdown.clone());
+        running.push("generator".into());
+        tasks.spawn(async move { ("generator".into(), generate.await.map_err(Error::from)) });
+    }
+    let reporting = CancellationToken::new();
+    let reporter = tokio::spawn(report::run(gauges.clone(), settings.metrics.report_every, reporting.clone()));
+    let watching = vitals::run(gauges, Arc::clone(&transport));
+
+    let supervise = supervise(&mut tasks, &mut running, shutdown, &workers, generating);
+    let result = tokio::select! {
+        result = supervise => result,
+        never = watching => match never {},
+    };
+    reporting.cancel();
+    // The last report is a courtesy.
+    let _ = reporter.await;
+    result
+}
+
+/// Waits for all tasks; the first failure, or the signal, stops the rest in order.
+async fn supervise(
+    tasks: &mut JoinSet<Ended>,
+    running: &mut Vec<String>,
+    shutdown: &CancellationToken,
+    workers: &CancellationToken,
+    generating: bool,
+) -> Result<(), Error> {
+    let mut result = Ok(());
+    let mut note = |ended: Result<Ended, tokio::task::JoinError>, running: &mut Vec<String>| {
+        let ended = match ended {
+            Ok((name, ended)) => {
+                running.retain(|other| *other != name);
+                ended
+            }
+            Err(_) => Err(Error::Panicked),
+        };
+        let failed = ended.is_err();
+        if result.is_ok() {
+            result = ended;
+        }
+        failed
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            ended = tasks.join_next() => match ended {
+                // A generator that has sent all it should leaves the workers to go on.
+                Some(ended) => if note(ended, running) { break },
+                None => break,
+            },
+        }
+    }
+    shutdown.cancel();
+    let stop = async {
+        while generating && running.iter().any(|name| name == "generator") {
+            match tasks.join_next().await {
+                Some(ended) => note(ended, running),
+                None => break,
+            };
+        }
+        workers.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            note(ended, running);
+        }
+    };
+    if timeout(STOP_WITHIN, stop).await.is_err() {
+        let stragglers = running.join(", ");
+        tasks.abort_all();
+        return result.and(Err(Error::Stragglers { stragglers }));
+    }
+    result
+}
+
+/// An error with all its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
+}

@@ -1,0 +1,161 @@
+//! Says what the daemon is doing: log lines at intervals, and systemd's status line.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::skill,
+    pipeline::{
+        snapshot::{ModelSnapshot, Snapshot},
+        worker::Gauges,
+    },
+};
+
+/// The first report comes this soon, so that one sees at once that it works.
+const FIRST_REPORT: Duration = Duration::from_millis(500);
+
+/// All partitions as one.
+struct Overview {
+    records: u64,
+    dead_letters: u64,
+    lag: i64,
+    champion: String,
+    models: Vec<ModelSnapshot>,
+}
+
+/// Reports every `every` until `stop`, and then once more.
+pub(super) async fn run(gauges: Vec<(i32, Gauges)>, every: Duration, stop: CancellationToken) {
+    let mut last: Option<(Instant, u64)> = None;
+    let mut next = Instant::now() + FIRST_REPORT.min(every);
+    loop {
+        let done = tokio::select! {
+            () = stop.cancelled() => true,
+            () = sleep_until(next) => false,
+        };
+        let snapshots: Vec<_> = gauges.iter().filter_map(|(_, gauge)| gauge.snapshot.borrow().clone()).collect();
+        let now = Instant::now();
+        if let Some(overview) = Overview::of(snapshots.iter().map(AsRef::as_ref)) {
+            // Before the first report the workers may have restored any number of records, so there is no rate yet.
+            let rate = last.map_or(0.0, |(then, records)| {
+                overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
+            });
+            last = Some((now, overview.records));
+            overview.report(rate);
+        }
+        if done {
+            return;
+        }
+        next = now + every;
+    }
+}
+
+impl Overview {
+    fn of<'s>(snapshots: impl Iterator<Item = &'s Snapshot>) -> Option<Self> {
+        let mut all: Option<Self> = None;
+        let mut champions: Vec<(String, usize)> = Vec::new();
+        for snapshot in snapshots {
+            let name = snapshot.champion_name();
+            match champions.iter_mut().find(|(champion, _)| champion == name) {
+                Some((_, votes)) => *votes += 1,
+                None => champions.push((name.to_owned(), 1)),
+            }
+            match &mut all {
+                None => {
+                    all = Some(Self {
+                        records: snapshot.records,
+                        dead_letters: snapshot.dead_letters,
+                        lag: snapshot.lag(),
+                        champion: String::new(),
+                        models: snapshot.models.clone(),
+                    });
+                }
+                Some(all) => all.add(snapshot),
+            }
+        }
+        let most = champions.iter().map(|(_, votes)| *votes).max();
+        let champion = champions.into_iter().find(|(_, votes)| Some(*votes) == most)?.0;
+        all.map(|all| Self { champion, ..all })
+    }
+
+    fn add(&mut self, snapshot: &Snapshot) {
+        self.records += snapshot.records;
+        self.dead_letters += snapshot.dead_letters;
+        self.lag += snapshot.lag();
+        let base = |models: &[ModelSnapshot]| models.iter().find(|model| model.kind == "mean").cloned();
+        for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
+            mine.total = mine.total.merged(other.total);
+            mine.rolling = mine.rolling.merged(other.rolling);
+            mine.refused += other.refused;
+        }
+        if let Some(base) = base(&self.models) {
+            for model in &mut self.models {
+                model.skill = skill(model.rolling.rmse(), base.rolling.rmse());
+                model.total_skill = skill(model.total.rmse(), base.total.rmse());
+            }
+        }
+    }
+
+    fn report(&self, rate: f64) {
+        let skill = self.models.iter().find(|model| *model.name == *self.champion).map_or(0.0, |model| model.skill);
+        tracing::info!(
+            event = "report",
+            records = self.records,
+            rate = rate.round(),
+            lag = self.lag,
+            champion = self.champion,
+            skill = rounded(skill),
+            dead_letters = self.dead_letters,
+            "progress"
+        );
+        for model in &self.models {
+            tracing::info!(
+                event = "model",
+                model = &*model.name,
+                mae = rounded(model.rolling.mae()),
+                rmse = rounded(model.rolling.rmse()),
+                r2 = rounded(model.rolling.r2()),
+                skill = rounded(model.skill),
+                total_mae = rounded(model.total.mae()),
+                total_rmse = rounded(model.total.rmse()),
+                total_r2 = rounded(model.total.r2()),
+                refused = model.refused,
+                "standing"
+            );
+        }
+        let lag = self.lag;
+        let (rate, champion) = (rate.round(), &self.champion);
+        tell_systemd(&[sd_notify::NotifyState::Status(&format!(
+            "lag {lag}, rate {rate}/s, champion {champion}, skill {:.3}",
+            skill
+        ))]);
+    }
+}
+
+/// Four significant digits: what a person reads in a log.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let digits = 3 - value.abs().log10().floor() as i32;
+    let scale = 10_f64.powi(digits.clamp(-300, 300));
+    (value * scale).round() / scale
+}
+
+/// Tells systemd that the service is up.
+pub(super) fn tell_systemd_ready() {
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+}
+
+/// Tells systemd that the service stops on purpose.
+pub(super) fn tell_systemd_stopping() {
+    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// Sends to systemd's socket; without one, as on a laptop, this does nothing.
+pub(super) fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(event = "systemd_unreachable", %error, "systemd cannot be told how the service is");
+    }
+}

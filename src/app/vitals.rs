@@ -1,0 +1,96 @@
+//! Whether the workers make progress: what feeds systemd's watchdog.
+//!
+//! Invariant: the watchdog is fed by work, not by a timer. A partition is alive when something of it was confirmed
+//! since the last look, when it is idle (nothing waits, and fetches come back), or when the transport is trying again
+//! what failed. A partition with lag that does nothing of the kind is stalled; the log says so and the watchdog
+//! goes unfed, so that systemd restarts the service.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::report::tell_systemd;
+use crate::pipeline::{transport::Transport, worker::Gauges};
+
+/// What was seen of a partition at the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Signs {
+    confirmed: i64,
+    polls: u64,
+    retries: u64,
+    /// Records fetched that wait, or nothing where the worker has not started.
+    lag: Option<i64>,
+}
+
+impl Signs {
+    /// Whether there is life between `before` and now.
+    fn alive_since(&self, before: &Self) -> bool {
+        let idle = self.lag == Some(0) && self.polls != before.polls;
+        // A worker that restores its state answers for itself: opening retries, or fails.
+        self.lag.is_none() || self.confirmed != before.confirmed || self.retries != before.retries || idle
+    }
+}
+
+/// Watches until dropped. Does nothing where no watchdog is configured.
+pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc<T>) -> Infallible {
+    let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let mut looks = interval(period / 2);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = vec![None; gauges.len()];
+    loop {
+        looks.tick().await;
+        let mut alive = true;
+        for ((partition, gauge), before) in gauges.iter().zip(&mut before) {
+            let confirmed = *gauge.confirmed.borrow();
+            let signs = Signs {
+                confirmed,
+                polls: gauge.polls.load(Ordering::Relaxed),
+                retries: transport.retries(),
+                lag: gauge.snapshot.borrow().as_ref().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
+            };
+            if before.is_some_and(|before| !signs.alive_since(&before)) {
+                alive = false;
+                tracing::error!(
+                    event = "stalled", partition, confirmed, lag = signs.lag.unwrap_or(0),
+                    "no progress although records wait; the watchdog is not fed"
+                );
+            }
+            *before = Some(signs);
+        }
+        if alive {
+            tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Signs;
+
+    const BEFORE: Signs = Signs { confirmed: 10, polls: 5, retries: 0, lag: Some(3) };
+
+    #[test]
+    fn lag_without_progress_is_a_stall_though_fetches_come_back() {
+        assert!(!Signs { polls: 9, ..BEFORE }.alive_since(&BEFORE));
+    }
+
+    #[test]
+    fn confirmed_records_are_life() {
+        assert!(Signs { confirmed: 11, ..BEFORE }.alive_since(&BEFORE));
+    }
+
+    #[test]
+    fn idle_is_alive_only_while_fetches_come_back() {
+        let idle = Signs { lag: Some(0), ..BEFORE };
+        assert!(Signs { polls: 6, ..idle }.alive_since(&idle));
+        assert!(!idle.alive_since(&idle));
+    }
+
+    #[test]
+    fn trying_again_what_failed_is_life() {
+        assert!(Signs { retries: 1, ..BEFORE }.alive_since(&BEFORE));
+    }
+}

@@ -1,0 +1,64 @@
+//! `thalweg generate`: prints samples of a function.
+
+use std::io::{BufWriter, Write, stdout};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    generator::{Function, Stream, encode},
+    settings::Settings,
+};
+
+/// What to print; whatever is left out is as in `[generator]`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The function, e.g. friedman, friedman_drift, planes2d, mv, sine, geometric, expression
+    #[arg(long)]
+    function: Option<String>,
+    /// Number of samples
+    #[arg(short = 'n', long, default_value_t = 1000)]
+    count: u64,
+    /// Seed; the same one gives the same samples
+    #[arg(long)]
+    seed: Option<u64>,
+    /// One JSON object per line, or comma-separated values with a header
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Jsonl,
+    Csv,
+}
+
+pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    let mut config = settings.generator.clone();
+    if let Some(name) = &options.function
+        && name != config.function.name()
+    {
+        config.function = Function::from_name(name)?;
+    }
+    config.seed = options.seed.unwrap_or(config.seed);
+    let mut stream = Stream::new(&config)?;
+    let names = stream.feature_names().to_vec();
+    let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
+    let mut features = Vec::with_capacity(names.len());
+    let mut line = Vec::new();
+    if matches!(options.format, Format::Csv) {
+        encode::csv_header(&names, &mut line);
+        out.write_all(&line)?;
+    }
+    for _ in 0..options.count {
+        let target = stream.next_sample(&mut features);
+        line.clear();
+        match options.format {
+            Format::Jsonl => encode::json_line(&names, &features, target, &mut line),
+            Format::Csv => encode::csv_row(&features, target, &mut line),
+        }
+        out.write_all(&line)?;
+    }
+    out.flush()?;
+    Ok(())
+}

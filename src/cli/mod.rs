@@ -1,0 +1,128 @@
+//! The command line: reads it, loads the settings, calls one command.
+//!
+//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong (`EX_CONFIG`, on which the
+//! service is not restarted).
+
+mod generate;
+mod replay;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app,
+    logging,
+    settings::{Settings, Sources},
+};
+
+const BAD_SETTINGS: u8 = 78;
+
+#[derive(Debug, Parser)]
+#[command(name = "thalweg", version, about = "Learns from a topic while the topic flows", max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Settings file [default: settings.toml where there is one, else built-in defaults]
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Overrides one setting, e.g. --set transport.kind=kafka; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon (the default)
+    Run {
+        /// Processes what is there at the start, then stops; the generator rests
+        #[arg(long)]
+        until_caught_up: bool,
+    },
+    /// Checks the settings and prints every error at once
+    Check,
+    /// Predicts, scores and learns over a CSV or JSONL file, without any transport
+    Replay(replay::Options),
+    /// Prints generated samples
+    Generate(generate::Options),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let sources = Sources::new(cli.global.settings, std::env::vars(), cli.global.overrides);
+    let settings = match Settings::load(&sources) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(BAD_SETTINGS);
+        }
+    };
+    let done = match cli.command.unwrap_or(Command::Run { until_caught_up: false }) {
+        Command::Run { until_caught_up } => run(settings, until_caught_up),
+        Command::Check => {
+            println!("settings are good: {}", settings.summary());
+            Ok(())
+        }
+        Command::Replay(options) => replay::run(&settings, &options),
+        Command::Generate(options) => generate::run(&settings, &options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("thalweg: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(settings: Settings, until_caught_up: bool) -> anyhow::Result<()> {
+    logging::start(&settings.logging)?;
+    let stop = signal()?;
+    Ok(app::run(settings, until_caught_up, stop).await?)
+}
+
+/// Resolves at the first SIGINT or SIGTERM; a second one ends the process at once.
+fn signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (told, stop) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut told = Some(told);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match told.take() {
+                // The daemon may have ended by itself.
+                Some(told) => drop(told.send(())),
+                None => {
+                    tracing::warn!(event = "killed", "second signal: stopping at once, without a checkpoint");
+                    std::process::exit(130);
+                }
+            }
+        }
+    });
+    Ok(async move {
+        // A sender that is gone means the same: nobody can tell us any more.
+        let _ = stop.await;
+    })
+}
+
+/// Whether the reader of our output has gone, as `head` does: that is no failure.
+fn closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,20 @@
+//! Thalweg learns from a topic while the topic flows: each sample is predicted, scored and learned from, in that
+//! order, and the prediction is published before the next one is due.
+//!
+//! # Reading order, with the data
+//! 1. [`cli`] and [`settings`]: what the user wants, checked.
+//! 2. [`app`]: the composition root; builds the parts from the settings and runs them until told to stop.
+//! 3. [`generator`]: fictitious samples, for when there is no stream of one's own.
+//! 4. [`pipeline`]: a record's way from the samples topic to the predictions topic.
+//! 5. [`models`] and [`metrics`]: the learning engine, which knows no runtime, transport, clock or entropy.
+//!
+//! Imports point down this list and never up; a test holds them to it. ARCHITECTURE.md maps concepts to files.
+
+pub mod app;
+pub mod cli;
+pub mod generator;
+pub mod logging;
+pub mod metrics;
+pub mod models;
+pub mod pipeline;
+pub mod settings;

@@ -1,0 +1,48 @@
+//! The models that look at no feature: what any other has to beat.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Features, Refused, Regressor};
+
+/// Predicts the mean of the targets so far. Skill is measured against it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    weight: f64,
+    mean: f64,
+}
+
+impl Regressor for Mean {
+    fn predict_one(&self, _: Features<'_>) -> f64 {
+        self.mean
+    }
+
+    fn learn_one(&mut self, _: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        let total = self.weight + weight;
+        let mean = self.mean + (weight / total) * (y - self.mean);
+        if !mean.is_finite() {
+            return Err(Refused);
+        }
+        (self.weight, self.mean) = (total, mean);
+        Ok(())
+    }
+}
+
+/// Predicts the last target (persistence), the baseline of whatever moves slowly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    target: f64,
+}
+
+impl Regressor for Last {
+    fn predict_one(&self, _: Features<'_>) -> f64 {
+        self.target
+    }
+
+    fn learn_one(&mut self, _: Features<'_>, y: f64, _: f64) -> Result<(), Refused> {
+        if !y.is_finite() {
+            return Err(Refused);
+        }
+        self.target = y;
+        Ok(())
+    }
+}

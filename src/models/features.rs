@@ -1,0 +1,67 @@
+//! One sample's features as the models see them: a dense slice with a column per feature of the stream.
+//!
+//! Invariant: a known value is finite; an unknown one (absent or null in the record) is NaN. Columns never change
+//! their meaning while a stream runs, new ones are appended, so a slice may be longer than what a model has seen.
+//! What this does not do: names. The mapping of names to columns belongs to whoever decodes records.
+
+/// A borrowed row of `d` features. Column `i` is NaN where the sample does not know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Features<'a> {
+    values: &'a [f64],
+    nominal: &'a [bool],
+    complete: bool,
+}
+
+impl<'a> Features<'a> {
+    /// Numeric features; NaN marks an unknown value.
+    pub fn new(values: &'a [f64]) -> Self {
+        Self::with_nominal(values, &[])
+    }
+
+    /// As [`Features::new`], with `nominal[i]` true where column `i` holds the index of a category rather than a
+    /// number. An empty slice, or columns past its end, are numeric.
+    pub fn with_nominal(values: &'a [f64], nominal: &'a [bool]) -> Self {
+        let complete = !values.iter().any(|value| value.is_nan());
+        Self { values, nominal, complete }
+    }
+
+    /// Every column, NaN where unknown.
+    pub fn values(&self) -> &'a [f64] {
+        self.values
+    }
+
+    /// Number of columns, known or not.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are no columns at all.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Whether every column is known, so that a loop need not ask for each.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The value of column `i`, or `None` where it is unknown or past the end.
+    pub fn get(&self, i: usize) -> Option<f64> {
+        self.values.get(i).copied().filter(|value| !value.is_nan())
+    }
+
+    /// Whether column `i` holds a category index.
+    pub fn is_nominal(&self, i: usize) -> bool {
+        self.nominal.get(i).copied().unwrap_or(false)
+    }
+
+    /// Whether any column holds a category index.
+    pub fn has_nominal(&self) -> bool {
+        self.nominal.contains(&true)
+    }
+
+    /// The same presence and kinds over other values, as a feature step produces them.
+    pub fn replaced(&self, values: &'a [f64]) -> Self {
+        Self { values, nominal: self.nominal, complete: self.complete }
+    }
+}

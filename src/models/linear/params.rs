@@ -1,0 +1,38 @@
+//! What a linear regression is configured with, under River's parameter names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::{loss::Loss, optimizer::{Optimizer, Schedule}};
+
+/// Parameters of [`super::LinearRegression`]; the defaults are River's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// How a gradient becomes a change of the weights.
+    pub optimizer: Optimizer,
+    /// The loss whose gradient is followed.
+    pub loss: Loss,
+    /// L2 penalty on the weights (not the intercept), ≥ 0.
+    pub l2: f64,
+    /// Cumulative L1 penalty on the weights (Tsuruoka, Tsujii and Ananiadou 2009), ≥ 0; not together with `l2`.
+    pub l1: f64,
+    /// Where the intercept starts, in the target's unit.
+    pub intercept_init: f64,
+    /// Learning rate of the intercept; constant 0 keeps it where it starts.
+    pub intercept_lr: Schedule,
+    /// Bound on the absolute value of the loss gradient, > 0.
+    pub clip_gradient: f64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::default(),
+            loss: Loss::default(),
+            l2: 0.0,
+            l1: 0.0,
+            intercept_init: 0.0,
+            intercept_lr: Schedule::Constant { lr: 0.01 },
+            clip_gradient: 1e12,
+        }
+    }
+}

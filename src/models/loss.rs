@@ -1,0 +1,34 @@
+//! Losses of a prediction `p` against a target `y`, as the derivative that gradient descent follows.
+
+use serde::{Deserialize, Serialize};
+
+/// A loss function with its parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Loss {
+    /// (p − y)²
+    #[default]
+    Squared,
+    /// |p − y|
+    Absolute,
+    /// Squared within `epsilon` of the target, linear beyond it (Huber 1964). `epsilon` > 0, in the target's unit.
+    Huber {
+        /// Half-width of the squared zone.
+        epsilon: f64,
+    },
+    /// Pinball loss: its minimiser is the `alpha` quantile, 0 < `alpha` < 1 (Koenker and Bassett 1978).
+    Quantile {
+        /// The quantile.
+        alpha: f64,
+    },
+    /// Cauchy (Lorentzian) loss with scale `c` > 0: far outliers pull less.
+    Cauchy {
+        /// The scale, in the target's unit.
+        c: f64,
+    },
+    /// |p − y| − `epsilon` where positive, else nothing (Vapnik 1995). `epsilon` ≥ 0, in the target's unit.
+    EpsilonInsensitive {
+        /// Half-width of the zone without loss.
+        epsilon: f64,
+    },
+}

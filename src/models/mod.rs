@@ -1,0 +1,121 @@
+//! The learning engine: online regression models behind one seam.
+//!
+//! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
+//! [`Pipeline`] (feature steps in front of a model), then a file or folder per family.
+//!
+//! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
+//! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
+//! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
+
+pub mod features;
+mod baseline;
+pub mod linear;
+pub mod loss;
+pub mod optimizer;
+mod pipeline;
+pub mod scaler;
+pub mod tree;
+
+use serde::{Deserialize, Serialize};
+
+pub use baseline::{Last, Mean};
+pub use features::Features;
+pub use pipeline::{Pipeline, Scratch};
+
+/// What every model does, one sample at a time.
+pub trait Regressor {
+    /// The prediction for `x`, in the target's unit; 0.0 before anything was learned. Never learns.
+    fn predict_one(&self, x: Features<'_>) -> f64;
+
+    /// Learns that `x` had the target `y`, counted `weight` times (1.0 for an ordinary sample).
+    ///
+    /// # Errors
+    /// [`Refused`] when learning this sample would leave a state that is not finite; the state is then unchanged.
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused>;
+}
+
+/// A sample that was not learned, because it would have left weights or statistics that are not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("learning this sample would leave a state that is not finite")]
+pub struct Refused;
+
+/// One entry of `[[models]]`, checked: what to build, and the name it goes by in predictions and metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Unique among the configured models.
+    pub name: String,
+    /// Standardise the features before the model sees them (a running [`scaler::StandardScaler`]).
+    pub scale: bool,
+    /// The model and its own parameters.
+    pub kind: ModelKind,
+}
+
+/// The closed set of models with their checked parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ModelKind {
+    /// The mean of all targets so far: the baseline that skill is measured against.
+    Mean,
+    /// The last target: the baseline of anything that moves slowly.
+    Last,
+    /// Linear regression by stochastic gradient descent.
+    Linear(linear::Params),
+    /// A Hoeffding tree regressor.
+    HoeffdingTree(tree::Params),
+}
+
+impl ModelKind {
+    /// The name in `kind = "…"`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ModelKind::Mean => "mean",
+            ModelKind::Last => "last",
+            ModelKind::Linear(_) => "linear",
+            ModelKind::HoeffdingTree(_) => "hoeffding_tree",
+        }
+    }
+}
+
+/// A model with all that it has learned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Model {
+    /// See [`Mean`].
+    Mean(Mean),
+    /// See [`Last`].
+    Last(Last),
+    /// See [`linear::LinearRegression`].
+    Linear(linear::LinearRegression),
+    /// See [`tree::HoeffdingTree`].
+    HoeffdingTree(tree::HoeffdingTree),
+}
+
+impl Model {
+    /// A model that has learned nothing yet.
+    pub fn new(kind: &ModelKind) -> Self {
+        match kind {
+            ModelKind::Mean => Model::Mean(Mean::default()),
+            ModelKind::Last => Model::Last(Last::default()),
+            ModelKind::Linear(params) => Model::Linear(linear::LinearRegression::new(params.clone())),
+            ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
+        }
+    }
+}
+
+impl Regressor for Model {
+    fn predict_one(&self, x: Features<'_>) -> f64 {
+        match self {
+            Model::Mean(model) => model.predict_one(x),
+            Model::Last(model) => model.predict_one(x),
+            Model::Linear(model) => model.predict_one(x),
+            Model::HoeffdingTree(model) => model.predict_one(x),
+        }
+    }
+
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        match self {
+            Model::Mean(model) => model.learn_one(x, y, weight),
+            Model::Last(model) => model.learn_one(x, y, weight),
+            Model::Linear(model) => model.learn_one(x, y, weight),
+            Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
+        }
+    }
+}

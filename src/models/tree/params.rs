@@ -1,0 +1,82 @@
+//! What a Hoeffding tree is configured with, under River's parameter names.
+
+use serde::{Deserialize, Serialize};
+
+/// What a leaf predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeafPrediction {
+    /// The mean of the targets it has seen.
+    Mean,
+    /// Its linear regression.
+    Model,
+    /// Whichever of the two has the lower faded squared error.
+    #[default]
+    Adaptive,
+}
+
+/// How a leaf summarises a numeric feature in search of a split point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Splitter {
+    /// Extended binary search tree (Ikonomovska, Gama and Džeroski 2011): exact, a node per distinct value.
+    Ebst,
+    /// E-BST over values rounded to `digits` decimals.
+    Tebst {
+        /// Decimals kept, 0 to 15; default 1.
+        digits: u8,
+    },
+    /// Quantization observer (Mastelini and de Carvalho 2021): hash slots of a fixed `radius`.
+    Qo {
+        /// Width of a slot, > 0; default 0.25.
+        radius: f64,
+    },
+}
+
+/// Parameters of [`super::HoeffdingTree`]; the defaults are River's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// Samples a leaf sees between split attempts, ≥ 1.
+    pub grace_period: u32,
+    /// Deepest level of a leaf, ≥ 1; `None` is River's limit of 980.
+    pub max_depth: Option<u32>,
+    /// Significance of the Hoeffding bound, 0 < delta < 1: the chance of choosing a worse split.
+    pub delta: f64,
+    /// Below this bound the two best splits count as tied, 0 to 1.
+    pub tau: f64,
+    /// What a leaf predicts.
+    pub leaf_prediction: LeafPrediction,
+    /// The linear regression in the leaves.
+    pub leaf_model: crate::models::linear::Params,
+    /// Fading of the errors that choose between mean and model, 0 < decay ≤ 1.
+    pub model_selector_decay: f64,
+    /// How numeric features are summarised.
+    pub splitter: Splitter,
+    /// Least samples each side of a split must have, ≥ 1.
+    pub min_samples_split: u32,
+    /// Split a nominal feature into two branches (one category against the rest) instead of one branch a category.
+    pub binary_split: bool,
+    /// Do not split where no split is better than none.
+    pub merit_preprune: bool,
+    /// Stop watching features whose merit is hopeless.
+    pub remove_poor_attrs: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            grace_period: 200,
+            max_depth: None,
+            delta: 1e-7,
+            tau: 0.05,
+            leaf_prediction: LeafPrediction::default(),
+            leaf_model: crate::models::linear::Params::default(),
+            model_selector_decay: 0.95,
+            splitter: Splitter::Tebst { digits: 1 },
+            min_samples_split: 5,
+            binary_split: false,
+            merit_preprune: true,
+            remove_poor_attrs: false,
+        }
+    }
+}

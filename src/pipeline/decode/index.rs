@@ -1,0 +1,232 @@
+//! What each field name of a stream means: target, feature column, or nothing.
+//!
+//! Invariant: columns are numbered in order of first appearance and never renumbered; the number of names, columns and
+//! categories is bounded whatever a stream sends.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rejection, Schema};
+
+/// Categories a nominal feature may have, and bytes each may have: names and categories are all that grows here.
+const MAX_CATEGORIES: usize = 1024;
+const MAX_CATEGORY_BYTES: usize = 512;
+
+/// The role of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Field {
+    Target,
+    /// A numeric feature's column.
+    Column(usize),
+    /// A nominal feature's column.
+    Nominal(usize),
+    Key,
+    Timestamp,
+    Ignored,
+    /// A name never seen; becomes a numeric column if it brings a number and the features are not listed.
+    New,
+    /// A name listed as nominal, not seen yet.
+    NewNominal,
+}
+
+/// A feature on its first appearance.
+#[derive(Debug)]
+pub(super) struct NewColumn {
+    pub(super) name: String,
+    pub(super) value: f64,
+    /// Set where the feature is nominal; `value` is then found by its category.
+    pub(super) category: Option<String>,
+}
+
+/// Names to columns, and categories to numbers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Index {
+    /// What it was made from.
+    schema: Schema,
+    /// Known names in order of first appearance.
+    names: Vec<(String, Field)>,
+    /// Column to name.
+    columns: Vec<String>,
+    nominal: Vec<bool>,
+    /// Per column, the categories of a nominal one in order of first appearance.
+    categories: Vec<Vec<String>>,
+    #[serde(skip)]
+    lookup: HashMap<String, usize>,
+    #[serde(skip)]
+    category_lookup: Vec<HashMap<String, u32>>,
+    /// Per name (plus one; 0 is the record's beginning) the name that came next last time. Only saves time.
+    #[serde(skip)]
+    follows: Vec<usize>,
+}
+
+impl Index {
+    /// What `schema` says before the first record.
+    pub fn new(schema: &Schema) -> Self {
+        let mut index = Self {
+            schema: schema.clone(),
+            names: Vec::new(),
+            columns: Vec::new(),
+            nominal: Vec::new(),
+            categories: Vec::new(),
+            lookup: HashMap::new(),
+            category_lookup: Vec::new(),
+            follows: Vec::new(),
+        };
+        for name in schema.features.iter().flatten() {
+            let nominal = schema.nominal.contains(name);
+            index.add_column(name, nominal);
+        }
+        index.add_name(&schema.target, Field::Target);
+        for name in &schema.ignore {
+            index.add_name(name, Field::Ignored);
+        }
+        for (name, field) in [(&schema.key, Field::Key), (&schema.timestamp, Field::Timestamp)] {
+            if let Some(name) = name {
+                index.add_name(name, field);
+            }
+        }
+        if index.is_open() {
+            for name in &schema.nominal {
+                index.add_name(name, Field::NewNominal);
+            }
+        }
+        index
+    }
+
+    /// Rebuilds what is not stored. Called once after a checkpoint was read.
+    #[must_use]
+    pub fn restored(mut self) -> Self {
+        self.lookup = self.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+        let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
+        self.category_lookup = self.categories.iter().map(numbered).collect();
+        self
+    }
+
+    /// Whether columns mean under `schema` what they mean here; limits may differ.
+    pub fn fits(&self, schema: &Schema) -> bool {
+        let Schema { max_features, max_record_bytes, .. } = self.schema;
+        self.schema == Schema { max_features, max_record_bytes, ..schema.clone() }
+    }
+
+    /// Feature names by column.
+    pub fn column_names(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Which columns are nominal; empty when none is.
+    pub(super) fn nominal(&self) -> &[bool] {
+        &self.nominal
+    }
+
+    /// Whether names not seen yet become features.
+    pub(super) fn is_open(&self) -> bool {
+        self.schema.features.is_none()
+    }
+
+    /// The role of `name`. `cursor` is the place of the name before it in the record, plus one: records of a stream
+    /// mostly spell the same fields in the same order, so what followed last time is tried before hashing.
+    #[inline]
+    pub(super) fn field(&mut self, name: &str, cursor: &mut usize) -> Field {
+        if let Some(&next) = self.follows.get(*cursor)
+            && let Some((known, field)) = self.names.get(next)
+            && known == name
+        {
+            *cursor = next + 1;
+            return *field;
+        }
+        match self.lookup.get(name) {
+            Some(&found) => {
+                if self.follows.len() <= *cursor {
+                    self.follows.resize(self.names.len() + 1, 0);
+                }
+                self.follows[*cursor] = found;
+                *cursor = found + 1;
+                self.names[found].1
+            }
+            None => Field::New,
+        }
+    }
+
+    /// The number of a category of a nominal column, if it has been seen.
+    pub(super) fn category(&self, column: usize, text: &str) -> Option<f64> {
+        self.category_lookup.get(column)?.get(text).map(|&number| f64::from(number))
+    }
+
+    /// Makes columns and categories of what a good record brought for the first time, and puts their values into `row`.
+    pub(super) fn extend(
+        &mut self,
+        new: &mut Vec<NewColumn>,
+        new_categories: &mut Vec<(usize, String)>,
+        row: &mut Vec<f64>,
+    ) -> Result<(), Rejection> {
+        if self.columns.len() + new.len() > self.schema.max_features {
+            return Err(Rejection::TooManyFeatures { limit: self.schema.max_features });
+        }
+        for (column, text) in new_categories.iter() {
+            if self.categories[*column].len() >= MAX_CATEGORIES {
+                let field = self.columns[*column].clone();
+                return Err(Rejection::TooManyCategories { field, limit: MAX_CATEGORIES });
+            }
+            check_category(&self.columns[*column], text)?;
+        }
+        for NewColumn { name, category, .. } in new.iter() {
+            check_category(name, category.as_deref().unwrap_or(""))?;
+        }
+        for (column, text) in new_categories.drain(..) {
+            row[column] = self.add_category(column, text);
+        }
+        for NewColumn { name, value, category } in new.drain(..) {
+            let column = self.add_column(&name, category.is_some());
+            row.push(match category {
+                Some(text) => self.add_category(column, text),
+                None => value,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_category(&mut self, column: usize, text: String) -> f64 {
+        let number = self.categories[column].len() as u32;
+        if self.category_lookup.len() <= column {
+            self.category_lookup.resize_with(column + 1, HashMap::new);
+        }
+        self.category_lookup[column].insert(text.clone(), number);
+        self.categories[column].push(text);
+        f64::from(number)
+    }
+
+    fn add_column(&mut self, name: &str, nominal: bool) -> usize {
+        let column = self.columns.len();
+        self.columns.push(name.to_owned());
+        self.categories.push(Vec::new());
+        if nominal || !self.nominal.is_empty() {
+            self.nominal.resize(column, false);
+            self.nominal.push(nominal);
+        }
+        self.add_name(name, if nominal { Field::Nominal(column) } else { Field::Column(column) });
+        column
+    }
+
+    fn add_name(&mut self, name: &str, field: Field) {
+        match self.lookup.get(name) {
+            Some(&i) => self.names[i].1 = field,
+            None => {
+                self.lookup.insert(name.to_owned(), self.names.len());
+                self.names.push((name.to_owned(), field));
+            }
+        }
+    }
+}
+
+fn check_category(field: &str, text: &str) -> Result<(), Rejection> {
+    if text.len() > MAX_CATEGORY_BYTES {
+        return Err(Rejection::CategoryTooLong { field: field.to_owned(), limit: MAX_CATEGORY_BYTES });
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! From a record's bytes to a sample: JSON straight into the dense feature row, without an intermediate tree.
+//!
+//! Invariant: a record that is refused leaves no trace, neither a value in the row nor a name in the [`Index`]; one that
+//! is accepted has only finite numbers. What a field means is decided by its name once, and never changes while the
+//! state lives.
+
+mod index;
+mod json;
+mod rejection;
+
+use index::{Field, NewColumn};
+
+pub use index::Index;
+pub use rejection::Rejection;
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::Features;
+
+/// What samples look like, checked (`[schema]`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// Field that holds the target.
+    pub target: String,
+    /// The features, or `None` for every field that can be one.
+    pub features: Option<Vec<String>>,
+    /// Features whose values are categories: text, or numbers and booleans taken as text.
+    pub nominal: Vec<String>,
+    /// Field whose value becomes the prediction's key; without it the record's own key is copied.
+    pub key: Option<String>,
+    /// Field with the time of the sample (milliseconds since the Unix epoch, or RFC 3339 text); without it the
+    /// record's own timestamp is taken.
+    pub timestamp: Option<String>,
+    /// Fields that are never features.
+    pub ignore: Vec<String>,
+    /// Most features a stream may have, 1 to 1,000,000.
+    pub max_features: usize,
+    /// Largest record that is decoded, in bytes.
+    pub max_record_bytes: usize,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self {
+            target: "y".into(),
+            features: None,
+            nominal: Vec::new(),
+            key: None,
+            timestamp: None,
+            ignore: Vec::new(),
+            max_features: 4096,
+            max_record_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
+pub const LARGEST: f64 = 1e150;
+
+/// Longest name of a feature, so that names cannot eat the memory.
+const MAX_NAME_BYTES: usize = 512;
+
+/// A decoded record, borrowed from the decoder until the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// What the models see.
+    pub features: Features<'a>,
+    /// What is to be predicted; `None` when the record does not say.
+    pub target: Option<f64>,
+    /// The key field's value as text, where the schema names one and the record has it.
+    pub key: Option<&'a str>,
+    /// The timestamp field in milliseconds since the Unix epoch, where the schema names one and the record has it.
+    pub timestamp: Option<i64>,
+}
+
+/// Decodes the records of one partition, in order; reuses all its buffers.
+#[derive(Debug)]
+pub struct Decoder {
+    index: Index,
+    max_record_bytes: usize,
+    draft: Draft,
+}
+
+/// The record being decoded.
+#[derive(Debug, Default)]
+struct Draft {
+    /// A value per known column, NaN where unknown.
+    row: Vec<f64>,
+    /// Features seen for the first time; they become columns when the record turns out well.
+    new: Vec<NewColumn>,
+    /// Categories seen for the first time in columns that exist, likewise.
+    new_categories: Vec<(usize, String)>,
+    target: Option<f64>,
+    key: Option<String>,
+    timestamp: Option<i64>,
+    known: usize,
+    /// Room for flattened names.
+    path: String,
+    rejection: Option<Rejection>,
+}
+
+impl Decoder {
+    /// A decoder that goes on from `index`, which [`Index::new`] starts or a checkpoint holds.
+    pub fn new(schema: &Schema, index: Index) -> Self {
+        Self { index, max_record_bytes: schema.max_record_bytes, draft: Draft::default() }
+    }
+
+    /// The names behind the columns.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Decodes one record's value; `None` is a tombstone.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that says why the record cannot be used.
+    pub fn decode(&mut self, value: Option<&[u8]>) -> Result<Sample<'_>, Rejection> {
+        let bytes = value.ok_or(Rejection::Tombstone)?;
+        if bytes.is_empty() {
+            return Err(Rejection::Empty);
+        }
+        if bytes.len() > self.max_record_bytes {
+            return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
+        }
+        self.start();
+        json::read_object(bytes, &mut self.index, &mut self.draft)?;
+        self.finish()
+    }
+
+    /// As [`Decoder::decode`] for a row of a table: names and the text of their cells. A cell that reads as a number is
+    /// one, an empty one is unknown, anything else is text.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_row<'r>(
+        &mut self,
+        cells: impl IntoIterator<Item = (&'r str, &'r str)>,
+    ) -> Result<Sample<'_>, Rejection> {
+        self.start();
+        let mut cursor = 0;
+        for (name, cell) in cells {
+            let field = self.index.field(name, &mut cursor);
+            let taken = match cell.trim() {
+                "" => Ok(()),
+                cell => match cell.parse::<f64>() {
+                    Ok(number) => self.draft.number(&self.index, field, name, number, || cell.to_owned()),
+                    Err(_) => self.draft.text(&self.index, field, name, cell),
+                },
+            };
+            taken?;
+        }
+        self.finish()
+    }
+
+    fn start(&mut self) {
+        let draft = &mut self.draft;
+        draft.row.clear();
+        draft.row.resize(self.index.columns(), f64::NAN);
+        draft.new.clear();
+        draft.new_categories.clear();
+        (draft.target, draft.key, draft.timestamp, draft.known, draft.rejection) = (None, None, None, 0, None);
+    }
+
+    fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
+        let Self { index, draft, .. } = self;
+        if draft.known + draft.new.len() == 0 {
+            return Err(Rejection::NoFeatures);
+        }
+        index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
+        Ok(Sample {
+            features: Features::with_nominal(&draft.row, index.nominal()),
+            target: draft.target,
+            key: draft.key.as_deref(),
+            timestamp: draft.timestamp,
+        })
+    }
+}
+
+impl Draft {
+    /// Takes a number for a field. `text` spells it, for the fields that want text.
+    #[inline]
+    fn number(
+        &mut self,
+        index: &Index,
+        field: Field,
+        name: &str,
+        number: f64,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Rejection> {
+        match field {
+            Field::Column(column) => self.set(column, checked(name, number)?),
+            Field::Target => self.target = Some(checked(name, number)?),
+            Field::Nominal(_) | Field::NewNominal | Field::Key => return self.text(index, field, name, &text()),
+            Field::Timestamp => self.timestamp = Some(milliseconds(name, number)?),
+            Field::New if index.is_open() => self.add(name, checked(name, number)?, None)?,
+            Field::New | Field::Ignored => {}
+        }
+        Ok(())
+    }
+
+    /// Takes text for a field.
+    fn text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+        match field {
+            Field::Target | Field::Column(_) => return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" }),
+            Field::Nominal(column) => match index.category(column, text) {
+                Some(number) => self.set(column, number),
+                None => {
+                    self.new_categories.retain(|(other, _)| *other != column);
+                    self.new_categories.push((column, text.to_owned()));
+                    self.set(column, 0.0);
+                }
+            },
+            Field::NewNominal => self.add(name, 0.0, Some(text.to_owned()))?,
+            Field::Key => self.key = Some(text.to_owned()),
+            Field::Timestamp => self.timestamp = Some(rfc3339(name, text)?),
+            Field::Ignored | Field::New => {}
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, column: usize, value: f64) {
+        if self.row[column].is_nan() {
+            self.known += 1;
+        }
+        self.row[column] = value;
+    }
+
+    fn add(&mut self, name: &str, value: f64, category: Option<String>) -> Result<(), Rejection> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(Rejection::NameTooLong { size: name.len(), limit: MAX_NAME_BYTES });
+        }
+        // A name that comes twice counts once, with its last value, as JSON readers have it.
+        self.new.retain(|column| column.name != name);
+        self.new.push(NewColumn { name: name.to_owned(), value, category });
+        Ok(())
+    }
+}
+
+#[inline]
+fn checked(name: &str, number: f64) -> Result<f64, Rejection> {
+    if number.abs() <= LARGEST {
+        return Ok(number);
+    }
+    let field = name.to_owned();
+    Err(if number.is_finite() { Rejection::OutOfRange { field } } else { Rejection::NotFinite { field: Some(field) } })
+}
+
+fn milliseconds(name: &str, number: f64) -> Result<i64, Rejection> {
+    // Past this no date has a name in four digits; f64 counts milliseconds exactly up to there.
+    const YEAR_9999: f64 = 253_402_300_799_999.0;
+    if number.abs() <= YEAR_9999 {
+        Ok(number as i64)
+    } else {
+        Err(Rejection::BadTimestamp { field: name.to_owned() })
+    }
+}
+
+fn rfc3339(name: &str, text: &str) -> Result<i64, Rejection> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|time| time.timestamp_millis())
+        .map_err(|_| Rejection::BadTimestamp { field: name.to_owned() })
+}

@@ -1,0 +1,116 @@
+//! Why a record cannot be used: a text for people and a stable code for programs.
+
+use super::LARGEST;
+
+/// The reason a record becomes a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// A null value.
+    #[error("the record is a tombstone (its value is null)")]
+    Tombstone,
+    /// A value of no bytes.
+    #[error("the record's value is empty")]
+    Empty,
+    /// Over `schema.max_record_bytes`.
+    #[error("the record has {size} bytes, schema.max_record_bytes allows {limit}")]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Not JSON.
+    #[error("the record is not JSON: {problem}")]
+    NotJson {
+        /// What the parser said, with line and column.
+        problem: String,
+    },
+    /// JSON, but no object.
+    #[error("the record is not a JSON object but {found}")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// NaN, an infinity, or a number too large to be held.
+    #[error("{}the number is not finite", field.as_ref().map_or(String::new(), |field| format!("field `{field}`: ")))]
+    NotFinite {
+        /// The field, where it is known.
+        field: Option<String>,
+    },
+    /// Finite, but too large to be squared.
+    #[error("field `{field}`: the number is beyond ±{LARGEST:e}")]
+    OutOfRange {
+        /// The field.
+        field: String,
+    },
+    /// The target or a numeric feature is no number.
+    #[error("field `{field}` holds {found} where a number belongs; list it in schema.nominal if it is a category")]
+    NotANumber {
+        /// The field.
+        field: String,
+        /// What it holds.
+        found: &'static str,
+    },
+    /// Nothing to predict from.
+    #[error("the record has no usable feature")]
+    NoFeatures,
+    /// More features than `schema.max_features`.
+    #[error("the record would bring the stream to more than schema.max_features = {limit} features")]
+    TooManyFeatures {
+        /// The limit.
+        limit: usize,
+    },
+    /// A feature name too long to keep.
+    #[error("the record has a feature name of {size} bytes, {limit} is the most")]
+    NameTooLong {
+        /// Its bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A category too long to keep.
+    #[error("field `{field}` holds text of more than {limit} bytes, too long for a category; list it in schema.ignore")]
+    CategoryTooLong {
+        /// The field.
+        field: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// More categories than a nominal feature may have.
+    #[error("field `{field}` has more than {limit} categories; if it is an identifier, list it in schema.ignore")]
+    TooManyCategories {
+        /// The field.
+        field: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The timestamp field is neither milliseconds nor RFC 3339.
+    #[error("field `{field}` is no timestamp: neither milliseconds since 1970 nor RFC 3339 text")]
+    BadTimestamp {
+        /// The field.
+        field: String,
+    },
+}
+
+impl Rejection {
+    /// The stable code in the header `thalweg.reason`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Rejection::Tombstone => "tombstone",
+            Rejection::Empty => "empty",
+            Rejection::TooLarge { .. } => "too_large",
+            Rejection::NotJson { .. } => "not_json",
+            Rejection::NotAnObject { .. } => "not_an_object",
+            Rejection::NotFinite { .. } => "not_finite",
+            Rejection::OutOfRange { .. } => "out_of_range",
+            Rejection::NotANumber { .. } => "not_a_number",
+            Rejection::NoFeatures => "no_features",
+            Rejection::TooManyFeatures { .. } => "too_many_features",
+            Rejection::NameTooLong { .. } => "name_too_long",
+            Rejection::CategoryTooLong { .. } => "category_too_long",
+            Rejection::TooManyCategories { .. } => "too_many_categories",
+            Rejection::BadTimestamp { .. } => "bad_timestamp",
+        }
+    }
+}

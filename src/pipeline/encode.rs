@@ -1,0 +1,149 @@
+//! What is published: predictions, dead letters and events as records.
+//!
+//! The formats are public interface, described in the README. Predictions are written straight into bytes: field names
+//! are escaped once, numbers are spelled as the shortest text that reads back to the same bits.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    decode::{Rejection, Sample},
+    prequential::Step,
+    record::{Headers, Outgoing, Record},
+};
+
+/// Encodes what is made from one partition.
+#[derive(Debug)]
+pub struct Encoder {
+    topic: String,
+    partition: i32,
+    /// `{"source":{"topic":…,"partition":…,"offset":`
+    head: Vec<u8>,
+    /// `,"model":"<name>","version":` per model.
+    models: Vec<Vec<u8>>,
+    /// `"<name>":` per model.
+    members: Vec<Vec<u8>>,
+    names: Vec<Arc<str>>,
+    /// Bytes of the last prediction, so that the next one is allocated once.
+    expected: usize,
+}
+
+impl Encoder {
+    /// An encoder for predictions of `names`, made from `topic`/`partition`.
+    pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let names: Vec<Arc<str>> = names.into_iter().collect();
+        let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
+        Self {
+            head: format!(r#"{{"source":{{"topic":{},"partition":{partition},"offset":"#, quote(topic)).into_bytes(),
+            models: quoted.iter().map(|name| format!(r#","model":{name},"version":"#).into_bytes()).collect(),
+            members: quoted.iter().map(|name| format!("{name}:").into_bytes()).collect(),
+            topic: topic.to_owned(),
+            partition,
+            names,
+            expected: 256,
+        }
+    }
+
+    /// The prediction for one sample. Takes the record's key, which nothing else needs any more.
+    pub fn prediction(&mut self, source: &mut Record, sample: &Sample<'_>, step: &Step<'_>) -> Outgoing {
+        let timestamp = sample.timestamp.unwrap_or(source.timestamp);
+        let mut out = Vec::with_capacity(self.expected + 32);
+        out.extend_from_slice(&self.head);
+        integer(&mut out, source.offset);
+        out.extend_from_slice(b"},\"timestamp\":");
+        integer(&mut out, timestamp);
+        out.extend_from_slice(b",\"target\":");
+        match sample.target {
+            Some(y) => number(&mut out, y),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"prediction\":");
+        number(&mut out, step.predictions[step.champion]);
+        out.extend_from_slice(&self.models[step.champion]);
+        integer(&mut out, step.version);
+        out.extend_from_slice(b",\"predictions\":{");
+        for (i, (member, prediction)) in self.members.iter().zip(step.predictions).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(member);
+            number(&mut out, *prediction);
+        }
+        out.extend_from_slice(b"}}");
+        self.expected = out.len();
+        let key = sample.key.map(|key| key.as_bytes().to_vec()).or_else(|| source.key.take());
+        Outgoing { source: source.offset, timestamp, key, value: Some(out), headers: Headers::new() }
+    }
+
+    /// The dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our own.
+    pub fn dead_letter(&self, source: Record, rejection: &Rejection) -> Outgoing {
+        let mut headers = source.headers;
+        let mut set = |name: &str, value: String| headers.insert(name.to_owned(), value.into_bytes());
+        set("thalweg.error", rejection.to_string());
+        set("thalweg.reason", rejection.reason().to_owned());
+        set("thalweg.topic", self.topic.clone());
+        set("thalweg.partition", self.partition.to_string());
+        set("thalweg.offset", source.offset.to_string());
+        Outgoing {
+            source: source.offset,
+            timestamp: source.timestamp,
+            key: source.key,
+            value: source.value,
+            headers,
+        }
+    }
+
+    /// The event that the champion changed with the record at `offset`. RMSEs are rolling.
+    pub fn champion_changed(&self, offset: i64, timestamp: i64, from: (usize, f64), to: (usize, f64)) -> Outgoing {
+        let event = ChampionChanged {
+            event: "champion_changed",
+            source: Source { topic: &self.topic, partition: self.partition, offset },
+            timestamp,
+            from: Standing { model: &self.names[from.0], rmse: from.1 },
+            to: Standing { model: &self.names[to.0], rmse: to.1 },
+        };
+        // Plain structs of texts and numbers always have a JSON form.
+        let value = serde_json::to_vec(&event).unwrap_or_default();
+        Outgoing { source: offset, timestamp, key: None, value: Some(value), headers: Headers::new() }
+    }
+}
+
+#[derive(Serialize)]
+struct ChampionChanged<'a> {
+    event: &'static str,
+    source: Source<'a>,
+    timestamp: i64,
+    from: Standing<'a>,
+    to: Standing<'a>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+}
+
+#[derive(Serialize)]
+struct Standing<'a> {
+    model: &'a str,
+    rmse: f64,
+}
+
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// JSON has no word for a number that is not finite; `null` is what its readers expect then.
+fn number(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}

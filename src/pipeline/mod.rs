@@ -1,0 +1,20 @@
+//! From a partition of samples to predictions, dead letters and events.
+//!
+//! Reading order, with the data: [`record`] → [`transport`] (where records come from and go to) → [`decode`] (bytes to
+//! features) → [`prequential`] (predict, score, learn: the one place) → [`encode`] (what is published) →
+//! [`processor`] (all of that for one record) → [`worker`] (one per partition: fetch, process, publish) → [`checkpoint`] and [`store`] (what survives a restart) →
+//! [`snapshot`] (what others may see of a worker).
+//!
+//! Invariant: nothing outside [`transport`] knows which transport runs, and a worker alone owns its models.
+
+pub mod burst;
+pub mod checkpoint;
+pub mod decode;
+pub mod encode;
+pub mod prequential;
+pub mod processor;
+pub mod record;
+pub mod snapshot;
+pub mod store;
+pub mod transport;
+pub mod worker;

@@ -1,0 +1,162 @@
+//! What a worker does with one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
+//!
+//! Invariant: every record gives exactly one prediction or one dead letter; one that had been published before a
+//! restart is processed again to the same state and not put out again.
+
+use super::{
+    checkpoint::{Checkpoint, OutputOffsets},
+    decode::{Decoder, Index, Rejection, Schema},
+    encode::Encoder,
+    prequential::Prequential,
+    record::Record,
+    snapshot::Snapshot,
+    transport::{Outbox, Output, Published},
+};
+use crate::models::ModelConfig;
+
+/// What a processor is made from, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The samples topic, as predictions name it.
+    pub topic: String,
+    /// What samples look like.
+    pub schema: Schema,
+    /// The models, at least one, with distinct names.
+    pub models: Vec<ModelConfig>,
+    /// Scored samples in the rolling metrics, ≥ 1.
+    pub window: usize,
+}
+
+/// The state of one partition's worker.
+#[derive(Debug)]
+pub struct Processor {
+    partition: i32,
+    topic: String,
+    decoder: Decoder,
+    prequential: Prequential,
+    encoder: Encoder,
+    position: i64,
+    high_watermark: i64,
+    records: u64,
+    dead_letters: u64,
+    published: Published,
+}
+
+impl Processor {
+    /// A processor that has seen nothing and starts at `position`, or goes on from a checkpoint. Says which models
+    /// start afresh although there is a checkpoint, because their settings are new.
+    pub fn new(config: &Config, partition: i32, position: i64, checkpoint: Option<Checkpoint>) -> (Self, Vec<String>) {
+        let (index, prequential, position, records, dead_letters, afresh) = match checkpoint {
+            None => (Index::new(&config.schema), Prequential::new(&config.models, config.window), position, 0, 0, vec![]),
+            Some(stored) if stored.index.fits(&config.schema) => {
+                let (prequential, afresh) = Prequential::restored(stored.prequential, &config.models, config.window);
+                (stored.index.restored(), prequential, stored.position, stored.records, stored.dead_letters, afresh)
+            }
+            Some(stored) => {
+                // Columns have another meaning now, so nothing that was learned fits.
+                let afresh = config.models.iter().map(|model| model.name.clone()).collect();
+                let prequential = Prequential::new(&config.models, config.window);
+                (Index::new(&config.schema), prequential, stored.position, stored.records, stored.dead_letters, afresh)
+            }
+        };
+        let processor = Self {
+            partition,
+            topic: config.topic.clone(),
+            decoder: Decoder::new(&config.schema, index),
+            encoder: Encoder::new(&config.topic, partition, prequential.names().cloned()),
+            prequential,
+            position,
+            high_watermark: position,
+            records,
+            dead_letters,
+            published: [position; 3],
+        };
+        (processor, afresh)
+    }
+
+    /// Input offset of the next record.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Tells what is in the output topics already.
+    pub fn skip_published(&mut self, published: Published) {
+        self.published = published;
+    }
+
+    /// Tells that the input holds nothing before `position` any more and how far it goes.
+    pub fn advance(&mut self, position: i64, high_watermark: i64) {
+        self.position = self.position.max(position);
+        self.high_watermark = high_watermark;
+    }
+
+    /// Processes one record; what is to be published goes into `outbox`.
+    ///
+    /// # Errors
+    /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
+    pub fn process(&mut self, mut record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
+        let offset = record.offset;
+        let published = self.published;
+        let wanted = |output: Output| offset >= published[output as usize];
+        self.records += 1;
+        self.position = offset + 1;
+        outbox.position = self.position;
+        // Taken out so that the sample may borrow it while the rest of the record is used.
+        let value = record.value.take();
+        match self.decoder.decode(value.as_deref()) {
+            Ok(sample) => {
+                let step = self.prequential.step(sample.features, sample.target);
+                let dethroned = step.dethroned;
+                if wanted(Output::Predictions) {
+                    let prediction = self.encoder.prediction(&mut record, &sample, &step);
+                    outbox.push(Output::Predictions, prediction);
+                }
+                if let Some(from) = dethroned
+                    && wanted(Output::Events)
+                {
+                    let standing = |i: usize| (i, self.prequential.rolling_rmse(i));
+                    let to = self.prequential.champion();
+                    let event = self.encoder.champion_changed(offset, record.timestamp, standing(from), standing(to));
+                    outbox.push(Output::Events, event);
+                }
+            }
+            Err(rejection) => {
+                self.dead_letters += 1;
+                if wanted(Output::DeadLetters) {
+                    record.value = value;
+                    outbox.push(Output::DeadLetters, self.encoder.dead_letter(record, &rejection));
+                }
+                return Err(rejection);
+            }
+        }
+        Ok(())
+    }
+
+    /// An owned copy of the state after the last record. `outputs` are filled in by the publisher.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            position: self.position,
+            outputs: OutputOffsets::default(),
+            index: self.decoder.index().clone(),
+            prequential: self.prequential.clone(),
+            records: self.records,
+            dead_letters: self.dead_letters,
+        }
+    }
+
+    /// What others may see.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            partition: self.partition,
+            position: self.position,
+            high_watermark: self.high_watermark,
+            records: self.records,
+            dead_letters: self.dead_letters,
+            version: self.prequential.version(),
+            champion: self.prequential.champion(),
+            models: self.prequential.standings(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What others may see of a worker: immutable, complete, made by the worker itself.
+//!
+//! Log lines, systemd status and whatever comes later read these; nobody reaches into a worker.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::metrics::Scores;
+
+/// One model's standing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSnapshot {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Its kind, as in `kind = "…"`.
+    pub kind: &'static str,
+    /// Errors since the beginning.
+    pub total: Scores,
+    /// Errors over the last `metrics.window` scored samples.
+    pub rolling: Scores,
+    /// 1 − RMSE / RMSE(mean) over the same window.
+    pub skill: f64,
+    /// 1 − RMSE / RMSE(mean) since the beginning.
+    pub total_skill: f64,
+    /// Samples it refused to learn.
+    pub refused: u64,
+}
+
+/// A worker's state at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Partition of the samples topic.
+    pub partition: i32,
+    /// Input offset after the last record processed.
+    pub position: i64,
+    /// Offset after the last record there is.
+    pub high_watermark: i64,
+    /// Records processed since the beginning, across restarts.
+    pub records: u64,
+    /// Records that could not be used, since the beginning.
+    pub dead_letters: u64,
+    /// Samples the models have learned from.
+    pub version: u64,
+    /// Index of the champion among `models`.
+    pub champion: usize,
+    /// In configured order.
+    pub models: Vec<ModelSnapshot>,
+}
+
+impl Snapshot {
+    /// Records that wait.
+    pub fn lag(&self) -> i64 {
+        (self.high_watermark - self.position).max(0)
+    }
+
+    /// Name of the model whose prediction is published as `prediction`.
+    pub fn champion_name(&self) -> &str {
+        self.models.get(self.champion).map_or("", |model| &model.name)
+    }
+}
+
+/// A worker's latest snapshot; `None` until it has started.
+pub type SnapshotReceiver = watch::Receiver<Option<Arc<Snapshot>>>;

@@ -1,0 +1,187 @@
+//! Topics as tables of the state file, for running without a broker.
+//!
+//! A topic is a table `(partition, offset, timestamp, key, value, headers)` that any SQLite client can read while the
+//! daemon runs. Invariant: what a worker publishes, how far it has consumed and its checkpoint commit in one
+//! transaction, and generated samples commit together with their number; so nothing is lost or doubled at whatever
+//! moment the process ends.
+//! What this does not do: serve other processes. One process at a time owns the file.
+
+mod reader;
+mod publisher;
+mod table;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+pub use publisher::EmbeddedPublisher;
+pub use reader::EmbeddedReader;
+
+use super::{Error, Topics, Transport};
+use crate::pipeline::{
+    record::Outgoing,
+    store::{self, Store, set_meta},
+};
+use table::Table;
+
+/// How much the embedded topics hold, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Newest records kept per topic and partition, ≥ 1. Samples that a restart would need are kept beyond it, and
+    /// when this many wait to be consumed the generator waits too.
+    pub retention_records: u64,
+    /// Newest bytes kept per topic and partition, about.
+    pub retention_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { retention_records: 1_000_000, retention_bytes: 1 << 30 }
+    }
+}
+
+/// The embedded transport, open.
+#[derive(Debug)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    partitions: Vec<i32>,
+}
+
+/// What readers, publishers and the generator's side have in common.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    samples: Table,
+    /// In the order of [`super::Output`].
+    outputs: [Table; 3],
+    topics: Topics,
+    retention: Config,
+    /// Counts commits of samples, to wake readers.
+    appended: watch::Sender<u64>,
+    /// Counts commits of outputs, to wake a generator that waits for room.
+    consumed: watch::Sender<u64>,
+}
+
+/// A generator that waits for room looks again after this, whatever happens.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Name in `thalweg_meta` of the number of generated samples.
+fn generated_name(topics: &Topics) -> String {
+    format!("generated:{}", topics.samples)
+}
+
+impl Embedded {
+    /// Opens the topics, creating those that are missing.
+    ///
+    /// # Errors
+    /// When the state file cannot be written, or holds more partitions than it now should.
+    pub async fn open(config: Config, topics: Topics, store: Arc<Store>) -> Result<Self, Error> {
+        let table = |name: &str| Table::new(name);
+        let shared = Shared {
+            samples: table(&topics.samples),
+            outputs: [table(&topics.predictions), table(&topics.dead_letters), table(&topics.events)],
+            retention: config,
+            appended: watch::Sender::new(0),
+            consumed: watch::Sender::new(0),
+            topics,
+            store,
+        };
+        let tables: Vec<Table> = [&shared.samples].into_iter().chain(&shared.outputs).cloned().collect();
+        let samples = shared.samples.clone();
+        let present = shared
+            .store
+            .write("its topics cannot be made", move |tx| {
+                table::create_progress(tx)?;
+                tables.iter().try_for_each(|table| table.create(tx))?;
+                samples.partitions(tx)
+            })
+            .await?;
+        let count = shared.topics.partitions;
+        if present > count {
+            return Err(Error::Topic {
+                topic: shared.topics.samples.clone(),
+                problem: format!("it holds {present} partitions but topics.partitions is {count}; raise it to {present}"),
+            });
+        }
+        Ok(Self { shared: Arc::new(shared), partitions: (0..count).collect() })
+    }
+}
+
+impl Transport for Embedded {
+    type Reader = EmbeddedReader;
+    type Publisher = EmbeddedPublisher;
+
+    fn partitions(&self) -> &[i32] {
+        &self.partitions
+    }
+
+    async fn reader(&self, partition: i32) -> Result<EmbeddedReader, Error> {
+        Ok(EmbeddedReader::new(Arc::clone(&self.shared), partition)?)
+    }
+
+    async fn publisher(&self, partition: i32) -> Result<EmbeddedPublisher, Error> {
+        Ok(EmbeddedPublisher::new(Arc::clone(&self.shared), partition))
+    }
+
+    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        append(Arc::clone(&self.shared), self.partitions.len() as u64, first, samples)
+    }
+
+    fn retries(&self) -> u64 {
+        0
+    }
+
+    async fn generated(&self) -> Result<u64, Error> {
+        Ok(self.shared.store.meta(&generated_name(&self.shared.topics))?.cast_unsigned())
+    }
+}
+
+async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+    // One more owner per try, since a try that finds no room hands nothing back.
+    let samples = Arc::new(samples);
+    let mut consumed = shared.consumed.subscribe();
+    loop {
+        consumed.mark_unchanged();
+        let (job, records) = (Arc::clone(&shared), Arc::clone(&samples));
+        let room = shared
+            .store
+            .write("samples cannot be appended", move |tx| {
+                let limit = job.retention.retention_records.cast_signed();
+                for partition in 0..partitions {
+                    let waiting = job.samples.next_offset(tx, partition as i32)? - job.consumed(tx, partition as i32)?;
+                    if waiting >= limit {
+                        return Ok(false);
+                    }
+                }
+                for partition in 0..partitions {
+                    let numbered = (first..).zip(records.iter());
+                    let mine = numbered.filter(|(i, _)| i % partitions == partition).map(|(_, record)| record);
+                    job.samples.append(tx, partition as i32, mine)?;
+                    let needed = table::needed_from(tx, &job.topics.samples, partition as i32)?;
+                    job.samples.retain(tx, partition as i32, &job.retention, needed)?;
+                }
+                let generated = first + records.len() as u64;
+                set_meta(tx, &generated_name(&job.topics), generated.cast_signed())?;
+                Ok(true)
+            })
+            .await?;
+        if room {
+            shared.appended.send_modify(|count| *count += 1);
+            return Ok(());
+        }
+        // Either a commit made room, or it is time to look again.
+        let _ = tokio::time::timeout(LOOK_AGAIN, consumed.changed()).await;
+    }
+}
+
+impl Shared {
+    /// Input offset up to which the outputs of a partition are committed.
+    fn consumed(&self, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
+        table::progress(tx, &self.topics.samples, partition)
+    }
+
+    /// The same, outside of a transaction.
+    fn committed(&self, partition: i32) -> Result<i64, store::Error> {
+        self.store.write_blocking("the consumed offset cannot be read", |tx| self.consumed(tx, partition))
+    }
+}

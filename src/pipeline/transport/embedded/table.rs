@@ -1,0 +1,262 @@
+//! One topic as a table.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{
+    Connection, OptionalExtension, Transaction, params,
+    types::{ToSqlOutput, ValueRef},
+};
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::pipeline::record::{Headers, Outgoing, Record};
+
+/// Records dropped in one go when a topic holds too many bytes.
+const RETENTION_STEP: i64 = 1000;
+
+/// The statements of one topic.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    create: String,
+    insert: String,
+    select: String,
+    first: String,
+    last: String,
+    partitions: String,
+    delete: String,
+    bytes: String,
+    since: String,
+    /// The topic's name.
+    name: String,
+}
+
+impl Table {
+    pub(super) fn new(topic: &str) -> Self {
+        // Topic names are checked to be of letters, digits and ._- only; quoting keeps dots and dashes whole.
+        let t = format!("\"{topic}\"");
+        Self {
+            create: format!(
+                "CREATE TABLE IF NOT EXISTS {t} (partition INTEGER NOT NULL, offset INTEGER NOT NULL,
+                 timestamp INTEGER NOT NULL, key, value, headers TEXT, PRIMARY KEY (partition, offset)) WITHOUT ROWID"
+            ),
+            insert: format!("INSERT INTO {t} VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+            select: format!(
+                "SELECT offset, timestamp, key, value, headers FROM {t} WHERE partition = ?1 AND offset >= ?2
+                 ORDER BY offset LIMIT ?3"
+            ),
+            first: format!("SELECT min(offset) FROM {t} WHERE partition = ?1"),
+            last: format!("SELECT max(offset) FROM {t} WHERE partition = ?1"),
+            partitions: format!("SELECT max(partition) FROM {t}"),
+            delete: format!("DELETE FROM {t} WHERE partition = ?1 AND offset < ?2"),
+            bytes: format!(
+                "SELECT coalesce(sum(coalesce(length(CAST(key AS BLOB)), 0) + coalesce(length(CAST(value AS BLOB)), 0)),
+                 0) FROM {t} WHERE partition = ?1 AND offset < ?2"
+            ),
+            since: format!("SELECT min(offset) FROM {t} WHERE partition = ?1 AND timestamp >= ?2"),
+            name: topic.to_owned(),
+        }
+    }
+
+    pub(super) fn create(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        tx.execute(&self.create, [])?;
+        Ok(())
+    }
+
+    /// Number of partitions that hold records.
+    pub(super) fn partitions(&self, tx: &Connection) -> rusqlite::Result<i32> {
+        let last: Option<i32> = tx.query_row(&self.partitions, [], |row| row.get(0))?;
+        Ok(last.map_or(0, |partition| partition + 1))
+    }
+
+    /// Offset of the oldest record, or of the next one where there is none.
+    pub(super) fn first_offset(&self, tx: &Connection, partition: i32) -> rusqlite::Result<i64> {
+        let first: Option<i64> = tx.prepare_cached(&self.first)?.query_row([partition], |row| row.get(0))?;
+        first.map_or_else(|| self.next_offset(tx, partition), Ok)
+    }
+
+    /// Offset that the next record gets. Retention always leaves the last one, so the table itself tells.
+    pub(super) fn next_offset(&self, tx: &Connection, partition: i32) -> rusqlite::Result<i64> {
+        let last: Option<i64> = tx.prepare_cached(&self.last)?.query_row([partition], |row| row.get(0))?;
+        Ok(last.map_or(0, |offset| offset + 1))
+    }
+
+    /// Offset of the first record at or after `timestamp`, or of the next one where there is none.
+    pub(super) fn offset_since(&self, tx: &Connection, partition: i32, timestamp: i64) -> rusqlite::Result<i64> {
+        let found: Option<i64> =
+            tx.prepare_cached(&self.since)?.query_row(params![partition, timestamp], |row| row.get(0))?;
+        found.map_or_else(|| self.next_offset(tx, partition), Ok)
+    }
+
+    pub(super) fn append<'r>(
+        &self,
+        tx: &Transaction<'_>,
+        partition: i32,
+        records: impl IntoIterator<Item = &'r Outgoing>,
+    ) -> rusqlite::Result<()> {
+        let mut records = records.into_iter().peekable();
+        if records.peek().is_none() {
+            return Ok(());
+        }
+        let mut insert = tx.prepare_cached(&self.insert)?;
+        let mut bytes = 0;
+        for (offset, record) in (self.next_offset(tx, partition)?..).zip(records) {
+            let headers = (!record.headers.is_empty()).then(|| encode_headers(&record.headers));
+            let (key, value) = (text(record.key.as_deref()), text(record.value.as_deref()));
+            insert.execute(params![partition, offset, record.timestamp, key, value, headers])?;
+            bytes += record.key.as_ref().map_or(0, Vec::len) + record.value.as_ref().map_or(0, Vec::len);
+        }
+        self.count_bytes(tx, partition, bytes as i64)
+    }
+
+    /// Records from `offset` on, up to `limit` of them or until `bytes` are full.
+    pub(super) fn read(
+        &self,
+        connection: &Connection,
+        partition: i32,
+        offset: i64,
+        limit: usize,
+        bytes: usize,
+    ) -> rusqlite::Result<Vec<Record>> {
+        let mut select = connection.prepare_cached(&self.select)?;
+        let mut rows = select.query(params![partition, offset, limit as i64])?;
+        let mut records = Vec::new();
+        let mut size = 0;
+        while size < bytes
+            && let Some(row) = rows.next()?
+        {
+            let (key, value) = (blob(row.get_ref(2)?), blob(row.get_ref(3)?));
+            size += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
+            let headers = row.get_ref(4)?.as_str_or_null().ok().flatten().map(decode_headers).unwrap_or_default();
+            records.push(Record { offset: row.get(0)?, timestamp: row.get(1)?, key, value, headers });
+        }
+        Ok(records)
+    }
+
+    /// Drops the oldest records beyond what the configuration keeps, none from `keep_from` on, and never the last one.
+    pub(super) fn retain(
+        &self,
+        tx: &Transaction<'_>,
+        partition: i32,
+        config: &Config,
+        keep_from: i64,
+    ) -> rusqlite::Result<()> {
+        let next = self.next_offset(tx, partition)?;
+        let first = self.first_offset(tx, partition)?;
+        let keep_from = keep_from.min(next - 1);
+        let surplus = next - config.retention_records.cast_signed();
+        // A step at a time: a statement per append for one record each would cost more than the append.
+        if surplus.min(keep_from) >= first + RETENTION_STEP {
+            self.drop_before(tx, partition, surplus.min(keep_from))?;
+        }
+        let limit = config.retention_bytes.cast_signed();
+        let mut first = self.first_offset(tx, partition)?;
+        while self.bytes_held(tx, partition)? > limit && first < keep_from {
+            first = (first + RETENTION_STEP).min(keep_from);
+            self.drop_before(tx, partition, first)?;
+        }
+        Ok(())
+    }
+
+    fn drop_before(&self, tx: &Transaction<'_>, partition: i32, offset: i64) -> rusqlite::Result<()> {
+        let range = params![partition, offset];
+        let freed: i64 = tx.prepare_cached(&self.bytes)?.query_row(range, |row| row.get(0))?;
+        tx.prepare_cached(&self.delete)?.execute(range)?;
+        self.count_bytes(tx, partition, -freed)
+    }
+
+    fn count_bytes(&self, tx: &Transaction<'_>, partition: i32, change: i64) -> rusqlite::Result<()> {
+        tx.prepare_cached(
+            "INSERT INTO thalweg_topics VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
+        )?
+        .execute(params![self.name, partition, change])?;
+        Ok(())
+    }
+
+    fn bytes_held(&self, tx: &Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
+        let held = tx
+            .prepare_cached("SELECT bytes FROM thalweg_topics WHERE topic = ?1 AND partition = ?2")?
+            .query_row(params![self.name, partition], |row| row.get(0));
+        Ok(held.optional()?.unwrap_or(0))
+    }
+}
+
+/// Makes the tables beside the topics: how far each partition is consumed, how many bytes a topic holds.
+pub(super) fn create_progress(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS thalweg_progress (topic TEXT, partition INTEGER, position INTEGER NOT NULL,
+             PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS thalweg_topics (topic TEXT, partition INTEGER, bytes INTEGER NOT NULL,
+             PRIMARY KEY (topic, partition)) WITHOUT ROWID;",
+    )
+}
+
+/// Input offset up to which a partition is consumed.
+pub(super) fn progress(tx: &Connection, topic: &str, partition: i32) -> rusqlite::Result<i64> {
+    let found = tx
+        .prepare_cached("SELECT position FROM thalweg_progress WHERE topic = ?1 AND partition = ?2")?
+        .query_row(params![topic, partition], |row| row.get(0));
+    Ok(found.optional()?.unwrap_or(0))
+}
+
+/// Input offset from which on samples are needed: a restart from the oldest kept checkpoint reads from there.
+pub(super) fn needed_from(tx: &Connection, topic: &str, partition: i32) -> rusqlite::Result<i64> {
+    tx.prepare_cached("SELECT coalesce(min(position), 0) FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2")?
+        .query_row(params![topic, partition], |row| row.get(0))
+}
+
+pub(super) fn set_progress(tx: &Transaction<'_>, topic: &str, partition: i32, position: i64) -> rusqlite::Result<()> {
+    // Never back: after a restart, records already published are processed again from the checkpoint on.
+    tx.prepare_cached(
+        "INSERT INTO thalweg_progress VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET position = max(position, excluded.position)",
+    )?
+    .execute(params![topic, partition, position])?;
+    Ok(())
+}
+
+/// Text is stored as text, so that people and SQLite's JSON functions can read it; what is not text stays a blob.
+fn text(bytes: Option<&[u8]>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match bytes {
+        None => ValueRef::Null,
+        Some(bytes) if std::str::from_utf8(bytes).is_ok() => ValueRef::Text(bytes),
+        Some(bytes) => ValueRef::Blob(bytes),
+    })
+}
+
+/// The bytes of a cell. A number that somebody wrote by hand is read as the text it prints as.
+fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+        ValueRef::Integer(number) => Some(number.to_string().into_bytes()),
+        ValueRef::Real(number) => Some(number.to_string().into_bytes()),
+    }
+}
+
+/// A header value in JSON: text where it is text.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum HeaderValue {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+fn encode_headers(headers: &Headers) -> String {
+    let value = |bytes: &Vec<u8>| match String::from_utf8(bytes.clone()) {
+        Ok(text) => HeaderValue::Text(text),
+        Err(error) => HeaderValue::Bytes(error.into_bytes()),
+    };
+    let headers: BTreeMap<&String, HeaderValue> = headers.iter().map(|(name, bytes)| (name, value(bytes))).collect();
+    // A map of texts and numbers always has a JSON form.
+    serde_json::to_string(&headers).unwrap_or_default()
+}
+
+fn decode_headers(json: &str) -> Headers {
+    let headers: BTreeMap<String, HeaderValue> = serde_json::from_str(json).unwrap_or_default();
+    let bytes = |value| match value {
+        HeaderValue::Text(text) => text.into_bytes(),
+        HeaderValue::Bytes(bytes) => bytes,
+    };
+    headers.into_iter().map(|(name, value)| (name, bytes(value))).collect()
+}

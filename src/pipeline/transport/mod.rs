@@ -1,0 +1,237 @@
+//! Where records come from and where they go: the seam between the pipeline and a topic.
+//!
+//! Two implementations: [`embedded`] (topics as tables of the state file) and [`kafka`]. One conformance suite runs on
+//! both. Invariant: what a [`Publisher`] confirms is durable and in order; what it does not confirm may be published
+//! or not, and [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and
+//! says so in the log; an [`Error`] that reaches the caller needs a person.
+
+pub mod embedded;
+pub mod kafka;
+
+use std::{future::Future, ops::Range, sync::Arc};
+
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    checkpoint::{Checkpoint, OutputOffsets},
+    record::{Outgoing, Record},
+};
+
+/// Names of the topics, checked: distinct and legal on every transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Where samples are read from (and the generator writes to).
+    pub samples: String,
+    /// One record per usable sample.
+    pub predictions: String,
+    /// One record per record that could not be used.
+    pub dead_letters: String,
+    /// Champion changes and other things that happen seldom.
+    pub events: String,
+    /// Partitions of a topic that has to be created, ≥ 1.
+    pub partitions: i32,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            samples: "samples".into(),
+            predictions: "predictions".into(),
+            dead_letters: "dead-letters".into(),
+            events: "events".into(),
+            partitions: 1,
+        }
+    }
+}
+
+/// Where to start in a partition without a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// The oldest record there is.
+    #[default]
+    Earliest,
+    /// Only what arrives from now on.
+    Latest,
+    /// This offset.
+    Offset(i64),
+    /// The first record at or after this time, in milliseconds since the Unix epoch.
+    Timestamp(i64),
+}
+
+/// What a reader brought: records in offset order, none before the offset asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Empty when nothing arrived within the reader's patience.
+    pub records: Vec<Record>,
+    /// Where to fetch next.
+    pub next_offset: i64,
+    /// Offset after the last record of the partition.
+    pub high_watermark: i64,
+}
+
+/// The output streams of a worker, in the order in which they are numbered everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Predictions.
+    Predictions = 0,
+    /// Dead letters.
+    DeadLetters = 1,
+    /// Events.
+    Events = 2,
+}
+
+impl Output {
+    /// Every output stream.
+    pub const ALL: [Output; 3] = [Output::Predictions, Output::DeadLetters, Output::Events];
+}
+
+/// What a worker made of a run of input records, to be published as one step.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Records for each [`Output`], in source order.
+    pub records: [Vec<Outgoing>; 3],
+    /// Input offset after the last record this covers.
+    pub position: i64,
+    /// The worker's state at `position`, to be kept once everything up to here is published.
+    pub checkpoint: Option<Box<Checkpoint>>,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// An empty one at an input offset.
+    pub fn at(position: i64) -> Self {
+        Self { position, ..Self::default() }
+    }
+
+    /// Adds a record for one output.
+    pub fn push(&mut self, output: Output, record: Outgoing) {
+        self.bytes += record.size();
+        self.records[output as usize].push(record);
+    }
+
+    /// All that is in it; an empty one at the same position is left.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::at(self.position))
+    }
+
+    /// Bytes of all records, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Number of records for all outputs.
+    pub fn len(&self) -> usize {
+        self.records.iter().map(Vec::len).sum()
+    }
+
+    /// Whether there is nothing to publish; a checkpoint may still be there.
+    pub fn is_empty(&self) -> bool {
+        self.records.iter().all(Vec::is_empty)
+    }
+}
+
+/// Per [`Output`]: the source offset from which on nothing has been published yet.
+pub type Published = [i64; 3];
+
+/// A transport, opened: its topics exist.
+pub trait Transport: Send + Sync + 'static {
+    /// Reads samples.
+    type Reader: Reader;
+    /// Writes outputs.
+    type Publisher: Publisher;
+
+    /// The partitions of the samples topic that this process works on, ascending.
+    fn partitions(&self) -> &[i32];
+
+    /// A reader of one partition of the samples topic.
+    fn reader(&self, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
+
+    /// The publisher for what is made from one partition of the samples topic.
+    fn publisher(&self, partition: i32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
+
+    /// Appends generated samples, of which `samples[0]` is number `first` since the generator's beginning, and keeps
+    /// durably that they were generated. Sample `i` goes to partition `i` modulo their number.
+    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// How often it has tried again what had failed: that it is trying is a sign of life.
+    fn retries(&self) -> u64;
+
+    /// Number of samples the generator has appended since its beginning.
+    fn generated(&self) -> impl Future<Output = Result<u64, Error>> + Send;
+}
+
+/// Reads one partition of the samples topic.
+pub trait Reader: Send + 'static {
+    /// The offset that `start` means now, within what the partition holds.
+    fn resolve(&mut self, start: Start) -> impl Future<Output = Result<i64, Error>> + Send;
+
+    /// First offset there is, and the high watermark.
+    fn range(&mut self) -> impl Future<Output = Result<Range<i64>, Error>> + Send;
+
+    /// Records from `offset` on. Waits a moment when there are none. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Gap`] when `offset` is not (or no longer) between the first offset and the high watermark.
+    fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
+}
+
+/// Publishes what one worker makes, in order.
+pub trait Publisher: Send + 'static {
+    /// How far each output had been published when its next offset was `since`, or anything after. `position` is the
+    /// checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
+    fn resume(&mut self, since: OutputOffsets, position: i64) -> impl Future<Output = Result<Published, Error>> + Send;
+
+    /// Publishes until the channel is closed and drained. After each outbox (and its checkpoint, if any) is durable,
+    /// `confirmed` holds its position.
+    fn run(
+        self,
+        outboxes: mpsc::Receiver<Outbox>,
+        confirmed: watch::Sender<i64>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What a transport cannot mend by itself.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Records that should have been read are not there.
+    #[error(
+        "{topic}/{partition}: offset {requested} is not there (the partition holds {} to {}); \
+         {missing} records would be skipped", available.start, available.end
+    )]
+    Gap {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The offset asked for.
+        requested: i64,
+        /// What is there.
+        available: Range<i64>,
+        /// Records between the two, 0 where the topic was re-created with lower offsets.
+        missing: i64,
+    },
+    /// A topic is missing, or smaller than it must be.
+    #[error("topic `{topic}`: {problem}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The broker refuses for good.
+    #[error("Kafka, {action}: {problem}")]
+    Broker {
+        /// What was being done.
+        action: String,
+        /// What is wrong, and what to do.
+        problem: String,
+        /// What the client said.
+        #[source]
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The state file.
+    #[error(transparent)]
+    Store(#[from] super::store::Error),
+}

@@ -1,0 +1,73 @@
+//! The transport conformance suite on the embedded transport, and what only that one promises.
+
+mod support;
+
+use std::{path::PathBuf, sync::Arc};
+
+use support::conformance::{Place, all_of_them};
+use tempfile::TempDir;
+use thalweg::pipeline::{
+    store::{self, Store},
+    transport::{
+        Error, Topics,
+        embedded::{Config, Embedded},
+    },
+};
+
+struct StateFile {
+    store: Arc<Store>,
+    _folder: TempDir,
+}
+
+async fn state_file(_: &str) -> StateFile {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&config(&folder)).expect("a state file");
+    StateFile { store: Arc::new(store), _folder: folder }
+}
+
+fn config(folder: &TempDir) -> store::Config {
+    store::Config { path: path(folder), ..store::Config::default() }
+}
+
+fn path(folder: &TempDir) -> PathBuf {
+    folder.path().join("state.db")
+}
+
+impl Place for StateFile {
+    type Transport = Embedded;
+
+    fn topics(&self) -> Topics {
+        Topics::default()
+    }
+
+    fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
+    async fn open(&self, topics: Topics) -> Result<Embedded, Error> {
+        Embedded::open(Config::default(), topics, self.store()).await
+    }
+}
+
+all_of_them!(state_file);
+
+#[test]
+fn a_second_process_on_the_state_file_is_refused_and_told_which_is_the_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Store::open(&config(&folder)).expect("the first");
+    match Store::open(&config(&folder)) {
+        Err(store::Error::InUse { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    drop(first);
+    Store::open(&config(&folder)).expect("free again");
+}
+
+#[test]
+fn a_state_file_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(Store::open(&config(&folder)).expect("a state file"));
+    let newer = rusqlite::Connection::open(path(&folder)).expect("sqlite");
+    newer.execute("UPDATE thalweg_meta SET value = 999 WHERE name = 'format'", []).expect("update");
+    assert!(matches!(Store::open(&config(&folder)), Err(store::Error::Newer { found: 999, .. })));
+}

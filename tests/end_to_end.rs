@@ -1,0 +1,254 @@
+//! The daemon as a user meets it: the binary, the embedded transport, signals, restarts, bad input.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::daemon::{Site, read, stdout};
+
+fn source_offsets(predictions: &[Value]) -> Vec<i64> {
+    predictions.iter().map(|prediction| prediction["source"]["offset"].as_i64().expect("an offset")).collect()
+}
+
+#[test]
+fn the_first_start_shows_every_model_learning_within_a_second() {
+    let site = Site::new(&[]);
+    let started = Instant::now();
+    let mut daemon = site.start(&[]);
+    let report = daemon.event("report");
+    let last = daemon.line("the last model's line", |line| line["model"] == "hoeffding_tree");
+    // One second is the promise; debug builds on a busy machine get a second more.
+    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
+    for field in ["records", "rate", "lag", "skill"] {
+        assert!(report[field].is_number(), "{field} in {report}");
+    }
+    assert!(report["champion"].is_string());
+    for field in ["mae", "rmse", "r2", "skill"] {
+        assert!(last[field].is_number(), "{field} in {last}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn both_signals_stop_in_order_with_exit_code_0() {
+    for signal in ["INT", "TERM"] {
+        let site = Site::new(&[]);
+        let mut daemon = site.start(&["run"]);
+        daemon.event("report");
+        daemon.signal(signal);
+        assert!(daemon.wait().success(), "SIG{signal}");
+        assert_eq!(daemon.lines_of("stopped").len(), 1, "SIG{signal}");
+    }
+}
+
+#[test]
+fn clean_restarts_lose_and_repeat_nothing_and_equal_a_run_that_never_stopped() {
+    let site = Site::new(&["generator.rate=20000", "metrics.report_every=100ms"]);
+    for run in 1..=4_u64 {
+        let mut daemon = site.start(&[]);
+        daemon.line("some progress", |line| {
+            line["event"] == "report" && line["records"].as_u64().is_some_and(|records| records > 3000 * run)
+        });
+        assert!(daemon.stop().success());
+    }
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+
+    let samples = site.topic("samples");
+    let predictions = site.predictions();
+    let expected: Vec<i64> = (0..samples.len() as i64).collect();
+    assert_eq!(source_offsets(&predictions), expected);
+
+    // The same samples in one go, through the other way in.
+    let lines: Vec<u8> = samples.iter().flat_map(|(_, value, _)| [value.as_deref().expect("a value"), b"\n"].concat()).collect();
+    let file = site.write("samples.jsonl", lines);
+    let out = site.path("replayed.csv");
+    stdout(&site.run(&["replay", &file.display().to_string(), "--predictions", &out.display().to_string()]));
+    let mut replayed = csv::Reader::from_path(&out).expect("the replay's predictions");
+    let names: Vec<String> = replayed.headers().expect("a header").iter().skip(2).map(str::to_owned).collect();
+    let mut compared = 0;
+    for (row, prediction) in replayed.records().zip(&predictions) {
+        let row = row.expect("a row");
+        for (name, cell) in names.iter().zip(row.iter().skip(2)) {
+            let number: f64 = cell.parse().expect("a number");
+            assert_eq!(prediction["predictions"][name].as_f64(), Some(number), "row {} of {name}", &row[0]);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, predictions.len() * names.len());
+}
+
+#[test]
+fn the_generator_goes_on_where_it_was_and_gives_the_same_samples_as_generate() {
+    let site = Site::new(&["generator.count=3000", "generator.rate=0", "metrics.report_every=50ms"]);
+    let mut daemon = site.start(&[]);
+    daemon.line("all samples", |line| line["records"] == 3000);
+    assert!(daemon.stop().success());
+    let printed = stdout(&site.run(&["generate", "-n", "3000"]));
+    let stored = site.topic("samples");
+    assert_eq!(stored.len(), 3000);
+    for (line, (_, value, _)) in printed.lines().zip(stored) {
+        assert_eq!(line.as_bytes(), value.expect("a value"));
+    }
+}
+
+/// Puts records into the samples topic as another program would.
+fn insert(site: &Site, values: &[Option<&[u8]>]) {
+    // The daemon makes the tables.
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let state = site.state();
+    let next: i64 = state
+        .query_row("SELECT coalesce(max(offset) + 1, 0) FROM samples", [], |row| row.get(0))
+        .expect("the next offset");
+    for (offset, value) in (next..).zip(values) {
+        state
+            .execute(
+                "INSERT INTO samples (partition, offset, timestamp, key, value) VALUES (0, ?1, 1700000000000, 'k', ?2)",
+                rusqlite::params![offset, value],
+            )
+            .expect("insert");
+    }
+}
+
+#[test]
+fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
+    let huge = format!(r#"{{"x":1,"y":2,"text":"{}"}}"#, "x".repeat(10 << 20));
+    let good: &[u8] = br#"{"x":1.5,"y":2}"#;
+    let bad: [(&[u8], &str); 13] = [
+        (br#"{"x":NaN,"y":2}"#, "not_finite"),
+        (br#"{"x":1,"y":-Infinity}"#, "not_finite"),
+        (br#"{"x":1e400,"y":2}"#, "not_finite"),
+        (br#"{"x":1e200,"y":2}"#, "out_of_range"),
+        (b"hello", "not_json"),
+        (br#"{"x":1.5,"y":"#, "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (br#"[1,2]"#, "not_an_object"),
+        (b"17", "not_an_object"),
+        (br#"{"x":"text","y":2}"#, "not_a_number"),
+        (br#"{"y":2}"#, "no_features"),
+        (huge.as_bytes(), "too_large"),
+        (b"", "empty"),
+    ];
+    let site = Site::new(&["generator.enabled=false"]);
+    let mut values: Vec<Option<&[u8]>> = vec![Some(good)];
+    for (value, _) in bad {
+        values.extend([Some(value), Some(good)]);
+    }
+    values.extend([None, Some(good)]);
+    insert(&site, &values);
+    let output = site.run(&["run", "--until-caught-up"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let letters = site.topic("dead-letters");
+    let expected = bad.iter().map(|(value, reason)| (Some(value.to_vec()), *reason)).chain([(None, "tombstone")]);
+    assert_eq!(letters.len(), bad.len() + 1);
+    for (i, ((_, value, headers), (sent, reason))) in (0..).zip(letters.into_iter().zip(expected)) {
+        assert!(value == sent, "dead letter {i} is not what was sent");
+        assert_eq!(headers["thalweg.reason"], reason, "dead letter {i}");
+        assert_eq!(headers["thalweg.topic"], "samples");
+        assert_eq!(headers["thalweg.partition"], "0");
+        assert_eq!(headers["thalweg.offset"], (2 * i + 1).to_string());
+        assert!(headers["thalweg.error"].as_str().is_some_and(|text| text.len() > 10));
+    }
+    let offsets = source_offsets(&site.predictions());
+    assert_eq!(offsets, (0..values.len() as i64).step_by(2).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
+    let site = Site::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="last",name="before"}]"#]);
+    insert(&site, &[Some(br#"{"x":1,"y":10}"#), Some(br#"{"x":1,"y":20}"#), Some(br#"{"x":1}"#), Some(br#"{"x":1,"y":null}"#)]);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let predictions = site.predictions();
+    let expected = [
+        r#"{"source":{"topic":"samples","partition":0,"offset":0},"timestamp":1700000000000,"target":10.0,"prediction":0.0,"model":"mean","version":0,"predictions":{"mean":0.0,"before":0.0}}"#,
+        r#"{"source":{"topic":"samples","partition":0,"offset":1},"timestamp":1700000000000,"target":20.0,"prediction":10.0,"model":"mean","version":1,"predictions":{"mean":10.0,"before":10.0}}"#,
+        r#"{"source":{"topic":"samples","partition":0,"offset":2},"timestamp":1700000000000,"target":null,"prediction":15.0,"model":"mean","version":2,"predictions":{"mean":15.0,"before":20.0}}"#,
+        r#"{"source":{"topic":"samples","partition":0,"offset":3},"timestamp":1700000000000,"target":null,"prediction":15.0,"model":"mean","version":2,"predictions":{"mean":15.0,"before":20.0}}"#,
+    ];
+    let expected: Vec<Value> = expected.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+    assert_eq!(predictions, expected);
+    let keys: i64 = site
+        .state()
+        .query_row("SELECT count(*) FROM predictions WHERE key = 'k'", [], |row| row.get(0))
+        .expect("keys");
+    assert_eq!(keys, 4);
+}
+
+#[test]
+fn a_new_champion_is_an_event() {
+    let site = Site::new(&["generator.count=5000", "generator.rate=0", "metrics.report_every=50ms"]);
+    let mut daemon = site.start(&[]);
+    daemon.line("all samples", |line| line["records"] == 5000);
+    assert!(daemon.stop().success());
+    let events = site.topic("events");
+    let first: Value = serde_json::from_slice(events[0].1.as_deref().expect("a value")).expect("JSON");
+    assert_eq!(first["event"], "champion_changed");
+    assert_eq!(first["from"]["model"], "mean");
+    assert!(first["to"]["rmse"].as_f64() < first["from"]["rmse"].as_f64(), "{first}");
+}
+
+#[test]
+fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned() {
+    let base = ["generator.count=2000", "generator.rate=0", "metrics.report_every=50ms"];
+    let mut site = Site::new(&base);
+    site.settings.push(r#"models=[{kind="mean"},{kind="linear"}]"#.into());
+    let mut daemon = site.start(&[]);
+    daemon.line("all samples", |line| line["records"] == 2000);
+    assert!(daemon.stop().success());
+
+    site.settings = base.map(str::to_owned).to_vec();
+    site.settings.push(r#"models=[{kind="linear",l2=0.1},{kind="mean"}]"#.into());
+    insert_one(&site);
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert_eq!(daemon.event("model_afresh")["model"], "linear");
+    assert!(daemon.wait().success());
+    let last = site.predictions().pop().expect("a prediction");
+    assert_eq!(last["version"], 2000);
+    assert_eq!(last["predictions"]["linear"], 0.0);
+    assert!(last["predictions"]["mean"].as_f64().is_some_and(|mean| mean > 5.0), "{last}");
+}
+
+fn insert_one(site: &Site) {
+    site.state()
+        .execute("INSERT INTO samples VALUES (0, 2000, 1700000000000, NULL, '{\"x0\":1,\"y\":2}', NULL)", [])
+        .expect("insert");
+}
+
+#[test]
+fn wrong_settings_end_with_78_and_name_every_error() {
+    let site = Site::new(&["metrics.window=0", "generator.rate=-1", "topics.sampels=x"]);
+    for command in [vec!["run"], vec!["check"]] {
+        let output = site.run(&command);
+        assert_eq!(output.status.code(), Some(78));
+        let text = String::from_utf8_lossy(&output.stderr);
+        for part in ["metrics.window", "generator.rate", "topics.sampels", "samples"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+#[test]
+fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
+    let site = Site::new(&[]);
+    let file = site.write("in.csv", "a,b,y\n1,2,3\n2,,5\nnan,1,1\n3,4,\n1,1,text\n4,5,9\n");
+    let out = site.path("out.csv");
+    let arguments = ["replay", "-", "--predictions", &out.display().to_string(), "--report", "json"];
+    let output = site
+        .command(&arguments)
+        .stdin(std::fs::File::open(&file).expect("open"))
+        .output()
+        .expect("the binary runs");
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &3.into(), &2.into()));
+    assert_eq!(report["models"].as_array().map(Vec::len), Some(4));
+    let rows = read(&out);
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree");
+    let heads: Vec<&str> = rows[1..].iter().map(|row| row.split_inclusive(',').take(2).last().map_or("", |t| t)).collect();
+    assert_eq!(heads, ["3.0,", "5.0,", ",", "9.0,"]);
+    assert!(rows[3].starts_with("3,,"), "{}", rows[3]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("record 2 cannot be used (not_finite)"), "{errors}");
+    assert!(errors.contains("record 4 cannot be used (not_a_number)"), "{errors}");
+}

@@ -1,0 +1,342 @@
+//! What every transport must do, written once. `tests/embedded.rs` runs it on the embedded transport, `tests/kafka.rs`
+//! on a real Apache Kafka.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use thalweg::{
+    models::{ModelConfig, ModelKind},
+    pipeline::{
+        checkpoint::{Checkpoint, OutputOffsets},
+        decode::Schema,
+        processor::{self, Processor},
+        record::{Headers, Outgoing, Record},
+        store::Store,
+        transport::{Error, Outbox, Output, Publisher, Reader, Start, Topics, Transport},
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+use super::within;
+
+/// A place where topics can be opened: a state file, or a broker with names of one's own.
+pub trait Place {
+    type Transport: Transport;
+    fn topics(&self) -> Topics;
+    fn store(&self) -> Arc<Store>;
+    fn open(&self, topics: Topics) -> impl Future<Output = Result<Self::Transport, Error>>;
+}
+
+/// Runs the given tests of this module, each in a place of its own.
+macro_rules! conformance {
+    ($place:path => $($test:ident),* $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            $crate::support::conformance::$test(&$place(stringify!($test)).await).await;
+        })*
+    };
+}
+pub(crate) use conformance;
+
+/// Every test of this module, for the suites to run.
+macro_rules! all_of_them {
+    ($place:path) => {
+        $crate::support::conformance::conformance!($place =>
+            what_is_appended_is_fetched_unchanged_and_in_order,
+            an_idle_fetch_returns_and_a_later_record_is_seen,
+            a_dropped_fetch_loses_nothing,
+            fetching_outside_of_what_is_there_is_a_gap_not_a_skip,
+            start_positions_resolve_to_offsets,
+            samples_are_spread_over_partitions_and_counted,
+            a_record_of_ten_megabytes_passes,
+            outboxes_are_published_once_and_in_order,
+            a_checkpoint_is_kept_once_its_outbox_is_published,
+            resume_tells_how_far_each_output_got,
+            resume_after_nothing_is_the_position_itself,
+            partitions_resume_each_by_itself,
+        );
+    };
+}
+pub(crate) use all_of_them;
+
+fn sample(text: &str) -> Outgoing {
+    Outgoing { timestamp: 1_700_000_000_000, value: Some(text.as_bytes().to_vec()), ..Outgoing::default() }
+}
+
+fn numbered(range: std::ops::Range<u64>) -> Vec<Outgoing> {
+    range.map(|i| sample(&format!(r#"{{"x":{i},"y":{i}}}"#))).collect()
+}
+
+async fn fetch_until<R: Reader>(reader: &mut R, mut offset: i64, end: i64) -> Vec<Record> {
+    let mut records = Vec::new();
+    while offset < end {
+        let fetched = within("records", reader.fetch(offset)).await.expect("fetch");
+        offset = fetched.next_offset;
+        records.extend(fetched.records);
+    }
+    records
+}
+
+/// All that an output topic's partition holds, read as if it were samples.
+async fn published<P: Place>(place: &P, output: Output, partition: i32) -> Vec<Record> {
+    let topics = place.topics();
+    let name = [topics.predictions, topics.dead_letters, topics.events][output as usize].clone();
+    let others = |n: u8| format!("{}-unused-{n}", name);
+    let as_samples = Topics {
+        predictions: others(1),
+        dead_letters: others(2),
+        events: others(3),
+        partitions: topics.partitions,
+        samples: name.clone(),
+    };
+    let transport = place.open(as_samples).await.expect("open the outputs");
+    let mut reader = transport.reader(partition).await.expect("reader");
+    let range = reader.range().await.expect("range");
+    fetch_until(&mut reader, range.start, range.end).await
+}
+
+fn values(records: &[Record]) -> Vec<String> {
+    let text = |record: &Record| String::from_utf8(record.value.clone().unwrap_or_default()).expect("text");
+    records.iter().map(text).collect()
+}
+
+pub async fn what_is_appended_is_fetched_unchanged_and_in_order<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let mut records = numbered(0..5000);
+    records[1].key = Some(b"k\x00\xff".to_vec());
+    records[2].value = None;
+    records[3].value = Some(Vec::new());
+    records[4].value = Some(b"\xff\xfe not text".to_vec());
+    records[5].headers =
+        Headers::from([("a".to_owned(), b"text".to_vec()), ("b".to_owned(), b"\xff\x00".to_vec())]);
+    transport.append_samples(0, records.clone()).await.expect("append");
+
+    let mut reader = transport.reader(0).await.expect("reader");
+    let fetched = fetch_until(&mut reader, 0, 5000).await;
+    assert_eq!(fetched.len(), records.len());
+    for ((offset, sent), got) in (0..).zip(records).zip(fetched) {
+        assert_eq!(got.offset, offset);
+        assert_eq!((got.key, got.value, got.timestamp), (sent.key, sent.value, sent.timestamp), "offset {offset}");
+        assert_eq!(got.headers, sent.headers, "offset {offset}");
+    }
+}
+
+pub async fn an_idle_fetch_returns_and_a_later_record_is_seen<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let mut reader = transport.reader(0).await.expect("reader");
+    let idle = within("an empty fetch", reader.fetch(0)).await.expect("fetch");
+    assert!(idle.records.is_empty());
+    assert_eq!((idle.next_offset, idle.high_watermark), (0, 0));
+
+    let (fetched, appended) = tokio::join!(fetch_until(&mut reader, 0, 1), async {
+        tokio::task::yield_now().await;
+        transport.append_samples(0, numbered(0..1)).await
+    });
+    appended.expect("append");
+    assert_eq!(fetched.len(), 1);
+}
+
+pub async fn a_dropped_fetch_loses_nothing<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    transport.append_samples(0, numbered(0..100)).await.expect("append");
+    let mut reader = transport.reader(0).await.expect("reader");
+    for _ in 0..20 {
+        // Polled once at least, finished or not.
+        let _ = tokio::time::timeout(Duration::from_micros(50), reader.fetch(0)).await;
+    }
+    assert_eq!(fetch_until(&mut reader, 0, 100).await.len(), 100);
+}
+
+pub async fn fetching_outside_of_what_is_there_is_a_gap_not_a_skip<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    transport.append_samples(0, numbered(0..10)).await.expect("append");
+    let mut reader = transport.reader(0).await.expect("reader");
+    match within("the refusal", reader.fetch(11)).await {
+        Err(Error::Gap { requested: 11, available, .. }) => assert_eq!(available, 0..10),
+        other => panic!("expected a gap, got {other:?}"),
+    }
+}
+
+pub async fn start_positions_resolve_to_offsets<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let mut records = numbered(0..10);
+    for (i, record) in (0_i64..).zip(&mut records) {
+        record.timestamp = 1_700_000_000_000 + 1000 * i;
+    }
+    transport.append_samples(0, records).await.expect("append");
+    let mut reader = transport.reader(0).await.expect("reader");
+    for (start, offset) in [
+        (Start::Earliest, 0),
+        (Start::Latest, 10),
+        (Start::Offset(7), 7),
+        (Start::Timestamp(1_700_000_003_500), 4),
+        (Start::Timestamp(1_800_000_000_000), 10),
+    ] {
+        assert_eq!(reader.resolve(start).await.expect("resolve"), offset, "{start:?}");
+    }
+    assert_eq!(reader.range().await.expect("range"), 0..10);
+}
+
+pub async fn samples_are_spread_over_partitions_and_counted<P: Place>(place: &P) {
+    let topics = Topics { partitions: 3, ..place.topics() };
+    let transport = place.open(topics.clone()).await.expect("open");
+    assert_eq!(transport.partitions(), [0, 1, 2]);
+    assert_eq!(transport.generated().await.expect("generated"), 0);
+    transport.append_samples(0, numbered(0..10)).await.expect("append");
+    transport.append_samples(10, numbered(10..20)).await.expect("append");
+    assert_eq!(transport.generated().await.expect("generated"), 20);
+    let mut seen = Vec::new();
+    for partition in 0..3 {
+        let mut reader = transport.reader(partition).await.expect("reader");
+        let end = reader.range().await.expect("range").end;
+        let expected: Vec<String> = values_of(&numbered(0..20), partition as usize);
+        assert_eq!(values(&fetch_until(&mut reader, 0, end).await), expected);
+        seen.push(end);
+    }
+    assert_eq!(seen, [7, 7, 6]);
+    drop(transport);
+    let again = place.open(topics).await.expect("open again");
+    assert_eq!(again.generated().await.expect("generated"), 20);
+}
+
+fn values_of(records: &[Outgoing], partition: usize) -> Vec<String> {
+    let text = |record: &Outgoing| String::from_utf8(record.value.clone().unwrap_or_default()).expect("text");
+    records.iter().skip(partition).step_by(3).map(text).collect()
+}
+
+pub async fn a_record_of_ten_megabytes_passes<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let huge = sample(&"x".repeat(10 << 20));
+    transport.append_samples(0, vec![huge.clone(), sample("after")]).await.expect("append");
+    let mut reader = transport.reader(0).await.expect("reader");
+    let fetched = fetch_until(&mut reader, 0, 2).await;
+    assert_eq!(fetched[0].value, huge.value);
+    assert_eq!(values(&fetched[1..]), ["after"]);
+}
+
+/// A record for an output, as the encoder makes them, so that it can be told which source it comes from.
+fn output(topics: &Topics, output: Output, partition: i32, offset: i64) -> Outgoing {
+    let source = format!(r#"{{"topic":"{}","partition":{partition},"offset":{offset}}}"#, topics.samples);
+    let timestamp = 1_700_000_000_000;
+    let mut record = Outgoing { source: offset, timestamp, ..Outgoing::default() };
+    match output {
+        Output::Predictions => record.value = Some(format!(r#"{{"source":{source},"prediction":1.5}}"#).into_bytes()),
+        Output::Events => record.value = Some(format!(r#"{{"event":"x","source":{source}}}"#).into_bytes()),
+        Output::DeadLetters => {
+            record.value = Some(b"broken".to_vec());
+            record.headers = Headers::from([
+                ("thalweg.topic".to_owned(), topics.samples.clone().into_bytes()),
+                ("thalweg.partition".to_owned(), partition.to_string().into_bytes()),
+                ("thalweg.offset".to_owned(), offset.to_string().into_bytes()),
+            ]);
+        }
+    }
+    record
+}
+
+/// Every seventh record is a dead letter, every tenth brings an event.
+fn outbox(topics: &Topics, partition: i32, range: std::ops::Range<i64>) -> Outbox {
+    let mut outbox = Outbox::at(range.end);
+    for offset in range {
+        let kind = if offset % 7 == 6 { Output::DeadLetters } else { Output::Predictions };
+        outbox.push(kind, output(topics, kind, partition, offset));
+        if offset % 10 == 9 {
+            outbox.push(Output::Events, output(topics, Output::Events, partition, offset));
+        }
+    }
+    outbox
+}
+
+async fn publish<T: Transport>(transport: &T, partition: i32, outboxes: Vec<Outbox>) -> i64 {
+    let publisher = transport.publisher(partition).await.expect("publisher");
+    let (sender, receiver) = mpsc::channel(2);
+    let confirmed = watch::Sender::new(-1);
+    let send = async {
+        for outbox in outboxes {
+            sender.send(outbox).await.expect("the publisher runs");
+        }
+        drop(sender);
+    };
+    let (ended, ()) = within("everything to be published", async {
+        tokio::join!(publisher.run(receiver, confirmed.clone()), send)
+    })
+    .await;
+    ended.expect("publish");
+    *confirmed.borrow()
+}
+
+fn steps(topics: &Topics, partition: i32, count: i64, step: i64) -> Vec<Outbox> {
+    (0..count / step).map(|i| outbox(topics, partition, i * step..(i + 1) * step)).collect()
+}
+
+pub async fn outboxes_are_published_once_and_in_order<P: Place>(place: &P) {
+    let topics = place.topics();
+    let transport = place.open(topics.clone()).await.expect("open");
+    let position = publish(&transport, 0, steps(&topics, 0, 20_000, 250)).await;
+    assert_eq!(position, 20_000);
+    for kind in Output::ALL {
+        let expected: Vec<Outgoing> =
+            steps(&topics, 0, 20_000, 250).into_iter().flat_map(|outbox| outbox.records[kind as usize].clone()).collect();
+        let got = published(place, kind, 0).await;
+        assert_eq!(got.len(), expected.len(), "{kind:?}");
+        for (got, sent) in got.iter().zip(&expected) {
+            assert_eq!((&got.value, &got.headers), (&sent.value, &sent.headers));
+        }
+    }
+}
+
+fn checkpoint(topics: &Topics, partition: i32, position: i64) -> Box<Checkpoint> {
+    let config = processor::Config {
+        topic: topics.samples.clone(),
+        schema: Schema::default(),
+        models: vec![ModelConfig { name: "mean".into(), scale: false, kind: ModelKind::Mean }],
+        window: 10,
+    };
+    Box::new(Processor::new(&config, partition, position, None).0.checkpoint())
+}
+
+pub async fn a_checkpoint_is_kept_once_its_outbox_is_published<P: Place>(place: &P) {
+    let topics = place.topics();
+    let transport = place.open(topics.clone()).await.expect("open");
+    let mut outboxes = steps(&topics, 0, 1000, 100);
+    outboxes[4].checkpoint = Some(checkpoint(&topics, 0, 500));
+    publish(&transport, 0, outboxes).await;
+    let kept = place.store().load(&topics.samples, 0).expect("load").expect("a checkpoint");
+    assert_eq!((kept.position, kept.partition), (500, 0));
+
+    // What was published past the checkpoint is known again from its output offsets.
+    let mut publisher = transport.publisher(0).await.expect("publisher");
+    let resumed = publisher.resume(kept.outputs, kept.position).await.expect("resume");
+    assert!(resumed[Output::Predictions as usize] >= 1000 - 1, "{resumed:?}");
+}
+
+pub async fn resume_tells_how_far_each_output_got<P: Place>(place: &P) {
+    let topics = place.topics();
+    let transport = place.open(topics.clone()).await.expect("open");
+    publish(&transport, 0, steps(&topics, 0, 700, 70)).await;
+    let mut publisher = transport.publisher(0).await.expect("publisher");
+    let resumed = publisher.resume(OutputOffsets::default(), 0).await.expect("resume");
+    // Nothing that was published may be published again, and nothing else may be skipped: between the last published
+    // record of an output and the position there is none for that output.
+    for (kind, last) in [(Output::Predictions, 698), (Output::DeadLetters, 699), (Output::Events, 699)] {
+        assert!((last + 1..=700).contains(&resumed[kind as usize]), "{kind:?}: {resumed:?}");
+    }
+}
+
+pub async fn resume_after_nothing_is_the_position_itself<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let mut publisher = transport.publisher(0).await.expect("publisher");
+    assert_eq!(publisher.resume(OutputOffsets::default(), 40).await.expect("resume"), [40; 3]);
+}
+
+pub async fn partitions_resume_each_by_itself<P: Place>(place: &P) {
+    let topics = Topics { partitions: 2, ..place.topics() };
+    let transport = place.open(topics.clone()).await.expect("open");
+    publish(&transport, 0, steps(&topics, 0, 300, 100)).await;
+    publish(&transport, 1, steps(&topics, 1, 50, 50)).await;
+    for (partition, last) in [(0, 299), (1, 49)] {
+        let mut publisher = transport.publisher(partition).await.expect("publisher");
+        let resumed = publisher.resume(OutputOffsets::default(), 0).await.expect("resume");
+        let events = resumed[Output::Events as usize];
+        assert!((last + 1..=last + 1).contains(&events), "partition {partition}: {resumed:?}");
+    }
+}

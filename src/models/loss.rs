@@ -32,3 +32,33 @@ pub enum Loss {
         epsilon: f64,
     },
 }
+
+impl Loss {
+    /// ∂loss/∂p at the prediction `p` of the target `y`.
+    #[inline]
+    pub fn gradient(&self, y: f64, p: f64) -> f64 {
+        let error = p - y;
+        match *self {
+            Loss::Squared => 2.0 * error,
+            Loss::Absolute => if p > y { 1.0 } else { -1.0 },
+            Loss::Huber { epsilon } => {
+                if error.abs() <= epsilon {
+                    error
+                } else {
+                    epsilon * error.signum()
+                }
+            }
+            Loss::Quantile { alpha } => f64::from(u8::from(y < p)) - alpha,
+            Loss::Cauchy { c } => error / ((error / c) * (error / c) + 1.0),
+            Loss::EpsilonInsensitive { epsilon } => {
+                if error > epsilon {
+                    1.0
+                } else if error < -epsilon {
+                    -1.0
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+}

@@ -82,3 +82,62 @@ impl Default for Optimizer {
         Optimizer::Sgd { lr: Schedule::Constant { lr: 0.01 } }
     }
 }
+
+impl Schedule {
+    /// The learning rate after `t` steps.
+    #[inline]
+    pub fn rate(&self, t: u64) -> f64 {
+        match *self {
+            Schedule::Constant { lr } => lr,
+            Schedule::InverseScaling { lr, power } => lr / (t as f64 + 1.0).powf(power),
+            Schedule::Optimal { alpha } => {
+                // Bottou's heuristic for where to start: the typical weight, 1/√√α, over the loss's slope there,
+                // which is at least 1.
+                let typical = (1.0 / alpha.sqrt()).sqrt();
+                1.0 / (alpha * (1.0 / (typical * alpha) + t as f64))
+            }
+        }
+    }
+}
+
+impl Optimizer {
+    /// The learning rate after `t` steps.
+    #[inline]
+    pub fn rate(&self, t: u64) -> f64 {
+        match self {
+            Optimizer::Sgd { lr }
+            | Optimizer::Momentum { lr, .. }
+            | Optimizer::Nesterov { lr, .. }
+            | Optimizer::AdaGrad { lr, .. }
+            | Optimizer::RmsProp { lr, .. }
+            | Optimizer::Adam { lr, .. } => lr.rate(t),
+        }
+    }
+
+    /// The weight after one step along `slope`, with `rate` as of [`Optimizer::rate`] and `t` steps before.
+    #[inline]
+    pub(super) fn step(&self, weight: f64, memory: &mut [f64; 2], slope: f64, rate: f64, t: u64) -> f64 {
+        match *self {
+            Optimizer::Sgd { .. } => weight - rate * slope,
+            Optimizer::Momentum { rho, .. } | Optimizer::Nesterov { rho, .. } => {
+                memory[0] = rho * memory[0] + rate * slope;
+                weight - memory[0]
+            }
+            Optimizer::AdaGrad { eps, .. } => {
+                memory[0] += slope * slope;
+                weight - (rate / (memory[0] + eps).sqrt()) * slope
+            }
+            Optimizer::RmsProp { rho, eps, .. } => {
+                memory[0] = rho * memory[0] + (1.0 - rho) * slope * slope;
+                weight - (rate / (memory[0] + eps).sqrt()) * slope
+            }
+            Optimizer::Adam { beta_1, beta_2, eps, .. } => {
+                memory[0] = beta_1 * memory[0] + (1.0 - beta_1) * slope;
+                memory[1] = beta_2 * memory[1] + (1.0 - beta_2) * slope * slope;
+                let t = t as f64 + 1.0;
+                let rate = rate * (1.0 - beta_2.powf(t)).sqrt() / (1.0 - beta_1.powf(t));
+                weight - (rate * memory[0]) / (memory[1].sqrt() + eps)
+            }
+        }
+    }
+}

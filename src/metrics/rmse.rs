@@ -1,0 +1,31 @@
+//! Root of the mean squared error.
+
+use serde::{Deserialize, Serialize};
+
+/// √ mean of (y − p)², in the target's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rmse {
+    n: u64,
+    sum: f64,
+}
+
+impl Rmse {
+    /// Scores the prediction `p` of the target `y`. Errors whose square overflows make the metric infinite.
+    #[inline]
+    pub fn update(&mut self, y: f64, p: f64) {
+        self.n += 1;
+        self.sum += (y - p) * (y - p);
+    }
+
+    /// What both have scored, as one.
+    #[inline]
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self { n: self.n + other.n, sum: self.sum + other.sum }
+    }
+
+    /// The error; 0 before the first score.
+    pub fn get(&self) -> f64 {
+        if self.n == 0 { 0.0 } else { (self.sum / self.n as f64).sqrt() }
+    }
+}

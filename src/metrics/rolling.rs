@@ -1,0 +1,57 @@
+//! Scores over the last samples, exact however long it runs.
+//!
+//! Two stacks (Tangwongsan, Hirzel and Schneider 2015): the older half of the window holds, for each sample, the scores
+//! of itself and all that came after it in that half; the newer half is one running sum. The window is their merge, a
+//! sample leaves by being dropped, and nothing is ever subtracted: an outlier that has left leaves no trace.
+
+use serde::{Deserialize, Serialize};
+
+use super::Scores;
+
+/// [`Scores`] of the last `window` predictions. O(1) a sample, amortised; `window` × 56 bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rolling {
+    window: usize,
+    /// Older samples, oldest last: each with all that are newer in here.
+    older: Vec<Scores>,
+    /// Newer samples as (target, prediction), oldest first.
+    newer: Vec<(f64, f64)>,
+    newer_scores: Scores,
+}
+
+impl Rolling {
+    /// An empty window of at most `window` samples, at least 1.
+    pub fn new(window: usize) -> Self {
+        Self { window: window.max(1), older: Vec::new(), newer: Vec::new(), newer_scores: Scores::default() }
+    }
+
+    /// Scores the prediction `p` of the target `y`; when the window is full the oldest sample leaves it.
+    #[inline]
+    pub fn update(&mut self, y: f64, p: f64) {
+        if self.older.len() + self.newer.len() == self.window {
+            self.drop_oldest();
+        }
+        self.newer.push((y, p));
+        self.newer_scores.update(y, p);
+    }
+
+    /// The scores of what is in the window.
+    pub fn scores(&self) -> Scores {
+        match self.older.last() {
+            Some(older) => older.merged(self.newer_scores),
+            None => self.newer_scores,
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if self.older.is_empty() {
+            let mut sum = Scores::default();
+            for (y, p) in self.newer.drain(..).rev() {
+                sum.update(y, p);
+                self.older.push(sum);
+            }
+            self.newer_scores = Scores::default();
+        }
+        self.older.pop();
+    }
+}

@@ -1,0 +1,87 @@
+//! Standardises features as they come.
+
+use serde::{Deserialize, Serialize};
+
+use super::Features;
+
+/// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
+/// columns pass through. A feature that never varied, or was never learned, becomes 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StandardScaler {
+    columns: Vec<Column>,
+}
+
+/// The running statistics of one feature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    n: f64,
+    mean: f64,
+    variance: f64,
+    /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
+    deviation: f64,
+}
+
+impl StandardScaler {
+    /// The statistics of each column seen so far.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Takes the known features of `x` into the statistics. A value that would make them infinite is passed over.
+    pub fn learn_one(&mut self, x: Features<'_>) {
+        if self.columns.len() < x.len() {
+            self.columns.resize(x.len(), Column::default());
+        }
+        for (i, (column, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
+            if value.is_nan() || x.is_nominal(i) {
+                continue;
+            }
+            let n = column.n + 1.0;
+            let mean = column.mean + (value - column.mean) / n;
+            let variance = column.variance + ((value - column.mean) * (value - mean) - column.variance) / n;
+            if variance.is_finite() && mean.is_finite() {
+                *column = Column { n, mean, variance, deviation: variance.sqrt() };
+            }
+        }
+    }
+
+    /// Writes the standardised features into `out`, as many as `x` has; unknown ones stay NaN.
+    pub fn transform_one(&self, x: Features<'_>, out: &mut Vec<f64>) {
+        out.clear();
+        let known = self.columns.iter().zip(x.values());
+        out.extend(known.map(|(column, &value)| column.transform(value)));
+        // Columns never learned.
+        out.extend(x.values().iter().skip(self.columns.len()).map(|value| if value.is_nan() { f64::NAN } else { 0.0 }));
+        if x.has_nominal() {
+            for (i, (out, &value)) in out.iter_mut().zip(x.values()).enumerate() {
+                if x.is_nominal(i) {
+                    *out = value;
+                }
+            }
+        }
+    }
+}
+
+impl Column {
+    /// Mean, in the feature's unit.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Population variance.
+    pub fn variance(&self) -> f64 {
+        self.variance
+    }
+
+    #[inline]
+    fn transform(&self, value: f64) -> f64 {
+        // NaN stays NaN in the first arm, and unknown is unknown in the second.
+        if self.deviation > 0.0 {
+            (value - self.mean) / self.deviation
+        } else if value.is_nan() {
+            f64::NAN
+        } else {
+            0.0
+        }
+    }
+}

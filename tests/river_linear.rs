@@ -109,7 +109,7 @@ fn absent_features_are_left_alone_as_river_leaves_them() {
     assert_eq!((samples.len(), finals.len()), (500, 28));
     let variants = [
         ("ss_sgd", sgd()),
-        ("ss_l2", Params { l2: 0.01, ..sgd() }),
+        ("ss_l2", Params { l2: 0.05, ..sgd() }),
         ("ss_adam", with(adam(0.1))),
         ("ss_adagrad", with(adagrad())),
     ];

@@ -1,7 +1,7 @@
 //! Linear regression by stochastic gradient descent, step for step as River computes it.
 //!
 //! Invariant: weights, intercept and optimizer state are finite. An update that would break this is refused as a whole.
-//! Unknown and nominal features take no part: without an L2 penalty their weights and optimizer state stay as they are.
+//! Unknown and nominal features take no part: their weights and optimizer state stay as they are.
 
 mod params;
 
@@ -86,14 +86,12 @@ impl LinearRegression {
         self.draft.clear();
         self.draft.extend_from_slice(&self.weights);
         for (i, (weight, &value)) in self.draft.iter_mut().zip(x.values()).enumerate() {
-            let known = !value.is_nan() && !x.is_nominal(i);
-            // The L2 penalty is on the weights, so it shrinks those of absent features, too.
-            if !known && l2 == 0.0 {
+            if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            let slope = if known { value * gradient } else { 0.0 } + l2 * weight.value;
+            let slope = value * gradient + l2 * weight.value;
             weight.value = optimizer.step(weight.value, &mut weight.memory, slope, rate, self.steps);
-            if l1 != 0.0 && known {
+            if l1 != 0.0 {
                 weight.penalize(penalty);
             }
             if !(weight.value.abs() <= LARGEST_STEP && weight.memory.iter().all(|memory| memory.is_finite())) {

@@ -110,7 +110,7 @@ fn absent_features_are_left_alone_as_river_leaves_them() {
     let variants = [
         ("ss_sgd", sgd()),
         ("ss_l2", Params { l2: 0.05, ..sgd() }),
-        ("ss_adam", with(adam(0.1))),
+        ("ss_adam", with(adam(0.05))),
         ("ss_adagrad", with(adagrad())),
     ];
     for (variant, params) in variants {

@@ -1,0 +1,57 @@
+//! Concept drift on top of any function (after Gama, Žliobaitė, Bifet, Pechenizkiy and Bouchachia, A survey on concept
+//! drift adaptation, 2014).
+
+use super::Error;
+
+/// What a new concept is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change {
+    /// Every feature takes the role of the next one.
+    #[default]
+    Rotate,
+    /// The target changes its sign.
+    Negate,
+}
+
+/// When and how the concept changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Samples at which the next concept begins, strictly increasing.
+    pub positions: Vec<u64>,
+    /// Samples the change takes: 0 is abrupt; otherwise the chance of the new concept rises evenly over that many.
+    pub width: u64,
+    /// What a new concept is.
+    pub change: Change,
+    /// All begins anew after this many samples; 0 is never.
+    pub repeat: u64,
+}
+
+impl Drift {
+    /// Itself, where the parameters fit together.
+    ///
+    /// # Errors
+    /// That name the parameter which does not.
+    pub fn checked(&self) -> Result<Self, Error> {
+        if self.positions.is_empty() || !self.positions.is_sorted_by(|a, b| a < b) {
+            return Err(Error::new("drift.positions", "needs at least one position, strictly increasing"));
+        }
+        let gap = self.positions.windows(2).map(|pair| pair[1] - pair[0]).min();
+        if gap.is_some_and(|gap| self.width > gap) {
+            return Err(Error::new("drift.width", "must not be over the samples between two positions"));
+        }
+        if self.repeat != 0 && self.positions.last().is_some_and(|last| self.repeat <= *last) {
+            return Err(Error::new("drift.repeat", "must be 0 or beyond the last position"));
+        }
+        Ok(self.clone())
+    }
+
+    /// The number of the concept at sample `index`, from 0, where `chance` (uniform in [0, 1)) decides in a transition.
+    pub fn concept(&self, index: u64, chance: f64) -> usize {
+        let i = if self.repeat == 0 { index } else { index % self.repeat };
+        let begun = self.positions.iter().filter(|position| i >= **position).count();
+        match begun.checked_sub(1).map(|last| i - self.positions[last]) {
+            Some(since) if since < self.width && chance >= since as f64 / self.width as f64 => begun - 1,
+            _ => begun,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Fictitious samples: functions of random features, with noise and drift, for trying models before there is a stream.
+//!
+//! Reading order: [`Config`] (what to generate), [`Function`] (the closed set, a file each), [`noise`], [`drift`],
+//! [`Stream`] (samples by number), [`encode`] (as JSON or CSV), [`task`] (sends them at a rate).
+//!
+//! Invariant: sample `i` is a pure function of the settings and `i`. Whoever goes on at `i` after a restart gets the
+//! bits of a run that never stopped. The randomness is the same on every machine; sine, cosine and exponential are
+//! those of the platform's mathematics library.
+//! What this does not do: know where samples go.
+//!
+//! To add a function: one file with its [`Source`], one variant of [`Function`] with its arms below.
+
+pub mod drift;
+pub mod encode;
+mod expression;
+mod friedman;
+mod friedman_drift;
+mod geometric;
+mod mv;
+pub mod noise;
+mod planes2d;
+mod sine;
+mod stream;
+pub mod task;
+
+use rand_chacha::ChaCha8Rng;
+
+pub use drift::Drift;
+pub use expression::{Distribution, Expression};
+pub use friedman_drift::{DriftType, FriedmanDrift};
+pub use noise::Noise;
+pub use sine::Sine;
+pub use stream::Stream;
+
+/// What is wrong with a generator's settings. `key` is relative to `[generator]`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("generator.{key}: {problem}")]
+pub struct Error {
+    /// The setting.
+    pub key: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+impl Error {
+    pub(crate) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into() }
+    }
+}
+
+/// What is generated (`[generator]`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whether the daemon generates at all.
+    pub enabled: bool,
+    /// What the target is of the features.
+    pub function: Function,
+    /// Samples a second, ≥ 0; 0 is as fast as the transport takes them.
+    pub rate: f64,
+    /// The same seed gives the same samples.
+    pub seed: u64,
+    /// Samples in all, over all runs; 0 is endless.
+    pub count: u64,
+    /// What is added to the target.
+    pub noise: Noise,
+    /// Changes of the concept on top of the function's own.
+    pub drift: Option<Drift>,
+}
+
+impl Default for Config {
+    /// Friedman's function with abrupt drifts that come again every 45,000 samples, 1,000 samples a second.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            function: Function::FriedmanDrift(FriedmanDrift::default()),
+            rate: 1000.0,
+            seed: 42,
+            count: 0,
+            noise: Noise::Normal { sd: 1.0 },
+            drift: None,
+        }
+    }
+}
+
+/// The closed set of functions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Function {
+    /// Friedman's benchmark (1991): 10 features, 5 of which matter.
+    Friedman,
+    /// The same with concept drift (Ikonomovska, Gama and Džeroski 2011).
+    FriedmanDrift(FriedmanDrift),
+    /// Two planes chosen by one feature (Breiman, Friedman, Olshen and Stone 1984).
+    Planes2d,
+    /// Ten features of mixed kinds that depend on each other (Torgo's MV).
+    Mv,
+    /// A sine wave over its phase.
+    Sine(Sine),
+    /// Three values that grow by 1.4, 1.2 and 1.3 a step until they overflow.
+    Geometric,
+    /// A formula over features of one's own.
+    Expression(Expression),
+}
+
+impl Function {
+    /// Every name that `function = "…"` takes.
+    pub const NAMES: [&str; 7] = ["friedman", "friedman_drift", "planes2d", "mv", "sine", "geometric", "expression"];
+
+    /// The function of this name with its default parameters.
+    ///
+    /// # Errors
+    /// For an unknown name, and for `expression`, which has no defaults.
+    pub fn from_name(name: &str) -> Result<Self, Error> {
+        Ok(match name {
+            "friedman" => Function::Friedman,
+            "friedman_drift" => Function::FriedmanDrift(FriedmanDrift::default()),
+            "planes2d" => Function::Planes2d,
+            "mv" => Function::Mv,
+            "sine" => Function::Sine(Sine::default()),
+            "geometric" => Function::Geometric,
+            "expression" => {
+                let problem = "an expression needs a table with `formula` and `features`; see settings.toml";
+                return Err(Error::new("function", problem));
+            }
+            _ => {
+                let problem = format!("there is no function `{name}`; there are {}", Self::NAMES.join(", "));
+                return Err(Error::new("function", problem));
+            }
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Function::Friedman => "friedman",
+            Function::FriedmanDrift(_) => "friedman_drift",
+            Function::Planes2d => "planes2d",
+            Function::Mv => "mv",
+            Function::Sine(_) => "sine",
+            Function::Geometric => "geometric",
+            Function::Expression(_) => "expression",
+        }
+    }
+
+    fn source(&self) -> Result<Box<dyn Source + Send>, Error> {
+        Ok(match self {
+            Function::Friedman => Box::new(friedman::Friedman),
+            Function::FriedmanDrift(drifting) => Box::new(drifting.checked()?),
+            Function::Planes2d => Box::new(planes2d::Planes2d),
+            Function::Mv => Box::new(mv::Mv),
+            Function::Sine(sine) => Box::new(sine.checked()?),
+            Function::Geometric => Box::new(geometric::Geometric::default()),
+            Function::Expression(expression) => Box::new(expression.compiled()?),
+        })
+    }
+}
+
+/// What a function is made of: how features are drawn, and what the target is of them.
+trait Source {
+    /// Names of the features, in order.
+    fn features(&self) -> Vec<String>;
+
+    /// Draws the features of sample `index` into `x`, which is empty. `rng` is the sample's own.
+    fn draw(&mut self, index: u64, rng: &mut ChaCha8Rng, x: &mut Vec<f64>);
+
+    /// The target of features `x` at sample `index`, without noise.
+    fn target(&self, index: u64, x: &[f64], rng: &mut ChaCha8Rng) -> f64;
+}
+
+/// x0, x1, … for functions whose features have no names of their own.
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("x{i}")).collect()
+}

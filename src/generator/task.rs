@@ -1,0 +1,97 @@
+//! Sends samples at a rate.
+//!
+//! Invariant: a batch that has been begun is finished, so that the sink always knows how many samples there are.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Config, Stream, encode};
+
+/// How often samples that are due are sent.
+const TICK: Duration = Duration::from_millis(5);
+/// Samples in a batch at most.
+const BATCH: u64 = 1000;
+/// After a stall, no more than this is made up for; the rest is as if it had never been due.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// Where samples go.
+pub trait SampleSink {
+    /// Why it could not take them.
+    type Error;
+
+    /// Takes JSON samples, of which the first is number `first_index`. Waits while there is no room.
+    fn append(
+        &mut self,
+        first_index: u64,
+        payloads: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Sends from the stream's position on until `shutdown`, or until `config.count` samples have been sent in all. Returns
+/// how many this call sent.
+///
+/// # Errors
+/// Whatever the sink cannot take.
+pub async fn run<S: SampleSink>(
+    mut stream: Stream,
+    config: &Config,
+    mut sink: S,
+    shutdown: CancellationToken,
+) -> Result<u64, S::Error> {
+    let names = stream.feature_names().to_vec();
+    let begin = stream.position();
+    let end = if config.count == 0 { u64::MAX } else { config.count };
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace { since: Instant::now(), sent: 0, rate: config.rate };
+    let mut x = Vec::new();
+    while stream.position() < end && !shutdown.is_cancelled() {
+        let due = if config.rate == 0.0 {
+            BATCH
+        } else {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            pace.due()
+        };
+        let mut left = due.min(end - stream.position());
+        while left > 0 && !shutdown.is_cancelled() {
+            let count = left.min(BATCH);
+            let first = stream.position();
+            let payload = |_| {
+                let target = stream.next_sample(&mut x);
+                let mut json = Vec::with_capacity(256);
+                encode::json(&names, &x, target, &mut json);
+                json
+            };
+            let payloads = (0..count).map(payload).collect();
+            sink.append(first, payloads).await?;
+            pace.sent += count;
+            left -= count;
+        }
+    }
+    Ok(stream.position() - begin)
+}
+
+/// How many samples are due at a rate.
+struct Pace {
+    since: Instant,
+    sent: u64,
+    rate: f64,
+}
+
+impl Pace {
+    fn due(&mut self) -> u64 {
+        let elapsed = self.since.elapsed();
+        let due = (elapsed.as_secs_f64() * self.rate) as u64;
+        let most = (CATCH_UP.as_secs_f64() * self.rate).ceil() as u64;
+        if due.saturating_sub(self.sent) > most {
+            (self.since, self.sent) = (Instant::now(), 0);
+            return most;
+        }
+        due - self.sent
+    }
+}

@@ -98,6 +98,11 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
         result = opening => result,
         () = stopper => Err(Error::Stragglers { stragglers: "opening the transport".into() }),
     };
+    // Told to stop while it waited for the broker: nothing was begun, so nothing is left undone.
+    let result = match result {
+        Err(Error::Transport(transport::Error::Stopped)) => Ok(()),
+        other => other,
+    };
     match &result {
         Ok(()) => tracing::info!(event = "stopped", "stopped; the next start carries on from here"),
         Err(error) => tracing::error!(event = "failed", error = %chain(error), "stopped by an error"),

@@ -56,7 +56,7 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let sources = Sources::new(cli.global.settings, std::env::vars(), cli.global.overrides);
+    let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
     let settings = match Settings::load(&sources) {
         Ok(settings) => settings,
         Err(errors) => {
@@ -81,6 +81,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The environment as text. What is not text is not one of our settings.
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text)
 }
 
 #[tokio::main]
@@ -108,6 +117,7 @@ fn signal() -> std::io::Result<impl Future<Output = ()>> {
                 Some(told) => drop(told.send(())),
                 None => {
                     tracing::warn!(event = "killed", "second signal: stopping at once, without a checkpoint");
+                    #[expect(clippy::disallowed_methods, reason = "told twice: now, whatever is lost")]
                     std::process::exit(130);
                 }
             }

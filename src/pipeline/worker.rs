@@ -31,6 +31,9 @@ use super::{
 const QUEUE: usize = 4;
 /// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 512 << 10;
+/// Wait before beginning again after an interruption; it doubles while nothing gets through.
+const RESTART_AFTER: Duration = Duration::from_millis(200);
+const RESTART_WITHIN: Duration = Duration::from_secs(5);
 /// Between two snapshots at least, and when there is nothing new at most.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 
@@ -85,7 +88,8 @@ impl Default for Gauges {
     }
 }
 
-/// Works on `partition` until `shutdown`, or until it has caught up if so configured.
+/// Works on `partition` until `shutdown`, or until it has caught up if so configured. When publishing is interrupted it
+/// begins again at its last checkpoint, just as after a crash.
 ///
 /// # Errors
 /// Whatever the transport or the state file cannot mend; everything confirmed until then is kept.
@@ -97,26 +101,73 @@ pub async fn run<T: Transport>(
     gauges: Gauges,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut reader = transport.reader(partition).await?;
-    let mut publisher = transport.publisher(partition).await?;
-    let processor = start(&config, &store, partition, &mut reader, &mut publisher).await?;
-    let position = processor.position();
-    let end = if config.until_caught_up { Some(reader.range().await?.end) } else { None };
-    gauges.confirmed.send_replace(position);
-    gauges.snapshot.send_replace(Some(Arc::new(processor.snapshot())));
+    let parts = Parts { transport, store, config, partition, gauges, shutdown };
+    let mut end = None;
+    let mut wait = RESTART_AFTER;
+    loop {
+        let confirmed = *parts.gauges.confirmed.borrow();
+        let problem = match parts.attempt(&mut end).await {
+            Err(Error::Transport(transport::Error::Interrupted { problem, .. })) => problem,
+            other => return other,
+        };
+        if parts.shutdown.is_cancelled() {
+            tracing::warn!(event = "unpublished", partition, problem, "stopped; the next start publishes what is missing");
+            return Ok(());
+        }
+        // Progress shows that the trouble has passed.
+        wait = if *parts.gauges.confirmed.borrow() > confirmed { RESTART_AFTER } else { (wait * 2).min(RESTART_WITHIN) };
+        tracing::warn!(
+            event = "worker_interrupted", partition, problem, next_try = ?wait,
+            "publishing was interrupted; beginning again at the last checkpoint"
+        );
+        tokio::select! {
+            () = parts.shutdown.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
 
-    let (batches, incoming) = mpsc::channel(QUEUE);
-    let (outboxes, outgoing) = mpsc::channel(QUEUE);
-    // A stage that fails takes the stages before it along: their channel closes. This one stops the first.
-    let stop = shutdown.child_token();
-    let guard = stop.clone().drop_guard();
-    let fetch = tokio::spawn(fetch(reader, position, end, batches, gauges.polls, stop));
-    let process = tokio::spawn(process(processor, incoming, outboxes, gauges.snapshot, config));
-    let publish = tokio::spawn(publisher.run(outgoing, gauges.confirmed));
-    let (fetched, processed, published) =
-        tokio::join!(joined("fetch", fetch), joined("process", process), joined("publish", publish));
-    drop(guard);
-    published.and(fetched).and(processed)
+/// What a worker is made from.
+struct Parts<T> {
+    transport: Arc<T>,
+    store: Arc<Store>,
+    config: Arc<Config>,
+    partition: i32,
+    gauges: Gauges,
+    shutdown: CancellationToken,
+}
+
+impl<T: Transport> Parts<T> {
+    /// One run from the last checkpoint on. `end` is where to stop, once that is known.
+    async fn attempt(&self, end: &mut Option<i64>) -> Result<(), Error> {
+        let Self { transport, store, config, partition, gauges, shutdown } = self;
+        let opening = async {
+            let mut reader = transport.reader(*partition).await?;
+            let mut publisher = transport.publisher(*partition).await?;
+            let processor = start(config, store, *partition, &mut reader, &mut publisher).await?;
+            if config.until_caught_up && end.is_none() {
+                *end = Some(reader.range().await?.end);
+            }
+            Ok::<_, Error>((reader, publisher, processor))
+        };
+        let (reader, publisher, processor) = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            opened = opening => opened?,
+        };
+        let position = processor.position();
+        gauges.confirmed.send_replace(position);
+        gauges.snapshot.send_replace(Some(Arc::new(processor.snapshot())));
+
+        let (batches, incoming) = mpsc::channel(QUEUE);
+        let (outboxes, outgoing) = mpsc::channel(QUEUE);
+        let fetch = tokio::spawn(fetch(reader, position, *end, batches, Arc::clone(&gauges.polls), shutdown.clone()));
+        let process = tokio::spawn(process(processor, incoming, outboxes, gauges.snapshot.clone(), Arc::clone(config)));
+        let publish = tokio::spawn(publisher.run(outgoing, gauges.confirmed.clone()));
+        // A stage that ends takes the one before it along: the channel between them closes.
+        let (fetched, processed, published) =
+            tokio::join!(joined("fetch", fetch), joined("process", process), joined("publish", publish));
+        published.and(fetched).and(processed)
+    }
 }
 
 async fn joined<E: Into<Error>>(task: &'static str, handle: JoinHandle<Result<(), E>>) -> Result<(), Error> {

@@ -8,7 +8,7 @@
 pub mod embedded;
 pub mod kafka;
 
-use std::{future::Future, ops::Range, sync::Arc};
+use std::{future::Future, ops::Range};
 
 use tokio::sync::{mpsc, watch};
 
@@ -182,8 +182,11 @@ pub trait Publisher: Send + 'static {
     /// checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
     fn resume(&mut self, since: OutputOffsets, position: i64) -> impl Future<Output = Result<Published, Error>> + Send;
 
-    /// Publishes until the channel is closed and drained. After each outbox (and its checkpoint, if any) is durable,
-    /// `confirmed` holds its position.
+    /// Publishes until the channel is closed and drained. `confirmed` holds the position up to which everything is
+    /// published; a checkpoint is written once its outbox is, and before this returns.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the worker should begin again at its checkpoint; any other needs a person.
     fn run(
         self,
         outboxes: mpsc::Receiver<Outbox>,
@@ -221,16 +224,26 @@ pub enum Error {
         problem: String,
     },
     /// The broker refuses for good.
-    #[error("Kafka, {action}: {problem}")]
+    #[error("Kafka, {action}: {problem} ({reason})")]
     Broker {
         /// What was being done.
         action: String,
         /// What is wrong, and what to do.
         problem: String,
         /// What the client said.
-        #[source]
-        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+        reason: String,
     },
+    /// Publishing failed midway; what has landed is found out by beginning again at the checkpoint.
+    #[error("publishing for partition {partition} was interrupted: {problem}")]
+    Interrupted {
+        /// The partition of the samples topic.
+        partition: i32,
+        /// What failed.
+        problem: String,
+    },
+    /// Told to stop before it was open.
+    #[error("stopped before the transport was open")]
+    Stopped,
     /// The state file.
     #[error(transparent)]
     Store(#[from] super::store::Error),

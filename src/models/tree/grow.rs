@@ -1,0 +1,83 @@
+//! Growing: when a leaf has seen enough, the best split is found, judged and made.
+//!
+//! Invariant: a leaf that splits gives each child its part of the target's statistics and a copy of its model, so that
+//! predictions go on from where they were.
+
+use crate::models::Features;
+
+use super::{
+    HoeffdingTree,
+    nodes::{Arrival, Nodes},
+    observer,
+    params::Params,
+    split::{self, Attempt, Candidate, Criterion},
+};
+
+/// Room for an attempt, kept so that attempts do not allocate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    walk: observer::Scratch,
+    candidates: Vec<Candidate>,
+}
+
+impl HoeffdingTree {
+    /// Attempts to split the leaf that has just learned `x`, where it is due.
+    #[inline]
+    pub(super) fn grow(&mut self, arrival: Arrival, x: Features<'_>, watch: &mut impl FnMut(Attempt<'_>)) {
+        let Self { params, nodes, scratch, .. } = self;
+        let leaf = &mut nodes.leaves[arrival.leaf];
+        if !arrival.direct || leaf.observers.is_none() {
+            return;
+        }
+        if leaf.depth >= params.max_depth.unwrap_or(RIVERS_MAX_DEPTH) {
+            leaf.observers = None;
+        } else if leaf.target.n - leaf.last_attempt >= f64::from(params.grace_period) {
+            attempt(nodes, arrival, x, params, scratch, watch);
+        }
+    }
+}
+
+/// How deep River's trees grow by default: Python's recursion limit, less 20.
+const RIVERS_MAX_DEPTH: u32 = 980;
+
+fn attempt(
+    nodes: &mut Nodes,
+    arrival: Arrival,
+    x: Features<'_>,
+    params: &Params,
+    scratch: &mut Scratch,
+    watch: &mut impl FnMut(Attempt<'_>),
+) {
+    let Scratch { walk, candidates } = scratch;
+    let leaf = &mut nodes.leaves[arrival.leaf];
+    let (depth, weight) = (leaf.depth, leaf.target.n);
+    leaf.last_attempt = weight;
+    let Some(observers) = &mut leaf.observers else { return };
+
+    let criterion = Criterion::new(leaf.target, params);
+    observers.propose(&criterion, params, walk, candidates);
+    let bound = split::hoeffding_bound(params.delta, weight);
+    let (best, second) = split::two_best(candidates);
+    let certain = best.is_some_and(|best| split::is_certain(&criterion, best, second, bound, params));
+    watch(Attempt { depth, weight, bound, best, second, split: certain });
+
+    let Some(best) = best else { return };
+    if certain {
+        nodes.split(arrival, x, best.feature, &best.parts);
+        return;
+    }
+    let Some(second) = second else { return };
+    if best.merit <= 0.0 {
+        return;
+    }
+    // What is this much worse than the second best now will hardly ever be the best.
+    let floor = second.merit / best.merit - 2.0 * bound;
+    if params.remove_poor_attrs {
+        for poor in candidates.iter().filter(|candidate| candidate.merit / best.merit < floor) {
+            observers.disable(poor.feature);
+        }
+    }
+    if second.merit > 0.0 {
+        observers.prune(&criterion, best.merit, floor, walk);
+    }
+}

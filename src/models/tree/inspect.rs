@@ -1,0 +1,140 @@
+//! What a person may see of a tree: its size, and its nodes one by one.
+//!
+//! Invariant: read-only, and costs nothing until asked.
+
+use crate::models::linear::LinearRegression;
+
+use super::{
+    HoeffdingTree,
+    nodes::{Branch, NodeId, Place},
+};
+
+/// The size of a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Branches and leaves.
+    pub n_nodes: usize,
+    /// Nodes that divide samples.
+    pub n_branches: usize,
+    /// Nodes that predict.
+    pub n_leaves: usize,
+    /// Leaves that may still split.
+    pub n_active_leaves: usize,
+    /// Leaves that observe no features any more and only predict and learn.
+    pub n_inactive_leaves: usize,
+    /// Levels, counting the root's: 1 for a single leaf.
+    pub height: u32,
+}
+
+/// A node of a tree.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// Which child to take at each level from the root, counting from 0; empty for the root.
+    pub path: Vec<u32>,
+    /// Weight of the samples that its leaves have seen.
+    pub n: f64,
+    /// Branch or leaf.
+    pub kind: NodeKind<'a>,
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum NodeKind<'a> {
+    /// Divides samples by the feature in a column.
+    Branch {
+        /// Column of the feature.
+        feature: usize,
+        /// How values are divided.
+        test: Test,
+    },
+    /// Predicts.
+    Leaf {
+        /// Mean of the targets, in their unit.
+        mean: f64,
+        /// Sample variance of the targets.
+        variance: f64,
+        /// `n` at the last attempt to split, or when the leaf was made.
+        last_split_attempt_at: f64,
+        /// Whether it may still split.
+        active: bool,
+        /// Its linear regression, unless leaves predict means only.
+        model: Option<&'a LinearRegression>,
+    },
+}
+
+/// How a branch divides the values of its feature.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// First child: values at or below the threshold; second child: those above.
+    AtMost(f64),
+    /// First child: this category; second child: any other.
+    Is(f64),
+    /// A child for each category.
+    OneOf(Vec<f64>),
+}
+
+impl Node<'_> {
+    /// Level of the node; the root has 0.
+    pub fn depth(&self) -> usize {
+        self.path.len()
+    }
+}
+
+impl HoeffdingTree {
+    /// The size of the tree. Walks through all of it.
+    pub fn summary(&self) -> Summary {
+        let leaves = &self.nodes.leaves;
+        let n_active_leaves = leaves.iter().filter(|leaf| leaf.observers.is_some()).count();
+        Summary {
+            n_nodes: self.nodes.branches.len() + leaves.len(),
+            n_branches: self.nodes.branches.len(),
+            n_leaves: leaves.len(),
+            n_active_leaves,
+            n_inactive_leaves: leaves.len() - n_active_leaves,
+            height: leaves.iter().map(|leaf| leaf.depth + 1).max().unwrap_or(0),
+        }
+    }
+
+    /// Every node, parents before their children and these in order.
+    pub fn walk(&self) -> impl Iterator<Item = Node<'_>> {
+        let mut open = vec![(self.nodes.root, Vec::new())];
+        std::iter::from_fn(move || {
+            let (at, path) = open.pop()?;
+            if let Place::Branch(branch) = at.place() {
+                let first = open.len();
+                let arms = self.nodes.branches[branch].arms().zip(0..);
+                open.extend(arms.map(|(arm, at)| (arm.child, path.iter().copied().chain([at]).collect())));
+                open[first..].reverse();
+            }
+            Some(self.node(at, path))
+        })
+    }
+
+    fn node(&self, at: NodeId, path: Vec<u32>) -> Node<'_> {
+        match at.place() {
+            Place::Branch(index) => {
+                let branch = &self.nodes.branches[index];
+                let test = match branch {
+                    Branch::Threshold { threshold, .. } => Test::AtMost(*threshold),
+                    Branch::Category { category, .. } => Test::Is(*category),
+                    Branch::Categories { arms, .. } => {
+                        Test::OneOf(arms.iter().map(|(category, _)| *category).collect())
+                    }
+                };
+                let n = branch.arms().map(|arm| arm.weight).sum();
+                Node { path, n, kind: NodeKind::Branch { feature: branch.feature(), test } }
+            }
+            Place::Leaf(index) => {
+                let leaf = &self.nodes.leaves[index];
+                let kind = NodeKind::Leaf {
+                    mean: leaf.target.mean,
+                    variance: leaf.target.get(),
+                    last_split_attempt_at: leaf.last_attempt,
+                    active: leaf.observers.is_some(),
+                    model: leaf.model(),
+                };
+                Node { path, n: leaf.target.n, kind }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The Hoeffding tree regressor: a decision tree that grows leaf by leaf as samples come, with a linear regression in
+//! each leaf.
+//!
+//! Reading order: [`Params`], this file, `nodes` (the arena and the way to a leaf), `leaf` (predicting and learning),
+//! `observer` (a folder: what a leaf remembers of its features), `split` (what a split is worth and when it is certain),
+//! `grow` (making it), `inspect` (what a person may see), `restore` (reading a saved tree).
+//!
+//! Invariant: all numbers in the state are finite, and so is every prediction. What could break this is refused before
+//! anything has changed: see [`LARGEST_TARGET`] and [`LARGEST_WEIGHT`]. Iteration orders are fixed, so the same samples
+//! give the same bits. What this does not do: adapt to drift, or bound its memory.
+
+mod grow;
+mod inspect;
+mod leaf;
+mod nodes;
+mod observer;
+mod params;
+mod restore;
+mod split;
+
+use serde::{Deserialize, Serialize};
+
+pub use inspect::{Node, NodeKind, Summary, Test};
+pub use params::{LeafPrediction, Params, Splitter};
+pub use split::{Attempt, Candidate, Parts};
+
+use crate::metrics::statistics::Var;
+
+use self::nodes::Nodes;
+use super::{Features, Refused, Regressor};
+
+/// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
+pub const LARGEST_TARGET: f64 = 1e100;
+
+/// Sample weights beyond this are refused.
+pub const LARGEST_WEIGHT: f64 = 1e15;
+
+/// A Hoeffding tree for regression, with River's results (`HoeffdingTreeRegressor` of 0.26.1).
+///
+/// Domingos and Hulten 2000, "Mining high-speed data streams": a leaf splits once the Hoeffding bound makes it certain
+/// enough which feature is best. Ikonomovska, Gama and Džeroski 2011, "Learning model trees from evolving data streams":
+/// variance reduction as the measure, E-BST as the memory of a feature, linear models in the leaves.
+///
+/// A sample that does not know the feature of a split goes to the heavier side, and causes no attempt to split.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "restore::Saved")]
+pub struct HoeffdingTree {
+    params: Params,
+    /// All targets so far: what is usual.
+    targets: Var,
+    nodes: Nodes,
+    #[serde(skip)]
+    scratch: grow::Scratch,
+}
+
+impl HoeffdingTree {
+    /// A tree that has learned nothing: a single leaf.
+    pub fn new(params: Params) -> Self {
+        let nodes = Nodes::new(&params);
+        Self { params, targets: Var::default(), nodes, scratch: grow::Scratch::default() }
+    }
+
+    /// What the tree was configured with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// As [`Regressor::learn_one`], calling `watch` when a leaf attempts to split: at most once.
+    ///
+    /// # Errors
+    /// [`Refused`] as of [`Regressor::learn_one`].
+    pub fn learn_one_watched(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        mut watch: impl FnMut(Attempt<'_>),
+    ) -> Result<(), Refused> {
+        // Written so that NaN is refused, too.
+        if !(y.abs() <= LARGEST_TARGET && (0.0..=LARGEST_WEIGHT).contains(&weight)) {
+            return Err(Refused);
+        }
+        if weight == 0.0 {
+            return Ok(());
+        }
+        self.targets.update(y, weight);
+        let arrival = self.nodes.descend(x, weight, &self.params);
+        self.nodes.leaves[arrival.leaf].learn(x, y, weight, &self.params);
+        self.grow(arrival, x, &mut watch);
+        Ok(())
+    }
+}
+
+impl Regressor for HoeffdingTree {
+    fn predict_one(&self, x: Features<'_>) -> f64 {
+        if self.targets.n == 0.0 {
+            return 0.0;
+        }
+        self.nodes.find(x).predict(x, &self.params, &self.targets)
+    }
+
+    /// Refuses targets beyond [`LARGEST_TARGET`] and weights that are negative or beyond [`LARGEST_WEIGHT`]. A weight
+    /// of 0 changes nothing. Where only the linear model of the leaf refuses, the rest of the leaf learns.
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        self.learn_one_watched(x, y, weight, |_| {})
+    }
+}

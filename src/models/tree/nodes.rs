@@ -1,0 +1,292 @@
+//! The nodes of a tree: branches, compact because every sample walks through them, and leaves, which are large.
+//!
+//! Invariant: from `root` every branch and every leaf is reached exactly once. `Arm::weight` is the weight of the leaves
+//! below the arm, kept up to date so that a sample without the split feature finds the heavier side at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{metrics::statistics::Var, models::Features};
+
+use super::{leaf::Leaf, params::Params, split::Parts};
+
+/// A branch (its index) or a leaf (its index with the top bit set).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NodeId(u32);
+
+/// What a [`NodeId`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Branch(usize),
+    Leaf(usize),
+}
+
+const LEAF: u32 = 1 << 31;
+
+impl NodeId {
+    pub(super) fn leaf(index: usize) -> Self {
+        Self(index as u32 | LEAF)
+    }
+
+    pub(super) fn branch(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    #[inline]
+    pub(super) fn place(self) -> Place {
+        if self.0 & LEAF == 0 { Place::Branch(self.0 as usize) } else { Place::Leaf((self.0 & !LEAF) as usize) }
+    }
+}
+
+/// The way from a branch to one of its children.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Arm {
+    pub(super) child: NodeId,
+    pub(super) weight: f64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Branch {
+    /// Values ≤ `threshold` take the first arm.
+    Threshold { feature: u32, threshold: f64, arms: [Arm; 2] },
+    /// The category takes the first arm, others the second.
+    Category { feature: u32, category: f64, arms: [Arm; 2] },
+    /// An arm per category, ascending.
+    Categories { feature: u32, arms: Vec<(f64, Arm)> },
+}
+
+/// Where a branch sends a sample.
+enum Route {
+    Arm(usize),
+    /// A category that has no arm yet; its arm would be here.
+    New(usize, f64),
+    /// The sample does not know the feature.
+    Unknown,
+}
+
+impl Branch {
+    #[inline]
+    fn route(&self, x: Features<'_>) -> Route {
+        let value = |feature: u32| x.values().get(feature as usize).copied().unwrap_or(f64::NAN);
+        match self {
+            Branch::Threshold { feature, threshold, .. } => {
+                let value = value(*feature);
+                if value.is_nan() { Route::Unknown } else { Route::Arm(usize::from(value > *threshold)) }
+            }
+            Branch::Category { feature, category, .. } => {
+                let value = value(*feature);
+                if value.is_nan() { Route::Unknown } else { Route::Arm(usize::from(value != *category)) }
+            }
+            Branch::Categories { feature, arms } => {
+                let value = value(*feature);
+                if value.is_nan() {
+                    return Route::Unknown;
+                }
+                match arms.binary_search_by(|(category, _)| category.total_cmp(&value)) {
+                    Ok(at) => Route::Arm(at),
+                    Err(at) => Route::New(at, value),
+                }
+            }
+        }
+    }
+
+    pub(super) fn feature(&self) -> usize {
+        match self {
+            Branch::Threshold { feature, .. }
+            | Branch::Category { feature, .. }
+            | Branch::Categories { feature, .. } => *feature as usize,
+        }
+    }
+
+    pub(super) fn arms(&self) -> impl DoubleEndedIterator<Item = &Arm> {
+        let (two, many): (&[Arm], &[(f64, Arm)]) = match self {
+            Branch::Threshold { arms, .. } | Branch::Category { arms, .. } => (arms, &[]),
+            Branch::Categories { arms, .. } => (&[], arms),
+        };
+        two.iter().chain(many.iter().map(|(_, arm)| arm))
+    }
+
+    #[inline]
+    fn arm(&mut self, at: usize) -> &mut Arm {
+        match self {
+            Branch::Threshold { arms, .. } | Branch::Category { arms, .. } => &mut arms[at],
+            Branch::Categories { arms, .. } => &mut arms[at].1,
+        }
+    }
+
+    #[inline]
+    fn child(&self, at: usize) -> NodeId {
+        match self {
+            Branch::Threshold { arms, .. } | Branch::Category { arms, .. } => arms[at].child,
+            Branch::Categories { arms, .. } => arms[at].1.child,
+        }
+    }
+
+    /// The arm with most weight, the first among equals.
+    fn heaviest(&self) -> usize {
+        let mut best = (0, f64::NEG_INFINITY);
+        for (at, arm) in self.arms().enumerate() {
+            if arm.weight > best.1 {
+                best = (at, arm.weight);
+            }
+        }
+        best.0
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Nodes {
+    pub(super) root: NodeId,
+    pub(super) branches: Vec<Branch>,
+    pub(super) leaves: Vec<Leaf>,
+}
+
+/// The leaf that a sample belongs to, and how it came there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) leaf: usize,
+    /// Branch and arm that lead to the leaf; `None` at the root.
+    pub(super) from: Option<(usize, usize)>,
+    /// Whether every test on the way knew its feature and its category. Others are no reason to split.
+    pub(super) direct: bool,
+}
+
+impl Nodes {
+    /// A single leaf.
+    pub(super) fn new(params: &Params) -> Self {
+        Self { root: NodeId::leaf(0), branches: Vec::new(), leaves: vec![Leaf::new(0, params)] }
+    }
+
+    /// The leaf that predicts for `x`. What is not known, or a category without an arm, takes the heaviest arm.
+    #[inline]
+    pub(super) fn find(&self, x: Features<'_>) -> &Leaf {
+        let mut at = self.root;
+        loop {
+            match at.place() {
+                Place::Leaf(leaf) => return &self.leaves[leaf],
+                Place::Branch(branch) => {
+                    let branch = &self.branches[branch];
+                    at = match branch.route(x) {
+                        Route::Arm(arm) => branch.child(arm),
+                        Route::New(..) | Route::Unknown => branch.child(branch.heaviest()),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The leaf that learns from `x`, with `weight` added along the way. A category without an arm gets one, with a
+    /// new leaf.
+    pub(super) fn descend(&mut self, x: Features<'_>, weight: f64, params: &Params) -> Arrival {
+        let mut arrival = Arrival { leaf: 0, from: None, direct: true };
+        let mut at = self.root;
+        let mut depth = 0;
+        loop {
+            match at.place() {
+                Place::Leaf(leaf) => return Arrival { leaf, ..arrival },
+                Place::Branch(index) => {
+                    depth += 1;
+                    let branch = &mut self.branches[index];
+                    let arm = match branch.route(x) {
+                        Route::Arm(arm) => arm,
+                        Route::Unknown => {
+                            arrival.direct = false;
+                            branch.heaviest()
+                        }
+                        Route::New(arm, category) => {
+                            arrival.direct = false;
+                            if let Branch::Categories { arms, .. } = branch {
+                                let child = NodeId::leaf(self.leaves.len());
+                                arms.insert(arm, (category, Arm { child, weight: 0.0 }));
+                                self.leaves.push(Leaf::new(depth, params));
+                            }
+                            arm
+                        }
+                    };
+                    let taken = branch.arm(arm);
+                    taken.weight += weight;
+                    at = taken.child;
+                    arrival.from = Some((index, arm));
+                }
+            }
+        }
+    }
+
+    /// Puts a branch with a new leaf per part where a leaf was.
+    pub(super) fn split(&mut self, arrival: Arrival, x: Features<'_>, feature: usize, parts: &Parts) {
+        let parent = &self.leaves[arrival.leaf];
+        let before = parent.target.n;
+        let children: Vec<Leaf> = parts.targets().map(|target| parent.child(*target)).collect();
+        // The first child takes its parent's place, the others come last.
+        let last = self.leaves.len();
+        let arm = |at: usize, target: &Var| {
+            let child = NodeId::leaf(if at == 0 { arrival.leaf } else { last + at - 1 });
+            Arm { child, weight: target.n }
+        };
+        let two = |targets: &[Var; 2]| [arm(0, &targets[0]), arm(1, &targets[1])];
+        let feature = feature as u32;
+        let branch = match parts {
+            Parts::Threshold { threshold, targets } => {
+                Branch::Threshold { feature, threshold: *threshold, arms: two(targets) }
+            }
+            Parts::Category { category, targets } => {
+                Branch::Category { feature, category: *category, arms: two(targets) }
+            }
+            Parts::Categories(parts) => {
+                let arms = parts.iter().enumerate().map(|(at, (category, target))| (*category, arm(at, target)));
+                Branch::Categories { feature, arms: arms.collect() }
+            }
+        };
+        let lost = before - branch.arms().map(|arm| arm.weight).sum::<f64>();
+        if lost != 0.0 {
+            self.forget(x, lost);
+        }
+        let mut children = children.into_iter();
+        self.leaves.splice(arrival.leaf..=arrival.leaf, children.next());
+        self.leaves.extend(children);
+        let id = NodeId::branch(self.branches.len());
+        self.branches.push(branch);
+        match arrival.from {
+            Some((branch, arm)) => self.branches[branch].arm(arm).child = id,
+            None => self.root = id,
+        }
+    }
+
+    /// Takes weight off the way of a sample that every test knows: a branch per category has no place for the samples
+    /// that came without one.
+    fn forget(&mut self, x: Features<'_>, weight: f64) {
+        let mut at = self.root;
+        while let Place::Branch(index) = at.place() {
+            let branch = &mut self.branches[index];
+            let Route::Arm(arm) = branch.route(x) else { return };
+            let taken = branch.arm(arm);
+            taken.weight -= weight;
+            at = taken.child;
+        }
+    }
+
+    /// Whether every index leads somewhere, once.
+    pub(super) fn is_sound(&self) -> bool {
+        let mut branches = vec![false; self.branches.len()];
+        let mut leaves = vec![false; self.leaves.len()];
+        let mut open = vec![self.root];
+        while let Some(at) = open.pop() {
+            let seen = match at.place() {
+                Place::Branch(index) => branches.get_mut(index),
+                Place::Leaf(index) => leaves.get_mut(index),
+            };
+            match seen {
+                Some(seen) if !*seen => *seen = true,
+                _ => return false,
+            }
+            if let Place::Branch(index) = at.place() {
+                let branch = &self.branches[index];
+                if branch.arms().next().is_none() || !branch.arms().all(|arm| arm.weight.is_finite()) {
+                    return false;
+                }
+                open.extend(branch.arms().map(|arm| arm.child));
+            }
+        }
+        let all_reached = branches.into_iter().chain(leaves).all(|seen| seen);
+        all_reached && self.leaves.iter().all(Leaf::is_sound)
+    }
+}

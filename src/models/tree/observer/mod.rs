@@ -1,0 +1,129 @@
+//! What a leaf remembers of each feature in search of a split: an observer per column, by the feature's kind.
+//!
+//! Invariant: every value is finite and every target within the tree's bounds before it comes here, so no sum can
+//! overflow. Observers propose, they never decide.
+
+mod ebst;
+mod nominal;
+mod qo;
+mod round;
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::Features;
+
+use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
+use super::{
+    params::{Params, Splitter},
+    split::{Candidate, Criterion},
+};
+
+/// The observers of a leaf, by column.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Observers {
+    columns: Vec<Observer>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+enum Observer {
+    /// No value has come.
+    #[default]
+    Waiting,
+    /// A feature that has proven hopeless.
+    Disabled,
+    Ebst(Ebst),
+    Quantized(Quantized),
+    Nominal(Nominal),
+}
+
+/// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    steps: Vec<ebst::Step>,
+    frames: Vec<ebst::Frame>,
+}
+
+impl Observers {
+    /// Takes in the known features of a sample.
+    pub(super) fn update(&mut self, x: Features<'_>, y: f64, weight: f64, splitter: Splitter) {
+        if self.columns.len() < x.len() {
+            self.columns.resize(x.len(), Observer::Waiting);
+        }
+        for (i, (observer, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
+            if !value.is_finite() {
+                continue;
+            }
+            if matches!(observer, Observer::Waiting) {
+                *observer = Observer::new(x.is_nominal(i), splitter);
+            }
+            observer.update(value, y, weight, splitter);
+        }
+    }
+
+    /// The best split on each feature that has one, in the order of the columns.
+    pub(super) fn propose(
+        &self,
+        criterion: &Criterion,
+        params: &Params,
+        scratch: &mut Scratch,
+        out: &mut Vec<Candidate>,
+    ) {
+        out.clear();
+        for (feature, observer) in self.columns.iter().enumerate() {
+            let best = match observer {
+                Observer::Waiting | Observer::Disabled => None,
+                Observer::Ebst(tree) => tree.best_split(criterion, scratch),
+                Observer::Quantized(slots) => slots.best_split(criterion),
+                Observer::Nominal(nominal) => nominal.best_split(criterion, params.binary_split),
+            };
+            out.extend(best.map(|(merit, parts)| Candidate { feature, merit, parts }));
+        }
+    }
+
+    /// Drops hopeless thresholds: those below `floor`, relative to the best merit.
+    pub(super) fn prune(&mut self, criterion: &Criterion, best_merit: f64, floor: f64, scratch: &mut Scratch) {
+        for observer in &mut self.columns {
+            if let Observer::Ebst(tree) = observer {
+                tree.prune(criterion, best_merit, floor, scratch);
+            }
+        }
+    }
+
+    /// Stops observing a feature in this leaf, for good.
+    pub(super) fn disable(&mut self, feature: usize) {
+        if let Some(observer) = self.columns.get_mut(feature) {
+            *observer = Observer::Disabled;
+        }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.columns.iter().all(|observer| match observer {
+            Observer::Waiting | Observer::Disabled => true,
+            Observer::Ebst(tree) => tree.is_sound(),
+            Observer::Quantized(slots) => slots.is_sound(),
+            Observer::Nominal(nominal) => nominal.is_sound(),
+        })
+    }
+}
+
+impl Observer {
+    fn new(nominal: bool, splitter: Splitter) -> Self {
+        match splitter {
+            _ if nominal => Observer::Nominal(Nominal::default()),
+            Splitter::Ebst | Splitter::Tebst { .. } => Observer::Ebst(Ebst::default()),
+            Splitter::Qo { .. } => Observer::Quantized(Quantized::default()),
+        }
+    }
+
+    #[inline]
+    fn update(&mut self, value: f64, y: f64, weight: f64, splitter: Splitter) {
+        match (self, splitter) {
+            (Observer::Ebst(tree), Splitter::Tebst { digits }) => tree.update(round::round(value, digits), y, weight),
+            (Observer::Ebst(tree), _) => tree.update(value, y, weight),
+            (Observer::Quantized(slots), Splitter::Qo { radius }) => slots.update(value, radius, y, weight),
+            (Observer::Nominal(nominal), _) => nominal.update(value, y, weight),
+            // An observer is made for the tree's splitter, which never changes.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the Kafka transport is configured with (`[transport.kafka]`), checked.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// How to reach the cluster and how to deal with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `host:port` of brokers to begin with, at least one.
+    pub brokers: Vec<String>,
+    /// By which the broker's logs know us.
+    pub client_id: String,
+    /// Of what we produce.
+    pub compression: Compression,
+    /// Encryption; `None` is plain text.
+    pub tls: Option<Tls>,
+    /// Authentication; `None` is none.
+    pub sasl: Option<Sasl>,
+    /// Partitions of the samples topic this process works on.
+    pub partitions: Partitions,
+    /// Create topics that are missing.
+    pub create_topics: bool,
+    /// Copies of each partition of a topic that is created, ≥ 1.
+    pub replication_factor: i16,
+    /// Deadline of every request.
+    pub request_timeout: Duration,
+    /// Wait before the second try of what failed; it doubles from try to try.
+    pub backoff_initial: Duration,
+    /// The wait grows no further.
+    pub backoff_max: Duration,
+    /// Bytes asked for in one fetch, 1 to 64 MiB.
+    pub fetch_bytes: i32,
+    /// Time a fetch waits at the broker for a first record.
+    pub fetch_wait: Duration,
+    /// Produce requests under way at once, ≥ 1.
+    pub in_flight: usize,
+    /// Bytes in one produce request; brokers take 1 MiB unless told otherwise.
+    pub max_batch_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            brokers: vec!["localhost:9092".into()],
+            client_id: "thalweg".into(),
+            compression: Compression::None,
+            tls: None,
+            sasl: None,
+            partitions: Partitions::All,
+            create_topics: true,
+            replication_factor: 1,
+            request_timeout: Duration::from_secs(10),
+            backoff_initial: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            fetch_bytes: 4 << 20,
+            fetch_wait: Duration::from_millis(500),
+            in_flight: 5,
+            max_batch_bytes: 900 << 10,
+        }
+    }
+}
+
+/// How produced batches are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip
+    Gzip,
+    /// LZ4
+    Lz4,
+    /// Snappy
+    Snappy,
+    /// Zstandard
+    Zstd,
+}
+
+/// Which partitions a process works on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Partitions {
+    /// Every one there is at the start.
+    #[default]
+    All,
+    /// These, ascending, without repetition.
+    Only(Vec<i32>),
+}
+
+/// Encryption. There is no way to leave the broker unverified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificates (PEM) that vouch for the broker; without it those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate chain (PEM) and key (PEM), where the broker asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Authentication by name and password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sasl {
+    /// How the password is proven.
+    pub mechanism: SaslMechanism,
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// How a password is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaslMechanism {
+    /// It is sent; only sensible with TLS.
+    Plain,
+    /// SCRAM-SHA-256
+    ScramSha256,
+    /// SCRAM-SHA-512
+    ScramSha512,
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being shown.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}

@@ -1,0 +1,123 @@
+//! What can fail, and what it means: the one place that decides between trying again, a new connection, and a person.
+
+use std::sync::Arc;
+
+use rskafka::{
+    BackoffError, ConnectionError,
+    client::error::{Error as ClientError, ProtocolError},
+};
+
+use super::super::Error;
+
+/// A failure, by what can be done about it.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It may pass: try again on a new connection.
+    Passing(String),
+    /// The offset is not there.
+    OutOfRange,
+    /// The batch is larger than the broker takes.
+    TooLarge,
+    /// It will not pass by itself.
+    Fatal(Error),
+}
+
+/// Result of one try.
+pub(super) type Try<T> = Result<T, Fault>;
+
+impl Fault {
+    pub(super) fn passing(problem: impl Into<String>) -> Self {
+        Fault::Passing(problem.into())
+    }
+
+    pub(super) fn timeout(after: std::time::Duration) -> Self {
+        Fault::Passing(format!("no answer within {after:?}"))
+    }
+
+    /// What an error of the client library means while doing `action`.
+    pub(super) fn of(action: &str, error: ClientError) -> Self {
+        // With retries off, the library still wraps what it would have tried again.
+        let text = error.to_string();
+        let fatal = |problem: &str| {
+            Fault::Fatal(Error::Broker {
+                action: action.to_owned(),
+                problem: problem.to_owned(),
+                reason: text.clone(),
+            })
+        };
+        match innermost(&error) {
+            Innermost::Protocol(protocol) => match protocol {
+                ProtocolError::OffsetOutOfRange => Fault::OutOfRange,
+                ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => Fault::TooLarge,
+                ProtocolError::TopicAuthorizationFailed => {
+                    fatal("the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl")
+                }
+                ProtocolError::ClusterAuthorizationFailed => {
+                    fatal("the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false")
+                }
+                ProtocolError::SaslAuthenticationFailed
+                | ProtocolError::UnsupportedSaslMechanism
+                | ProtocolError::IllegalSaslState => {
+                    fatal("the broker refuses the login; check transport.kafka.sasl")
+                }
+                ProtocolError::InvalidTopicException => fatal("the broker does not take this topic's name"),
+                ProtocolError::UnsupportedCompressionType => {
+                    fatal("the broker does not take this compression; change transport.kafka.compression")
+                }
+                ProtocolError::PolicyViolation | ProtocolError::InvalidConfig | ProtocolError::InvalidPartitions => {
+                    fatal("the broker's policy refuses this")
+                }
+                ProtocolError::UnsupportedVersion | ProtocolError::UnsupportedForMessageFormat => {
+                    fatal("the broker is too old or too new for the client library")
+                }
+                // Whatever else a broker says has to do with its own state, and that changes.
+                _ => Fault::Passing(text),
+            },
+            Innermost::Sasl => fatal(
+                "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login",
+            ),
+            Innermost::Other if text.contains("control batch record version") => fatal(
+                "the topic holds transaction markers (a transactional producer writes to it), which the client library \
+                 cannot read; let a producer without transactions write to the topic, or copy it into one without",
+            ),
+            Innermost::Other => Fault::Passing(text),
+        }
+    }
+}
+
+enum Innermost {
+    Protocol(ProtocolError),
+    Sasl,
+    Other,
+}
+
+fn innermost(error: &ClientError) -> Innermost {
+    match error {
+        ClientError::ServerError { protocol_error, .. } => Innermost::Protocol(*protocol_error),
+        ClientError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => of_source(source.as_ref()),
+        ClientError::Connection(error) => of_connection(error),
+        _ => Innermost::Other,
+    }
+}
+
+fn of_connection(error: &ConnectionError) -> Innermost {
+    match error {
+        ConnectionError::SaslFailed(_) => Innermost::Sasl,
+        ConnectionError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => of_source(source.as_ref()),
+        _ => Innermost::Other,
+    }
+}
+
+fn of_source(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Innermost {
+    if let Some(error) = source.downcast_ref::<ClientError>() {
+        return innermost(error);
+    }
+    if let Some(error) = source.downcast_ref::<ConnectionError>() {
+        return of_connection(error);
+    }
+    if let Some(error) = source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        // Several brokers failed, and only their texts are left.
+        return if error.to_string().contains("Sasl handshake failed") { Innermost::Sasl } else { Innermost::Other };
+    }
+    Innermost::Other
+}

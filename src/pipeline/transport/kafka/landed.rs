@@ -1,0 +1,92 @@
+//! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
+
+use std::time::Duration;
+
+use rskafka::record::Record as KafkaRecord;
+use serde::Deserialize;
+
+use super::{cluster::Handle, fault::Try};
+use crate::pipeline::transport::Output;
+
+/// Records looked at first when looking back from the end; each further look goes twice as far.
+const FIRST_LOOK: i64 = 256;
+
+/// The offset of the record with this value from `from` on, if it is there.
+pub(super) async fn find(handle: &mut Handle, from: i64, value: &Option<Vec<u8>>) -> Try<Option<i64>> {
+    let end = handle.range().await?.end;
+    let mut offset = from;
+    while offset < end {
+        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
+        if let Some(found) = records.iter().find(|record| record.record.value == *value) {
+            return Ok(Some(found.offset));
+        }
+        let Some(last) = records.last() else { break };
+        offset = last.offset + 1;
+    }
+    Ok(None)
+}
+
+/// The highest source offset among the records of an output that were made from `topic`/`partition`, looking no further
+/// back than `since`. Records come in source order, so it is the last one's, and looking starts at the end.
+pub(super) async fn last_source(
+    handle: &mut Handle,
+    output: Output,
+    topic: &str,
+    partition: i32,
+    since: i64,
+) -> Try<Option<i64>> {
+    let range = handle.range().await?;
+    let since = since.max(range.start);
+    let mut end = range.end;
+    let mut look = FIRST_LOOK;
+    while end > since {
+        let start = (end - look).max(since);
+        let mut found = None;
+        let mut offset = start;
+        while offset < end {
+            let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
+            let Some(last) = records.last() else { break };
+            offset = last.offset + 1;
+            let within = records.iter().filter(|record| record.offset < end);
+            found = within.filter_map(|record| source(output, &record.record, topic, partition)).max().max(found);
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        end = start;
+        look *= 2;
+    }
+    Ok(None)
+}
+
+#[derive(Deserialize)]
+struct Sourced<'a> {
+    #[serde(borrow)]
+    source: Source<'a>,
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(borrow)]
+    topic: std::borrow::Cow<'a, str>,
+    partition: i32,
+    offset: i64,
+}
+
+/// The source offset of an output record, if it was made from `topic`/`partition`.
+fn source(output: Output, record: &KafkaRecord, topic: &str, partition: i32) -> Option<i64> {
+    let source = match output {
+        Output::Predictions | Output::Events => {
+            serde_json::from_slice::<Sourced<'_>>(record.value.as_deref()?).ok()?.source
+        }
+        Output::DeadLetters => {
+            let header = |name: &str| std::str::from_utf8(record.headers.get(name)?).ok();
+            Source {
+                topic: header("thalweg.topic")?.into(),
+                partition: header("thalweg.partition")?.parse().ok()?,
+                offset: header("thalweg.offset")?.parse().ok()?,
+            }
+        }
+    };
+    (source.topic == topic && source.partition == partition).then_some(source.offset)
+}

@@ -1,0 +1,224 @@
+//! Settings: layers of text in, checked configurations out.
+//!
+//! Order: built-in defaults < file < environment < `--set`. Each part of the crate owns its checked `Config`; this only
+//! reads them. Invariant: only what passed every check becomes a [`Settings`], all errors are reported at once with
+//! the path of their key, and an unknown key is an error. Only the command line and the composition root read settings.
+//!
+//! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), then a file
+//! per section of settings.toml.
+
+mod generator;
+mod model;
+mod section;
+mod sources;
+mod transport;
+
+use std::{fmt, time::Duration};
+
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    logging,
+    models::ModelConfig,
+    pipeline::{
+        decode::Schema,
+        store,
+        transport::{Start, Topics, embedded, kafka},
+    },
+};
+use section::Section;
+
+pub use section::{Errors, Problem};
+pub use sources::Sources;
+
+/// Everything the user can set, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `[transport]`
+    pub transport: Transport,
+    /// `[topics]`
+    pub topics: Topics,
+    /// `transport.kafka.start`
+    pub start: Start,
+    /// `[schema]`
+    pub schema: Schema,
+    /// `[generator]`
+    pub generator: crate::generator::Config,
+    /// `[[models]]`, at least one
+    pub models: Vec<ModelConfig>,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[state]`
+    pub state: store::Config,
+    /// `[logging]`
+    pub logging: logging::Config,
+}
+
+/// Which transport runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transport {
+    /// Topics in the state file.
+    Embedded(embedded::Config),
+    /// Apache Kafka.
+    Kafka(kafka::Config),
+}
+
+impl Transport {
+    /// Its name in `kind = "…"`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transport::Embedded(_) => "embedded",
+            Transport::Kafka(_) => "kafka",
+        }
+    }
+}
+
+/// What is reported and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Scored samples in the rolling metrics, ≥ 1.
+    pub window: usize,
+    /// Time between two reports.
+    pub report_every: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { window: 1000, report_every: Duration::from_secs(5) }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Embedded(embedded::Config::default()),
+            topics: Topics::default(),
+            start: Start::default(),
+            schema: Schema::default(),
+            generator: crate::generator::Config::default(),
+            models: model::default_race(),
+            metrics: Metrics::default(),
+            state: store::Config::default(),
+            logging: logging::Config::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads all layers and checks everything.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn load(sources: &Sources) -> Result<Self, Errors> {
+        let table = sources.merged()?;
+        let (mut root, problems) = Section::root(table);
+        let (transport, start) = transport::read(root.section("transport"));
+        let settings = Self {
+            transport,
+            start,
+            topics: transport::topics(root.section("topics")),
+            schema: schema(root.section("schema")),
+            generator: generator::read(root.section("generator")),
+            models: model::read_all(&mut root),
+            metrics: metrics(root.section("metrics")),
+            state: state(root.section("state")),
+            logging: logging(root.section("logging")),
+        };
+        drop(root);
+        problems.into_result(settings)
+    }
+
+    /// What is set, in a line.
+    pub fn summary(&self) -> String {
+        let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        let generator = if self.generator.enabled { self.generator.function.name() } else { "off" };
+        format!("transport {}, generator {generator}, models {}", self.transport.name(), names.join(", "))
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary())
+    }
+}
+
+fn schema(mut section: Section) -> Schema {
+    let default = Schema::default();
+    section.one_of("format", "json", &["json"]);
+    let features = match section.take("features") {
+        None => None,
+        Some(value) if value.clone().into_string().is_ok_and(|text| text == "auto") => None,
+        Some(value) => section.list_of_texts("features", value, "\"auto\" or a list of names"),
+    };
+    let schema = Schema {
+        target: section.text("target", &default.target),
+        nominal: section.texts("nominal"),
+        ignore: section.texts("ignore"),
+        key: section.optional_text("key"),
+        timestamp: section.optional_text("timestamp"),
+        max_features: section.integer("max_features", default.max_features as u64, 1..=1_000_000) as usize,
+        max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes as u64, 1..=1 << 30) as usize,
+        features,
+    };
+    if schema.target.is_empty() {
+        section.problem("target", "must not be empty");
+    }
+    for (key, names) in [("features", schema.features.as_deref().unwrap_or_default()), ("nominal", &schema.nominal), ("ignore", &schema.ignore)] {
+        if names.contains(&schema.target) {
+            section.problem(key, &format!("must not hold the target `{}`", schema.target));
+        }
+    }
+    for name in schema.features.iter().flatten().filter(|name| schema.ignore.contains(name)) {
+        section.problem("ignore", &format!("must not hold the feature `{name}`"));
+    }
+    if let Some(features) = &schema.features {
+        if features.is_empty() {
+            section.problem("features", "must name at least one, or be \"auto\"");
+        }
+        if features.len() > schema.max_features {
+            section.problem("max_features", &format!("must be at least {}, the features listed", features.len()));
+        }
+        for name in schema.nominal.iter().filter(|name| !features.contains(name)) {
+            section.problem("nominal", &format!("`{name}` is not in schema.features"));
+        }
+    }
+    schema
+}
+
+fn metrics(mut section: Section) -> Metrics {
+    let default = Metrics::default();
+    Metrics {
+        window: section.integer("window", default.window as u64, 1..=10_000_000) as usize,
+        report_every: section.duration("report_every", default.report_every, Duration::from_millis(10)),
+    }
+}
+
+fn state(mut section: Section) -> store::Config {
+    let default = store::Config::default();
+    let path = section.text("path", &default.path.display().to_string());
+    if path.is_empty() {
+        section.problem("path", "must not be empty");
+    }
+    store::Config {
+        path: path.into(),
+        every: section.duration("every", default.every, Duration::from_millis(10)),
+        keep: section.integer("keep", u64::from(default.keep), 1..=1000) as u32,
+    }
+}
+
+fn logging(mut section: Section) -> logging::Config {
+    use logging::Format;
+    let format = match section.one_of("format", "text", &["text", "json", "journald"]) {
+        "json" => Format::Json,
+        "journald" => Format::Journald,
+        _ => Format::Text,
+    };
+    let level = match section.one_of("level", "info", &["error", "warn", "info", "debug", "trace"]) {
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => LevelFilter::INFO,
+    };
+    logging::Config { format, level }
+}

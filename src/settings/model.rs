@@ -1,0 +1,188 @@
+//! `[[models]]`: which models race, and their parameters under River's names.
+
+use std::collections::HashSet;
+
+use super::Section;
+use crate::models::{
+    ModelConfig, ModelKind, linear,
+    loss::Loss,
+    optimizer::{Optimizer, Schedule},
+    tree::{self, LeafPrediction, Splitter},
+};
+
+const KINDS: [&str; 4] = ["mean", "last", "linear", "hoeffding_tree"];
+const OPTIMIZERS: [&str; 6] = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"];
+const LOSSES: [&str; 6] = ["squared", "absolute", "huber", "quantile", "cauchy", "epsilon_insensitive"];
+const SCHEDULES: [&str; 3] = ["constant", "inverse_scaling", "optimal"];
+
+/// The models that race where the settings name none.
+pub(super) fn default_race() -> Vec<ModelConfig> {
+    let model = |scale, kind: ModelKind| ModelConfig { name: kind.name().into(), scale, kind };
+    vec![
+        model(false, ModelKind::Mean),
+        model(false, ModelKind::Last),
+        model(true, ModelKind::Linear(linear::Params::default())),
+        model(true, ModelKind::HoeffdingTree(tree::Params::default())),
+    ]
+}
+
+pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
+    let Some(sections) = root.sections("models") else { return default_race() };
+    let models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
+    if models.is_empty() {
+        root.problem("models", "must hold at least one model, e.g. [[models]] with kind = \"linear\"");
+    }
+    let mut names = HashSet::new();
+    for (i, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
+        let problem = format!("`{}` is the name of another model, too; names must differ", model.name);
+        root.problem(&format!("models[{i}].name"), &problem);
+    }
+    models
+}
+
+fn read(mut section: Section) -> Option<ModelConfig> {
+    let kind = match section.optional_text("kind") {
+        Some(text) => section.chosen("kind", &text, &KINDS),
+        None => {
+            section.problem("kind", &format!("is missing; it is one of {}", KINDS.join(", ")));
+            None
+        }
+    };
+    let Some(kind) = kind else {
+        section.forget();
+        return None;
+    };
+    let name = section.text("name", kind);
+    if name.is_empty() {
+        section.problem("name", "must not be empty");
+    }
+    let kind = match kind {
+        "mean" => ModelKind::Mean,
+        "last" => ModelKind::Last,
+        "linear" => ModelKind::Linear(linear_params(&mut section)),
+        _ => ModelKind::HoeffdingTree(tree_params(&mut section)),
+    };
+    // Baselines look at no feature, so there is nothing to scale.
+    let scale = match kind {
+        ModelKind::Mean | ModelKind::Last => false,
+        ModelKind::Linear(_) => section.boolean("scale", true),
+        ModelKind::HoeffdingTree(_) => section.boolean("scale", false),
+    };
+    Some(ModelConfig { name, scale, kind })
+}
+
+fn linear_params(section: &mut Section) -> linear::Params {
+    let default = linear::Params::default();
+    let params = linear::Params {
+        optimizer: optimizer(section),
+        loss: loss(section),
+        l2: section.number("l2", default.l2, "0 or more", |l2| l2 >= 0.0),
+        l1: section.number("l1", default.l1, "0 or more", |l1| l1 >= 0.0),
+        intercept_init: section.number("intercept_init", default.intercept_init, "a finite number", |_| true),
+        intercept_lr: schedule(section, "intercept_lr", 0.01),
+        clip_gradient: section.number("clip_gradient", default.clip_gradient, "over 0", |clip| clip > 0.0),
+    };
+    if params.l1 > 0.0 && params.l2 > 0.0 {
+        section.problem("l1", "and l2 cannot both be over 0; leave one of them out");
+    }
+    params
+}
+
+fn optimizer(section: &mut Section) -> Optimizer {
+    let Some((kind, mut section)) = section.choice("optimizer", &OPTIMIZERS) else { return Optimizer::default() };
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    let lr = schedule(&mut section, "lr", if kind == "sgd" { 0.01 } else { 0.1 });
+    let mut number = |key, default, wanted, fits: &dyn Fn(f64) -> bool| section.number(key, default, wanted, fits);
+    const SHARE: &str = "0 or more and under 1";
+    let eps = |value: f64| value > 0.0;
+    match kind {
+        "momentum" => Optimizer::Momentum { lr, rho: number("rho", 0.9, SHARE, &share) },
+        "nesterov" => Optimizer::Nesterov { lr, rho: number("rho", 0.9, SHARE, &share) },
+        "adagrad" => Optimizer::AdaGrad { lr, eps: number("eps", 1e-8, "over 0", &eps) },
+        "rmsprop" => Optimizer::RmsProp {
+            lr,
+            rho: number("rho", 0.9, SHARE, &share),
+            eps: number("eps", 1e-8, "over 0", &eps),
+        },
+        "adam" => Optimizer::Adam {
+            lr,
+            beta_1: number("beta_1", 0.9, SHARE, &share),
+            beta_2: number("beta_2", 0.999, SHARE, &share),
+            eps: number("eps", 1e-8, "over 0", &eps),
+        },
+        _ => Optimizer::Sgd { lr },
+    }
+}
+
+/// A learning rate: a number, or a table with `kind`.
+fn schedule(section: &mut Section, key: &str, default: f64) -> Schedule {
+    if !section.is_table(key) {
+        return Schedule::Constant { lr: section.number(key, default, "0 or more", |lr| lr >= 0.0) };
+    }
+    let Some((kind, mut section)) = section.choice(key, &SCHEDULES) else {
+        return Schedule::Constant { lr: default };
+    };
+    match kind {
+        "inverse_scaling" => Schedule::InverseScaling {
+            lr: section.number("lr", default, "0 or more", |lr| lr >= 0.0),
+            power: section.number("power", 0.5, "0 or more", |power| power >= 0.0),
+        },
+        "optimal" => Schedule::Optimal { alpha: section.number("alpha", 1e-4, "over 0", |alpha| alpha > 0.0) },
+        _ => Schedule::Constant { lr: section.number("lr", default, "0 or more", |lr| lr >= 0.0) },
+    }
+}
+
+fn loss(section: &mut Section) -> Loss {
+    let Some((kind, mut section)) = section.choice("loss", &LOSSES) else { return Loss::default() };
+    match kind {
+        "absolute" => Loss::Absolute,
+        "huber" => Loss::Huber { epsilon: section.number("epsilon", 0.1, "over 0", |epsilon| epsilon > 0.0) },
+        "quantile" => {
+            let inside = |alpha: f64| alpha > 0.0 && alpha < 1.0;
+            Loss::Quantile { alpha: section.number("alpha", 0.5, "over 0 and under 1", inside) }
+        }
+        "cauchy" => Loss::Cauchy { c: section.number("c", 80.0, "over 0", |c| c > 0.0) },
+        "epsilon_insensitive" => Loss::EpsilonInsensitive {
+            epsilon: section.number("epsilon", 0.1, "0 or more", |epsilon| epsilon >= 0.0),
+        },
+        _ => Loss::Squared,
+    }
+}
+
+fn tree_params(section: &mut Section) -> tree::Params {
+    let default = tree::Params::default();
+    let leaf_prediction = match section.one_of("leaf_prediction", "adaptive", &["mean", "model", "adaptive"]) {
+        "mean" => LeafPrediction::Mean,
+        "model" => LeafPrediction::Model,
+        _ => LeafPrediction::Adaptive,
+    };
+    let splitter = match section.choice("splitter", &["ebst", "tebst", "qo"]) {
+        Some(("ebst", _)) => Splitter::Ebst,
+        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
+        Some((_, mut section)) => {
+            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
+        }
+        None => default.splitter,
+    };
+    let max_depth = section.integer("max_depth", 0, 0..=980);
+    tree::Params {
+        grace_period: section.integer("grace_period", u64::from(default.grace_period), 1..=1_000_000) as u32,
+        max_depth: (max_depth > 0).then_some(max_depth as u32),
+        delta: section.number("delta", default.delta, "over 0 and under 1", |delta| delta > 0.0 && delta < 1.0),
+        tau: section.number("tau", default.tau, "from 0 to 1", |tau| (0.0..=1.0).contains(&tau)),
+        leaf_prediction,
+        leaf_model: linear_params(&mut section.section("leaf_model")),
+        model_selector_decay: section.number(
+            "model_selector_decay",
+            default.model_selector_decay,
+            "over 0 and at most 1",
+            |decay| decay > 0.0 && decay <= 1.0,
+        ),
+        splitter,
+        min_samples_split: section.integer("min_samples_split", u64::from(default.min_samples_split), 1..=1_000_000)
+            as u32,
+        binary_split: section.boolean("binary_split", default.binary_split),
+        merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
+        remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
+    }
+}

@@ -1,0 +1,378 @@
+//! Reads the keys of one table and collects what is wrong with them.
+//!
+//! Invariant: a reading method always returns something of the right type, so that the reading goes on to the end;
+//! whether any of it counts is decided once, by [`Problems::into_result`]. Keys that nobody asked for are reported when
+//! the section is dropped.
+
+use std::{cell::RefCell, collections::HashMap, fmt, ops::RangeInclusive, rc::Rc, time::Duration};
+
+use config::{Value, ValueKind};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path.
+    pub path: String,
+    /// What is wrong, and what is right.
+    pub message: String,
+}
+
+impl Problem {
+    pub(super) fn new(path: &str, message: &str) -> Self {
+        Self { path: path.to_owned(), message: message.to_owned() }
+    }
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errors(Vec<Problem>);
+
+impl Errors {
+    pub(super) fn one(path: &str, message: &str) -> Self {
+        Self(vec![Problem::new(path, message)])
+    }
+
+    /// Each problem.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl From<Vec<Problem>> for Errors {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        writeln!(f, "{count} problem{} in the settings:", if count == 1 { "" } else { "s" })?;
+        for Problem { path, message } in &self.0 {
+            writeln!(f, "  {path}: {message}")?;
+        }
+        f.write_str("mend them and try again; `thalweg check` only checks, settings.toml describes every key")
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Where sections put what they find.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Problems(Rc<RefCell<Vec<Problem>>>);
+
+impl Problems {
+    /// `value` if nothing was found.
+    pub(super) fn into_result<T>(self, value: T) -> Result<T, Errors> {
+        let problems = self.0.take();
+        if problems.is_empty() { Ok(value) } else { Err(Errors(problems)) }
+    }
+}
+
+/// A table being read.
+pub(super) struct Section {
+    path: String,
+    table: HashMap<String, Value>,
+    asked: Vec<String>,
+    problems: Problems,
+}
+
+impl Section {
+    /// The whole settings.
+    pub(super) fn root(table: HashMap<String, Value>) -> (Self, Problems) {
+        let problems = Problems::default();
+        (Self { path: String::new(), table, asked: Vec::new(), problems: problems.clone() }, problems)
+    }
+
+    fn at(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports that something is wrong with a key.
+    pub(super) fn problem(&self, key: &str, message: &str) {
+        self.problems.0.borrow_mut().push(Problem::new(&self.at(key), message));
+    }
+
+    fn wrong_type(&self, key: &str, wanted: &str, value: &Value) {
+        let from = value.origin().filter(|origin| !origin.is_empty());
+        let from = from.map_or(String::new(), |origin| format!(" (from {origin})"));
+        self.problem(key, &format!("must be {wanted}, not {}{from}", kind_of(&value.kind)));
+    }
+
+    /// The raw value of a key.
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        self.asked.push(key.to_owned());
+        self.table.remove(key).filter(|value| !matches!(value.kind, ValueKind::Nil))
+    }
+
+    /// A table within; an empty one where there is none.
+    pub(super) fn section(&mut self, key: &str) -> Section {
+        let table = match self.take(key) {
+            None => HashMap::new(),
+            Some(Value { kind: ValueKind::Table(table), .. }) => table,
+            Some(value) => {
+                self.wrong_type(key, "a table", &value);
+                HashMap::new()
+            }
+        };
+        self.within(key, table)
+    }
+
+    fn within(&self, key: &str, table: HashMap<String, Value>) -> Section {
+        Section { path: self.at(key), table, asked: Vec::new(), problems: self.problems.clone() }
+    }
+
+    /// Tables of an array; `None` where there is no such key.
+    pub(super) fn sections(&mut self, key: &str) -> Option<Vec<Section>> {
+        let value = self.take(key)?;
+        let ValueKind::Array(values) = value.kind else {
+            self.wrong_type(key, "a list of tables", &value);
+            return Some(Vec::new());
+        };
+        let mut sections = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            match value.kind {
+                ValueKind::Table(table) => sections.push(self.within(&format!("{key}[{i}]"), table)),
+                _ => self.wrong_type(&format!("{key}[{i}]"), "a table", &value),
+            }
+        }
+        Some(sections)
+    }
+
+    /// Undoes [`Section::take`], for a key that has two forms.
+    pub(super) fn put_back(&mut self, key: &str, value: Value) {
+        self.table.insert(key.to_owned(), value);
+    }
+
+    /// Whether there is such a key; counts as asking for it.
+    pub(super) fn has(&mut self, key: &str) -> bool {
+        self.asked.push(key.to_owned());
+        self.table.get(key).is_some_and(|value| !matches!(value.kind, ValueKind::Nil))
+    }
+
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| matches!(value.kind, ValueKind::Table(_)))
+    }
+
+    pub(super) fn is_number(&self, key: &str) -> bool {
+        let number = |value: &Value| matches!(value.kind, ValueKind::Float(_) | ValueKind::I64(_) | ValueKind::U64(_));
+        self.table.get(key).is_some_and(number)
+    }
+
+    /// A finite number that `fits`.
+    pub(super) fn number(&mut self, key: &str, default: f64, wanted: &str, fits: impl Fn(f64) -> bool) -> f64 {
+        let Some(value) = self.take(key) else { return default };
+        let number = match value.kind {
+            ValueKind::Float(number) => number,
+            ValueKind::I64(number) => number as f64,
+            ValueKind::U64(number) => number as f64,
+            _ => {
+                self.wrong_type(key, "a number", &value);
+                return default;
+            }
+        };
+        if number.is_finite() && fits(number) {
+            return number;
+        }
+        self.problem(key, &format!("must be {wanted}, not {number}"));
+        default
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn integer(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let Some(value) = self.take(key) else { return default };
+        let number = match value.kind {
+            ValueKind::I64(number) => i128::from(number),
+            ValueKind::U64(number) => i128::from(number),
+            ValueKind::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => number as i128,
+            _ => {
+                self.wrong_type(key, "a whole number", &value);
+                return default;
+            }
+        };
+        match u64::try_from(number) {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (low, high) = (range.start(), range.end());
+                let wanted =
+                    if *high == u64::MAX { format!("{low} or more") } else { format!("from {low} to {high}") };
+                self.problem(key, &format!("must be {wanted}, not {number}"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {
+        let Some(value) = self.take(key) else { return default };
+        match value.kind {
+            ValueKind::Boolean(value) => value,
+            _ => {
+                self.wrong_type(key, "true or false", &value);
+                default
+            }
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str, default: &str) -> String {
+        self.optional_text(key).unwrap_or_else(|| default.to_owned())
+    }
+
+    pub(super) fn optional_text(&mut self, key: &str) -> Option<String> {
+        let value = self.take(key)?;
+        match value.kind {
+            ValueKind::String(text) => Some(text),
+            _ => {
+                self.wrong_type(key, "text", &value);
+                None
+            }
+        }
+    }
+
+    /// A list of texts; empty where there is none.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let value = self.take(key);
+        value.and_then(|value| self.list_of_texts(key, value, "a list of texts")).unwrap_or_default()
+    }
+
+    pub(super) fn list_of_texts(&self, key: &str, value: Value, wanted: &str) -> Option<Vec<String>> {
+        let ValueKind::Array(values) = value.kind else {
+            self.wrong_type(key, wanted, &value);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            match value.kind {
+                ValueKind::String(text) => texts.push(text),
+                _ => self.wrong_type(&format!("{key}[{i}]"), "text", &value),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A list of whole numbers, or `None` where the key is absent.
+    pub(super) fn integers(&mut self, key: &str) -> Option<Vec<u64>> {
+        let value = self.take(key)?;
+        let ValueKind::Array(values) = value.kind else {
+            self.wrong_type(key, "a list of whole numbers", &value);
+            return None;
+        };
+        let mut numbers = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            match value.kind {
+                ValueKind::I64(number) if number >= 0 => numbers.push(number.cast_unsigned()),
+                _ => self.wrong_type(&format!("{key}[{i}]"), "a whole number, 0 or more", &value),
+            }
+        }
+        Some(numbers)
+    }
+
+    /// A time such as "5s" or "250ms", at least `least`.
+    pub(super) fn duration(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
+        let Some(text) = self.optional_text(key) else { return default };
+        match humantime::parse_duration(&text) {
+            Ok(duration) if duration >= least => duration,
+            Ok(_) => {
+                self.problem(key, &format!("must be {} or more, not {text}", humantime::format_duration(least)));
+                default
+            }
+            Err(error) => {
+                self.problem(key, &format!("`{text}` is no time ({error}); write it like \"5s\", \"250ms\", \"1h\""));
+                default
+            }
+        }
+    }
+
+    /// One of `choices`; `default` is one of them.
+    pub(super) fn one_of(&mut self, key: &str, default: &'static str, choices: &[&'static str]) -> &'static str {
+        match self.optional_text(key) {
+            None => default,
+            Some(text) => self.chosen(key, &text, choices).unwrap_or(default),
+        }
+    }
+
+    /// The choice that `text` names.
+    pub(super) fn chosen(&self, key: &str, text: &str, choices: &[&'static str]) -> Option<&'static str> {
+        let found = choices.iter().find(|choice| **choice == text).copied();
+        if found.is_none() {
+            let meant = suggestion(text, choices.iter().copied());
+            self.problem(key, &format!("`{text}` is not one of {}{meant}", choices.join(", ")));
+        }
+        found
+    }
+
+    /// A choice with parameters: its name, or a table with its name as `kind`. `None` where the key is absent or wrong.
+    pub(super) fn choice(&mut self, key: &str, choices: &[&'static str]) -> Option<(&'static str, Section)> {
+        let value = self.take(key)?;
+        match value.kind {
+            ValueKind::String(text) => {
+                let chosen = self.chosen(key, &text, choices)?;
+                Some((chosen, self.within(key, HashMap::new())))
+            }
+            ValueKind::Table(table) => {
+                let mut section = self.within(key, table);
+                match section.optional_text("kind") {
+                    Some(text) => match section.chosen("kind", &text, choices) {
+                        Some(chosen) => return Some((chosen, section)),
+                        // Whose parameters these are is not known, so nothing more can be said of them.
+                        None => section.table.clear(),
+                    },
+                    None => {
+                        section.problem("kind", &format!("is missing; it is one of {}", choices.join(", ")));
+                        section.table.clear();
+                    }
+                }
+                None
+            }
+            _ => {
+                self.wrong_type(key, "a name or a table with `kind`", &value);
+                None
+            }
+        }
+    }
+
+    /// Keys that are left, for tables whose keys are the user's own.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        let mut keys: Vec<String> = self.table.keys().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// Nothing more is said of this section.
+    pub(super) fn forget(&mut self) {
+        self.table.clear();
+    }
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        for key in self.rest() {
+            let meant = suggestion(&key, self.asked.iter().map(String::as_str));
+            self.problem(&key, &format!("is not a setting{meant}"));
+        }
+    }
+}
+
+/// What was probably meant.
+fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let likeness = |other: &&str| strsim::jaro_winkler(word, other);
+    let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match best.filter(|best| likeness(best) > 0.8) {
+        Some(best) => format!("; did you mean `{best}`?"),
+        None => String::new(),
+    }
+}
+
+fn kind_of(kind: &ValueKind) -> String {
+    match kind {
+        ValueKind::Nil => "nothing".into(),
+        ValueKind::Boolean(value) => format!("{value}"),
+        ValueKind::String(_) => "text".into(),
+        ValueKind::Table(_) => "a table".into(),
+        ValueKind::Array(_) => "a list".into(),
+        ValueKind::Float(value) => format!("{value}"),
+        ValueKind::I64(value) => format!("{value}"),
+        ValueKind::U64(value) => format!("{value}"),
+        ValueKind::I128(value) => format!("{value}"),
+        ValueKind::U128(value) => format!("{value}"),
+    }
+}

@@ -1,0 +1,190 @@
+//! `[transport]` and `[topics]`: where records are.
+
+use std::time::Duration;
+
+use config::ValueKind;
+
+use super::{Section, Transport};
+use crate::pipeline::transport::{
+    Start, Topics, embedded,
+    kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
+};
+
+pub(super) fn read(mut section: Section) -> (Transport, Start) {
+    let kind = section.one_of("kind", "embedded", &["embedded", "kafka"]);
+    let embedded = embedded(section.section("embedded"));
+    let (kafka, start) = kafka(section.section("kafka"));
+    match kind {
+        "kafka" => (Transport::Kafka(kafka), start),
+        _ => (Transport::Embedded(embedded), Start::Earliest),
+    }
+}
+
+fn embedded(mut section: Section) -> embedded::Config {
+    let default = embedded::Config::default();
+    embedded::Config {
+        retention_records: section.integer("retention_records", default.retention_records, 1..=1 << 40),
+        retention_bytes: section.integer("retention_bytes", default.retention_bytes, 1..=1 << 50),
+    }
+}
+
+fn kafka(mut section: Section) -> (kafka::Config, Start) {
+    let default = kafka::Config::default();
+    let least = Duration::from_millis(1);
+    let brokers = match section.take("brokers") {
+        None => default.brokers,
+        Some(value) => section.list_of_texts("brokers", value, "a list of host:port").unwrap_or(default.brokers),
+    };
+    if brokers.is_empty() {
+        section.problem("brokers", "must name at least one, e.g. [\"localhost:9092\"]");
+    }
+    for (i, broker) in brokers.iter().enumerate() {
+        let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            section.problem(&format!("brokers[{i}]"), &format!("`{broker}` is not host:port, e.g. localhost:9092"));
+        }
+    }
+    let compression = match section.one_of("compression", "none", &["none", "gzip", "lz4", "snappy", "zstd"]) {
+        "gzip" => CompressionKind::Gzip,
+        "lz4" => CompressionKind::Lz4,
+        "snappy" => CompressionKind::Snappy,
+        "zstd" => CompressionKind::Zstd,
+        _ => CompressionKind::None,
+    };
+    let config = kafka::Config {
+        brokers,
+        compression,
+        client_id: section.text("client_id", &default.client_id),
+        tls: tls(&mut section),
+        sasl: sasl(&mut section),
+        partitions: partitions(&mut section),
+        create_topics: section.boolean("create_topics", default.create_topics),
+        replication_factor: section.integer("replication_factor", 1, 1..=100) as i16,
+        request_timeout: section.duration("request_timeout", default.request_timeout, Duration::from_millis(100)),
+        backoff_initial: section.duration("backoff_initial", default.backoff_initial, least),
+        backoff_max: section.duration("backoff_max", default.backoff_max, least),
+        fetch_bytes: section.integer("fetch_bytes", 4 << 20, 1..=64 << 20) as i32,
+        fetch_wait: section.duration("fetch_wait", default.fetch_wait, least),
+        in_flight: section.integer("in_flight", default.in_flight as u64, 1..=100) as usize,
+        max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes as u64, 1024..=64 << 20) as usize,
+    };
+    if config.backoff_max < config.backoff_initial {
+        section.problem("backoff_max", "must not be under backoff_initial");
+    }
+    (config, start(&mut section))
+}
+
+fn tls(section: &mut Section) -> Option<Tls> {
+    if !section.has("tls") {
+        return None;
+    }
+    let mut section = section.section("tls");
+    let ca_file = section.optional_text("ca_file").map(Into::into);
+    let identity = match (section.optional_text("cert_file"), section.optional_text("key_file")) {
+        (Some(cert), Some(key)) => Some((cert.into(), key.into())),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.problem("key_file", "is missing; it goes with cert_file");
+            None
+        }
+        (None, Some(_)) => {
+            section.problem("cert_file", "is missing; it goes with key_file");
+            None
+        }
+    };
+    Some(Tls { ca_file, identity })
+}
+
+fn sasl(section: &mut Section) -> Option<Sasl> {
+    if !section.has("sasl") {
+        return None;
+    }
+    let mut section = section.section("sasl");
+    let mechanism = match section.one_of("mechanism", "plain", &["plain", "scram-sha-256", "scram-sha-512"]) {
+        "scram-sha-256" => SaslMechanism::ScramSha256,
+        "scram-sha-512" => SaslMechanism::ScramSha512,
+        _ => SaslMechanism::Plain,
+    };
+    let mut required = |key| {
+        let text = section.text(key, "");
+        if text.is_empty() {
+            section.problem(key, "is missing");
+        }
+        text
+    };
+    let (username, password) = (required("username"), Secret::new(required("password")));
+    Some(Sasl { mechanism, username, password })
+}
+
+fn partitions(section: &mut Section) -> Partitions {
+    match section.take("partitions") {
+        None => Partitions::All,
+        Some(value) if value.clone().into_string().is_ok_and(|text| text == "all") => Partitions::All,
+        Some(value) => {
+            section.put_back("partitions", value);
+            let mut list: Vec<i32> = section
+                .integers("partitions")
+                .unwrap_or_default()
+                .into_iter()
+                .map(|partition| i32::try_from(partition).unwrap_or(i32::MAX))
+                .collect();
+            let count = list.len();
+            list.sort_unstable();
+            list.dedup();
+            if list.is_empty() || list.len() < count {
+                section.problem("partitions", "must be \"all\" or a list of different partitions, e.g. [0, 1]");
+            }
+            Partitions::Only(list)
+        }
+    }
+}
+
+fn start(section: &mut Section) -> Start {
+    const WANTED: &str = "must be \"earliest\", \"latest\", an offset, or a time such as \"2026-11-23T12:00:00Z\"";
+    let Some(value) = section.take("start") else { return Start::Earliest };
+    let found = match &value.kind {
+        ValueKind::I64(offset) if *offset >= 0 => Some(Start::Offset(*offset)),
+        ValueKind::String(text) => match text.as_str() {
+            "earliest" => Some(Start::Earliest),
+            "latest" => Some(Start::Latest),
+            time => chrono::DateTime::parse_from_rfc3339(time)
+                .ok()
+                .map(|time| Start::Timestamp(time.timestamp_millis())),
+        },
+        _ => None,
+    };
+    found.unwrap_or_else(|| {
+        section.problem("start", WANTED);
+        Start::Earliest
+    })
+}
+
+pub(super) fn topics(mut section: Section) -> Topics {
+    let default = Topics::default();
+    let topics = Topics {
+        samples: section.text("samples", &default.samples),
+        predictions: section.text("predictions", &default.predictions),
+        dead_letters: section.text("dead_letters", &default.dead_letters),
+        events: section.text("events", &default.events),
+        partitions: section.integer("partitions", 1, 1..=10_000) as i32,
+    };
+    let named = [
+        ("samples", &topics.samples),
+        ("predictions", &topics.predictions),
+        ("dead_letters", &topics.dead_letters),
+        ("events", &topics.events),
+    ];
+    for (i, (key, name)) in named.iter().enumerate() {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || [".", ".."].contains(&name.as_str()) {
+            section.problem(key, "must be 1 to 249 letters, digits, dots, dashes and underscores");
+        }
+        if name.starts_with("thalweg_") || name.starts_with("sqlite_") {
+            section.problem(key, "must not begin with thalweg_ or sqlite_, which the state file needs for itself");
+        }
+        if let Some((other, _)) = named[..i].iter().find(|(_, earlier)| earlier.eq_ignore_ascii_case(name)) {
+            section.problem(key, &format!("must differ from topics.{other}"));
+        }
+    }
+    topics
+}

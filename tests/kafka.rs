@@ -1,0 +1,224 @@
+//! The transport conformance suite on a real Apache Kafka, and the daemon on it.
+//!
+//! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port; `tests/kafka/kafka start` runs a broker. Without
+//! one these tests fail: they never skip.
+
+mod support;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rskafka::{
+    client::{
+        Client, ClientBuilder,
+        partition::{Compression, OffsetAt, UnknownTopicHandling},
+    },
+    record::{Record, RecordAndOffset},
+};
+use serde_json::Value;
+use support::{
+    conformance::{Place, all_of_them},
+    daemon::Site,
+};
+use tempfile::TempDir;
+use thalweg::pipeline::{
+    store::{self, Store},
+    transport::{
+        Error, Topics,
+        kafka::{Config, Kafka},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+fn broker() -> String {
+    #[expect(clippy::disallowed_methods, reason = "where the broker is, is no setting of the daemon")]
+    let broker = std::env::var("THALWEG_TEST_BROKERS");
+    broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`")
+}
+
+/// Names of one's own, since all tests share the broker.
+fn unique(name: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+struct Broker {
+    topics: Topics,
+    store: Arc<Store>,
+    _folder: TempDir,
+}
+
+fn topics(name: &str) -> Topics {
+    let prefix = unique(name);
+    Topics {
+        samples: format!("{prefix}.samples"),
+        predictions: format!("{prefix}.predictions"),
+        dead_letters: format!("{prefix}.dead-letters"),
+        events: format!("{prefix}.events"),
+        partitions: 1,
+    }
+}
+
+async fn on_broker(name: &str) -> Broker {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
+    let store = Arc::new(Store::open(&config).expect("a state file"));
+    Broker { topics: topics(name), store, _folder: folder }
+}
+
+impl Place for Broker {
+    type Transport = Kafka;
+
+    fn topics(&self) -> Topics {
+        self.topics.clone()
+    }
+
+    fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
+    async fn open(&self, topics: Topics) -> Result<Kafka, Error> {
+        let config = Config { brokers: vec![broker()], ..Config::default() };
+        Kafka::open(config, topics, self.store(), CancellationToken::new()).await
+    }
+}
+
+all_of_them!(on_broker);
+
+#[tokio::test]
+async fn a_missing_topic_that_may_not_be_created_says_what_to_do() {
+    let place = on_broker("missing").await;
+    let config = Config { brokers: vec![broker()], create_topics: false, ..Config::default() };
+    let opened = Kafka::open(config, place.topics(), place.store(), CancellationToken::new()).await;
+    let error = opened.expect_err("there is no such topic").to_string();
+    assert!(error.contains("create_topics") && error.contains(&place.topics.samples), "{error}");
+}
+
+#[tokio::test]
+async fn waiting_for_a_broker_that_is_not_there_can_be_stopped() {
+    let place = on_broker("absent").await;
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let config = Config { brokers: vec![format!("127.0.0.1:{port}")], ..Config::default() };
+    let shutdown = CancellationToken::new();
+    let opening = Kafka::open(config, place.topics(), place.store(), shutdown.clone());
+    let (opened, ()) = tokio::join!(opening, async {
+        tokio::task::yield_now().await;
+        shutdown.cancel();
+    });
+    assert!(matches!(opened, Err(Error::Stopped)));
+}
+
+async fn client() -> Client {
+    ClientBuilder::new(vec![broker()]).build().await.expect("the broker answers")
+}
+
+async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
+    let partition = client().await.partition_client(topic, 0, UnknownTopicHandling::Retry).await.expect("a partition");
+    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: chrono::Utc::now() };
+    for value in values {
+        partition.produce(vec![record(value)], Compression::NoCompression).await.expect("produce");
+    }
+}
+
+async fn all(topic: &str) -> Vec<RecordAndOffset> {
+    let partition = client().await.partition_client(topic, 0, UnknownTopicHandling::Retry).await.expect("a partition");
+    let end = partition.get_offset(OffsetAt::Latest).await.expect("an offset");
+    let (mut records, mut offset) = (Vec::new(), 0);
+    while offset < end {
+        let (batch, _) = partition.fetch_records(offset, 1..16 << 20, 500).await.expect("fetch");
+        offset = batch.last().expect("a record").offset + 1;
+        records.extend(batch);
+    }
+    records
+}
+
+/// A daemon's folder and settings for topics of one's own.
+fn site(topics: &Topics, more: &[&str]) -> Site {
+    let mut site = Site::new(more);
+    site.settings.extend([
+        "transport.kind=kafka".to_owned(),
+        format!("transport.kafka.brokers=[\"{}\"]", broker()),
+        format!("topics.samples={}", topics.samples),
+        format!("topics.predictions={}", topics.predictions),
+        format!("topics.dead_letters={}", topics.dead_letters),
+        format!("topics.events={}", topics.events),
+    ]);
+    site
+}
+
+fn source_offsets(records: &[RecordAndOffset]) -> Vec<i64> {
+    let offset = |record: &RecordAndOffset| {
+        let value: Value = serde_json::from_slice(record.record.value.as_deref().expect("a value")).expect("JSON");
+        value["source"]["offset"].as_i64().expect("an offset")
+    };
+    records.iter().map(offset).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clean_restarts_on_kafka_lose_and_repeat_nothing() {
+    let topics = topics("restarts");
+    let site = site(&topics, &["generator.rate=20000", "metrics.report_every=100ms", "generator.count=20000"]);
+    for run in 1..=3_u64 {
+        let mut daemon = site.start(&[]);
+        daemon.line("some progress", |line| {
+            line["event"] == "report" && line["records"].as_u64().is_some_and(|records| records > 3000 * run)
+        });
+        assert!(daemon.stop().success());
+    }
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let samples = all(&topics.samples).await.len() as i64;
+    assert!(samples > 9000, "{samples}");
+    assert_eq!(source_offsets(&all(&topics.predictions).await), (0..samples).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_state_file_does_not_publish_anything_twice() {
+    let topics = topics("lost");
+    let more = ["generator.rate=0", "generator.count=5000", "metrics.report_every=50ms"];
+    let mut daemon = site(&topics, &more).start(&[]);
+    daemon.line("all samples", |line| line["records"] == 5000);
+    assert!(daemon.stop().success());
+    let elsewhere = site(&topics, &["generator.enabled=false"]);
+    assert!(elsewhere.run(&["run", "--until-caught-up"]).status.success());
+    assert_eq!(source_offsets(&all(&topics.predictions).await), (0..5000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_on_kafka_ends_in_dead_letters_and_the_stream_goes_on() {
+    let topics = topics("bad");
+    let site = site(&topics, &["generator.enabled=false"]);
+    // The daemon makes the topics.
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let good = || Some(br#"{"x":1.5,"y":2}"#.to_vec());
+    let huge = Some(vec![b'x'; 10 << 20]);
+    let bad: Vec<(Option<Vec<u8>>, &str)> = vec![
+        (Some(br#"{"x":NaN,"y":2}"#.to_vec()), "not_finite"),
+        (Some(b"hello".to_vec()), "not_json"),
+        (Some(br#"{"x":1.5,"y":"#.to_vec()), "not_json"),
+        (huge, "too_large"),
+        (Some(Vec::new()), "empty"),
+        (None, "tombstone"),
+    ];
+    let mut values = vec![good()];
+    for (value, _) in &bad {
+        values.extend([value.clone(), good()]);
+    }
+    produce(&topics.samples, values).await;
+    let output = site.run(&["run", "--until-caught-up"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let letters = all(&topics.dead_letters).await;
+    assert_eq!(letters.len(), bad.len());
+    for (i, (letter, (value, reason))) in letters.iter().zip(&bad).enumerate() {
+        assert!(letter.record.value == *value, "dead letter {i} is not what was sent");
+        let header = |name: &str| String::from_utf8(letter.record.headers[name].clone()).expect("text");
+        assert_eq!(header("thalweg.reason"), *reason);
+        assert_eq!(header("thalweg.offset"), (2 * i + 1).to_string());
+        assert_eq!(header("thalweg.topic"), topics.samples);
+    }
+    let expected: Vec<i64> = (0..=bad.len() as i64).map(|i| 2 * i).collect();
+    assert_eq!(source_offsets(&all(&topics.predictions).await), expected);
+}

@@ -1,0 +1,249 @@
+//! Settings as a user meets them: layers, checks, and errors that say what to do.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use thalweg::{
+    generator::{Distribution, Function, Noise},
+    models::{
+        ModelKind,
+        loss::Loss,
+        optimizer::{Optimizer, Schedule},
+        tree::{LeafPrediction, Splitter},
+    },
+    pipeline::transport::Start,
+    settings::{Errors, Settings, Sources, Transport},
+};
+
+/// A folder with a settings file in it.
+struct Written(TempDir);
+
+impl Written {
+    fn new(toml: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("settings.toml"), toml).expect("write");
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("settings.toml")
+    }
+}
+
+fn load(toml: &str, environment: &[(&str, &str)], overrides: &[&str]) -> Result<Settings, Errors> {
+    let written = Written::new(toml);
+    let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    Settings::load(&Sources::new(Some(written.path()), environment, overrides.iter().map(ToString::to_string)))
+}
+
+/// Every problem as `path: message`.
+fn problems(toml: &str) -> Vec<String> {
+    let errors = load(toml, &[], &[]).expect_err("these settings are wrong");
+    errors.problems().iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+}
+
+fn assert_problem(toml: &str, path: &str, parts: &[&str]) {
+    let problems = problems(toml);
+    assert_eq!(problems.len(), 1, "{toml}: {problems:#?}");
+    assert!(problems[0].starts_with(&format!("{path}: ")), "{toml}: {}", problems[0]);
+    for part in parts {
+        assert!(problems[0].contains(part), "`{part}` in {}", problems[0]);
+    }
+}
+
+#[test]
+fn the_shipped_file_says_the_built_in_defaults() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml");
+    let settings = Settings::load(&Sources::new(Some(shipped), [], [])).expect("the shipped file is good");
+    assert_eq!(settings, Settings::default());
+    assert_eq!(load("", &[], &[]).expect("nothing is set"), Settings::default());
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let errors = Settings::load(&Sources::new(Some("no/such/file.toml".into()), [], [])).expect_err("no such file");
+    assert!(errors.to_string().contains("no/such/file.toml"), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_says_where() {
+    assert!(problems("[metrics\nwindow = 3")[0].contains("line 1"), "{:?}", problems("[metrics\nwindow = 3"));
+}
+
+#[test]
+fn later_layers_win() {
+    let file = "[metrics]\nwindow = 10\n[generator]\nseed = 1\nrate = 5";
+    let environment = [("THALWEG__METRICS__WINDOW", "20"), ("THALWEG__GENERATOR__SEED", "2"), ("HOME", "/root")];
+    let settings = load(file, &environment, &["metrics.window=30"]).expect("good");
+    assert_eq!((settings.metrics.window, settings.generator.seed, settings.generator.rate), (30, 2, 5.0));
+}
+
+#[test]
+fn set_takes_toml_values_and_plain_text() {
+    let settings = load(
+        "",
+        &[("THALWEG__TRANSPORT__KIND", "kafka")],
+        &[
+            r#"transport.kafka.brokers=["127.0.0.1:9092", "b:1"]"#,
+            "topics.samples=sensor.readings-1",
+            r#"models=[{kind="linear",name="a",l2=0.01},{kind="mean"}]"#,
+            "models[0].l2=0.5",
+            "transport.kafka.start=17",
+        ],
+    )
+    .expect("good");
+    let Transport::Kafka(kafka) = &settings.transport else { panic!("not kafka") };
+    assert_eq!(kafka.brokers, ["127.0.0.1:9092", "b:1"]);
+    assert_eq!((settings.start, settings.topics.samples.as_str()), (Start::Offset(17), "sensor.readings-1"));
+    let ModelKind::Linear(linear) = &settings.models[0].kind else { panic!("not linear") };
+    assert_eq!((settings.models.len(), linear.l2), (2, 0.5));
+}
+
+#[test]
+fn a_choice_set_anew_does_not_keep_the_parameters_of_the_one_before() {
+    let file = r#"generator.function = { kind = "friedman_drift", drift_type = "lea" }"#;
+    let settings = load(file, &[], &[r#"generator.function={kind="sine",period=50}"#]).expect("good");
+    assert!(matches!(settings.generator.function, Function::Sine(sine) if sine.period == 50));
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_its_path() {
+    let mut found = problems(
+        r#"
+        bogus = 1
+        [metrics]
+        window = 0
+        report_every = "soon"
+        [generator]
+        rate = nan
+        [topics]
+        sampels = "x"
+        predictions = "samples"
+        [[models]]
+        kind = "linear"
+        l2 = -1
+        optimizer = { kind = "adm" }
+        [[models]]
+        kind = "linear"
+        splitter = "ebst"
+        "#,
+    );
+    found.sort();
+    let paths: Vec<&str> = found.iter().filter_map(|problem| problem.split_once(": ")).map(|(path, _)| path).collect();
+    let expected = [
+        "bogus",
+        "generator.rate",
+        "metrics.report_every",
+        "metrics.window",
+        "models[0].l2",
+        "models[0].optimizer.kind",
+        "models[1].name",
+        "models[1].splitter",
+        "topics.predictions",
+        "topics.sampels",
+    ];
+    assert_eq!(paths, expected, "{found:#?}");
+}
+
+#[test]
+fn unknown_keys_and_choices_come_with_a_suggestion() {
+    assert_problem("[topics]\nsampels = \"x\"", "topics.sampels", &["not a setting", "`samples`"]);
+    assert_problem("[transport.kafka]\nbroker = []", "transport.kafka.broker", &["`brokers`"]);
+    assert_problem("[[models]]\nkind = \"liner\"", "models[0].kind", &["`linear`", "hoeffding_tree"]);
+    assert_problem("generator.function = \"friedmann\"", "generator.function", &["`friedman`"]);
+    let huber = "[[models]]\nkind = \"linear\"\nloss = { kind = \"huber\", epsilom = 1 }";
+    assert_problem(huber, "models[0].loss.epsilom", &["`epsilon`"]);
+    assert_problem("[http]\nenabled = true", "http", &["not a setting"]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_or_out_of_range_are_refused() {
+    for value in ["nan", "inf", "-inf", "-0.5"] {
+        let toml = format!("[[models]]\nkind = \"linear\"\noptimizer = {{ kind = \"sgd\", lr = {value} }}");
+        assert_problem(&toml, "models[0].optimizer.lr", &["0 or more"]);
+    }
+    assert_problem("[metrics]\nwindow = 1.5", "metrics.window", &["whole number"]);
+    assert_problem("[metrics]\nwindow = -1", "metrics.window", &["from 1 to"]);
+    assert_problem("[state]\nevery = \"1ms\"", "state.every", &["10ms or more"]);
+    assert_problem("[generator]\nnoise = nan", "generator.noise", &["0 or more"]);
+    assert_problem("[generator]\nenabled = \"yes\"", "generator.enabled", &["true or false"]);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    assert_problem("models = []", "models", &["at least one"]);
+    assert_problem("[schema]\nignore = [\"y\"]", "schema.ignore", &["target"]);
+    assert_problem("[schema]\nfeatures = [\"a\"]\nnominal = [\"b\"]", "schema.nominal", &["`b`"]);
+    assert_problem("[[models]]\nkind = \"linear\"\nl1 = 0.1\nl2 = 0.1", "models[0].l1", &["l2"]);
+    let short = "generator.function = { kind = \"friedman_drift\", drift_type = \"lea\", position = [1, 2] }";
+    assert_problem(short, "generator.function.position", &["3 strictly increasing"]);
+    assert_problem("[topics]\nevents = \"thalweg_x\"", "topics.events", &["state file"]);
+    assert_problem("[topics]\nevents = \"a b\"", "topics.events", &["letters"]);
+    assert_problem("transport.kafka.brokers = [\"nohost\"]", "transport.kafka.brokers[0]", &["host:port"]);
+    assert_problem("transport.kafka.brokers = []", "transport.kafka.brokers", &["at least one"]);
+    assert_problem("transport.kafka.partitions = [1, 1]", "transport.kafka.partitions", &["different"]);
+    assert_problem("transport.kafka.start = \"yesterday\"", "transport.kafka.start", &["earliest"]);
+}
+
+#[test]
+fn expressions_are_checked_before_anything_runs() {
+    let function = |formula: &str, features: &str| {
+        format!("generator.function = {{ kind = \"expression\", formula = \"{formula}\", features = {features} }}")
+    };
+    let good = load(&function("3*a + t", r#"{ a = "uniform", b = { kind = "normal", sd = 2 } }"#), &[], &[]);
+    let Function::Expression(expression) = good.expect("good").generator.function else { panic!("no expression") };
+    assert_eq!(expression.features[0], ("a".to_owned(), Distribution::Uniform { low: 0.0, high: 1.0 }));
+    assert_eq!(expression.features[1], ("b".to_owned(), Distribution::Normal { mean: 0.0, sd: 2.0 }));
+    assert_problem(&function("3*a + c", r#"{ a = "uniform" }"#), "generator.function.formula", &["`c`"]);
+    assert_problem(&function("3*(a", r#"{ a = "uniform" }"#), "generator.function.formula", &["3*(a"]);
+    let backwards = function("a", r#"{ a = { kind = "uniform", low = 2, high = 1 } }"#);
+    assert_problem(&backwards, "generator.function.features.a", &["low < high"]);
+}
+
+#[test]
+fn model_parameters_go_by_rivers_names() {
+    let settings = load(
+        r#"
+        generator.noise = { kind = "student_t", freedom = 2 }
+        [[models]]
+        kind = "linear"
+        name = "a"
+        scale = false
+        optimizer = { kind = "adam", lr = { kind = "inverse_scaling", lr = 0.05, power = 0.25 }, beta_1 = 0.8 }
+        loss = { kind = "quantile", alpha = 0.9 }
+        [[models]]
+        kind = "hoeffding_tree"
+        leaf_prediction = "mean"
+        splitter = { kind = "qo", radius = 0.1 }
+        max_depth = 5
+        leaf_model = { l2 = 0.1 }
+        "#,
+        &[],
+        &[],
+    )
+    .expect("good");
+    let ModelKind::Linear(linear) = &settings.models[0].kind else { panic!("not linear") };
+    let lr = Schedule::InverseScaling { lr: 0.05, power: 0.25 };
+    assert_eq!(linear.optimizer, Optimizer::Adam { lr, beta_1: 0.8, beta_2: 0.999, eps: 1e-8 });
+    assert_eq!((linear.loss, settings.models[0].scale), (Loss::Quantile { alpha: 0.9 }, false));
+    let ModelKind::HoeffdingTree(tree) = &settings.models[1].kind else { panic!("no tree") };
+    assert_eq!((tree.leaf_prediction, tree.splitter), (LeafPrediction::Mean, Splitter::Qo { radius: 0.1 }));
+    assert_eq!((tree.max_depth, tree.leaf_model.l2, settings.models[1].scale), (Some(5), 0.1, false));
+    assert_eq!(settings.generator.noise, Noise::StudentT { freedom: 2.0, scale: 1.0 });
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let sasl = "transport.kafka.sasl = { username = \"u\", password = \"hunter2\", mechanism = \"plane\" }";
+    let errors = load(sasl, &[], &[]).expect_err("wrong mechanism");
+    assert!(!format!("{errors} {errors:?}").contains("hunter2"));
+    let good = load(
+        "transport.kind = \"kafka\"\ntransport.kafka.sasl = { username = \"u\" }",
+        &[("THALWEG__TRANSPORT__KAFKA__SASL__PASSWORD", "hunter2")],
+        &[],
+    );
+    let shown = format!("{:?}", good.expect("good"));
+    assert!(shown.contains("(secret)") && !shown.contains("hunter2"), "{shown}");
+    let number = load("", &[("THALWEG__TRANSPORT__KAFKA__SASL__PASSWORD", "12345")], &[]).expect_err("no user name");
+    assert!(!number.to_string().contains("12345"), "{number}");
+}

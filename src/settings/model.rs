@@ -28,10 +28,10 @@ pub(super) fn default_race() -> Vec<ModelConfig> {
 
 pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
     let Some(sections) = root.sections("models") else { return default_race() };
-    let models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
-    if models.is_empty() {
+    if sections.is_empty() {
         root.problem("models", "must hold at least one model, e.g. [[models]] with kind = \"linear\"");
     }
+    let models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
     let mut names = HashSet::new();
     for (i, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
         let problem = format!("`{}` is the name of another model, too; names must differ", model.name);

@@ -228,6 +228,16 @@ impl Section {
         }
     }
 
+    /// Text that is never shown. What reads as a number or a truth value is taken as it is spelled.
+    pub(super) fn secret(&mut self, key: &str) -> Option<String> {
+        let value = self.take(key)?;
+        let text = value.into_string().ok();
+        if text.is_none() {
+            self.problem(key, "must be text");
+        }
+        text
+    }
+
     /// A list of texts; empty where there is none.
     pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
         let value = self.take(key);

@@ -105,15 +105,13 @@ fn sasl(section: &mut Section) -> Option<Sasl> {
         "scram-sha-512" => SaslMechanism::ScramSha512,
         _ => SaslMechanism::Plain,
     };
-    let mut required = |key| {
-        let text = section.text(key, "");
-        if text.is_empty() {
+    let (username, password) = (section.optional_text("username"), section.secret("password"));
+    for (key, given) in [("username", username.is_some()), ("password", password.is_some())] {
+        if !given {
             section.problem(key, "is missing");
         }
-        text
-    };
-    let (username, password) = (required("username"), Secret::new(required("password")));
-    Some(Sasl { mechanism, username, password })
+    }
+    Some(Sasl { mechanism, username: username?, password: Secret::new(password?) })
 }
 
 fn partitions(section: &mut Section) -> Partitions {

@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use rskafka::{
     client::{
         Client, ClientBuilder,
@@ -111,7 +110,7 @@ async fn fill(client: &Client, topic: &str, records: u64) -> u64 {
 }
 
 fn record(value: Vec<u8>) -> Record {
-    Record { key: None, value: Some(value), headers: BTreeMap::new(), timestamp: Utc::now() }
+    Record { key: None, value: Some(value), headers: BTreeMap::new(), timestamp: chrono::DateTime::default() }
 }
 
 /// Fetch ahead, cut or fill each value to `size` bytes, produce in order with several requests in flight. Records/s.

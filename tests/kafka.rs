@@ -117,7 +117,7 @@ async fn client() -> Client {
 
 async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
     let partition = client().await.partition_client(topic, 0, UnknownTopicHandling::Retry).await.expect("a partition");
-    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: chrono::Utc::now() };
+    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: Default::default() };
     for value in values {
         partition.produce(vec![record(value)], Compression::NoCompression).await.expect("produce");
     }
@@ -178,7 +178,8 @@ async fn clean_restarts_on_kafka_lose_and_repeat_nothing() {
 async fn a_lost_state_file_does_not_publish_anything_twice() {
     let topics = topics("lost");
     let more = ["generator.rate=0", "generator.count=5000", "metrics.report_every=50ms"];
-    let mut daemon = site(&topics, &more).start(&[]);
+    let first = site(&topics, &more);
+    let mut daemon = first.start(&[]);
     daemon.line("all samples", |line| line["records"] == 5000);
     assert!(daemon.stop().success());
     let elsewhere = site(&topics, &["generator.enabled=false"]);

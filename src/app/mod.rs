@@ -72,6 +72,7 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
         models = settings.models.len(),
         "thalweg starts"
     );
+    report::tell_systemd_status(&format!("opening the {} transport", settings.transport.name()));
     let shutdown = CancellationToken::new();
     let opening = async {
         let topics = settings.topics.clone();

@@ -124,12 +124,8 @@ impl Overview {
                 "standing"
             );
         }
-        let lag = self.lag;
-        let (rate, champion) = (rate.round(), &self.champion);
-        tell_systemd(&[sd_notify::NotifyState::Status(&format!(
-            "lag {lag}, rate {rate}/s, champion {champion}, skill {:.3}",
-            skill
-        ))]);
+        let Self { lag, champion, .. } = self;
+        tell_systemd_status(&format!("lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
     }
 }
 
@@ -146,6 +142,11 @@ fn rounded(value: f64) -> f64 {
 /// Tells systemd that the service is up.
 pub(super) fn tell_systemd_ready() {
     tell_systemd(&[sd_notify::NotifyState::Ready]);
+}
+
+/// Shows a line in `systemctl status`.
+pub(super) fn tell_systemd_status(status: &str) {
+    tell_systemd(&[sd_notify::NotifyState::Status(status)]);
 }
 
 /// Tells systemd that the service stops on purpose.

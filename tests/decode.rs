@@ -1,0 +1,243 @@
+//! Decoding: what becomes a feature, what is refused and why, and that what is refused leaves no trace.
+
+use proptest::prelude::*;
+use thalweg::pipeline::decode::{Decoder, Index, Rejection, Sample, Schema};
+
+fn decoder(schema: &Schema) -> Decoder {
+    Decoder::new(schema, Index::new(schema))
+}
+
+fn plain() -> Decoder {
+    decoder(&Schema::default())
+}
+
+/// The features by name, unknown ones left out, and the target.
+fn decoded(decoder: &mut Decoder, json: &str) -> Result<(Vec<(String, f64)>, Option<f64>), Rejection> {
+    let (values, target) = {
+        let sample = decoder.decode(Some(json.as_bytes()))?;
+        (sample.features.values().to_vec(), sample.target)
+    };
+    let names = decoder.index().column_names().iter().cloned();
+    Ok((names.zip(values).filter(|(_, value)| !value.is_nan()).collect(), target))
+}
+
+fn named(pairs: &[(&str, f64)]) -> Vec<(String, f64)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+fn reason(json: &str) -> &'static str {
+    plain().decode(Some(json.as_bytes())).expect_err(json).reason()
+}
+
+#[test]
+fn numbers_and_booleans_are_features_and_text_and_null_are_not() {
+    let json = r#"{"a":1.5,"b":true,"c":false,"d":"text","e":null,"f":-3,"y":7}"#;
+    let expected = named(&[("a", 1.5), ("b", 1.0), ("c", 0.0), ("f", -3.0)]);
+    assert_eq!(decoded(&mut plain(), json), Ok((expected, Some(7.0))));
+}
+
+#[test]
+fn nested_objects_flatten_with_dots_and_arrays_with_indices() {
+    let json = r#"{"x":[1,{"z":2},[3]],"place":{"at":{"lat":4}},"y":0}"#;
+    let expected = named(&[("x.0", 1.0), ("x.1.z", 2.0), ("x.2.0", 3.0), ("place.at.lat", 4.0)]);
+    assert_eq!(decoded(&mut plain(), json), Ok((expected, Some(0.0))));
+}
+
+#[test]
+fn columns_keep_their_meaning_whatever_order_and_company_fields_come_in() {
+    let mut decoder = plain();
+    decoded(&mut decoder, r#"{"a":1,"b":2,"y":0}"#).expect("good");
+    let swapped = decoded(&mut decoder, r#"{"y":0,"b":4,"c":5,"a":3}"#).expect("good");
+    assert_eq!(swapped.0, named(&[("a", 3.0), ("b", 4.0), ("c", 5.0)]));
+    assert_eq!(decoded(&mut decoder, r#"{"c":6,"y":1}"#).expect("good").0, named(&[("c", 6.0)]));
+    assert_eq!(decoder.index().column_names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_missing_or_null_target_is_a_sample_to_predict_only() {
+    for json in [r#"{"a":1}"#, r#"{"a":1,"y":null}"#] {
+        assert_eq!(decoded(&mut plain(), json).expect("good").1, None);
+    }
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+    let long_name = format!(r#"{{"{}":1}}"#, "n".repeat(600));
+    for (json, expected) in [
+        ("", "empty"),
+        ("{", "not_json"),
+        ("{\"a\":1}}", "not_json"),
+        ("{\"a\":1} {\"a\":1}", "not_json"),
+        ("{'a':1}", "not_json"),
+        (r#"{"a":nope}"#, "not_json"),
+        ("\u{feff}{\"a\":1}", "not_json"),
+        (deep.as_str(), "not_json"),
+        ("null", "not_an_object"),
+        ("[]", "not_an_object"),
+        ("\"text\"", "not_an_object"),
+        ("true", "not_an_object"),
+        ("{}", "no_features"),
+        (r#"{"y":1}"#, "no_features"),
+        (r#"{"a":null,"b":"text","y":1}"#, "no_features"),
+        (r#"{"a":NaN}"#, "not_finite"),
+        (r#"{"a": nan}"#, "not_finite"),
+        ("{\"b\":1,\n\"a\":\n -Infinity}", "not_finite"),
+        (r#"{"a":[1,+inf]}"#, "not_finite"),
+        (r#"{"a":1e400}"#, "not_finite"),
+        (r#"{"a":1,"y":-1e999}"#, "not_finite"),
+        (r#"{"a":1e151}"#, "out_of_range"),
+        (r#"{"a":1,"y":-1e200}"#, "out_of_range"),
+        (r#"{"a":1,"y":"7"}"#, "not_a_number"),
+        (r#"{"a":1,"y":[7]}"#, "not_a_number"),
+        (r#"{"a":1,"y":{"z":7}}"#, "not_a_number"),
+        (long_name.as_str(), "name_too_long"),
+    ] {
+        let shown: String = json.chars().take(40).collect();
+        assert_eq!(reason(json), expected, "{shown}");
+    }
+    assert_eq!(plain().decode(None).expect_err("a tombstone").reason(), "tombstone");
+    assert_eq!(plain().decode(Some(b"\xff{}")).expect_err("no text").reason(), "not_json");
+}
+
+#[test]
+fn text_in_a_column_that_holds_numbers_is_refused_elsewhere_ignored() {
+    let mut decoder = plain();
+    decoded(&mut decoder, r#"{"a":1,"note":"ok","y":1}"#).expect("good");
+    let refused = decoded(&mut decoder, r#"{"a":"1","y":1}"#).expect_err("text");
+    assert_eq!(refused, Rejection::NotANumber { field: "a".into(), found: "text" });
+    assert!(refused.to_string().contains("schema.nominal"));
+}
+
+#[test]
+fn a_refused_record_leaves_no_name_and_no_value_behind() {
+    let schema = Schema { nominal: vec!["kind".into()], ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    decoded(&mut decoder, r#"{"a":1,"kind":"red","y":1}"#).expect("good");
+    let before = decoder.index().clone();
+    for json in [r#"{"new":1,"kind":"blue","y":"text"}"#, r#"{"new":1,"a":5,"kind":"blue","y":1"#] {
+        decoded(&mut decoder, json).expect_err("refused");
+        assert_eq!(decoder.index().column_names(), before.column_names());
+    }
+    // Neither the refused "blue" nor the value of `a` is remembered.
+    let (features, _) = decoded(&mut decoder, r#"{"kind":"green","y":1}"#).expect("good");
+    assert_eq!(features, named(&[("kind", 1.0)]));
+}
+
+#[test]
+fn duplicate_names_count_once_with_their_last_value() {
+    let mut decoder = plain();
+    for _ in 0..2 {
+        assert_eq!(decoded(&mut decoder, r#"{"a":1,"a":2,"y":3,"y":4}"#), Ok((named(&[("a", 2.0)]), Some(4.0))));
+    }
+}
+
+#[test]
+fn numbers_read_to_the_last_bit() {
+    for text in ["0.1", "-0.0", "5e-324", "1e150", "0.30000000000000004", "123456789012345678901234567890", "2.2250738585072011e-308"] {
+        let (features, _) = decoded(&mut plain(), &format!(r#"{{"a":{text}}}"#)).expect("good");
+        assert_eq!(features[0].1.to_bits(), text.parse::<f64>().expect("a number").to_bits(), "{text}");
+    }
+}
+
+#[test]
+fn listed_features_are_the_only_ones_in_their_order() {
+    let schema = Schema { features: Some(vec!["b".into(), "p.q".into()]), ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    let (features, _) = decoded(&mut decoder, r#"{"a":1,"p":{"q":2,"r":3},"b":4,"y":0}"#).expect("good");
+    assert_eq!(features, named(&[("b", 4.0), ("p.q", 2.0)]));
+    assert_eq!(decoded(&mut decoder, r#"{"a":1,"y":0}"#), Err(Rejection::NoFeatures));
+}
+
+#[test]
+fn ignored_fields_are_ignored_with_all_they_hold() {
+    let schema = Schema { ignore: vec!["meta".into(), "id".into()], ..Schema::default() };
+    let json = r#"{"id":17,"meta":{"a":[1,2],"b":"c"},"x":1,"y":2}"#;
+    assert_eq!(decoded(&mut decoder(&schema), json).expect("good").0, named(&[("x", 1.0)]));
+}
+
+#[test]
+fn nominal_features_number_their_categories_in_order_of_appearance() {
+    let schema = Schema { nominal: vec!["c".into()], ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    let mut category = |json: &str| {
+        let sample: Sample<'_> = decoder.decode(Some(json.as_bytes())).expect("good");
+        assert!(sample.features.is_nominal(0) && !sample.features.is_nominal(1));
+        sample.features.values()[0]
+    };
+    let categories: Vec<f64> = ["\"red\"", "\"blue\"", "\"red\"", "3", "true", "\"3\""]
+        .iter()
+        .map(|value| category(&format!(r#"{{"c":{value},"x":1,"y":0}}"#)))
+        .collect();
+    assert_eq!(categories, [0.0, 1.0, 0.0, 2.0, 3.0, 2.0]);
+}
+
+#[test]
+fn key_and_timestamp_come_from_their_fields_and_are_no_features() {
+    let schema = Schema { key: Some("device".into()), timestamp: Some("at".into()), ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    for (at, expected) in [("1700000000000", 1_700_000_000_000), ("\"2023-11-14T22:13:20Z\"", 1_700_000_000_000)] {
+        let json = format!(r#"{{"device":"d7","at":{at},"x":1}}"#);
+        let sample = decoder.decode(Some(json.as_bytes())).expect("good");
+        assert_eq!((sample.key, sample.timestamp, sample.features.len()), (Some("d7"), Some(expected), 1));
+    }
+    for at in ["\"yesterday\"", "1e300"] {
+        let json = format!(r#"{{"at":{at},"x":1}}"#);
+        assert!(decoder.decode(Some(json.as_bytes())).is_err_and(|refused| refused.reason() == "bad_timestamp"));
+    }
+}
+
+#[test]
+fn what_a_stream_can_make_grow_has_a_bound() {
+    let schema = Schema { max_features: 2, max_record_bytes: 64, nominal: vec!["c".into()], ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    decoded(&mut decoder, r#"{"a":1,"c":"x"}"#).expect("good");
+    assert_eq!(decoded(&mut decoder, r#"{"a":1,"b":2}"#), Err(Rejection::TooManyFeatures { limit: 2 }));
+    assert!(matches!(decoded(&mut decoder, &format!("{{\"a\":1{}}}", " ".repeat(64))), Err(Rejection::TooLarge { .. })));
+    for i in 1..1024 {
+        decoded(&mut decoder, &format!(r#"{{"c":"{i}"}}"#)).expect("good");
+    }
+    assert!(matches!(decoded(&mut decoder, r#"{"c":"one more"}"#), Err(Rejection::TooManyCategories { .. })));
+    decoded(&mut decoder, r#"{"c":"7"}"#).expect("known ones go on");
+}
+
+#[test]
+fn a_restored_index_goes_on_as_if_it_had_never_stopped() {
+    let schema = Schema { nominal: vec!["c".into()], ..Schema::default() };
+    let mut first = decoder(&schema);
+    decoded(&mut first, r#"{"b":1,"c":"x","a":2}"#).expect("good");
+    let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
+    let index: Index = rmp_serde::from_slice(&bytes).expect("restored");
+    let mut second = Decoder::new(&schema, index.restored());
+    for json in [r#"{"a":1,"c":"y","z":3}"#, r#"{"c":"x","b":1}"#] {
+        assert_eq!(decoded(&mut first, json), decoded(&mut second, json));
+    }
+}
+
+#[test]
+fn cells_of_a_table_are_numbers_text_or_unknown() {
+    let mut decoder = plain();
+    let row = [("a", "1.5"), ("b", ""), ("c", " 2 "), ("d", "text"), ("y", "3")];
+    let sample = decoder.decode_row(row).expect("good");
+    assert_eq!((sample.features.values(), sample.target), (&[1.5, 2.0][..], Some(3.0)));
+    assert_eq!(decoder.decode_row([("a", "nan"), ("y", "3")]).expect_err("NaN").reason(), "not_finite");
+    assert_eq!(decoder.decode_row([("a", "x"), ("y", "3")]).expect_err("text").reason(), "not_a_number");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_and_what_is_accepted_is_finite(
+        noise in prop::collection::vec(any::<u8>(), 0..40),
+        at in 0..60_usize,
+    ) {
+        let mut decoder = plain();
+        let mut bytes = br#"{"x0":0.25,"x1":[1,-2e3],"s":"text","n":null,"y":14.2}"#.to_vec();
+        let at = at.min(bytes.len());
+        let end = (at + noise.len()).min(bytes.len());
+        bytes.splice(at..end, noise);
+        if let Ok(sample) = decoder.decode(Some(&bytes)) {
+            prop_assert!(sample.features.values().iter().all(|value| value.is_nan() || value.abs() <= 1e150));
+            prop_assert!(sample.target.is_none_or(|y| y.abs() <= 1e150));
+        }
+    }
+}

@@ -224,7 +224,37 @@ fn cells_of_a_table_are_numbers_text_or_unknown() {
     assert_eq!(decoder.decode_row([("a", "x"), ("y", "3")]).expect_err("text").reason(), "not_a_number");
 }
 
+/// A decoder that never takes the short way: a nested field that is ignored sends every record the long way.
+fn the_long_way(json: &str) -> String {
+    format!(r#"{},"long":{{}}}}"#, json.strip_suffix('}').expect("an object"))
+}
+
 proptest! {
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads(
+        values in prop::collection::vec(
+            prop_oneof![
+                any::<f64>().prop_map(|value| format!("{value:?}")),
+                any::<i64>().prop_map(|value| value.to_string()),
+                "-?[0-9]{1,4}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,3})?",
+                Just("null".to_owned()),
+            ],
+            1..6,
+        ),
+        space in "[ \n\t]{0,2}",
+    ) {
+        let fields: Vec<String> =
+            values.iter().enumerate().map(|(i, value)| format!("{space}\"x{i}\"{space}:{space}{value}{space}")).collect();
+        let json = format!("{{{}}}", fields.join(","));
+        let schema = Schema { ignore: vec!["long".into()], ..Schema::default() };
+        let (short, long) = (decoded(&mut decoder(&schema), &json), decoded(&mut decoder(&schema), &the_long_way(&json)));
+        let bits = |result: Result<(Vec<(String, f64)>, Option<f64>), Rejection>| {
+            let reason = |rejection: Rejection| rejection.reason();
+            result.map(|(x, _)| x.into_iter().map(|(name, value)| (name, value.to_bits())).collect::<Vec<_>>()).map_err(reason)
+        };
+        prop_assert_eq!(bits(short), bits(long), "{}", json);
+    }
+
     #[test]
     fn no_bytes_make_it_panic_and_what_is_accepted_is_finite(
         noise in prop::collection::vec(any::<u8>(), 0..40),

@@ -4,6 +4,7 @@
 //! is accepted has only finite numbers. What a field means is decided by its name once, and never changes while the
 //! state lives.
 
+mod flat;
 mod index;
 mod json;
 mod rejection;
@@ -123,7 +124,11 @@ impl Decoder {
             return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
         }
         self.start();
-        json::read_object(bytes, &mut self.index, &mut self.draft)?;
+        let plain = std::str::from_utf8(bytes).map_err(|_| flat::NotFlat);
+        if plain.and_then(|text| flat::read_object(text, &mut self.index, &mut self.draft)).is_err() {
+            self.start();
+            json::read_object(bytes, &mut self.index, &mut self.draft)?;
+        }
         self.finish()
     }
 

@@ -56,7 +56,8 @@ async fn main() {
 
     // One run decides how many bytes a prediction has, so that the copy moves as many.
     for (label, models) in MODELS {
-        let (_, size) = learn(&client, &brokers, &samples, &format!("bench-{id}-size-{}", label.len()), models, records).await;
+        let (_, size) =
+            learn(&client, &brokers, &samples, &format!("bench-{id}-size-{}", label.len()), models, records).await;
         let mut rates: [Vec<f64>; 2] = Default::default();
         for run in 0..runs {
             let copy = format!("bench-copy-{id}-{}-{run}", label.len());
@@ -65,7 +66,10 @@ async fn main() {
             rates[1].push(learn(&client, &brokers, &samples, &prefix, models, records).await.0);
         }
         let [copy, learned] = rates.map(median);
-        println!("{label}: {learned:.0} records/s, predictions of {size} B; passthrough {copy:.0}; ratio {:.2}", learned / copy);
+        println!(
+            "{label}: {learned:.0} records/s, predictions of {size} B; passthrough {copy:.0}; ratio {:.2}",
+            learned / copy
+        );
     }
 }
 
@@ -156,7 +160,14 @@ async fn passthrough(client: &Client, from: &str, to: &str, records: u64, size: 
 }
 
 /// The daemon over the backlog, from its first record to its end. Records/s, and the bytes of a prediction.
-async fn learn(client: &Client, brokers: &str, samples: &str, prefix: &str, models: &str, records: u64) -> (f64, usize) {
+async fn learn(
+    client: &Client,
+    brokers: &str,
+    samples: &str,
+    prefix: &str,
+    models: &str,
+    records: u64,
+) -> (f64, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let set = |text: String| ["--set".to_owned(), text];
     let settings = [

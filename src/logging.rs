@@ -44,7 +44,9 @@ pub fn start(config: &Config) -> io::Result<()> {
     let library = config.level.min(LevelFilter::ERROR);
     let filter = Targets::new().with_default(library).with_target("thalweg", config.level);
     let layer = match config.format {
-        Format::Text => fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).boxed(),
+        Format::Text => {
+            fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).boxed()
+        }
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_target(false).boxed(),
         Format::Journald => tracing_journald::layer()?.with_field_prefix(Some("THALWEG".into())).boxed(),
     };

@@ -134,7 +134,15 @@ fn duplicate_names_count_once_with_their_last_value() {
 
 #[test]
 fn numbers_read_to_the_last_bit() {
-    for text in ["0.1", "-0.0", "5e-324", "1e150", "0.30000000000000004", "123456789012345678901234567890", "2.2250738585072011e-308"] {
+    for text in [
+        "0.1",
+        "-0.0",
+        "5e-324",
+        "1e150",
+        "0.30000000000000004",
+        "123456789012345678901234567890",
+        "2.2250738585072011e-308",
+    ] {
         let (features, _) = decoded(&mut plain(), &format!(r#"{{"a":{text}}}"#)).expect("good");
         assert_eq!(features[0].1.to_bits(), text.parse::<f64>().expect("a number").to_bits(), "{text}");
     }
@@ -193,7 +201,10 @@ fn what_a_stream_can_make_grow_has_a_bound() {
     let mut decoder = decoder(&schema);
     decoded(&mut decoder, r#"{"a":1,"c":"x"}"#).expect("good");
     assert_eq!(decoded(&mut decoder, r#"{"a":1,"b":2}"#), Err(Rejection::TooManyFeatures { limit: 2 }));
-    assert!(matches!(decoded(&mut decoder, &format!("{{\"a\":1{}}}", " ".repeat(64))), Err(Rejection::TooLarge { .. })));
+    assert!(matches!(
+        decoded(&mut decoder, &format!("{{\"a\":1{}}}", " ".repeat(64))),
+        Err(Rejection::TooLarge { .. })
+    ));
     for i in 1..1024 {
         decoded(&mut decoder, &format!(r#"{{"c":"{i}"}}"#)).expect("good");
     }

@@ -60,7 +60,8 @@ fn clean_restarts_lose_and_repeat_nothing_and_equal_a_run_that_never_stopped() {
     assert_eq!(source_offsets(&predictions), expected);
 
     // The same samples in one go, through the other way in.
-    let lines: Vec<u8> = samples.iter().flat_map(|(_, value, _)| [value.as_deref().expect("a value"), b"\n"].concat()).collect();
+    let lines: Vec<u8> =
+        samples.iter().flat_map(|(_, value, _)| [value.as_deref().expect("a value"), b"\n"].concat()).collect();
     let file = site.write("samples.jsonl", lines);
     let out = site.path("replayed.csv");
     stdout(&site.run(&["replay", &file.display().to_string(), "--predictions", &out.display().to_string()]));
@@ -157,7 +158,10 @@ fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
 #[test]
 fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
     let site = Site::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="last",name="before"}]"#]);
-    insert(&site, &[Some(br#"{"x":1,"y":10}"#), Some(br#"{"x":1,"y":20}"#), Some(br#"{"x":1}"#), Some(br#"{"x":1,"y":null}"#)]);
+    insert(
+        &site,
+        &[Some(br#"{"x":1,"y":10}"#), Some(br#"{"x":1,"y":20}"#), Some(br#"{"x":1}"#), Some(br#"{"x":1,"y":null}"#)],
+    );
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let predictions = site.predictions();
     let expected = [
@@ -168,10 +172,8 @@ fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
     ];
     let expected: Vec<Value> = expected.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
     assert_eq!(predictions, expected);
-    let keys: i64 = site
-        .state()
-        .query_row("SELECT count(*) FROM predictions WHERE key = 'k'", [], |row| row.get(0))
-        .expect("keys");
+    let keys: i64 =
+        site.state().query_row("SELECT count(*) FROM predictions WHERE key = 'k'", [], |row| row.get(0)).expect("keys");
     assert_eq!(keys, 4);
 }
 
@@ -234,18 +236,16 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     let file = site.write("in.csv", "a,b,y\n1,2,3\n2,,5\nnan,1,1\n3,4,\n1,1,text\n4,5,9\n");
     let out = site.path("out.csv");
     let arguments = ["replay", "-", "--predictions", &out.display().to_string(), "--report", "json"];
-    let output = site
-        .command(&arguments)
-        .stdin(std::fs::File::open(&file).expect("open"))
-        .output()
-        .expect("the binary runs");
+    let output =
+        site.command(&arguments).stdin(std::fs::File::open(&file).expect("open")).output().expect("the binary runs");
     let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &3.into(), &2.into()));
     assert_eq!(report["models"].as_array().map(Vec::len), Some(4));
     let rows = read(&out);
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree");
-    let heads: Vec<&str> = rows[1..].iter().map(|row| row.split_inclusive(',').take(2).last().map_or("", |t| t)).collect();
+    let heads: Vec<&str> =
+        rows[1..].iter().map(|row| row.split_inclusive(',').take(2).last().map_or("", |t| t)).collect();
     assert_eq!(heads, ["3.0,", "5.0,", ",", "9.0,"]);
     assert!(rows[3].starts_with("3,,"), "{}", rows[3]);
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -84,17 +84,16 @@ fn local_drift_changes_only_its_regions_which_grow() {
             assert_near(y, friedman(&x, [0, 1, 2, 3, 4]));
         }
     }
-    assert!(changed[0] == 0 && changed[1] > 10 && changed[2] > 2 * changed[1] && changed[3] > 2 * changed[2], "{changed:?}");
+    assert!(
+        changed[0] == 0 && changed[1] > 10 && changed[2] > 2 * changed[1] && changed[3] > 2 * changed[2],
+        "{changed:?}"
+    );
 }
 
 #[test]
 fn gradual_drift_mixes_evenly_within_its_window_and_not_outside() {
-    let drift = FriedmanDrift {
-        drift_type: DriftType::Gsg,
-        position: vec![1000, 3000],
-        transition_window: 1000,
-        repeat: 0,
-    };
+    let drift =
+        FriedmanDrift { drift_type: DriftType::Gsg, position: vec![1000, 3000], transition_window: 1000, repeat: 0 };
     let concepts = [[0, 1, 2, 3, 4], [3, 4, 1, 0, 2], [1, 4, 3, 2, 0]];
     let mut first_window = [0; 3];
     for (i, (x, y)) in samples(&config(Function::FriedmanDrift(drift)), 0, 5000).into_iter().enumerate() {
@@ -205,7 +204,10 @@ fn a_drift_wrapper_changes_any_function_at_its_positions() {
         assert_near(*y, friedman(x, roles[i / 10]));
     }
     let drift = drift(Change::Rotate, 8);
-    assert_eq!((drift.concept(9, 0.0), drift.concept(10, 0.0), drift.concept(14, 0.4), drift.concept(14, 0.6)), (0, 0, 1, 0));
+    assert_eq!(
+        (drift.concept(9, 0.0), drift.concept(10, 0.0), drift.concept(14, 0.4), drift.concept(14, 0.6)),
+        (0, 0, 1, 0)
+    );
     assert_eq!((drift.concept(18, 0.99), drift.concept(28, 0.99)), (1, 2));
 }
 
@@ -222,11 +224,10 @@ fn wrong_parameters_name_their_key() {
 }
 
 fn all_functions() -> Vec<Config> {
-    let expression = Expression {
-        formula: "a + t".into(),
-        features: vec![("a".into(), Distribution::Exponential { rate: 2.0 })],
-    };
-    let mut functions: Vec<Function> = Function::NAMES.iter().filter_map(|name| Function::from_name(name).ok()).collect();
+    let expression =
+        Expression { formula: "a + t".into(), features: vec![("a".into(), Distribution::Exponential { rate: 2.0 })] };
+    let mut functions: Vec<Function> =
+        Function::NAMES.iter().filter_map(|name| Function::from_name(name).ok()).collect();
     functions.push(Function::Expression(expression));
     assert_eq!(functions.len(), Function::NAMES.len());
     let drift = Drift { positions: vec![50], width: 40, change: Change::Rotate, repeat: 0 };

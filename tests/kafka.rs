@@ -100,7 +100,8 @@ async fn a_missing_topic_that_may_not_be_created_says_what_to_do() {
 async fn waiting_for_a_broker_that_is_not_there_can_be_stopped() {
     let place = on_broker("absent").await;
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let config = Config { brokers: vec![format!("127.0.0.1:{port}")], ..Config::default() };
     let shutdown = CancellationToken::new();
     let opening = Kafka::open(config, place.topics(), place.store(), shutdown.clone());

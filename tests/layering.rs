@@ -139,7 +139,8 @@ fn only_the_transport_knows_which_one_runs() {
     let mut wrong = Vec::new();
     for (file, code) in parts.values().flatten().filter(|(file, _)| !inside(file)) {
         // The composition root opens it; nobody else names it.
-        if code.contains("rskafka") || (code.contains("Embedded") || code.contains("Kafka")) && !file.starts_with("app") {
+        if code.contains("rskafka") || (code.contains("Embedded") || code.contains("Kafka")) && !file.starts_with("app")
+        {
             wrong.push(file.display().to_string());
         }
     }

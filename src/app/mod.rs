@@ -50,7 +50,9 @@ pub enum Error {
     #[error("a task panicked; the state is as of the last checkpoint. Please report this")]
     Panicked,
     /// The deadline for stopping passed.
-    #[error("not stopped within {STOP_WITHIN:?}: {stragglers}; what they had not confirmed is done again at the next start")]
+    #[error(
+        "not stopped within {STOP_WITHIN:?}: {stragglers}; what they had not confirmed is done again at the next start"
+    )]
     Stragglers {
         /// Names of the tasks that still ran.
         stragglers: String,

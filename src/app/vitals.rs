@@ -54,7 +54,10 @@ pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc
             if before.is_some_and(|before| !signs.alive_since(&before)) {
                 alive = false;
                 tracing::error!(
-                    event = "stalled", partition, confirmed, lag = signs.lag.unwrap_or(0),
+                    event = "stalled",
+                    partition,
+                    confirmed,
+                    lag = signs.lag.unwrap_or(0),
                     "no progress although records wait; the watchdog is not fed"
                 );
             }

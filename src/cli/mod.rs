@@ -11,8 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    app,
-    logging,
+    app, logging,
     settings::{Settings, Sources},
 };
 

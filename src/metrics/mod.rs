@@ -39,11 +39,7 @@ impl Scores {
     #[inline]
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
-        Self {
-            mae: self.mae.merged(other.mae),
-            rmse: self.rmse.merged(other.rmse),
-            r2: self.r2.merged(other.r2),
-        }
+        Self { mae: self.mae.merged(other.mae), rmse: self.rmse.merged(other.rmse), r2: self.r2.merged(other.r2) }
     }
 
     /// Predictions scored.

@@ -40,7 +40,13 @@ impl Loss {
         let error = p - y;
         match *self {
             Loss::Squared => 2.0 * error,
-            Loss::Absolute => if p > y { 1.0 } else { -1.0 },
+            Loss::Absolute => {
+                if p > y {
+                    1.0
+                } else {
+                    -1.0
+                }
+            }
             Loss::Huber { epsilon } => {
                 if error.abs() <= epsilon {
                     error

@@ -7,8 +7,8 @@
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
 //! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
 
-pub mod features;
 mod baseline;
+pub mod features;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;

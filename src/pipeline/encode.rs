@@ -85,13 +85,7 @@ impl Encoder {
         set("thalweg.topic", self.topic.clone());
         set("thalweg.partition", self.partition.to_string());
         set("thalweg.offset", source.offset.to_string());
-        Outgoing {
-            source: source.offset,
-            timestamp: source.timestamp,
-            key: source.key,
-            value: source.value,
-            headers,
-        }
+        Outgoing { source: source.offset, timestamp: source.timestamp, key: source.key, value: source.value, headers }
     }
 
     /// The event that the champion changed with the record at `offset`. RMSEs are rolling.

@@ -130,6 +130,14 @@ impl Prequential {
         for (prediction, contender) in predictions.iter_mut().zip(contenders.iter()) {
             *prediction = contender.pipeline.predict_one(x, scratch);
         }
+        if predictions.iter().any(|prediction| !prediction.is_finite()) {
+            // Finite weights can still overflow on a runaway sample; then the mean is the honest guess.
+            let mean = match &*baseline {
+                Baseline::Configured(i) => predictions[*i],
+                Baseline::Own(own) => own.pipeline.predict_one(x, scratch),
+            };
+            predictions.iter_mut().filter(|prediction| !prediction.is_finite()).for_each(|prediction| *prediction = mean);
+        }
         let mut dethroned = None;
         if let Some(y) = target {
             if let Baseline::Own(own) = baseline {

@@ -47,7 +47,9 @@ impl Processor {
     /// start afresh although there is a checkpoint, because their settings are new.
     pub fn new(config: &Config, partition: i32, position: i64, checkpoint: Option<Checkpoint>) -> (Self, Vec<String>) {
         let (index, prequential, position, records, dead_letters, afresh) = match checkpoint {
-            None => (Index::new(&config.schema), Prequential::new(&config.models, config.window), position, 0, 0, vec![]),
+            None => {
+                (Index::new(&config.schema), Prequential::new(&config.models, config.window), position, 0, 0, vec![])
+            }
             Some(stored) if stored.index.fits(&config.schema) => {
                 let (prequential, afresh) = Prequential::restored(stored.prequential, &config.models, config.window);
                 (stored.index.restored(), prequential, stored.position, stored.records, stored.dead_letters, afresh)

@@ -57,7 +57,9 @@ pub enum Error {
         pid: String,
     },
     /// Written by a newer version.
-    #[error("state file {path} has format {found}, this version reads up to {FORMAT}; run the newer version, or move the file away to start afresh")]
+    #[error(
+        "state file {path} has format {found}, this version reads up to {FORMAT}; run the newer version, or move the file away to start afresh"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -252,7 +254,10 @@ impl Store {
                 }
             };
             tracing::warn!(
-                event = "checkpoint_damaged", partition, checkpoint = id, problem,
+                event = "checkpoint_damaged",
+                partition,
+                checkpoint = id,
+                problem,
                 "checkpoint cannot be used; trying the one before"
             );
         }
@@ -297,7 +302,13 @@ impl Encoded {
         tx.prepare_cached(
             "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![self.topic, self.partition, self.position, crc32fast::hash(&self.state), self.state])?;
+        .execute(params![
+            self.topic,
+            self.partition,
+            self.position,
+            crc32fast::hash(&self.state),
+            self.state
+        ])?;
         tx.prepare_cached(
             "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 AND id NOT IN (SELECT id FROM
              thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)",

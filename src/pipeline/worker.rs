@@ -111,11 +111,17 @@ pub async fn run<T: Transport>(
             other => return other,
         };
         if parts.shutdown.is_cancelled() {
-            tracing::warn!(event = "unpublished", partition, problem, "stopped; the next start publishes what is missing");
+            tracing::warn!(
+                event = "unpublished",
+                partition,
+                problem,
+                "stopped; the next start publishes what is missing"
+            );
             return Ok(());
         }
         // Progress shows that the trouble has passed.
-        wait = if *parts.gauges.confirmed.borrow() > confirmed { RESTART_AFTER } else { (wait * 2).min(RESTART_WITHIN) };
+        wait =
+            if *parts.gauges.confirmed.borrow() > confirmed { RESTART_AFTER } else { (wait * 2).min(RESTART_WITHIN) };
         tracing::warn!(
             event = "worker_interrupted", partition, problem, next_try = ?wait,
             "publishing was interrupted; beginning again at the last checkpoint"
@@ -208,7 +214,9 @@ async fn start<R: Reader, P: Publisher>(
     );
     for model in afresh {
         tracing::warn!(
-            event = "model_afresh", partition, model,
+            event = "model_afresh",
+            partition,
+            model,
             "model starts afresh: its settings, or the schema, are not those of the stored state"
         );
     }

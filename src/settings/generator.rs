@@ -9,7 +9,8 @@ pub(super) fn read(mut section: Section) -> Config {
     let default = Config::default();
     let config = Config {
         enabled: section.boolean("enabled", default.enabled),
-        rate: section.number("rate", default.rate, "0 (as fast as possible) or more", |rate| (0.0..=1e9).contains(&rate)),
+        rate: section
+            .number("rate", default.rate, "0 (as fast as possible) or more", |rate| (0.0..=1e9).contains(&rate)),
         seed: section.integer("seed", default.seed, 0..=u64::MAX),
         count: section.integer("count", default.count, 0..=u64::MAX),
         noise: noise(&mut section),

@@ -163,7 +163,11 @@ fn schema(mut section: Section) -> Schema {
     if schema.target.is_empty() {
         section.problem("target", "must not be empty");
     }
-    for (key, names) in [("features", schema.features.as_deref().unwrap_or_default()), ("nominal", &schema.nominal), ("ignore", &schema.ignore)] {
+    for (key, names) in [
+        ("features", schema.features.as_deref().unwrap_or_default()),
+        ("nominal", &schema.nominal),
+        ("ignore", &schema.ignore),
+    ] {
         if names.contains(&schema.target) {
             section.problem(key, &format!("must not hold the target `{}`", schema.target));
         }

@@ -99,11 +99,9 @@ fn optimizer(section: &mut Section) -> Optimizer {
         "momentum" => Optimizer::Momentum { lr, rho: number("rho", 0.9, SHARE, &share) },
         "nesterov" => Optimizer::Nesterov { lr, rho: number("rho", 0.9, SHARE, &share) },
         "adagrad" => Optimizer::AdaGrad { lr, eps: number("eps", 1e-8, "over 0", &eps) },
-        "rmsprop" => Optimizer::RmsProp {
-            lr,
-            rho: number("rho", 0.9, SHARE, &share),
-            eps: number("eps", 1e-8, "over 0", &eps),
-        },
+        "rmsprop" => {
+            Optimizer::RmsProp { lr, rho: number("rho", 0.9, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
+        }
         "adam" => Optimizer::Adam {
             lr,
             beta_1: number("beta_1", 0.9, SHARE, &share),
@@ -142,9 +140,9 @@ fn loss(section: &mut Section) -> Loss {
             Loss::Quantile { alpha: section.number("alpha", 0.5, "over 0 and under 1", inside) }
         }
         "cauchy" => Loss::Cauchy { c: section.number("c", 80.0, "over 0", |c| c > 0.0) },
-        "epsilon_insensitive" => Loss::EpsilonInsensitive {
-            epsilon: section.number("epsilon", 0.1, "0 or more", |epsilon| epsilon >= 0.0),
-        },
+        "epsilon_insensitive" => {
+            Loss::EpsilonInsensitive { epsilon: section.number("epsilon", 0.1, "0 or more", |epsilon| epsilon >= 0.0) }
+        }
         _ => Loss::Squared,
     }
 }

@@ -194,8 +194,7 @@ impl Section {
             Ok(number) if range.contains(&number) => number,
             _ => {
                 let (low, high) = (range.start(), range.end());
-                let wanted =
-                    if *high == u64::MAX { format!("{low} or more") } else { format!("from {low} to {high}") };
+                let wanted = if *high == u64::MAX { format!("{low} or more") } else { format!("from {low} to {high}") };
                 self.problem(key, &format!("must be {wanted}, not {number}"));
                 default
             }

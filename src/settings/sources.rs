@@ -50,7 +50,8 @@ impl Sources {
         let (path, required) = named.unwrap_or_else(|| (DEFAULT_FILE.into(), false));
         let file = File::from(path.clone()).format(FileFormat::Toml).required(required);
         let mut config = Config::builder().add_source(file).build().map_err(|error| {
-            let hint = if required && !path.exists() { "the file cannot be read".to_owned() } else { error.to_string() };
+            let hint =
+                if required && !path.exists() { "the file cannot be read".to_owned() } else { error.to_string() };
             Errors::one(&path.display().to_string(), &hint)
         })?;
         let mut problems = Vec::new();

@@ -145,9 +145,9 @@ fn start(section: &mut Section) -> Start {
         ValueKind::String(text) => match text.as_str() {
             "earliest" => Some(Start::Earliest),
             "latest" => Some(Start::Latest),
-            time => chrono::DateTime::parse_from_rfc3339(time)
-                .ok()
-                .map(|time| Start::Timestamp(time.timestamp_millis())),
+            time => {
+                chrono::DateTime::parse_from_rfc3339(time).ok().map(|time| Start::Timestamp(time.timestamp_millis()))
+            }
         },
         _ => None,
     };

@@ -106,8 +106,7 @@ pub async fn what_is_appended_is_fetched_unchanged_and_in_order<P: Place>(place:
     records[2].value = None;
     records[3].value = Some(Vec::new());
     records[4].value = Some(b"\xff\xfe not text".to_vec());
-    records[5].headers =
-        Headers::from([("a".to_owned(), b"text".to_vec()), ("b".to_owned(), b"\xff\x00".to_vec())]);
+    records[5].headers = Headers::from([("a".to_owned(), b"text".to_vec()), ("b".to_owned(), b"\xff\x00".to_vec())]);
     transport.append_samples(0, records.clone()).await.expect("append");
 
     let mut reader = transport.reader(0).await.expect("reader");
@@ -256,10 +255,9 @@ async fn publish<T: Transport>(transport: &T, partition: i32, outboxes: Vec<Outb
         }
         drop(sender);
     };
-    let (ended, ()) = within("everything to be published", async {
-        tokio::join!(publisher.run(receiver, confirmed.clone()), send)
-    })
-    .await;
+    let (ended, ()) =
+        within("everything to be published", async { tokio::join!(publisher.run(receiver, confirmed.clone()), send) })
+            .await;
     ended.expect("publish");
     *confirmed.borrow()
 }
@@ -274,8 +272,10 @@ pub async fn outboxes_are_published_once_and_in_order<P: Place>(place: &P) {
     let position = publish(&transport, 0, steps(&topics, 0, 20_000, 250)).await;
     assert_eq!(position, 20_000);
     for kind in Output::ALL {
-        let expected: Vec<Outgoing> =
-            steps(&topics, 0, 20_000, 250).into_iter().flat_map(|outbox| outbox.records[kind as usize].clone()).collect();
+        let expected: Vec<Outgoing> = steps(&topics, 0, 20_000, 250)
+            .into_iter()
+            .flat_map(|outbox| outbox.records[kind as usize].clone())
+            .collect();
         let got = published(place, kind, 0).await;
         assert_eq!(got.len(), expected.len(), "{kind:?}");
         for (got, sent) in got.iter().zip(&expected) {

@@ -75,7 +75,8 @@ impl Site {
                 "SELECT offset, CAST(value AS BLOB), headers FROM \"{name}\" WHERE partition = 0 ORDER BY offset"
             ))
             .expect("the topic");
-        let headers = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
+        let headers =
+            |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("JSON"));
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, headers(row.get(2)?)))).expect("rows");
         rows.map(|row| row.expect("a row")).collect()
     }
@@ -184,4 +185,3 @@ pub fn read(path: &Path) -> String {
     std::fs::File::open(path).expect("open").read_to_string(&mut text).expect("read");
     text
 }
-

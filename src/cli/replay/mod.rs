@@ -82,9 +82,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         let decoded = match row {
             input::Row::Json(line) => decoder.decode(Some(line)),
             input::Row::Cells(cells) => decoder.decode_row(names.iter().map(String::as_str).zip(cells)),
-            input::Row::TooLong(size) => {
-                Err(Rejection::TooLarge { size, limit: settings.schema.max_record_bytes })
-            }
+            input::Row::TooLong(size) => Err(Rejection::TooLarge { size, limit: settings.schema.max_record_bytes }),
         };
         replay.take(decoded)?;
         if replay.counts.records.is_multiple_of(4096) {

@@ -69,7 +69,11 @@ pub(super) fn text(out: &mut impl Write, counts: Counts, champion: usize, models
     let Counts { records, scored, rejected } = counts;
     writeln!(out, "{records} records, {scored} scored, {rejected} not usable")?;
     let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max(5);
-    writeln!(out, "  {:width$}  {:>12}  {:>12}  {:>8}  {:>8}  {:>8}", "model", "RMSE", "MAE", "R2", "skill", "refused")?;
+    writeln!(
+        out,
+        "  {:width$}  {:>12}  {:>12}  {:>8}  {:>8}  {:>8}",
+        "model", "RMSE", "MAE", "R2", "skill", "refused"
+    )?;
     for (i, model) in models.iter().enumerate() {
         let mark = if i == champion { '*' } else { ' ' };
         let ModelSnapshot { name, total, total_skill, refused, .. } = model;

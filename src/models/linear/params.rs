@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{loss::Loss, optimizer::{Optimizer, Schedule}};
+use crate::models::{
+    loss::Loss,
+    optimizer::{Optimizer, Schedule},
+};
 
 /// Parameters of [`super::LinearRegression`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,10 @@
 //! values, escapes, and whatever is wrong. Numbers go through the standard library's parser, which is exact and several
 //! times faster than a JSON library's.
 
-use super::{Draft, index::{Field, Index}};
+use super::{
+    Draft,
+    index::{Field, Index},
+};
 
 /// The record is not of the plain kind; nothing is known about it yet.
 pub(super) struct NotFlat;

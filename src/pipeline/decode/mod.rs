@@ -206,7 +206,9 @@ impl Draft {
     /// Takes text for a field.
     fn text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
         match field {
-            Field::Target | Field::Column(_) => return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" }),
+            Field::Target | Field::Column(_) => {
+                return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" });
+            }
             Field::Nominal(column) => match index.category(column, text) {
                 Some(number) => self.set(column, number),
                 None => {
@@ -253,11 +255,7 @@ fn checked(name: &str, number: f64) -> Result<f64, Rejection> {
 fn milliseconds(name: &str, number: f64) -> Result<i64, Rejection> {
     // Past this no date has a name in four digits; f64 counts milliseconds exactly up to there.
     const YEAR_9999: f64 = 253_402_300_799_999.0;
-    if number.abs() <= YEAR_9999 {
-        Ok(number as i64)
-    } else {
-        Err(Rejection::BadTimestamp { field: name.to_owned() })
-    }
+    if number.abs() <= YEAR_9999 { Ok(number as i64) } else { Err(Rejection::BadTimestamp { field: name.to_owned() }) }
 }
 
 fn rfc3339(name: &str, text: &str) -> Result<i64, Rejection> {

@@ -6,8 +6,8 @@
 //! moment the process ends.
 //! What this does not do: serve other processes. One process at a time owns the file.
 
-mod reader;
 mod publisher;
+mod reader;
 mod table;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -100,7 +100,9 @@ impl Embedded {
         if present > count {
             return Err(Error::Topic {
                 topic: shared.topics.samples.clone(),
-                problem: format!("it holds {present} partitions but topics.partitions is {count}; raise it to {present}"),
+                problem: format!(
+                    "it holds {present} partitions but topics.partitions is {count}; raise it to {present}"
+                ),
             });
         }
         Ok(Self { shared: Arc::new(shared), partitions: (0..count).collect() })
@@ -148,7 +150,8 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
             .write("samples cannot be appended", move |tx| {
                 let limit = job.retention.retention_records.cast_signed();
                 for partition in 0..partitions {
-                    let waiting = job.samples.next_offset(tx, partition as i32)? - job.consumed(tx, partition as i32)?;
+                    let waiting =
+                        job.samples.next_offset(tx, partition as i32)? - job.consumed(tx, partition as i32)?;
                     if waiting >= limit {
                         return Ok(false);
                     }

@@ -162,7 +162,12 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) fn succeeded<T>(&self, value: T) -> T {
         if self.said.is_some() {
-            tracing::info!(event = "broker_recovered", action = self.action, attempts = self.attempts, "it works again");
+            tracing::info!(
+                event = "broker_recovered",
+                action = self.action,
+                attempts = self.attempts,
+                "it works again"
+            );
         }
         value
     }

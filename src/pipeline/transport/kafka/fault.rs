@@ -39,27 +39,21 @@ impl Fault {
         // With retries off, the library still wraps what it would have tried again.
         let text = error.to_string();
         let fatal = |problem: &str| {
-            Fault::Fatal(Error::Broker {
-                action: action.to_owned(),
-                problem: problem.to_owned(),
-                reason: text.clone(),
-            })
+            Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason: text.clone() })
         };
         match innermost(&error) {
             Innermost::Protocol(protocol) => match protocol {
                 ProtocolError::OffsetOutOfRange => Fault::OutOfRange,
                 ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => Fault::TooLarge,
-                ProtocolError::TopicAuthorizationFailed => {
-                    fatal("the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl")
-                }
-                ProtocolError::ClusterAuthorizationFailed => {
-                    fatal("the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false")
-                }
+                ProtocolError::TopicAuthorizationFailed => fatal(
+                    "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl",
+                ),
+                ProtocolError::ClusterAuthorizationFailed => fatal(
+                    "the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false",
+                ),
                 ProtocolError::SaslAuthenticationFailed
                 | ProtocolError::UnsupportedSaslMechanism
-                | ProtocolError::IllegalSaslState => {
-                    fatal("the broker refuses the login; check transport.kafka.sasl")
-                }
+                | ProtocolError::IllegalSaslState => fatal("the broker refuses the login; check transport.kafka.sasl"),
                 ProtocolError::InvalidTopicException => fatal("the broker does not take this topic's name"),
                 ProtocolError::UnsupportedCompressionType => {
                     fatal("the broker does not take this compression; change transport.kafka.compression")
@@ -73,9 +67,9 @@ impl Fault {
                 // Whatever else a broker says has to do with its own state, and that changes.
                 _ => Fault::Passing(text),
             },
-            Innermost::Sasl => fatal(
-                "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login",
-            ),
+            Innermost::Sasl => {
+                fatal("the login failed; check transport.kafka.sasl, and that this port of the broker expects a login")
+            }
             Innermost::Other if text.contains("control batch record version") => fatal(
                 "the topic holds transaction markers (a transactional producer writes to it), which the client library \
                  cannot read; let a producer without transactions write to the topic, or copy it into one without",

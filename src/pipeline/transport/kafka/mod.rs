@@ -28,7 +28,10 @@ mod reader;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
@@ -118,7 +121,9 @@ impl Kafka {
         let config = cluster.config();
         let sample_partitions = ensure(&cluster, &topics.samples, topics.partitions).await?;
         let mut output_partitions = [0; 3];
-        for (count, name) in output_partitions.iter_mut().zip([&topics.predictions, &topics.dead_letters, &topics.events]) {
+        for (count, name) in
+            output_partitions.iter_mut().zip([&topics.predictions, &topics.dead_letters, &topics.events])
+        {
             *count = ensure(&cluster, name, sample_partitions).await?;
         }
         let partitions = match &config.partitions {

@@ -83,7 +83,9 @@ impl KafkaPublisher {
                 let bytes = size.bytes / 2;
                 lower(&self.shared.batch_bytes[output as usize], bytes);
                 tracing::warn!(
-                    event = "batch_limit", topic, bytes,
+                    event = "batch_limit",
+                    topic,
+                    bytes,
                     "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
                 );
                 self.interrupted("a batch was too large")
@@ -101,11 +103,7 @@ impl KafkaPublisher {
     }
 
     /// The requests that an outbox needs, in order.
-    fn requests(
-        &self,
-        outbox: &mut Outbox,
-        clients: &[Arc<PartitionClient>; 3],
-    ) -> Vec<BoxFuture<'static, Landing>> {
+    fn requests(&self, outbox: &mut Outbox, clients: &[Arc<PartitionClient>; 3]) -> Vec<BoxFuture<'static, Landing>> {
         let mut requests: Vec<BoxFuture<'static, Landing>> = Vec::new();
         for output in Output::ALL {
             let records = std::mem::take(&mut outbox.records[output as usize]);
@@ -150,7 +148,9 @@ impl KafkaPublisher {
             value.truncate(CUT_TO);
             record.headers.insert("thalweg.truncated".to_owned(), bytes.to_string().into_bytes());
             tracing::warn!(
-                event = "dead_letter_cut", offset = record.source, bytes,
+                event = "dead_letter_cut",
+                offset = record.source,
+                bytes,
                 "the dead-letters topic does not take a record of this size; its value is cut. Raise the topic's \
                  max.message.bytes"
             );

@@ -1,0 +1,69 @@
+//! The state file: how many checkpoints it keeps, and what it does with a damaged one.
+
+use std::{path::Path, sync::Arc};
+
+use rusqlite::Connection;
+use thalweg::{
+    models::{ModelConfig, ModelKind},
+    pipeline::{
+        decode::Schema,
+        processor::{self, Processor},
+        store::{Config, Store},
+    },
+};
+
+fn config(folder: &Path) -> Config {
+    Config { path: folder.join("state.db"), keep: 3, ..Config::default() }
+}
+
+async fn save(store: &Arc<Store>, partition: i32, position: i64) {
+    let config = processor::Config {
+        topic: "samples".into(),
+        schema: Schema::default(),
+        models: vec![ModelConfig { name: "mean".into(), scale: false, kind: ModelKind::Mean }],
+        window: 10,
+    };
+    let checkpoint = Processor::new(&config, partition, position, None).0.checkpoint();
+    store.save(Box::new(checkpoint)).await.expect("saved");
+}
+
+fn position(store: &Store, partition: i32) -> Option<i64> {
+    store.load("samples", partition).expect("load").map(|checkpoint| checkpoint.position)
+}
+
+#[tokio::test]
+async fn the_newest_checkpoints_of_each_partition_are_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Store::open(&config(folder.path())).expect("open"));
+    for at in 1..=5 {
+        save(&store, 0, 10 * at).await;
+        save(&store, 1, at).await;
+    }
+    assert_eq!((position(&store, 0), position(&store, 1), position(&store, 2)), (Some(50), Some(5), None));
+    drop(store);
+    let rows = Connection::open(config(folder.path()).path).expect("sqlite");
+    let count = |partition: i32| -> i64 {
+        let query = "SELECT count(*) FROM thalweg_checkpoints WHERE partition = ?1";
+        rows.query_row(query, [partition], |row| row.get(0)).expect("count")
+    };
+    assert_eq!((count(0), count(1)), (3, 3));
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    for damage in [
+        "UPDATE thalweg_checkpoints SET state = zeroblob(length(state)) WHERE id = 3",
+        "UPDATE thalweg_checkpoints SET state = substr(state, 1, length(state) / 2) WHERE id = 3",
+        "UPDATE thalweg_checkpoints SET checksum = checksum + 1 WHERE id >= 3",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(Store::open(&config(folder.path())).expect("open"));
+        for at in 1..=3 {
+            save(&store, 0, at).await;
+        }
+        drop(store);
+        Connection::open(config(folder.path()).path).and_then(|rows| rows.execute(damage, [])).expect("damage");
+        let store = Store::open(&config(folder.path())).expect("open again");
+        assert_eq!(position(&store, 0), Some(2), "{damage}");
+    }
+}

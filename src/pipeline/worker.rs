@@ -30,7 +30,7 @@ use super::{
 /// Fetched batches that may wait for `process`, and outboxes that may wait for `publish`.
 const QUEUE: usize = 4;
 /// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
-const OUTBOX_BYTES: usize = 512 << 10;
+const OUTBOX_BYTES: usize = 768 << 10;
 /// Wait before beginning again after an interruption; it doubles while nothing gets through.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 const RESTART_WITHIN: Duration = Duration::from_secs(5);

@@ -200,7 +200,7 @@ async fn learn(
 fn between(log: &str, first: &str, last: &str) -> Duration {
     let at = |event: &str| {
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let line = lines.filter(|line| line["event"] == event).last().unwrap_or_else(|| panic!("no {event} in {log}"));
+        let line = lines.rev().find(|line| line["event"] == event).unwrap_or_else(|| panic!("no {event} in {log}"));
         let time = line["timestamp"].as_str().and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
         time.unwrap_or_else(|| panic!("no time in {line}"))
     };

@@ -12,7 +12,9 @@ fn plain() -> Decoder {
 }
 
 /// The features by name, unknown ones left out, and the target.
-fn decoded(decoder: &mut Decoder, json: &str) -> Result<(Vec<(String, f64)>, Option<f64>), Rejection> {
+type Row = (Vec<(String, f64)>, Option<f64>);
+
+fn decoded(decoder: &mut Decoder, json: &str) -> Result<Row, Rejection> {
     let (values, target) = {
         let sample = decoder.decode(Some(json.as_bytes()))?;
         (sample.features.values().to_vec(), sample.target)
@@ -259,7 +261,7 @@ proptest! {
         let json = format!("{{{}}}", fields.join(","));
         let schema = Schema { ignore: vec!["long".into()], ..Schema::default() };
         let (short, long) = (decoded(&mut decoder(&schema), &json), decoded(&mut decoder(&schema), &the_long_way(&json)));
-        let bits = |result: Result<(Vec<(String, f64)>, Option<f64>), Rejection>| {
+        let bits = |result: Result<Row, Rejection>| {
             let reason = |rejection: Rejection| rejection.reason();
             result.map(|(x, _)| x.into_iter().map(|(name, value)| (name, value.to_bits())).collect::<Vec<_>>()).map_err(reason)
         };

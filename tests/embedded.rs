@@ -1,10 +1,12 @@
 //! The transport conformance suite on the embedded transport, and what only that one promises.
 
+#[path = "support/conformance.rs"]
+mod conformance;
 mod support;
 
 use std::{path::PathBuf, sync::Arc};
 
-use support::conformance::{Place, all_of_them};
+use conformance::{Place, all_of_them};
 use tempfile::TempDir;
 use thalweg::pipeline::{
     store::{self, Store},

@@ -3,6 +3,8 @@
 //! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port; `tests/kafka/kafka start` runs a broker. Without
 //! one these tests fail: they never skip.
 
+#[path = "support/conformance.rs"]
+mod conformance;
 mod support;
 
 use std::sync::{
@@ -10,6 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use conformance::{Place, all_of_them};
 use rskafka::{
     client::{
         Client, ClientBuilder,
@@ -18,10 +21,7 @@ use rskafka::{
     record::{Record, RecordAndOffset},
 };
 use serde_json::Value;
-use support::{
-    conformance::{Place, all_of_them},
-    daemon::Site,
-};
+use support::daemon::Site;
 use tempfile::TempDir;
 use thalweg::pipeline::{
     store::{self, Store},

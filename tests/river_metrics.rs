@@ -8,7 +8,9 @@ use thalweg::metrics::{Rolling, Scores, skill, statistics::Var};
 use vectors::{Table, assert_close, deviation};
 
 /// A name and how to read it off.
-const METRICS: [(&str, fn(&Scores) -> f64); 3] = [("mae", Scores::mae), ("rmse", Scores::rmse), ("r2", Scores::r2)];
+type Metric = (&'static str, fn(&Scores) -> f64);
+
+const METRICS: [Metric; 3] = [("mae", Scores::mae), ("rmse", Scores::rmse), ("r2", Scores::r2)];
 
 #[test]
 fn cumulative_and_rolling_metrics_are_rivers() {

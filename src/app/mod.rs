@@ -84,7 +84,8 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
                 serve(transport, &settings, &store, until_caught_up, &shutdown).await
             }
             settings::Transport::Kafka(config) => {
-                let transport = Kafka::open(config.clone(), topics, Arc::clone(&store), shutdown.clone()).await?;
+                let transport =
+                    Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), shutdown.clone()).await?;
                 serve(transport, &settings, &store, until_caught_up, &shutdown).await
             }
         }

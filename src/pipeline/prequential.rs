@@ -136,7 +136,10 @@ impl Prequential {
                 Baseline::Configured(i) => predictions[*i],
                 Baseline::Own(own) => own.pipeline.predict_one(x, scratch),
             };
-            predictions.iter_mut().filter(|prediction| !prediction.is_finite()).for_each(|prediction| *prediction = mean);
+            predictions
+                .iter_mut()
+                .filter(|prediction| !prediction.is_finite())
+                .for_each(|prediction| *prediction = mean);
         }
         let mut dethroned = None;
         if let Some(y) = target {

@@ -60,7 +60,7 @@ pub enum Transport {
     /// Topics in the state file.
     Embedded(embedded::Config),
     /// Apache Kafka.
-    Kafka(kafka::Config),
+    Kafka(Box<kafka::Config>),
 }
 
 impl Transport {

@@ -15,7 +15,7 @@ pub(super) fn read(mut section: Section) -> (Transport, Start) {
     let embedded = embedded(section.section("embedded"));
     let (kafka, start) = kafka(section.section("kafka"));
     match kind {
-        "kafka" => (Transport::Kafka(kafka), start),
+        "kafka" => (Transport::Kafka(Box::new(kafka)), start),
         _ => (Transport::Embedded(embedded), Start::Earliest),
     }
 }

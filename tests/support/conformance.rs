@@ -16,7 +16,7 @@ use thalweg::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::within;
+use crate::support::within;
 
 /// A place where topics can be opened: a state file, or a broker with names of one's own.
 pub trait Place {
@@ -31,7 +31,7 @@ macro_rules! conformance {
     ($place:path => $($test:ident),* $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
-            $crate::support::conformance::$test(&$place(stringify!($test)).await).await;
+            $crate::conformance::$test(&$place(stringify!($test)).await).await;
         })*
     };
 }
@@ -40,7 +40,7 @@ pub(crate) use conformance;
 /// Every test of this module, for the suites to run.
 macro_rules! all_of_them {
     ($place:path) => {
-        $crate::support::conformance::conformance!($place =>
+        $crate::conformance::conformance!($place =>
             what_is_appended_is_fetched_unchanged_and_in_order,
             an_idle_fetch_returns_and_a_later_record_is_seen,
             a_dropped_fetch_loses_nothing,

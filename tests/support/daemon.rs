@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
     time::Instant,
 };
 
@@ -100,7 +100,7 @@ pub struct Daemon {
 impl Daemon {
     fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(100_000);
         let stderr = child.stderr.take().expect("stderr is piped");
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {

@@ -1,7 +1,6 @@
 //! What several suites share. Each test crate uses its own part of it.
 #![allow(dead_code)]
 
-pub mod conformance;
 pub mod daemon;
 
 use std::{future::Future, time::Duration};

@@ -1,4 +1,6 @@
-//! Reference vectors: what River 0.26.1 computed, as CSV compressed with gzip in `tests/vectors/`.
+//! Reference vectors: what River 0.26.1 computed, as CSV compressed with gzip in `tests/vectors/`. Each test crate uses
+//! its own part of this.
+#![allow(dead_code)]
 
 use std::{collections::HashMap, fs::File, path::Path};
 

@@ -69,8 +69,7 @@ impl LinearRegression {
     /// Plain gradient descent without penalties, on a row without gaps: the case that has to be fast.
     fn descend(&mut self, x: &[f64], rate: f64, gradient: f64) -> Result<(), Refused> {
         let reach = x.iter().fold(0.0, |reach: f64, value| reach.max(value.abs()));
-        // Written so that NaN is refused, too.
-        if !((rate * gradient).abs() * reach <= LARGEST_STEP) {
+        if !bounded(rate * gradient * reach) {
             return Err(Refused);
         }
         for (weight, value) in self.weights.iter_mut().zip(x) {
@@ -94,7 +93,7 @@ impl LinearRegression {
             if l1 != 0.0 {
                 weight.penalize(penalty);
             }
-            if !(weight.value.abs() <= LARGEST_STEP && weight.memory.iter().all(|memory| memory.is_finite())) {
+            if !(bounded(weight.value) && weight.memory.iter().all(|memory| memory.is_finite())) {
                 return Err(Refused);
             }
         }
@@ -102,6 +101,11 @@ impl LinearRegression {
         std::mem::swap(&mut self.weights, &mut self.draft);
         Ok(())
     }
+}
+
+/// Whether a step may be that large; never true of NaN.
+fn bounded(step: f64) -> bool {
+    step.abs() <= LARGEST_STEP
 }
 
 impl Weight {
@@ -135,7 +139,7 @@ impl Regressor for LinearRegression {
         let clip = self.params.clip_gradient;
         let gradient = (self.params.loss.gradient(y, prediction) * weight).clamp(-clip, clip);
         let intercept = self.intercept - self.params.intercept_lr.rate(self.steps) * gradient;
-        if !prediction.is_finite() || !gradient.is_finite() || !(intercept.abs() <= LARGEST_STEP) {
+        if !prediction.is_finite() || !gradient.is_finite() || !bounded(intercept) {
             return Err(Refused);
         }
         let rate = optimizer.rate(self.steps);

@@ -8,7 +8,7 @@
 //! those of the platform's mathematics library.
 //! What this does not do: know where samples go.
 //!
-//! To add a function: one file with its [`Source`], one variant of [`Function`] with its arms below.
+//! To add a function: one file with its `Source`, one variant of [`Function`] with its arms below.
 
 pub mod drift;
 pub mod encode;

@@ -70,7 +70,7 @@ fn variants() -> Vec<(&'static str, Params, bool)> {
 /// Compares intercept and weights with the rows of `variant` in a table of final values.
 fn assert_final(pipeline: &Pipeline, finals: &Table, variant: &str, prefix: &str) {
     let Model::Linear(model) = pipeline.model() else { panic!("not a linear model") };
-    let weights: Vec<f64> = model.weights().collect();
+    let weights = model.weights();
     let mut compared = 0;
     for row in (0..finals.len()).filter(|row| finals.text(*row, "variant") == variant) {
         let (param, value) = (finals.text(row, "param"), finals.number(row, "value"));
@@ -82,6 +82,35 @@ fn assert_final(pipeline: &Pipeline, finals: &Table, variant: &str, prefix: &str
         compared += 1;
     }
     assert_eq!(compared, weights.len() + 1, "{variant}");
+}
+
+/// `tests/vectors/linreg_optimizers`: River 0.26.1 over the same samples, with a scaler.
+fn further_optimizers() -> [(&'static str, Optimizer); 6] {
+    let (lr, beta_1, beta_2, eps) = (constant(0.01), 0.9, 0.999, 1e-8);
+    [
+        ("ams_grad", Optimizer::AmsGrad { lr, beta_1, beta_2, eps, correct_bias: true }),
+        ("ada_max", Optimizer::AdaMax { lr, beta_1, beta_2, eps }),
+        ("nadam", Optimizer::Nadam { lr, beta_1, beta_2, eps }),
+        ("ada_delta", Optimizer::AdaDelta { rho: 0.95, eps }),
+        ("ftrl", Optimizer::Ftrl { alpha: 0.05, beta: 1.0, l1: 0.0, l2: 1.0 }),
+        ("nesterov", Optimizer::Nesterov { lr, rho: 0.9 }),
+    ]
+}
+
+#[test]
+fn every_further_optimizer_predicts_as_river_does() {
+    let (samples, predictions) = (Table::read("friedman_2000"), Table::read("linreg_optimizers"));
+    assert_eq!(predictions.len(), 2000);
+    for (variant, optimizer) in further_optimizers() {
+        let (mut pipeline, mut scratch) = (pipeline(with(optimizer), true), Scratch::default());
+        for row in 0..samples.len() {
+            let values = samples.features(row, "x");
+            let x = Features::new(&values);
+            let got = pipeline.predict_one(x, &mut scratch);
+            assert_close(got, predictions.number(row, variant), TOLERANCE, &format_args!("{variant}, row {row}"));
+            pipeline.learn_one(x, samples.number(row, "y"), &mut scratch).expect("learned");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use thalweg::{
         ModelKind,
         loss::Loss,
         optimizer::{Optimizer, Schedule},
+        passive_aggressive, rls,
         tree::{LeafPrediction, Splitter},
     },
     pipeline::transport::Start,
@@ -57,6 +58,22 @@ fn the_shipped_file_says_the_built_in_defaults() {
     let settings = Settings::load(&Sources::new(Some(shipped), [], [])).expect("the shipped file is good");
     assert_eq!(settings, Settings::default());
     assert_eq!(load("", &[], &[]).expect("nothing is set"), Settings::default());
+}
+
+#[test]
+fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml");
+    let shipped = std::fs::read_to_string(shipped).expect("the shipped file");
+    let shown = shipped.split_once("# Further kinds").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a block").0;
+    // What is indented is explanation.
+    let setting =
+        |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let lines = shown.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| setting(line));
+    let settings = load(&lines.collect::<Vec<_>>().join("\n"), &[], &[]).expect("good");
+    let kinds: Vec<_> = settings.models.into_iter().map(|model| (model.scale, model.kind)).collect();
+    let rls = ModelKind::Rls(rls::Params::default());
+    let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
+    assert_eq!(kinds, [(true, rls), (true, passive_aggressive)]);
 }
 
 #[test]

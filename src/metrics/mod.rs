@@ -1,10 +1,12 @@
 //! How wrong predictions are.
 //!
 //! Reading order: [`Mae`], [`Rmse`] and [`R2`] (one metric each, cumulative and mergeable), [`Scores`] (all of them),
-//! [`Rolling`] (the same over a sliding window, exactly), [`statistics`] (what metrics and trees build on).
+//! [`Rolling`] (the same over a sliding window, exactly), [`statistics`] (what metrics and trees build on), [`drift`] (when
+//! a stream of errors has changed).
 //!
 //! Invariant: nothing here knows a runtime, a clock or entropy, and a window holds a bounded number of samples.
 
+pub mod drift;
 mod mae;
 mod r2;
 mod rmse;

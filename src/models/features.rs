@@ -9,7 +9,7 @@
 pub struct Features<'a> {
     values: &'a [f64],
     nominal: &'a [bool],
-    complete: bool,
+    plain: bool,
 }
 
 impl<'a> Features<'a> {
@@ -21,8 +21,8 @@ impl<'a> Features<'a> {
     /// As [`Features::new`], with `nominal[i]` true where column `i` holds the index of a category rather than a
     /// number. An empty slice, or columns past its end, are numeric.
     pub fn with_nominal(values: &'a [f64], nominal: &'a [bool]) -> Self {
-        let complete = !values.iter().any(|value| value.is_nan());
-        Self { values, nominal, complete }
+        let plain = !nominal.contains(&true) && !values.iter().any(|value| value.is_nan());
+        Self { values, nominal, plain }
     }
 
     /// Every column, NaN where unknown.
@@ -40,9 +40,9 @@ impl<'a> Features<'a> {
         self.values.is_empty()
     }
 
-    /// Whether every column is known, so that a loop need not ask for each.
-    pub fn is_complete(&self) -> bool {
-        self.complete
+    /// Whether every column is a known number, so that a loop need not ask for each.
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The value of column `i`, or `None` where it is unknown or past the end.
@@ -55,13 +55,8 @@ impl<'a> Features<'a> {
         self.nominal.get(i).copied().unwrap_or(false)
     }
 
-    /// Whether any column holds a category index.
-    pub fn has_nominal(&self) -> bool {
-        self.nominal.contains(&true)
-    }
-
     /// The same presence and kinds over other values, as a feature step produces them.
     pub fn replaced(&self, values: &'a [f64]) -> Self {
-        Self { values, nominal: self.nominal, complete: self.complete }
+        Self { values, nominal: self.nominal, plain: self.plain }
     }
 }

@@ -12,7 +12,9 @@ pub mod features;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;
+pub mod passive_aggressive;
 mod pipeline;
+pub mod rls;
 pub mod scaler;
 pub mod tree;
 
@@ -59,6 +61,10 @@ pub enum ModelKind {
     Last,
     /// Linear regression by stochastic gradient descent.
     Linear(linear::Params),
+    /// Passive-aggressive regression.
+    PassiveAggressive(passive_aggressive::Params),
+    /// Linear regression by recursive least squares.
+    Rls(rls::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
 }
@@ -70,6 +76,8 @@ impl ModelKind {
             ModelKind::Mean => "mean",
             ModelKind::Last => "last",
             ModelKind::Linear(_) => "linear",
+            ModelKind::PassiveAggressive(_) => "passive_aggressive",
+            ModelKind::Rls(_) => "rls",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
         }
     }
@@ -84,6 +92,10 @@ pub enum Model {
     Last(Last),
     /// See [`linear::LinearRegression`].
     Linear(linear::LinearRegression),
+    /// See [`passive_aggressive::PassiveAggressive`].
+    PassiveAggressive(passive_aggressive::PassiveAggressive),
+    /// See [`rls::RecursiveLeastSquares`].
+    Rls(rls::RecursiveLeastSquares),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(tree::HoeffdingTree),
 }
@@ -95,6 +107,10 @@ impl Model {
             ModelKind::Mean => Model::Mean(Mean::default()),
             ModelKind::Last => Model::Last(Last::default()),
             ModelKind::Linear(params) => Model::Linear(linear::LinearRegression::new(params.clone())),
+            ModelKind::PassiveAggressive(params) => {
+                Model::PassiveAggressive(passive_aggressive::PassiveAggressive::new(*params))
+            }
+            ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
         }
     }
@@ -106,6 +122,8 @@ impl Regressor for Model {
             Model::Mean(model) => model.predict_one(x),
             Model::Last(model) => model.predict_one(x),
             Model::Linear(model) => model.predict_one(x),
+            Model::PassiveAggressive(model) => model.predict_one(x),
+            Model::Rls(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
         }
     }
@@ -115,6 +133,8 @@ impl Regressor for Model {
             Model::Mean(model) => model.learn_one(x, y, weight),
             Model::Last(model) => model.learn_one(x, y, weight),
             Model::Linear(model) => model.learn_one(x, y, weight),
+            Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
+            Model::Rls(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
         }
     }

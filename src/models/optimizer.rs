@@ -25,6 +25,9 @@ pub enum Schedule {
     },
 }
 
+/// What an optimizer remembers of one weight: velocity, sums of squares, moments.
+pub(super) type Memory = [f64; 3];
+
 /// An optimizer with its parameters (River's names and defaults).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -75,6 +78,60 @@ pub enum Optimizer {
         /// Keeps the root away from zero, default 1e-8.
         eps: f64,
     },
+    /// AMSGrad: Adam whose second moment never falls (Reddi, Kale and Kumar 2018).
+    AmsGrad {
+        /// Learning rate, default 0.1.
+        lr: Schedule,
+        /// Decay of the first moment, default 0.9.
+        beta_1: f64,
+        /// Decay of the second moment, default 0.999.
+        beta_2: f64,
+        /// Keeps the root away from zero, default 1e-8.
+        eps: f64,
+        /// Whether both moments are corrected for their start at zero, default true.
+        correct_bias: bool,
+    },
+    /// AdaMax: Adam by the largest slope (Kingma and Ba 2015).
+    AdaMax {
+        /// Learning rate, default 0.1.
+        lr: Schedule,
+        /// Decay of the first moment, default 0.9.
+        beta_1: f64,
+        /// Decay of the largest slope, default 0.999.
+        beta_2: f64,
+        /// Keeps the divisor away from zero, default 1e-8.
+        eps: f64,
+    },
+    /// Adam with Nesterov momentum (Dozat 2016).
+    Nadam {
+        /// Learning rate, default 0.1.
+        lr: Schedule,
+        /// Decay of the first moment, default 0.9.
+        beta_1: f64,
+        /// Decay of the second moment, default 0.999.
+        beta_2: f64,
+        /// Keeps the root away from zero, default 1e-8.
+        eps: f64,
+    },
+    /// AdaDelta (Zeiler 2012): without a learning rate.
+    AdaDelta {
+        /// Share of the old mean squares, default 0.95.
+        rho: f64,
+        /// Keeps the roots away from zero, default 1e-8.
+        eps: f64,
+    },
+    /// FTRL-Proximal (McMahan et al. 2013), in River's order: a step takes the weight that the slopes before it ask for.
+    /// A weight whose sum of slopes is within `l1` becomes 0; River leaves it as it was.
+    Ftrl {
+        /// Learning rate, default 0.05, > 0.
+        alpha: f64,
+        /// Slows the first steps, default 1.0, ≥ 0.
+        beta: f64,
+        /// L1 penalty, default 0.0, ≥ 0.
+        l1: f64,
+        /// L2 penalty, default 1.0, ≥ 0.
+        l2: f64,
+    },
 }
 
 impl Default for Optimizer {
@@ -110,13 +167,17 @@ impl Optimizer {
             | Optimizer::Nesterov { lr, .. }
             | Optimizer::AdaGrad { lr, .. }
             | Optimizer::RmsProp { lr, .. }
-            | Optimizer::Adam { lr, .. } => lr.rate(t),
+            | Optimizer::Adam { lr, .. }
+            | Optimizer::AmsGrad { lr, .. }
+            | Optimizer::AdaMax { lr, .. }
+            | Optimizer::Nadam { lr, .. } => lr.rate(t),
+            Optimizer::AdaDelta { .. } | Optimizer::Ftrl { .. } => 0.0,
         }
     }
 
     /// The weight after one step along `slope`, with `rate` as of [`Optimizer::rate`] and `t` steps before.
     #[inline]
-    pub(super) fn step(&self, weight: f64, memory: &mut [f64; 2], slope: f64, rate: f64, t: u64) -> f64 {
+    pub(super) fn step(&self, weight: f64, memory: &mut Memory, slope: f64, rate: f64, t: u64) -> f64 {
         match *self {
             Optimizer::Sgd { .. } => weight - rate * slope,
             Optimizer::Momentum { rho, .. } | Optimizer::Nesterov { rho, .. } => {
@@ -137,6 +198,49 @@ impl Optimizer {
                 let t = t as f64 + 1.0;
                 let rate = rate * (1.0 - beta_2.powf(t)).sqrt() / (1.0 - beta_1.powf(t));
                 weight - (rate * memory[0]) / (memory[1].sqrt() + eps)
+            }
+            Optimizer::AmsGrad { beta_1, beta_2, eps, correct_bias, .. } => {
+                let t = t as f64 + 1.0;
+                let correction = (1.0 - beta_2.powf(t)).sqrt() / (1.0 - beta_1.powf(t));
+                let rate = if correct_bias { rate * correction } else { rate };
+                memory[0] = beta_1 * memory[0] + (1.0 - beta_1) * slope;
+                memory[1] = beta_2 * memory[1] + (1.0 - beta_2) * slope * slope;
+                memory[2] = memory[2].max(memory[1]);
+                weight - rate * memory[0] / (memory[2].sqrt() + eps)
+            }
+            Optimizer::AdaMax { beta_1, beta_2, eps, .. } => {
+                let rate = rate / (1.0 - beta_1.powf(t as f64 + 1.0));
+                memory[0] = beta_1 * memory[0] + (1.0 - beta_1) * slope;
+                memory[1] = (beta_2 * memory[1]).max(slope.abs());
+                weight - rate * memory[0] / (memory[1] + eps)
+            }
+            Optimizer::Nadam { beta_1, beta_2, eps, .. } => {
+                let t = t as f64 + 1.0;
+                let (unbias_1, unbias_2) = (1.0 - beta_1.powf(t), 1.0 - beta_2.powf(t));
+                memory[0] = beta_1 * memory[0] + (1.0 - beta_1) * slope;
+                memory[1] = beta_2 * memory[1] + (1.0 - beta_2) * slope * slope;
+                let ahead = beta_1 * (memory[0] / unbias_1) + (1.0 - beta_1) * slope / unbias_1;
+                weight - rate * ahead / ((memory[1] / unbias_2).sqrt() + eps)
+            }
+            Optimizer::AdaDelta { rho, eps } => {
+                memory[0] = rho * memory[0] + (1.0 - rho) * slope * slope;
+                let step = (memory[1] + eps).sqrt() / (memory[0] + eps).sqrt() * slope;
+                memory[1] = rho * memory[1] + (1.0 - rho) * step * step;
+                weight - step
+            }
+            Optimizer::Ftrl { alpha, beta, l1, l2 } => {
+                let [sum, squares, _] = *memory;
+                let weight = if sum.abs() > l1 {
+                    -(sum - l1.copysign(sum)) / ((beta + squares.sqrt()) / alpha + l2)
+                } else if squares > 0.0 {
+                    0.0
+                } else {
+                    weight
+                };
+                let sigma = ((squares + slope * slope).sqrt() - squares.sqrt()) / alpha;
+                memory[0] += slope - sigma * weight;
+                memory[1] += slope * slope;
+                weight
             }
         }
     }

@@ -52,7 +52,7 @@ impl StandardScaler {
         out.extend(known.map(|(column, &value)| column.transform(value)));
         // Columns never learned.
         out.extend(x.values().iter().skip(self.columns.len()).map(|value| if value.is_nan() { f64::NAN } else { 0.0 }));
-        if x.has_nominal() {
+        if !x.is_plain() {
             for (i, (out, &value)) in out.iter_mut().zip(x.values()).enumerate() {
                 if x.is_nominal(i) {
                     *out = value;

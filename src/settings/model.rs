@@ -7,11 +7,14 @@ use crate::models::{
     ModelConfig, ModelKind, linear,
     loss::Loss,
     optimizer::{Optimizer, Schedule},
+    passive_aggressive::{self, Mode},
+    rls,
     tree::{self, LeafPrediction, Splitter},
 };
 
-const KINDS: [&str; 4] = ["mean", "last", "linear", "hoeffding_tree"];
-const OPTIMIZERS: [&str; 6] = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"];
+const KINDS: [&str; 6] = ["mean", "last", "linear", "passive_aggressive", "rls", "hoeffding_tree"];
+const OPTIMIZERS: [&str; 11] =
+    ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
 const LOSSES: [&str; 6] = ["squared", "absolute", "huber", "quantile", "cauchy", "epsilon_insensitive"];
 const SCHEDULES: [&str; 3] = ["constant", "inverse_scaling", "optimal"];
 
@@ -60,12 +63,14 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "mean" => ModelKind::Mean,
         "last" => ModelKind::Last,
         "linear" => ModelKind::Linear(linear_params(&mut section)),
+        "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
+        "rls" => ModelKind::Rls(rls_params(&mut section)),
         _ => ModelKind::HoeffdingTree(tree_params(&mut section)),
     };
     // Baselines look at no feature, so there is nothing to scale.
     let scale = match kind {
         ModelKind::Mean | ModelKind::Last => false,
-        ModelKind::Linear(_) => section.boolean("scale", true),
+        ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => section.boolean("scale", true),
         ModelKind::HoeffdingTree(_) => section.boolean("scale", false),
     };
     Some(ModelConfig { name, scale, kind })
@@ -88,10 +93,39 @@ fn linear_params(section: &mut Section) -> linear::Params {
     params
 }
 
+fn passive_aggressive_params(section: &mut Section) -> passive_aggressive::Params {
+    let default = passive_aggressive::Params::default();
+    passive_aggressive::Params {
+        c: section.number("c", default.c, "over 0", |c| c > 0.0),
+        mode: match section.one_of("mode", "pa1", &["pa", "pa1", "pa2"]) {
+            "pa" => Mode::Pa,
+            "pa2" => Mode::PaII,
+            _ => Mode::PaI,
+        },
+        eps: section.number("eps", default.eps, "0 or more", |eps| eps >= 0.0),
+        learn_intercept: section.boolean("learn_intercept", default.learn_intercept),
+    }
+}
+
+fn rls_params(section: &mut Section) -> rls::Params {
+    let default = rls::Params::default();
+    let share = |share: f64| share > 0.0 && share <= 1.0;
+    rls::Params {
+        forgetting: section.number("forgetting", default.forgetting, "over 0 and at most 1", share),
+        regularization: section.number("regularization", default.regularization, "over 0", |strength| strength > 0.0),
+    }
+}
+
 fn optimizer(section: &mut Section) -> Optimizer {
     let Some((kind, mut section)) = section.choice("optimizer", &OPTIMIZERS) else { return Optimizer::default() };
     let share = |value: f64| (0.0..1.0).contains(&value);
-    let lr = schedule(&mut section, "lr", if kind == "sgd" { 0.01 } else { 0.1 });
+    let lr = match kind {
+        // These two have no learning rate to schedule.
+        "ada_delta" | "ftrl" => Schedule::Constant { lr: 0.0 },
+        "sgd" => schedule(&mut section, "lr", 0.01),
+        _ => schedule(&mut section, "lr", 0.1),
+    };
+    let correct_bias = kind != "ams_grad" || section.boolean("correct_bias", true);
     let mut number = |key, default, wanted, fits: &dyn Fn(f64) -> bool| section.number(key, default, wanted, fits);
     const SHARE: &str = "0 or more and under 1";
     let eps = |value: f64| value > 0.0;
@@ -107,6 +141,34 @@ fn optimizer(section: &mut Section) -> Optimizer {
             beta_1: number("beta_1", 0.9, SHARE, &share),
             beta_2: number("beta_2", 0.999, SHARE, &share),
             eps: number("eps", 1e-8, "over 0", &eps),
+        },
+        "ams_grad" => Optimizer::AmsGrad {
+            lr,
+            beta_1: number("beta_1", 0.9, SHARE, &share),
+            beta_2: number("beta_2", 0.999, SHARE, &share),
+            eps: number("eps", 1e-8, "over 0", &eps),
+            correct_bias,
+        },
+        "ada_max" => Optimizer::AdaMax {
+            lr,
+            beta_1: number("beta_1", 0.9, SHARE, &share),
+            beta_2: number("beta_2", 0.999, SHARE, &share),
+            eps: number("eps", 1e-8, "over 0", &eps),
+        },
+        "nadam" => Optimizer::Nadam {
+            lr,
+            beta_1: number("beta_1", 0.9, SHARE, &share),
+            beta_2: number("beta_2", 0.999, SHARE, &share),
+            eps: number("eps", 1e-8, "over 0", &eps),
+        },
+        "ada_delta" => {
+            Optimizer::AdaDelta { rho: number("rho", 0.95, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
+        }
+        "ftrl" => Optimizer::Ftrl {
+            alpha: number("alpha", 0.05, "over 0", &|alpha| alpha > 0.0),
+            beta: number("beta", 1.0, "0 or more", &|beta| beta >= 0.0),
+            l1: number("l1", 0.0, "0 or more", &|l1| l1 >= 0.0),
+            l2: number("l2", 1.0, "0 or more", &|l2| l2 >= 0.0),
         },
         _ => Optimizer::Sgd { lr },
     }

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 pub use params::Params;
 
-use super::{Features, Refused, Regressor, optimizer::Optimizer};
+use super::{
+    Features, Refused, Regressor,
+    optimizer::{Memory, Optimizer},
+};
 
 /// Steps beyond this are refused; sums of any number of smaller ones stay finite.
 const LARGEST_STEP: f64 = 1e200;
@@ -19,21 +22,21 @@ const LARGEST_STEP: f64 = 1e200;
 pub struct LinearRegression {
     params: Params,
     intercept: f64,
-    weights: Vec<Weight>,
+    weights: Vec<f64>,
+    /// As many as weights, or none where nothing needs to be remembered.
+    memories: Vec<WeightMemory>,
     /// Steps taken.
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
     #[serde(skip)]
-    draft: Vec<Weight>,
+    draft: Vec<(f64, WeightMemory)>,
 }
 
-/// A weight with what its optimizer and the L1 penalty remember of it.
+/// What the optimizer and the L1 penalty remember of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Weight {
-    value: f64,
-    /// First and second memory of the optimizer: velocity, sums of squares, moments.
-    memory: [f64; 2],
+struct WeightMemory {
+    optimizer: Memory,
     /// L1 penalty received.
     penalty: f64,
 }
@@ -42,7 +45,7 @@ impl LinearRegression {
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
         let intercept = params.intercept_init;
-        Self { params, intercept, weights: Vec::new(), steps: 0, penalty: 0.0, draft: Vec::new() }
+        Self { params, intercept, weights: Vec::new(), memories: Vec::new(), steps: 0, penalty: 0.0, draft: Vec::new() }
     }
 
     /// The intercept, in the target's unit.
@@ -51,29 +54,62 @@ impl LinearRegression {
     }
 
     /// The weight of each column seen so far.
-    pub fn weights(&self) -> impl Iterator<Item = f64> {
-        self.weights.iter().map(|weight| weight.value)
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
     }
 
-    fn dot(&self, x: Features<'_>, weight: impl Fn(&Weight) -> f64) -> f64 {
+    /// Heap bytes in use.
+    pub fn heap_bytes(&self) -> usize {
+        self.weights.capacity() * size_of::<f64>()
+            + self.memories.capacity() * size_of::<WeightMemory>()
+            + self.draft.capacity() * size_of::<(f64, WeightMemory)>()
+    }
+
+    /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        matches!(self.params.optimizer, Optimizer::Sgd { .. }) && self.params.l1 == 0.0 && self.params.l2 == 0.0
+    }
+
+    #[cold]
+    fn grow(&mut self, d: usize) {
+        self.weights.resize(d, 0.0);
+        if !self.is_plain() {
+            self.memories.resize(d, WeightMemory::default());
+        }
+    }
+
+    #[inline]
+    fn dot(&self, x: Features<'_>) -> f64 {
         let pairs = self.weights.iter().zip(x.values());
-        let sum = if x.is_complete() && !x.has_nominal() {
-            pairs.fold(0.0, |sum, (w, value)| sum + weight(w) * value)
+        let sum = if x.is_plain() {
+            pairs.fold(0.0, |sum, (weight, value)| sum + weight * value)
         } else {
             let known = pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
-            known.fold(0.0, |sum, (_, (w, value))| sum + weight(w) * value)
+            known.fold(0.0, |sum, (_, (weight, value))| sum + weight * value)
         };
         sum + self.intercept
     }
 
-    /// Plain gradient descent without penalties, on a row without gaps: the case that has to be fast.
+    /// The prediction where the momentum is about to carry the weights: there the gradient is taken (Nesterov 1983).
+    fn look_ahead(&self, x: Features<'_>, rho: f64) -> f64 {
+        let weights = self.weights.iter().zip(&self.memories).zip(x.values()).enumerate();
+        let known = weights.filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
+        let ahead = |sum, (_, ((weight, memory), value)): (usize, ((&f64, &WeightMemory), &f64))| {
+            sum + (weight - rho * memory.optimizer[0]) * value
+        };
+        known.fold(0.0, ahead) + self.intercept
+    }
+
+    /// A plain step on a row without gaps.
+    #[inline]
     fn descend(&mut self, x: &[f64], rate: f64, gradient: f64) -> Result<(), Refused> {
-        let reach = x.iter().fold(0.0, |reach: f64, value| reach.max(value.abs()));
+        let reach = x.iter().fold(0.0, |reach: f64, value| if value.abs() > reach { value.abs() } else { reach });
         if !bounded(rate * gradient * reach) {
             return Err(Refused);
         }
         for (weight, value) in self.weights.iter_mut().zip(x) {
-            weight.value -= rate * (value * gradient);
+            *weight -= rate * (value * gradient);
         }
         Ok(())
     }
@@ -82,59 +118,67 @@ impl LinearRegression {
     fn update(&mut self, x: Features<'_>, rate: f64, gradient: f64) -> Result<(), Refused> {
         let Params { optimizer, l1, l2, .. } = self.params;
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
+        let memories = self.memories.iter().copied().chain(std::iter::repeat(WeightMemory::default()));
         self.draft.clear();
-        self.draft.extend_from_slice(&self.weights);
-        for (i, (weight, &value)) in self.draft.iter_mut().zip(x.values()).enumerate() {
+        self.draft.extend(self.weights.iter().copied().zip(memories));
+        for (i, ((weight, memory), &value)) in self.draft.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            let slope = value * gradient + l2 * weight.value;
-            weight.value = optimizer.step(weight.value, &mut weight.memory, slope, rate, self.steps);
+            let slope = value * gradient + l2 * *weight;
+            *weight = optimizer.step(*weight, &mut memory.optimizer, slope, rate, self.steps);
             if l1 != 0.0 {
-                weight.penalize(penalty);
+                let penalized = penalized(*weight, penalty, memory.penalty);
+                memory.penalty += penalized - *weight;
+                *weight = penalized;
             }
-            if !(bounded(weight.value) && weight.memory.iter().all(|memory| memory.is_finite())) {
+            if !(bounded(*weight) && memory.optimizer.iter().all(|memory| memory.is_finite())) {
                 return Err(Refused);
             }
         }
         self.penalty = penalty;
-        std::mem::swap(&mut self.weights, &mut self.draft);
+        for (weight, (drafted, _)) in self.weights.iter_mut().zip(&self.draft) {
+            *weight = *drafted;
+        }
+        for (memory, (_, drafted)) in self.memories.iter_mut().zip(&self.draft) {
+            *memory = *drafted;
+        }
         Ok(())
     }
 }
 
 /// Whether a step may be that large; never true of NaN.
+#[inline]
 fn bounded(step: f64) -> bool {
     step.abs() <= LARGEST_STEP
 }
 
-impl Weight {
-    /// Cumulative L1 penalty (Tsuruoka, Tsujii and Ananiadou 2009): what the weight still owes, never past zero.
-    fn penalize(&mut self, total: f64) {
-        let before = self.value;
-        if before > 0.0 {
-            self.value = (before - (total + self.penalty)).max(0.0);
-        } else if before < 0.0 {
-            self.value = (before + (total - self.penalty)).min(0.0);
-        }
-        self.penalty += self.value - before;
+/// Cumulative L1 penalty (Tsuruoka, Tsujii and Ananiadou 2009): the weight less what it still owes, never past zero.
+fn penalized(weight: f64, total: f64, received: f64) -> f64 {
+    if weight > 0.0 {
+        (weight - (total + received)).max(0.0)
+    } else if weight < 0.0 {
+        (weight + (total - received)).min(0.0)
+    } else {
+        weight
     }
 }
 
 impl Regressor for LinearRegression {
+    #[inline]
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        self.dot(x, |weight| weight.value)
+        self.dot(x)
     }
 
+    #[inline]
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         if self.weights.len() < x.len() {
-            self.weights.resize(x.len(), Weight::default());
+            self.grow(x.len());
         }
         let optimizer = self.params.optimizer;
         let prediction = match optimizer {
-            // The gradient is taken where the momentum is about to carry the weights (Nesterov 1983).
-            Optimizer::Nesterov { rho, .. } => self.dot(x, |weight| weight.value - rho * weight.memory[0]),
-            _ => self.predict_one(x),
+            Optimizer::Nesterov { rho, .. } => self.look_ahead(x, rho),
+            _ => self.dot(x),
         };
         let clip = self.params.clip_gradient;
         let gradient = (self.params.loss.gradient(y, prediction) * weight).clamp(-clip, clip);
@@ -143,10 +187,10 @@ impl Regressor for LinearRegression {
             return Err(Refused);
         }
         let rate = optimizer.rate(self.steps);
-        let plain = self.params.l1 == 0.0 && self.params.l2 == 0.0 && x.is_complete() && !x.has_nominal();
-        match optimizer {
-            Optimizer::Sgd { .. } if plain => self.descend(x.values(), rate, gradient)?,
-            _ => self.update(x, rate, gradient)?,
+        if self.is_plain() && x.is_plain() {
+            self.descend(x.values(), rate, gradient)?;
+        } else {
+            self.update(x, rate, gradient)?;
         }
         self.intercept = intercept;
         self.steps += 1;

@@ -1,0 +1,208 @@
+//! ADWIN: a window that grows while the mean stays the same and shrinks when it changes.
+
+use serde::{Deserialize, Serialize};
+
+/// Parameters of [`Adwin`]; the defaults are River's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdwinParams {
+    /// Confidence: the chance of a false alarm at a check, 0 < `delta` < 1.
+    pub delta: f64,
+    /// Values between two checks, ≥ 1.
+    pub clock: u32,
+    /// Buckets of one size before two of them become one of the next, ≥ 2.
+    pub max_buckets: u32,
+    /// Fewest values on either side of a cut, ≥ 1.
+    pub min_window_length: u32,
+    /// Values before the first check.
+    pub grace_period: u32,
+}
+
+impl Default for AdwinParams {
+    fn default() -> Self {
+        Self { delta: 0.002, clock: 32, max_buckets: 5, min_window_length: 5, grace_period: 10 }
+    }
+}
+
+/// Adaptive windowing (Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing"), with River's
+/// results. The window is an exponential histogram: row `i` holds buckets of 2^i values, so that a window of W values
+/// takes O(log W) of memory. At a check, every cut between two buckets is tried, oldest first; while the means of both
+/// sides differ more than chance allows, the oldest bucket is dropped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adwin {
+    params: AdwinParams,
+    rows: Vec<Row>,
+    width: u64,
+    total: f64,
+    variance: f64,
+    ticks: u64,
+    detected: bool,
+}
+
+/// Buckets of one size, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Row {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    total: f64,
+    /// Sum of squared deviations from the bucket's mean.
+    variance: f64,
+}
+
+impl Adwin {
+    /// A detector that has seen nothing.
+    pub fn new(params: AdwinParams) -> Self {
+        Self { params, rows: Vec::new(), width: 0, total: 0.0, variance: 0.0, ticks: 0, detected: false }
+    }
+
+    /// Values in the window.
+    pub fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// Sum of the values in the window.
+    pub fn total(&self) -> f64 {
+        self.total
+    }
+
+    /// Sum of squared deviations from the mean of the window.
+    pub fn variance(&self) -> f64 {
+        self.variance
+    }
+
+    /// Mean of the window, 0 where it is empty.
+    pub fn estimation(&self) -> f64 {
+        if self.width == 0 { 0.0 } else { self.total / self.width as f64 }
+    }
+
+    /// Whether the last value brought a detection.
+    pub fn detected(&self) -> bool {
+        self.detected
+    }
+
+    /// Heap bytes in use.
+    pub fn heap_bytes(&self) -> usize {
+        let rows = self.rows.iter().map(|row| row.buckets.capacity() * size_of::<Bucket>());
+        self.rows.capacity() * size_of::<Row>() + rows.sum::<usize>()
+    }
+
+    /// Takes the next value; whether the mean has changed. A value that is not finite, or whose square overflows, is
+    /// passed over.
+    #[inline]
+    pub fn update(&mut self, value: f64) -> bool {
+        if self.detected {
+            self.restart();
+        }
+        if value.abs() > 1e150 || value.is_nan() {
+            return false;
+        }
+        self.insert(value);
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(u64::from(self.params.clock)) && self.width > u64::from(self.params.grace_period) {
+            self.detected = self.shrink();
+        }
+        self.detected
+    }
+
+    /// Forgets everything but keeps the room it has.
+    fn restart(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.buckets.clear());
+        (self.width, self.total, self.variance, self.ticks, self.detected) = (0, 0.0, 0.0, 0, false);
+    }
+
+    #[inline]
+    fn insert(&mut self, value: f64) {
+        if self.width > 0 {
+            let width = self.width as f64;
+            let deviation = value - self.total / width;
+            self.variance += width * deviation * deviation / (width + 1.0);
+        }
+        self.width += 1;
+        self.total += value;
+        let most = self.params.max_buckets as usize;
+        let mut incoming = Bucket { total: value, variance: 0.0 };
+        let mut size = 1.0;
+        for row in &mut self.rows {
+            row.buckets.push(incoming);
+            if row.buckets.len() <= most {
+                return;
+            }
+            incoming = Bucket::joined(row.buckets[0], row.buckets[1], size);
+            row.buckets.drain(..2);
+            size *= 2.0;
+        }
+        let mut buckets = Vec::with_capacity(most + 1);
+        buckets.push(incoming);
+        self.rows.push(Row { buckets });
+    }
+
+    /// Drops what is older than the last change; whether there was one.
+    fn shrink(&mut self) -> bool {
+        let mut changed = false;
+        while self.has_cut() {
+            changed = true;
+            self.drop_oldest();
+        }
+        changed
+    }
+
+    fn has_cut(&self) -> bool {
+        let width = self.width as f64;
+        let least = f64::from(self.params.min_window_length);
+        let confidence = (2.0 * width.ln() / self.params.delta).ln();
+        let spread = 2.0 * (self.variance / width) * confidence;
+        let (mut n0, mut total0) = (0.0, 0.0);
+        for (i, row) in self.rows.iter().enumerate().rev() {
+            let size = (1_u64 << i) as f64;
+            for bucket in &row.buckets {
+                n0 += size;
+                total0 += bucket.total;
+                let (n1, total1) = (width - n0, self.total - total0);
+                if n1 < least {
+                    return false;
+                }
+                if n0 < least {
+                    continue;
+                }
+                let m = 1.0 / (n0 - least + 1.0) + 1.0 / (n1 - least + 1.0);
+                let bound = (spread * m).sqrt() + 2.0 / 3.0 * confidence * m;
+                if (total0 / n0 - total1 / n1).abs() > bound {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn drop_oldest(&mut self) {
+        while self.rows.last().is_some_and(|row| row.buckets.is_empty()) {
+            self.rows.pop();
+        }
+        let Some(size) = self.rows.len().checked_sub(1).map(|i| 1_u64 << i) else { return };
+        let Some(row) = self.rows.last_mut() else { return };
+        let bucket = row.buckets.remove(0);
+        if row.buckets.is_empty() {
+            self.rows.pop();
+        }
+        self.width -= size;
+        self.total -= bucket.total;
+        if self.width == 0 {
+            self.variance = 0.0;
+            return;
+        }
+        let (n, width) = (size as f64, self.width as f64);
+        let apart = bucket.total / n - self.total / width;
+        // Cancellation must not make it negative.
+        self.variance = (self.variance - bucket.variance - n * width * apart * apart / (n + width)).max(0.0);
+    }
+}
+
+impl Bucket {
+    /// Two buckets of `size` values each as one.
+    fn joined(a: Self, b: Self, size: f64) -> Self {
+        let apart = a.total / size - b.total / size;
+        Self { total: a.total + b.total, variance: a.variance + b.variance + size * 0.5 * apart * apart }
+    }
+}

@@ -1,0 +1,68 @@
+//! CUSUM on squared errors: an alarm when they stay above what is usual.
+
+use serde::{Deserialize, Serialize};
+
+/// Parameters of [`Cusum`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CusumParams {
+    /// Squared errors up to this many times the usual one are no change, > 0.
+    pub slack: f64,
+    /// Sum of excess, in usual squared errors, from which on it is a change, > 0.
+    pub threshold: f64,
+    /// Share by which the usual squared error follows the latest one, 0 < `rate` < 1.
+    pub rate: f64,
+}
+
+impl Default for CusumParams {
+    fn default() -> Self {
+        Self { slack: 2.0, threshold: 40.0, rate: 0.005 }
+    }
+}
+
+/// A cumulative sum (Page 1954) of how much squared errors exceed the usual one. What counts as usual follows slowly,
+/// and a single outlier counts nine-fold at most, so that only a lasting rise is a change. After an alarm, four times
+/// the usual error is usual.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cusum {
+    params: CusumParams,
+    /// The usual squared error; 0 before the first one.
+    usual: f64,
+    sum: f64,
+}
+
+/// The most that one squared error counts, in usual ones.
+const MOST: f64 = 9.0;
+
+impl Cusum {
+    /// A detector that has seen nothing.
+    pub fn new(params: CusumParams) -> Self {
+        Self { params, usual: 0.0, sum: 0.0 }
+    }
+
+    /// The squared error that counts as usual.
+    pub fn usual(&self) -> f64 {
+        self.usual
+    }
+
+    /// Takes the next error, in the target's unit; whether errors have risen. One that is not finite is passed over.
+    #[inline]
+    pub fn update(&mut self, error: f64) -> bool {
+        let square = error * error;
+        if !square.is_finite() {
+            return false;
+        }
+        if self.usual == 0.0 {
+            self.usual = square;
+            return false;
+        }
+        let CusumParams { slack, threshold, rate } = self.params;
+        self.sum = (self.sum + (square / self.usual).min(MOST) - slack).max(0.0);
+        self.usual += rate * (square.min(MOST * self.usual) - self.usual);
+        let changed = self.sum > threshold;
+        if changed {
+            self.usual *= 4.0;
+            self.sum = 0.0;
+        }
+        changed
+    }
+}

@@ -1,0 +1,85 @@
+//! Detectors of change in a stream of numbers, such as a model's errors.
+//!
+//! Reading order: [`Detector`] (the closed set behind one method), then a file per detector.
+//!
+//! Invariant: a value that is not finite is passed over, so that no detector goes blind. After a detection the next
+//! value starts it anew. Memory is bounded: logarithmic in the window for ADWIN, the window for KSWIN, constant else.
+
+mod adwin;
+mod cusum;
+mod kswin;
+mod page_hinkley;
+
+use serde::{Deserialize, Serialize};
+
+pub use adwin::{Adwin, AdwinParams};
+pub use cusum::{Cusum, CusumParams};
+pub use kswin::{Kswin, KswinParams};
+pub use page_hinkley::{Mode, PageHinkley, PageHinkleyParams};
+
+/// Which detector, with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum DetectorKind {
+    /// See [`Adwin`].
+    Adwin(AdwinParams),
+    /// See [`PageHinkley`].
+    PageHinkley(PageHinkleyParams),
+    /// See [`Kswin`].
+    Kswin(KswinParams),
+    /// See [`Cusum`].
+    Cusum(CusumParams),
+}
+
+impl DetectorKind {
+    /// The name in `drift = "…"`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DetectorKind::Adwin(_) => "adwin",
+            DetectorKind::PageHinkley(_) => "page_hinkley",
+            DetectorKind::Kswin(_) => "kswin",
+            DetectorKind::Cusum(_) => "cusum",
+        }
+    }
+}
+
+impl Default for DetectorKind {
+    fn default() -> Self {
+        DetectorKind::Adwin(AdwinParams::default())
+    }
+}
+
+/// A detector with what it has seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Detector {
+    /// See [`Adwin`].
+    Adwin(Adwin),
+    /// See [`PageHinkley`].
+    PageHinkley(PageHinkley),
+    /// See [`Kswin`].
+    Kswin(Box<Kswin>),
+    /// See [`Cusum`].
+    Cusum(Cusum),
+}
+
+impl Detector {
+    /// A detector that has seen nothing.
+    pub fn new(kind: DetectorKind) -> Self {
+        match kind {
+            DetectorKind::Adwin(params) => Detector::Adwin(Adwin::new(params)),
+            DetectorKind::PageHinkley(params) => Detector::PageHinkley(PageHinkley::new(params)),
+            DetectorKind::Kswin(params) => Detector::Kswin(Box::new(Kswin::new(params))),
+            DetectorKind::Cusum(params) => Detector::Cusum(Cusum::new(params)),
+        }
+    }
+
+    /// Takes the next value; whether the stream has changed.
+    #[inline]
+    pub fn update(&mut self, value: f64) -> bool {
+        match self {
+            Detector::Adwin(detector) => detector.update(value),
+            Detector::PageHinkley(detector) => detector.update(value),
+            Detector::Kswin(detector) => detector.update(value),
+            Detector::Cusum(detector) => detector.update(value),
+        }
+    }
+}

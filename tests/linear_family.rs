@@ -99,6 +99,23 @@ fn rls_takes_columns_that_appear_late_or_are_unknown() {
 }
 
 #[test]
+fn rls_refuses_a_saved_state_that_does_not_fit_together() {
+    let mut model = rls(0.999);
+    model.learn_one(Features::new(&[1.0, 2.0]), 3.0, 1.0).expect("learned");
+    let saved = serde_json::to_value(&model).expect("saved");
+    let restore = |key: &str, value: serde_json::Value| {
+        let mut saved = saved.clone();
+        saved[key] = value;
+        serde_json::from_value::<RecursiveLeastSquares>(saved)
+    };
+    assert!(restore("weights", saved["weights"].clone()).is_ok());
+    for (key, value) in [("weights", vec![]), ("weights", vec![1.0; 4]), ("covariance", vec![1.0; 5])] {
+        let error = restore(key, value.clone().into()).expect_err("it does not fit");
+        assert!(error.to_string().contains("covariance"), "{key} = {value:?}: {error}");
+    }
+}
+
+#[test]
 fn passive_aggressive_ends_exactly_at_the_edge_of_the_sample_it_learned() {
     let params = passive_aggressive::Params { mode: Mode::Pa, eps: 0.5, ..passive_aggressive::Params::default() };
     let mut model = PassiveAggressive::new(params);

@@ -34,6 +34,7 @@ const INTERCEPT: f64 = 1e3;
 /// Least squares, sample by sample (Plackett 1950, "Some theorems in least squares"), with exponential forgetting (Ljung
 /// and Söderström 1983, "Theory and practice of recursive identification").
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct RecursiveLeastSquares {
     params: Params,
     /// Intercept first, then a weight per column.
@@ -45,6 +46,30 @@ pub struct RecursiveLeastSquares {
     row: Vec<f64>,
     #[serde(skip)]
     gain: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    params: Params,
+    weights: Vec<f64>,
+    covariance: Vec<f64>,
+}
+
+impl TryFrom<Saved> for RecursiveLeastSquares {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { params, weights, covariance } = saved;
+        let d = weights.len();
+        if d == 0 || covariance.len() != d * (d + 1) / 2 {
+            return Err("the covariance of a recursive least squares does not fit its weights");
+        }
+        if !weights.iter().chain(&covariance).all(|number| number.is_finite()) {
+            return Err("a recursive least squares holds a number that is not finite");
+        }
+        Ok(Self { params, weights, covariance, row: Vec::new(), gain: Vec::new() })
+    }
 }
 
 impl RecursiveLeastSquares {

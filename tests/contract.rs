@@ -1,0 +1,216 @@
+//! What every model promises, whatever its kind: one suite, run on all of them with and without a scaler.
+//!
+//! A kind that is missing here does not compile: [`every_kind`] matches the closed set.
+
+use thalweg::models::{
+    Features, ModelConfig, ModelKind, Pipeline, Scratch, linear,
+    loss::Loss,
+    optimizer::{Optimizer, Schedule},
+    passive_aggressive::{self, Mode},
+    rls,
+    tree::{self, LeafPrediction, Splitter},
+};
+
+/// Every kind, in the forms that run different code.
+fn every_kind() -> Vec<ModelKind> {
+    let linear = |optimizer| ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
+    let lossy = |loss| ModelKind::Linear(linear::Params { loss, ..Default::default() });
+    let tree = |leaf_prediction, splitter| {
+        ModelKind::HoeffdingTree(tree::Params { leaf_prediction, splitter, ..Default::default() })
+    };
+    let aggressive = |mode| ModelKind::PassiveAggressive(passive_aggressive::Params { mode, ..Default::default() });
+    let lr = Schedule::Constant { lr: 0.01 };
+    let (beta_1, beta_2, eps) = (0.9, 0.999, 1e-8);
+    let kinds = vec![
+        ModelKind::Mean,
+        ModelKind::Last,
+        linear(Optimizer::default()),
+        linear(Optimizer::Momentum { lr, rho: 0.9 }),
+        linear(Optimizer::Nesterov { lr, rho: 0.9 }),
+        linear(Optimizer::AdaGrad { lr, eps }),
+        linear(Optimizer::RmsProp { lr, rho: 0.9, eps }),
+        linear(Optimizer::Adam { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::AmsGrad { lr, beta_1, beta_2, eps, correct_bias: true }),
+        linear(Optimizer::AdaMax { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::Nadam { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::AdaDelta { rho: 0.95, eps }),
+        linear(Optimizer::Ftrl { alpha: 0.05, beta: 1.0, l1: 0.1, l2: 1.0 }),
+        lossy(Loss::Absolute),
+        lossy(Loss::EpsilonInsensitive { epsilon: 0.1 }),
+        ModelKind::Linear(linear::Params { l1: 0.001, ..Default::default() }),
+        ModelKind::Linear(linear::Params { l2: 0.001, ..Default::default() }),
+        aggressive(Mode::Pa),
+        aggressive(Mode::PaI),
+        aggressive(Mode::PaII),
+        ModelKind::Rls(rls::Params::default()),
+        ModelKind::Rls(rls::Params { forgetting: 0.9, regularization: 0.01 }),
+        tree(LeafPrediction::Mean, Splitter::Ebst),
+        tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
+        tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
+    ];
+    // A new kind has to be added above, too.
+    for kind in &kinds {
+        match kind {
+            ModelKind::Mean
+            | ModelKind::Last
+            | ModelKind::Linear(_)
+            | ModelKind::PassiveAggressive(_)
+            | ModelKind::Rls(_)
+            | ModelKind::HoeffdingTree(_) => {}
+        }
+    }
+    kinds
+}
+
+fn configs() -> impl Iterator<Item = ModelConfig> {
+    let of = |scale| every_kind().into_iter().map(move |kind| ModelConfig { name: kind.name().into(), scale, kind });
+    of(false).chain(of(true))
+}
+
+/// A model with room to work in.
+struct Learner {
+    pipeline: Pipeline,
+    scratch: Scratch,
+}
+
+impl Learner {
+    fn new(config: &ModelConfig) -> Self {
+        Self { pipeline: Pipeline::new(config), scratch: Scratch::default() }
+    }
+
+    fn predict(&mut self, x: &[f64]) -> f64 {
+        self.pipeline.predict_one(Features::with_nominal(x, &NOMINAL), &mut self.scratch)
+    }
+
+    /// Whether it was learned and not refused.
+    fn learn(&mut self, x: &[f64], y: f64) -> bool {
+        self.pipeline.learn_one(Features::with_nominal(x, &NOMINAL), y, &mut self.scratch).is_ok()
+    }
+
+    fn restored(&self) -> Self {
+        let bytes = rmp_serde::to_vec_named(&self.pipeline).expect("saved");
+        Self { pipeline: rmp_serde::from_slice(&bytes).expect("restored"), scratch: Scratch::default() }
+    }
+}
+
+const NOMINAL: [bool; 6] = [false, false, false, false, false, true];
+
+/// Samples with a step, a slope, a category, and gaps; the last column appears after a while.
+fn samples(n: usize) -> impl Iterator<Item = (Vec<f64>, f64)> {
+    let noise = |i: usize| ((i as f64 + 1.0) * 0.754_877_666_246_692_7).fract();
+    (0..n).map(move |row| {
+        let number = |i: usize| noise((row * 7919 + i * 104_729) % 1_000_003);
+        let mut x: Vec<f64> = (0..5).map(number).chain([(row % 3) as f64]).collect();
+        let y = 10.0 * x[0] + if x[1] > 0.5 { 5.0 } else { 0.0 } + x[5] + 0.1 * number(9);
+        if row % 7 == 0 {
+            x[row % 6] = f64::NAN;
+        }
+        x.truncate(if row < 50 { 4 } else { 6 });
+        (x, y)
+    })
+}
+
+fn trained(config: &ModelConfig, n: usize) -> Learner {
+    let mut learner = Learner::new(config);
+    samples(n).for_each(|(x, y)| assert!(learner.learn(&x, y), "{config:?}"));
+    learner
+}
+
+#[test]
+fn a_prediction_before_the_first_sample_is_0() {
+    for config in configs() {
+        assert_eq!(Learner::new(&config).predict(&[1.0, 2.0]), 0.0, "{config:?}");
+    }
+}
+
+#[test]
+fn predicting_does_not_learn() {
+    for config in configs() {
+        let (mut asked, mut left) = (Learner::new(&config), Learner::new(&config));
+        for (x, y) in samples(1500) {
+            let first = asked.predict(&x);
+            assert_eq!(asked.predict(&x).to_bits(), first.to_bits(), "{config:?}");
+            asked.predict(&[1e6, -1e6, 0.0, 3.0, 1e-9, 77.0, 5.0]);
+            asked.learn(&x, y);
+            left.learn(&x, y);
+        }
+        for (x, _) in samples(100) {
+            assert_eq!(asked.predict(&x).to_bits(), left.predict(&x).to_bits(), "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn going_on_from_a_saved_state_equals_never_having_stopped_at_any_sample() {
+    for config in configs() {
+        let (mut straight, mut stopped) = (Learner::new(&config), Learner::new(&config));
+        for (i, (x, y)) in samples(1200).enumerate() {
+            if i < 5 || i % 83 == 0 {
+                stopped = stopped.restored();
+            }
+            assert_eq!(straight.predict(&x).to_bits(), stopped.predict(&x).to_bits(), "{config:?} at {i}");
+            assert_eq!(straight.learn(&x, y), stopped.learn(&x, y), "{config:?} at {i}");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_comes_in_makes_a_later_prediction_unsound() {
+    let bad = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -1e308, 1e150, 1e-308];
+    for config in configs() {
+        let mut learner = trained(&config, 300);
+        for value in bad {
+            // In the target, in one feature, in all of them, and in both.
+            for (x, y) in [
+                (vec![0.5; 6], value),
+                (vec![0.5, value, 0.5, 0.5, 0.5, 1.0], 1.0),
+                (vec![value; 6], 1.0),
+                (vec![value; 6], value),
+            ] {
+                // What is not finite never comes out of the decoder, except as unknown.
+                if x.iter().all(|value| !value.is_infinite()) {
+                    learner.learn(&x, y);
+                }
+            }
+            learner.learn(&[], 1.0);
+            let prediction = learner.predict(&[0.5, 0.5, 0.5, 0.5, 0.5, 1.0]);
+            assert!(prediction.is_finite(), "{config:?} predicts {prediction} after {value}");
+        }
+        let restored = learner.restored().predict(&[0.5; 6]);
+        assert_eq!(restored.to_bits(), learner.predict(&[0.5; 6]).to_bits(), "{config:?}");
+    }
+}
+
+#[test]
+fn a_constant_target_is_learned_and_kept() {
+    for config in configs() {
+        // FTRL's own L2 penalty pulls towards 0, and steps of ±1 never quite settle.
+        let mut learner = Learner::new(&config);
+        for (x, _) in samples(5000) {
+            learner.learn(&x, 3.0);
+        }
+        let error = samples(100).map(|(x, _)| (learner.predict(&x) - 3.0).abs()).sum::<f64>() / 100.0;
+        assert!(error < 0.6, "{config:?}: off by {error}");
+    }
+}
+
+#[test]
+fn a_target_a_million_times_as_large_stays_sound() {
+    for config in configs() {
+        let mut learner = Learner::new(&config);
+        for (x, y) in samples(1000) {
+            learner.learn(&x, 1e6 * y);
+        }
+        assert!(samples(100).all(|(x, _)| learner.predict(&x).is_finite()), "{config:?}");
+    }
+}
+
+#[test]
+fn an_empty_row_and_a_column_never_seen_are_predicted_all_the_same() {
+    for config in configs() {
+        let mut learner = trained(&config, 500);
+        for x in [vec![], vec![f64::NAN; 6], vec![0.5; 9], vec![f64::NAN, 0.5, f64::NAN, 0.5, 0.5, 99.0, 1.0]] {
+            assert!(learner.predict(&x).is_finite(), "{config:?} for {x:?}");
+        }
+    }
+}

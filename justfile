@@ -46,3 +46,11 @@ kafka-stop:
 # Licences, sources and known holes of the dependencies; needs cargo-deny and, for the holes, the network.
 deny:
     cargo deny check
+
+# Samples a second of each kind of model, in memory.
+bench-engine:
+    cargo bench --bench engine
+
+# A backlog on Kafka beside a plain copy of it, on the broker of `just kafka-start`.
+bench-pipeline:
+    THALWEG_TEST_BROKERS=127.0.0.1:19092 cargo bench --features kafka-tests --bench pipeline

@@ -136,31 +136,17 @@ fn optimizer(section: &mut Section) -> Optimizer {
         "rmsprop" => {
             Optimizer::RmsProp { lr, rho: number("rho", 0.9, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
         }
-        "adam" => Optimizer::Adam {
-            lr,
-            beta_1: number("beta_1", 0.9, SHARE, &share),
-            beta_2: number("beta_2", 0.999, SHARE, &share),
-            eps: number("eps", 1e-8, "over 0", &eps),
-        },
-        "ams_grad" => Optimizer::AmsGrad {
-            lr,
-            beta_1: number("beta_1", 0.9, SHARE, &share),
-            beta_2: number("beta_2", 0.999, SHARE, &share),
-            eps: number("eps", 1e-8, "over 0", &eps),
-            correct_bias,
-        },
-        "ada_max" => Optimizer::AdaMax {
-            lr,
-            beta_1: number("beta_1", 0.9, SHARE, &share),
-            beta_2: number("beta_2", 0.999, SHARE, &share),
-            eps: number("eps", 1e-8, "over 0", &eps),
-        },
-        "nadam" => Optimizer::Nadam {
-            lr,
-            beta_1: number("beta_1", 0.9, SHARE, &share),
-            beta_2: number("beta_2", 0.999, SHARE, &share),
-            eps: number("eps", 1e-8, "over 0", &eps),
-        },
+        "adam" | "ams_grad" | "ada_max" | "nadam" => {
+            let beta_1 = number("beta_1", 0.9, SHARE, &share);
+            let beta_2 = number("beta_2", 0.999, SHARE, &share);
+            let eps = number("eps", 1e-8, "over 0", &eps);
+            match kind {
+                "ams_grad" => Optimizer::AmsGrad { lr, beta_1, beta_2, eps, correct_bias },
+                "ada_max" => Optimizer::AdaMax { lr, beta_1, beta_2, eps },
+                "nadam" => Optimizer::Nadam { lr, beta_1, beta_2, eps },
+                _ => Optimizer::Adam { lr, beta_1, beta_2, eps },
+            }
+        }
         "ada_delta" => {
             Optimizer::AdaDelta { rho: number("rho", 0.95, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
         }

@@ -84,6 +84,18 @@ fn assert_final(pipeline: &Pipeline, finals: &Table, variant: &str, prefix: &str
     assert_eq!(compared, weights.len() + 1, "{variant}");
 }
 
+/// Learns every sample and compares each prediction before it with the column of `variant`.
+fn assert_predictions(pipeline: &mut Pipeline, samples: &Table, predictions: &Table, variant: &str) {
+    let mut scratch = Scratch::default();
+    for row in 0..samples.len() {
+        let values = samples.features(row, "x");
+        let x = Features::new(&values);
+        let got = pipeline.predict_one(x, &mut scratch);
+        assert_close(got, predictions.number(row, variant), TOLERANCE, &format_args!("{variant}, row {row}"));
+        pipeline.learn_one(x, samples.number(row, "y"), &mut scratch).expect("learned");
+    }
+}
+
 /// `tests/vectors/linreg_optimizers`: River 0.26.1 over the same samples, with a scaler.
 fn further_optimizers() -> [(&'static str, Optimizer); 6] {
     let (lr, beta_1, beta_2, eps) = (constant(0.01), 0.9, 0.999, 1e-8);
@@ -102,14 +114,7 @@ fn every_further_optimizer_predicts_as_river_does() {
     let (samples, predictions) = (Table::read("friedman_2000"), Table::read("linreg_optimizers"));
     assert_eq!(predictions.len(), 2000);
     for (variant, optimizer) in further_optimizers() {
-        let (mut pipeline, mut scratch) = (pipeline(with(optimizer), true), Scratch::default());
-        for row in 0..samples.len() {
-            let values = samples.features(row, "x");
-            let x = Features::new(&values);
-            let got = pipeline.predict_one(x, &mut scratch);
-            assert_close(got, predictions.number(row, variant), TOLERANCE, &format_args!("{variant}, row {row}"));
-            pipeline.learn_one(x, samples.number(row, "y"), &mut scratch).expect("learned");
-        }
+        assert_predictions(&mut pipeline(with(optimizer), true), &samples, &predictions, variant);
     }
 }
 
@@ -120,14 +125,7 @@ fn every_variant_predicts_and_ends_as_river_does() {
     assert_eq!((samples.len(), predictions.len(), finals.len()), (2000, 2000, 176));
     for (variant, params, scale) in variants() {
         let mut pipeline = pipeline(params, scale);
-        let mut scratch = Scratch::default();
-        for row in 0..samples.len() {
-            let values = samples.features(row, "x");
-            let x = Features::new(&values);
-            let got = pipeline.predict_one(x, &mut scratch);
-            assert_close(got, predictions.number(row, variant), TOLERANCE, &format_args!("{variant}, row {row}"));
-            pipeline.learn_one(x, samples.number(row, "y"), &mut scratch).expect("learned");
-        }
+        assert_predictions(&mut pipeline, &samples, &predictions, variant);
         assert_final(&pipeline, &finals, variant, "x");
     }
 }

@@ -77,17 +77,6 @@ impl Adwin {
         if self.width == 0 { 0.0 } else { self.total / self.width as f64 }
     }
 
-    /// Whether the last value brought a detection.
-    pub fn detected(&self) -> bool {
-        self.detected
-    }
-
-    /// Heap bytes in use.
-    pub fn heap_bytes(&self) -> usize {
-        let rows = self.rows.iter().map(|row| row.buckets.capacity() * size_of::<Bucket>());
-        self.rows.capacity() * size_of::<Row>() + rows.sum::<usize>()
-    }
-
     /// Takes the next value; whether the mean has changed. A value that is not finite, or whose square overflows, is
     /// passed over.
     #[inline]

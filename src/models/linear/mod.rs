@@ -58,13 +58,6 @@ impl LinearRegression {
         &self.weights
     }
 
-    /// Heap bytes in use.
-    pub fn heap_bytes(&self) -> usize {
-        self.weights.capacity() * size_of::<f64>()
-            + self.memories.capacity() * size_of::<WeightMemory>()
-            + self.draft.capacity() * size_of::<(f64, WeightMemory)>()
-    }
-
     /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
     #[inline]
     fn is_plain(&self) -> bool {

@@ -34,7 +34,7 @@ fn friedman() -> (Vec<[f64; 10]>, Vec<f64>) {
 
 fn run(bencher: Bencher<'_, '_>, scale: bool, kind: ModelKind) {
     let (rows, targets) = friedman();
-    let config = ModelConfig { name: kind.name().into(), scale, kind };
+    let config = ModelConfig::new(kind.name(), kind).scaled(scale);
     bencher.counter(ItemsCount::new(SAMPLES)).bench_local(|| {
         let (mut model, mut scratch, mut scores) = (Pipeline::new(&config), Scratch::default(), Scores::default());
         for (x, y) in rows.iter().zip(&targets) {

@@ -63,7 +63,7 @@ fn every_kind() -> Vec<ModelKind> {
 }
 
 fn configs() -> impl Iterator<Item = ModelConfig> {
-    let of = |scale| every_kind().into_iter().map(move |kind| ModelConfig { name: kind.name().into(), scale, kind });
+    let of = |scale| every_kind().into_iter().map(move |kind| ModelConfig::new(kind.name(), kind).scaled(scale));
     of(false).chain(of(true))
 }
 

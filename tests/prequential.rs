@@ -4,11 +4,14 @@
 use thalweg::{
     generator::{Config, Function, Stream},
     models::{Features, ModelConfig, ModelKind, linear, tree},
-    pipeline::{decode::LARGEST, prequential::Prequential},
+    pipeline::{
+        decode::LARGEST,
+        prequential::{Config as Race, Event, Prequential},
+    },
 };
 
 fn models() -> Vec<ModelConfig> {
-    let model = |name: &str, scale, kind| ModelConfig { name: name.into(), scale, kind };
+    let model = |name: &str, scale, kind| ModelConfig::new(name, kind).scaled(scale);
     vec![
         model("mean", false, ModelKind::Mean),
         model("last", false, ModelKind::Last),
@@ -17,6 +20,10 @@ fn models() -> Vec<ModelConfig> {
         model("tree", false, ModelKind::HoeffdingTree(tree::Params::default())),
         model("scaled_tree", true, ModelKind::HoeffdingTree(tree::Params::default())),
     ]
+}
+
+fn race(models: Vec<ModelConfig>, window: usize) -> Race {
+    Race { window, ..Race::of(models) }
 }
 
 fn stream(name: &str) -> Stream {
@@ -40,7 +47,7 @@ fn run(prequential: &mut Prequential, stream: &mut Stream, count: usize) -> Vec<
 
 #[test]
 fn a_prediction_does_not_depend_on_its_own_target() {
-    let mut one = Prequential::new(&models(), 100);
+    let mut one = Prequential::new(&race(models(), 100));
     let mut x = Vec::new();
     let mut stream = stream("friedman_drift");
     for _ in 0..3000 {
@@ -55,7 +62,7 @@ fn a_prediction_does_not_depend_on_its_own_target() {
 
 #[test]
 fn a_sample_without_target_changes_nothing() {
-    let mut prequential = Prequential::new(&models(), 100);
+    let mut prequential = Prequential::new(&race(models(), 100));
     let mut stream = stream("friedman");
     run(&mut prequential, &mut stream, 500);
     let before = rmp_serde::to_vec(&prequential).expect("saved");
@@ -66,12 +73,12 @@ fn a_sample_without_target_changes_nothing() {
 #[test]
 fn a_restored_state_goes_on_to_the_bit_at_any_record() {
     for stop in [0, 1, 2, 199, 200, 1234, 4000] {
-        let mut uninterrupted = Prequential::new(&models(), 100);
+        let mut uninterrupted = Prequential::new(&race(models(), 100));
         let mut stream = stream("friedman_drift");
         run(&mut uninterrupted, &mut stream, stop);
         let saved = rmp_serde::to_vec_named(&uninterrupted).expect("saved");
         let restored: Prequential = rmp_serde::from_slice(&saved).expect("restored");
-        let (mut restored, afresh) = Prequential::restored(restored, &models(), 100);
+        let (mut restored, afresh) = Prequential::restored(restored, &race(models(), 100));
         assert!(afresh.is_empty());
         let mut again = self::stream("friedman_drift");
         again.seek(stop as u64);
@@ -83,13 +90,13 @@ fn a_restored_state_goes_on_to_the_bit_at_any_record() {
 
 #[test]
 fn a_model_with_new_parameters_starts_afresh_and_the_others_go_on() {
-    let mut prequential = Prequential::new(&models(), 100);
+    let mut prequential = Prequential::new(&race(models(), 100));
     run(&mut prequential, &mut stream("friedman"), 1000);
     let before = prequential.standings();
     let mut changed = models();
     changed.swap(0, 2);
     changed[0].kind = ModelKind::Linear(linear::Params { l2: 0.5, ..linear::Params::default() });
-    let (restored, afresh) = Prequential::restored(prequential, &changed, 100);
+    let (restored, afresh) = Prequential::restored(prequential, &race(changed, 100));
     assert_eq!(afresh, ["linear"]);
     let after = restored.standings();
     assert_eq!(after[0].total.n(), 0);
@@ -101,7 +108,7 @@ fn a_model_with_new_parameters_starts_afresh_and_the_others_go_on() {
 #[test]
 fn skill_is_against_the_mean_even_where_it_does_not_race() {
     let (with, without) = (models(), models()[2..3].to_vec());
-    let (mut with, mut without) = (Prequential::new(&with, 200), Prequential::new(&without, 200));
+    let (mut with, mut without) = (Prequential::new(&race(with, 200)), Prequential::new(&race(without, 200)));
     run(&mut with, &mut stream("friedman"), 1000);
     run(&mut without, &mut stream("friedman"), 1000);
     assert_eq!(with.standings()[2].skill, without.standings()[0].skill);
@@ -111,7 +118,7 @@ fn skill_is_against_the_mean_even_where_it_does_not_race() {
 
 #[test]
 fn the_best_of_late_becomes_champion() {
-    let mut prequential = Prequential::new(&models(), 200);
+    let mut prequential = Prequential::new(&race(models(), 200));
     let mut stream = stream("friedman");
     let mut x = Vec::new();
     let mut changes = 0;
@@ -119,9 +126,11 @@ fn the_best_of_late_becomes_champion() {
         let y = stream.next_sample(&mut x);
         let step = prequential.step(Features::new(&x), Some(y));
         let published = step.champion;
-        if let Some(dethroned) = step.dethroned {
-            assert_eq!(dethroned, published, "the change counts from the next sample on");
-            changes += 1;
+        for event in step.events {
+            if let Event::ChampionChanged { from, .. } = event {
+                assert_eq!(*from, published, "the change counts from the next sample on");
+                changes += 1;
+            }
         }
     }
     let standings = prequential.standings();
@@ -134,7 +143,7 @@ fn the_best_of_late_becomes_champion() {
 fn runaway_and_unscaled_input_leaves_every_prediction_finite() {
     let mut runaway = stream("geometric");
     let mut friedman = stream("friedman");
-    let mut prequential = Prequential::new(&models(), 100);
+    let mut prequential = Prequential::new(&race(models(), 100));
     let mut x = Vec::new();
     for i in 0..1500 {
         let y = runaway.next_sample(&mut x);
@@ -145,7 +154,7 @@ fn runaway_and_unscaled_input_leaves_every_prediction_finite() {
         assert!(step.predictions.iter().all(|prediction| prediction.is_finite()), "step {i}: {:?}", step.predictions);
     }
     // Great features beside small ones, and the odd huge outlier.
-    let mut prequential = Prequential::new(&models(), 100);
+    let mut prequential = Prequential::new(&race(models(), 100));
     for i in 0..3000 {
         let y = friedman.next_sample(&mut x);
         x[0] *= 1e4;

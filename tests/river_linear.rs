@@ -8,7 +8,7 @@ use thalweg::models::{
     linear::Params,
     loss::Loss,
     optimizer::{Optimizer, Schedule},
-    scaler::StandardScaler,
+    steps::StandardScaler,
 };
 use vectors::{Table, assert_close};
 
@@ -39,7 +39,7 @@ fn adagrad() -> Optimizer {
 }
 
 fn pipeline(params: Params, scale: bool) -> Pipeline {
-    Pipeline::new(&ModelConfig { name: "linear".into(), scale, kind: ModelKind::Linear(params) })
+    Pipeline::new(&ModelConfig::new("linear", ModelKind::Linear(params)).scaled(scale))
 }
 
 fn variants() -> Vec<(&'static str, Params, bool)> {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use thalweg::models::{
     Features, Model, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
-    scaler::StandardScaler,
+    steps::StandardScaler,
     tree::{Attempt, HoeffdingTree, LeafPrediction, NodeKind, Params, Parts, Splitter, Test},
 };
 use vectors::{Table, assert_close, deviation};
@@ -135,8 +135,7 @@ fn every_variant_predicts_and_grows_as_river_does() {
         (Table::read("htr_pred"), Table::read("htr_summary"), Table::read("htr_nodes"));
     assert_eq!((predictions.len(), summaries.len(), nodes.len()), (20_000, 6, 530));
     for (variant, params, scale) in variants() {
-        let mut pipeline =
-            Pipeline::new(&ModelConfig { name: "tree".into(), scale, kind: ModelKind::HoeffdingTree(params) });
+        let mut pipeline = Pipeline::new(&ModelConfig::new("tree", ModelKind::HoeffdingTree(params)).scaled(scale));
         let (mut scratch, mut errors) = (Scratch::default(), Errors::default());
         let mut worst: f64 = 0.0;
         for (row, (values, y)) in rows.iter().zip(&targets).enumerate() {

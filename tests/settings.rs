@@ -70,7 +70,7 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
         |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let lines = shown.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| setting(line));
     let settings = load(&lines.collect::<Vec<_>>().join("\n"), &[], &[]).expect("good");
-    let kinds: Vec<_> = settings.models.into_iter().map(|model| (model.scale, model.kind)).collect();
+    let kinds: Vec<_> = settings.race.models.into_iter().map(|model| (!model.steps.is_empty(), model.kind)).collect();
     let rls = ModelKind::Rls(rls::Params::default());
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
     assert_eq!(kinds, [(true, rls), (true, passive_aggressive)]);
@@ -92,7 +92,7 @@ fn later_layers_win() {
     let file = "[metrics]\nwindow = 10\n[generator]\nseed = 1\nrate = 5";
     let environment = [("THALWEG__METRICS__WINDOW", "20"), ("THALWEG__GENERATOR__SEED", "2"), ("HOME", "/root")];
     let settings = load(file, &environment, &["metrics.window=30"]).expect("good");
-    assert_eq!((settings.metrics.window, settings.generator.seed, settings.generator.rate), (30, 2, 5.0));
+    assert_eq!((settings.race.window, settings.generator.seed, settings.generator.rate), (30, 2, 5.0));
 }
 
 #[test]
@@ -112,8 +112,8 @@ fn set_takes_toml_values_and_plain_text() {
     let Transport::Kafka(kafka) = &settings.transport else { panic!("not kafka") };
     assert_eq!(kafka.brokers, ["127.0.0.1:9092", "b:1"]);
     assert_eq!((settings.start, settings.topics.samples.as_str()), (Start::Offset(17), "sensor.readings-1"));
-    let ModelKind::Linear(linear) = &settings.models[0].kind else { panic!("not linear") };
-    assert_eq!((settings.models.len(), linear.l2), (2, 0.5));
+    let ModelKind::Linear(linear) = &settings.race.models[0].kind else { panic!("not linear") };
+    assert_eq!((settings.race.models.len(), linear.l2), (2, 0.5));
 }
 
 #[test]
@@ -239,13 +239,13 @@ fn model_parameters_go_by_rivers_names() {
         &[],
     )
     .expect("good");
-    let ModelKind::Linear(linear) = &settings.models[0].kind else { panic!("not linear") };
+    let ModelKind::Linear(linear) = &settings.race.models[0].kind else { panic!("not linear") };
     let lr = Schedule::InverseScaling { lr: 0.05, power: 0.25 };
     assert_eq!(linear.optimizer, Optimizer::Adam { lr, beta_1: 0.8, beta_2: 0.999, eps: 1e-8 });
-    assert_eq!((linear.loss, settings.models[0].scale), (Loss::Quantile { alpha: 0.9 }, false));
-    let ModelKind::HoeffdingTree(tree) = &settings.models[1].kind else { panic!("no tree") };
+    assert_eq!((linear.loss, !settings.race.models[0].steps.is_empty()), (Loss::Quantile { alpha: 0.9 }, false));
+    let ModelKind::HoeffdingTree(tree) = &settings.race.models[1].kind else { panic!("no tree") };
     assert_eq!((tree.leaf_prediction, tree.splitter), (LeafPrediction::Mean, Splitter::Qo { radius: 0.1 }));
-    assert_eq!((tree.max_depth, tree.leaf_model.l2, settings.models[1].scale), (Some(5), 0.1, false));
+    assert_eq!((tree.max_depth, tree.leaf_model.l2, !settings.race.models[1].steps.is_empty()), (Some(5), 0.1, false));
     assert_eq!(settings.generator.noise, Noise::StudentT { freedom: 2.0, scale: 1.0 });
 }
 

@@ -7,6 +7,7 @@ use thalweg::{
     models::{ModelConfig, ModelKind},
     pipeline::{
         decode::Schema,
+        prequential,
         processor::{self, Processor},
         store::{Config, Store},
     },
@@ -20,8 +21,10 @@ async fn save(store: &Arc<Store>, partition: i32, position: i64) {
     let config = processor::Config {
         topic: "samples".into(),
         schema: Schema::default(),
-        models: vec![ModelConfig { name: "mean".into(), scale: false, kind: ModelKind::Mean }],
-        window: 10,
+        race: prequential::Config {
+            window: 10,
+            ..prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)])
+        },
     };
     let checkpoint = Processor::new(&config, partition, position, None).0.checkpoint();
     store.save(Box::new(checkpoint)).await.expect("saved");

@@ -71,7 +71,7 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
         version = env!("CARGO_PKG_VERSION"),
         transport = settings.transport.name(),
         state = %store.path().display(),
-        models = settings.models.len(),
+        models = settings.race.models.len(),
         "thalweg starts"
     );
     report::tell_systemd_status(&format!("opening the {} transport", settings.transport.name()));
@@ -132,8 +132,7 @@ async fn serve<T: Transport>(
         processor: processor::Config {
             topic: settings.topics.samples.clone(),
             schema: settings.schema.clone(),
-            models: settings.models.clone(),
-            window: settings.metrics.window,
+            race: settings.race.clone(),
         },
         start: settings.start,
         checkpoint_every: settings.state.every,
@@ -176,7 +175,7 @@ async fn serve<T: Transport>(
         tasks.spawn(async move { ("generator".into(), generate.await.map_err(Error::from)) });
     }
     let reporting = CancellationToken::new();
-    let reporter = tokio::spawn(report::run(gauges.clone(), settings.metrics.report_every, reporting.clone()));
+    let reporter = tokio::spawn(report::run(gauges.clone(), settings.report_every, reporting.clone()));
     let watching = vitals::run(gauges, Arc::clone(&transport));
 
     let supervise = supervise(&mut tasks, &mut running, shutdown, &workers, generating);

@@ -87,7 +87,11 @@ impl Overview {
         for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
             mine.total = mine.total.merged(other.total);
             mine.rolling = mine.rolling.merged(other.rolling);
-            mine.refused += other.refused;
+            mine.faded = mine.faded.merged(other.faded);
+            mine.total_errors = std::mem::take(&mut mine.total_errors).merged(&other.total_errors);
+            mine.rolling_errors = std::mem::take(&mut mine.rolling_errors).merged(&other.rolling_errors);
+            mine.counts = mine.counts.merged(other.counts);
+            mine.memory += other.memory;
         }
         if let Some(base) = base(&self.models) {
             for model in &mut self.models {
@@ -116,11 +120,21 @@ impl Overview {
                 mae = rounded(model.rolling.mae()),
                 rmse = rounded(model.rolling.rmse()),
                 r2 = rounded(model.rolling.r2()),
+                bias = rounded(model.rolling.bias()),
+                smape = rounded(model.rolling.smape()),
+                error_p50 = rounded(model.rolling_errors.get(0.5)),
+                error_p90 = rounded(model.rolling_errors.get(0.9)),
+                error_p99 = rounded(model.rolling_errors.get(0.99)),
                 skill = rounded(model.skill),
+                faded_rmse = rounded(model.faded.rmse()),
                 total_mae = rounded(model.total.mae()),
                 total_rmse = rounded(model.total.rmse()),
                 total_r2 = rounded(model.total.r2()),
-                refused = model.refused,
+                refused = model.counts.refused,
+                implausible = model.counts.implausible,
+                drifts = model.counts.drifts,
+                rescues = model.counts.rescues,
+                memory = model.memory,
                 "standing"
             );
         }

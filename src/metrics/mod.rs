@@ -1,31 +1,42 @@
 //! How wrong predictions are.
 //!
-//! Reading order: [`Mae`], [`Rmse`] and [`R2`] (one metric each, cumulative and mergeable), [`Scores`] (all of them),
-//! [`Rolling`] (the same over a sliding window, exactly), [`statistics`] (what metrics and trees build on), [`drift`] (when
-//! a stream of errors has changed).
+//! Reading order: [`Mae`], [`Rmse`], [`R2`], [`Bias`], [`Smape`] (one metric each, cumulative and mergeable), [`Scores`]
+//! (all of them), [`Quantiles`] (how errors are distributed), [`Rolling`] (both over a sliding window, exactly), [`Faded`]
+//! (old samples count less), [`Scorecard`] (all that is kept of a model), [`statistics`] (what metrics and trees build on),
+//! [`drift`] (when a stream of errors has changed).
 //!
 //! Invariant: nothing here knows a runtime, a clock or entropy, and a window holds a bounded number of samples.
 
+mod bias;
 pub mod drift;
+mod faded;
 mod mae;
+mod quantiles;
 mod r2;
 mod rmse;
 mod rolling;
+mod smape;
 pub mod statistics;
 
 use serde::{Deserialize, Serialize};
 
+pub use bias::Bias;
+pub use faded::Faded;
 pub use mae::Mae;
+pub use quantiles::Quantiles;
 pub use r2::R2;
 pub use rmse::Rmse;
 pub use rolling::Rolling;
+pub use smape::Smape;
 
-/// MAE, RMSE and R2 of the same predictions.
+/// Every mean error of the same predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     mae: Mae,
     rmse: Rmse,
     r2: R2,
+    bias: Bias,
+    smape: Smape,
 }
 
 impl Scores {
@@ -35,13 +46,21 @@ impl Scores {
         self.mae.update(y, p);
         self.rmse.update(y, p);
         self.r2.update(y, p);
+        self.bias.update(y, p);
+        self.smape.update(y, p);
     }
 
     /// What both have scored, as one.
     #[inline]
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
-        Self { mae: self.mae.merged(other.mae), rmse: self.rmse.merged(other.rmse), r2: self.r2.merged(other.r2) }
+        Self {
+            mae: self.mae.merged(other.mae),
+            rmse: self.rmse.merged(other.rmse),
+            r2: self.r2.merged(other.r2),
+            bias: self.bias.merged(other.bias),
+            smape: self.smape.merged(other.smape),
+        }
     }
 
     /// Predictions scored.
@@ -62,6 +81,50 @@ impl Scores {
     /// Share of the target's variance that is explained, at most 1; 0 while that is undefined.
     pub fn r2(&self) -> f64 {
         self.r2.get()
+    }
+
+    /// Mean of p − y, in the target's unit; 0 before the first score.
+    pub fn bias(&self) -> f64 {
+        self.bias.get()
+    }
+
+    /// Symmetric mean absolute percentage error, 0 to 200; 0 before the first score.
+    pub fn smape(&self) -> f64 {
+        self.smape.get()
+    }
+}
+
+/// All that is kept of a model's predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scorecard {
+    /// Since the beginning.
+    pub total: Scores,
+    /// The absolute errors since the beginning.
+    pub errors: Quantiles,
+    /// Over the last samples.
+    pub rolling: Rolling,
+    /// With old samples fading.
+    pub faded: Faded,
+}
+
+impl Scorecard {
+    /// Nothing scored. `window` as of [`Rolling::new`], `fading` as of [`Faded::new`].
+    pub fn new(window: usize, fading: f64) -> Self {
+        Self {
+            total: Scores::default(),
+            errors: Quantiles::default(),
+            rolling: Rolling::new(window),
+            faded: Faded::new(fading),
+        }
+    }
+
+    /// Scores the prediction `p` of the target `y`; both finite.
+    #[inline]
+    pub fn update(&mut self, y: f64, p: f64) {
+        self.total.update(y, p);
+        self.errors.update(y - p);
+        self.rolling.update(y, p);
+        self.faded.update(y, p);
     }
 }
 

@@ -25,6 +25,10 @@ impl Regressor for Mean {
         (self.weight, self.mean) = (total, mean);
         Ok(())
     }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
 }
 
 /// Predicts the last target (persistence), the baseline of whatever moves slowly.
@@ -44,5 +48,9 @@ impl Regressor for Last {
         }
         self.target = y;
         Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
     }
 }

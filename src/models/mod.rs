@@ -15,7 +15,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
-pub mod scaler;
+pub mod steps;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub trait Regressor {
     /// # Errors
     /// [`Refused`] when learning this sample would leave a state that is not finite; the state is then unchanged.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused>;
+
+    /// Bytes that it takes, within a fifth. Follows from what was learned alone, so that it is the same after a restart.
+    fn memory_bytes(&self) -> usize;
 }
 
 /// A sample that was not learned, because it would have left weights or statistics that are not finite.
@@ -46,10 +49,24 @@ pub struct Refused;
 pub struct ModelConfig {
     /// Unique among the configured models.
     pub name: String,
-    /// Standardise the features before the model sees them (a running [`scaler::StandardScaler`]).
-    pub scale: bool,
+    /// What prepares the features, in order.
+    pub steps: Vec<steps::StepKind>,
     /// The model and its own parameters.
     pub kind: ModelKind,
+}
+
+impl ModelConfig {
+    /// A model that sees the features as they come.
+    pub fn new(name: &str, kind: ModelKind) -> Self {
+        Self { name: name.to_owned(), steps: Vec::new(), kind }
+    }
+
+    /// The same with standardised features, where `scale` is true.
+    #[must_use]
+    pub fn scaled(mut self, scale: bool) -> Self {
+        self.steps = if scale { vec![steps::StepKind::SCALE] } else { Vec::new() };
+        self
+    }
 }
 
 /// The closed set of models with their checked parameters.
@@ -70,6 +87,11 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
+    /// Whether it looks at no feature: what others are measured against, and what cannot diverge.
+    pub fn is_baseline(&self) -> bool {
+        matches!(self, ModelKind::Mean | ModelKind::Last)
+    }
+
     /// The name in `kind = "…"`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -136,6 +158,17 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Model::Mean(model) => model.memory_bytes(),
+            Model::Last(model) => model.memory_bytes(),
+            Model::Linear(model) => model.memory_bytes(),
+            Model::PassiveAggressive(model) => model.memory_bytes(),
+            Model::Rls(model) => model.memory_bytes(),
+            Model::HoeffdingTree(model) => model.memory_bytes(),
         }
     }
 }

@@ -121,4 +121,8 @@ impl Regressor for PassiveAggressive {
         }
         Ok(())
     }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.weights.as_slice())
+    }
 }

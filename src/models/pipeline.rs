@@ -1,16 +1,19 @@
-//! Feature steps in front of a model. For now the one step is the standard scaler.
+//! A model with the steps that prepare its features.
 //!
 //! Invariant: predicting transforms with the statistics as they are; learning updates the statistics with the sample
 //! first and trains the model on what the updated statistics make of it (River's pipeline order).
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Model, ModelConfig, Refused, Regressor, scaler::StandardScaler};
+use super::{
+    Features, Model, ModelConfig, Refused, Regressor,
+    steps::{Row, Steps},
+};
 
-/// A model with the steps that prepare its features.
+/// Feature steps and the model behind them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pipeline {
-    scaler: Option<StandardScaler>,
+    steps: Steps,
     model: Model,
 }
 
@@ -18,13 +21,18 @@ pub struct Pipeline {
 /// pipelines, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    values: Vec<f64>,
+    rows: Vec<Row>,
 }
 
 impl Pipeline {
     /// A pipeline that has learned nothing yet.
     pub fn new(config: &ModelConfig) -> Self {
-        Self { scaler: config.scale.then(StandardScaler::default), model: Model::new(&config.kind) }
+        Self { steps: Steps::new(&config.steps), model: Model::new(&config.kind) }
+    }
+
+    /// The steps in front of the model.
+    pub fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     /// The model behind the steps.
@@ -34,13 +42,7 @@ impl Pipeline {
 
     /// The prediction for `x`; never learns.
     pub fn predict_one(&self, x: Features<'_>, scratch: &mut Scratch) -> f64 {
-        match &self.scaler {
-            None => self.model.predict_one(x),
-            Some(scaler) => {
-                scaler.transform_one(x, &mut scratch.values);
-                self.model.predict_one(x.replaced(&scratch.values))
-            }
-        }
+        self.model.predict_one(self.steps.transform_one(x, &mut scratch.rows))
     }
 
     /// Learns one sample, steps first.
@@ -48,13 +50,12 @@ impl Pipeline {
     /// # Errors
     /// [`Refused`] as of [`Regressor::learn_one`].
     pub fn learn_one(&mut self, x: Features<'_>, y: f64, scratch: &mut Scratch) -> Result<(), Refused> {
-        match &mut self.scaler {
-            None => self.model.learn_one(x, y, 1.0),
-            Some(scaler) => {
-                scaler.learn_one(x);
-                scaler.transform_one(x, &mut scratch.values);
-                self.model.learn_one(x.replaced(&scratch.values), y, 1.0)
-            }
-        }
+        let x = self.steps.learn_and_transform_one(x, y, &mut scratch.rows);
+        self.model.learn_one(x, y, 1.0)
+    }
+
+    /// Bytes that model and steps take, as of [`Regressor::memory_bytes`].
+    pub fn memory_bytes(&self) -> usize {
+        self.steps.memory_bytes() + self.model.memory_bytes()
     }
 }

@@ -212,4 +212,9 @@ impl Regressor for RecursiveLeastSquares {
         self.shrink(q);
         Ok(())
     }
+
+    fn memory_bytes(&self) -> usize {
+        // Weights, row and gain are equally long.
+        size_of::<Self>() + 3 * size_of_val(self.weights.as_slice()) + size_of_val(self.covariance.as_slice())
+    }
 }

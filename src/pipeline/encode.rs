@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     decode::{Rejection, Sample},
-    prequential::Step,
+    prequential::{Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
 };
 
@@ -88,28 +88,53 @@ impl Encoder {
         Outgoing { source: source.offset, timestamp: source.timestamp, key: source.key, value: source.value, headers }
     }
 
-    /// The event that the champion changed with the record at `offset`. RMSEs are rolling.
-    pub fn champion_changed(&self, offset: i64, timestamp: i64, from: (usize, f64), to: (usize, f64)) -> Outgoing {
-        let event = ChampionChanged {
-            event: "champion_changed",
-            source: Source { topic: &self.topic, partition: self.partition, offset },
-            timestamp,
-            from: Standing { model: &self.names[from.0], rmse: from.1 },
-            to: Standing { model: &self.names[to.0], rmse: to.1 },
+    /// An event that the record at `offset` brought about; `race` is as it was after it.
+    pub fn event(&self, offset: i64, timestamp: i64, event: Event, race: &Prequential) -> Outgoing {
+        let model = |i: usize| self.names.get(i).map_or("", |name| name);
+        let standing = |i: usize| Standing { model: model(i), rmse: race.rolling_rmse(i) };
+        let body = match event {
+            Event::ChampionChanged { from, to } => Body::ChampionChanged { from: standing(from), to: standing(to) },
+            Event::Drift { model: i } => Body::Drift {
+                model: model(i),
+                detector: race.config().drift.map_or("none", |drift| drift.name()),
+                faded_rmse: race.faded_rmse(i),
+                rmse: race.rolling_rmse(i),
+            },
+            Event::Rescued { model: i, rescue } => Body::Guard {
+                model: model(i),
+                action: match rescue {
+                    Rescue::RolledBack { .. } => "rollback",
+                    Rescue::Reset => "reset",
+                },
+                to_version: match rescue {
+                    Rescue::RolledBack { to } => to,
+                    Rescue::Reset => 0,
+                },
+                version: race.version(),
+            },
         };
+        let source = Source { topic: &self.topic, partition: self.partition, offset };
         // Plain structs of texts and numbers always have a JSON form.
-        let value = serde_json::to_vec(&event).unwrap_or_default();
+        let value = serde_json::to_vec(&Published { source, timestamp, body }).unwrap_or_default();
         Outgoing { source: offset, timestamp, key: None, value: Some(value), headers: Headers::new() }
     }
 }
 
 #[derive(Serialize)]
-struct ChampionChanged<'a> {
-    event: &'static str,
+struct Published<'a> {
+    #[serde(flatten)]
+    body: Body<'a>,
     source: Source<'a>,
     timestamp: i64,
-    from: Standing<'a>,
-    to: Standing<'a>,
+}
+
+/// RMSEs without another word are rolling.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Body<'a> {
+    ChampionChanged { from: Standing<'a>, to: Standing<'a> },
+    Drift { model: &'a str, detector: &'static str, faded_rmse: f64, rmse: f64 },
+    Guard { model: &'a str, action: &'static str, to_version: u64, version: u64 },
 }
 
 #[derive(Serialize)]

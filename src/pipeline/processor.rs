@@ -7,12 +7,11 @@ use super::{
     checkpoint::{Checkpoint, OutputOffsets},
     decode::{Decoder, Index, Rejection, Schema},
     encode::Encoder,
-    prequential::Prequential,
+    prequential::{self, Prequential},
     record::Record,
     snapshot::Snapshot,
     transport::{Outbox, Output, Published},
 };
-use crate::models::ModelConfig;
 
 /// What a processor is made from, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +20,8 @@ pub struct Config {
     pub topic: String,
     /// What samples look like.
     pub schema: Schema,
-    /// The models, at least one, with distinct names.
-    pub models: Vec<ModelConfig>,
-    /// Scored samples in the rolling metrics, ≥ 1.
-    pub window: usize,
+    /// What is raced, and how it is watched.
+    pub race: prequential::Config,
 }
 
 /// The state of one partition's worker.
@@ -47,17 +44,15 @@ impl Processor {
     /// start afresh although there is a checkpoint, because their settings are new.
     pub fn new(config: &Config, partition: i32, position: i64, checkpoint: Option<Checkpoint>) -> (Self, Vec<String>) {
         let (index, prequential, position, records, dead_letters, afresh) = match checkpoint {
-            None => {
-                (Index::new(&config.schema), Prequential::new(&config.models, config.window), position, 0, 0, vec![])
-            }
+            None => (Index::new(&config.schema), Prequential::new(&config.race), position, 0, 0, vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
-                let (prequential, afresh) = Prequential::restored(stored.prequential, &config.models, config.window);
+                let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
                 (stored.index.restored(), prequential, stored.position, stored.records, stored.dead_letters, afresh)
             }
             Some(stored) => {
                 // Columns have another meaning now, so nothing that was learned fits.
-                let afresh = config.models.iter().map(|model| model.name.clone()).collect();
-                let prequential = Prequential::new(&config.models, config.window);
+                let afresh = config.race.models.iter().map(|model| model.name.clone()).collect();
+                let prequential = Prequential::new(&config.race);
                 (Index::new(&config.schema), prequential, stored.position, stored.records, stored.dead_letters, afresh)
             }
         };
@@ -108,18 +103,15 @@ impl Processor {
         match self.decoder.decode(value.as_deref()) {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
-                let dethroned = step.dethroned;
                 if wanted(Output::Predictions) {
                     let prediction = self.encoder.prediction(&mut record, &sample, &step);
                     outbox.push(Output::Predictions, prediction);
                 }
-                if let Some(from) = dethroned
-                    && wanted(Output::Events)
-                {
-                    let standing = |i: usize| (i, self.prequential.rolling_rmse(i));
-                    let to = self.prequential.champion();
-                    let event = self.encoder.champion_changed(offset, record.timestamp, standing(from), standing(to));
-                    outbox.push(Output::Events, event);
+                if !step.events.is_empty() && wanted(Output::Events) {
+                    for event in step.events.to_vec() {
+                        let event = self.encoder.event(offset, record.timestamp, event, &self.prequential);
+                        outbox.push(Output::Events, event);
+                    }
                 }
             }
             Err(rejection) => {

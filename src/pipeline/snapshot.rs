@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::metrics::Scores;
+use super::prequential::Counts;
+use crate::metrics::{Faded, Quantiles, Scores};
 
 /// One model's standing.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +18,22 @@ pub struct ModelSnapshot {
     pub kind: &'static str,
     /// Errors since the beginning.
     pub total: Scores,
+    /// The absolute errors since the beginning.
+    pub total_errors: Quantiles,
     /// Errors over the last `metrics.window` scored samples.
     pub rolling: Scores,
+    /// The absolute errors over the same samples.
+    pub rolling_errors: Quantiles,
+    /// Errors with old samples fading by `metrics.fading`.
+    pub faded: Faded,
     /// 1 − RMSE / RMSE(mean) over the same window.
     pub skill: f64,
     /// 1 − RMSE / RMSE(mean) since the beginning.
     pub total_skill: f64,
-    /// Samples it refused to learn.
-    pub refused: u64,
+    /// What happened to it.
+    pub counts: Counts,
+    /// Bytes that the model and its steps take.
+    pub memory: usize,
 }
 
 /// A worker's state at one moment.

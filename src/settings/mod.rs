@@ -9,6 +9,7 @@
 
 mod generator;
 mod model;
+mod race;
 mod section;
 mod sources;
 mod transport;
@@ -19,10 +20,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     logging,
-    models::ModelConfig,
     pipeline::{
         decode::Schema,
-        store,
+        prequential, store,
         transport::{Start, Topics, embedded, kafka},
     },
 };
@@ -30,6 +30,8 @@ use section::Section;
 
 pub use section::{Errors, Problem};
 pub use sources::Sources;
+
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Everything the user can set, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,10 +46,10 @@ pub struct Settings {
     pub schema: Schema,
     /// `[generator]`
     pub generator: crate::generator::Config,
-    /// `[[models]]`, at least one
-    pub models: Vec<ModelConfig>,
-    /// `[metrics]`
-    pub metrics: Metrics,
+    /// `[[models]]`, `[guard]` and most of `[metrics]`
+    pub race: prequential::Config,
+    /// `metrics.report_every`: time between two reports.
+    pub report_every: Duration,
     /// `[state]`
     pub state: store::Config,
     /// `[logging]`
@@ -73,21 +75,6 @@ impl Transport {
     }
 }
 
-/// What is reported and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metrics {
-    /// Scored samples in the rolling metrics, ≥ 1.
-    pub window: usize,
-    /// Time between two reports.
-    pub report_every: Duration,
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self { window: 1000, report_every: Duration::from_secs(5) }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -96,8 +83,8 @@ impl Default for Settings {
             start: Start::default(),
             schema: Schema::default(),
             generator: crate::generator::Config::default(),
-            models: model::default_race(),
-            metrics: Metrics::default(),
+            race: prequential::Config::of(model::default_race()),
+            report_every: REPORT_EVERY,
             state: store::Config::default(),
             logging: logging::Config::default(),
         }
@@ -113,24 +100,26 @@ impl Settings {
         let table = sources.merged()?;
         let (mut root, problems) = Section::root(table);
         let (transport, start) = transport::read(root.section("transport"));
+        let models = model::read_all(&mut root);
+        let mut metrics = root.section("metrics");
         let settings = Self {
             transport,
             start,
             topics: transport::topics(root.section("topics")),
             schema: schema(root.section("schema")),
             generator: generator::read(root.section("generator")),
-            models: model::read_all(&mut root),
-            metrics: metrics(root.section("metrics")),
+            report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
+            race: race::read(models, &mut metrics, root.section("guard")),
             state: state(root.section("state")),
             logging: logging(root.section("logging")),
         };
-        drop(root);
+        drop((root, metrics));
         problems.into_result(settings)
     }
 
     /// What is set, in a line.
     pub fn summary(&self) -> String {
-        let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+        let names: Vec<&str> = self.race.models.iter().map(|model| model.name.as_str()).collect();
         let generator = if self.generator.enabled { self.generator.function.name() } else { "off" };
         format!("transport {}, generator {generator}, models {}", self.transport.name(), names.join(", "))
     }
@@ -187,14 +176,6 @@ fn schema(mut section: Section) -> Schema {
         }
     }
     schema
-}
-
-fn metrics(mut section: Section) -> Metrics {
-    let default = Metrics::default();
-    Metrics {
-        window: section.integer("window", default.window as u64, 1..=10_000_000) as usize,
-        report_every: section.duration("report_every", default.report_every, Duration::from_millis(10)),
-    }
 }
 
 fn state(mut section: Section) -> store::Config {

@@ -312,6 +312,21 @@ impl Section {
     /// A choice with parameters: its name, or a table with its name as `kind`. `None` where the key is absent or wrong.
     pub(super) fn choice(&mut self, key: &str, choices: &[&'static str]) -> Option<(&'static str, Section)> {
         let value = self.take(key)?;
+        self.choice_of(key, value, choices)
+    }
+
+    /// A list of such choices, `None` where the key is absent.
+    pub(super) fn choices(&mut self, key: &str, choices: &[&'static str]) -> Option<Vec<(&'static str, Section)>> {
+        let value = self.take(key)?;
+        let ValueKind::Array(values) = value.kind else {
+            self.wrong_type(key, "a list of names or of tables with `kind`", &value);
+            return None;
+        };
+        let chosen = values.into_iter().enumerate();
+        Some(chosen.filter_map(|(i, value)| self.choice_of(&format!("{key}[{i}]"), value, choices)).collect())
+    }
+
+    fn choice_of(&self, key: &str, value: Value, choices: &[&'static str]) -> Option<(&'static str, Section)> {
         match value.kind {
             ValueKind::String(text) => {
                 let chosen = self.chosen(key, &text, choices)?;

@@ -8,6 +8,7 @@ use thalweg::{
     pipeline::{
         checkpoint::{Checkpoint, OutputOffsets},
         decode::Schema,
+        prequential,
         processor::{self, Processor},
         record::{Headers, Outgoing, Record},
         store::Store,
@@ -288,8 +289,10 @@ fn checkpoint(topics: &Topics, partition: i32, position: i64) -> Box<Checkpoint>
     let config = processor::Config {
         topic: topics.samples.clone(),
         schema: Schema::default(),
-        models: vec![ModelConfig { name: "mean".into(), scale: false, kind: ModelKind::Mean }],
-        window: 10,
+        race: prequential::Config {
+            window: 10,
+            ..prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)])
+        },
     };
     Box::new(Processor::new(&config, partition, position, None).0.checkpoint())
 }

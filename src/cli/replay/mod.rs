@@ -68,7 +68,7 @@ struct Replay {
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let mut input = input::Input::open(&options.file, options.format)?;
-    let prequential = Prequential::new(&settings.models, settings.metrics.window);
+    let prequential = Prequential::new(&settings.race);
     let predictions = options.predictions.as_ref().map(|path| {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
         header(file, &prequential)

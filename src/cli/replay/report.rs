@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Counts;
-use crate::{metrics::Scores, pipeline::snapshot::ModelSnapshot};
+use crate::{
+    metrics::{Faded, Quantiles, Scores},
+    pipeline::snapshot::ModelSnapshot,
+};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -20,12 +23,16 @@ struct Report<'a> {
 struct ModelReport<'a> {
     name: &'a str,
     kind: &'a str,
-    mae: f64,
-    rmse: f64,
-    r2: f64,
+    #[serde(flatten)]
+    total: Errors,
     skill: f64,
     rolling: Errors,
+    faded: FadedErrors,
     refused: u64,
+    implausible: u64,
+    drifts: u64,
+    rescues: u64,
+    memory_bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -33,11 +40,39 @@ struct Errors {
     mae: f64,
     rmse: f64,
     r2: f64,
+    bias: f64,
+    smape: f64,
+    error_p50: f64,
+    error_p90: f64,
+    error_p99: f64,
 }
 
-impl From<&Scores> for Errors {
-    fn from(scores: &Scores) -> Self {
-        Self { mae: scores.mae(), rmse: scores.rmse(), r2: scores.r2() }
+#[derive(Serialize)]
+struct FadedErrors {
+    mae: f64,
+    rmse: f64,
+    bias: f64,
+    smape: f64,
+}
+
+impl Errors {
+    fn of(scores: &Scores, errors: &Quantiles) -> Self {
+        Self {
+            mae: scores.mae(),
+            rmse: scores.rmse(),
+            r2: scores.r2(),
+            bias: scores.bias(),
+            smape: scores.smape(),
+            error_p50: errors.get(0.5),
+            error_p90: errors.get(0.9),
+            error_p99: errors.get(0.99),
+        }
+    }
+}
+
+impl From<&Faded> for FadedErrors {
+    fn from(faded: &Faded) -> Self {
+        Self { mae: faded.mae(), rmse: faded.rmse(), bias: faded.bias(), smape: faded.smape() }
     }
 }
 
@@ -52,12 +87,15 @@ pub(super) fn json(out: &mut impl Write, counts: Counts, champion: usize, models
             .map(|model| ModelReport {
                 name: &model.name,
                 kind: model.kind,
-                mae: model.total.mae(),
-                rmse: model.total.rmse(),
-                r2: model.total.r2(),
+                total: Errors::of(&model.total, &model.total_errors),
                 skill: model.total_skill,
-                rolling: (&model.rolling).into(),
-                refused: model.refused,
+                rolling: Errors::of(&model.rolling, &model.rolling_errors),
+                faded: (&model.faded).into(),
+                refused: model.counts.refused,
+                implausible: model.counts.implausible,
+                drifts: model.counts.drifts,
+                rescues: model.counts.rescues,
+                memory_bytes: model.memory,
             })
             .collect(),
     };
@@ -76,8 +114,9 @@ pub(super) fn text(out: &mut impl Write, counts: Counts, champion: usize, models
     )?;
     for (i, model) in models.iter().enumerate() {
         let mark = if i == champion { '*' } else { ' ' };
-        let ModelSnapshot { name, total, total_skill, refused, .. } = model;
+        let ModelSnapshot { name, total, total_skill, counts, .. } = model;
         let (rmse, mae, r2) = (significant(total.rmse()), significant(total.mae()), total.r2());
+        let refused = counts.refused;
         writeln!(out, "{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}")?;
     }
     writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")

@@ -189,4 +189,11 @@ impl Regressor for LinearRegression {
         self.steps += 1;
         Ok(())
     }
+
+    fn memory_bytes(&self) -> usize {
+        let memories = size_of_val(self.memories.as_slice());
+        // The draft of a step takes as much as weights and memories.
+        let draft = self.memories.len() * size_of::<(f64, WeightMemory)>();
+        size_of::<Self>() + size_of_val(self.weights.as_slice()) + memories + draft
+    }
 }

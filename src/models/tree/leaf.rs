@@ -86,6 +86,11 @@ impl Leaf {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        let model = self.model.as_ref().map_or(0, |model| model.memory_bytes() - size_of::<LinearRegression>());
+        model + self.observers.as_ref().map_or(0, Observers::heap_bytes)
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         let Self { target, last_attempt, observers, errors, .. } = self;
         let numbers = [target.n, target.mean, target.s, *last_attempt, errors[0], errors[1]];

@@ -104,4 +104,8 @@ impl Regressor for HoeffdingTree {
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         self.learn_one_watched(x, y, weight, |_| {})
     }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.nodes.heap_bytes()
+    }
 }

@@ -264,6 +264,16 @@ impl Nodes {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        let arms = self.branches.iter().map(|branch| match branch {
+            Branch::Categories { arms, .. } => size_of_val(arms.as_slice()),
+            Branch::Threshold { .. } | Branch::Category { .. } => 0,
+        });
+        let leaves = self.leaves.iter().map(Leaf::heap_bytes);
+        let slots = size_of_val(self.branches.as_slice()) + size_of_val(self.leaves.as_slice());
+        slots + arms.sum::<usize>() + leaves.sum::<usize>()
+    }
+
     /// Whether every index leads somewhere, once.
     pub(super) fn is_sound(&self) -> bool {
         let mut branches = vec![false; self.branches.len()];

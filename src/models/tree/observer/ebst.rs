@@ -13,6 +13,7 @@ use crate::metrics::statistics::Var;
 use super::{
     super::split::{Criterion, Parts},
     Scratch,
+    room::{push, with_slack},
 };
 
 /// No node.
@@ -93,7 +94,7 @@ impl Ebst {
             return Some(at);
         }
         let at = u32::try_from(self.nodes.len()).ok().filter(|at| *at != NONE)?;
-        self.nodes.push(node);
+        push(&mut self.nodes, node);
         Some(at)
     }
 
@@ -195,6 +196,10 @@ impl Ebst {
                 }
             }
         }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        with_slack(size_of_val(self.nodes.as_slice()))
     }
 
     /// Whether links and sums are what updates can have left, so that no walk can fail or go on forever.

@@ -6,6 +6,7 @@
 mod ebst;
 mod nominal;
 mod qo;
+mod room;
 mod round;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,16 @@ impl Observers {
         if let Some(observer) = self.columns.get_mut(feature) {
             *observer = Observer::Disabled;
         }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let columns = self.columns.iter().map(|observer| match observer {
+            Observer::Waiting | Observer::Disabled => 0,
+            Observer::Ebst(tree) => tree.heap_bytes(),
+            Observer::Quantized(slots) => slots.heap_bytes(),
+            Observer::Nominal(nominal) => nominal.heap_bytes(),
+        });
+        size_of_val(self.columns.as_slice()) + columns.sum::<usize>()
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::statistics::Var;
 
-use super::super::split::{Criterion, Parts};
+use super::{
+    super::split::{Criterion, Parts},
+    room::{insert, with_slack},
+};
 
 /// A category with the target's statistics in it.
 type Entry = (f64, Var);
@@ -23,7 +26,7 @@ impl Nominal {
             Err(at) => {
                 let mut target = Var::default();
                 target.update(y, weight);
-                self.categories.insert(at, (category, target));
+                insert(&mut self.categories, at, (category, target));
             }
         }
     }
@@ -44,6 +47,10 @@ impl Nominal {
         }
         let parts = one.or_else(|| all.map(|_| Parts::Categories(self.categories.clone())))?;
         Some((best, parts))
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        with_slack(size_of_val(self.categories.as_slice()))
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::statistics::Var;
 
-use super::super::split::{Criterion, Parts};
+use super::{
+    super::split::{Criterion, Parts},
+    room::{insert, with_slack},
+};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Quantized {
@@ -38,7 +41,7 @@ impl Quantized {
             Err(at) => {
                 let mut slot = Slot { key, mean: 0.0, target: Var::default() };
                 slot.update(x, y, weight);
-                self.slots.insert(at, slot);
+                insert(&mut self.slots, at, slot);
             }
         }
     }
@@ -66,6 +69,10 @@ impl Quantized {
             }
         }
         best.map(|parts| (best_merit, parts))
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        with_slack(size_of_val(self.slots.as_slice()))
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -2,18 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Features;
+use crate::models::Features;
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandardScaler {
+    forgetting: f64,
     columns: Vec<Column>,
+}
+
+impl Default for StandardScaler {
+    /// Forgets nothing.
+    fn default() -> Self {
+        Self::new(1.0)
+    }
 }
 
 /// The running statistics of one feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Column {
+    /// Weight of what the statistics hold: without forgetting, the number of values.
     n: f64,
     mean: f64,
     variance: f64,
@@ -22,6 +31,12 @@ pub struct Column {
 }
 
 impl StandardScaler {
+    /// A scaler that has learned nothing. `forgetting` is the share of its weight that a value keeps from each to the
+    /// next, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values.
+    pub fn new(forgetting: f64) -> Self {
+        Self { forgetting, columns: Vec::new() }
+    }
+
     /// The statistics of each column seen so far.
     pub fn columns(&self) -> &[Column] {
         &self.columns
@@ -36,13 +51,17 @@ impl StandardScaler {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            let n = column.n + 1.0;
+            let n = self.forgetting * column.n + 1.0;
             let mean = column.mean + (value - column.mean) / n;
             let variance = column.variance + ((value - column.mean) * (value - mean) - column.variance) / n;
             if variance.is_finite() && mean.is_finite() {
                 *column = Column { n, mean, variance, deviation: variance.sqrt() };
             }
         }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.columns.as_slice())
     }
 
     /// Writes the standardised features into `out`, as many as `x` has; unknown ones stay NaN.

@@ -1,5 +1,7 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
+mod steps;
+
 use std::collections::HashSet;
 
 use super::Section;
@@ -20,7 +22,7 @@ const SCHEDULES: [&str; 3] = ["constant", "inverse_scaling", "optimal"];
 
 /// The models that race where the settings name none.
 pub(super) fn default_race() -> Vec<ModelConfig> {
-    let model = |scale, kind: ModelKind| ModelConfig { name: kind.name().into(), scale, kind };
+    let model = |scale, kind: ModelKind| ModelConfig::new(kind.name(), kind).scaled(scale);
     vec![
         model(false, ModelKind::Mean),
         model(false, ModelKind::Last),
@@ -67,13 +69,13 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "rls" => ModelKind::Rls(rls_params(&mut section)),
         _ => ModelKind::HoeffdingTree(tree_params(&mut section)),
     };
-    // Baselines look at no feature, so there is nothing to scale.
-    let scale = match kind {
-        ModelKind::Mean | ModelKind::Last => false,
-        ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => section.boolean("scale", true),
-        ModelKind::HoeffdingTree(_) => section.boolean("scale", false),
+    let steps = match kind {
+        // Baselines look at no feature, so there is nothing to prepare.
+        ModelKind::Mean | ModelKind::Last => Vec::new(),
+        ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
+        ModelKind::HoeffdingTree(_) => steps::read(&mut section, false),
     };
-    Some(ModelConfig { name, scale, kind })
+    Some(ModelConfig { name, steps, kind })
 }
 
 fn linear_params(section: &mut Section) -> linear::Params {

@@ -1,0 +1,111 @@
+//! Quantiles of the absolute error.
+//!
+//! Invariant: counts only, so that taking a sample out again leaves what would be there had it never come in, and two
+//! sets of counts add up.
+
+use serde::{Deserialize, Serialize};
+
+/// How many of the mantissa's bits choose a bucket: 64 buckets from one power of two to the next.
+const BITS: u32 = 6;
+
+/// Errors below 2⁻⁶⁴ count as 0, those from 2⁵⁰⁰ on as 2⁵⁰⁰.
+const LEAST_EXPONENT: u64 = 1023 - 64;
+const EXPONENTS: u64 = 64 + 500;
+
+/// A histogram of |y − p| with logarithmic buckets (after DDSketch: Masson, Rim and Lee 2019), whose quantiles are within
+/// 0.8 % of the true ones. 8 bytes for each bucket between the least and the greatest error: about 10 KB in everyday
+/// life, 290 KB at most.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    n: u64,
+    /// Bucket of `counts[0]`.
+    first: u16,
+    counts: Vec<u64>,
+}
+
+/// The bucket of an error; 0 is that of 0.
+#[inline]
+pub(super) fn bucket(error: f64) -> u16 {
+    let key = error.abs().to_bits() >> (52 - BITS);
+    let from = LEAST_EXPONENT << BITS;
+    // Saturating below makes the least ones 0.
+    ((key + 1).saturating_sub(from)).min(EXPONENTS << BITS) as u16
+}
+
+/// The middle of a bucket.
+fn middle(bucket: u16) -> f64 {
+    let Some(key) = u64::from(bucket).checked_sub(1) else { return 0.0 };
+    let edge = |key: u64| f64::from_bits((key + (LEAST_EXPONENT << BITS)) << (52 - BITS));
+    f64::midpoint(edge(key), edge(key + 1))
+}
+
+impl Quantiles {
+    /// Counts an error; finite.
+    #[inline]
+    pub fn update(&mut self, error: f64) {
+        self.insert(bucket(error));
+    }
+
+    #[inline]
+    pub(super) fn insert(&mut self, bucket: u16) {
+        self.n += 1;
+        let at = usize::from(bucket.wrapping_sub(self.first));
+        match self.counts.get_mut(at) {
+            Some(count) => *count += 1,
+            None => self.widen(bucket),
+        }
+    }
+
+    /// Takes an error out that is in.
+    #[inline]
+    pub(super) fn remove(&mut self, bucket: u16) {
+        if let Some(count) = self.counts.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
+            *count = count.saturating_sub(1);
+            self.n = self.n.saturating_sub(1);
+        }
+    }
+
+    /// Makes room for a bucket outside of those there are, and counts one in it.
+    #[cold]
+    fn widen(&mut self, bucket: u16) {
+        if self.counts.is_empty() {
+            self.first = bucket;
+        }
+        if bucket < self.first {
+            let missing = usize::from(self.first - bucket);
+            self.counts.splice(..0, std::iter::repeat_n(0, missing));
+            self.first = bucket;
+        }
+        let at = usize::from(bucket - self.first);
+        if self.counts.len() <= at {
+            self.counts.resize(at + 1, 0);
+        }
+        self.counts[at] += 1;
+    }
+
+    /// What both have counted, as one.
+    #[must_use]
+    pub fn merged(mut self, other: &Self) -> Self {
+        for (at, &count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let bucket = other.first.saturating_add(at as u16);
+            self.insert(bucket);
+            self.counts[usize::from(bucket - self.first)] += count - 1;
+            self.n += count - 1;
+        }
+        self
+    }
+
+    /// The error that a share `q` of all errors, from 0 to 1, does not exceed (nearest rank), within 0.8 %; 0 before the
+    /// first one.
+    pub fn get(&self, q: f64) -> f64 {
+        let rank = ((q * self.n as f64).ceil() as u64).clamp(1, self.n.max(1));
+        let mut below = 0;
+        for (at, count) in self.counts.iter().enumerate() {
+            below += count;
+            if below >= rank {
+                return middle(self.first.saturating_add(at as u16));
+            }
+        }
+        0.0
+    }
+}

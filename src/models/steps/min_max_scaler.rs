@@ -1,0 +1,45 @@
+//! Brings features into [0, 1] as they come.
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::Features;
+
+/// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what
+/// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MinMaxScaler {
+    /// Least and greatest value per column; least > greatest where nothing came.
+    ranges: Vec<[f64; 2]>,
+}
+
+impl MinMaxScaler {
+    /// Widens the ranges to hold the known features of `x`.
+    pub fn learn_one(&mut self, x: Features<'_>) {
+        if self.ranges.len() < x.len() {
+            self.ranges.resize(x.len(), [f64::MAX, f64::MIN]);
+        }
+        for (i, (range, &value)) in self.ranges.iter_mut().zip(x.values()).enumerate() {
+            if value.is_finite() && !x.is_nominal(i) {
+                *range = [range[0].min(value), range[1].max(value)];
+            }
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.ranges.as_slice())
+    }
+
+    /// Writes the mapped features into `out`, as many as `x` has; unknown ones stay NaN.
+    pub fn transform_one(&self, x: Features<'_>, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend(x.values().iter().enumerate().map(|(i, &value)| {
+            if value.is_nan() || x.is_nominal(i) {
+                return value;
+            }
+            let [least, greatest] = self.ranges.get(i).copied().unwrap_or([0.0, 0.0]);
+            // Halves, because a range from -1e308 to 1e308 is wider than a float can say.
+            let width = greatest / 2.0 - least / 2.0;
+            if width > 0.0 { (value / 2.0 - least / 2.0) / width } else { 0.0 }
+        }));
+    }
+}

@@ -1,0 +1,191 @@
+//! Feature steps: what stands between a sample and a model.
+//!
+//! Reading order: [`StepKind`] (the closed set, as configured), [`Step`] (with what it has learned), [`Steps`] (several,
+//! one after the other), then a file per step.
+//!
+//! Invariant: known values stay finite, unknown ones stay unknown, and an output column never changes its meaning: new
+//! features and categories only append. Predicting transforms with the statistics as they are.
+
+mod min_max_scaler;
+mod one_hot;
+mod polynomial;
+mod standard_scaler;
+mod target_encoder;
+
+use serde::{Deserialize, Serialize};
+
+pub use min_max_scaler::MinMaxScaler;
+pub use one_hot::OneHot;
+pub use polynomial::Polynomial;
+pub use standard_scaler::{Column, StandardScaler};
+pub use target_encoder::TargetEncoder;
+
+use super::Features;
+
+/// One entry of `steps`, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum StepKind {
+    /// See [`StandardScaler`].
+    StandardScaler {
+        /// Share of its weight that a value keeps from each to the next, over 0 and at most 1; default 1.
+        forgetting: f64,
+    },
+    /// See [`MinMaxScaler`].
+    MinMaxScaler,
+    /// See [`OneHot`].
+    OneHot,
+    /// See [`TargetEncoder`].
+    TargetEncoder {
+        /// Samples' worth of the overall mean in each category, ≥ 0; default 10.
+        smoothing: f64,
+    },
+    /// See [`Polynomial`].
+    Polynomial {
+        /// Leaves out the squares; default false.
+        interaction_only: bool,
+        /// Columns that take part in products, ≥ 1; default 64.
+        max_columns: usize,
+    },
+}
+
+impl StepKind {
+    /// The step that `scale = true` is short for.
+    pub const SCALE: Self = StepKind::StandardScaler { forgetting: 1.0 };
+}
+
+/// A step with what it has learned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// See [`StandardScaler`].
+    StandardScaler(StandardScaler),
+    /// See [`MinMaxScaler`].
+    MinMaxScaler(MinMaxScaler),
+    /// See [`OneHot`].
+    OneHot(OneHot),
+    /// See [`TargetEncoder`].
+    TargetEncoder(TargetEncoder),
+    /// See [`Polynomial`].
+    Polynomial(Polynomial),
+}
+
+/// A transformed row: an empty `nominal` means that all columns are numeric.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    pub(super) values: Vec<f64>,
+    pub(super) nominal: Vec<bool>,
+}
+
+impl Step {
+    fn new(kind: StepKind) -> Self {
+        match kind {
+            StepKind::StandardScaler { forgetting } => Step::StandardScaler(StandardScaler::new(forgetting)),
+            StepKind::MinMaxScaler => Step::MinMaxScaler(MinMaxScaler::default()),
+            StepKind::OneHot => Step::OneHot(OneHot::default()),
+            StepKind::TargetEncoder { smoothing } => Step::TargetEncoder(TargetEncoder::new(smoothing)),
+            StepKind::Polynomial { interaction_only, max_columns } => {
+                Step::Polynomial(Polynomial::new(interaction_only, max_columns))
+            }
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Step::StandardScaler(scaler) => scaler.heap_bytes(),
+            Step::MinMaxScaler(scaler) => scaler.heap_bytes(),
+            Step::OneHot(encoder) => encoder.heap_bytes(),
+            Step::TargetEncoder(encoder) => encoder.heap_bytes(),
+            Step::Polynomial(_) => 0,
+        }
+    }
+
+    /// What the step makes of `x`, in `row`.
+    fn transform_one<'a>(&self, x: Features<'a>, row: &'a mut Row) -> Features<'a> {
+        match self {
+            Step::StandardScaler(scaler) => {
+                scaler.transform_one(x, &mut row.values);
+                x.replaced(&row.values)
+            }
+            Step::MinMaxScaler(scaler) => {
+                scaler.transform_one(x, &mut row.values);
+                x.replaced(&row.values)
+            }
+            Step::OneHot(encoder) => {
+                encoder.transform_one(x, row);
+                Features::new(&row.values)
+            }
+            Step::TargetEncoder(encoder) => {
+                encoder.transform_one(x, row);
+                Features::new(&row.values)
+            }
+            Step::Polynomial(polynomial) => {
+                polynomial.transform_one(x, row);
+                Features::with_nominal(&row.values, &row.nominal)
+            }
+        }
+    }
+
+    /// Learns from `x` and its target, then transforms it: a model trains on what the updated statistics make of a
+    /// sample (River's order), except where these hold the sample's own target.
+    fn learn_and_transform_one<'a>(&mut self, x: Features<'a>, y: f64, row: &'a mut Row) -> Features<'a> {
+        match self {
+            Step::StandardScaler(scaler) => scaler.learn_one(x),
+            Step::MinMaxScaler(scaler) => scaler.learn_one(x),
+            Step::OneHot(encoder) => encoder.learn_one(x),
+            Step::TargetEncoder(encoder) => {
+                encoder.transform_one(x, row);
+                encoder.learn_one(x, y);
+                return Features::new(&row.values);
+            }
+            Step::Polynomial(_) => {}
+        }
+        self.transform_one(x, row)
+    }
+}
+
+/// Steps in the order in which a sample passes through them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Steps(Vec<Step>);
+
+impl Steps {
+    /// Steps that have learned nothing.
+    pub fn new(kinds: &[StepKind]) -> Self {
+        Self(kinds.iter().map(|kind| Step::new(*kind)).collect())
+    }
+
+    /// Each step, first to last.
+    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.0.iter()
+    }
+
+    /// Bytes that all of them take.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|step| size_of::<Step>() + step.heap_bytes()).sum()
+    }
+
+    /// What the steps make of `x`, in `rows`.
+    #[inline]
+    pub fn transform_one<'a>(&self, mut x: Features<'a>, rows: &'a mut Vec<Row>) -> Features<'a> {
+        make_room(rows, self.0.len());
+        for (step, row) in self.0.iter().zip(rows) {
+            x = step.transform_one(x, row);
+        }
+        x
+    }
+
+    /// Learns from `x` and its target `y`, step by step; what they make of `x`, in `rows`.
+    #[inline]
+    pub fn learn_and_transform_one<'a>(&mut self, mut x: Features<'a>, y: f64, rows: &'a mut Vec<Row>) -> Features<'a> {
+        make_room(rows, self.0.len());
+        for (step, row) in self.0.iter_mut().zip(rows) {
+            x = step.learn_and_transform_one(x, y, row);
+        }
+        x
+    }
+}
+
+#[inline]
+fn make_room(rows: &mut Vec<Row>, steps: usize) {
+    if rows.len() < steps {
+        rows.resize(steps, Row::default());
+    }
+}

@@ -1,0 +1,63 @@
+//! Nominal features as numbers: a column per category.
+
+use serde::{Deserialize, Serialize};
+
+use super::Row;
+use crate::models::Features;
+
+/// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.
+/// Numeric columns pass through. Where the nominal feature is unknown, so are all its columns; a category that was never
+/// learned is 0 in all of them.
+///
+/// Columns are laid out in order of first appearance, so that a new category or feature only ever appends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OneHot {
+    sources: Vec<Source>,
+    /// Columns of the input that have been laid out.
+    columns: usize,
+}
+
+/// Where an output column comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Source {
+    column: usize,
+    /// The category it stands for; a numeric column has none.
+    category: Option<f64>,
+}
+
+impl OneHot {
+    /// Lays out the columns and categories of `x` that are new.
+    pub fn learn_one(&mut self, x: Features<'_>) {
+        for column in self.columns..x.len() {
+            if !x.is_nominal(column) {
+                self.sources.push(Source { column, category: None });
+            }
+        }
+        self.columns = self.columns.max(x.len());
+        if x.is_plain() {
+            return;
+        }
+        for column in (0..x.len()).filter(|i| x.is_nominal(*i)) {
+            let Some(category) = x.get(column) else { continue };
+            let source = Source { column, category: Some(category) };
+            if !self.sources.contains(&source) {
+                self.sources.push(source);
+            }
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.sources.as_slice())
+    }
+
+    /// Writes the encoded row into `out`.
+    pub fn transform_one(&self, x: Features<'_>, out: &mut Row) {
+        out.values.clear();
+        out.nominal.clear();
+        out.values.extend(self.sources.iter().map(|source| match (x.get(source.column), source.category) {
+            (None, _) => f64::NAN,
+            (Some(value), None) => value,
+            (Some(value), Some(category)) => f64::from(u8::from(value == category)),
+        }));
+    }
+}

@@ -1,0 +1,54 @@
+//! Products of features, for models that are linear in what they see.
+
+use serde::{Deserialize, Serialize};
+
+use super::Row;
+use crate::models::Features;
+
+/// Products reach at most this far, so that a square stays finite.
+const LARGEST: f64 = 1e150;
+
+/// Polynomial features of degree 2: each numeric feature is followed by its products with those before it and, unless
+/// `interaction_only`, its square. Nominal columns pass through. A product with an unknown factor is unknown.
+///
+/// The output of a column depends on no later one, so that a new feature only ever appends. Columns past `max_columns`
+/// pass through without products: `max_columns` = 64 makes at most 2,080 products.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Polynomial {
+    interaction_only: bool,
+    max_columns: usize,
+}
+
+impl Polynomial {
+    /// `max_columns` ≥ 1.
+    pub fn new(interaction_only: bool, max_columns: usize) -> Self {
+        Self { interaction_only, max_columns }
+    }
+
+    /// Writes the features and their products into `out`.
+    pub fn transform_one(&self, x: Features<'_>, out: &mut Row) {
+        out.values.clear();
+        out.nominal.clear();
+        let mark_nominal = !x.is_plain();
+        for (i, &value) in x.values().iter().enumerate() {
+            out.values.push(value);
+            if mark_nominal {
+                out.nominal.resize(out.values.len() - 1, false);
+                out.nominal.push(x.is_nominal(i));
+            }
+            if x.is_nominal(i) || i >= self.max_columns {
+                continue;
+            }
+            let factors = x.values()[..i].iter().enumerate().filter(|(j, _)| !mark_nominal || !x.is_nominal(*j));
+            out.values.extend(factors.map(|(_, other)| bounded(value * other)));
+            if !self.interaction_only {
+                out.values.push(bounded(value * value));
+            }
+        }
+    }
+}
+
+/// NaN, for unknown, stays NaN.
+fn bounded(product: f64) -> f64 {
+    product.clamp(-LARGEST, LARGEST)
+}

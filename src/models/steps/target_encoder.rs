@@ -1,0 +1,87 @@
+//! Nominal features as numbers: the mean of the target in a category.
+
+use serde::{Deserialize, Serialize};
+
+use super::Row;
+use crate::models::Features;
+
+/// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category
+/// becomes the mean of its targets, drawn to the mean of all targets as if `smoothing` more samples had that one.
+/// Numeric columns pass through; an unknown category stays unknown.
+///
+/// A sample is encoded before its own target counts, for learning as for predicting (ordered target statistics,
+/// Prokhorenkova et al. 2018): else the model would learn to trust a number that holds the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetEncoder {
+    smoothing: f64,
+    all: Mean,
+    /// Per column, the categories ascending.
+    columns: Vec<Vec<(f64, Mean)>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Mean {
+    n: f64,
+    mean: f64,
+}
+
+impl Mean {
+    /// Takes in `y`, unless the mean would not stay finite.
+    fn update(&mut self, y: f64) {
+        let n = self.n + 1.0;
+        let mean = self.mean + (y - self.mean) / n;
+        if mean.is_finite() {
+            *self = Self { n, mean };
+        }
+    }
+}
+
+impl TargetEncoder {
+    /// An encoder that has learned nothing; `smoothing` ≥ 0, in samples.
+    pub fn new(smoothing: f64) -> Self {
+        Self { smoothing, all: Mean::default(), columns: Vec::new() }
+    }
+
+    /// Counts the target `y` for the categories of `x`.
+    pub fn learn_one(&mut self, x: Features<'_>, y: f64) {
+        self.all.update(y);
+        if self.columns.len() < x.len() {
+            self.columns.resize(x.len(), Vec::new());
+        }
+        for (i, categories) in self.columns.iter_mut().enumerate().filter(|(i, _)| x.is_nominal(*i)) {
+            let Some(category) = x.get(i) else { continue };
+            let at = match categories.binary_search_by(|(known, _)| known.total_cmp(&category)) {
+                Ok(at) => at,
+                Err(at) => {
+                    categories.insert(at, (category, Mean::default()));
+                    at
+                }
+            };
+            categories[at].1.update(y);
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let categories = self.columns.iter().map(|categories| size_of_val(categories.as_slice())).sum::<usize>();
+        size_of_val(self.columns.as_slice()) + categories
+    }
+
+    /// Writes the encoded row into `out`.
+    pub fn transform_one(&self, x: Features<'_>, out: &mut Row) {
+        out.nominal.clear();
+        out.values.clear();
+        out.values.extend(x.values().iter().enumerate().map(|(i, &value)| {
+            if value.is_nan() || !x.is_nominal(i) {
+                return value;
+            }
+            let known = self.columns.get(i).and_then(|categories| {
+                let at = categories.binary_search_by(|(known, _)| known.total_cmp(&value)).ok()?;
+                Some(categories[at].1)
+            });
+            let Mean { n, mean } = known.unwrap_or_default();
+            let weight = n + self.smoothing;
+            // As a step from the mean of all, so that nothing overflows.
+            if weight > 0.0 { self.all.mean + (n / weight) * (mean - self.all.mean) } else { self.all.mean }
+        }));
+    }
+}

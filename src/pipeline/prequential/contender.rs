@@ -1,0 +1,95 @@
+//! One model in the race, with all that is kept about it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Config,
+    guard::{Errors, Guard, Rescue},
+};
+use crate::{
+    metrics::{Scorecard, drift::Detector},
+    models::{Features, ModelConfig, Pipeline, Scratch},
+};
+
+/// A model, its scores, and what watches over it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Contender {
+    pub(super) config: ModelConfig,
+    pub(super) name: Arc<str>,
+    pub(super) pipeline: Pipeline,
+    pub(super) scores: Scorecard,
+    /// Whether the squared error has changed; `None` where nobody asks.
+    pub(super) detector: Option<Detector>,
+    /// Baselines cannot diverge.
+    pub(super) guard: Option<Guard>,
+    pub(super) counts: Counts,
+}
+
+/// What happened to a model, since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Samples it refused to learn.
+    pub refused: u64,
+    /// Predictions that another stood in for.
+    pub implausible: u64,
+    /// Times its error changed, by the drift detector.
+    pub drifts: u64,
+    /// Times the guard put it back on its feet.
+    pub rescues: u64,
+}
+
+impl Counts {
+    /// What happened to both.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self {
+            refused: self.refused + other.refused,
+            implausible: self.implausible + other.implausible,
+            drifts: self.drifts + other.drifts,
+            rescues: self.rescues + other.rescues,
+        }
+    }
+}
+
+impl Contender {
+    pub(super) fn new(model: &ModelConfig, config: &Config) -> Self {
+        let guard = (!model.kind.is_baseline()).then(|| Guard::new(config.guard));
+        Self {
+            name: model.name.as_str().into(),
+            pipeline: Pipeline::new(model),
+            config: model.clone(),
+            scores: Scorecard::new(config.window, config.fading),
+            detector: config.drift.map(Detector::new),
+            guard,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Scores what was published for this model; whether its squared error has changed.
+    #[inline]
+    pub(super) fn score(&mut self, y: f64, prediction: f64) -> bool {
+        self.scores.update(y, prediction);
+        let error = y - prediction;
+        let drifted = self.detector.as_mut().is_some_and(|detector| detector.update(error * error));
+        self.counts.drifts += u64::from(drifted);
+        drifted
+    }
+
+    #[inline]
+    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, scratch: &mut Scratch) {
+        // The model is as it was; the count says that it refuses, which the log and the metrics show.
+        if self.pipeline.learn_one(x, y, scratch).is_err() {
+            self.counts.refused += 1;
+        }
+    }
+
+    /// Lets the guard see how far off the model itself was.
+    #[inline]
+    pub(super) fn guard(&mut self, errors: Errors, version: u64) -> Option<Rescue> {
+        let rescue = self.guard.as_mut()?.watch(errors, version, &self.config, &mut self.pipeline)?;
+        self.counts.rescues += 1;
+        Some(rescue)
+    }
+}

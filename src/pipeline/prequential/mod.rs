@@ -1,0 +1,329 @@
+//! Predict, score, learn: the order is written here and nowhere else.
+//!
+//! Invariant: every model predicts a sample before any of them learns from it, and is scored on that prediction. The
+//! daemon, `replay`, tests and benchmarks all call [`Prequential::step`]. It knows no transport, clock or entropy: the
+//! same samples give the same bits.
+//! What this does not do: decode, publish, or decide when to save.
+
+//!
+//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane).
+
+mod contender;
+mod guard;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::ModelSnapshot;
+use crate::{
+    metrics::{Rolling, drift::DetectorKind, skill},
+    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch},
+};
+use contender::Contender;
+use guard::Usual;
+
+pub use contender::Counts;
+pub use guard::{Action, Config as GuardConfig, Rescue};
+
+/// Scored samples between two elections of the champion: often enough to follow a drift, seldom enough not to flap.
+const ELECTION_EVERY: u64 = 100;
+
+/// What is raced, and how it is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The models, at least one, with distinct names.
+    pub models: Vec<ModelConfig>,
+    /// Scored samples in the rolling metrics, ≥ 1.
+    pub window: usize,
+    /// What a score counts of the one after it in the faded metrics, over 0 and at most 1.
+    pub fading: f64,
+    /// Watches each model's squared error; `None` where nobody asks.
+    pub drift: Option<DetectorKind>,
+    /// How models are kept from running away.
+    pub guard: GuardConfig,
+}
+
+impl Config {
+    /// The usual way to race these models.
+    pub fn of(models: Vec<ModelConfig>) -> Self {
+        Self { models, window: 1000, fading: 0.99, drift: Some(DetectorKind::default()), guard: GuardConfig::default() }
+    }
+}
+
+/// All models of one partition with their metrics.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Prequential {
+    config: Config,
+    contenders: Vec<Contender>,
+    /// What skill is measured against; one of its own where no configured model is `mean`.
+    baseline: Baseline,
+    champion: usize,
+    /// Samples learned from.
+    version: u64,
+    usual: Usual,
+    #[serde(skip)]
+    raw: Vec<f64>,
+    #[serde(skip)]
+    predictions: Vec<f64>,
+    #[serde(skip)]
+    events: Vec<Event>,
+    #[serde(skip)]
+    scratch: Scratch,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Baseline {
+    /// Index of the configured one.
+    Configured(usize),
+    Own(Box<Contender>),
+}
+
+/// What one sample brought.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// A prediction per model, in configured order, made before anything was learned from the sample.
+    pub predictions: &'a [f64],
+    /// Index of the model whose prediction is the published one.
+    pub champion: usize,
+    /// Samples the models had learned from when they predicted.
+    pub version: u64,
+    /// What happened besides, in order.
+    pub events: &'a [Event],
+}
+
+/// Something that happens now and then. Models by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The error of a model has changed.
+    Drift {
+        /// The model.
+        model: usize,
+    },
+    /// The guard put a diverging model back on its feet.
+    Rescued {
+        /// The model.
+        model: usize,
+        /// How.
+        rescue: Rescue,
+    },
+    /// Another model is champion from the next sample on.
+    ChampionChanged {
+        /// The champion before.
+        from: usize,
+        /// The champion now.
+        to: usize,
+    },
+}
+
+impl Prequential {
+    /// Models that have learned nothing, in the order given.
+    pub fn new(config: &Config) -> Self {
+        let models = &config.models;
+        let contenders: Vec<Contender> = models.iter().map(|model| Contender::new(model, config)).collect();
+        let baseline = match models.iter().position(|model| model.kind == ModelKind::Mean) {
+            Some(i) => Baseline::Configured(i),
+            None => Baseline::Own(Box::new(Contender::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
+        };
+        Self {
+            config: config.clone(),
+            raw: Vec::new(),
+            predictions: vec![0.0; contenders.len()],
+            events: Vec::new(),
+            contenders,
+            baseline,
+            champion: 0,
+            version: 0,
+            usual: Usual::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Goes on from a stored state under today's settings: a model that is configured exactly as it was keeps what it
+    /// has learned, any other starts afresh. Names those that do. Metrics, detectors and guards with other settings
+    /// begin anew.
+    pub fn restored(stored: Self, config: &Config) -> (Self, Vec<String>) {
+        if stored.config == *config && stored.contenders.len() == config.models.len() {
+            return (Self { predictions: vec![0.0; config.models.len()], ..stored }, Vec::new());
+        }
+        let mut fresh = Self::new(config);
+        fresh.version = stored.version;
+        fresh.usual = stored.usual;
+        let before = &stored.config;
+        let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
+        let mut kept: Vec<Contender> = stored.contenders;
+        if let Baseline::Own(own) = stored.baseline {
+            kept.push(*own);
+        }
+        let mut afresh = Vec::new();
+        for contender in fresh.all_mut() {
+            let Some(i) = kept.iter().position(|old| old.config == contender.config) else {
+                afresh.push(contender.config.name.clone());
+                continue;
+            };
+            let old = kept.swap_remove(i);
+            (contender.pipeline, contender.counts) = (old.pipeline, old.counts);
+            let scores = std::mem::replace(&mut contender.scores, old.scores);
+            if before.window != config.window {
+                contender.scores.rolling = Rolling::new(config.window);
+            }
+            if before.fading != config.fading {
+                contender.scores.faded = scores.faded;
+            }
+            if before.drift == config.drift {
+                contender.detector = old.detector;
+            }
+            if before.guard == config.guard {
+                contender.guard = old.guard;
+            }
+        }
+        fresh.champion =
+            fresh.contenders.iter().position(|contender| Some(&contender.name) == champion.as_ref()).unwrap_or(0);
+        (fresh, afresh)
+    }
+
+    /// One sample: all models predict; where there is a target they are scored, then they learn.
+    pub fn step(&mut self, x: Features<'_>, target: Option<f64>) -> Step<'_> {
+        let (champion, version) = (self.champion, self.version);
+        let baseline = self.predict(x);
+        self.events.clear();
+        if let Some(y) = target {
+            self.score(y, baseline);
+            self.learn(x, y, baseline);
+            self.version += 1;
+            if self.version.is_multiple_of(ELECTION_EVERY) {
+                self.elect();
+            }
+        }
+        Step { predictions: &self.predictions, champion, version, events: &self.events }
+    }
+
+    /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
+    fn predict(&mut self, x: Features<'_>) -> f64 {
+        let Self { contenders, raw, predictions, scratch, baseline, usual, .. } = self;
+        raw.clear();
+        raw.extend(contenders.iter().map(|contender| contender.pipeline.predict_one(x, scratch)));
+        let mean = match &*baseline {
+            Baseline::Configured(i) => raw[*i],
+            Baseline::Own(own) => own.pipeline.predict_one(x, scratch),
+        };
+        for ((published, &prediction), contender) in predictions.iter_mut().zip(&*raw).zip(contenders) {
+            // Finite weights can still give absurd predictions; then the mean is the honest guess.
+            let sound = if contender.guard.is_some() { usual.is_plausible(prediction) } else { prediction.is_finite() };
+            *published = if sound { prediction } else { mean };
+        }
+        mean
+    }
+
+    fn score(&mut self, y: f64, baseline: f64) {
+        let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
+        for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
+            contender.counts.implausible += u64::from(prediction.to_bits() != own.to_bits());
+            if contender.score(y, prediction) {
+                self.events.push(Event::Drift { model });
+            }
+        }
+        if let Baseline::Own(own) = &mut self.baseline {
+            own.score(y, baseline);
+        }
+        self.usual.update(y);
+    }
+
+    fn learn(&mut self, x: Features<'_>, y: f64, baseline: f64) {
+        let Self { contenders, raw, scratch, usual, events, version, .. } = self;
+        for (model, (contender, &prediction)) in contenders.iter_mut().zip(&*raw).enumerate() {
+            contender.learn(x, y, scratch);
+            if let Some(rescue) = contender.guard(usual.errors(y, prediction, baseline), *version + 1) {
+                events.push(Event::Rescued { model, rescue });
+            }
+        }
+        if let Baseline::Own(own) = &mut self.baseline {
+            own.learn(x, y, scratch);
+        }
+    }
+
+    /// The names by which the models' predictions go, in order.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.contenders.iter().map(|contender| &contender.name)
+    }
+
+    /// Index of the champion.
+    pub fn champion(&self) -> usize {
+        self.champion
+    }
+
+    /// Samples learned from.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What was configured.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Model `i` with all that it has learned.
+    pub fn pipeline(&self, i: usize) -> Option<&Pipeline> {
+        self.contenders.get(i).map(|contender| &contender.pipeline)
+    }
+
+    /// Rolling RMSE of model `i`, in the target's unit.
+    pub fn rolling_rmse(&self, i: usize) -> f64 {
+        self.contenders.get(i).map_or(0.0, |contender| contender.scores.rolling.scores().rmse())
+    }
+
+    /// Faded RMSE of model `i`, in the target's unit.
+    pub fn faded_rmse(&self, i: usize) -> f64 {
+        self.contenders.get(i).map_or(0.0, |contender| contender.scores.faded.rmse())
+    }
+
+    /// Every model's standing, in configured order.
+    pub fn standings(&self) -> Vec<ModelSnapshot> {
+        let baseline = match &self.baseline {
+            Baseline::Configured(i) => &self.contenders[*i],
+            Baseline::Own(own) => own,
+        };
+        let (base_total, base_rolling) = (baseline.scores.total.rmse(), baseline.scores.rolling.scores().rmse());
+        let standing = |contender: &Contender| {
+            let scores = &contender.scores;
+            let rolling = scores.rolling.scores();
+            ModelSnapshot {
+                name: contender.name.clone(),
+                kind: contender.config.kind.name(),
+                total: scores.total,
+                total_errors: scores.errors.clone(),
+                rolling,
+                rolling_errors: scores.rolling.errors().clone(),
+                faded: scores.faded,
+                skill: skill(rolling.rmse(), base_rolling),
+                total_skill: skill(scores.total.rmse(), base_total),
+                counts: contender.counts,
+                memory: contender.pipeline.memory_bytes(),
+            }
+        };
+        self.contenders.iter().map(standing).collect()
+    }
+
+    /// The model with the lowest rolling RMSE becomes champion; the first of equals, and the present one before others.
+    fn elect(&mut self) {
+        let from = self.champion;
+        let mut best = self.rolling_rmse(from);
+        for i in 0..self.contenders.len() {
+            let rmse = self.rolling_rmse(i);
+            if rmse < best {
+                (self.champion, best) = (i, rmse);
+            }
+        }
+        if self.champion != from {
+            self.events.push(Event::ChampionChanged { from, to: self.champion });
+        }
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Contender> {
+        let own = match &mut self.baseline {
+            Baseline::Configured(_) => None,
+            Baseline::Own(own) => Some(own.as_mut()),
+        };
+        self.contenders.iter_mut().chain(own)
+    }
+}

@@ -1,0 +1,35 @@
+//! `scale` and `steps`: what prepares a model's features.
+
+use super::super::Section;
+use crate::models::steps::StepKind;
+
+const STEPS: [&str; 5] = ["standard_scaler", "min_max_scaler", "one_hot", "target_encoder", "polynomial"];
+
+/// The steps of a model that is scaled, or not, where the settings say nothing.
+pub(super) fn read(section: &mut Section, scale: bool) -> Vec<StepKind> {
+    let scale_is_set = section.has("scale");
+    let scale = section.boolean("scale", scale);
+    let Some(choices) = section.choices("steps", &STEPS) else {
+        return if scale { vec![StepKind::SCALE] } else { Vec::new() };
+    };
+    if scale_is_set {
+        section.problem("scale", "and steps cannot both be set; put \"standard_scaler\" among the steps");
+    }
+    choices.into_iter().map(|(kind, mut section)| step(kind, &mut section)).collect()
+}
+
+fn step(kind: &str, section: &mut Section) -> StepKind {
+    let share = |share: f64| share > 0.0 && share <= 1.0;
+    match kind {
+        "min_max_scaler" => StepKind::MinMaxScaler,
+        "one_hot" => StepKind::OneHot,
+        "target_encoder" => {
+            StepKind::TargetEncoder { smoothing: section.number("smoothing", 10.0, "0 or more", |n| n >= 0.0) }
+        }
+        "polynomial" => StepKind::Polynomial {
+            interaction_only: section.boolean("interaction_only", false),
+            max_columns: section.integer("max_columns", 64, 1..=1000) as usize,
+        },
+        _ => StepKind::StandardScaler { forgetting: section.number("forgetting", 1.0, "over 0 and at most 1", share) },
+    }
+}

@@ -8,7 +8,9 @@
 //! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
 
 mod baseline;
+mod bootstrap;
 pub mod features;
+pub mod forest;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;
@@ -84,6 +86,10 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
+    /// A Hoeffding tree that follows drift.
+    AdaptiveTree(Box<tree::adaptive::Params>),
+    /// A forest of Hoeffding trees that follow drift.
+    AdaptiveRandomForest(Box<forest::Params>),
 }
 
 impl ModelKind {
@@ -101,6 +107,8 @@ impl ModelKind {
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
+            ModelKind::AdaptiveTree(_) => "adaptive_tree",
+            ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
         }
     }
 }
@@ -120,6 +128,10 @@ pub enum Model {
     Rls(rls::RecursiveLeastSquares),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(tree::HoeffdingTree),
+    /// See [`tree::adaptive::AdaptiveTree`].
+    AdaptiveTree(Box<tree::adaptive::AdaptiveTree>),
+    /// See [`forest::AdaptiveRandomForest`].
+    AdaptiveRandomForest(forest::AdaptiveRandomForest),
 }
 
 impl Model {
@@ -134,6 +146,12 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
+            ModelKind::AdaptiveTree(params) => {
+                Model::AdaptiveTree(Box::new(tree::adaptive::AdaptiveTree::new(params.as_ref().clone())))
+            }
+            ModelKind::AdaptiveRandomForest(params) => {
+                Model::AdaptiveRandomForest(forest::AdaptiveRandomForest::new(params.as_ref().clone()))
+            }
         }
     }
 }
@@ -147,6 +165,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
+            Model::AdaptiveTree(model) => model.predict_one(x),
+            Model::AdaptiveRandomForest(model) => model.predict_one(x),
         }
     }
 
@@ -158,6 +178,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
+            Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
+            Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
         }
     }
 
@@ -169,6 +191,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.memory_bytes(),
             Model::Rls(model) => model.memory_bytes(),
             Model::HoeffdingTree(model) => model.memory_bytes(),
+            Model::AdaptiveTree(model) => model.memory_bytes(),
+            Model::AdaptiveRandomForest(model) => model.memory_bytes(),
         }
     }
 }

@@ -57,6 +57,12 @@ impl Adwin {
         Self { params, rows: Vec::new(), width: 0, total: 0.0, variance: 0.0, ticks: 0, detected: false }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        // Each row has room for one bucket more than it keeps.
+        let row = size_of::<Row>() + (self.params.max_buckets as usize + 1) * size_of::<Bucket>();
+        self.rows.len() * row
+    }
+
     /// Values in the window.
     pub fn width(&self) -> u64 {
         self.width

@@ -57,6 +57,11 @@ impl Kswin {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        // The window, and room for a draw of either side.
+        (self.params.window_size as usize + self.params.stat_size as usize) * size_of::<f64>()
+    }
+
     /// Takes the next value; whether the distribution has changed. A value that is not finite is passed over.
     pub fn update(&mut self, value: f64) -> bool {
         let (n, size) = (self.params.stat_size as usize, self.params.window_size as usize);

@@ -42,6 +42,9 @@ struct WeightMemory {
 }
 
 impl LinearRegression {
+    /// The most it remembers of a column besides the weight, in bytes, with room to draft a step.
+    pub(in crate::models) const MOST_MEMORY: usize = size_of::<WeightMemory>() + size_of::<(f64, WeightMemory)>();
+
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
         let intercept = params.intercept_init;

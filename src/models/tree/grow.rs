@@ -6,8 +6,8 @@
 use crate::models::Features;
 
 use super::{
-    HoeffdingTree,
-    nodes::{Arrival, Nodes},
+    core::Core,
+    nodes::{Arrival, NodeId, Nodes, Start},
     observer,
     params::Params,
     split::{self, Attempt, Candidate, Criterion},
@@ -20,39 +20,46 @@ pub(super) struct Scratch {
     candidates: Vec<Candidate>,
 }
 
-impl HoeffdingTree {
-    /// Attempts to split the leaf that has just learned `x`, where it is due.
+impl Core {
+    /// Attempts to split the leaf that has just learned `x`, where it is due. Returns the branch that has taken its place.
     #[inline]
-    pub(super) fn grow(&mut self, arrival: Arrival, x: Features<'_>, watch: &mut impl FnMut(Attempt<'_>)) {
+    pub(super) fn grow(
+        &mut self,
+        start: Start,
+        arrival: Arrival,
+        x: Features<'_>,
+        watch: &mut impl FnMut(Attempt<'_>),
+    ) -> Option<NodeId> {
         let Self { params, nodes, scratch, .. } = self;
         let leaf = &mut nodes.leaves[arrival.leaf];
         if !arrival.direct || leaf.observers.is_none() {
-            return;
+            return None;
         }
-        if leaf.depth >= params.max_depth.unwrap_or(RIVERS_MAX_DEPTH) {
+        if leaf.depth >= params.deepest() {
             leaf.observers = None;
-        } else if leaf.target.n - leaf.last_attempt >= f64::from(params.grace_period) {
-            attempt(nodes, arrival, x, params, scratch, watch);
+            return None;
         }
+        if leaf.target.n - leaf.last_attempt < f64::from(params.grace_period) {
+            return None;
+        }
+        attempt(nodes, start, arrival, x, params, scratch, watch)
     }
 }
 
-/// How deep River's trees grow by default: Python's recursion limit, less 20.
-const RIVERS_MAX_DEPTH: u32 = 980;
-
 fn attempt(
     nodes: &mut Nodes,
+    start: Start,
     arrival: Arrival,
     x: Features<'_>,
     params: &Params,
     scratch: &mut Scratch,
     watch: &mut impl FnMut(Attempt<'_>),
-) {
+) -> Option<NodeId> {
     let Scratch { walk, candidates } = scratch;
     let leaf = &mut nodes.leaves[arrival.leaf];
     let (depth, weight) = (leaf.depth, leaf.target.n);
     leaf.last_attempt = weight;
-    let Some(observers) = &mut leaf.observers else { return };
+    let observers = leaf.observers.as_mut()?;
 
     let criterion = Criterion::new(leaf.target, params);
     observers.propose(&criterion, params, walk, candidates);
@@ -61,14 +68,13 @@ fn attempt(
     let certain = best.is_some_and(|best| split::is_certain(&criterion, best, second, bound, params));
     watch(Attempt { depth, weight, bound, best, second, split: certain });
 
-    let Some(best) = best else { return };
+    let best = best?;
     if certain {
-        nodes.split(arrival, x, best.feature, &best.parts);
-        return;
+        return Some(nodes.split(start, arrival, x, best.feature, &best.parts));
     }
-    let Some(second) = second else { return };
+    let second = second?;
     if best.merit <= 0.0 {
-        return;
+        return None;
     }
     // What is this much worse than the second best now will hardly ever be the best.
     let floor = second.merit / best.merit - 2.0 * bound;
@@ -80,4 +86,5 @@ fn attempt(
     if second.merit > 0.0 {
         observers.prune(&criterion, best.merit, floor, walk);
     }
+    None
 }

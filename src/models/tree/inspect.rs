@@ -6,6 +6,7 @@ use crate::models::linear::LinearRegression;
 
 use super::{
     HoeffdingTree,
+    core::Core,
     nodes::{Branch, NodeId, Place},
 };
 
@@ -83,20 +84,32 @@ impl Node<'_> {
 impl HoeffdingTree {
     /// The size of the tree. Walks through all of it.
     pub fn summary(&self) -> Summary {
-        let leaves = &self.nodes.leaves;
-        let n_active_leaves = leaves.iter().filter(|leaf| leaf.observers.is_some()).count();
-        Summary {
-            n_nodes: self.nodes.branches.len() + leaves.len(),
-            n_branches: self.nodes.branches.len(),
-            n_leaves: leaves.len(),
-            n_active_leaves,
-            n_inactive_leaves: leaves.len() - n_active_leaves,
-            height: leaves.iter().map(|leaf| leaf.depth + 1).max().unwrap_or(0),
-        }
+        self.core.summary()
     }
 
     /// Every node, parents before their children and these in order.
     pub fn walk(&self) -> impl Iterator<Item = Node<'_>> {
+        self.core.walk()
+    }
+}
+
+impl Core {
+    pub(super) fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for node in self.walk() {
+            summary.n_nodes += 1;
+            summary.height = summary.height.max(node.path.len() as u32 + 1);
+            match node.kind {
+                NodeKind::Branch { .. } => summary.n_branches += 1,
+                NodeKind::Leaf { active: true, .. } => summary.n_active_leaves += 1,
+                NodeKind::Leaf { .. } => summary.n_inactive_leaves += 1,
+            }
+        }
+        summary.n_leaves = summary.n_active_leaves + summary.n_inactive_leaves;
+        summary
+    }
+
+    pub(super) fn walk(&self) -> impl Iterator<Item = Node<'_>> {
         let mut open = vec![(self.nodes.root, Vec::new())];
         std::iter::from_fn(move || {
             let (at, path) = open.pop()?;

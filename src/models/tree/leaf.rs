@@ -13,6 +13,7 @@ use crate::{
 use super::{
     observer::Observers,
     params::{LeafPrediction, Params},
+    subspace::Subspace,
 };
 
 /// A prediction this many times the size of what targets usually are is not a prediction.
@@ -35,6 +36,9 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
+    /// No leaf can be as deep, but a damaged state may say so.
+    pub(super) const DEEPEST: u32 = 1 << 20;
+
     /// A leaf that has learned nothing.
     pub(super) fn new(depth: u32, params: &Params) -> Self {
         let model =
@@ -68,8 +72,30 @@ impl Leaf {
         }
     }
 
+    /// What could be gained by splitting it: the squared error that its predictions leave, summed up.
+    pub(super) fn promise(&self, params: &Params) -> f64 {
+        let Var { n, s, .. } = self.target;
+        let of_mean = s / n.max(1.0);
+        let error = match (&self.model, params.leaf_prediction) {
+            // The faded sums as means, which is what they tend to.
+            (Some(_), LeafPrediction::Adaptive) if params.model_selector_decay < 1.0 => {
+                of_mean.min((1.0 - params.model_selector_decay) * self.errors[0].min(self.errors[1]))
+            }
+            _ => of_mean,
+        };
+        n * error
+    }
+
     /// Learns a sample whose target and weight are within the tree's bounds.
-    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, params: &Params) {
+    #[inline]
+    pub(super) fn learn(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        params: &Params,
+        subspace: Option<&mut Subspace>,
+    ) {
         if let (Some(model), LeafPrediction::Adaptive) = (&self.model, params.leaf_prediction) {
             for (error, prediction) in self.errors.iter_mut().zip([self.target.mean, model.predict_one(x)]) {
                 let off = y - prediction;
@@ -79,7 +105,7 @@ impl Leaf {
         }
         self.target.update(y, weight);
         if let Some(observers) = &mut self.observers {
-            observers.update(x, y, weight, params.splitter);
+            observers.update(x, y, weight, params.splitter, subspace);
         }
         if let Some(model) = &mut self.model {
             model.learn_one(x, y, weight).ok();
@@ -94,7 +120,8 @@ impl Leaf {
     pub(super) fn is_sound(&self) -> bool {
         let Self { target, last_attempt, observers, errors, .. } = self;
         let numbers = [target.n, target.mean, target.s, *last_attempt, errors[0], errors[1]];
-        numbers.iter().all(|number| number.is_finite()) && observers.as_ref().is_none_or(Observers::is_sound)
+        let possible = numbers.iter().all(|number| number.is_finite()) && self.depth <= Self::DEEPEST;
+        possible && observers.as_ref().is_none_or(Observers::is_sound)
     }
 }
 

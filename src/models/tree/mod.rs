@@ -1,14 +1,18 @@
 //! The Hoeffding tree regressor: a decision tree that grows leaf by leaf as samples come, with a linear regression in
 //! each leaf.
 //!
-//! Reading order: [`Params`], this file, `nodes` (the arena and the way to a leaf), `leaf` (predicting and learning),
-//! `observer` (a folder: what a leaf remembers of its features), `split` (what a split is worth and when it is certain),
-//! `grow` (making it), `inspect` (what a person may see), `restore` (reading a saved tree).
+//! Reading order: [`Params`], this file, `core` (what all trees are made of), `nodes` (the arena and the way to a leaf),
+//! `leaf` (predicting and learning), `observer` (a folder: what a leaf remembers of its features), `split` (what a split
+//! is worth and when it is certain), `grow` (making it), `budget` (who may still grow), [`adaptive`] (following drift), `inspect` (what a person may see),
+//! `restore` (reading a saved tree).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction. What could break this is refused before
 //! anything has changed: see [`LARGEST_TARGET`] and [`LARGEST_WEIGHT`]. Iteration orders are fixed, so the same samples
-//! give the same bits. What this does not do: adapt to drift, or bound its memory.
+//! give the same bits. What this does not do: adapt to drift.
 
+pub mod adaptive;
+mod budget;
+mod core;
 mod grow;
 mod inspect;
 mod leaf;
@@ -16,17 +20,18 @@ mod nodes;
 mod observer;
 mod params;
 mod restore;
+mod room;
 mod split;
+mod subspace;
 
 use serde::{Deserialize, Serialize};
 
 pub use inspect::{Node, NodeKind, Summary, Test};
 pub use params::{LeafPrediction, Params, Splitter};
 pub use split::{Attempt, Candidate, Parts};
+pub use subspace::MaxFeatures;
 
-use crate::metrics::statistics::Var;
-
-use self::nodes::Nodes;
+use self::core::Core;
 use super::{Features, Refused, Regressor};
 
 /// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
@@ -45,24 +50,33 @@ pub const LARGEST_WEIGHT: f64 = 1e15;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "restore::Saved")]
 pub struct HoeffdingTree {
-    params: Params,
-    /// All targets so far: what is usual.
-    targets: Var,
-    nodes: Nodes,
-    #[serde(skip)]
-    scratch: grow::Scratch,
+    core: Core,
 }
 
 impl HoeffdingTree {
     /// A tree that has learned nothing: a single leaf.
     pub fn new(params: Params) -> Self {
-        let nodes = Nodes::new(&params);
-        Self { params, targets: Var::default(), nodes, scratch: grow::Scratch::default() }
+        Self { core: Core::new(params) }
+    }
+
+    /// A tree each of whose leaves looks for splits on a random subset of the features, drawn from `seed`, as the trees of
+    /// a forest do (Breiman 2001).
+    pub fn in_subspaces(params: Params, max_features: MaxFeatures, seed: u64) -> Self {
+        Self { core: Core::new(params).in_subspaces(max_features, seed) }
+    }
+
+    /// Whether a sample of this target and weight would be learned.
+    ///
+    /// # Errors
+    /// [`Refused`] where it would not be.
+    pub fn accepts(y: f64, weight: f64) -> Result<(), Refused> {
+        // Written so that NaN is refused, too.
+        if y.abs() <= LARGEST_TARGET && (0.0..=LARGEST_WEIGHT).contains(&weight) { Ok(()) } else { Err(Refused) }
     }
 
     /// What the tree was configured with.
     pub fn params(&self) -> &Params {
-        &self.params
+        &self.core.params
     }
 
     /// As [`Regressor::learn_one`], calling `watch` when a leaf attempts to split: at most once.
@@ -76,27 +90,19 @@ impl HoeffdingTree {
         weight: f64,
         mut watch: impl FnMut(Attempt<'_>),
     ) -> Result<(), Refused> {
-        // Written so that NaN is refused, too.
-        if !(y.abs() <= LARGEST_TARGET && (0.0..=LARGEST_WEIGHT).contains(&weight)) {
-            return Err(Refused);
+        self.core.accept(y, weight)?;
+        if weight > 0.0
+            && let Some(root) = self.core.learn(self.core.nodes.start(), x, y, weight, &mut watch)
+        {
+            self.core.nodes.root = root;
         }
-        if weight == 0.0 {
-            return Ok(());
-        }
-        self.targets.update(y, weight);
-        let arrival = self.nodes.descend(x, weight, &self.params);
-        self.nodes.leaves[arrival.leaf].learn(x, y, weight, &self.params);
-        self.grow(arrival, x, &mut watch);
         Ok(())
     }
 }
 
 impl Regressor for HoeffdingTree {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        if self.targets.n == 0.0 {
-            return 0.0;
-        }
-        self.nodes.find(x).predict(x, &self.params, &self.targets)
+        self.core.predict(self.core.nodes.root, x, |_, _| {})
     }
 
     /// Refuses targets beyond [`LARGEST_TARGET`] and weights that are negative or beyond [`LARGEST_WEIGHT`]. A weight
@@ -106,6 +112,6 @@ impl Regressor for HoeffdingTree {
     }
 
     fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.nodes.heap_bytes()
+        size_of::<Self>() + self.core.heap_bytes()
     }
 }

@@ -1,13 +1,19 @@
 //! The nodes of a tree: branches, compact because every sample walks through them, and leaves, which are large.
 //!
-//! Invariant: from `root` every branch and every leaf is reached exactly once. `Arm::weight` is the weight of the leaves
-//! below the arm, kept up to date so that a sample without the split feature finds the heavier side at once.
+//! Invariant: from `root` (and from the alternates of an adaptive tree) every branch and every leaf is reached exactly once.
+//! `Arm::weight` is the weight of the leaves below the arm, kept up to date so that a sample without the split feature
+//! finds the heavier side at once.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{metrics::statistics::Var, models::Features};
 
-use super::{leaf::Leaf, params::Params, split::Parts};
+use super::{
+    leaf::Leaf,
+    params::Params,
+    room::{self, with_slack},
+    split::Parts,
+};
 
 /// A branch (its index) or a leaf (its index with the top bit set).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +111,22 @@ impl Branch {
         two.iter().chain(many.iter().map(|(_, arm)| arm))
     }
 
+    fn arms_mut(&mut self) -> impl Iterator<Item = &mut Arm> {
+        let (two, many): (&mut [Arm], &mut [(f64, Arm)]) = match self {
+            Branch::Threshold { arms, .. } | Branch::Category { arms, .. } => (arms, &mut []),
+            Branch::Categories { arms, .. } => (&mut [], arms),
+        };
+        two.iter_mut().chain(many.iter_mut().map(|(_, arm)| arm))
+    }
+
+    /// Whether the arms of categories ascend, as finding one needs.
+    fn is_sorted(&self) -> bool {
+        match self {
+            Branch::Threshold { .. } | Branch::Category { .. } => true,
+            Branch::Categories { arms, .. } => arms.is_sorted_by(|(a, _), (b, _)| a < b),
+        }
+    }
+
     #[inline]
     fn arm(&mut self, at: usize) -> &mut Arm {
         match self {
@@ -140,14 +162,29 @@ pub(super) struct Nodes {
     pub(super) leaves: Vec<Leaf>,
 }
 
+/// Where a walk through the tree begins: the root, or the root of an alternate subtree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) at: NodeId,
+    /// Level of the node; the tree's root has 0.
+    pub(super) depth: u32,
+}
+
 /// The leaf that a sample belongs to, and how it came there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) leaf: usize,
-    /// Branch and arm that lead to the leaf; `None` at the root.
+    /// Branch and arm that lead to the leaf; `None` where the walk began at it.
     pub(super) from: Option<(usize, usize)>,
     /// Whether every test on the way knew its feature and its category. Others are no reason to split.
     pub(super) direct: bool,
+}
+
+impl Start {
+    /// Whether levels below can be counted.
+    pub(super) fn is_sound(&self) -> bool {
+        self.depth <= Leaf::DEEPEST
+    }
 }
 
 impl Nodes {
@@ -156,19 +193,26 @@ impl Nodes {
         Self { root: NodeId::leaf(0), branches: Vec::new(), leaves: vec![Leaf::new(0, params)] }
     }
 
-    /// The leaf that predicts for `x`. What is not known, or a category without an arm, takes the heaviest arm.
+    /// The root, as where a walk begins.
+    pub(super) fn start(&self) -> Start {
+        Start { at: self.root, depth: 0 }
+    }
+
+    /// The leaf that predicts for `x` from `at` on, calling `pass` with the branches on the way and the arms taken. What
+    /// is not known, or a category without an arm, takes the heaviest arm.
     #[inline]
-    pub(super) fn find(&self, x: Features<'_>) -> &Leaf {
-        let mut at = self.root;
+    pub(super) fn find(&self, mut at: NodeId, x: Features<'_>, mut pass: impl FnMut(usize, usize)) -> &Leaf {
         loop {
             match at.place() {
                 Place::Leaf(leaf) => return &self.leaves[leaf],
-                Place::Branch(branch) => {
-                    let branch = &self.branches[branch];
-                    at = match branch.route(x) {
-                        Route::Arm(arm) => branch.child(arm),
-                        Route::New(..) | Route::Unknown => branch.child(branch.heaviest()),
+                Place::Branch(index) => {
+                    let branch = &self.branches[index];
+                    let arm = match branch.route(x) {
+                        Route::Arm(arm) => arm,
+                        Route::New(..) | Route::Unknown => branch.heaviest(),
                     };
+                    pass(index, arm);
+                    at = branch.child(arm);
                 }
             }
         }
@@ -176,10 +220,10 @@ impl Nodes {
 
     /// The leaf that learns from `x`, with `weight` added along the way. A category without an arm gets one, with a
     /// new leaf.
-    pub(super) fn descend(&mut self, x: Features<'_>, weight: f64, params: &Params) -> Arrival {
+    #[inline]
+    pub(super) fn descend(&mut self, start: Start, x: Features<'_>, weight: f64, params: &Params) -> Arrival {
         let mut arrival = Arrival { leaf: 0, from: None, direct: true };
-        let mut at = self.root;
-        let mut depth = 0;
+        let Start { mut at, mut depth } = start;
         loop {
             match at.place() {
                 Place::Leaf(leaf) => return Arrival { leaf, ..arrival },
@@ -196,8 +240,8 @@ impl Nodes {
                             arrival.direct = false;
                             if let Branch::Categories { arms, .. } = branch {
                                 let child = NodeId::leaf(self.leaves.len());
-                                arms.insert(arm, (category, Arm { child, weight: 0.0 }));
-                                self.leaves.push(Leaf::new(depth, params));
+                                room::insert(arms, arm, (category, Arm { child, weight: 0.0 }));
+                                room::push(&mut self.leaves, Leaf::new(depth, params));
                             }
                             arm
                         }
@@ -211,8 +255,46 @@ impl Nodes {
         }
     }
 
-    /// Puts a branch with a new leaf per part where a leaf was.
-    pub(super) fn split(&mut self, arrival: Arrival, x: Features<'_>, feature: usize, parts: &Parts) {
+    /// The id that the next leaf will have.
+    pub(super) fn next_leaf(&self) -> NodeId {
+        NodeId::leaf(self.leaves.len())
+    }
+
+    /// Weight of the samples that a subtree has seen.
+    fn weight(&self, at: NodeId) -> f64 {
+        match at.place() {
+            Place::Branch(index) => self.branches[index].arms().map(|arm| arm.weight).sum(),
+            Place::Leaf(index) => self.leaves[index].target.n,
+        }
+    }
+
+    /// Puts another subtree where a branch was, to which `path` leads from the root. Nothing leads to the branch then.
+    pub(super) fn replace(&mut self, path: &[(usize, usize)], branch: usize, by: NodeId) {
+        let more = self.weight(by) - self.weight(NodeId::branch(branch));
+        for &(above, arm) in path {
+            self.branches[above].arm(arm).weight += more;
+        }
+        self.set(path.last().copied(), by);
+    }
+
+    /// Makes `to` the child at the end of `link`, or the root where there is none.
+    pub(super) fn set(&mut self, link: Option<(usize, usize)>, to: NodeId) {
+        match link {
+            Some((branch, arm)) => self.branches[branch].arm(arm).child = to,
+            None => self.root = to,
+        }
+    }
+
+    /// Puts a branch with a new leaf per part where a leaf was, and returns it. Where the walk began at the leaf, nothing
+    /// leads to the branch yet.
+    pub(super) fn split(
+        &mut self,
+        start: Start,
+        arrival: Arrival,
+        x: Features<'_>,
+        feature: usize,
+        parts: &Parts,
+    ) -> NodeId {
         let parent = &self.leaves[arrival.leaf];
         let before = parent.target.n;
         let children: Vec<Leaf> = parts.targets().map(|target| parent.child(*target)).collect();
@@ -238,23 +320,22 @@ impl Nodes {
         };
         let lost = before - branch.arms().map(|arm| arm.weight).sum::<f64>();
         if lost != 0.0 {
-            self.forget(x, lost);
+            self.forget(start.at, x, lost);
         }
         let mut children = children.into_iter();
         self.leaves.splice(arrival.leaf..=arrival.leaf, children.next());
-        self.leaves.extend(children);
+        children.for_each(|child| room::push(&mut self.leaves, child));
         let id = NodeId::branch(self.branches.len());
-        self.branches.push(branch);
-        match arrival.from {
-            Some((branch, arm)) => self.branches[branch].arm(arm).child = id,
-            None => self.root = id,
+        room::push(&mut self.branches, branch);
+        if arrival.from.is_some() {
+            self.set(arrival.from, id);
         }
+        id
     }
 
     /// Takes weight off the way of a sample that every test knows: a branch per category has no place for the samples
     /// that came without one.
-    fn forget(&mut self, x: Features<'_>, weight: f64) {
-        let mut at = self.root;
+    fn forget(&mut self, mut at: NodeId, x: Features<'_>, weight: f64) {
         while let Place::Branch(index) = at.place() {
             let branch = &mut self.branches[index];
             let Route::Arm(arm) = branch.route(x) else { return };
@@ -264,21 +345,11 @@ impl Nodes {
         }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        let arms = self.branches.iter().map(|branch| match branch {
-            Branch::Categories { arms, .. } => size_of_val(arms.as_slice()),
-            Branch::Threshold { .. } | Branch::Category { .. } => 0,
-        });
-        let leaves = self.leaves.iter().map(Leaf::heap_bytes);
-        let slots = size_of_val(self.branches.as_slice()) + size_of_val(self.leaves.as_slice());
-        slots + arms.sum::<usize>() + leaves.sum::<usize>()
-    }
-
-    /// Whether every index leads somewhere, once.
-    pub(super) fn is_sound(&self) -> bool {
+    /// Whether each branch and each leaf is below one of `roots`; `None` where some node is there twice, or not at all.
+    fn reached(&self, roots: &[NodeId], also: impl Fn(usize) -> Option<NodeId>) -> Option<[Vec<bool>; 2]> {
         let mut branches = vec![false; self.branches.len()];
         let mut leaves = vec![false; self.leaves.len()];
-        let mut open = vec![self.root];
+        let mut open = roots.to_vec();
         while let Some(at) = open.pop() {
             let seen = match at.place() {
                 Place::Branch(index) => branches.get_mut(index),
@@ -286,17 +357,63 @@ impl Nodes {
             };
             match seen {
                 Some(seen) if !*seen => *seen = true,
-                _ => return false,
+                _ => return None,
             }
             if let Place::Branch(index) = at.place() {
-                let branch = &self.branches[index];
-                if branch.arms().next().is_none() || !branch.arms().all(|arm| arm.weight.is_finite()) {
-                    return false;
-                }
-                open.extend(branch.arms().map(|arm| arm.child));
+                open.extend(self.branches[index].arms().map(|arm| arm.child));
+                open.extend(also(index));
             }
         }
-        let all_reached = branches.into_iter().chain(leaves).all(|seen| seen);
-        all_reached && self.leaves.iter().all(Leaf::is_sound)
+        Some([branches, leaves])
+    }
+
+    /// Drops every node that is neither below the root nor below what `also` names for a branch that stays. Says which
+    /// branches have stayed, and what has become of a node that has.
+    pub(super) fn compact(
+        &mut self,
+        also: &dyn Fn(usize) -> Option<NodeId>,
+    ) -> Option<(Vec<bool>, impl Fn(NodeId) -> NodeId + use<>)> {
+        let [branches, leaves] = self.reached(&[self.root], also)?;
+        let places = |kept: &[bool]| -> Vec<usize> {
+            let before = kept.iter().scan(0, |next, kept| Some(std::mem::replace(next, *next + usize::from(*kept))));
+            before.collect()
+        };
+        let (branch_places, leaf_places) = (places(&branches), places(&leaves));
+        let moved = move |at: NodeId| match at.place() {
+            Place::Branch(index) => NodeId::branch(branch_places[index]),
+            Place::Leaf(index) => NodeId::leaf(leaf_places[index]),
+        };
+        let (mut stays, mut leaf_stays) = (branches.iter(), leaves.iter());
+        self.branches.retain(|_| stays.next() == Some(&true));
+        self.leaves.retain(|_| leaf_stays.next() == Some(&true));
+        self.branches.shrink_to_fit();
+        self.leaves.shrink_to_fit();
+        self.root = moved(self.root);
+        for branch in &mut self.branches {
+            branch.arms_mut().for_each(|arm| arm.child = moved(arm.child));
+        }
+        Some((branches, moved))
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let arms = self.branches.iter().map(|branch| match branch {
+            Branch::Categories { arms, .. } => with_slack(size_of_val(arms.as_slice())),
+            Branch::Threshold { .. } | Branch::Category { .. } => 0,
+        });
+        let leaves = self.leaves.iter().map(Leaf::heap_bytes);
+        let slots = size_of_val(self.branches.as_slice()) + size_of_val(self.leaves.as_slice());
+        with_slack(slots) + arms.sum::<usize>() + leaves.sum::<usize>()
+    }
+
+    /// Whether every index leads somewhere, once, from the root and from what `also` names for a branch; and whether all
+    /// that is there can be.
+    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<NodeId>) -> bool {
+        let branches = self.branches.iter().all(|branch| {
+            let mut arms = branch.arms().peekable();
+            arms.peek().is_some() && arms.all(|arm| arm.weight.is_finite()) && branch.is_sorted()
+        });
+        let reached = self.reached(&[self.root], also);
+        let all_reached = reached.is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
+        branches && all_reached && self.leaves.iter().all(Leaf::is_sound)
     }
 }

@@ -60,6 +60,8 @@ pub struct Params {
     pub merit_preprune: bool,
     /// Stop watching features whose merit is hopeless.
     pub remove_poor_attrs: bool,
+    /// Bytes that the tree may take; beyond them the least promising leaves stop looking for splits.
+    pub max_bytes: usize,
 }
 
 impl Default for Params {
@@ -77,6 +79,7 @@ impl Default for Params {
             binary_split: false,
             merit_preprune: true,
             remove_poor_attrs: false,
+            max_bytes: 100 << 20,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
 mod steps;
+mod tree;
 
 use std::collections::HashSet;
 
@@ -11,10 +12,18 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
-    tree::{self, LeafPrediction, Splitter},
 };
 
-const KINDS: [&str; 6] = ["mean", "last", "linear", "passive_aggressive", "rls", "hoeffding_tree"];
+const KINDS: [&str; 8] = [
+    "mean",
+    "last",
+    "linear",
+    "passive_aggressive",
+    "rls",
+    "hoeffding_tree",
+    "adaptive_tree",
+    "adaptive_random_forest",
+];
 const OPTIMIZERS: [&str; 11] =
     ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
 const LOSSES: [&str; 6] = ["squared", "absolute", "huber", "quantile", "cauchy", "epsilon_insensitive"];
@@ -27,7 +36,7 @@ pub(super) fn default_race() -> Vec<ModelConfig> {
         model(false, ModelKind::Mean),
         model(false, ModelKind::Last),
         model(true, ModelKind::Linear(linear::Params::default())),
-        model(true, ModelKind::HoeffdingTree(tree::Params::default())),
+        model(true, ModelKind::HoeffdingTree(crate::models::tree::Params::default())),
     ]
 }
 
@@ -67,13 +76,17 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "linear" => ModelKind::Linear(linear_params(&mut section)),
         "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
         "rls" => ModelKind::Rls(rls_params(&mut section)),
-        _ => ModelKind::HoeffdingTree(tree_params(&mut section)),
+        "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
+        "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
+        _ => ModelKind::HoeffdingTree(tree::params(&mut section, crate::models::tree::Params::default())),
     };
     let steps = match kind {
         // Baselines look at no feature, so there is nothing to prepare.
         ModelKind::Mean | ModelKind::Last => Vec::new(),
         ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
-        ModelKind::HoeffdingTree(_) => steps::read(&mut section, false),
+        ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
+            steps::read(&mut section, false)
+        }
     };
     Some(ModelConfig { name, steps, kind })
 }
@@ -194,43 +207,5 @@ fn loss(section: &mut Section) -> Loss {
             Loss::EpsilonInsensitive { epsilon: section.number("epsilon", 0.1, "0 or more", |epsilon| epsilon >= 0.0) }
         }
         _ => Loss::Squared,
-    }
-}
-
-fn tree_params(section: &mut Section) -> tree::Params {
-    let default = tree::Params::default();
-    let leaf_prediction = match section.one_of("leaf_prediction", "adaptive", &["mean", "model", "adaptive"]) {
-        "mean" => LeafPrediction::Mean,
-        "model" => LeafPrediction::Model,
-        _ => LeafPrediction::Adaptive,
-    };
-    let splitter = match section.choice("splitter", &["ebst", "tebst", "qo"]) {
-        Some(("ebst", _)) => Splitter::Ebst,
-        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
-        Some((_, mut section)) => {
-            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
-        }
-        None => default.splitter,
-    };
-    let max_depth = section.integer("max_depth", 0, 0..=980);
-    tree::Params {
-        grace_period: section.integer("grace_period", u64::from(default.grace_period), 1..=1_000_000) as u32,
-        max_depth: (max_depth > 0).then_some(max_depth as u32),
-        delta: section.number("delta", default.delta, "over 0 and under 1", |delta| delta > 0.0 && delta < 1.0),
-        tau: section.number("tau", default.tau, "from 0 to 1", |tau| (0.0..=1.0).contains(&tau)),
-        leaf_prediction,
-        leaf_model: linear_params(&mut section.section("leaf_model")),
-        model_selector_decay: section.number(
-            "model_selector_decay",
-            default.model_selector_decay,
-            "over 0 and at most 1",
-            |decay| decay > 0.0 && decay <= 1.0,
-        ),
-        splitter,
-        min_samples_split: section.integer("min_samples_split", u64::from(default.min_samples_split), 1..=1_000_000)
-            as u32,
-        binary_split: section.boolean("binary_split", default.binary_split),
-        merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
-        remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
     }
 }

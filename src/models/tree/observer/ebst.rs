@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::statistics::Var;
 
 use super::{
-    super::split::{Criterion, Parts},
+    super::{
+        room::{push, with_slack},
+        split::{Criterion, Parts},
+    },
     Scratch,
-    room::{push, with_slack},
 };
 
 /// No node.
@@ -27,7 +29,7 @@ pub(super) struct Ebst {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Node {
+pub(super) struct Node {
     key: f64,
     /// The target of the values that came here and were at or below `key`.
     target: Var,

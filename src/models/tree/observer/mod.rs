@@ -6,7 +6,6 @@
 mod ebst;
 mod nominal;
 mod qo;
-mod room;
 mod round;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
 use super::{
     params::{Params, Splitter},
     split::{Candidate, Criterion},
+    subspace::Subspace,
 };
 
 /// The observers of a leaf, by column.
@@ -44,11 +44,25 @@ pub(super) struct Scratch {
     frames: Vec<ebst::Frame>,
 }
 
+/// The most that one sample adds to what an observer remembers, in bytes.
+pub(super) const LARGEST_NODE: usize = {
+    let (tree, slot) = (size_of::<ebst::Node>(), size_of::<qo::Slot>());
+    if tree > slot { tree } else { slot }
+};
+
 impl Observers {
-    /// Takes in the known features of a sample.
-    pub(super) fn update(&mut self, x: Features<'_>, y: f64, weight: f64, splitter: Splitter) {
+    /// Takes in the known features of a sample; of columns that are new, `subspace` says which are looked at.
+    #[inline]
+    pub(super) fn update(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        splitter: Splitter,
+        subspace: Option<&mut Subspace>,
+    ) {
         if self.columns.len() < x.len() {
-            self.columns.resize(x.len(), Observer::Waiting);
+            self.grow(x.len(), subspace);
         }
         for (i, (observer, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
             if !value.is_finite() {
@@ -58,6 +72,21 @@ impl Observers {
                 *observer = Observer::new(x.is_nominal(i), splitter);
             }
             observer.update(value, y, weight, splitter);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, d: usize, subspace: Option<&mut Subspace>) {
+        let before = self.columns.len();
+        self.columns.resize(d, Observer::Waiting);
+        if let Some(subspace) = subspace {
+            let looked_at = self.columns[..before].iter().filter(|observer| !matches!(observer, Observer::Disabled));
+            let chosen = subspace.draw(looked_at.count(), before..d);
+            for (column, observer) in self.columns.iter_mut().enumerate().skip(before) {
+                if !chosen.contains(&column) {
+                    *observer = Observer::Disabled;
+                }
+            }
         }
     }
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::statistics::Var;
 
-use super::{
-    super::split::{Criterion, Parts},
+use super::super::{
     room::{insert, with_slack},
+    split::{Criterion, Parts},
 };
 
 /// A category with the target's statistics in it.

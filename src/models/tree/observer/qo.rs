@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::statistics::Var;
 
-use super::{
-    super::split::{Criterion, Parts},
+use super::super::{
     room::{insert, with_slack},
+    split::{Criterion, Parts},
 };
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct Quantized {
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Slot {
+pub(super) struct Slot {
     /// ⌊value / radius⌋
     key: f64,
     /// Mean of the feature in this slot.

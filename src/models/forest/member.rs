@@ -1,0 +1,139 @@
+//! A tree of a forest, with what watches it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Params;
+use crate::{
+    metrics::{drift::Detector, statistics::Var},
+    models::{Features, Refused, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree},
+};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Member {
+    tree: HoeffdingTree,
+    /// Learns since the last warning, to take the tree's place.
+    background: Option<Box<HoeffdingTree>>,
+    warning: Option<Detector>,
+    drift: Option<Detector>,
+    /// All errors so far, by which the detectors' input is normalised.
+    errors: Var,
+    /// Sum of squared errors of this tree, and their number.
+    squared: f64,
+    n: u64,
+    counts: Counts,
+}
+
+/// What has happened to the trees of a forest since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Times a background tree began.
+    pub warnings: u64,
+    /// Times a tree was replaced.
+    pub drifts: u64,
+}
+
+impl Counts {
+    pub(super) fn merged(self, other: Self) -> Self {
+        Self { warnings: self.warnings + other.warnings, drifts: self.drifts + other.drifts }
+    }
+}
+
+/// A tree that has learned nothing.
+fn tree(params: &Params, seed: u64) -> HoeffdingTree {
+    // Twice as many trees as members, at worst.
+    let max_bytes = params.tree.max_bytes / (2 * params.n_models.max(1) as usize);
+    HoeffdingTree::in_subspaces(
+        super::super::tree::Params { max_bytes, ..params.tree.clone() },
+        params.max_features,
+        seed,
+    )
+}
+
+impl Member {
+    pub(super) fn new(params: &Params, seed: u64) -> Self {
+        Self {
+            tree: tree(params, seed),
+            background: None,
+            warning: params.warning_detector.map(Detector::new),
+            drift: params.drift_detector.map(Detector::new),
+            errors: Var::default(),
+            squared: 0.0,
+            n: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn tree(&self) -> &HoeffdingTree {
+        &self.tree
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Mean squared error of the tree since it began to predict, 0 before.
+    pub(super) fn mse(&self) -> f64 {
+        if self.n == 0 { 0.0 } else { self.squared / self.n as f64 }
+    }
+
+    /// Learns a sample as often as `bootstrap` says, and lets the detectors see the error.
+    pub(super) fn learn_one(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        params: &Params,
+        bootstrap: &mut Bootstrap,
+    ) -> Result<(), Refused> {
+        let error = y - self.tree.predict_one(x);
+        self.squared += error * error;
+        self.n += 1;
+        let count = bootstrap.count();
+        if count == 0 {
+            return Ok(());
+        }
+        let weight = weight * f64::from(count);
+        if let Some(background) = &mut self.background {
+            background.learn_one(x, y, weight)?;
+        }
+        self.tree.learn_one(x, y, weight)?;
+        let share = self.share(error);
+        if self.warning.as_mut().is_some_and(|warning| warning.update(share)) {
+            self.background = Some(Box::new(tree(params, bootstrap.seed())));
+            self.warning = params.warning_detector.map(Detector::new);
+            self.counts.warnings += 1;
+        }
+        if self.drift.as_mut().is_some_and(|drift| drift.update(share)) {
+            self.tree = match self.background.take() {
+                Some(background) => *background,
+                None => tree(params, bootstrap.seed()),
+            };
+            self.warning = params.warning_detector.map(Detector::new);
+            self.drift = params.drift_detector.map(Detector::new);
+            (self.squared, self.n) = (0.0, 0);
+            self.counts.drifts += 1;
+        }
+        Ok(())
+    }
+
+    /// The error in terms of all errors so far: 0 to 1 from three standard deviations below 0 to three above, which holds
+    /// nearly all of them where they are normal (Gomes et al. 2018).
+    fn share(&mut self, error: f64) -> f64 {
+        self.errors.update(error, 1.0);
+        let deviation = self.errors.get().sqrt();
+        if deviation > 0.0 { (error + 3.0 * deviation) / (6.0 * deviation) } else { 0.5 }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let detectors = [&self.warning, &self.drift];
+        let detectors = detectors.into_iter().flatten().map(Detector::heap_bytes).sum::<usize>();
+        let trees = self.tree.memory_bytes() - size_of::<HoeffdingTree>();
+        let background = self.background.as_ref().map_or(0, |background| background.memory_bytes());
+        size_of::<Self>() + detectors + trees + background
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let Var { n, mean, s } = self.errors;
+        [n, mean, s, self.squared].iter().all(|number| number.is_finite())
+    }
+}

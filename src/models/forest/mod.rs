@@ -1,0 +1,131 @@
+//! The adaptive random forest: many trees, each on its own draw of samples and features, each replaced when it has grown
+//! worse.
+//!
+//! Reading order: [`Params`], this file, `member` (a tree with what watches it).
+//!
+//! Invariant: members are independent of each other but for the source of chance they share, which is asked in the order
+//! of the members.
+
+mod member;
+mod params;
+
+use serde::{Deserialize, Serialize};
+
+pub use member::Counts;
+pub use params::{Aggregation, LARGEST_LAMBDA, MOST_MODELS, Params};
+
+use self::member::Member;
+use super::{Features, Refused, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree};
+
+/// An adaptive random forest for regression (Gomes et al. 2017, "Adaptive random forests for evolving data stream
+/// classification"; for regression Gomes et al. 2018), with River's parameters (`ARFRegressor` of 0.26.1).
+///
+/// Each tree counts a sample a random number of times and looks, in each leaf, at a random subset of the features. Where
+/// the error of a tree seems to change, a background tree begins to learn; where it has changed for certain, that tree
+/// takes its place.
+///
+/// River divides a weighted mean by the number of trees a second time; here it is the weighted mean.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct AdaptiveRandomForest {
+    params: Params,
+    members: Vec<Member>,
+    bootstrap: Bootstrap,
+}
+
+#[derive(Deserialize)]
+struct Saved {
+    params: Params,
+    members: Vec<Member>,
+    bootstrap: Bootstrap,
+}
+
+impl TryFrom<Saved> for AdaptiveRandomForest {
+    type Error = &'static str;
+
+    fn try_from(Saved { params, members, bootstrap }: Saved) -> Result<Self, Self::Error> {
+        if members.is_empty() || members.len() > MOST_MODELS || members.len() != params.n_models as usize {
+            return Err("a forest holds another number of trees than it should");
+        }
+        if !members.iter().all(Member::is_sound) {
+            return Err("a tree of a forest has errors that are not finite");
+        }
+        Ok(Self { params, members, bootstrap })
+    }
+}
+
+impl AdaptiveRandomForest {
+    /// A forest that has learned nothing.
+    pub fn new(params: Params) -> Self {
+        let mut bootstrap = Bootstrap::new(params.lambda_value, params.seed);
+        let members = (0..params.n_models).map(|_| Member::new(&params, bootstrap.seed())).collect();
+        Self { params, members, bootstrap }
+    }
+
+    /// What the forest was configured with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Its trees.
+    pub fn trees(&self) -> impl Iterator<Item = &HoeffdingTree> {
+        self.members.iter().map(Member::tree)
+    }
+
+    /// What has happened to its trees, all together.
+    pub fn counts(&self) -> Counts {
+        self.members.iter().map(Member::counts).fold(Counts::default(), Counts::merged)
+    }
+}
+
+impl Regressor for AdaptiveRandomForest {
+    fn predict_one(&self, x: Features<'_>) -> f64 {
+        let mut room = [0.0; MOST_MODELS];
+        let predictions = &mut room[..self.members.len()];
+        for (prediction, member) in predictions.iter_mut().zip(&self.members) {
+            *prediction = member.tree().predict_one(x);
+        }
+        match self.params.aggregation_method {
+            Aggregation::Median => median(predictions),
+            Aggregation::Mean if self.params.disable_weighted_vote => mean(predictions.iter().map(|p| (*p, 1.0))),
+            Aggregation::Mean => {
+                // The larger the error, the less weight: what the errors of the others add up to (River's scheme).
+                let errors = || self.members.iter().map(Member::mse);
+                let total: f64 = errors().sum();
+                let weighted = predictions.iter().zip(errors()).map(|(p, error)| (*p, total - error));
+                let voted = mean(weighted);
+                if voted.is_finite() { voted } else { mean(predictions.iter().map(|p| (*p, 1.0))) }
+            }
+        }
+    }
+
+    /// Refuses what a [`HoeffdingTree`] refuses.
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        HoeffdingTree::accepts(y, weight)?;
+        if weight == 0.0 {
+            return Ok(());
+        }
+        for member in &mut self.members {
+            member.learn_one(x, y, weight, &self.params, &mut self.bootstrap)?;
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.members.iter().map(Member::memory_bytes).sum::<usize>()
+    }
+}
+
+/// The weighted mean of (value, weight) pairs; NaN where all weights are 0.
+fn mean(weighted: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (sum, weight) = weighted.fold((0.0, 0.0), |(sum, total), (p, weight)| (sum + weight * p, total + weight));
+    sum / weight
+}
+
+/// The median of at least one value, reordering them.
+fn median(values: &mut [f64]) -> f64 {
+    let middle = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if even { f64::midpoint(below.iter().copied().fold(f64::NEG_INFINITY, f64::max), *upper) } else { *upper }
+}

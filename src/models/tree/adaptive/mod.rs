@@ -1,0 +1,218 @@
+//! The Hoeffding adaptive tree: a tree whose branches watch their own errors and are replaced when the world has changed.
+//!
+//! Reading order: [`Params`], this file, `monitor` (what watches a branch).
+//!
+//! Invariant: each branch has its monitor, at the same index; alternates hang on branches of the main tree only, so that
+//! a sample passes through at most one alternate for each branch on its way.
+
+mod monitor;
+mod params;
+
+use serde::{Deserialize, Serialize};
+
+pub use params::Params;
+
+use self::monitor::{Alternate, Monitor, Verdict};
+use super::{Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged, room};
+use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
+
+/// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
+/// River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).
+///
+/// Every branch watches the absolute error of what is predicted below it. Where it rises, an alternate subtree starts to
+/// grow beside the branch; once both have been watched for long enough, a z-test of their mean errors decides whether the
+/// alternate takes the branch's place or goes.
+///
+/// Two things are otherwise than in River. There, the first split of an alternate replaces the branch at once, untested;
+/// here an alternate goes on growing until the test. And there, alternates have a voice in the prediction from their first
+/// sample on; here only what has passed the test predicts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct AdaptiveTree {
+    params: Params,
+    core: Core,
+    monitors: Vec<Monitor>,
+    bootstrap: Bootstrap,
+    counts: Counts,
+    /// Branches of the main tree on the way of a sample, with the arms taken.
+    #[serde(skip)]
+    path: Vec<(usize, usize)>,
+}
+
+/// What has happened to the branches of a tree since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Alternates begun.
+    pub alternates: u64,
+    /// Alternates that took their branch's place.
+    pub switched: u64,
+    /// Alternates that turned out worse.
+    pub pruned: u64,
+}
+
+#[derive(Deserialize)]
+struct Saved {
+    params: Params,
+    core: Core,
+    monitors: Vec<Monitor>,
+    bootstrap: Bootstrap,
+    counts: Counts,
+}
+
+impl TryFrom<Saved> for AdaptiveTree {
+    type Error = Damaged;
+
+    fn try_from(saved: Saved) -> Result<Self, Damaged> {
+        let Saved { params, core, monitors, bootstrap, counts } = saved;
+        let sound = monitors.len() == core.nodes.branches.len()
+            && monitors.iter().all(Monitor::is_sound)
+            && core.is_sound(|branch| monitors[branch].root());
+        if sound { Ok(Self { params, core, monitors, bootstrap, counts, path: Vec::new() }) } else { Err(Damaged) }
+    }
+}
+
+impl AdaptiveTree {
+    /// A tree that has learned nothing: a single leaf.
+    pub fn new(params: Params) -> Self {
+        Self {
+            core: Core::new(params.tree.clone()),
+            monitors: Vec::new(),
+            bootstrap: Bootstrap::new(1.0, params.seed),
+            counts: Counts::default(),
+            path: Vec::new(),
+            params,
+        }
+    }
+
+    /// What the tree was configured with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// What has happened to its branches.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The size of the main tree, without alternates. Walks through all of it.
+    pub fn summary(&self) -> Summary {
+        self.core.summary()
+    }
+
+    /// Every node of the main tree, parents before their children and these in order.
+    pub fn walk(&self) -> impl Iterator<Item = Node<'_>> {
+        self.core.walk()
+    }
+
+    /// Lets each branch on the way know how far off the prediction was; begins alternates, judges them, and puts those
+    /// that have won in their branch's place. Whether there are nodes now to which nothing leads.
+    fn watch(&mut self, off: f64) -> bool {
+        let Self { params, core, monitors, counts, path, .. } = self;
+        let mut dropped = false;
+        for depth in 0..path.len() {
+            let monitor = &mut monitors[path[depth].0];
+            let risen = monitor.watched.update(off);
+            let Some(alternate) = &monitor.alternate else {
+                if risen {
+                    let at = Start { at: core.nodes.next_leaf(), depth: depth as u32 };
+                    room::push(&mut core.nodes.leaves, Leaf::new(at.depth, &params.tree));
+                    monitor.begin(at, params.drift_detector);
+                    counts.alternates += 1;
+                }
+                continue;
+            };
+            match monitor.watched.judge(&alternate.watched, params) {
+                Verdict::Wait => continue,
+                Verdict::Worse => {
+                    monitor.alternate = None;
+                    counts.pruned += 1;
+                    dropped = true;
+                }
+                Verdict::Better => {
+                    core.nodes.replace(&path[..depth], path[depth].0, alternate.start.at);
+                    monitor.alternate = None;
+                    counts.switched += 1;
+                    // What was below is gone, and its alternates with it.
+                    path.truncate(depth);
+                    return true;
+                }
+            }
+        }
+        dropped
+    }
+
+    /// How often the sample counts. As in River and MOA, one that is not drawn counts once.
+    fn drawn(&mut self, weight: f64) -> f64 {
+        if self.params.bootstrap_sampling { weight * f64::from(self.bootstrap.count().max(1)) } else { weight }
+    }
+
+    fn learn_alternates(&mut self, x: Features<'_>, y: f64, weight: f64) {
+        for i in 0..self.path.len() {
+            let branch = self.path[i].0;
+            if self.monitors[branch].alternate.is_none() {
+                continue;
+            }
+            let weight = self.drawn(weight);
+            let Self { params, core, monitors, .. } = self;
+            let Some(alternate) = &mut monitors[branch].alternate else { continue };
+            let Alternate { start, watched } = alternate.as_mut();
+            watched.update((y - core.predict(start.at, x, |_, _| {})).abs());
+            if let Some(branch) = core.learn(*start, x, y, weight, &mut |_| {}) {
+                start.at = branch;
+                // It errs otherwise from now on.
+                watched.restart(params.drift_detector);
+            }
+        }
+    }
+
+    /// Gets rid of nodes to which nothing leads.
+    #[cold]
+    fn compact(&mut self) {
+        let monitors = &self.monitors;
+        let Some((stays, moved)) = self.core.nodes.compact(&|branch| monitors[branch].root()) else { return };
+        let mut stays = stays.into_iter();
+        self.monitors.retain(|_| stays.next() == Some(true));
+        for alternate in self.monitors.iter_mut().filter_map(|monitor| monitor.alternate.as_mut()) {
+            alternate.start.at = moved(alternate.start.at);
+        }
+    }
+}
+
+impl Regressor for AdaptiveTree {
+    fn predict_one(&self, x: Features<'_>) -> f64 {
+        self.core.predict(self.core.nodes.root, x, |_, _| {})
+    }
+
+    /// Refuses what [`super::HoeffdingTree`] refuses.
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        let Self { core, path, .. } = self;
+        path.clear();
+        let prediction = core.predict(core.nodes.root, x, |branch, arm| path.push((branch, arm)));
+        core.accept(y, weight)?;
+        if weight == 0.0 {
+            return Ok(());
+        }
+        let dropped = self.watch((y - prediction).abs());
+        self.learn_alternates(x, y, weight);
+        let weight = self.drawn(weight);
+        if self.core.next_look == 0 {
+            self.core.besides = self.monitors.iter().map(Monitor::memory_bytes).sum();
+        }
+        if let Some(root) = self.core.learn(self.core.nodes.start(), x, y, weight, &mut |_| {}) {
+            self.core.nodes.root = root;
+        }
+        let Self { core, monitors, params, .. } = self;
+        while monitors.len() < core.nodes.branches.len() {
+            room::push(monitors, Monitor::new(params.drift_detector));
+        }
+        if dropped {
+            self.compact();
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let monitors = self.monitors.iter().map(Monitor::memory_bytes).sum::<usize>();
+        size_of::<Self>() + self.core.heap_bytes() + monitors
+    }
+}

@@ -1,0 +1,35 @@
+//! What an adaptive tree is configured with, under River's parameter names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{metrics::drift::DetectorKind, models::tree};
+
+/// Parameters of [`super::AdaptiveTree`]; the defaults are River's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// As of a tree that does not adapt.
+    pub tree: tree::Params,
+    /// Whether a leaf counts a sample a random number of times, Poisson with mean 1 and at least once.
+    pub bootstrap_sampling: bool,
+    /// Samples for which a branch and its alternate are watched before they are compared.
+    pub drift_window_threshold: u32,
+    /// Watches the absolute errors of each branch.
+    pub drift_detector: DetectorKind,
+    /// Significance of the test that compares a branch with its alternate, over 0 and under 1.
+    pub switch_significance: f64,
+    /// Of the bootstrap.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            tree: tree::Params::default(),
+            bootstrap_sampling: true,
+            drift_window_threshold: 300,
+            drift_detector: DetectorKind::default(),
+            switch_significance: 0.05,
+            seed: 42,
+        }
+    }
+}

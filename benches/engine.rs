@@ -75,3 +75,13 @@ fn hoeffding_tree(bencher: Bencher<'_, '_>) {
 fn scaler_hoeffding_tree(bencher: Bencher<'_, '_>) {
     run(bencher, true, ModelKind::HoeffdingTree(tree::Params::default()));
 }
+
+#[divan::bench(sample_count = 30)]
+fn adaptive_tree(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::AdaptiveTree(Box::default()));
+}
+
+#[divan::bench(sample_count = 5)]
+fn adaptive_random_forest(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::AdaptiveRandomForest(Box::default()));
+}

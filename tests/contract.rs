@@ -3,12 +3,14 @@
 //! A kind that is missing here does not compile: [`every_kind`] matches the closed set.
 
 use thalweg::models::{
-    Features, ModelConfig, ModelKind, Pipeline, Scratch, linear,
+    Features, ModelConfig, ModelKind, Pipeline, Scratch,
+    forest::{self, Aggregation},
+    linear,
     loss::Loss,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
-    tree::{self, LeafPrediction, Splitter},
+    tree::{self, LeafPrediction, MaxFeatures, Splitter, adaptive},
 };
 
 /// Every kind, in the forms that run different code.
@@ -47,6 +49,16 @@ fn every_kind() -> Vec<ModelKind> {
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
+        ModelKind::AdaptiveTree(Box::default()),
+        ModelKind::AdaptiveTree(Box::new(adaptive::Params { bootstrap_sampling: false, ..Default::default() })),
+        ModelKind::AdaptiveRandomForest(Box::default()),
+        ModelKind::AdaptiveRandomForest(Box::new(forest::Params {
+            n_models: 3,
+            max_features: MaxFeatures::Share(0.5),
+            aggregation_method: Aggregation::Mean,
+            disable_weighted_vote: false,
+            ..Default::default()
+        })),
     ];
     // A new kind has to be added above, too.
     for kind in &kinds {
@@ -56,7 +68,9 @@ fn every_kind() -> Vec<ModelKind> {
             | ModelKind::Linear(_)
             | ModelKind::PassiveAggressive(_)
             | ModelKind::Rls(_)
-            | ModelKind::HoeffdingTree(_) => {}
+            | ModelKind::HoeffdingTree(_)
+            | ModelKind::AdaptiveTree(_)
+            | ModelKind::AdaptiveRandomForest(_) => {}
         }
     }
     kinds

@@ -29,6 +29,11 @@ impl Var {
         if self.n > 1.0 { self.s / (self.n - 1.0) } else { 0.0 }
     }
 
+    /// Whether weight, mean and deviations are.
+    pub fn is_finite(&self) -> bool {
+        self.n.is_finite() && self.mean.is_finite() && self.s.is_finite()
+    }
+
     /// What has been seen here and in `other` together.
     #[inline]
     #[must_use]

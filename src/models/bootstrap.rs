@@ -13,10 +13,10 @@ pub(super) struct Bootstrap {
     rng: ChaCha8Rng,
 }
 
-/// More is as good as impossible for any rate up to [`Bootstrap::LARGEST_RATE`].
-const MOST: u32 = 200;
-
 impl Bootstrap {
+    /// No count is larger: more is as good as impossible for any rate up to [`Self::LARGEST_RATE`].
+    pub(super) const MOST: u32 = 200;
+
     /// The largest mean that is served.
     pub(super) const LARGEST_RATE: f64 = 50.0;
 
@@ -31,7 +31,7 @@ impl Bootstrap {
         let mut chance = (-self.rate).exp();
         let mut below = chance;
         let mut count = 0;
-        while draw >= below && count < MOST {
+        while draw >= below && count < Self::MOST {
             count += 1;
             chance *= self.rate / f64::from(count);
             below += chance;

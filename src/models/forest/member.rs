@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Params;
 use crate::{
     metrics::{drift::Detector, statistics::Var},
-    models::{Features, Refused, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree},
+    models::{Features, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree},
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Member {
         if self.n == 0 { 0.0 } else { self.squared / self.n as f64 }
     }
 
-    /// Learns a sample as often as `bootstrap` says, and lets the detectors see the error.
+    /// Learns a sample that trees accept as often as `bootstrap` says, and lets the detectors see the error.
     pub(super) fn learn_one(
         &mut self,
         x: Features<'_>,
@@ -84,19 +84,18 @@ impl Member {
         weight: f64,
         params: &Params,
         bootstrap: &mut Bootstrap,
-    ) -> Result<(), Refused> {
-        let error = y - self.tree.predict_one(x);
+    ) {
+        let weight = weight * f64::from(bootstrap.count());
+        let prediction = if weight > 0.0 { self.tree.learn_accepted(x, y, weight) } else { self.tree.predict_one(x) };
+        let error = y - prediction;
         self.squared += error * error;
         self.n += 1;
-        let count = bootstrap.count();
-        if count == 0 {
-            return Ok(());
+        if weight == 0.0 {
+            return;
         }
-        let weight = weight * f64::from(count);
         if let Some(background) = &mut self.background {
-            background.learn_one(x, y, weight)?;
+            background.learn_accepted(x, y, weight);
         }
-        self.tree.learn_one(x, y, weight)?;
         let share = self.share(error);
         if self.warning.as_mut().is_some_and(|warning| warning.update(share)) {
             self.background = Some(Box::new(tree(params, bootstrap.seed())));
@@ -113,7 +112,6 @@ impl Member {
             (self.squared, self.n) = (0.0, 0);
             self.counts.drifts += 1;
         }
-        Ok(())
     }
 
     /// The error in terms of all errors so far: 0 to 1 from three standard deviations below 0 to three above, which holds
@@ -133,7 +131,6 @@ impl Member {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let Var { n, mean, s } = self.errors;
-        [n, mean, s, self.squared].iter().all(|number| number.is_finite())
+        self.errors.is_finite() && self.squared.is_finite()
     }
 }

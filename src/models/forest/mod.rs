@@ -101,12 +101,13 @@ impl Regressor for AdaptiveRandomForest {
 
     /// Refuses what a [`HoeffdingTree`] refuses.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        HoeffdingTree::accepts(y, weight)?;
+        // What is drawn counts more often than once.
+        HoeffdingTree::accepts(y, weight * f64::from(Bootstrap::MOST))?;
         if weight == 0.0 {
             return Ok(());
         }
         for member in &mut self.members {
-            member.learn_one(x, y, weight, &self.params, &mut self.bootstrap)?;
+            member.learn_one(x, y, weight, &self.params, &mut self.bootstrap);
         }
         Ok(())
     }

@@ -21,6 +21,14 @@ const LARGEST_STEP: f64 = 1e200;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LinearRegression {
     params: Params,
+    weights: Weights,
+    #[serde(skip)]
+    draft: Draft,
+}
+
+/// What a linear regression has learned: all of it but the parameters, which many can share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Weights {
     intercept: f64,
     weights: Vec<f64>,
     /// As many as weights, or none where nothing needs to be remembered.
@@ -29,9 +37,11 @@ pub struct LinearRegression {
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
-    #[serde(skip)]
-    draft: Vec<(f64, WeightMemory)>,
 }
+
+/// Room for a step before it is taken.
+#[derive(Clone, Debug, Default)]
+pub(in crate::models) struct Draft(Vec<(f64, WeightMemory)>);
 
 /// What the optimizer and the L1 penalty remember of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,13 +52,30 @@ struct WeightMemory {
 }
 
 impl LinearRegression {
-    /// The most it remembers of a column besides the weight, in bytes, with room to draft a step.
-    pub(in crate::models) const MOST_MEMORY: usize = size_of::<WeightMemory>() + size_of::<(f64, WeightMemory)>();
-
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
-        let intercept = params.intercept_init;
-        Self { params, intercept, weights: Vec::new(), memories: Vec::new(), steps: 0, penalty: 0.0, draft: Vec::new() }
+        let weights = Weights::new(&params);
+        Self { params, weights, draft: Draft::default() }
+    }
+
+    /// The intercept, in the target's unit.
+    pub fn intercept(&self) -> f64 {
+        self.weights.intercept
+    }
+
+    /// The weight of each column seen so far.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights.weights
+    }
+}
+
+impl Weights {
+    /// The most that is remembered of a column besides the weight, in bytes.
+    pub(in crate::models) const MOST_MEMORY: usize = size_of::<WeightMemory>();
+
+    /// Weights of 0, and the intercept where it starts.
+    pub(in crate::models) fn new(params: &Params) -> Self {
+        Self { intercept: params.intercept_init, weights: Vec::new(), memories: Vec::new(), steps: 0, penalty: 0.0 }
     }
 
     /// The intercept, in the target's unit.
@@ -61,22 +88,23 @@ impl LinearRegression {
         &self.weights
     }
 
-    /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        matches!(self.params.optimizer, Optimizer::Sgd { .. }) && self.params.l1 == 0.0 && self.params.l2 == 0.0
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice()) + size_of_val(self.memories.as_slice())
     }
 
     #[cold]
-    fn grow(&mut self, d: usize) {
+    fn grow(&mut self, d: usize, params: &Params) {
+        self.weights.reserve_exact(d - self.weights.len());
         self.weights.resize(d, 0.0);
-        if !self.is_plain() {
+        if !params.is_plain() {
+            self.memories.reserve_exact(d - self.memories.len());
             self.memories.resize(d, WeightMemory::default());
         }
     }
 
+    /// The prediction for `x`.
     #[inline]
-    fn dot(&self, x: Features<'_>) -> f64 {
+    pub(in crate::models) fn predict(&self, x: Features<'_>) -> f64 {
         let pairs = self.weights.iter().zip(x.values());
         let sum = if x.is_plain() {
             pairs.fold(0.0, |sum, (weight, value)| sum + weight * value)
@@ -97,6 +125,41 @@ impl LinearRegression {
         known.fold(0.0, ahead) + self.intercept
     }
 
+    /// Learns a sample of which [`Weights::predict`] has just said `prediction`.
+    #[inline]
+    pub(in crate::models) fn learn(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        mut prediction: f64,
+        params: &Params,
+        draft: &mut Draft,
+    ) -> Result<(), Refused> {
+        if self.weights.len() < x.len() {
+            self.grow(x.len(), params);
+        }
+        let optimizer = params.optimizer;
+        if let Optimizer::Nesterov { rho, .. } = optimizer {
+            prediction = self.look_ahead(x, rho);
+        }
+        let clip = params.clip_gradient;
+        let gradient = (params.loss.gradient(y, prediction) * weight).clamp(-clip, clip);
+        let intercept = self.intercept - params.intercept_lr.rate(self.steps) * gradient;
+        if !prediction.is_finite() || !gradient.is_finite() || !bounded(intercept) {
+            return Err(Refused);
+        }
+        let rate = optimizer.rate(self.steps);
+        if params.is_plain() && x.is_plain() {
+            self.descend(x.values(), rate, gradient)?;
+        } else {
+            self.update(x, rate, gradient, params, draft)?;
+        }
+        self.intercept = intercept;
+        self.steps += 1;
+        Ok(())
+    }
+
     /// A plain step on a row without gaps.
     #[inline]
     fn descend(&mut self, x: &[f64], rate: f64, gradient: f64) -> Result<(), Refused> {
@@ -111,13 +174,20 @@ impl LinearRegression {
     }
 
     /// Any other update: drafted for all weights, checked, then taken.
-    fn update(&mut self, x: Features<'_>, rate: f64, gradient: f64) -> Result<(), Refused> {
-        let Params { optimizer, l1, l2, .. } = self.params;
+    fn update(
+        &mut self,
+        x: Features<'_>,
+        rate: f64,
+        gradient: f64,
+        params: &Params,
+        Draft(draft): &mut Draft,
+    ) -> Result<(), Refused> {
+        let Params { optimizer, l1, l2, .. } = *params;
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
         let memories = self.memories.iter().copied().chain(std::iter::repeat(WeightMemory::default()));
-        self.draft.clear();
-        self.draft.extend(self.weights.iter().copied().zip(memories));
-        for (i, ((weight, memory), &value)) in self.draft.iter_mut().zip(x.values()).enumerate() {
+        draft.clear();
+        draft.extend(self.weights.iter().copied().zip(memories));
+        for (i, ((weight, memory), &value)) in draft.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
@@ -133,10 +203,10 @@ impl LinearRegression {
             }
         }
         self.penalty = penalty;
-        for (weight, (drafted, _)) in self.weights.iter_mut().zip(&self.draft) {
+        for (weight, (drafted, _)) in self.weights.iter_mut().zip(&*draft) {
             *weight = *drafted;
         }
-        for (memory, (_, drafted)) in self.memories.iter_mut().zip(&self.draft) {
+        for (memory, (_, drafted)) in self.memories.iter_mut().zip(&*draft) {
             *memory = *drafted;
         }
         Ok(())
@@ -163,40 +233,20 @@ fn penalized(weight: f64, total: f64, received: f64) -> f64 {
 impl Regressor for LinearRegression {
     #[inline]
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        self.dot(x)
+        self.weights.predict(x)
     }
 
     #[inline]
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        if self.weights.len() < x.len() {
-            self.grow(x.len());
-        }
-        let optimizer = self.params.optimizer;
-        let prediction = match optimizer {
-            Optimizer::Nesterov { rho, .. } => self.look_ahead(x, rho),
-            _ => self.dot(x),
-        };
-        let clip = self.params.clip_gradient;
-        let gradient = (self.params.loss.gradient(y, prediction) * weight).clamp(-clip, clip);
-        let intercept = self.intercept - self.params.intercept_lr.rate(self.steps) * gradient;
-        if !prediction.is_finite() || !gradient.is_finite() || !bounded(intercept) {
-            return Err(Refused);
-        }
-        let rate = optimizer.rate(self.steps);
-        if self.is_plain() && x.is_plain() {
-            self.descend(x.values(), rate, gradient)?;
-        } else {
-            self.update(x, rate, gradient)?;
-        }
-        self.intercept = intercept;
-        self.steps += 1;
-        Ok(())
+        let Self { params, weights, draft } = self;
+        weights.learn(x, y, weight, weights.predict(x), params, draft)
     }
 
     fn memory_bytes(&self) -> usize {
-        let memories = size_of_val(self.memories.as_slice());
-        // The draft of a step takes as much as weights and memories.
-        let draft = self.memories.len() * size_of::<(f64, WeightMemory)>();
-        size_of::<Self>() + size_of_val(self.weights.as_slice()) + memories + draft
+        let draft = match self.weights.memories.len() {
+            0 => 0,
+            columns => columns * size_of::<(f64, WeightMemory)>(),
+        };
+        size_of::<Self>() + self.weights.heap_bytes() + draft
     }
 }

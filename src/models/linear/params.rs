@@ -39,3 +39,11 @@ impl Default for Params {
         }
     }
 }
+
+impl Params {
+    /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.optimizer, Optimizer::Sgd { .. }) && self.l1 == 0.0 && self.l2 == 0.0
+    }
+}

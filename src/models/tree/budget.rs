@@ -7,7 +7,7 @@
 //! is counted follows from what was learned alone, so that a restored tree decides as one that was never saved.
 
 use super::{Params, core::Core, leaf::Leaf, nodes::Branch, observer};
-use crate::models::linear::LinearRegression;
+use crate::models::linear::Weights;
 
 /// Leaves stop observing until so much of the budget is in use: room to go on with, so that this is seldom needed.
 const ROOM_AT: f64 = 0.9;
@@ -44,7 +44,7 @@ impl Core {
 
     /// What one more sample can add at most: a node for each column, and a leaf for a split.
     fn growth(&self, d: usize) -> usize {
-        let leaf = size_of::<Leaf>() + size_of::<Branch>() + d * (size_of::<f64>() + LinearRegression::MOST_MEMORY);
+        let leaf = size_of::<Leaf>() + size_of::<Branch>() + d * (size_of::<f64>() + Weights::MOST_MEMORY);
         d * observer::LARGEST_NODE * 9 / 8 + leaf
     }
 

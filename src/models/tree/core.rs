@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     metrics::statistics::Var,
-    models::{Features, Refused},
+    models::{Features, linear::Draft},
 };
 
 use super::{
-    Attempt, HoeffdingTree, MaxFeatures, Params, grow,
+    Attempt, MaxFeatures, Params, grow,
+    leaf::Surroundings,
     nodes::{NodeId, Nodes, Start},
     subspace::Subspace,
 };
@@ -30,14 +31,24 @@ pub(super) struct Core {
     pub(super) besides: usize,
     #[serde(skip)]
     pub(super) scratch: grow::Scratch,
+    #[serde(skip)]
+    draft: Draft,
+}
+
+/// What has come of learning a sample.
+pub(super) struct Learned {
+    /// What the leaf had predicted.
+    pub(super) prediction: f64,
+    /// The branch where the walk began, where that was a leaf that has split.
+    pub(super) root: Option<NodeId>,
 }
 
 impl Core {
     /// A single leaf that has learned nothing.
     pub(super) fn new(params: Params) -> Self {
         let nodes = Nodes::new(&params);
-        let scratch = grow::Scratch::default();
-        Self { params, targets: Var::default(), nodes, subspace: None, next_look: 0, besides: 0, scratch }
+        let (scratch, draft) = (grow::Scratch::default(), Draft::default());
+        Self { params, targets: Var::default(), nodes, subspace: None, next_look: 0, besides: 0, scratch, draft }
     }
 
     /// The same with leaves that look at random features each.
@@ -46,17 +57,7 @@ impl Core {
         self
     }
 
-    /// Counts the target of a sample that is to be learned.
-    pub(super) fn accept(&mut self, y: f64, weight: f64) -> Result<(), Refused> {
-        HoeffdingTree::accepts(y, weight)?;
-        if weight > 0.0 {
-            self.targets.update(y, weight);
-        }
-        Ok(())
-    }
-
-    /// Learns a sample that has been accepted, with a weight over 0, below `start`. Returns the branch that is there now,
-    /// where the walk began at a leaf that has split.
+    /// Learns a sample that the tree accepts, with a weight over 0, below `start`.
     #[inline]
     pub(super) fn learn(
         &mut self,
@@ -65,12 +66,32 @@ impl Core {
         y: f64,
         weight: f64,
         watch: &mut impl FnMut(Attempt<'_>),
-    ) -> Option<NodeId> {
+    ) -> Learned {
         let arrival = self.nodes.descend(start, x, weight, &self.params);
-        self.nodes.leaves[arrival.leaf].learn(x, y, weight, &self.params, self.subspace.as_deref_mut());
+        let Self { params, targets, nodes, subspace, draft, .. } = self;
+        let mut tree = Surroundings { params, usual: targets, subspace: subspace.as_deref_mut(), draft };
+        let prediction = nodes.leaves[arrival.leaf].learn(x, y, weight, &mut tree);
         let branch = self.grow(start, arrival, x, watch);
         self.keep_within_budget(x.len());
-        branch.filter(|_| arrival.from.is_none())
+        Learned { prediction, root: branch.filter(|_| arrival.from.is_none()) }
+    }
+
+    /// Learns a sample that the tree accepts, with a weight over 0, in the tree itself. Returns what was predicted by the
+    /// leaf that has learned it.
+    #[inline]
+    pub(super) fn learn_in_main(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        watch: &mut impl FnMut(Attempt<'_>),
+    ) -> f64 {
+        let learned = self.learn(self.nodes.start(), x, y, weight, watch);
+        if let Some(root) = learned.root {
+            self.nodes.root = root;
+        }
+        self.targets.update(y, weight);
+        learned.prediction
     }
 
     /// The prediction below `at`, calling `pass` with the branches on the way and the arms taken.
@@ -84,7 +105,6 @@ impl Core {
 
     /// Whether all that is there can be; `also` names what is below a branch besides its arms.
     pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<NodeId>) -> bool {
-        let Var { n, mean, s } = self.targets;
-        [n, mean, s].iter().all(|number| number.is_finite()) && self.nodes.is_sound(also)
+        self.targets.is_finite() && self.nodes.is_sound(also)
     }
 }

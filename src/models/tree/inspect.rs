@@ -2,7 +2,7 @@
 //!
 //! Invariant: read-only, and costs nothing until asked.
 
-use crate::models::linear::LinearRegression;
+use crate::models::linear::Weights;
 
 use super::{
     HoeffdingTree,
@@ -59,7 +59,7 @@ pub enum NodeKind<'a> {
         /// Whether it may still split.
         active: bool,
         /// Its linear regression, unless leaves predict means only.
-        model: Option<&'a LinearRegression>,
+        model: Option<&'a Weights>,
     },
 }
 

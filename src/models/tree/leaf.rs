@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     metrics::statistics::Var,
-    models::{Features, Regressor, linear::LinearRegression},
+    models::{
+        Features,
+        linear::{Draft, Weights},
+    },
 };
 
 use super::{
@@ -18,6 +21,15 @@ use super::{
 
 /// A prediction this many times the size of what targets usually are is not a prediction.
 const IMPLAUSIBLE: f64 = 100.0;
+
+/// What a leaf needs of its tree to learn.
+pub(super) struct Surroundings<'a> {
+    pub(super) params: &'a Params,
+    /// All targets of the tree so far.
+    pub(super) usual: &'a Var,
+    pub(super) subspace: Option<&'a mut Subspace>,
+    pub(super) draft: &'a mut Draft,
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Leaf {
@@ -30,7 +42,7 @@ pub(super) struct Leaf {
     /// What the features are observed with, or `None` in a leaf that may not split.
     pub(super) observers: Option<Observers>,
     /// The linear regression, unless leaves predict means only.
-    model: Option<LinearRegression>,
+    model: Option<Weights>,
     /// Faded sums of squared errors of the mean and of the model.
     errors: [f64; 2],
 }
@@ -41,8 +53,7 @@ impl Leaf {
 
     /// A leaf that has learned nothing.
     pub(super) fn new(depth: u32, params: &Params) -> Self {
-        let model =
-            (params.leaf_prediction != LeafPrediction::Mean).then(|| LinearRegression::new(params.leaf_model.clone()));
+        let model = (params.leaf_prediction != LeafPrediction::Mean).then(|| Weights::new(&params.leaf_model));
         Self::with(Var::default(), depth, model, [0.0; 2])
     }
 
@@ -51,25 +62,37 @@ impl Leaf {
         Self::with(target, self.depth + 1, self.model.clone(), self.errors)
     }
 
-    fn with(target: Var, depth: u32, model: Option<LinearRegression>, errors: [f64; 2]) -> Self {
+    fn with(target: Var, depth: u32, model: Option<Weights>, errors: [f64; 2]) -> Self {
         Self { target, last_attempt: target.n, depth, observers: Some(Observers::default()), model, errors }
     }
 
-    pub(super) fn model(&self) -> Option<&LinearRegression> {
+    pub(super) fn model(&self) -> Option<&Weights> {
         self.model.as_ref()
     }
 
     /// The prediction for `x` in a tree whose targets so far are `usual`.
+    #[inline]
     pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
-        let mean = self.target.mean;
-        match (&self.model, params.leaf_prediction) {
-            (None, _) | (_, LeafPrediction::Mean) => mean,
-            (_, LeafPrediction::Adaptive) if self.errors[0] < self.errors[1] => mean,
-            (Some(model), _) => {
-                let prediction = model.predict_one(x);
-                if is_plausible(prediction, usual) { prediction } else { mean }
-            }
+        match &self.model {
+            Some(model) if self.trusts_model(params) => self.plausible(model.predict(x), usual),
+            _ => self.target.mean,
         }
+    }
+
+    /// Whether the model predicts, and not the mean.
+    #[inline]
+    fn trusts_model(&self, params: &Params) -> bool {
+        match params.leaf_prediction {
+            LeafPrediction::Mean => false,
+            LeafPrediction::Model => true,
+            LeafPrediction::Adaptive => self.errors[0] >= self.errors[1],
+        }
+    }
+
+    /// What the model has predicted, or the mean where that cannot be meant.
+    #[inline]
+    fn plausible(&self, prediction: f64, usual: &Var) -> f64 {
+        if is_plausible(prediction, usual) { prediction } else { self.target.mean }
     }
 
     /// What could be gained by splitting it: the squared error that its predictions leave, summed up.
@@ -86,34 +109,35 @@ impl Leaf {
         n * error
     }
 
-    /// Learns a sample whose target and weight are within the tree's bounds.
+    /// Learns a sample whose target and weight are within the tree's bounds. Returns what the leaf predicted before.
     #[inline]
-    pub(super) fn learn(
-        &mut self,
-        x: Features<'_>,
-        y: f64,
-        weight: f64,
-        params: &Params,
-        subspace: Option<&mut Subspace>,
-    ) {
-        if let (Some(model), LeafPrediction::Adaptive) = (&self.model, params.leaf_prediction) {
-            for (error, prediction) in self.errors.iter_mut().zip([self.target.mean, model.predict_one(x)]) {
-                let off = y - prediction;
-                // NaN and ∞ become the largest error there is.
-                *error = (params.model_selector_decay * *error + off * off).min(f64::MAX);
+    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, tree: &mut Surroundings<'_>) -> f64 {
+        let Surroundings { params, usual, subspace, draft } = tree;
+        let mean = self.target.mean;
+        let mut prediction = mean;
+        if let Some(model) = &mut self.model {
+            let by_model = model.predict(x);
+            model.learn(x, y, weight, by_model, &params.leaf_model, draft).ok();
+            if self.trusts_model(params) {
+                prediction = self.plausible(by_model, usual);
+            }
+            if params.leaf_prediction == LeafPrediction::Adaptive {
+                for (error, prediction) in self.errors.iter_mut().zip([mean, by_model]) {
+                    let off = y - prediction;
+                    // NaN and ∞ become the largest error there is.
+                    *error = (params.model_selector_decay * *error + off * off).min(f64::MAX);
+                }
             }
         }
         self.target.update(y, weight);
         if let Some(observers) = &mut self.observers {
-            observers.update(x, y, weight, params.splitter, subspace);
+            observers.update(x, y, weight, params.splitter, subspace.as_deref_mut());
         }
-        if let Some(model) = &mut self.model {
-            model.learn_one(x, y, weight).ok();
-        }
+        prediction
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let model = self.model.as_ref().map_or(0, |model| model.memory_bytes() - size_of::<LinearRegression>());
+        let model = self.model.as_ref().map_or(0, Weights::heap_bytes);
         model + self.observers.as_ref().map_or(0, Observers::heap_bytes)
     }
 

@@ -90,13 +90,17 @@ impl HoeffdingTree {
         weight: f64,
         mut watch: impl FnMut(Attempt<'_>),
     ) -> Result<(), Refused> {
-        self.core.accept(y, weight)?;
-        if weight > 0.0
-            && let Some(root) = self.core.learn(self.core.nodes.start(), x, y, weight, &mut watch)
-        {
-            self.core.nodes.root = root;
+        Self::accepts(y, weight)?;
+        if weight > 0.0 {
+            self.core.learn_in_main(x, y, weight, &mut watch);
         }
         Ok(())
+    }
+
+    /// As [`Regressor::learn_one`] for a sample that it [accepts](Self::accepts) and whose weight is over 0. Returns what
+    /// the leaf that learned it had predicted, which is at no cost here.
+    pub(super) fn learn_accepted(&mut self, x: Features<'_>, y: f64, weight: f64) -> f64 {
+        self.core.learn_in_main(x, y, weight, &mut |_| {})
     }
 }
 

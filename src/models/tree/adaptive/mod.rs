@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use params::Params;
 
 use self::monitor::{Alternate, Monitor, Verdict};
-use super::{Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged, room};
+use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged, room};
 use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
 
 /// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
@@ -156,8 +156,9 @@ impl AdaptiveTree {
             let Self { params, core, monitors, .. } = self;
             let Some(alternate) = &mut monitors[branch].alternate else { continue };
             let Alternate { start, watched } = alternate.as_mut();
-            watched.update((y - core.predict(start.at, x, |_, _| {})).abs());
-            if let Some(branch) = core.learn(*start, x, y, weight, &mut |_| {}) {
+            let learned = core.learn(*start, x, y, weight, &mut |_| {});
+            watched.update((y - learned.prediction).abs());
+            if let Some(branch) = learned.root {
                 start.at = branch;
                 // It errs otherwise from now on.
                 watched.restart(params.drift_detector);
@@ -187,8 +188,8 @@ impl Regressor for AdaptiveTree {
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         let Self { core, path, .. } = self;
         path.clear();
+        HoeffdingTree::accepts(y, weight)?;
         let prediction = core.predict(core.nodes.root, x, |branch, arm| path.push((branch, arm)));
-        core.accept(y, weight)?;
         if weight == 0.0 {
             return Ok(());
         }
@@ -198,9 +199,7 @@ impl Regressor for AdaptiveTree {
         if self.core.next_look == 0 {
             self.core.besides = self.monitors.iter().map(Monitor::memory_bytes).sum();
         }
-        if let Some(root) = self.core.learn(self.core.nodes.start(), x, y, weight, &mut |_| {}) {
-            self.core.nodes.root = root;
-        }
+        self.core.learn_in_main(x, y, weight, &mut |_| {});
         let Self { core, monitors, params, .. } = self;
         while monitors.len() < core.nodes.branches.len() {
             room::push(monitors, Monitor::new(params.drift_detector));

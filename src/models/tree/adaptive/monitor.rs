@@ -107,7 +107,6 @@ impl Watched {
     }
 
     fn is_sound(&self) -> bool {
-        let Var { n, mean, s } = self.error;
-        [n, mean, s].iter().all(|number| number.is_finite())
+        self.error.is_finite()
     }
 }

@@ -1,9 +1,13 @@
-//! The extended binary search tree, E-BST: every distinct value of a numeric feature, each with the statistics of the
-//! target at and below it within its subtree (Ikonomovska, Gama and Džeroski 2011, in the variant of Osojnik 2017 that
-//! keeps the left side only).
+//! The extended binary search tree, E-BST: every distinct value of a numeric feature with the statistics of the target
+//! there (Ikonomovska, Gama and Džeroski 2011; what becomes of it when thresholds are dropped is Osojnik's variant of
+//! 2017, which keeps the left side only).
+//!
+//! A node counts the target at its own value, so that a sample changes one node; what is at or below a value is summed up
+//! when a split is looked for. (In the papers, and in River, a node counts all values at or below its own that pass it:
+//! the same sums, kept at a multiple of the cost.)
 //!
 //! Invariant: `root`, `left` and `right` form a binary search tree over the live nodes, and `free` links the others
-//! through `left`. Nodes never move, the tree is never rebalanced: which node holds which sums follows from the order of
+//! through `left`. Nodes never move, the tree is never rebalanced: which node is below which follows from the order of
 //! the samples alone. All walks are loops with their own stack.
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +20,7 @@ use super::{
         split::{Criterion, Parts},
     },
     Scratch,
+    shortcut::Shortcut,
 };
 
 /// No node.
@@ -26,12 +31,15 @@ pub(super) struct Ebst {
     root: u32,
     free: u32,
     nodes: Vec<Node>,
+    /// From keys in whole units to their nodes.
+    #[serde(skip)]
+    shortcut: Shortcut,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Node {
     key: f64,
-    /// The target of the values that came here and were at or below `key`.
+    /// The target at `key`, and that of dropped nodes since the key before it.
     target: Var,
     left: u32,
     right: u32,
@@ -44,8 +52,6 @@ pub(super) enum Step {
     Down(u32),
     /// Consider the node, between its sides.
     At(u32),
-    /// The right side of the node is done.
-    Back(u32),
 }
 
 /// Which node leads to another.
@@ -58,36 +64,51 @@ enum Link {
 
 impl Default for Ebst {
     fn default() -> Self {
-        Self { root: NONE, free: NONE, nodes: Vec::new() }
+        Self { root: NONE, free: NONE, nodes: Vec::new(), shortcut: Shortcut::default() }
     }
 }
 
 impl Ebst {
+    /// Counts a target at `key`.
+    #[inline]
     pub(super) fn update(&mut self, key: f64, y: f64, weight: f64) {
+        self.update_by_walk(key, y, weight);
+    }
+
+    /// The same for a key that is so many whole `units`; `key` says what that is.
+    #[inline]
+    pub(super) fn update_whole(&mut self, units: f64, key: impl FnOnce() -> f64, y: f64, weight: f64) {
+        if let Some(node) = self.shortcut.get(units).and_then(|at| self.nodes.get_mut(at as usize)) {
+            node.target.update(y, weight);
+        } else if let Some(at) = self.update_by_walk(key(), y, weight) {
+            self.shortcut.set(units, at, self.nodes.len());
+        }
+    }
+
+    /// Looks the node up, or makes it; `None` where four billion are not enough.
+    fn update_by_walk(&mut self, key: f64, y: f64, weight: f64) -> Option<u32> {
         let mut link = Link::Root;
         let mut at = self.root;
         while let Some(node) = self.nodes.get_mut(at as usize) {
             if key > node.key {
                 link = Link::Right(at);
                 at = node.right;
-                continue;
+            } else if key < node.key {
+                link = Link::Left(at);
+                at = node.left;
+            } else {
+                node.target.update(y, weight);
+                return Some(at);
             }
-            node.target.update(y, weight);
-            if key == node.key {
-                return;
-            }
-            link = Link::Left(at);
-            at = node.left;
         }
         let mut target = Var::default();
         target.update(y, weight);
-        let node = Node { key, target, left: NONE, right: NONE };
-        if let Some(new) = self.insert(node) {
-            self.set(link, new);
-        }
+        let new = self.insert(Node { key, target, left: NONE, right: NONE })?;
+        self.set(link, new);
+        Some(new)
     }
 
-    /// The place of a new node, or `None` where four billion are not enough.
+    /// The place of a new node.
     fn insert(&mut self, node: Node) -> Option<u32> {
         if let Some(free) = self.nodes.get_mut(self.free as usize) {
             let at = self.free;
@@ -108,12 +129,9 @@ impl Ebst {
         }
     }
 
-    /// The best threshold, the first among equals; `None` only for an empty tree.
-    pub(super) fn best_split(&self, criterion: &Criterion, scratch: &mut Scratch) -> Option<(f64, Parts)> {
-        let stack = &mut scratch.steps;
-        let mut best = None;
-        let mut best_merit = f64::NEG_INFINITY;
-        // The target at and below all nodes whose right side the walk is in.
+    /// Every node with the target at and below its key, by ascending keys.
+    #[inline]
+    fn for_each_ascending(&self, stack: &mut Vec<Step>, mut visit: impl FnMut(u32, &Node, Var)) {
         let mut below = Var::default();
         stack.clear();
         if self.root != NONE {
@@ -130,78 +148,92 @@ impl Ebst {
                 }
                 Step::At(at) => {
                     let node = &self.nodes[at as usize];
-                    let left = node.target.merged(below);
-                    let targets = [left, criterion.whole.without(left)];
-                    let merit = criterion.merit(&targets);
-                    if merit > best_merit {
-                        best_merit = merit;
-                        best = Some(Parts::Threshold { threshold: node.key, targets });
-                    }
+                    below = below.merged(node.target);
+                    visit(at, node, below);
                     if node.right != NONE {
-                        below = below.merged(node.target);
-                        stack.push(Step::Back(at));
                         stack.push(Step::Down(node.right));
                     }
                 }
-                Step::Back(at) => below = below.without(self.nodes[at as usize].target),
             }
         }
+    }
+
+    /// The best threshold, the first among equals; `None` only for an empty tree.
+    pub(super) fn best_split(&self, criterion: &Criterion, scratch: &mut Scratch) -> Option<(f64, Parts)> {
+        let mut best = None;
+        let mut best_merit = f64::NEG_INFINITY;
+        self.for_each_ascending(&mut scratch.steps, |_, node, left| {
+            let targets = [left, criterion.whole.without(left)];
+            let merit = criterion.merit(&targets);
+            if merit > best_merit {
+                best_merit = merit;
+                best = Some(Parts::Threshold { threshold: node.key, targets });
+            }
+        });
         best.map(|parts| (best_merit, parts))
     }
 
     /// Drops subtrees of hopeless thresholds after a failed attempt: those whose merit, relative to the best one, is
-    /// below `floor`. A node goes only when its whole subtree goes, so that no sums need to change.
+    /// below `floor`. A node goes only when its whole subtree goes. What it has counted is then counted by the next node
+    /// above it in value, unless that has come later than all that lies between them.
     pub(super) fn prune(&mut self, criterion: &Criterion, best_merit: f64, floor: f64, scratch: &mut Scratch) {
-        let frames = &mut scratch.frames;
-        let mut below = Var::default();
+        let Scratch { steps, frames, below } = scratch;
+        below.clear();
+        below.resize(self.nodes.len(), Var::default());
+        self.for_each_ascending(steps, |at, _, left| below[at as usize] = left);
         // Whether the subtree left last was dropped, or empty.
         let mut gone = true;
         frames.clear();
         if self.root != NONE {
-            frames.push(Frame { at: self.root, link: Link::Root, phase: Phase::Left });
+            frames.push(Frame::new(self.root, Link::Root));
         }
         while let Some(frame) = frames.last_mut() {
-            let (at, link) = (frame.at, frame.link);
+            let Frame { at, link, phase, orphans } = *frame;
             let node = self.nodes[at as usize];
-            match frame.phase {
+            match phase {
                 Phase::Left => {
                     frame.phase = Phase::Right;
                     gone = true;
                     if node.left != NONE {
-                        frames.push(Frame { at: node.left, link: Link::Left(at), phase: Phase::Left });
+                        frames.push(Frame::new(node.left, Link::Left(at)));
                     }
+                    continue;
                 }
-                // The left side stays, so the node does, and its right side is not looked at.
-                Phase::Right if !gone => {
-                    frames.pop();
-                }
-                Phase::Right if node.right != NONE => {
+                Phase::Right if gone && node.right != NONE => {
                     frame.phase = Phase::Both;
-                    below = below.merged(node.target);
-                    frames.push(Frame { at: node.right, link: Link::Right(at), phase: Phase::Left });
+                    frames.push(Frame::new(node.right, Link::Right(at)));
+                    continue;
                 }
-                Phase::Right | Phase::Both => {
-                    if frame.phase == Phase::Both {
-                        below = below.without(node.target);
-                    }
-                    frames.pop();
-                    if gone {
-                        let left = node.target.merged(below);
-                        let merit = criterion.merit(&[left, criterion.whole.without(left)]);
-                        gone = merit / best_merit < floor;
-                        if gone {
-                            self.set(link, NONE);
-                            self.nodes[at as usize].left = self.free;
-                            self.free = at;
-                        }
-                    }
+                // Where the left side stays the node does, too, and its right side is not looked at.
+                Phase::Right | Phase::Both => {}
+            }
+            frames.pop();
+            if gone {
+                let left = below[at as usize];
+                let merit = criterion.merit(&[left, criterion.whole.without(left)]);
+                gone = merit / best_merit < floor;
+            }
+            let mut left_over = orphans;
+            if gone {
+                left_over = node.target.merged(orphans);
+                self.set(link, NONE);
+                self.nodes[at as usize] = Node { key: node.key, target: Var::default(), left: self.free, right: NONE };
+                self.free = at;
+                self.shortcut.clear();
+            }
+            match (link, frames.last_mut()) {
+                (Link::Left(above), _) => {
+                    let above = &mut self.nodes[above as usize];
+                    above.target = above.target.merged(left_over);
                 }
+                (Link::Right(_), Some(frame)) => frame.orphans = frame.orphans.merged(left_over),
+                _ => {}
             }
         }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        with_slack(size_of_val(self.nodes.as_slice()))
+        with_slack(size_of_val(self.nodes.as_slice())) + Shortcut::heap_bytes(self.nodes.len())
     }
 
     /// Whether links and sums are what updates can have left, so that no walk can fail or go on forever.
@@ -220,7 +252,7 @@ impl Ebst {
                 return false;
             }
             let node = &self.nodes[at as usize];
-            if !(node.key > above && node.key < below && node.target.n > 0.0) {
+            if !(node.key > above && node.key < below && node.target.n > 0.0 && node.target.is_finite()) {
                 return false;
             }
             open.push((node.left, above, node.key));
@@ -231,7 +263,11 @@ impl Ebst {
             if !visit(free) {
                 return false;
             }
-            free = self.nodes[free as usize].left;
+            let node = &self.nodes[free as usize];
+            if node.target.n != 0.0 {
+                return false;
+            }
+            free = node.left;
         }
         seen.into_iter().all(|seen| seen)
     }
@@ -243,6 +279,14 @@ pub(super) struct Frame {
     at: u32,
     link: Link,
     phase: Phase,
+    /// What dropped nodes on the right side have counted.
+    orphans: Var,
+}
+
+impl Frame {
+    fn new(at: u32, link: Link) -> Self {
+        Self { at, link, phase: Phase::Left, orphans: Var::default() }
+    }
 }
 
 /// What a frame does next.
@@ -250,6 +294,6 @@ pub(super) struct Frame {
 enum Phase {
     Left,
     Right,
-    /// As `Right`, with the node's own target among those below.
+    /// Both sides are done.
     Both,
 }

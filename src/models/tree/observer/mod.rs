@@ -7,10 +7,11 @@ mod ebst;
 mod nominal;
 mod qo;
 mod round;
+mod shortcut;
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use crate::{metrics::statistics::Var, models::Features};
 
 use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
 use super::{
@@ -42,6 +43,7 @@ enum Observer {
 pub(super) struct Scratch {
     steps: Vec<ebst::Step>,
     frames: Vec<ebst::Frame>,
+    below: Vec<Var>,
 }
 
 /// The most that one sample adds to what an observer remembers, in bytes.
@@ -158,7 +160,10 @@ impl Observer {
     #[inline]
     fn update(&mut self, value: f64, y: f64, weight: f64, splitter: Splitter) {
         match (self, splitter) {
-            (Observer::Ebst(tree), Splitter::Tebst { digits }) => tree.update(round::round(value, digits), y, weight),
+            (Observer::Ebst(tree), Splitter::Tebst { digits }) => match round::to_units(value, digits) {
+                Some(units) => tree.update_whole(units, || round::from_units(units, digits), y, weight),
+                None => tree.update(round::by_text(value, digits), y, weight),
+            },
             (Observer::Ebst(tree), _) => tree.update(value, y, weight),
             (Observer::Quantized(slots), Splitter::Qo { radius }) => slots.update(value, radius, y, weight),
             (Observer::Nominal(nominal), _) => nominal.update(value, y, weight),

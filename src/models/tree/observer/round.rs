@@ -12,22 +12,28 @@ const INTEGERS: f64 = 6_755_399_441_055_744.0;
 /// Below this the trick with [`INTEGERS`] holds, and halves of integers are floats.
 const TRICK_HOLDS: f64 = 2_251_799_813_685_248.0;
 
-/// `x` rounded to `digits` decimals (more than 15 count as 15); what is not finite stays as it is.
+/// `x` rounded to `digits` decimals (more than 15 count as 15), in units of the last one; `None` where it is too large for
+/// that, or not finite.
 #[inline]
-pub(super) fn round(x: f64, digits: u8) -> f64 {
-    let scale = SCALES[usize::from(digits).min(SCALES.len() - 1)];
+pub(super) fn to_units(x: f64, digits: u8) -> Option<f64> {
+    let scale = scale(digits);
     let scaled = x * scale;
     if scaled.abs() < TRICK_HOLDS {
-        let mut nearest = (scaled + INTEGERS) - INTEGERS;
+        let nearest = (scaled + INTEGERS) - INTEGERS;
         // The product was rounded, but rounding never crosses a float: only where it lands on a half can the true
         // product be on the other side.
-        if (scaled - nearest).abs() == 0.5 {
-            nearest = settle(x, scale, scaled, nearest);
-        }
-        // Both are exact, so this is the float nearest to the decimal, as parsing would give.
-        return nearest / scale;
+        return Some(if (scaled - nearest).abs() == 0.5 { settle(x, scale, scaled, nearest) } else { nearest });
     }
-    by_text(x, digits)
+    None
+}
+
+/// The decimal that so many units are. Both are exact, so this is the float nearest to it, as parsing would give.
+pub(super) fn from_units(units: f64, digits: u8) -> f64 {
+    units / scale(digits)
+}
+
+fn scale(digits: u8) -> f64 {
+    SCALES[usize::from(digits).min(SCALES.len() - 1)]
 }
 
 /// The integer nearest to the true `x · scale`, where `scaled`, its float, lies halfway between two.
@@ -43,9 +49,9 @@ fn settle(x: f64, scale: f64, scaled: f64, even: f64) -> f64 {
     }
 }
 
-/// Values so large, or digits so many, that a float's own spacing is near the decimal's.
+/// The same for values so large, or digits so many, that a float's own spacing is near the decimal's.
 #[cold]
-fn by_text(x: f64, digits: u8) -> f64 {
+pub(super) fn by_text(x: f64, digits: u8) -> f64 {
     // From 2⁵³ on every float is an integer.
     if x.abs() < 9_007_199_254_740_992.0 { format!("{x:.*}", usize::from(digits)).parse().unwrap_or(x) } else { x }
 }
@@ -53,6 +59,10 @@ fn by_text(x: f64, digits: u8) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn round(x: f64, digits: u8) -> f64 {
+        to_units(x, digits).map_or_else(|| by_text(x, digits), |units| from_units(units, digits))
+    }
 
     fn spelled(x: f64, digits: u8) -> f64 {
         format!("{x:.*}", usize::from(digits)).parse().expect("a number")

@@ -1,6 +1,7 @@
 //! Detectors of change in a stream of numbers, such as a model's errors.
 //!
-//! Reading order: [`Detector`] (the closed set behind one method), then a file per detector.
+//! Reading order: [`Detector`] (the closed set behind one method), then a file per detector, then [`ErrorWatch`] (whether a
+//! change is for the worse).
 //!
 //! Invariant: a value that is not finite is passed over, so that no detector goes blind. After a detection the next
 //! value starts it anew. Memory is bounded: logarithmic in the window for ADWIN, the window for KSWIN, constant else.
@@ -9,6 +10,7 @@ mod adwin;
 mod cusum;
 mod kswin;
 mod page_hinkley;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,7 @@ pub use adwin::{Adwin, AdwinParams};
 pub use cusum::{Cusum, CusumParams};
 pub use kswin::{Kswin, KswinParams};
 pub use page_hinkley::{Mode, PageHinkley, PageHinkleyParams};
+pub use watch::{Change, ErrorWatch};
 
 /// Which detector, with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Params;
 use crate::{
-    metrics::{drift::Detector, statistics::Var},
+    metrics::{
+        drift::{Change, ErrorWatch},
+        statistics::Var,
+    },
     models::{Features, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree},
 };
 
@@ -13,8 +16,8 @@ pub(super) struct Member {
     tree: HoeffdingTree,
     /// Learns since the last warning, to take the tree's place.
     background: Option<Box<HoeffdingTree>>,
-    warning: Option<Detector>,
-    drift: Option<Detector>,
+    warning: Option<ErrorWatch>,
+    drift: Option<ErrorWatch>,
     /// All errors so far, by which the detectors' input is normalised.
     errors: Var,
     /// Sum of squared errors of this tree, and their number.
@@ -38,6 +41,16 @@ impl Counts {
     }
 }
 
+/// Whether errors have risen; where they have fallen the count begins anew.
+fn risen(watch: &mut Option<ErrorWatch>, error: f64) -> bool {
+    let Some(watch) = watch else { return false };
+    let change = watch.update(error);
+    if change == Change::Fallen {
+        watch.recount();
+    }
+    change == Change::Risen
+}
+
 /// A tree that has learned nothing.
 fn tree(params: &Params, seed: u64) -> HoeffdingTree {
     // Twice as many trees as members, at worst.
@@ -54,8 +67,8 @@ impl Member {
         Self {
             tree: tree(params, seed),
             background: None,
-            warning: params.warning_detector.map(Detector::new),
-            drift: params.drift_detector.map(Detector::new),
+            warning: params.warning_detector.map(ErrorWatch::new),
+            drift: params.drift_detector.map(ErrorWatch::new),
             errors: Var::default(),
             squared: 0.0,
             n: 0,
@@ -97,18 +110,18 @@ impl Member {
             background.learn_accepted(x, y, weight);
         }
         let share = self.share(error);
-        if self.warning.as_mut().is_some_and(|warning| warning.update(share)) {
+        if risen(&mut self.warning, share) {
             self.background = Some(Box::new(tree(params, bootstrap.seed())));
-            self.warning = params.warning_detector.map(Detector::new);
+            self.warning = params.warning_detector.map(ErrorWatch::new);
             self.counts.warnings += 1;
         }
-        if self.drift.as_mut().is_some_and(|drift| drift.update(share)) {
+        if risen(&mut self.drift, share) {
             self.tree = match self.background.take() {
                 Some(background) => *background,
                 None => tree(params, bootstrap.seed()),
             };
-            self.warning = params.warning_detector.map(Detector::new);
-            self.drift = params.drift_detector.map(Detector::new);
+            self.warning = params.warning_detector.map(ErrorWatch::new);
+            self.drift = params.drift_detector.map(ErrorWatch::new);
             (self.squared, self.n) = (0.0, 0);
             self.counts.drifts += 1;
         }
@@ -119,12 +132,12 @@ impl Member {
     fn share(&mut self, error: f64) -> f64 {
         self.errors.update(error, 1.0);
         let deviation = self.errors.get().sqrt();
-        if deviation > 0.0 { (error + 3.0 * deviation) / (6.0 * deviation) } else { 0.5 }
+        if deviation > 0.0 { error.abs() / (3.0 * deviation) } else { 0.0 }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         let detectors = [&self.warning, &self.drift];
-        let detectors = detectors.into_iter().flatten().map(Detector::heap_bytes).sum::<usize>();
+        let detectors = detectors.into_iter().flatten().map(ErrorWatch::heap_bytes).sum::<usize>();
         let trees = self.tree.memory_bytes() - size_of::<HoeffdingTree>();
         let background = self.background.as_ref().map_or(0, |background| background.memory_bytes());
         size_of::<Self>() + detectors + trees + background

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use params::Params;
 
-use self::monitor::{Alternate, Monitor, Verdict};
+use self::monitor::{Monitor, Verdict};
 use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged, room};
 use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
 
@@ -23,7 +23,8 @@ use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
 /// grow beside the branch; once both have been watched for long enough, a z-test of their mean errors decides whether the
 /// alternate takes the branch's place or goes.
 ///
-/// Two things are otherwise than in River. There, the first split of an alternate replaces the branch at once, untested;
+/// Three things are otherwise than in River. Whether a change is for the worse is told there by the last error alone; here by
+/// the mean of the recent ones. The first split of an alternate replaces the branch there at once, untested;
 /// here an alternate goes on growing until the test. And there, alternates have a voice in the prediction from their first
 /// sample on; here only what has passed the test predicts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,31 +107,28 @@ impl AdaptiveTree {
 
     /// Lets each branch on the way know how far off the prediction was; begins alternates, judges them, and puts those
     /// that have won in their branch's place. Whether there are nodes now to which nothing leads.
-    fn watch(&mut self, off: f64) -> bool {
+    fn watch(&mut self, error: f64) -> bool {
         let Self { params, core, monitors, counts, path, .. } = self;
         let mut dropped = false;
         for depth in 0..path.len() {
-            let monitor = &mut monitors[path[depth].0];
-            let risen = monitor.watched.update(off);
-            let Some(alternate) = &monitor.alternate else {
-                if risen {
-                    let at = Start { at: core.nodes.next_leaf(), depth: depth as u32 };
-                    room::push(&mut core.nodes.leaves, Leaf::new(at.depth, &params.tree));
-                    monitor.begin(at, params.drift_detector);
+            let (branch, _) = path[depth];
+            let monitor = &mut monitors[branch];
+            match monitor.update(error, params) {
+                Verdict::Stay => {}
+                Verdict::Begin => {
+                    let start = Start { at: core.nodes.next_leaf(), depth: depth as u32 };
+                    room::push(&mut core.nodes.leaves, Leaf::new(start.depth, &params.tree));
+                    monitor.begin(start, params.drift_detector);
                     counts.alternates += 1;
                 }
-                continue;
-            };
-            match monitor.watched.judge(&alternate.watched, params) {
-                Verdict::Wait => continue,
-                Verdict::Worse => {
+                Verdict::Prune => {
                     monitor.alternate = None;
                     counts.pruned += 1;
                     dropped = true;
                 }
-                Verdict::Better => {
-                    core.nodes.replace(&path[..depth], path[depth].0, alternate.start.at);
-                    monitor.alternate = None;
+                Verdict::Switch => {
+                    let Some(alternate) = monitor.alternate.take() else { continue };
+                    core.nodes.replace(&path[..depth], branch, alternate.start.at);
                     counts.switched += 1;
                     // What was below is gone, and its alternates with it.
                     path.truncate(depth);
@@ -153,15 +151,14 @@ impl AdaptiveTree {
                 continue;
             }
             let weight = self.drawn(weight);
-            let Self { params, core, monitors, .. } = self;
+            let Self { core, monitors, .. } = self;
             let Some(alternate) = &mut monitors[branch].alternate else { continue };
-            let Alternate { start, watched } = alternate.as_mut();
-            let learned = core.learn(*start, x, y, weight, &mut |_| {});
-            watched.update((y - learned.prediction).abs());
+            let learned = core.learn(alternate.start, x, y, weight, &mut |_| {});
+            alternate.update((y - learned.prediction).abs());
             if let Some(branch) = learned.root {
-                start.at = branch;
+                alternate.start.at = branch;
                 // It errs otherwise from now on.
-                watched.restart(params.drift_detector);
+                alternate.watch.restart();
             }
         }
     }

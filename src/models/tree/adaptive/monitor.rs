@@ -1,6 +1,6 @@
 //! What watches a branch: its errors, and the alternate that may take its place.
 //!
-//! Invariant: errors are means of absolute errors, each sample counted once, however often the leaves count it.
+//! Invariant: errors are absolute errors, each sample counted once, however often the leaves count it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,11 @@ use super::{
     super::nodes::{NodeId, Start},
     Params,
 };
-use crate::metrics::{
-    drift::{Detector, DetectorKind},
-    statistics::Var,
-};
+use crate::metrics::drift::{Change, DetectorKind, ErrorWatch};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Monitor {
-    pub(super) watched: Watched,
+    watch: ErrorWatch,
     pub(super) alternate: Option<Box<Alternate>>,
 }
 
@@ -23,34 +20,60 @@ pub(super) struct Monitor {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Alternate {
     pub(super) start: Start,
-    pub(super) watched: Watched,
+    pub(super) watch: ErrorWatch,
 }
 
-/// The errors of what is below a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Watched {
-    detector: Detector,
-    error: Var,
-}
-
-/// What becomes of an alternate.
+/// What becomes of a branch and its alternate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Too early, or too close, to tell.
-    Wait,
-    Better,
-    Worse,
+    /// Nothing, for now.
+    Stay,
+    /// An alternate should begin.
+    Begin,
+    /// The alternate is better.
+    Switch,
+    /// The alternate is worse.
+    Prune,
 }
 
 impl Monitor {
     pub(super) fn new(detector: DetectorKind) -> Self {
-        Self { watched: Watched::new(detector), alternate: None }
+        Self { watch: ErrorWatch::new(detector), alternate: None }
+    }
+
+    /// Takes the absolute error of what is below the branch.
+    pub(super) fn update(&mut self, error: f64, params: &Params) -> Verdict {
+        let change = self.watch.update(error);
+        if change == Change::Fallen {
+            self.watch.recount();
+        }
+        match &self.alternate {
+            None if change == Change::Risen => Verdict::Begin,
+            None => Verdict::Stay,
+            Some(alternate) => self.judge(alternate, params),
+        }
     }
 
     /// Begins an alternate, and the count of the errors anew, so that both are measured over the same samples.
     pub(super) fn begin(&mut self, start: Start, detector: DetectorKind) {
-        self.watched.error = Var::default();
-        self.alternate = Some(Box::new(Alternate { start, watched: Watched::new(detector) }));
+        self.watch.recount();
+        self.alternate = Some(Box::new(Alternate { start, watch: ErrorWatch::new(detector) }));
+    }
+
+    /// Compares the mean errors by a two-sided z-test, once both are known from enough samples.
+    fn judge(&self, alternate: &Alternate, params: &Params) -> Verdict {
+        let (own, other) = (self.watch.error(), alternate.watch.error());
+        let least = f64::from(params.drift_window_threshold);
+        if own.n <= least || other.n <= least {
+            return Verdict::Stay;
+        }
+        let z = (other.mean - own.mean) / (other.get() / other.n + own.get() / own.n).sqrt();
+        // NaN where neither ever errs: nothing to choose between.
+        if libm::erfc(z.abs() / std::f64::consts::SQRT_2) <= params.switch_significance {
+            if other.mean < own.mean { Verdict::Switch } else { Verdict::Prune }
+        } else {
+            Verdict::Stay
+        }
     }
 
     /// Where the alternate begins.
@@ -59,54 +82,21 @@ impl Monitor {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let alternate = |alternate: &Alternate| size_of::<Alternate>() + alternate.watched.detector.heap_bytes();
-        size_of::<Self>() + self.watched.detector.heap_bytes() + self.alternate.as_deref().map_or(0, alternate)
+        let alternate = |alternate: &Alternate| size_of::<Alternate>() + alternate.watch.heap_bytes();
+        size_of::<Self>() + self.watch.heap_bytes() + self.alternate.as_deref().map_or(0, alternate)
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let alternate = |alternate: &Alternate| alternate.start.is_sound() && alternate.watched.is_sound();
-        self.watched.is_sound() && self.alternate.as_deref().is_none_or(alternate)
+        let alternate = |alternate: &Alternate| alternate.start.is_sound() && alternate.watch.is_finite();
+        self.watch.is_finite() && self.alternate.as_deref().is_none_or(alternate)
     }
 }
 
-impl Watched {
-    fn new(detector: DetectorKind) -> Self {
-        Self { detector: Detector::new(detector), error: Var::default() }
-    }
-
-    pub(super) fn restart(&mut self, detector: DetectorKind) {
-        *self = Self::new(detector);
-    }
-
-    /// Counts an absolute error; whether errors have risen. Where they have fallen, the count begins anew.
-    pub(super) fn update(&mut self, off: f64) -> bool {
-        let before = self.error.mean;
-        let changed = self.detector.update(off);
-        self.error.update(off, 1.0);
-        if changed && self.error.mean < before {
-            self.error = Var::default();
-            return false;
+impl Alternate {
+    /// Takes the absolute error of what is below it.
+    pub(super) fn update(&mut self, error: f64) {
+        if self.watch.update(error) == Change::Fallen {
+            self.watch.recount();
         }
-        changed
-    }
-
-    /// Compares the mean error with that of an alternate by a two-sided z-test.
-    pub(super) fn judge(&self, alternate: &Self, params: &Params) -> Verdict {
-        let (own, other) = (self.error, alternate.error);
-        let least = f64::from(params.drift_window_threshold);
-        if own.n <= least || other.n <= least {
-            return Verdict::Wait;
-        }
-        let z = (other.mean - own.mean) / (other.get() / other.n + own.get() / own.n).sqrt();
-        // NaN where both never err: nothing to choose between.
-        if libm::erfc(z.abs() / std::f64::consts::SQRT_2) <= params.switch_significance {
-            if other.mean < own.mean { Verdict::Better } else { Verdict::Worse }
-        } else {
-            Verdict::Wait
-        }
-    }
-
-    fn is_sound(&self) -> bool {
-        self.error.is_finite()
     }
 }

@@ -1,13 +1,14 @@
 //! The learning engine: online regression models behind one seam.
 //!
 //! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
-//! [`Pipeline`] (feature steps in front of a model), then a file or folder per family.
+//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), then a file or folder per family.
 //!
 //! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
 //! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
 
 mod baseline;
+pub mod describe;
 pub mod features;
 pub mod linear;
 pub mod loss;
@@ -19,6 +20,8 @@ pub mod steps;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
+
+pub use describe::{Description, NamedColumn};
 
 pub use baseline::{Last, Mean};
 pub use features::Features;
@@ -134,6 +137,21 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
+        }
+    }
+}
+
+impl Model {
+    /// What it has learned, by the names of the columns that it sees.
+    pub fn describe(&self, columns: &[NamedColumn]) -> Description {
+        let linear = |intercept, weights| Description::Linear(describe::Linear::new(intercept, weights, columns));
+        let constant = |prediction| Description::Constant(describe::Constant { prediction });
+        match self {
+            Model::Mean(_) | Model::Last(_) => constant(self.predict_one(Features::new(&[]))),
+            Model::Linear(model) => linear(model.intercept(), model.weights()),
+            Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
+            Model::Rls(model) => linear(model.intercept(), model.weights()),
+            Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
         }
     }
 }

@@ -57,6 +57,8 @@ pub enum NodeKind<'a> {
         last_split_attempt_at: f64,
         /// Whether it may still split.
         active: bool,
+        /// Whether it predicts with its linear regression rather than the mean.
+        uses_model: bool,
         /// Its linear regression, unless leaves predict means only.
         model: Option<&'a LinearRegression>,
     },
@@ -131,6 +133,7 @@ impl HoeffdingTree {
                     variance: leaf.target.get(),
                     last_split_attempt_at: leaf.last_attempt,
                     active: leaf.observers.is_some(),
+                    uses_model: leaf.uses_model(&self.params),
                     model: leaf.model(),
                 };
                 Node { path, n: leaf.target.n, kind }

@@ -55,6 +55,15 @@ impl Leaf {
         self.model.as_ref()
     }
 
+    /// Whether it predicts with its model, where what that says is plausible.
+    pub(super) fn uses_model(&self, params: &Params) -> bool {
+        match params.leaf_prediction {
+            LeafPrediction::Mean => false,
+            LeafPrediction::Model => self.model.is_some(),
+            LeafPrediction::Adaptive => self.model.is_some() && self.errors[0] >= self.errors[1],
+        }
+    }
+
     /// The prediction for `x` in a tree whose targets so far are `usual`.
     pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
         let mean = self.target.mean;

@@ -3,12 +3,13 @@
 //!
 //! Reading order: [`Params`], this file, `nodes` (the arena and the way to a leaf), `leaf` (predicting and learning),
 //! `observer` (a folder: what a leaf remembers of its features), `split` (what a split is worth and when it is certain),
-//! `grow` (making it), `inspect` (what a person may see), `restore` (reading a saved tree).
+//! `grow` (making it), `inspect` and `describe` (what a person may see), `restore` (reading a saved tree).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction. What could break this is refused before
 //! anything has changed: see [`LARGEST_TARGET`] and [`LARGEST_WEIGHT`]. Iteration orders are fixed, so the same samples
 //! give the same bits. What this does not do: adapt to drift, or bound its memory.
 
+mod describe;
 mod grow;
 mod inspect;
 mod leaf;

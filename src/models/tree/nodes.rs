@@ -121,6 +121,19 @@ impl Branch {
         }
     }
 
+    fn is_sound(&self) -> bool {
+        let test = match self {
+            Branch::Threshold { threshold, .. } => threshold.is_finite(),
+            Branch::Category { category, .. } => category.is_finite(),
+            Branch::Categories { arms, .. } => {
+                !arms.is_empty()
+                    && arms.iter().all(|(category, _)| category.is_finite())
+                    && arms.is_sorted_by(|a, b| a.0 < b.0)
+            }
+        };
+        test && self.arms().all(|arm| arm.weight.is_finite())
+    }
+
     /// The arm with most weight, the first among equals.
     fn heaviest(&self) -> usize {
         let mut best = (0, f64::NEG_INFINITY);
@@ -274,12 +287,12 @@ impl Nodes {
         slots + arms.sum::<usize>() + leaves.sum::<usize>()
     }
 
-    /// Whether every index leads somewhere, once.
+    /// Whether every index leads somewhere, once, and every leaf is on the level that it says.
     pub(super) fn is_sound(&self) -> bool {
         let mut branches = vec![false; self.branches.len()];
         let mut leaves = vec![false; self.leaves.len()];
-        let mut open = vec![self.root];
-        while let Some(at) = open.pop() {
+        let mut open = vec![(self.root, 0)];
+        while let Some((at, depth)) = open.pop() {
             let seen = match at.place() {
                 Place::Branch(index) => branches.get_mut(index),
                 Place::Leaf(index) => leaves.get_mut(index),
@@ -288,12 +301,12 @@ impl Nodes {
                 Some(seen) if !*seen => *seen = true,
                 _ => return false,
             }
-            if let Place::Branch(index) = at.place() {
-                let branch = &self.branches[index];
-                if branch.arms().next().is_none() || !branch.arms().all(|arm| arm.weight.is_finite()) {
-                    return false;
+            match at.place() {
+                Place::Branch(index) if self.branches[index].is_sound() => {
+                    open.extend(self.branches[index].arms().map(|arm| (arm.child, depth + 1)));
                 }
-                open.extend(branch.arms().map(|arm| arm.child));
+                Place::Leaf(index) if self.leaves[index].depth == depth => {}
+                _ => return false,
             }
         }
         let all_reached = branches.into_iter().chain(leaves).all(|seen| seen);

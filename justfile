@@ -54,3 +54,8 @@ bench-engine:
 # A backlog on Kafka beside a plain copy of it, on the broker of `just kafka-start`.
 bench-pipeline:
     THALWEG_TEST_BROKERS=127.0.0.1:19092 cargo bench --features kafka-tests --bench pipeline
+
+# Looks for bytes that a restore does not survive, for so many seconds; needs cargo-fuzz and a nightly compiler.
+fuzz-restore seconds="300":
+    cargo test --locked --test restore_corrupted -- --ignored
+    cargo +nightly fuzz run -s none restore -- -max_len=150000 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}

@@ -221,7 +221,7 @@ fn a_restored_index_goes_on_as_if_it_had_never_stopped() {
     decoded(&mut first, r#"{"b":1,"c":"x","a":2}"#).expect("good");
     let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
     let index: Index = rmp_serde::from_slice(&bytes).expect("restored");
-    let mut second = Decoder::new(&schema, index.restored());
+    let mut second = Decoder::new(&schema, index);
     for json in [r#"{"a":1,"c":"y","z":3}"#, r#"{"c":"x","b":1}"#] {
         assert_eq!(decoded(&mut first, json), decoded(&mut second, json));
     }

@@ -188,6 +188,8 @@ fn numbers_that_are_not_finite_or_out_of_range_are_refused() {
 
 #[test]
 fn what_does_not_fit_together_is_refused() {
+    let kswin = "metrics.drift = { kind = \"kswin\", window_size = 100, stat_size = 51 }";
+    assert_problem(kswin, "metrics.drift.stat_size", &["at most half of window_size"]);
     assert_problem("models = []", "models", &["at least one"]);
     assert_problem("[schema]\nignore = [\"y\"]", "schema.ignore", &["target"]);
     assert_problem("[schema]\nfeatures = [\"a\"]\nnominal = [\"b\"]", "schema.nominal", &["`b`"]);

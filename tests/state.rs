@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use thalweg::{
     models::{ModelConfig, ModelKind},
     pipeline::{
+        archive::Archive,
         decode::Schema,
         prequential,
         processor::{self, Processor},
-        store::{Config, Store},
+        store::{Config, Error, Store},
     },
 };
 
@@ -69,4 +70,30 @@ async fn a_damaged_checkpoint_gives_way_to_the_one_before() {
         let store = Store::open(&config(folder.path())).expect("open again");
         assert_eq!(position(&store, 0), Some(2), "{damage}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_sees_the_newest_intact_checkpoint_while_the_file_is_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    assert!(matches!(Archive::open(&config.path), Err(Error::Missing { .. })));
+    let store = Arc::new(Store::open(&config).expect("open"));
+    let archive = Archive::open(&config.path).expect("open beside the daemon");
+    assert_eq!(archive.partitions("samples").expect("partitions"), [0_i32; 0]);
+    for at in 1..=3 {
+        save(&store, 2, at).await;
+    }
+    save(&store, 0, 7).await;
+    assert_eq!(archive.partitions("samples").expect("partitions"), [0, 2]);
+    assert!(archive.newest("samples", 1).expect("read").is_none());
+    let newest = |partition| archive.newest("samples", partition).expect("read").expect("a checkpoint");
+    assert_eq!((newest(0).checkpoint.position, newest(2).checkpoint.position), (7, 3));
+    let damage = |ids: &str| {
+        let rows = Connection::open(&config.path).expect("sqlite");
+        rows.execute(&format!("UPDATE thalweg_checkpoints SET state = x'00' WHERE id {ids}"), []).expect("damage");
+    };
+    damage("= 3");
+    assert_eq!((newest(2).checkpoint.position, newest(2).damaged.len()), (2, 1));
+    damage("<= 3");
+    assert!(matches!(archive.newest("samples", 2), Err(Error::Damaged { partition: 2, .. })));
 }

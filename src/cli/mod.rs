@@ -4,6 +4,7 @@
 //! service is not restarted).
 
 mod generate;
+mod model;
 mod replay;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -50,6 +51,9 @@ enum Command {
     Replay(replay::Options),
     /// Prints generated samples
     Generate(generate::Options),
+    /// Says what the models have learned, out of the state file
+    #[command(subcommand)]
+    Model(model::Command),
 }
 
 /// Reads the command line and does what it says.
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         }
         Command::Replay(options) => replay::run(&settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),
+        Command::Model(command) => model::run(&settings, &command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Mean of p − y, in the target's unit: above 0 where predictions are too high.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bias {
+    #[serde(deserialize_with = "super::saved::count")]
     n: u64,
     sum: f64,
 }

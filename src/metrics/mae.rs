@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Mean of |y − p|, in the target's unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mae {
+    #[serde(deserialize_with = "super::saved::count")]
     n: u64,
     sum: f64,
 }

@@ -3,6 +3,8 @@
 //! Invariant: counts only, so that taking a sample out again leaves what would be there had it never come in, and two
 //! sets of counts add up.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 /// How many of the mantissa's bits choose a bucket: 64 buckets from one power of two to the next.
@@ -16,6 +18,7 @@ const EXPONENTS: u64 = 64 + 500;
 /// 0.8 % of the true ones. 8 bytes for each bucket between the least and the greatest error: about 10 KB in everyday
 /// life, 290 KB at most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Quantiles {
     n: u64,
     /// Bucket of `counts[0]`.
@@ -23,13 +26,39 @@ pub struct Quantiles {
     counts: Vec<u64>,
 }
 
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    n: u64,
+    first: u16,
+    counts: Vec<u64>,
+}
+
+impl TryFrom<Saved> for Quantiles {
+    type Error = &'static str;
+
+    fn try_from(Saved { n, first, counts }: Saved) -> Result<Self, Self::Error> {
+        if counts.len() + usize::from(first) > usize::from(LAST) + 1 {
+            return Err("a histogram of errors has more buckets than there are");
+        }
+        let sum = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        if sum != Some(n) || n > 1 << 60 {
+            return Err("the counts of a histogram of errors do not add up");
+        }
+        Ok(Self { n, first, counts })
+    }
+}
+
+/// The last bucket there is.
+const LAST: u16 = (EXPONENTS << BITS) as u16;
+
 /// The bucket of an error; 0 is that of 0.
 #[inline]
 pub(super) fn bucket(error: f64) -> u16 {
     let key = error.abs().to_bits() >> (52 - BITS);
     let from = LEAST_EXPONENT << BITS;
     // Saturating below makes the least ones 0.
-    ((key + 1).saturating_sub(from)).min(EXPONENTS << BITS) as u16
+    ((key + 1).saturating_sub(from)).min(u64::from(LAST)) as u16
 }
 
 /// The middle of a bucket.
@@ -63,6 +92,18 @@ impl Quantiles {
             *count = count.saturating_sub(1);
             self.n = self.n.saturating_sub(1);
         }
+    }
+
+    /// Whether it counts exactly these errors.
+    pub(super) fn holds(&self, buckets: &VecDeque<u16>) -> bool {
+        let mut counted = vec![0; self.counts.len()];
+        for bucket in buckets {
+            match counted.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
+                Some(count) => *count += 1,
+                None => return false,
+            }
+        }
+        counted == self.counts
     }
 
     /// Makes room for a bucket outside of those there are, and counts one in it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// √ mean of (y − p)², in the target's unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rmse {
+    #[serde(deserialize_with = "super::saved::count")]
     n: u64,
     sum: f64,
 }

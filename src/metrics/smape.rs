@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// form).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Smape {
+    #[serde(deserialize_with = "super::saved::count")]
     n: u64,
     sum: f64,
 }

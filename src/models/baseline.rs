@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::saved;
+
 use super::{Features, Refused, Regressor};
 
 /// Predicts the mean of the targets so far. Skill is measured against it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
+    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
+    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
 }
 
@@ -34,6 +38,7 @@ impl Regressor for Mean {
 /// Predicts the last target (persistence), the baseline of whatever moves slowly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Last {
+    #[serde(deserialize_with = "saved::finite")]
     target: f64,
 }
 

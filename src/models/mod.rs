@@ -1,7 +1,7 @@
 //! The learning engine: online regression models behind one seam.
 //!
 //! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
-//! [`Pipeline`] (feature steps in front of a model), then a file or folder per family.
+//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), then a file or folder per family.
 //!
 //! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
@@ -9,6 +9,7 @@
 
 mod baseline;
 mod bootstrap;
+pub mod describe;
 pub mod features;
 pub mod forest;
 pub mod linear;
@@ -21,6 +22,8 @@ pub mod steps;
 pub mod tree;
 
 use serde::{Deserialize, Serialize};
+
+pub use describe::{Description, NamedColumn};
 
 pub use baseline::{Last, Mean};
 pub use features::Features;
@@ -152,6 +155,25 @@ impl Model {
             ModelKind::AdaptiveRandomForest(params) => {
                 Model::AdaptiveRandomForest(forest::AdaptiveRandomForest::new(params.as_ref().clone()))
             }
+        }
+    }
+}
+
+impl Model {
+    /// What it has learned, by the names of the columns that it sees.
+    pub fn describe(&self, columns: &[NamedColumn]) -> Description {
+        let linear = |intercept, weights| Description::Linear(describe::Linear::new(intercept, weights, columns));
+        let constant = |prediction| Description::Constant(describe::Constant { prediction });
+        match self {
+            Model::Mean(_) | Model::Last(_) => constant(self.predict_one(Features::new(&[]))),
+            Model::Linear(model) => linear(model.intercept(), model.weights()),
+            Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
+            Model::Rls(model) => linear(model.intercept(), model.weights()),
+            Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
+            Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
+            Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
+                trees: model.trees().map(|tree| tree.describe(columns)).collect(),
+            }),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::saved;
+
 use super::{Features, Refused, Regressor};
 
 /// Weights beyond this are refused.
@@ -46,7 +48,9 @@ impl Default for Params {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PassiveAggressive {
     params: Params,
+    #[serde(deserialize_with = "saved::finite")]
     intercept: f64,
+    #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
 }
 

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Features, Model, ModelConfig, Refused, Regressor,
-    steps::{Row, Steps},
+    Description, Features, Model, ModelConfig, NamedColumn, Refused, Regressor,
+    steps::{Row, StepDescription, Steps},
 };
 
 /// Feature steps and the model behind them.
@@ -52,6 +52,12 @@ impl Pipeline {
     pub fn learn_one(&mut self, x: Features<'_>, y: f64, scratch: &mut Scratch) -> Result<(), Refused> {
         let x = self.steps.learn_and_transform_one(x, y, &mut scratch.rows);
         self.model.learn_one(x, y, 1.0)
+    }
+
+    /// What steps and model have learned, by name; `columns` are those of the samples.
+    pub fn describe(&self, columns: Vec<NamedColumn>) -> (Vec<StepDescription>, Description) {
+        let (steps, columns) = self.steps.describe(columns);
+        (steps, self.model.describe(&columns))
     }
 
     /// Bytes that model and steps take, as of [`Regressor::memory_bytes`].

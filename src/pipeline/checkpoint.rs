@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::saved;
+
 use super::{decode::Index, prequential::Prequential};
 
 /// Next offset of each output partition ([`super::transport::Output`] order) when a checkpoint was written.
@@ -27,7 +29,9 @@ pub struct Checkpoint {
     /// Models and metrics.
     pub prequential: Prequential,
     /// Records processed since the beginning.
+    #[serde(deserialize_with = "saved::count")]
     pub records: u64,
     /// Dead letters since the beginning.
+    #[serde(deserialize_with = "saved::count")]
     pub dead_letters: u64,
 }

@@ -2,11 +2,13 @@
 //!
 //! Reading order, with the data: [`record`] → [`transport`] (where records come from and go to) → [`decode`] (bytes to
 //! features) → [`prequential`] (predict, score, learn: the one place) → [`encode`] (what is published) →
-//! [`processor`] (all of that for one record) → [`worker`] (one per partition: fetch, process, publish) → [`checkpoint`] and [`store`] (what survives a restart) →
+//! [`processor`] (all of that for one record) → [`worker`] (one per partition: fetch, process, publish) → [`checkpoint`] and [`store`] (what survives a restart; [`archive`] only
+//! reads it) →
 //! [`snapshot`] (what others may see of a worker).
 //!
 //! Invariant: nothing outside [`transport`] knows which transport runs, and a worker alone owns its models.
 
+pub mod archive;
 pub mod burst;
 pub mod checkpoint;
 pub mod decode;

@@ -47,7 +47,7 @@ impl Processor {
             None => (Index::new(&config.schema), Prequential::new(&config.race), position, 0, 0, vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
                 let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
-                (stored.index.restored(), prequential, stored.position, stored.records, stored.dead_letters, afresh)
+                (stored.index, prequential, stored.position, stored.records, stored.dead_letters, afresh)
             }
             Some(stored) => {
                 // Columns have another meaning now, so nothing that was learned fits.
@@ -108,7 +108,9 @@ impl Processor {
                     outbox.push(Output::Predictions, prediction);
                 }
                 if !step.events.is_empty() && wanted(Output::Events) {
-                    for event in step.events.to_vec() {
+                    // A copy, because the step borrows the models that an event is spelled from.
+                    let events = step.events.to_vec();
+                    for event in events {
                         let event = self.encoder.event(offset, record.timestamp, event, &self.prequential);
                         outbox.push(Output::Events, event);
                     }

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use super::checkpoint::Checkpoint;
 
 /// What this version writes; an older one is migrated, a newer one refused.
-const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 1;
 
 /// What can go wrong with the state file.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -73,6 +73,22 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// There is no file.
+    #[error("state file {path} does not exist: nothing has been learned yet, or `state.path` is another")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No checkpoint of a partition can be used.
+    #[error("state file {path}: no checkpoint of partition {partition} is intact: {problems}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The partition.
+        partition: i32,
+        /// What is wrong with each.
+        problems: String,
     },
     /// The task that wrote to the file ended unexpectedly.
     #[error("state file {path}: a write was cut short")]
@@ -245,13 +261,9 @@ impl Store {
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         for (id, checksum, state) in rows {
-            let problem = if i64::from(crc32fast::hash(&state)) != checksum {
-                "its checksum is wrong".to_owned()
-            } else {
-                match rmp_serde::from_slice(&state) {
-                    Ok(checkpoint) => return Ok(Some(checkpoint)),
-                    Err(error) => error.to_string(),
-                }
+            let problem = match decode(checksum, &state) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                Err(problem) => problem,
             };
             tracing::warn!(
                 event = "checkpoint_damaged",
@@ -278,6 +290,14 @@ impl Store {
     fn sqlite(&self, action: &'static str, source: rusqlite::Error) -> Error {
         Error::Sqlite { path: self.path.clone(), action, source: Arc::new(source) }
     }
+}
+
+/// A checkpoint from its bytes, or what is wrong with these.
+pub(super) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpoint, String> {
+    if i64::from(crc32fast::hash(state)) != checksum {
+        return Err("its checksum is wrong".to_owned());
+    }
+    rmp_serde::from_slice(state).map_err(|error| error.to_string())
 }
 
 /// Keeps a number under `name` in `thalweg_meta`.

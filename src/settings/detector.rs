@@ -44,8 +44,9 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
             let default = KswinParams::default();
             let (window_size, stat_size) =
                 (whole("window_size", default.window_size, 2), whole("stat_size", default.stat_size, 1));
-            if stat_size >= window_size {
-                section.problem("stat_size", "must be less than window_size");
+            // The older values must be enough to draw as many from.
+            if stat_size > window_size / 2 {
+                section.problem("stat_size", "must be at most half of window_size");
             }
             DetectorKind::Kswin(KswinParams {
                 window_size,

@@ -29,7 +29,7 @@ use crate::{
 };
 use section::Section;
 
-pub use section::{Errors, Problem};
+pub use section::{Errors, Problem, suggestion};
 pub use sources::Sources;
 
 const REPORT_EVERY: Duration = Duration::from_secs(5);

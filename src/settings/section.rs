@@ -376,8 +376,8 @@ impl Drop for Section {
     }
 }
 
-/// What was probably meant.
-fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// What was probably meant, as the end of a message; empty where nothing is like it.
+pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let likeness = |other: &&str| strsim::jaro_winkler(word, other);
     let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match best.filter(|best| likeness(best) > 0.8) {

@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod daemon;
+pub mod kinds;
+pub mod survive;
 
 use std::{future::Future, time::Duration};
 

@@ -11,7 +11,7 @@ pub struct KswinParams {
     pub alpha: f64,
     /// Values that are kept, ≥ 2 · `stat_size`.
     pub window_size: u32,
-    /// Values on either side of the test, ≥ 2.
+    /// Values on either side of the test, ≥ 1.
     pub stat_size: u32,
     /// Of the draws from the older values.
     pub seed: u64,
@@ -27,6 +27,7 @@ impl Default for KswinParams {
 /// streams"): the latest `stat_size` values against as many drawn, without repetition, from the older ones of the window.
 /// The p-value is exact (Gnedenko and Korolyuk 1951), and as in River a distance of 0.1 or less never counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Kswin {
     params: KswinParams,
     /// Oldest first.
@@ -39,6 +40,32 @@ pub struct Kswin {
     older: Vec<f64>,
     #[serde(skip)]
     latest: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    params: KswinParams,
+    #[serde(deserialize_with = "crate::metrics::saved::all_finite")]
+    window: Vec<f64>,
+    rng: ChaCha8Rng,
+    critical: u32,
+    detected: bool,
+}
+
+impl TryFrom<Saved> for Kswin {
+    type Error = &'static str;
+
+    fn try_from(Saved { params, window, rng, critical, detected }: Saved) -> Result<Self, Self::Error> {
+        let (n, size) = (params.stat_size as usize, params.window_size as usize);
+        if n == 0 || size / 2 < n {
+            return Err("the window of a KSWIN is too small for its test");
+        }
+        if window.len() > size || detected && window.len() < size {
+            return Err("a KSWIN holds another number of values than its window");
+        }
+        Ok(Self { params, window, rng, critical, detected, older: Vec::new(), latest: Vec::new() })
+    }
 }
 
 impl Kswin {

@@ -5,9 +5,11 @@
 
 mod params;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 pub use params::Params;
+
+use crate::metrics::saved;
 
 use super::{
     Features, Refused, Regressor,
@@ -29,11 +31,14 @@ pub struct LinearRegression {
 /// What a linear regression has learned: all of it but the parameters, which many can share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
+    #[serde(deserialize_with = "saved::finite")]
     intercept: f64,
+    #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
     /// As many as weights, or none where nothing needs to be remembered.
     memories: Vec<WeightMemory>,
     /// Steps taken.
+    #[serde(deserialize_with = "saved::count")]
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
@@ -46,9 +51,16 @@ pub(in crate::models) struct Draft(Vec<(f64, WeightMemory)>);
 /// What the optimizer and the L1 penalty remember of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct WeightMemory {
+    #[serde(deserialize_with = "memory")]
     optimizer: Memory,
     /// L1 penalty received.
     penalty: f64,
+}
+
+fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Memory, D::Error> {
+    let memory = Memory::deserialize(from)?;
+    let finite = memory.iter().all(|number| number.is_finite());
+    if finite { Ok(memory) } else { Err(D::Error::custom("what an optimizer remembers is not finite")) }
 }
 
 impl LinearRegression {

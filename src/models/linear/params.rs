@@ -23,6 +23,7 @@ pub struct Params {
     /// Learning rate of the intercept; constant 0 keeps it where it starts.
     pub intercept_lr: Schedule,
     /// Bound on the absolute value of the loss gradient, > 0.
+    #[serde(deserialize_with = "crate::metrics::saved::positive")]
     pub clip_gradient: f64,
 }
 

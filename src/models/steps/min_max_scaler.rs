@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use super::{Range, StepDescription};
+use crate::models::{Features, NamedColumn};
 
 /// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what
 /// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.
@@ -23,6 +24,17 @@ impl MinMaxScaler {
                 *range = [range[0].min(value), range[1].max(value)];
             }
         }
+    }
+
+    pub(super) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
+        let mut features = Vec::new();
+        for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| !named.is_nominal()) {
+            let range = self.ranges.get(i).copied().filter(|[least, greatest]| least <= greatest);
+            let [least, greatest] = range.unwrap_or_default();
+            features.extend(range.map(|_| Range { feature: named.name.clone(), least, greatest }));
+            named.rescale(least, greatest - least);
+        }
+        StepDescription::MinMaxScaler { features }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

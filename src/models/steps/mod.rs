@@ -6,6 +6,7 @@
 //! Invariant: known values stay finite, unknown ones stay unknown, and an output column never changes its meaning: new
 //! features and categories only append. Predicting transforms with the statistics as they are.
 
+mod describe;
 mod min_max_scaler;
 mod one_hot;
 mod polynomial;
@@ -14,6 +15,7 @@ mod target_encoder;
 
 use serde::{Deserialize, Serialize};
 
+pub use describe::{CategoryMean, Encoded, Range, Standardised, StepDescription};
 pub use min_max_scaler::MinMaxScaler;
 pub use one_hot::OneHot;
 pub use polynomial::Polynomial;
@@ -44,6 +46,7 @@ pub enum StepKind {
         /// Leaves out the squares; default false.
         interaction_only: bool,
         /// Columns that take part in products, ≥ 1; default 64.
+        #[serde(deserialize_with = "polynomial::max_columns")]
         max_columns: usize,
     },
 }

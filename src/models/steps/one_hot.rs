@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
-use crate::models::Features;
+use super::{Row, StepDescription};
+use crate::models::{Features, NamedColumn, describe};
 
 /// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.
 /// Numeric columns pass through. Where the nominal feature is unknown, so are all its columns; a category that was never
@@ -44,6 +44,20 @@ impl OneHot {
                 self.sources.push(source);
             }
         }
+    }
+
+    pub(super) fn describe(&self, columns: &mut Vec<NamedColumn>) -> StepDescription {
+        let source = |source: &Source| {
+            let column = describe::column(columns, source.column);
+            match source.category {
+                None => column,
+                Some(category) => NamedColumn::derived(format!("{}={}", column.name, column.category(category))),
+            }
+        };
+        let made: Vec<NamedColumn> = self.sources.iter().map(source).collect();
+        *columns = made;
+        let categories = columns.iter().zip(&self.sources).filter(|(_, source)| source.category.is_some());
+        StepDescription::OneHot { columns: categories.map(|(column, _)| column.name.clone()).collect() }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

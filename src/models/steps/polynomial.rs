@@ -1,9 +1,9 @@
 //! Products of features, for models that are linear in what they see.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::Row;
-use crate::models::Features;
+use super::{Row, StepDescription};
+use crate::models::{Features, NamedColumn};
 
 /// Products reach at most this far, so that a square stays finite.
 const LARGEST: f64 = 1e150;
@@ -16,13 +16,42 @@ const LARGEST: f64 = 1e150;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Polynomial {
     interaction_only: bool,
+    #[serde(deserialize_with = "max_columns")]
     max_columns: usize,
 }
 
+/// More columns than this nobody can have asked for: their products would fill the memory.
+const MOST_COLUMNS: usize = 1000;
+
+pub(super) fn max_columns<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let columns = usize::deserialize(from)?;
+    let fits = (1..=MOST_COLUMNS).contains(&columns);
+    if fits { Ok(columns) } else { Err(D::Error::custom("an impossible number of columns takes part in products")) }
+}
+
 impl Polynomial {
-    /// `max_columns` ≥ 1.
+    /// `max_columns` from 1 to 1,000.
     pub fn new(interaction_only: bool, max_columns: usize) -> Self {
         Self { interaction_only, max_columns }
+    }
+
+    pub(super) fn describe(&self, columns: &mut Vec<NamedColumn>) -> StepDescription {
+        let before = std::mem::take(columns);
+        let mut products = Vec::new();
+        for (i, column) in before.iter().enumerate() {
+            columns.push(column.clone());
+            if column.is_nominal() || i >= self.max_columns {
+                continue;
+            }
+            let first = products.len();
+            let factors = before[..i].iter().filter(|factor| !factor.is_nominal());
+            products.extend(factors.map(|factor| format!("{}*{}", factor.name, column.name)));
+            if !self.interaction_only {
+                products.push(format!("{}^2", column.name));
+            }
+            columns.extend(products[first..].iter().cloned().map(NamedColumn::derived));
+        }
+        StepDescription::Polynomial { columns: products }
     }
 
     /// Writes the features and their products into `out`.

@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use super::{Standardised, StepDescription};
+use crate::{
+    metrics::saved,
+    models::{Features, NamedColumn},
+};
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandardScaler {
+    #[serde(deserialize_with = "saved::finite")]
     forgetting: f64,
     columns: Vec<Column>,
 }
@@ -23,10 +28,14 @@ impl Default for StandardScaler {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Weight of what the statistics hold: without forgetting, the number of values.
+    #[serde(deserialize_with = "saved::finite")]
     n: f64,
+    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
+    #[serde(deserialize_with = "saved::finite")]
     variance: f64,
     /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
+    #[serde(deserialize_with = "saved::finite")]
     deviation: f64,
 }
 
@@ -58,6 +67,16 @@ impl StandardScaler {
                 *column = Column { n, mean, variance, deviation: variance.sqrt() };
             }
         }
+    }
+
+    pub(super) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
+        let mut features = Vec::new();
+        for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| !named.is_nominal()) {
+            let Column { n, mean, deviation, .. } = self.columns.get(i).copied().unwrap_or_default();
+            features.push(Standardised { feature: named.name.clone(), n, mean, deviation });
+            named.rescale(mean, deviation);
+        }
+        StepDescription::StandardScaler { forgetting: self.forgetting, features }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
-use crate::models::Features;
+use super::{CategoryMean, Encoded, Row, StepDescription};
+use crate::{
+    metrics::saved,
+    models::{Features, NamedColumn},
+};
 
 /// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category
 /// becomes the mean of its targets, drawn to the mean of all targets as if `smoothing` more samples had that one.
@@ -13,6 +16,7 @@ use crate::models::Features;
 /// Prokhorenkova et al. 2018): else the model would learn to trust a number that holds the answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetEncoder {
+    #[serde(deserialize_with = "saved::finite")]
     smoothing: f64,
     all: Mean,
     /// Per column, the categories ascending.
@@ -21,7 +25,9 @@ pub struct TargetEncoder {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Mean {
+    #[serde(deserialize_with = "saved::finite")]
     n: f64,
+    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
 }
 
@@ -59,6 +65,18 @@ impl TargetEncoder {
             };
             categories[at].1.update(y);
         }
+    }
+
+    pub(super) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
+        let mut features = Vec::new();
+        for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| named.is_nominal()) {
+            let categories = self.columns.get(i).into_iter().flatten();
+            let category =
+                |&(index, Mean { n, mean }): &(f64, Mean)| CategoryMean { category: named.category(index), n, mean };
+            features.push(Encoded { feature: named.name.clone(), categories: categories.map(category).collect() });
+            *named = NamedColumn::derived(std::mem::take(&mut named.name));
+        }
+        StepDescription::TargetEncoder { smoothing: self.smoothing, mean: self.all.mean, features }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// Whether all that is there can be; `also` names what is below a branch besides its arms.
-    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<NodeId>) -> bool {
+    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<Start>) -> bool {
         self.targets.is_finite() && self.nodes.is_sound(also)
     }
 }

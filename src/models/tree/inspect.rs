@@ -58,6 +58,8 @@ pub enum NodeKind<'a> {
         last_split_attempt_at: f64,
         /// Whether it may still split.
         active: bool,
+        /// Whether it predicts with its linear regression rather than the mean.
+        uses_model: bool,
         /// Its linear regression, unless leaves predict means only.
         model: Option<&'a Weights>,
     },
@@ -144,6 +146,7 @@ impl Core {
                     variance: leaf.target.get(),
                     last_split_attempt_at: leaf.last_attempt,
                     active: leaf.observers.is_some(),
+                    uses_model: leaf.uses_model(&self.params),
                     model: leaf.model(),
                 };
                 Node { path, n: leaf.target.n, kind }

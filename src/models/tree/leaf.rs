@@ -70,22 +70,22 @@ impl Leaf {
         self.model.as_ref()
     }
 
+    /// Whether it predicts with its model, where what that says is plausible.
+    #[inline]
+    pub(super) fn uses_model(&self, params: &Params) -> bool {
+        match params.leaf_prediction {
+            LeafPrediction::Mean => false,
+            LeafPrediction::Model => self.model.is_some(),
+            LeafPrediction::Adaptive => self.model.is_some() && self.errors[0] >= self.errors[1],
+        }
+    }
+
     /// The prediction for `x` in a tree whose targets so far are `usual`.
     #[inline]
     pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
         match &self.model {
-            Some(model) if self.trusts_model(params) => self.plausible(model.predict(x), usual),
+            Some(model) if self.uses_model(params) => self.plausible(model.predict(x), usual),
             _ => self.target.mean,
-        }
-    }
-
-    /// Whether the model predicts, and not the mean.
-    #[inline]
-    fn trusts_model(&self, params: &Params) -> bool {
-        match params.leaf_prediction {
-            LeafPrediction::Mean => false,
-            LeafPrediction::Model => true,
-            LeafPrediction::Adaptive => self.errors[0] >= self.errors[1],
         }
     }
 
@@ -118,7 +118,7 @@ impl Leaf {
         if let Some(model) = &mut self.model {
             let by_model = model.predict(x);
             model.learn(x, y, weight, by_model, &params.leaf_model, draft).ok();
-            if self.trusts_model(params) {
+            if self.uses_model(params) {
                 prediction = self.plausible(by_model, usual);
             }
             if params.leaf_prediction == LeafPrediction::Adaptive {

@@ -3,8 +3,8 @@
 //!
 //! Reading order: [`Params`], this file, `core` (what all trees are made of), `nodes` (the arena and the way to a leaf),
 //! `leaf` (predicting and learning), `observer` (a folder: what a leaf remembers of its features), `split` (what a split
-//! is worth and when it is certain), `grow` (making it), `budget` (who may still grow), [`adaptive`] (following drift), `inspect` (what a person may see),
-//! `restore` (reading a saved tree).
+//! is worth and when it is certain), `grow` (making it), `budget` (who may still grow), [`adaptive`] (following drift),
+//! `inspect` and `describe` (what a person may see), `restore` (reading a saved tree).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction. What could break this is refused before
 //! anything has changed: see [`LARGEST_TARGET`] and [`LARGEST_WEIGHT`]. Iteration orders are fixed, so the same samples
@@ -13,6 +13,7 @@
 pub mod adaptive;
 mod budget;
 mod core;
+mod describe;
 mod grow;
 mod inspect;
 mod leaf;

@@ -119,14 +119,6 @@ impl Branch {
         two.iter_mut().chain(many.iter_mut().map(|(_, arm)| arm))
     }
 
-    /// Whether the arms of categories ascend, as finding one needs.
-    fn is_sorted(&self) -> bool {
-        match self {
-            Branch::Threshold { .. } | Branch::Category { .. } => true,
-            Branch::Categories { arms, .. } => arms.is_sorted_by(|(a, _), (b, _)| a < b),
-        }
-    }
-
     #[inline]
     fn arm(&mut self, at: usize) -> &mut Arm {
         match self {
@@ -141,6 +133,19 @@ impl Branch {
             Branch::Threshold { arms, .. } | Branch::Category { arms, .. } => arms[at].child,
             Branch::Categories { arms, .. } => arms[at].1.child,
         }
+    }
+
+    fn is_sound(&self) -> bool {
+        let test = match self {
+            Branch::Threshold { threshold, .. } => threshold.is_finite(),
+            Branch::Category { category, .. } => category.is_finite(),
+            Branch::Categories { arms, .. } => {
+                !arms.is_empty()
+                    && arms.iter().all(|(category, _)| category.is_finite())
+                    && arms.is_sorted_by(|a, b| a.0 < b.0)
+            }
+        };
+        test && self.arms().all(|arm| arm.weight.is_finite())
     }
 
     /// The arm with most weight, the first among equals.
@@ -345,12 +350,13 @@ impl Nodes {
         }
     }
 
-    /// Whether each branch and each leaf is below one of `roots`; `None` where some node is there twice, or not at all.
-    fn reached(&self, roots: &[NodeId], also: impl Fn(usize) -> Option<NodeId>) -> Option<[Vec<bool>; 2]> {
+    /// Whether each branch and each leaf is below the root, or below what `also` names for a branch, and on the level that it
+    /// says; `None` where some node is there twice, or elsewhere.
+    fn reached(&self, also: impl Fn(usize) -> Option<Start>) -> Option<[Vec<bool>; 2]> {
         let mut branches = vec![false; self.branches.len()];
         let mut leaves = vec![false; self.leaves.len()];
-        let mut open = roots.to_vec();
-        while let Some(at) = open.pop() {
+        let mut open = vec![self.start()];
+        while let Some(Start { at, depth }) = open.pop() {
             let seen = match at.place() {
                 Place::Branch(index) => branches.get_mut(index),
                 Place::Leaf(index) => leaves.get_mut(index),
@@ -359,9 +365,13 @@ impl Nodes {
                 Some(seen) if !*seen => *seen = true,
                 _ => return None,
             }
-            if let Place::Branch(index) = at.place() {
-                open.extend(self.branches[index].arms().map(|arm| arm.child));
-                open.extend(also(index));
+            match at.place() {
+                Place::Branch(index) => {
+                    let below = self.branches[index].arms().map(|arm| Start { at: arm.child, depth: depth + 1 });
+                    open.extend(below.chain(also(index)));
+                }
+                Place::Leaf(index) if self.leaves[index].depth == depth => {}
+                Place::Leaf(_) => return None,
             }
         }
         Some([branches, leaves])
@@ -371,9 +381,9 @@ impl Nodes {
     /// branches have stayed, and what has become of a node that has.
     pub(super) fn compact(
         &mut self,
-        also: &dyn Fn(usize) -> Option<NodeId>,
+        also: &dyn Fn(usize) -> Option<Start>,
     ) -> Option<(Vec<bool>, impl Fn(NodeId) -> NodeId + use<>)> {
-        let [branches, leaves] = self.reached(&[self.root], also)?;
+        let [branches, leaves] = self.reached(also)?;
         let places = |kept: &[bool]| -> Vec<usize> {
             let before = kept.iter().scan(0, |next, kept| Some(std::mem::replace(next, *next + usize::from(*kept))));
             before.collect()
@@ -407,13 +417,8 @@ impl Nodes {
 
     /// Whether every index leads somewhere, once, from the root and from what `also` names for a branch; and whether all
     /// that is there can be.
-    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<NodeId>) -> bool {
-        let branches = self.branches.iter().all(|branch| {
-            let mut arms = branch.arms().peekable();
-            arms.peek().is_some() && arms.all(|arm| arm.weight.is_finite()) && branch.is_sorted()
-        });
-        let reached = self.reached(&[self.root], also);
-        let all_reached = reached.is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
-        branches && all_reached && self.leaves.iter().all(Leaf::is_sound)
+    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<Start>) -> bool {
+        let all_reached = self.reached(also).is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
+        all_reached && self.branches.iter().all(Branch::is_sound) && self.leaves.iter().all(Leaf::is_sound)
     }
 }

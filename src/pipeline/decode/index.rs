@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Rejection, Schema};
+use crate::models::NamedColumn;
 
 /// Categories a nominal feature may have, and bytes each may have: names and categories are all that grows here.
 const MAX_CATEGORIES: usize = 1024;
@@ -41,6 +42,7 @@ pub(super) struct NewColumn {
 
 /// Names to columns, and categories to numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Index {
     /// What it was made from.
     schema: Schema,
@@ -58,6 +60,48 @@ pub struct Index {
     /// Per name (plus one; 0 is the record's beginning) the name that came next last time. Only saves time.
     #[serde(skip)]
     follows: Vec<usize>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    schema: Schema,
+    names: Vec<(String, Field)>,
+    columns: Vec<String>,
+    nominal: Vec<bool>,
+    categories: Vec<Vec<String>>,
+}
+
+impl TryFrom<Saved> for Index {
+    type Error = &'static str;
+
+    fn try_from(Saved { schema, names, columns, nominal, categories }: Saved) -> Result<Self, Self::Error> {
+        let d = columns.len();
+        if categories.len() != d || !(nominal.is_empty() || nominal.len() == d) {
+            return Err("the columns of the index do not fit each other");
+        }
+        if categories.iter().any(|categories| categories.len() > MAX_CATEGORIES) {
+            return Err("a column of the index has too many categories");
+        }
+        let known = |field: &Field| !matches!(field, Field::Column(i) | Field::Nominal(i) if *i >= d);
+        if !names.iter().all(|(_, field)| known(field)) {
+            return Err("a name in the index leads to no column");
+        }
+        let mut index = Self {
+            schema,
+            names,
+            columns,
+            nominal,
+            categories,
+            lookup: HashMap::new(),
+            category_lookup: Vec::new(),
+            follows: Vec::new(),
+        };
+        index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+        let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
+        index.category_lookup = index.categories.iter().map(numbered).collect();
+        Ok(index)
+    }
 }
 
 impl Index {
@@ -94,15 +138,6 @@ impl Index {
         index
     }
 
-    /// Rebuilds what is not stored. Called once after a checkpoint was read.
-    #[must_use]
-    pub fn restored(mut self) -> Self {
-        self.lookup = self.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
-        self.category_lookup = self.categories.iter().map(numbered).collect();
-        self
-    }
-
     /// Whether columns mean under `schema` what they mean here; limits may differ.
     pub fn fits(&self, schema: &Schema) -> bool {
         let Schema { max_features, max_record_bytes, .. } = self.schema;
@@ -112,6 +147,13 @@ impl Index {
     /// Feature names by column.
     pub fn column_names(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The columns with the names of their categories.
+    pub fn named_columns(&self) -> Vec<NamedColumn> {
+        let categories =
+            |i: usize| self.nominal.get(i).is_some_and(|nominal| *nominal).then(|| self.categories[i].clone());
+        self.columns.iter().enumerate().map(|(i, name)| NamedColumn::new(name, categories(i))).collect()
     }
 
     /// Number of columns.

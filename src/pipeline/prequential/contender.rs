@@ -9,7 +9,7 @@ use super::{
     guard::{Errors, Guard, Rescue},
 };
 use crate::{
-    metrics::{Scorecard, drift::Detector},
+    metrics::{Scorecard, drift::Detector, saved},
     models::{Features, ModelConfig, Pipeline, Scratch},
 };
 
@@ -31,12 +31,16 @@ pub(super) struct Contender {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Samples it refused to learn.
+    #[serde(deserialize_with = "saved::count")]
     pub refused: u64,
     /// Predictions that another stood in for.
+    #[serde(deserialize_with = "saved::count")]
     pub implausible: u64,
     /// Times its error changed, by the drift detector.
+    #[serde(deserialize_with = "saved::count")]
     pub drifts: u64,
     /// Times the guard put it back on its feet.
+    #[serde(deserialize_with = "saved::count")]
     pub rescues: u64,
 }
 

@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{ModelConfig, Pipeline};
+use crate::{
+    metrics::saved,
+    models::{ModelConfig, Pipeline},
+};
 
 /// What happens to a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +70,10 @@ pub(super) struct Guard {
     /// The least mean squared error the model has had.
     least: f64,
     /// Samples seen since the model last began, or began anew.
+    #[serde(deserialize_with = "saved::count")]
     seen: u64,
     /// Samples until the guard may step in again.
+    #[serde(deserialize_with = "saved::count")]
     rest: u64,
     good: Option<Good>,
 }
@@ -80,6 +85,7 @@ struct Good {
     /// Whether the model has gone back to it before.
     tried: bool,
     /// Samples the models had learned from.
+    #[serde(deserialize_with = "saved::count")]
     version: u64,
 }
 

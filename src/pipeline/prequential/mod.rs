@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::ModelSnapshot;
 use crate::{
-    metrics::{Rolling, drift::DetectorKind, skill},
+    metrics::{Rolling, drift::DetectorKind, saved, skill},
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch},
 };
 use contender::Contender;
@@ -53,6 +53,7 @@ impl Config {
 
 /// All models of one partition with their metrics.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Prequential {
     config: Config,
     contenders: Vec<Contender>,
@@ -70,6 +71,45 @@ pub struct Prequential {
     events: Vec<Event>,
     #[serde(skip)]
     scratch: Scratch,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    config: Config,
+    contenders: Vec<Contender>,
+    baseline: Baseline,
+    champion: usize,
+    #[serde(deserialize_with = "saved::count")]
+    version: u64,
+    usual: Usual,
+}
+
+impl TryFrom<Saved> for Prequential {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { config, contenders, baseline, champion, version, usual } = saved;
+        let n = contenders.len();
+        if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
+            return Err("the models are not those that are configured");
+        }
+        if champion >= n || matches!(baseline, Baseline::Configured(i) if i >= n) {
+            return Err("the champion or the baseline is none of the models");
+        }
+        Ok(Self {
+            config,
+            contenders,
+            baseline,
+            champion,
+            version,
+            usual,
+            raw: Vec::new(),
+            predictions: vec![0.0; n],
+            events: Vec::new(),
+            scratch: Scratch::default(),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -143,8 +183,8 @@ impl Prequential {
     /// has learned, any other starts afresh. Names those that do. Metrics, detectors and guards with other settings
     /// begin anew.
     pub fn restored(stored: Self, config: &Config) -> (Self, Vec<String>) {
-        if stored.config == *config && stored.contenders.len() == config.models.len() {
-            return (Self { predictions: vec![0.0; config.models.len()], ..stored }, Vec::new());
+        if stored.config == *config {
+            return (stored, Vec::new());
         }
         let mut fresh = Self::new(config);
         fresh.version = stored.version;

@@ -31,7 +31,7 @@ use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
 #[serde(try_from = "Saved")]
 pub struct AdaptiveTree {
     params: Params,
-    core: Core,
+    pub(super) core: Core,
     monitors: Vec<Monitor>,
     bootstrap: Bootstrap,
     counts: Counts,
@@ -67,7 +67,7 @@ impl TryFrom<Saved> for AdaptiveTree {
         let Saved { params, core, monitors, bootstrap, counts } = saved;
         let sound = monitors.len() == core.nodes.branches.len()
             && monitors.iter().all(Monitor::is_sound)
-            && core.is_sound(|branch| monitors[branch].root());
+            && core.is_sound(|branch| monitors[branch].start());
         if sound { Ok(Self { params, core, monitors, bootstrap, counts, path: Vec::new() }) } else { Err(Damaged) }
     }
 }
@@ -167,7 +167,7 @@ impl AdaptiveTree {
     #[cold]
     fn compact(&mut self) {
         let monitors = &self.monitors;
-        let Some((stays, moved)) = self.core.nodes.compact(&|branch| monitors[branch].root()) else { return };
+        let Some((stays, moved)) = self.core.nodes.compact(&|branch| monitors[branch].start()) else { return };
         let mut stays = stays.into_iter();
         self.monitors.retain(|_| stays.next() == Some(true));
         for alternate in self.monitors.iter_mut().filter_map(|monitor| monitor.alternate.as_mut()) {

@@ -4,10 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    super::nodes::{NodeId, Start},
-    Params,
-};
+use super::{super::nodes::Start, Params};
 use crate::metrics::drift::{Change, DetectorKind, ErrorWatch};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,8 +74,8 @@ impl Monitor {
     }
 
     /// Where the alternate begins.
-    pub(super) fn root(&self) -> Option<NodeId> {
-        self.alternate.as_ref().map(|alternate| alternate.start.at)
+    pub(super) fn start(&self) -> Option<Start> {
+        self.alternate.as_ref().map(|alternate| alternate.start)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -1,0 +1,108 @@
+//! `thalweg model`: what the daemon has learned, out of the newest intact checkpoint of each partition.
+//!
+//! It may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
+//! is only laid out, in `show` for a person and in `export` for a program.
+
+mod export;
+mod show;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use crate::{
+    models::{Description, ModelConfig, steps::StepDescription},
+    pipeline::{
+        archive::{Archive, Found},
+        snapshot::ModelSnapshot,
+    },
+    settings::{Settings, suggestion},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Prints weights, trees and feature statistics
+    Show(show::Options),
+    /// Writes the same, exactly, as JSON
+    Export(export::Options),
+}
+
+/// Which models.
+#[derive(Debug, Args)]
+struct Selection {
+    /// Names of models [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Only this partition of the samples [default: all there are]
+    #[arg(long, value_name = "P")]
+    partition: Option<i32>,
+}
+
+/// A partition's checkpoint with the models asked for.
+struct Learned {
+    found: Found,
+    models: Vec<LearnedModel>,
+}
+
+/// A model by the names of its features.
+struct LearnedModel {
+    config: ModelConfig,
+    standing: ModelSnapshot,
+    is_champion: bool,
+    steps: Vec<StepDescription>,
+    description: Description,
+}
+
+pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Show(options) => show::run(settings, options),
+        Command::Export(options) => export::run(settings, options),
+    }
+}
+
+/// Reads what is asked for; says on standard error where a damaged checkpoint had to be passed over.
+fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learned>> {
+    let path = &settings.state.path;
+    let topic = &settings.topics.samples;
+    let archive = Archive::open(path)?;
+    let known = archive.partitions(topic)?;
+    if known.is_empty() {
+        bail!("state file {} holds no checkpoint of the topic `{topic}` yet", path.display());
+    }
+    let wanted = match selection.partition {
+        Some(partition) if !known.contains(&partition) => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            bail!("there is no checkpoint of partition {partition} of `{topic}`; there is of {}", known.join(", "));
+        }
+        Some(partition) => vec![partition],
+        None => known,
+    };
+    let mut learned = Vec::new();
+    for partition in wanted {
+        let Some(found) = archive.newest(topic, partition)? else { continue };
+        for problem in &found.damaged {
+            eprintln!("partition {partition}: {problem}; this is the one before");
+        }
+        let models = select(&found, &selection.names)?;
+        learned.push(Learned { found, models });
+    }
+    Ok(learned)
+}
+
+/// The models of those names, all where none is given, in configured order.
+fn select(found: &Found, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> {
+    let race = &found.checkpoint.prequential;
+    let known: Vec<&str> = race.names().map(AsRef::as_ref).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let meant = suggestion(unknown, known.iter().copied());
+        bail!("there is no model `{unknown}`; there are {}{meant}", known.join(", "));
+    }
+    let columns = found.checkpoint.index.named_columns();
+    let models = race.config().models.iter().zip(race.standings()).enumerate();
+    let wanted = models.filter(|(_, (config, _))| names.is_empty() || names.contains(&config.name));
+    let described = wanted.filter_map(|(i, (config, standing))| {
+        let (steps, description) = race.pipeline(i)?.describe(columns.clone());
+        let is_champion = i == race.champion();
+        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description })
+    });
+    Ok(described.collect())
+}

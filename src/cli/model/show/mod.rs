@@ -1,0 +1,148 @@
+//! `thalweg model show`: what the models have learned, for a person at a terminal or in a pipe.
+//!
+//! Reading order: this file (partitions and models), `table` (columns under each other), `tree`.
+
+mod table;
+mod tree;
+
+use std::io::{self, BufWriter, Write, stdout};
+
+use clap::Args;
+use indicatif::HumanBytes;
+
+use super::{Learned, LearnedModel, Selection};
+use crate::{
+    models::{
+        Description,
+        describe::{Linear, Weight},
+        steps::StepDescription,
+    },
+    settings::Settings,
+};
+use table::{Table, number};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    #[command(flatten)]
+    selection: Selection,
+    /// Levels of a tree that are printed
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    depth: u32,
+}
+
+pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    let learned = super::read(settings, &options.selection)?;
+    let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
+    for Learned { found, models } in &learned {
+        let checkpoint = &found.checkpoint;
+        writeln!(
+            out,
+            "partition {} of {}: version {} (samples learned), position {}, written {} UTC",
+            checkpoint.partition,
+            checkpoint.topic,
+            checkpoint.prequential.version(),
+            checkpoint.position,
+            found.written_at
+        )?;
+        for learned in models {
+            writeln!(out)?;
+            model(&mut out, learned, options.depth as usize)?;
+        }
+        writeln!(out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result<()> {
+    let LearnedModel { config, standing, is_champion, steps, description } = model;
+    let mark = if *is_champion { ", champion" } else { "" };
+    writeln!(out, "{} ({}{mark})", config.name, standing.kind)?;
+    let counts = standing.counts;
+    writeln!(
+        out,
+        "  scored {}, refused {}, drifts {}, rescues {}, size {}",
+        standing.total.n(),
+        counts.refused,
+        counts.drifts,
+        counts.rescues,
+        HumanBytes(standing.memory as u64)
+    )?;
+    let mut errors = Table::new(&["errors", "RMSE", "MAE", "R2", "skill"]);
+    for (name, scores, skill) in
+        [("rolling", &standing.rolling, standing.skill), ("total", &standing.total, standing.total_skill)]
+    {
+        errors.row(name, [scores.rmse(), scores.mae(), scores.r2(), skill]);
+    }
+    errors.print(out, 2)?;
+    for description in steps {
+        step(out, description)?;
+    }
+    match description {
+        Description::Constant(constant) => writeln!(out, "  predicts {}", number(constant.prediction)),
+        Description::Linear(model) => linear(out, model),
+        Description::Tree(learned) => tree::print(out, learned, depth),
+        Description::Forest(forest) => {
+            for (i, learned) in forest.trees.iter().enumerate() {
+                writeln!(out, "  tree {} of {}", i + 1, forest.trees.len())?;
+                tree::print(out, learned, depth)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
+    match step {
+        StepDescription::StandardScaler { features, .. } => {
+            let mut table = Table::new(&["standard_scaler", "mean", "deviation", "n"]);
+            features.iter().for_each(|it| table.row(&it.feature, [it.mean, it.deviation, it.n]));
+            table.print(out, 2)
+        }
+        StepDescription::MinMaxScaler { features } => {
+            let mut table = Table::new(&["min_max_scaler", "least", "greatest"]);
+            features.iter().for_each(|it| table.row(&it.feature, [it.least, it.greatest]));
+            table.print(out, 2)
+        }
+        StepDescription::OneHot { columns } => writeln!(out, "  one_hot: {}", list(columns)),
+        StepDescription::TargetEncoder { mean, features, .. } => {
+            let mut table = Table::new(&["target_encoder", "mean", "n"]);
+            for feature in features {
+                for it in &feature.categories {
+                    table.row(&format!("{}={}", feature.feature, it.category), [it.mean, it.n]);
+                }
+            }
+            table.print(out, 2)?;
+            writeln!(out, "    mean of all targets {}", number(*mean))
+        }
+        StepDescription::Polynomial { columns } => writeln!(out, "  polynomial: {}", list(columns)),
+    }
+}
+
+/// Names that fit on a line, and how many more there are.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    match (names.len(), more) {
+        (0, _) => "no columns yet".into(),
+        (_, 0) => shown,
+        _ => format!("{shown} and {more} more"),
+    }
+}
+
+fn linear(out: &mut impl Write, model: &Linear) -> io::Result<()> {
+    let mut table = Table::new(&["feature", "weight"]);
+    table.row("(intercept)", [model.intercept]);
+    for Weight { feature, weight } in by_weight(model) {
+        table.row(feature, [*weight]);
+    }
+    table.print(out, 2)
+}
+
+/// The weights, largest first; equal ones in the order of the columns.
+fn by_weight(model: &Linear) -> Vec<&Weight> {
+    let mut weights: Vec<&Weight> = model.weights.iter().collect();
+    weights.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
+    weights
+}

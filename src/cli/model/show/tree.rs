@@ -1,0 +1,96 @@
+//! A tree as indented lines: splits in words, leaves with what they predict.
+
+use std::io::{self, Write};
+
+use super::{by_weight, table::number};
+use crate::models::describe::{Branch, Leaf, Node, Test, Tree};
+
+/// Weights of a leaf's model that are printed.
+const WEIGHTS: usize = 3;
+
+/// Prints a tree's size and its uppermost `depth` levels.
+pub(super) fn print(out: &mut impl Write, tree: &Tree, depth: usize) -> io::Result<()> {
+    let Tree { n_nodes, n_leaves, n_active_leaves, height, root } = tree;
+    writeln!(out, "  {n_nodes} nodes, {n_leaves} leaves ({n_active_leaves} active), {height} levels")?;
+    // Each with its level and, below a branch, what leads to it.
+    let mut open = vec![(root, 0, String::new())];
+    let mut left_out = 0;
+    while let Some((node, level, label)) = open.pop() {
+        let indent = 4 + 2 * level;
+        if level >= depth {
+            left_out += size(node);
+            continue;
+        }
+        match node {
+            Node::Leaf(leaf) => writeln!(out, "{:indent$}{label}{}", "", describe(leaf))?,
+            Node::Branch(branch) => {
+                // The root has no line of its own.
+                let inner = if label.is_empty() { level } else { level + 1 };
+                if !label.is_empty() {
+                    writeln!(out, "{:indent$}{label}n={}", "", number(branch.n))?;
+                }
+                let arms = labels(branch).into_iter().zip(&branch.children);
+                let first = open.len();
+                open.extend(arms.map(|(label, child)| (child, inner, format!("{label}  "))));
+                open[first..].reverse();
+            }
+        }
+    }
+    if left_out > 0 {
+        writeln!(out, "    ... and {left_out} nodes below; --depth {height} prints all")?;
+    }
+    Ok(())
+}
+
+/// What leads to each child.
+fn labels(branch: &Branch) -> Vec<String> {
+    let feature = &branch.feature;
+    match &branch.test {
+        Test::AtMost { threshold, in_feature_unit } => {
+            let threshold = number(in_feature_unit.unwrap_or(*threshold));
+            vec![format!("{feature} <= {threshold}"), format!("{feature} > {threshold}")]
+        }
+        Test::Is { category } => vec![format!("{feature} = {category}"), format!("{feature} != {category}")],
+        Test::OneOf { categories } => categories.iter().map(|category| format!("{feature} = {category}")).collect(),
+    }
+}
+
+fn describe(leaf: &Leaf) -> String {
+    let Leaf { n, mean, deviation, active, uses_model, model } = leaf;
+    let mut line = format!("n={} mean={} deviation={}", number(*n), number(*mean), number(*deviation));
+    if !active {
+        line.push_str(" inactive");
+    }
+    if let Some(model) = model {
+        let weights = by_weight(model);
+        let shown: Vec<String> =
+            weights.iter().take(WEIGHTS).map(|it| format!("{}*{}", Signed(it.weight), it.feature)).collect();
+        let more = if weights.len() > WEIGHTS { " ..." } else { "" };
+        let by = if *uses_model { "model" } else { "mean, model" };
+        line.push_str(&format!("  by {by} {} {}{more}", number(model.intercept), shown.join(" ")));
+    }
+    line
+}
+
+/// A number that says its sign.
+struct Signed(f64);
+
+impl std::fmt::Display for Signed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.0 < 0.0 { "" } else { "+" };
+        write!(f, "{sign}{}", number(self.0))
+    }
+}
+
+/// Nodes from this one down.
+fn size(node: &Node) -> usize {
+    let mut open = vec![node];
+    let mut size = 0;
+    while let Some(node) = open.pop() {
+        size += 1;
+        if let Node::Branch(branch) = node {
+            open.extend(&branch.children);
+        }
+    }
+    size
+}

@@ -1,0 +1,218 @@
+//! What a model has learned, by name: for a person to read and a program to export.
+//!
+//! Reading order: [`NamedColumn`] (what a column means), [`Description`] (the closed set of forms that models take),
+//! then its parts. Each model fills in a form beside its own code; [`super::Model::describe`] is the one `match`.
+//!
+//! Invariant: read-only and owned, numbers exactly as they are in the state. What this does not do: lay anything out.
+//! To add a form: a variant of [`Description`] made of these parts. A rule set is a list of
+//! rules with a feature and a [`Test`] per literal and a [`Leaf`].
+
+use serde::Serialize;
+
+/// A column as people know it, wherever it is on its way through the feature steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedColumn {
+    /// The field of the records, or what a step made of fields: `x0*x1`, `x0^2`, `city=Paris`.
+    pub name: String,
+    /// Of a nominal column, the categories in order of their index.
+    pub categories: Option<Vec<String>>,
+    /// How to get back to the field's own unit: `shift` + `scale` · value. `None` where that is not known.
+    pub origin: Option<Origin>,
+}
+
+/// The way back from a column's value to that of the field it was made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Origin {
+    /// The field's value where the column's is 0.
+    pub shift: f64,
+    /// The field's unit over the column's.
+    pub scale: f64,
+}
+
+impl Origin {
+    /// A column that is the field itself.
+    pub const ITSELF: Self = Self { shift: 0.0, scale: 1.0 };
+
+    /// The field's value of a column's `value`.
+    pub fn value(self, value: f64) -> f64 {
+        self.shift + self.scale * value
+    }
+}
+
+impl NamedColumn {
+    /// A field of the records; `categories` of a nominal one.
+    pub fn new(name: &str, categories: Option<Vec<String>>) -> Self {
+        Self { name: name.to_owned(), categories, origin: Some(Origin::ITSELF) }
+    }
+
+    /// A numeric column that some step made.
+    pub(super) fn derived(name: String) -> Self {
+        Self { name, categories: None, origin: None }
+    }
+
+    /// Whether it holds categories.
+    pub fn is_nominal(&self) -> bool {
+        self.categories.is_some()
+    }
+
+    /// The name of a category by its index; `#` and the index where the column has none of that index.
+    pub fn category(&self, index: f64) -> String {
+        let known = self.categories.as_ref().and_then(|categories| categories.get(index as usize));
+        known.cloned().unwrap_or_else(|| format!("#{index}"))
+    }
+
+    /// The same column after a step that makes (value − `shift`) / `scale` of a value.
+    pub(super) fn rescale(&mut self, shift: f64, scale: f64) {
+        self.origin = self
+            .origin
+            .map(|origin| Origin { shift: origin.value(shift), scale: origin.scale * scale })
+            .filter(|origin| origin.shift.is_finite() && origin.scale.is_finite() && origin.scale > 0.0);
+    }
+}
+
+/// The column of that index, or one named after its place where nobody knows it.
+pub(super) fn column(columns: &[NamedColumn], i: usize) -> NamedColumn {
+    columns.get(i).cloned().unwrap_or_else(|| NamedColumn::derived(format!("column {i}")))
+}
+
+/// All that a model has learned that a prediction depends on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "form", rename_all = "snake_case")]
+pub enum Description {
+    /// One number, whatever the features.
+    Constant(Constant),
+    /// A weighted sum.
+    Linear(Linear),
+    /// A tree with a linear model or a mean in each leaf.
+    Tree(Tree),
+    /// Trees that predict together.
+    Forest(Forest),
+}
+
+/// The prediction of a model that looks at no feature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Constant {
+    /// In the target's unit.
+    pub prediction: f64,
+}
+
+/// The intercept, plus the sum of weight times value over the known numeric features, added up in this order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Linear {
+    /// In the target's unit.
+    pub intercept: f64,
+    /// By column. Nominal columns have a weight that never counts.
+    pub weights: Vec<Weight>,
+}
+
+/// A feature with its weight.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Weight {
+    /// The column's name.
+    pub feature: String,
+    /// The target's unit over the column's.
+    pub weight: f64,
+}
+
+impl Linear {
+    /// Weights by column, with the names of these. A nominal column takes no part and is left out.
+    pub(super) fn new(intercept: f64, weights: &[f64], columns: &[NamedColumn]) -> Self {
+        let named = weights.iter().enumerate().map(|(i, weight)| (column(columns, i), *weight));
+        let numeric = named.filter(|(column, _)| !column.is_nominal());
+        Self { intercept, weights: numeric.map(|(column, weight)| Weight { feature: column.name, weight }).collect() }
+    }
+}
+
+/// Trees whose predictions become one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forest {
+    /// In a fixed order.
+    pub trees: Vec<Tree>,
+}
+
+/// A decision tree.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tree {
+    /// Branches and leaves.
+    pub n_nodes: usize,
+    /// Nodes that predict.
+    pub n_leaves: usize,
+    /// Leaves that may still split.
+    pub n_active_leaves: usize,
+    /// Levels, counting the root's.
+    pub height: u32,
+    /// The node where every sample starts.
+    pub root: Node,
+}
+
+/// A node with all below it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "node", rename_all = "snake_case")]
+pub enum Node {
+    /// Divides samples.
+    Branch(Branch),
+    /// Predicts.
+    Leaf(Leaf),
+}
+
+/// A node that divides samples by one feature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Branch {
+    /// Weight of the samples seen below.
+    pub n: f64,
+    /// The column's name.
+    pub feature: String,
+    /// How its values are divided.
+    #[serde(flatten)]
+    pub test: Test,
+    /// In the order of the test's parts. A sample that does not know the feature takes the one with most `n`.
+    pub children: Vec<Node>,
+}
+
+/// How values are divided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "test", rename_all = "snake_case")]
+pub enum Test {
+    /// Values at or below the threshold, and those above.
+    AtMost {
+        /// Of the column, as the model compares it.
+        threshold: f64,
+        /// The same in the field's own unit, by the steps' statistics of now; `None` where there is no such thing.
+        in_feature_unit: Option<f64>,
+    },
+    /// A category, and any other.
+    Is {
+        /// The category.
+        category: String,
+    },
+    /// A part for each category.
+    OneOf {
+        /// In the order of the children.
+        categories: Vec<String>,
+    },
+}
+
+impl Test {
+    /// Values of `column` at or below `threshold`.
+    pub(super) fn at_most(threshold: f64, column: &NamedColumn) -> Self {
+        let own = column.origin.map(|origin| origin.value(threshold)).filter(|own| own.is_finite());
+        Test::AtMost { threshold, in_feature_unit: own }
+    }
+}
+
+/// What predicts at the end of a way through a tree.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Leaf {
+    /// Weight of the samples seen here, with the share of those before the split that made it.
+    pub n: f64,
+    /// Mean of the targets, in their unit.
+    pub mean: f64,
+    /// Sample standard deviation of the targets.
+    pub deviation: f64,
+    /// Whether it may still split.
+    pub active: bool,
+    /// Whether the linear model predicts rather than the mean. An implausible prediction gives way to the mean.
+    pub uses_model: bool,
+    /// The linear model, unless leaves predict means only.
+    pub model: Option<Linear>,
+}

@@ -1,0 +1,65 @@
+//! A tree by the names of its features.
+
+use crate::models::describe::{self, Branch, Leaf, Linear, NamedColumn};
+
+use super::{HoeffdingTree, Node, NodeKind, Test, adaptive::AdaptiveTree, core::Core};
+
+impl HoeffdingTree {
+    /// The whole tree; `columns` name what it splits on.
+    pub(in crate::models) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+        self.core.describe(columns)
+    }
+}
+
+impl AdaptiveTree {
+    /// The main tree, without alternates; `columns` name what it splits on.
+    pub(in crate::models) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+        self.core.describe(columns)
+    }
+}
+
+impl Core {
+    pub(super) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+        let summary = self.summary();
+        describe::Tree {
+            n_nodes: summary.n_nodes,
+            n_leaves: summary.n_leaves,
+            n_active_leaves: summary.n_active_leaves,
+            height: summary.height,
+            root: self.nested(columns),
+        }
+    }
+
+    /// The nodes, put together from the last to the first: the children of a branch are then at hand.
+    fn nested(&self, columns: &[NamedColumn]) -> describe::Node {
+        let nodes: Vec<Node<'_>> = self.walk().collect();
+        let mut done: Vec<describe::Node> = Vec::new();
+        for node in nodes.into_iter().rev() {
+            let described = match node.kind {
+                NodeKind::Leaf { mean, variance, active, uses_model, model, .. } => {
+                    let model = model.map(|model| Linear::new(model.intercept(), model.weights(), columns));
+                    // Rounding can leave a variance just below 0.
+                    let deviation = variance.max(0.0).sqrt();
+                    describe::Node::Leaf(Leaf { n: node.n, mean, deviation, active, uses_model, model })
+                }
+                NodeKind::Branch { feature, test } => {
+                    let column = describe::column(columns, feature);
+                    let (parts, test) = match test {
+                        Test::AtMost(threshold) => (2, describe::Test::at_most(threshold, &column)),
+                        Test::Is(category) => (2, describe::Test::Is { category: column.category(category) }),
+                        Test::OneOf(categories) => {
+                            let names = categories.iter().map(|category| column.category(*category)).collect();
+                            (categories.len(), describe::Test::OneOf { categories: names })
+                        }
+                    };
+                    let mut children = done.split_off(done.len().saturating_sub(parts));
+                    children.reverse();
+                    describe::Node::Branch(Branch { n: node.n, feature: column.name, test, children })
+                }
+            };
+            done.push(described);
+        }
+        // Every tree has a root, which comes first.
+        done.pop().unwrap_or_else(|| unreachable!("a tree has a root"))
+    }
+}

@@ -1,0 +1,105 @@
+//! The state file as a reader sees it, also while a daemon works on it.
+//!
+//! Invariant: nothing is written and no lock is taken, so a daemon that runs, or wants to start, does not notice.
+//! Checkpoints are read newest first, one at a time, until one is intact.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::{
+    checkpoint::Checkpoint,
+    store::{self, Error, FORMAT},
+};
+
+/// A state file that is open for reading.
+#[derive(Debug)]
+pub struct Archive {
+    path: PathBuf,
+    connection: Connection,
+}
+
+/// The newest intact checkpoint of a partition.
+#[derive(Debug)]
+pub struct Found {
+    /// What it holds.
+    pub checkpoint: Checkpoint,
+    /// When it was written: date and time of day, UTC.
+    pub written_at: String,
+    /// What is wrong with newer ones, newest first.
+    pub damaged: Vec<String>,
+}
+
+impl Archive {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// When there is none, when it is from a newer version, or when it is no state file.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        if !path.exists() {
+            return Err(Error::Missing { path });
+        }
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&path, flags)?;
+            connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
+            let query = "SELECT value FROM thalweg_meta WHERE name = 'format'";
+            let format: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+            Ok((connection, format))
+        };
+        match open() {
+            Ok((_, Some(found))) if found > FORMAT => Err(Error::Newer { path, found }),
+            Ok((connection, _)) => Ok(Self { path, connection }),
+            Err(source) => {
+                let action =
+                    "it cannot be read; is it a state file of Thalweg, and may this user read it and its folder?";
+                Err(Error::Sqlite { path, action, source: Arc::new(source) })
+            }
+        }
+    }
+
+    /// The partitions of `topic` with a checkpoint, ascending.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, Error> {
+        let query = "SELECT DISTINCT partition FROM thalweg_checkpoints WHERE topic = ?1 ORDER BY partition";
+        let read = || {
+            let mut query = self.connection.prepare(query)?;
+            query.query_map([topic], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i32>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
+    }
+
+    /// The newest intact checkpoint of a partition; `None` where it has none at all.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when none of them is intact, or when SQLite fails.
+    pub fn newest(&self, topic: &str, partition: i32) -> Result<Option<Found>, Error> {
+        let mut damaged = Vec::new();
+        let query =
+            "SELECT id, checksum, state, written_at FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+                     ORDER BY id DESC";
+        let mut read = || {
+            let mut query = self.connection.prepare(query)?;
+            let mut rows = query.query(params![topic, partition])?;
+            while let Some(row) = rows.next()? {
+                match store::decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
+                    Ok(checkpoint) => return Ok(Some((checkpoint, row.get(3)?))),
+                    Err(problem) => damaged.push(format!("checkpoint {}: {problem}", row.get::<_, i64>(0)?)),
+                }
+            }
+            Ok(None)
+        };
+        match read().map_err(|source| self.sqlite(source))? {
+            Some((checkpoint, written_at)) => Ok(Some(Found { checkpoint, written_at, damaged })),
+            None if damaged.is_empty() => Ok(None),
+            None => Err(Error::Damaged { path: self.path.clone(), partition, problems: damaged.join("; ") }),
+        }
+    }
+
+    fn sqlite(&self, source: rusqlite::Error) -> Error {
+        Error::Sqlite { path: self.path.clone(), action: "checkpoints cannot be read", source: Arc::new(source) }
+    }
+}

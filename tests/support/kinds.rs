@@ -1,0 +1,93 @@
+//! Every kind of model, and samples on which each learns something.
+
+use thalweg::models::{
+    ModelKind,
+    forest::{self, Aggregation},
+    linear,
+    loss::Loss,
+    optimizer::{Optimizer, Schedule},
+    passive_aggressive::{self, Mode},
+    rls,
+    tree::{self, LeafPrediction, MaxFeatures, Splitter, adaptive},
+};
+
+/// Every kind, in the forms that run different code.
+pub fn every_kind() -> Vec<ModelKind> {
+    let linear = |optimizer| ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
+    let lossy = |loss| ModelKind::Linear(linear::Params { loss, ..Default::default() });
+    let tree = |leaf_prediction, splitter| {
+        ModelKind::HoeffdingTree(tree::Params { leaf_prediction, splitter, ..Default::default() })
+    };
+    let aggressive = |mode| ModelKind::PassiveAggressive(passive_aggressive::Params { mode, ..Default::default() });
+    let lr = Schedule::Constant { lr: 0.01 };
+    let (beta_1, beta_2, eps) = (0.9, 0.999, 1e-8);
+    let kinds = vec![
+        ModelKind::Mean,
+        ModelKind::Last,
+        linear(Optimizer::default()),
+        linear(Optimizer::Momentum { lr, rho: 0.9 }),
+        linear(Optimizer::Nesterov { lr, rho: 0.9 }),
+        linear(Optimizer::AdaGrad { lr, eps }),
+        linear(Optimizer::RmsProp { lr, rho: 0.9, eps }),
+        linear(Optimizer::Adam { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::AmsGrad { lr, beta_1, beta_2, eps, correct_bias: true }),
+        linear(Optimizer::AdaMax { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::Nadam { lr, beta_1, beta_2, eps }),
+        linear(Optimizer::AdaDelta { rho: 0.95, eps }),
+        linear(Optimizer::Ftrl { alpha: 0.05, beta: 1.0, l1: 0.1, l2: 1.0 }),
+        lossy(Loss::Absolute),
+        lossy(Loss::EpsilonInsensitive { epsilon: 0.1 }),
+        ModelKind::Linear(linear::Params { l1: 0.001, ..Default::default() }),
+        ModelKind::Linear(linear::Params { l2: 0.001, ..Default::default() }),
+        aggressive(Mode::Pa),
+        aggressive(Mode::PaI),
+        aggressive(Mode::PaII),
+        ModelKind::Rls(rls::Params::default()),
+        ModelKind::Rls(rls::Params { forgetting: 0.9, regularization: 0.01 }),
+        tree(LeafPrediction::Mean, Splitter::Ebst),
+        tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
+        tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
+        ModelKind::AdaptiveTree(Box::default()),
+        ModelKind::AdaptiveTree(Box::new(adaptive::Params { bootstrap_sampling: false, ..Default::default() })),
+        ModelKind::AdaptiveRandomForest(Box::default()),
+        ModelKind::AdaptiveRandomForest(Box::new(forest::Params {
+            n_models: 3,
+            max_features: MaxFeatures::Share(0.5),
+            aggregation_method: Aggregation::Mean,
+            disable_weighted_vote: false,
+            ..Default::default()
+        })),
+    ];
+    // A new kind has to be added above, too.
+    for kind in &kinds {
+        match kind {
+            ModelKind::Mean
+            | ModelKind::Last
+            | ModelKind::Linear(_)
+            | ModelKind::PassiveAggressive(_)
+            | ModelKind::Rls(_)
+            | ModelKind::HoeffdingTree(_)
+            | ModelKind::AdaptiveTree(_)
+            | ModelKind::AdaptiveRandomForest(_) => {}
+        }
+    }
+    kinds
+}
+
+/// Which columns of [`samples`] are nominal.
+pub const NOMINAL: [bool; 6] = [false, false, false, false, false, true];
+
+/// Samples with a step, a slope, a category, and gaps; the last column appears after a while.
+pub fn samples(n: usize) -> impl Iterator<Item = (Vec<f64>, f64)> {
+    let noise = |i: usize| ((i as f64 + 1.0) * 0.754_877_666_246_692_7).fract();
+    (0..n).map(move |row| {
+        let number = |i: usize| noise((row * 7919 + i * 104_729) % 1_000_003);
+        let mut x: Vec<f64> = (0..5).map(number).chain([(row % 3) as f64]).collect();
+        let y = 10.0 * x[0] + if x[1] > 0.5 { 5.0 } else { 0.0 } + x[5] + 0.1 * number(9);
+        if row % 7 == 0 {
+            x[row % 6] = f64::NAN;
+        }
+        x.truncate(if row < 50 { 4 } else { 6 });
+        (x, y)
+    })
+}

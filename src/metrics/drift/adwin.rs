@@ -77,6 +77,12 @@ impl Adwin {
         if self.width == 0 { 0.0 } else { self.total / self.width as f64 }
     }
 
+    /// Bytes on the heap: every row has room for all the buckets that it may come to hold.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let row = size_of::<Row>() + (self.params.max_buckets as usize + 1) * size_of::<Bucket>();
+        self.rows.len() * row
+    }
+
     /// Takes the next value; whether the mean has changed. A value that is not finite, or whose square overflows, is
     /// passed over.
     #[inline]

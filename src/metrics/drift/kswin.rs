@@ -57,6 +57,11 @@ impl Kswin {
         }
     }
 
+    /// Bytes on the heap: the window, and room for the older values of a test and for the latest.
+    pub(super) fn heap_bytes(&self) -> usize {
+        2 * self.params.window_size as usize * size_of::<f64>()
+    }
+
     /// Takes the next value; whether the distribution has changed. A value that is not finite is passed over.
     pub fn update(&mut self, value: f64) -> bool {
         let (n, size) = (self.params.stat_size as usize, self.params.window_size as usize);

@@ -82,4 +82,13 @@ impl Detector {
             Detector::Cusum(detector) => detector.update(value),
         }
     }
+
+    /// Bytes on the heap, within a fifth.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Detector::Adwin(detector) => detector.heap_bytes(),
+            Detector::Kswin(detector) => size_of::<Kswin>() + detector.heap_bytes(),
+            Detector::PageHinkley(_) | Detector::Cusum(_) => 0,
+        }
+    }
 }

@@ -24,6 +24,11 @@ pub use inspect::{Node, NodeKind, Summary, Test};
 pub use params::{LeafPrediction, Params, Splitter};
 pub use split::{Attempt, Candidate, Parts};
 
+// What rules share with trees.
+pub(in crate::models) use leaf::is_plausible;
+pub(in crate::models) use observer::{Observers, Scratch as WalkScratch};
+pub(in crate::models) use split::{Criterion, hoeffding_bound, two_best};
+
 use crate::metrics::statistics::Var;
 
 use self::nodes::Nodes;

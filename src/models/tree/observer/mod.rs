@@ -15,13 +15,13 @@ use crate::models::Features;
 
 use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
 use super::{
-    params::{Params, Splitter},
+    params::Splitter,
     split::{Candidate, Criterion},
 };
 
 /// The observers of a leaf, by column.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Observers {
+pub(in crate::models) struct Observers {
     columns: Vec<Observer>,
 }
 
@@ -39,14 +39,14 @@ enum Observer {
 
 /// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::models) struct Scratch {
     steps: Vec<ebst::Step>,
     frames: Vec<ebst::Frame>,
 }
 
 impl Observers {
     /// Takes in the known features of a sample.
-    pub(super) fn update(&mut self, x: Features<'_>, y: f64, weight: f64, splitter: Splitter) {
+    pub(in crate::models) fn update(&mut self, x: Features<'_>, y: f64, weight: f64, splitter: Splitter) {
         if self.columns.len() < x.len() {
             self.columns.resize(x.len(), Observer::Waiting);
         }
@@ -61,11 +61,12 @@ impl Observers {
         }
     }
 
-    /// The best split on each feature that has one, in the order of the columns.
-    pub(super) fn propose(
+    /// The best split on each feature that has one, in the order of the columns. With `binary`, categories are split
+    /// one against the rest only.
+    pub(in crate::models) fn propose(
         &self,
         criterion: &Criterion,
-        params: &Params,
+        binary: bool,
         scratch: &mut Scratch,
         out: &mut Vec<Candidate>,
     ) {
@@ -75,7 +76,7 @@ impl Observers {
                 Observer::Waiting | Observer::Disabled => None,
                 Observer::Ebst(tree) => tree.best_split(criterion, scratch),
                 Observer::Quantized(slots) => slots.best_split(criterion),
-                Observer::Nominal(nominal) => nominal.best_split(criterion, params.binary_split),
+                Observer::Nominal(nominal) => nominal.best_split(criterion, binary),
             };
             out.extend(best.map(|(merit, parts)| Candidate { feature, merit, parts }));
         }
@@ -97,7 +98,7 @@ impl Observers {
         }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
         let columns = self.columns.iter().map(|observer| match observer {
             Observer::Waiting | Observer::Disabled => 0,
             Observer::Ebst(tree) => tree.heap_bytes(),
@@ -107,7 +108,7 @@ impl Observers {
         size_of_val(self.columns.as_slice()) + columns.sum::<usize>()
     }
 
-    pub(super) fn is_sound(&self) -> bool {
+    pub(in crate::models) fn is_sound(&self) -> bool {
         self.columns.iter().all(|observer| match observer {
             Observer::Waiting | Observer::Disabled => true,
             Observer::Ebst(tree) => tree.is_sound(),

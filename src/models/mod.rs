@@ -15,6 +15,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+pub mod rules;
 pub mod steps;
 pub mod tree;
 
@@ -84,6 +85,8 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
+    /// Adaptive model rules.
+    AmRules(rules::Params),
 }
 
 impl ModelKind {
@@ -101,6 +104,7 @@ impl ModelKind {
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
+            ModelKind::AmRules(_) => "amrules",
         }
     }
 }
@@ -120,6 +124,8 @@ pub enum Model {
     Rls(rls::RecursiveLeastSquares),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(tree::HoeffdingTree),
+    /// See [`rules::AmRules`].
+    AmRules(rules::AmRules),
 }
 
 impl Model {
@@ -134,6 +140,7 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
+            ModelKind::AmRules(params) => Model::AmRules(rules::AmRules::new(params.clone())),
         }
     }
 }
@@ -147,6 +154,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
+            Model::AmRules(model) => model.predict_one(x),
         }
     }
 
@@ -158,6 +166,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
+            Model::AmRules(model) => model.learn_one(x, y, weight),
         }
     }
 
@@ -169,6 +178,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.memory_bytes(),
             Model::Rls(model) => model.memory_bytes(),
             Model::HoeffdingTree(model) => model.memory_bytes(),
+            Model::AmRules(model) => model.memory_bytes(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), then a file
 //! per section of settings.toml.
 
+mod detector;
 mod generator;
 mod model;
 mod race;

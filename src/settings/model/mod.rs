@@ -1,5 +1,6 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
+mod rules;
 mod steps;
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use crate::models::{
     tree::{self, LeafPrediction, Splitter},
 };
 
-const KINDS: [&str; 6] = ["mean", "last", "linear", "passive_aggressive", "rls", "hoeffding_tree"];
+const KINDS: [&str; 7] = ["mean", "last", "linear", "passive_aggressive", "rls", "hoeffding_tree", "amrules"];
 const OPTIMIZERS: [&str; 11] =
     ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
 const LOSSES: [&str; 6] = ["squared", "absolute", "huber", "quantile", "cauchy", "epsilon_insensitive"];
@@ -67,6 +68,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "linear" => ModelKind::Linear(linear_params(&mut section)),
         "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
         "rls" => ModelKind::Rls(rls_params(&mut section)),
+        "amrules" => ModelKind::AmRules(rules::read(&mut section)),
         _ => ModelKind::HoeffdingTree(tree_params(&mut section)),
     };
     let steps = match kind {
@@ -74,6 +76,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::Mean | ModelKind::Last => Vec::new(),
         ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
         ModelKind::HoeffdingTree(_) => steps::read(&mut section, false),
+        // Anomalies and ties are told by standard deviations, and linear models need no less.
+        ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
     Some(ModelConfig { name, steps, kind })
 }
@@ -204,14 +208,6 @@ fn tree_params(section: &mut Section) -> tree::Params {
         "model" => LeafPrediction::Model,
         _ => LeafPrediction::Adaptive,
     };
-    let splitter = match section.choice("splitter", &["ebst", "tebst", "qo"]) {
-        Some(("ebst", _)) => Splitter::Ebst,
-        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
-        Some((_, mut section)) => {
-            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
-        }
-        None => default.splitter,
-    };
     let max_depth = section.integer("max_depth", 0, 0..=980);
     tree::Params {
         grace_period: section.integer("grace_period", u64::from(default.grace_period), 1..=1_000_000) as u32,
@@ -226,11 +222,23 @@ fn tree_params(section: &mut Section) -> tree::Params {
             "over 0 and at most 1",
             |decay| decay > 0.0 && decay <= 1.0,
         ),
-        splitter,
+        splitter: splitter(section, default.splitter),
         min_samples_split: section.integer("min_samples_split", u64::from(default.min_samples_split), 1..=1_000_000)
             as u32,
         binary_split: section.boolean("binary_split", default.binary_split),
         merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
         remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
+    }
+}
+
+/// How features are summarised in search of a split.
+fn splitter(section: &mut Section, default: Splitter) -> Splitter {
+    match section.choice("splitter", &["ebst", "tebst", "qo"]) {
+        Some(("ebst", _)) => Splitter::Ebst,
+        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
+        Some((_, mut section)) => {
+            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
+        }
+        None => default,
     }
 }

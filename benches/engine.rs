@@ -8,7 +8,7 @@ use divan::{Bencher, counter::ItemsCount};
 use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, tree},
+    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, rules, tree},
 };
 
 #[global_allocator]
@@ -74,4 +74,14 @@ fn hoeffding_tree(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 30)]
 fn scaler_hoeffding_tree(bencher: Bencher<'_, '_>) {
     run(bencher, true, ModelKind::HoeffdingTree(tree::Params::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn amrules(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::AmRules(rules::Params::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn scaler_amrules(bencher: Bencher<'_, '_>) {
+    run(bencher, true, ModelKind::AmRules(rules::Params::default()));
 }

@@ -125,7 +125,7 @@ pub enum Model {
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(tree::HoeffdingTree),
     /// See [`rules::AmRules`].
-    AmRules(rules::AmRules),
+    AmRules(Box<rules::AmRules>),
 }
 
 impl Model {
@@ -140,7 +140,7 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
-            ModelKind::AmRules(params) => Model::AmRules(rules::AmRules::new(params.clone())),
+            ModelKind::AmRules(params) => Model::AmRules(Box::new(rules::AmRules::new(params.clone()))),
         }
     }
 }

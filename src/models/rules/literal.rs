@@ -113,7 +113,10 @@ impl Literal {
         }
         match literals.iter_mut().find(|known| self.implies(known)) {
             Some(known) => *known = self,
-            None => literals.push(self),
+            None => {
+                literals.reserve_exact(1);
+                literals.push(self);
+            }
         }
         true
     }

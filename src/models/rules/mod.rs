@@ -114,6 +114,7 @@ impl AmRules {
         }
         if *drifts > before {
             rules.retain(|rule| !rule.has_drifted());
+            rules.shrink_to_fit();
         }
         learned
     }
@@ -126,6 +127,7 @@ impl AmRules {
         match self.default_rule.attempt(&self.params, &mut self.scratch).filter(|_| self.make_place()) {
             Some(literal) => {
                 let learner = std::mem::replace(&mut self.default_rule, Learner::new(&self.params));
+                self.rules.reserve_exact(1);
                 self.rules.push(Rule::new(literal, learner, self.seen, &self.params));
             }
             None => self.default_rule.attempt_failed(),

@@ -59,7 +59,7 @@ impl Usual {
 
     /// Begins anew, in the same room.
     pub(super) fn clear(&mut self) {
-        self.features.clear();
+        self.features.fill(Var::default());
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -55,6 +55,7 @@ use super::{
 /// - Values are tested as they are but observed rounded (`tebst`), so a split may give a rule a test that it has, or one
 ///   that nothing it covers can pass. River forgets the rule's statistics for the first and keeps a dead rule for the
 ///   second; here the attempt counts as failed.
+/// - River ends at the first nominal feature, for want of an import; here they are observed as in a tree.
 /// - River knows rules by the address of an object that may be gone, so a new rule can take the place of another.
 /// - A value whose distance from the mean overflows ends River; here it is an anomaly, as far as can be.
 /// - River's rules are without number, and so is what one keeps that never expands: see [`Params::max_rules`] and

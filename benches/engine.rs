@@ -8,7 +8,7 @@ use divan::{Bencher, counter::ItemsCount};
 use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, tree},
+    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, rules, tree},
 };
 
 #[global_allocator]
@@ -84,4 +84,14 @@ fn adaptive_tree(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 5)]
 fn adaptive_random_forest(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::AdaptiveRandomForest(Box::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn amrules(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::AmRules(rules::Params::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn scaler_amrules(bencher: Bencher<'_, '_>) {
+    run(bencher, true, ModelKind::AmRules(rules::Params::default()));
 }

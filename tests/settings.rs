@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use thalweg::{
     generator::{Distribution, Function, Noise},
+    metrics::drift::{DetectorKind, Mode, PageHinkleyParams},
     models::{
-        ModelKind,
+        ModelKind, linear,
         loss::Loss,
         optimizer::{Optimizer, Schedule},
         passive_aggressive, rls,
+        rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
     pipeline::transport::Start,
@@ -73,7 +75,8 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let kinds: Vec<_> = settings.race.models.into_iter().map(|model| (!model.steps.is_empty(), model.kind)).collect();
     let rls = ModelKind::Rls(rls::Params::default());
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
-    assert_eq!(kinds, [(true, rls), (true, passive_aggressive)]);
+    let rules = ModelKind::AmRules(rules::Params::default());
+    assert_eq!(kinds, [(true, rls), (true, passive_aggressive), (true, rules)]);
 }
 
 #[test]
@@ -236,6 +239,18 @@ fn model_parameters_go_by_rivers_names() {
         splitter = { kind = "qo", radius = 0.1 }
         max_depth = 5
         leaf_model = { l2 = 0.1 }
+        [[models]]
+        kind = "amrules"
+        pred_type = "model"
+        pred_model = { l2 = 0.2 }
+        splitter = "ebst"
+        drift_detector = { kind = "page_hinkley", mode = "up" }
+        ordered_rule_set = false
+        max_rules = 7
+        [[models]]
+        name = "kept"
+        kind = "amrules"
+        drift_detector = "none"
         "#,
         &[],
         &[],
@@ -248,7 +263,34 @@ fn model_parameters_go_by_rivers_names() {
     let ModelKind::HoeffdingTree(tree) = &settings.race.models[1].kind else { panic!("no tree") };
     assert_eq!((tree.leaf_prediction, tree.splitter), (LeafPrediction::Mean, Splitter::Qo { radius: 0.1 }));
     assert_eq!((tree.max_depth, tree.leaf_model.l2, !settings.race.models[1].steps.is_empty()), (Some(5), 0.1, false));
+    let up = PageHinkleyParams { mode: Mode::Up, ..PageHinkleyParams::default() };
+    let expected = rules::Params {
+        pred_type: PredType::Model,
+        pred_model: linear::Params { l2: 0.2, ..linear::Params::default() },
+        splitter: Splitter::Ebst,
+        drift_detector: Some(DetectorKind::PageHinkley(up)),
+        ordered_rule_set: false,
+        max_rules: 7,
+        ..rules::Params::default()
+    };
+    assert_eq!(settings.race.models[2].kind, ModelKind::AmRules(expected));
+    let kept = rules::Params { drift_detector: None, ..rules::Params::default() };
+    assert_eq!(settings.race.models[3].kind, ModelKind::AmRules(kept));
     assert_eq!(settings.generator.noise, Noise::StudentT { freedom: 2.0, scale: 1.0 });
+}
+
+#[test]
+fn wrong_parameters_of_rules_are_named() {
+    let problem =
+        |line: &str, path: &str| assert_problem(&format!("[[models]]\nkind = \"amrules\"\n{line}"), path, &[]);
+    problem("max_rules = 0", "models[0].max_rules");
+    problem("n_min = 0", "models[0].n_min");
+    problem("delta = 0.0", "models[0].delta");
+    problem("anomaly_threshold = nan", "models[0].anomaly_threshold");
+    problem("drift_detector = \"adwinn\"", "models[0].drift_detector");
+    problem("drift_detector = { kind = \"adwin\", delta = 2.0 }", "models[0].drift_detector.delta");
+    problem("drift_detector = { kind = \"kswin\", stat_size = 60 }", "models[0].drift_detector.stat_size");
+    problem("pred_model = { l2 = -1.0 }", "models[0].pred_model.l2");
 }
 
 #[test]

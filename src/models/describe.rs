@@ -4,8 +4,7 @@
 //! then its parts. Each model fills in a form beside its own code; [`super::Model::describe`] is the one `match`.
 //!
 //! Invariant: read-only and owned, numbers exactly as they are in the state. What this does not do: lay anything out.
-//! To add a form: a variant of [`Description`] made of these parts. A rule set is a list of
-//! rules with a feature and a [`Test`] per literal and a [`Leaf`].
+//! To add a form: a variant of [`Description`] made of these parts.
 
 use serde::Serialize;
 
@@ -87,6 +86,8 @@ pub enum Description {
     Tree(Tree),
     /// Trees that predict together.
     Forest(Forest),
+    /// Rules that each predict for the samples they cover.
+    Rules(Rules),
 }
 
 /// The prediction of a model that looks at no feature.
@@ -128,6 +129,36 @@ impl Linear {
 pub struct Forest {
     /// In a fixed order.
     pub trees: Vec<Tree>,
+}
+
+/// Rules, and what predicts where none of them covers a sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rules {
+    /// In the order in which they are asked.
+    pub rules: Vec<Rule>,
+    /// For the samples that no rule covers.
+    pub default: Leaf,
+}
+
+/// A rule: where all of its literals hold, it predicts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    /// All must hold.
+    pub literals: Vec<Literal>,
+    /// What it predicts.
+    pub predicts: Leaf,
+}
+
+/// A test of one feature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Literal {
+    /// The column's name.
+    pub feature: String,
+    /// The test.
+    #[serde(flatten)]
+    pub test: Test,
+    /// Whether the test must hold, or must not (for a category and any other).
+    pub holds: bool,
 }
 
 /// A decision tree.

@@ -18,6 +18,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+pub mod rules;
 pub mod steps;
 pub mod tree;
 
@@ -93,6 +94,8 @@ pub enum ModelKind {
     AdaptiveTree(Box<tree::adaptive::Params>),
     /// A forest of Hoeffding trees that follow drift.
     AdaptiveRandomForest(Box<forest::Params>),
+    /// Adaptive model rules.
+    AmRules(rules::Params),
 }
 
 impl ModelKind {
@@ -112,6 +115,7 @@ impl ModelKind {
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
+            ModelKind::AmRules(_) => "amrules",
         }
     }
 }
@@ -135,6 +139,8 @@ pub enum Model {
     AdaptiveTree(Box<tree::adaptive::AdaptiveTree>),
     /// See [`forest::AdaptiveRandomForest`].
     AdaptiveRandomForest(forest::AdaptiveRandomForest),
+    /// See [`rules::AmRules`].
+    AmRules(Box<rules::AmRules>),
 }
 
 impl Model {
@@ -155,6 +161,7 @@ impl Model {
             ModelKind::AdaptiveRandomForest(params) => {
                 Model::AdaptiveRandomForest(forest::AdaptiveRandomForest::new(params.as_ref().clone()))
             }
+            ModelKind::AmRules(params) => Model::AmRules(Box::new(rules::AmRules::new(params.clone()))),
         }
     }
 }
@@ -174,6 +181,7 @@ impl Model {
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
                 trees: model.trees().map(|tree| tree.describe(columns)).collect(),
             }),
+            Model::AmRules(model) => Description::Rules(model.describe(columns)),
         }
     }
 }
@@ -189,6 +197,7 @@ impl Regressor for Model {
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
+            Model::AmRules(model) => model.predict_one(x),
         }
     }
 
@@ -202,6 +211,7 @@ impl Regressor for Model {
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
+            Model::AmRules(model) => model.learn_one(x, y, weight),
         }
     }
 
@@ -215,6 +225,7 @@ impl Regressor for Model {
             Model::HoeffdingTree(model) => model.memory_bytes(),
             Model::AdaptiveTree(model) => model.memory_bytes(),
             Model::AdaptiveRandomForest(model) => model.memory_bytes(),
+            Model::AmRules(model) => model.memory_bytes(),
         }
     }
 }

@@ -8,6 +8,7 @@ use thalweg::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
+    rules::{self, PredType},
     tree::{self, LeafPrediction, MaxFeatures, Splitter, adaptive},
 };
 
@@ -19,6 +20,16 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::HoeffdingTree(tree::Params { leaf_prediction, splitter, ..Default::default() })
     };
     let aggressive = |mode| ModelKind::PassiveAggressive(passive_aggressive::Params { mode, ..Default::default() });
+    let rules = |pred_type, splitter, ordered_rule_set| {
+        ModelKind::AmRules(rules::Params {
+            pred_type,
+            splitter,
+            ordered_rule_set,
+            n_min: 50,
+            delta: 0.1,
+            ..Default::default()
+        })
+    };
     let lr = Schedule::Constant { lr: 0.01 };
     let (beta_1, beta_2, eps) = (0.9, 0.999, 1e-8);
     let kinds = vec![
@@ -47,6 +58,10 @@ pub fn every_kind() -> Vec<ModelKind> {
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
+        ModelKind::AmRules(rules::Params::default()),
+        rules(PredType::Mean, Splitter::Ebst, true),
+        rules(PredType::Model, Splitter::Tebst { digits: 1 }, true),
+        rules(PredType::Adaptive, Splitter::Qo { radius: 0.1 }, false),
         ModelKind::AdaptiveTree(Box::default()),
         ModelKind::AdaptiveTree(Box::new(adaptive::Params { bootstrap_sampling: false, ..Default::default() })),
         ModelKind::AdaptiveRandomForest(Box::default()),
@@ -68,7 +83,8 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::Rls(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
-            | ModelKind::AdaptiveRandomForest(_) => {}
+            | ModelKind::AdaptiveRandomForest(_)
+            | ModelKind::AmRules(_) => {}
         }
     }
     kinds

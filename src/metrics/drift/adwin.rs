@@ -98,12 +98,6 @@ impl Adwin {
         Self { params, rows: Vec::new(), width: 0, total: 0.0, variance: 0.0, ticks: 0, detected: false }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        // Each row has room for one bucket more than it keeps.
-        let row = size_of::<Row>() + (self.params.max_buckets as usize + 1) * size_of::<Bucket>();
-        self.rows.len() * row
-    }
-
     /// Values in the window.
     pub fn width(&self) -> u64 {
         self.width
@@ -122,6 +116,12 @@ impl Adwin {
     /// Mean of the window, 0 where it is empty.
     pub fn estimation(&self) -> f64 {
         if self.width == 0 { 0.0 } else { self.total / self.width as f64 }
+    }
+
+    /// Bytes on the heap: every row has room for all the buckets that it may come to hold.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let row = size_of::<Row>() + (self.params.max_buckets as usize + 1) * size_of::<Bucket>();
+        self.rows.len() * row
     }
 
     /// Takes the next value; whether the mean has changed. A value that is not finite, or whose square overflows, is

@@ -84,9 +84,10 @@ impl Kswin {
         }
     }
 
+    /// Bytes on the heap: the window and, once it has been full, room for the older values of a test and for the latest.
     pub(super) fn heap_bytes(&self) -> usize {
-        // The window, and room for a draw of either side.
-        (self.params.window_size as usize + self.params.stat_size as usize) * size_of::<f64>()
+        let full = self.window.len() == self.params.window_size as usize;
+        (1 + usize::from(full)) * self.params.window_size as usize * size_of::<f64>()
     }
 
     /// Takes the next value; whether the distribution has changed. A value that is not finite is passed over.

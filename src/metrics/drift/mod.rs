@@ -75,15 +75,6 @@ impl Detector {
         }
     }
 
-    /// Bytes that it takes besides its own size.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Detector::Adwin(detector) => detector.heap_bytes(),
-            Detector::Kswin(detector) => size_of::<Kswin>() + detector.heap_bytes(),
-            Detector::PageHinkley(_) | Detector::Cusum(_) => 0,
-        }
-    }
-
     /// Takes the next value; whether the stream has changed.
     #[inline]
     pub fn update(&mut self, value: f64) -> bool {
@@ -92,6 +83,15 @@ impl Detector {
             Detector::PageHinkley(detector) => detector.update(value),
             Detector::Kswin(detector) => detector.update(value),
             Detector::Cusum(detector) => detector.update(value),
+        }
+    }
+
+    /// Bytes on the heap, within a fifth.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Detector::Adwin(detector) => detector.heap_bytes(),
+            Detector::Kswin(detector) => size_of::<Kswin>() + detector.heap_bytes(),
+            Detector::PageHinkley(_) | Detector::Cusum(_) => 0,
         }
     }
 }

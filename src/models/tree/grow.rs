@@ -62,7 +62,7 @@ fn attempt(
     let observers = leaf.observers.as_mut()?;
 
     let criterion = Criterion::new(leaf.target, params);
-    observers.propose(&criterion, params, walk, candidates);
+    observers.propose(&criterion, params.binary_split, walk, candidates);
     let bound = split::hoeffding_bound(params.delta, weight);
     let (best, second) = split::two_best(candidates);
     let certain = best.is_some_and(|best| split::is_certain(&criterion, best, second, bound, params));

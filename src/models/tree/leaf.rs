@@ -151,7 +151,7 @@ impl Leaf {
 
 /// A linear model on unscaled features can be off by many orders of magnitude before it, or the choice between model
 /// and mean, has learned better. River publishes such predictions (TrumpApproval: RMSE 1.5e10).
-fn is_plausible(prediction: f64, usual: &Var) -> bool {
+pub(in crate::models) fn is_plausible(prediction: f64, usual: &Var) -> bool {
     let off = prediction - usual.mean;
     // False for NaN.
     off * off <= IMPLAUSIBLE * IMPLAUSIBLE * (usual.mean * usual.mean + usual.s / usual.n)

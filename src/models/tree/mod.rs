@@ -32,6 +32,11 @@ pub use params::{LeafPrediction, Params, Splitter};
 pub use split::{Attempt, Candidate, Parts};
 pub use subspace::MaxFeatures;
 
+// What rules share with trees.
+pub(in crate::models) use leaf::is_plausible;
+pub(in crate::models) use observer::{Observers, Scratch as WalkScratch};
+pub(in crate::models) use split::{Criterion, hoeffding_bound, two_best};
+
 use self::core::Core;
 use super::{Features, Refused, Regressor};
 

@@ -67,46 +67,57 @@ pub struct Attempt<'a> {
     pub split: bool,
 }
 
-/// Measures splits of the samples summarised in `whole` by the reduction of the target's variance.
+/// Measures splits of the samples summarised in `whole` by the reduction of the target's variance: in the target's unit
+/// squared for trees, as a share of the whole's for rules.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Criterion {
+pub(in crate::models) struct Criterion {
     pub(super) whole: Var,
-    variance: f64,
+    /// What a split into parts without variance is worth.
+    most: f64,
+    /// What variances are measured in.
+    unit: f64,
     least: f64,
 }
 
 impl Criterion {
     pub(super) fn new(whole: Var, params: &Params) -> Self {
-        Self { whole, variance: whole.get(), least: f64::from(params.min_samples_split) }
+        Self { whole, most: whole.get(), unit: 1.0, least: f64::from(params.min_samples_split) }
+    }
+
+    /// The variance ratio (Almeida, Ferreira and Gama 2013): the share of the variance that a split removes. `None` where
+    /// there is no variance to share.
+    pub(in crate::models) fn ratio(whole: Var, min_samples_split: u32) -> Option<Self> {
+        let unit = whole.get();
+        (unit > 0.0).then(|| Self { whole, most: 1.0, unit, least: f64::from(min_samples_split) })
     }
 
     /// Variance of the whole less that within the parts; 0 where a part is too small to tell.
     #[inline]
     pub(super) fn merit<'a>(&self, parts: impl IntoIterator<Item = &'a Var>) -> f64 {
-        let mut merit = self.variance;
+        let mut merit = self.most;
         for part in parts {
             if part.n < self.least {
                 return 0.0;
             }
-            merit -= part.n / self.whole.n * part.get();
+            merit -= part.n / self.whole.n * (part.get() / self.unit);
         }
         merit
     }
 
     /// The share of the variance that a split of this merit removes, at most 1.
     fn share(&self, merit: f64) -> f64 {
-        merit / self.variance
+        merit / self.most
     }
 }
 
 /// How far, with probability 1 − `delta`, a mean of `n` observations in [0, 1] is from its expectation at most
 /// (Hoeffding 1963).
-pub(super) fn hoeffding_bound(delta: f64, n: f64) -> f64 {
+pub(in crate::models) fn hoeffding_bound(delta: f64, n: f64) -> f64 {
     ((1.0 / delta).ln() / (2.0 * n)).sqrt()
 }
 
 /// The two best of `candidates`, best first. Of equal merits the later one is better, as in River.
-pub(super) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<&Candidate>) {
+pub(in crate::models) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<&Candidate>) {
     let (mut best, mut second): (Option<&Candidate>, Option<&Candidate>) = (None, None);
     for candidate in candidates {
         if best.is_none_or(|best| candidate.merit >= best.merit) {

@@ -42,7 +42,7 @@ impl MaxFeatures {
 
 /// Draws the subsets of one tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Subspace {
+pub(in crate::models) struct Subspace {
     max_features: MaxFeatures,
     rng: ChaCha8Rng,
 }

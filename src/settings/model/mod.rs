@@ -1,5 +1,6 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
+mod rules;
 mod steps;
 mod tree;
 
@@ -14,7 +15,7 @@ use crate::models::{
     rls,
 };
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "mean",
     "last",
     "linear",
@@ -23,6 +24,7 @@ const KINDS: [&str; 8] = [
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
+    "amrules",
 ];
 const OPTIMIZERS: [&str; 11] =
     ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
@@ -78,6 +80,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "rls" => ModelKind::Rls(rls_params(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
+        "amrules" => ModelKind::AmRules(rules::read(&mut section)),
         _ => ModelKind::HoeffdingTree(tree::params(&mut section, crate::models::tree::Params::default())),
     };
     let steps = match kind {
@@ -87,6 +90,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
             steps::read(&mut section, false)
         }
+        // Anomalies and ties are told by standard deviations, and linear models need no less.
+        ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
     Some(ModelConfig { name, steps, kind })
 }

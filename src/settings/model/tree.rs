@@ -13,14 +13,6 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         "model" => LeafPrediction::Model,
         _ => LeafPrediction::Adaptive,
     };
-    let splitter = match section.choice("splitter", &["ebst", "tebst", "qo"]) {
-        Some(("ebst", _)) => Splitter::Ebst,
-        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
-        Some((_, mut section)) => {
-            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
-        }
-        None => default.splitter,
-    };
     let max_depth = section.integer("max_depth", 0, 0..=980);
     Params {
         grace_period: section.integer("grace_period", u64::from(default.grace_period), 1..=1_000_000) as u32,
@@ -35,13 +27,25 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
             "over 0 and at most 1",
             |decay| decay > 0.0 && decay <= 1.0,
         ),
-        splitter,
+        splitter: splitter(section, default.splitter),
         min_samples_split: section.integer("min_samples_split", u64::from(default.min_samples_split), 1..=1_000_000)
             as u32,
         binary_split: section.boolean("binary_split", default.binary_split),
         merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
         remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
         max_bytes: (section.number("max_size", 100.0, "over 0, in MiB", |size| size > 0.0) * 1_048_576.0) as usize,
+    }
+}
+
+/// How features are summarised in search of a split.
+pub(super) fn splitter(section: &mut Section, default: Splitter) -> Splitter {
+    match section.choice("splitter", &["ebst", "tebst", "qo"]) {
+        Some(("ebst", _)) => Splitter::Ebst,
+        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) as u8 },
+        Some((_, mut section)) => {
+            Splitter::Qo { radius: section.number("radius", 0.25, "over 0", |radius| radius > 0.0) }
+        }
+        None => default,
     }
 }
 

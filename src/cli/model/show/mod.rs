@@ -2,6 +2,7 @@
 //!
 //! Reading order: this file (partitions and models), `table` (columns under each other), `tree`.
 
+mod rules;
 mod table;
 mod tree;
 
@@ -89,6 +90,7 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
             }
             Ok(())
         }
+        Description::Rules(learned) => rules::print(out, learned),
     }
 }
 

@@ -44,18 +44,29 @@ pub(super) fn print(out: &mut impl Write, tree: &Tree, depth: usize) -> io::Resu
 
 /// What leads to each child.
 fn labels(branch: &Branch) -> Vec<String> {
-    let feature = &branch.feature;
-    match &branch.test {
-        Test::AtMost { threshold, in_feature_unit } => {
-            let threshold = number(in_feature_unit.unwrap_or(*threshold));
-            vec![format!("{feature} <= {threshold}"), format!("{feature} > {threshold}")]
-        }
-        Test::Is { category } => vec![format!("{feature} = {category}"), format!("{feature} != {category}")],
+    let Branch { feature, test, .. } = branch;
+    match test {
+        Test::AtMost { .. } | Test::Is { .. } => vec![in_words(feature, test, true), in_words(feature, test, false)],
         Test::OneOf { categories } => categories.iter().map(|category| format!("{feature} = {category}")).collect(),
     }
 }
 
-fn describe(leaf: &Leaf) -> String {
+/// A test with two outcomes, where it `holds` or where it does not.
+pub(super) fn in_words(feature: &str, test: &Test, holds: bool) -> String {
+    match test {
+        Test::AtMost { threshold, in_feature_unit } => {
+            let threshold = number(in_feature_unit.unwrap_or(*threshold));
+            format!("{feature} {} {threshold}", if holds { "<=" } else { ">" })
+        }
+        Test::Is { category } => format!("{feature} {} {category}", if holds { "=" } else { "!=" }),
+        Test::OneOf { categories } => {
+            format!("{feature} is {}one of {}", if holds { "" } else { "not " }, categories.join(", "))
+        }
+    }
+}
+
+/// What a leaf, or a rule, has seen and predicts.
+pub(super) fn describe(leaf: &Leaf) -> String {
     let Leaf { n, mean, deviation, active, uses_model, model } = leaf;
     let mut line = format!("n={} mean={} deviation={}", number(*n), number(*mean), number(*deviation));
     if !active {

@@ -15,14 +15,14 @@ use crate::{metrics::statistics::Var, models::Features};
 
 use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
 use super::{
-    params::{Params, Splitter},
+    params::Splitter,
     split::{Candidate, Criterion},
     subspace::Subspace,
 };
 
 /// The observers of a leaf, by column.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Observers {
+pub(in crate::models) struct Observers {
     columns: Vec<Observer>,
 }
 
@@ -40,7 +40,7 @@ enum Observer {
 
 /// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::models) struct Scratch {
     steps: Vec<ebst::Step>,
     frames: Vec<ebst::Frame>,
     below: Vec<Var>,
@@ -55,7 +55,7 @@ pub(super) const LARGEST_NODE: usize = {
 impl Observers {
     /// Takes in the known features of a sample; of columns that are new, `subspace` says which are looked at.
     #[inline]
-    pub(super) fn update(
+    pub(in crate::models) fn update(
         &mut self,
         x: Features<'_>,
         y: f64,
@@ -92,11 +92,12 @@ impl Observers {
         }
     }
 
-    /// The best split on each feature that has one, in the order of the columns.
-    pub(super) fn propose(
+    /// The best split on each feature that has one, in the order of the columns. With `binary`, categories are split
+    /// one against the rest only.
+    pub(in crate::models) fn propose(
         &self,
         criterion: &Criterion,
-        params: &Params,
+        binary: bool,
         scratch: &mut Scratch,
         out: &mut Vec<Candidate>,
     ) {
@@ -106,7 +107,7 @@ impl Observers {
                 Observer::Waiting | Observer::Disabled => None,
                 Observer::Ebst(tree) => tree.best_split(criterion, scratch),
                 Observer::Quantized(slots) => slots.best_split(criterion),
-                Observer::Nominal(nominal) => nominal.best_split(criterion, params.binary_split),
+                Observer::Nominal(nominal) => nominal.best_split(criterion, binary),
             };
             out.extend(best.map(|(merit, parts)| Candidate { feature, merit, parts }));
         }
@@ -128,7 +129,7 @@ impl Observers {
         }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
         let columns = self.columns.iter().map(|observer| match observer {
             Observer::Waiting | Observer::Disabled => 0,
             Observer::Ebst(tree) => tree.heap_bytes(),
@@ -138,7 +139,7 @@ impl Observers {
         size_of_val(self.columns.as_slice()) + columns.sum::<usize>()
     }
 
-    pub(super) fn is_sound(&self) -> bool {
+    pub(in crate::models) fn is_sound(&self) -> bool {
         self.columns.iter().all(|observer| match observer {
             Observer::Waiting | Observer::Disabled => true,
             Observer::Ebst(tree) => tree.is_sound(),

@@ -1,0 +1,91 @@
+//! What a rule predicts: the mean of the targets it has learned, a linear regression, or whichever has erred less.
+//!
+//! Invariant: mean and faded errors are finite. It outlives the expansion of its rule, so that predictions go on from
+//! where they were. A sample that the linear model refuses still counts for the mean, and against the model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    metrics::statistics::Var,
+    models::{Features, Regressor, linear::LinearRegression, tree},
+};
+
+use super::params::{Params, PredType};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Predictor {
+    /// Weight of the targets learned, and their mean.
+    n: f64,
+    mean: f64,
+    /// The linear regression, unless means are all that is predicted.
+    model: Option<LinearRegression>,
+    /// Faded sums of absolute errors of the mean and of the model.
+    errors: [f64; 2],
+}
+
+impl Predictor {
+    pub(super) fn new(params: &Params) -> Self {
+        let model = (params.pred_type != PredType::Mean).then(|| LinearRegression::new(params.pred_model.clone()));
+        Self { n: 0.0, mean: 0.0, model, errors: [0.0; 2] }
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    pub(super) fn model(&self) -> Option<&LinearRegression> {
+        self.model.as_ref()
+    }
+
+    /// Whether it is the mean that it predicts at the moment.
+    #[inline]
+    pub(super) fn predicts_mean(&self, params: &Params) -> bool {
+        match params.pred_type {
+            PredType::Mean => true,
+            PredType::Model => false,
+            PredType::Adaptive => self.errors[0] <= self.errors[1],
+        }
+    }
+
+    /// What the linear model says, sound or not.
+    #[inline]
+    pub(super) fn ask_model(&self, x: Features<'_>) -> Option<f64> {
+        self.model.as_ref().map(|model| model.predict_one(x))
+    }
+
+    /// The prediction, among targets that are usually like `usual`, where the linear model says `model`.
+    #[inline]
+    pub(super) fn settle(&self, model: Option<f64>, params: &Params, usual: &Var) -> f64 {
+        if self.n == 0.0 {
+            return usual.mean;
+        }
+        match model {
+            Some(prediction) if !self.predicts_mean(params) && tree::is_plausible(prediction, usual) => prediction,
+            _ => self.mean,
+        }
+    }
+
+    /// Learns a sample within the bounds of the set, for which the linear model said `said`.
+    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, said: Option<f64>, params: &Params) {
+        if let (Some(said), PredType::Adaptive) = (said, params.pred_type) {
+            for (error, prediction) in self.errors.iter_mut().zip([self.mean, said]) {
+                // NaN and ∞ become the largest error there is.
+                *error = (params.fading_factor * *error + (y - prediction).abs()).min(f64::MAX);
+            }
+        }
+        self.n += weight;
+        self.mean += (weight / self.n) * (y - self.mean);
+        if let Some(model) = &mut self.model {
+            model.learn_one(x, y, weight).ok();
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.model.as_ref().map_or(0, |model| model.memory_bytes() - size_of::<LinearRegression>())
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let Self { n, mean, errors, .. } = self;
+        *n >= 0.0 && [*n, *mean, errors[0], errors[1]].iter().all(|number| number.is_finite())
+    }
+}

@@ -1,0 +1,127 @@
+//! One rule: the tests that its samples pass, and what has been learned of them.
+//!
+//! Invariant: something can pass all tests. A rule that has drifted learns nothing more and is about to go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    metrics::{drift::Detector, statistics::Var},
+    models::Features,
+};
+
+use super::{
+    learner::{Learner, Scratch},
+    literal::Literal,
+    params::Params,
+    usual::Usual,
+};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Rule {
+    literals: Vec<Literal>,
+    learner: Learner,
+    usual: Usual,
+    detector: Option<Detector>,
+    /// The number of the sample that it covered last.
+    last_covered: u64,
+    drifted: bool,
+}
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is too unlike what the rule covers to be learned.
+    Anomaly,
+    /// It has shown that the rule does not hold any more.
+    Drift,
+    Learned,
+}
+
+impl Rule {
+    /// A rule with one test that takes over a predictor.
+    pub(super) fn new(literal: Literal, mut learner: Learner, now: u64, params: &Params) -> Self {
+        learner.begin_anew();
+        let detector = params.drift_detector.map(Detector::new);
+        Self { literals: vec![literal], learner, usual: Usual::default(), detector, last_covered: now, drifted: false }
+    }
+
+    pub(super) fn literals(&self) -> &[Literal] {
+        &self.literals
+    }
+
+    pub(super) fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    pub(super) fn last_covered(&self) -> u64 {
+        self.last_covered
+    }
+
+    pub(super) fn has_drifted(&self) -> bool {
+        self.drifted
+    }
+
+    #[inline]
+    pub(super) fn covers(&self, x: Features<'_>) -> bool {
+        self.literals.iter().all(|literal| literal.covers(x))
+    }
+
+    #[inline]
+    pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
+        self.learner.predict(x, params, usual)
+    }
+
+    /// Learns a sample that it covers, the set's number `now`, and expands where that is due.
+    #[expect(clippy::too_many_arguments, reason = "a sample, and three parts of the set that is being borrowed")]
+    pub(super) fn learn(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        now: u64,
+        params: &Params,
+        usual: &Var,
+        scratch: &mut Scratch,
+    ) -> Outcome {
+        self.last_covered = now;
+        let warm = self.learner.target().n > f64::from(params.m_min);
+        if warm && self.usual.score(x) < params.anomaly_threshold {
+            return Outcome::Anomaly;
+        }
+        let predictor = self.learner.predictor();
+        let said = predictor.ask_model(x);
+        let error = (y - predictor.settle(said, params, usual)).abs();
+        if self.detector.as_mut().is_some_and(|detector| detector.update(error)) {
+            self.drifted = true;
+            return Outcome::Drift;
+        }
+        self.learner.learn_knowing(x, y, weight, said, params);
+        self.usual.update(x, weight);
+        if self.learner.is_due(params) {
+            self.expand(params, scratch);
+        }
+        Outcome::Learned
+    }
+
+    /// Takes on another test, where one is certain enough and narrows the rule; all but the predictor then begins anew.
+    fn expand(&mut self, params: &Params, scratch: &mut Scratch) {
+        let literal = self.learner.attempt(params, scratch);
+        if literal.is_some_and(|literal| literal.narrow(&mut self.literals)) {
+            self.learner.begin_anew();
+            self.usual.clear();
+            self.detector = params.drift_detector.map(Detector::new);
+        } else {
+            self.learner.attempt_failed();
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let detector = self.detector.as_ref().map_or(0, Detector::heap_bytes);
+        size_of_val(self.literals.as_slice()) + self.learner.heap_bytes() + self.usual.heap_bytes() + detector
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let tests = !self.literals.is_empty() && self.literals.iter().all(Literal::is_sound);
+        tests && self.learner.is_sound() && self.usual.is_sound()
+    }
+}

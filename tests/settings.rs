@@ -66,7 +66,8 @@ fn the_shipped_file_says_the_built_in_defaults() {
 fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml");
     let shipped = std::fs::read_to_string(shipped).expect("the shipped file");
-    let shown = shipped.split_once("# Further kinds").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a block").0;
+    let blocks = shipped.split("# Further kinds").skip(1).filter_map(|rest| rest.split_once("\n\n"));
+    let shown = blocks.map(|(block, _)| block).collect::<Vec<_>>().join("\n");
     // What is indented is explanation.
     let setting =
         |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
@@ -76,7 +77,8 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let rls = ModelKind::Rls(rls::Params::default());
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
     let rules = ModelKind::AmRules(rules::Params::default());
-    assert_eq!(kinds, [(true, rls), (true, passive_aggressive), (true, rules)]);
+    let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
+    assert_eq!(kinds, [(true, rls), (true, passive_aggressive), (true, rules), (false, tree), (false, forest)]);
 }
 
 #[test]

@@ -8,13 +8,12 @@ use super::{Detector, DetectorKind};
 use crate::metrics::statistics::Var;
 
 /// Share of a new error in the recent mean: it looks back about 50 errors.
-const RECENT: f64 = 0.02;
+const RECENT: f64 = 0.04;
 
 /// Watches absolute errors with a detector. Detectors fire when errors fall, too, as they do while a model learns; what is
 /// to be replaced because it has grown worse must not be replaced then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorWatch {
-    kind: DetectorKind,
     detector: Detector,
     /// Of the errors since the count began.
     error: Var,
@@ -36,12 +35,7 @@ pub enum Change {
 impl ErrorWatch {
     /// A watch that has seen nothing.
     pub fn new(kind: DetectorKind) -> Self {
-        Self { kind, detector: Detector::new(kind), error: Var::default(), recent: 0.0 }
-    }
-
-    /// Begins anew.
-    pub fn restart(&mut self) {
-        *self = Self::new(self.kind);
+        Self { detector: Detector::new(kind), error: Var::default(), recent: 0.0 }
     }
 
     /// Begins to count errors anew; the detector remembers.
@@ -54,6 +48,11 @@ impl ErrorWatch {
         self.error
     }
 
+    /// Mean of about the last 50 errors, the last ones counting most.
+    pub fn recent(&self) -> f64 {
+        self.recent
+    }
+
     /// Takes the next absolute error.
     #[inline]
     pub fn update(&mut self, error: f64) -> Change {
@@ -61,8 +60,9 @@ impl ErrorWatch {
             return Change::None;
         }
         let before = self.error;
-        self.recent = if before.n == 0.0 { error } else { self.recent + RECENT * (error - self.recent) };
         self.error.update(error, 1.0);
+        // At first the plain mean, so that the very first error does not count for more than the others.
+        self.recent += RECENT.max(1.0 / self.error.n) * (error - self.recent);
         match self.detector.update(error) {
             false => Change::None,
             true if self.recent > before.mean => Change::Risen,

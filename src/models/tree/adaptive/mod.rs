@@ -23,10 +23,10 @@ use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap};
 /// grow beside the branch; once both have been watched for long enough, a z-test of their mean errors decides whether the
 /// alternate takes the branch's place or goes.
 ///
-/// Three things are otherwise than in River. Whether a change is for the worse is told there by the last error alone; here by
-/// the mean of the recent ones. The first split of an alternate replaces the branch there at once, untested;
-/// here an alternate goes on growing until the test. And there, alternates have a voice in the prediction from their first
-/// sample on; here only what has passed the test predicts.
+/// Three things are otherwise than in River. Whether a change is for the worse is told there by the last error alone; here
+/// by the mean of the recent ones. There, the first split of an alternate replaces its branch at once, untested; here an
+/// alternate goes on growing until the test. And there, a prediction is the mean of what the leaf and all alternates on the
+/// way say; here it is the leaf's, or that of the uppermost alternate that has erred less than its branch of late.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct AdaptiveTree {
@@ -157,8 +157,6 @@ impl AdaptiveTree {
             alternate.update((y - learned.prediction).abs());
             if let Some(branch) = learned.root {
                 alternate.start.at = branch;
-                // It errs otherwise from now on.
-                alternate.watch.restart();
             }
         }
     }
@@ -178,7 +176,11 @@ impl AdaptiveTree {
 
 impl Regressor for AdaptiveTree {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        self.core.predict(self.core.nodes.root, x, |_, _| {})
+        let mut better = None;
+        let prediction = self.core.predict(self.core.nodes.root, x, |branch, _| {
+            better = better.or_else(|| self.monitors[branch].better());
+        });
+        better.map_or(prediction, |alternate| self.core.predict(alternate, x, |_, _| {}))
     }
 
     /// Refuses what [`super::HoeffdingTree`] refuses.

@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{super::nodes::Start, Params};
+use super::{
+    super::nodes::{NodeId, Start},
+    Params,
+};
 use crate::metrics::drift::{Change, DetectorKind, ErrorWatch};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub(super) enum Verdict {
     /// The alternate is worse.
     Prune,
 }
+
+/// Errors from which on it is known how an alternate does.
+const KNOWN: f64 = 30.0;
 
 impl Monitor {
     pub(super) fn new(detector: DetectorKind) -> Self {
@@ -71,6 +77,14 @@ impl Monitor {
         } else {
             Verdict::Stay
         }
+    }
+
+    /// The alternate, where it has erred less of late.
+    #[inline]
+    pub(super) fn better(&self) -> Option<NodeId> {
+        let alternate = self.alternate.as_deref()?;
+        let known = alternate.watch.error().n >= KNOWN;
+        (known && alternate.watch.recent() < self.watch.recent()).then_some(alternate.start.at)
     }
 
     /// Where the alternate begins.

@@ -118,7 +118,12 @@ impl LinearRegression {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            let slope = value * gradient + l2 * *weight;
+            // Every part of the gradient is taken where the prediction was made.
+            let at = match optimizer {
+                Optimizer::Nesterov { rho, .. } => *weight - rho * memory.optimizer[0],
+                _ => *weight,
+            };
+            let slope = value * gradient + l2 * at;
             *weight = optimizer.step(*weight, &mut memory.optimizer, slope, rate, self.steps);
             if l1 != 0.0 {
                 let penalized = penalized(*weight, penalty, memory.penalty);

@@ -15,6 +15,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+mod room;
 pub mod steps;
 pub mod tree;
 
@@ -162,13 +163,15 @@ impl Regressor for Model {
     }
 
     fn memory_bytes(&self) -> usize {
-        match self {
-            Model::Mean(model) => model.memory_bytes(),
-            Model::Last(model) => model.memory_bytes(),
-            Model::Linear(model) => model.memory_bytes(),
-            Model::PassiveAggressive(model) => model.memory_bytes(),
-            Model::Rls(model) => model.memory_bytes(),
-            Model::HoeffdingTree(model) => model.memory_bytes(),
-        }
+        let (bytes, inline) = match self {
+            Model::Mean(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Last(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::HoeffdingTree(model) => (model.memory_bytes(), size_of_val(model)),
+        };
+        // Every variant takes the room of the largest.
+        bytes - inline + size_of::<Self>()
     }
 }

@@ -97,6 +97,9 @@ impl RecursiveLeastSquares {
 
     /// Makes room for `d` columns.
     fn grow(&mut self, d: usize) {
+        let more = (d + 1).saturating_sub(self.weights.len());
+        self.weights.reserve_exact(more);
+        self.covariance.reserve_exact(end_of_row(d.max(self.weights.len())) + 1 - self.covariance.len());
         while self.weights.len() <= d {
             let variance = self.start(self.weights.len());
             self.covariance.extend(std::iter::repeat_n(0.0, self.weights.len()));
@@ -114,6 +117,7 @@ impl RecursiveLeastSquares {
     fn project(&mut self) -> f64 {
         let Self { covariance, row, gain, .. } = self;
         gain.clear();
+        gain.reserve_exact(row.len());
         let mut rest = covariance.as_slice();
         for (i, &x) in row.iter().enumerate() {
             let (line, after) = rest.split_at(i + 1);
@@ -208,6 +212,7 @@ impl Regressor for RecursiveLeastSquares {
             return Ok(());
         }
         self.row.clear();
+        self.row.reserve_exact(self.weights.len());
         self.row.push(1.0);
         if x.is_plain() {
             self.row.extend_from_slice(x.values());

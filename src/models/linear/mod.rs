@@ -12,6 +12,7 @@ pub use params::Params;
 use super::{
     Features, Refused, Regressor,
     optimizer::{Memory, Optimizer},
+    room::lengthen,
 };
 
 /// Steps beyond this are refused; sums of any number of smaller ones stay finite.
@@ -66,9 +67,9 @@ impl LinearRegression {
 
     #[cold]
     fn grow(&mut self, d: usize) {
-        self.weights.resize(d, 0.0);
+        lengthen(&mut self.weights, d, 0.0);
         if !self.is_plain() {
-            self.memories.resize(d, WeightMemory::default());
+            lengthen(&mut self.memories, d, WeightMemory::default());
         }
     }
 
@@ -94,15 +95,23 @@ impl LinearRegression {
         known.fold(0.0, ahead) + self.intercept
     }
 
-    /// A plain step on a row without gaps.
+    /// A plain step.
     #[inline]
-    fn descend(&mut self, x: &[f64], rate: f64, gradient: f64) -> Result<(), Refused> {
-        let reach = x.iter().fold(0.0, |reach: f64, value| if value.abs() > reach { value.abs() } else { reach });
+    fn descend(&mut self, x: Features<'_>, rate: f64, gradient: f64) -> Result<(), Refused> {
+        let larger = |reach: f64, value: &f64| if value.abs() > reach { value.abs() } else { reach };
+        // NaN is never larger.
+        let reach = x.values().iter().fold(0.0, larger);
         if !bounded(rate * gradient * reach) {
             return Err(Refused);
         }
-        for (weight, value) in self.weights.iter_mut().zip(x) {
-            *weight -= rate * (value * gradient);
+        let pairs = self.weights.iter_mut().zip(x.values());
+        if x.is_plain() {
+            pairs.for_each(|(weight, value)| *weight -= rate * (value * gradient));
+        } else {
+            for (_, (weight, value)) in pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i))
+            {
+                *weight -= rate * (value * gradient);
+            }
         }
         Ok(())
     }
@@ -113,6 +122,7 @@ impl LinearRegression {
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
         let memories = self.memories.iter().copied().chain(std::iter::repeat(WeightMemory::default()));
         self.draft.clear();
+        self.draft.reserve_exact(self.weights.len());
         self.draft.extend(self.weights.iter().copied().zip(memories));
         for (i, ((weight, memory), &value)) in self.draft.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
@@ -185,8 +195,8 @@ impl Regressor for LinearRegression {
             return Err(Refused);
         }
         let rate = optimizer.rate(self.steps);
-        if self.is_plain() && x.is_plain() {
-            self.descend(x.values(), rate, gradient)?;
+        if self.is_plain() {
+            self.descend(x, rate, gradient)?;
         } else {
             self.update(x, rate, gradient)?;
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use crate::models::{Features, room::lengthen};
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
@@ -44,9 +44,7 @@ impl StandardScaler {
 
     /// Takes the known features of `x` into the statistics. A value that would make them infinite is passed over.
     pub fn learn_one(&mut self, x: Features<'_>) {
-        if self.columns.len() < x.len() {
-            self.columns.resize(x.len(), Column::default());
-        }
+        lengthen(&mut self.columns, x.len(), Column::default());
         for (i, (column, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
                 continue;

@@ -75,3 +75,9 @@ fn hoeffding_tree(bencher: Bencher<'_, '_>) {
 fn scaler_hoeffding_tree(bencher: Bencher<'_, '_>) {
     run(bencher, true, ModelKind::HoeffdingTree(tree::Params::default()));
 }
+
+#[divan::bench(sample_count = 30)]
+fn hoeffding_tree_mean(bencher: Bencher<'_, '_>) {
+    let params = tree::Params { leaf_prediction: tree::LeafPrediction::Mean, ..tree::Params::default() };
+    run(bencher, false, ModelKind::HoeffdingTree(params));
+}

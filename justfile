@@ -51,6 +51,10 @@ deny:
 bench-engine:
     cargo bench --bench engine
 
+# Writes docs/engine.md: speed and accuracy beside River, in about half an hour; needs Python 3.10. --quick to try it.
+bench-engine-table *arguments:
+    benches/engine_table {{ arguments }}
+
 # A backlog on Kafka beside a plain copy of it, on the broker of `just kafka-start`.
 bench-pipeline:
     THALWEG_TEST_BROKERS=127.0.0.1:19092 cargo bench --features kafka-tests --bench pipeline

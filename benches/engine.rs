@@ -77,6 +77,12 @@ fn scaler_hoeffding_tree(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench(sample_count = 30)]
+fn hoeffding_tree_mean(bencher: Bencher<'_, '_>) {
+    let params = tree::Params { leaf_prediction: tree::LeafPrediction::Mean, ..tree::Params::default() };
+    run(bencher, false, ModelKind::HoeffdingTree(params));
+}
+
+#[divan::bench(sample_count = 30)]
 fn adaptive_tree(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::AdaptiveTree(Box::default()));
 }

@@ -191,6 +191,66 @@ fn a_new_champion_is_an_event() {
     assert!(first["to"]["rmse"].as_f64() < first["from"]["rmse"].as_f64(), "{first}");
 }
 
+/// The events of a site, parsed.
+fn events(site: &Site) -> Vec<Value> {
+    let parse = |(_, value, _): (i64, Option<Vec<u8>>, Value)| {
+        serde_json::from_slice(&value.expect("a value")).expect("an event is JSON")
+    };
+    site.topic("events").into_iter().map(parse).collect()
+}
+
+fn keys(event: &Value) -> Vec<&str> {
+    event.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log() {
+    let site = Site::new(&[
+        "generator.enabled=false",
+        "guard.every=100",
+        "metrics.drift=page_hinkley",
+        r#"models=[{kind="mean"},{kind="linear",scale=false,optimizer={kind="sgd",lr=0.05}}]"#,
+    ]);
+    // A plane; then features a hundred times as large, with which the linear model runs away.
+    let noise = |i: u32| (f64::from(i) * 0.754_877_666_246_692_7).fract() * 2.0 - 1.0;
+    let sample = |i: u32| {
+        let (a, b, scale) = (noise(i), noise(7919 * i + 13), if i < 500 { 1.0 } else { 100.0 });
+        format!(r#"{{"a":{},"b":{},"y":{}}}"#, scale * a, scale * b, 3.0 * a - b + 10.0).into_bytes()
+    };
+    let samples: Vec<Vec<u8>> = (0..700).map(sample).collect();
+    insert(&site, &samples.iter().map(|sample| Some(sample.as_slice())).collect::<Vec<_>>());
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert!(daemon.wait().success());
+
+    let events = events(&site);
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let guard = of("guard");
+    let rescued = guard.first().expect("a rescue");
+    assert_eq!(keys(rescued), ["action", "event", "model", "source", "timestamp", "to_version", "version"]);
+    assert_eq!((&rescued["model"], &rescued["action"]), (&"linear".into(), &"rollback".into()));
+    assert_eq!(rescued["to_version"], 500);
+    // The sample that brought it about was the last that the models had learned from.
+    let offset = rescued["source"]["offset"].as_i64().expect("an offset");
+    assert!((500..600).contains(&offset), "{rescued}");
+    assert_eq!(rescued["version"], offset + 1);
+
+    let drift = of("drift");
+    let drifted = drift.iter().find(|event| event["model"] == "linear").expect("a drift");
+    assert_eq!(keys(drifted), ["detector", "event", "faded_rmse", "model", "rmse", "source", "timestamp"]);
+    assert_eq!(drifted["detector"], "page_hinkley");
+    assert!(drifted["faded_rmse"].is_number() && drifted["rmse"].is_number(), "{drifted}");
+
+    let lines = daemon.lines_of("model");
+    let last = lines.iter().rfind(|line| line["model"] == "linear").expect("a line");
+    assert_eq!(last["rescues"].as_u64(), Some(guard.len() as u64));
+    let drifts = drift.iter().filter(|event| event["model"] == "linear").count();
+    assert_eq!(last["drifts"].as_u64(), Some(drifts as u64));
+    assert!(last["implausible"].as_u64().is_some_and(|count| count > 0), "{last}");
+    for field in ["bias", "smape", "error_p50", "error_p90", "error_p99", "faded_rmse", "memory"] {
+        assert!(last[field].is_number(), "{field} in {last}");
+    }
+}
+
 #[test]
 fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned() {
     let base = ["generator.count=2000", "generator.rate=0", "metrics.report_every=50ms"];
@@ -242,6 +302,14 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &3.into(), &2.into()));
     assert_eq!(report["models"].as_array().map(Vec::len), Some(4));
+    let linear = &report["models"][2];
+    assert_eq!((&linear["name"], &linear["kind"]), (&"linear".into(), &"linear".into()));
+    let errors = ["mae", "rmse", "r2", "bias", "smape", "error_p50", "error_p90", "error_p99"];
+    for field in errors.iter().chain(&["skill", "refused", "implausible", "drifts", "rescues", "memory_bytes"]) {
+        assert!(linear[field].is_number(), "{field} in {linear}");
+    }
+    assert!(errors.iter().all(|field| linear["rolling"][field].is_number()), "{linear}");
+    assert!(["mae", "rmse", "bias", "smape"].iter().all(|field| linear["faded"][field].is_number()), "{linear}");
     let rows = read(&out);
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree");

@@ -67,6 +67,23 @@ fn rls_does_not_wind_up_on_constant_input() {
 }
 
 #[test]
+fn rls_with_a_short_memory_follows_a_curve_along_a_feature_that_moves_slowly() {
+    let mut model = rls(0.9);
+    let (mut squares, waves, period) = (0.0, 20, 1000);
+    for i in 0..waves * period {
+        let x = f64::from(i % period) / f64::from(period);
+        let y = 10.0 * (std::f64::consts::TAU * x).sin();
+        let error = y - model.predict_one(Features::new(&[x]));
+        assert!(error.abs() < 100.0, "sample {i}: off by {error}");
+        squares += error * error;
+        model.learn_one(Features::new(&[x]), y, 1.0).expect("learned");
+    }
+    // A line through the last ten samples is off by the tangent's rise, 63, where the wave begins anew, and nowhere else.
+    let rmse = (squares / f64::from(waves * period)).sqrt();
+    assert!(rmse < 4.0, "{rmse}");
+}
+
+#[test]
 fn rls_counts_a_weight_as_that_many_samples_where_nothing_is_forgotten() {
     let (mut once, mut thrice) = (rls(1.0), rls(1.0));
     for x in rows(50, 3) {

@@ -118,6 +118,44 @@ fn every_further_optimizer_predicts_as_river_does() {
     }
 }
 
+/// River 0.26.1, StandardScaler and NesterovMomentum(0.005): predictions of some of the same samples.
+#[test]
+fn nesterov_takes_penalties_where_it_takes_the_gradient() {
+    let samples = Table::read("friedman_2000");
+    let nesterov = with(Optimizer::Nesterov { lr: constant(0.005), rho: 0.9 });
+    let rows = [1, 10, 100, 500, 1000, 1999];
+    let l2 = [
+        0.153_224_133_598_782_18,
+        -0.962_153_714_714_162_1,
+        14.116_064_183_489_614,
+        14.751_888_201_103_187,
+        15.820_858_249_703_573,
+        18.592_741_817_120_19,
+    ];
+    let l1 = [
+        0.153_224_133_598_782_18,
+        -0.992_432_012_928_876,
+        14.165_693_706_828_062,
+        14.721_870_489_699_816,
+        15.747_370_157_276_277,
+        19.268_018_273_525_96,
+    ];
+    let variants = [("l2", Params { l2: 0.1, ..nesterov.clone() }, l2), ("l1", Params { l1: 0.01, ..nesterov }, l1)];
+    for (name, params, expected) in variants {
+        let (mut pipeline, mut scratch) = (pipeline(params, true), Scratch::default());
+        let mut expected = rows.into_iter().zip(expected).peekable();
+        for row in 0..samples.len() {
+            let values = samples.features(row, "x");
+            if let Some((_, expected)) = expected.next_if(|(next, _)| *next == row) {
+                let got = pipeline.predict_one(Features::new(&values), &mut scratch);
+                assert_close(got, expected, TOLERANCE, &format_args!("{name}, row {row}"));
+            }
+            pipeline.learn_one(Features::new(&values), samples.number(row, "y"), &mut scratch).expect("learned");
+        }
+        assert!(expected.next().is_none());
+    }
+}
+
 #[test]
 fn every_variant_predicts_and_ends_as_river_does() {
     let (samples, predictions, finals) =

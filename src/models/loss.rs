@@ -26,7 +26,8 @@ pub enum Loss {
         /// The scale, in the target's unit.
         c: f64,
     },
-    /// |p − y| − `epsilon` where positive, else nothing (Vapnik 1995). `epsilon` ≥ 0, in the target's unit.
+    /// |p − y| − `epsilon` where positive, else nothing (Vapnik 1995). `epsilon` ≥ 0, in the target's unit. River's
+    /// `EpsilonInsensitiveHinge` is of 2y − 1 instead of y, which is meant for classes; here it is of the target itself.
     EpsilonInsensitive {
         /// Half-width of the zone without loss.
         epsilon: f64,

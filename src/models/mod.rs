@@ -18,6 +18,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+mod room;
 pub mod rules;
 pub mod steps;
 pub mod tree;
@@ -216,16 +217,18 @@ impl Regressor for Model {
     }
 
     fn memory_bytes(&self) -> usize {
-        match self {
-            Model::Mean(model) => model.memory_bytes(),
-            Model::Last(model) => model.memory_bytes(),
-            Model::Linear(model) => model.memory_bytes(),
-            Model::PassiveAggressive(model) => model.memory_bytes(),
-            Model::Rls(model) => model.memory_bytes(),
-            Model::HoeffdingTree(model) => model.memory_bytes(),
-            Model::AdaptiveTree(model) => model.memory_bytes(),
-            Model::AdaptiveRandomForest(model) => model.memory_bytes(),
-            Model::AmRules(model) => model.memory_bytes(),
-        }
+        let (bytes, inline) = match self {
+            Model::Mean(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Last(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::HoeffdingTree(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
+            Model::AdaptiveRandomForest(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::AmRules(model) => (model.memory_bytes(), 0),
+        };
+        // Every variant takes the room of the largest.
+        bytes - inline + size_of::<Self>()
     }
 }

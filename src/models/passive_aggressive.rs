@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::saved;
 
-use super::{Features, Refused, Regressor};
+use super::{Features, Refused, Regressor, room::lengthen};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -85,9 +85,7 @@ impl Regressor for PassiveAggressive {
     }
 
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        if self.weights.len() < x.len() {
-            self.weights.resize(x.len(), 0.0);
-        }
+        lengthen(&mut self.weights, x.len(), 0.0);
         let Params { c, mode, eps, learn_intercept } = self.params;
         let error = y - self.predict_one(x);
         if !error.is_finite() {

@@ -62,6 +62,6 @@ impl Pipeline {
 
     /// Bytes that model and steps take, as of [`Regressor::memory_bytes`].
     pub fn memory_bytes(&self) -> usize {
-        self.steps.memory_bytes() + self.model.memory_bytes()
+        size_of::<Steps>() + self.steps.memory_bytes() + self.model.memory_bytes()
     }
 }

@@ -97,6 +97,9 @@ impl RecursiveLeastSquares {
 
     /// Makes room for `d` columns.
     fn grow(&mut self, d: usize) {
+        let more = (d + 1).saturating_sub(self.weights.len());
+        self.weights.reserve_exact(more);
+        self.covariance.reserve_exact(end_of_row(d.max(self.weights.len())) + 1 - self.covariance.len());
         while self.weights.len() <= d {
             let variance = self.start(self.weights.len());
             self.covariance.extend(std::iter::repeat_n(0.0, self.weights.len()));
@@ -114,6 +117,7 @@ impl RecursiveLeastSquares {
     fn project(&mut self) -> f64 {
         let Self { covariance, row, gain, .. } = self;
         gain.clear();
+        gain.reserve_exact(row.len());
         let mut rest = covariance.as_slice();
         for (i, &x) in row.iter().enumerate() {
             let (line, after) = rest.split_at(i + 1);
@@ -146,21 +150,41 @@ impl RecursiveLeastSquares {
         for i in 0..self.weights.len() {
             let (variance, most) = (self.covariance[end_of_row(i)], self.start(i));
             if variance > most {
-                self.scale(i, (most / variance).sqrt());
+                self.confine(i, variance, most);
             } else if variance <= 0.0 || variance.is_nan() {
                 // Rounding has eaten it up: as unsure as at the start, and of nothing else.
-                self.scale(i, 0.0);
+                self.isolate(i);
                 self.covariance[end_of_row(i)] = most;
             }
         }
     }
 
-    /// Scales row and column `i` of the covariance.
-    fn scale(&mut self, i: usize, factor: f64) {
+    /// Brings element `i` of the diagonal down from `variance` to `most`, as if weight `i` had been observed to be what it
+    /// is. What is known of sums of weights stays known; scaling row and column instead would forget it, and with it what
+    /// keeps features that move slowly from throwing the weights about.
+    #[cold]
+    fn confine(&mut self, i: usize, variance: f64, most: f64) {
+        let Self { row: column, covariance, weights, .. } = self;
+        column.clear();
+        column.extend((0..weights.len()).map(|j| covariance[end_of_row(i.max(j)) - i.abs_diff(j)]));
+        let share = (variance - most) / variance / variance;
+        let mut rest = covariance.as_mut_slice();
+        for (j, &c_j) in column.iter().enumerate() {
+            let (line, after) = rest.split_at_mut(j + 1);
+            rest = after;
+            if c_j != 0.0 {
+                line.iter_mut().zip(&*column).for_each(|(p, c_k)| *p -= share * c_j * c_k);
+            }
+        }
+        covariance[end_of_row(i)] = most;
+    }
+
+    /// Sets row and column `i` of the covariance to 0.
+    fn isolate(&mut self, i: usize) {
         let start = end_of_row(i) - i;
-        self.covariance[start..=start + i].iter_mut().for_each(|p| *p *= factor);
+        self.covariance[start..=start + i].fill(0.0);
         for j in i..self.weights.len() {
-            self.covariance[end_of_row(j) - j + i] *= factor;
+            self.covariance[end_of_row(j) - j + i] = 0.0;
         }
     }
 }
@@ -188,6 +212,7 @@ impl Regressor for RecursiveLeastSquares {
             return Ok(());
         }
         self.row.clear();
+        self.row.reserve_exact(self.weights.len());
         self.row.push(1.0);
         if x.is_plain() {
             self.row.extend_from_slice(x.values());

@@ -14,6 +14,7 @@ use crate::metrics::saved;
 use super::{
     Features, Refused, Regressor,
     optimizer::{Memory, Optimizer},
+    room::lengthen,
 };
 
 /// Steps beyond this are refused; sums of any number of smaller ones stay finite.
@@ -106,11 +107,9 @@ impl Weights {
 
     #[cold]
     fn grow(&mut self, d: usize, params: &Params) {
-        self.weights.reserve_exact(d - self.weights.len());
-        self.weights.resize(d, 0.0);
+        lengthen(&mut self.weights, d, 0.0);
         if !params.is_plain() {
-            self.memories.reserve_exact(d - self.memories.len());
-            self.memories.resize(d, WeightMemory::default());
+            lengthen(&mut self.memories, d, WeightMemory::default());
         }
     }
 
@@ -162,8 +161,8 @@ impl Weights {
             return Err(Refused);
         }
         let rate = optimizer.rate(self.steps);
-        if params.is_plain() && x.is_plain() {
-            self.descend(x.values(), rate, gradient)?;
+        if params.is_plain() {
+            self.descend(x, rate, gradient)?;
         } else {
             self.update(x, rate, gradient, params, draft)?;
         }
@@ -172,15 +171,23 @@ impl Weights {
         Ok(())
     }
 
-    /// A plain step on a row without gaps.
+    /// A plain step.
     #[inline]
-    fn descend(&mut self, x: &[f64], rate: f64, gradient: f64) -> Result<(), Refused> {
-        let reach = x.iter().fold(0.0, |reach: f64, value| if value.abs() > reach { value.abs() } else { reach });
+    fn descend(&mut self, x: Features<'_>, rate: f64, gradient: f64) -> Result<(), Refused> {
+        let larger = |reach: f64, value: &f64| if value.abs() > reach { value.abs() } else { reach };
+        // NaN is never larger.
+        let reach = x.values().iter().fold(0.0, larger);
         if !bounded(rate * gradient * reach) {
             return Err(Refused);
         }
-        for (weight, value) in self.weights.iter_mut().zip(x) {
-            *weight -= rate * (value * gradient);
+        let pairs = self.weights.iter_mut().zip(x.values());
+        if x.is_plain() {
+            pairs.for_each(|(weight, value)| *weight -= rate * (value * gradient));
+        } else {
+            for (_, (weight, value)) in pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i))
+            {
+                *weight -= rate * (value * gradient);
+            }
         }
         Ok(())
     }
@@ -198,12 +205,18 @@ impl Weights {
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
         let memories = self.memories.iter().copied().chain(std::iter::repeat(WeightMemory::default()));
         draft.clear();
+        draft.reserve_exact(self.weights.len());
         draft.extend(self.weights.iter().copied().zip(memories));
         for (i, ((weight, memory), &value)) in draft.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            let slope = value * gradient + l2 * *weight;
+            // Every part of the gradient is taken where the prediction was made.
+            let at = match optimizer {
+                Optimizer::Nesterov { rho, .. } => *weight - rho * memory.optimizer[0],
+                _ => *weight,
+            };
+            let slope = value * gradient + l2 * at;
             *weight = optimizer.step(*weight, &mut memory.optimizer, slope, rate, self.steps);
             if l1 != 0.0 {
                 let penalized = penalized(*weight, penalty, memory.penalty);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Range, StepDescription};
-use crate::models::{Features, NamedColumn};
+use crate::models::{Features, NamedColumn, room::lengthen};
 
 /// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what
 /// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.
@@ -16,9 +16,7 @@ pub struct MinMaxScaler {
 impl MinMaxScaler {
     /// Widens the ranges to hold the known features of `x`.
     pub fn learn_one(&mut self, x: Features<'_>) {
-        if self.ranges.len() < x.len() {
-            self.ranges.resize(x.len(), [f64::MAX, f64::MIN]);
-        }
+        lengthen(&mut self.ranges, x.len(), [f64::MAX, f64::MIN]);
         for (i, (range, &value)) in self.ranges.iter_mut().zip(x.values()).enumerate() {
             if value.is_finite() && !x.is_nominal(i) {
                 *range = [range[0].min(value), range[1].max(value)];

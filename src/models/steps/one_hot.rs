@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StepDescription};
-use crate::models::{Features, NamedColumn, describe};
+use crate::models::{Features, NamedColumn, describe, room::push};
 
 /// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.
 /// Numeric columns pass through. Where the nominal feature is unknown, so are all its columns; a category that was never
@@ -30,7 +30,7 @@ impl OneHot {
     pub fn learn_one(&mut self, x: Features<'_>) {
         for column in self.columns..x.len() {
             if !x.is_nominal(column) {
-                self.sources.push(Source { column, category: None });
+                push(&mut self.sources, Source { column, category: None });
             }
         }
         self.columns = self.columns.max(x.len());
@@ -41,7 +41,7 @@ impl OneHot {
             let Some(category) = x.get(column) else { continue };
             let source = Source { column, category: Some(category) };
             if !self.sources.contains(&source) {
-                self.sources.push(source);
+                push(&mut self.sources, source);
             }
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Standardised, StepDescription};
 use crate::{
     metrics::saved,
-    models::{Features, NamedColumn},
+    models::{Features, NamedColumn, room::lengthen},
 };
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
@@ -53,9 +53,7 @@ impl StandardScaler {
 
     /// Takes the known features of `x` into the statistics. A value that would make them infinite is passed over.
     pub fn learn_one(&mut self, x: Features<'_>) {
-        if self.columns.len() < x.len() {
-            self.columns.resize(x.len(), Column::default());
-        }
+        lengthen(&mut self.columns, x.len(), Column::default());
         for (i, (column, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
             if value.is_nan() || x.is_nominal(i) {
                 continue;

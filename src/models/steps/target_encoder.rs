@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{CategoryMean, Encoded, Row, StepDescription};
 use crate::{
     metrics::saved,
-    models::{Features, NamedColumn},
+    models::{Features, NamedColumn, room::lengthen},
 };
 
 /// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category
@@ -51,14 +51,13 @@ impl TargetEncoder {
     /// Counts the target `y` for the categories of `x`.
     pub fn learn_one(&mut self, x: Features<'_>, y: f64) {
         self.all.update(y);
-        if self.columns.len() < x.len() {
-            self.columns.resize(x.len(), Vec::new());
-        }
+        lengthen(&mut self.columns, x.len(), Vec::new());
         for (i, categories) in self.columns.iter_mut().enumerate().filter(|(i, _)| x.is_nominal(*i)) {
             let Some(category) = x.get(i) else { continue };
             let at = match categories.binary_search_by(|(known, _)| known.total_cmp(&category)) {
                 Ok(at) => at,
                 Err(at) => {
+                    categories.reserve_exact(1);
                     categories.insert(at, (category, Mean::default()));
                     at
                 }

@@ -21,7 +21,6 @@ mod nodes;
 mod observer;
 mod params;
 mod restore;
-mod room;
 mod split;
 mod subspace;
 

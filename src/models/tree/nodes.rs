@@ -6,14 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::statistics::Var, models::Features};
-
-use super::{
-    leaf::Leaf,
-    params::Params,
-    room::{self, with_slack},
-    split::Parts,
+use crate::{
+    metrics::statistics::Var,
+    models::{
+        Features,
+        room::{self, with_slack},
+    },
 };
+
+use super::{leaf::Leaf, params::Params, split::Parts};
 
 /// A branch (its index) or a leaf (its index with the top bit set).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

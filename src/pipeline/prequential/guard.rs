@@ -43,6 +43,13 @@ impl Default for Config {
 /// Samples the guard looks back on, about.
 const MEMORY: f64 = 100.0;
 
+/// Samples that tell whether it is still as bad, about: gradient descent overshoots at first, and a model that is on its
+/// way back must not be stopped.
+const RECENT: f64 = 10.0;
+
+/// Samples the guard watches before it judges: after the beginning, and after it has stepped in.
+const PATIENCE: u64 = 100;
+
 /// Samples that make out how large targets usually are, about.
 const USUAL_MEMORY: f64 = 1000.0;
 
@@ -67,6 +74,9 @@ pub(super) struct Guard {
     model: f64,
     baseline: f64,
     weight: f64,
+    /// The model's alone, fading faster.
+    recent: f64,
+    recent_weight: f64,
     /// The least mean squared error the model has had.
     least: f64,
     /// Samples seen since the model last began, or began anew.
@@ -103,7 +113,18 @@ pub enum Rescue {
 
 impl Guard {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, model: 0.0, baseline: 0.0, weight: 0.0, least: f64::MAX, seen: 0, rest: 0, good: None }
+        Self {
+            config,
+            model: 0.0,
+            baseline: 0.0,
+            weight: 0.0,
+            recent: 0.0,
+            recent_weight: 0.0,
+            least: f64::MAX,
+            seen: 0,
+            rest: PATIENCE,
+            good: None,
+        }
     }
 
     /// Takes note of what the model itself predicted, and steps in where it has diverged. `pipeline` has learned the
@@ -123,12 +144,16 @@ impl Guard {
         self.model = (fading * self.model + errors.model).min(f64::MAX);
         self.baseline = (fading * self.baseline + errors.baseline).min(f64::MAX);
         self.weight = fading * self.weight + 1.0;
+        let fading = 1.0 - 1.0 / RECENT;
+        self.recent = (fading * self.recent + errors.model).min(f64::MAX);
+        self.recent_weight = fading * self.recent_weight + 1.0;
         self.seen += 1;
         self.rest = self.rest.saturating_sub(1);
         let (error, baseline) = (self.model / self.weight, self.baseline / self.weight);
         self.least = self.least.min(error);
         let far = self.config.factor * self.config.factor * baseline.max(errors.negligible);
-        if error > far && error > GROWN * GROWN * self.least && self.seen >= 10 && self.rest == 0 {
+        let still = self.recent / self.recent_weight > far;
+        if error > far && still && error > GROWN * GROWN * self.least && self.rest == 0 {
             return Some(self.step_in(model, pipeline));
         }
         // No worse than the baseline: what is kept must be worth going back to.
@@ -145,7 +170,8 @@ impl Guard {
     #[cold]
     fn step_in(&mut self, model: &ModelConfig, pipeline: &mut Pipeline) -> Rescue {
         (self.model, self.baseline, self.weight) = (0.0, 0.0, 0.0);
-        self.rest = u64::from(self.config.every);
+        (self.recent, self.recent_weight) = (0.0, 0.0);
+        self.rest = u64::from(self.config.every).max(PATIENCE);
         match &mut self.good {
             Some(good) if !good.tried => {
                 good.tried = true;

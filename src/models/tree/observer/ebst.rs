@@ -12,13 +12,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::statistics::Var;
+use crate::{
+    metrics::statistics::Var,
+    models::room::{push, with_slack},
+};
 
 use super::{
-    super::{
-        room::{push, with_slack},
-        split::{Criterion, Parts},
-    },
+    super::split::{Criterion, Parts},
     Scratch,
     shortcut::Shortcut,
 };

@@ -4,12 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::statistics::Var;
-
-use super::super::{
-    room::{insert, with_slack},
-    split::{Criterion, Parts},
+use crate::{
+    metrics::statistics::Var,
+    models::room::{insert, with_slack},
 };
+
+use super::super::split::{Criterion, Parts};
 
 /// A category with the target's statistics in it.
 type Entry = (f64, Var);

@@ -8,12 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::statistics::Var;
-
-use super::super::{
-    room::{insert, with_slack},
-    split::{Criterion, Parts},
+use crate::{
+    metrics::statistics::Var,
+    models::room::{insert, with_slack},
 };
+
+use super::super::split::{Criterion, Parts};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Quantized {

@@ -1,0 +1,118 @@
+//! Drift events: each detector sees an abrupt change of a model's error soon, and none before it.
+
+use thalweg::{
+    metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
+    models::{Features, ModelConfig, ModelKind, linear},
+    pipeline::{
+        encode::Encoder,
+        prequential::{Config, Event, Prequential},
+    },
+};
+
+/// The relation between features and target turns around here.
+const CHANGE: usize = 3000;
+
+/// Pseudo-random numbers in −1..1 without structure that matters here.
+fn noise(i: usize) -> f64 {
+    ((i as f64 + 1.0) * 0.754_877_666_246_692_7).fract() * 2.0 - 1.0
+}
+
+fn sample(i: usize) -> ([f64; 2], f64) {
+    let x = [noise(i * 31), noise(i * 7919 + 3)];
+    let plane = 5.0 * x[0] - 3.0 * x[1];
+    (x, if i < CHANGE { plane } else { -plane } + 0.3 * noise(i * 104_729 + 1))
+}
+
+fn race(drift: Option<DetectorKind>) -> Prequential {
+    let linear = |name| ModelConfig::new(name, ModelKind::Linear(linear::Params::default()));
+    Prequential::new(&Config { drift, ..Config::of(vec![linear("one"), linear("other")]) })
+}
+
+/// When each drift event came, with its model.
+fn drifts(race: &mut Prequential, samples: std::ops::Range<usize>) -> Vec<(usize, usize)> {
+    let mut seen = Vec::new();
+    for i in samples {
+        let (x, y) = sample(i);
+        for event in race.step(Features::new(&x), Some(y)).events {
+            if let Event::Drift { model } = event {
+                seen.push((i, *model));
+            }
+        }
+    }
+    seen
+}
+
+/// Each with how many samples after the change it may take.
+fn detectors() -> [(DetectorKind, usize); 4] {
+    [
+        (DetectorKind::Adwin(AdwinParams::default()), 64),
+        (DetectorKind::PageHinkley(PageHinkleyParams::default()), 20),
+        (DetectorKind::Kswin(KswinParams { alpha: 1e-5, ..KswinParams::default() }), 40),
+        (DetectorKind::Cusum(CusumParams::default()), 20),
+    ]
+}
+
+#[test]
+fn an_abrupt_change_is_seen_soon_and_nothing_before_it() {
+    for (detector, within) in detectors() {
+        let mut race = race(Some(detector));
+        // The models begin at 0 and learn the plane: their error falls, which two-sided detectors see as a change.
+        drifts(&mut race, 0..1000);
+        let seen = drifts(&mut race, 1000..CHANGE + within);
+        println!("{}: {seen:?}", detector.name());
+        let (first, _) = *seen.first().unwrap_or_else(|| panic!("{} saw nothing", detector.name()));
+        assert!(first >= CHANGE, "{} at {first}", detector.name());
+        // The same samples, the same model, the same answer.
+        assert_eq!(seen.iter().filter(|(_, model)| *model == 0).count() * 2, seen.len(), "{seen:?}");
+    }
+}
+
+#[test]
+fn what_is_seen_is_counted_and_none_watches_where_nobody_asks() {
+    for (detector, _) in detectors() {
+        let mut race = race(Some(detector));
+        let seen = drifts(&mut race, 0..CHANGE + 500);
+        for (model, standing) in race.standings().iter().enumerate() {
+            let of_it = seen.iter().filter(|(_, seen)| *seen == model).count();
+            assert_eq!(standing.counts.drifts, of_it as u64, "{}", detector.name());
+        }
+    }
+    assert_eq!(drifts(&mut race(None), 0..CHANGE + 500), []);
+}
+
+#[test]
+fn a_restored_race_sees_what_one_that_never_stopped_sees() {
+    for (detector, _) in detectors() {
+        let (mut straight, mut stopped) = (race(Some(detector)), race(Some(detector)));
+        let expected = drifts(&mut straight, 0..CHANGE + 300);
+        let mut seen = drifts(&mut stopped, 0..CHANGE - 7);
+        let config = stopped.config().clone();
+        let saved = rmp_serde::to_vec_named(&stopped).expect("saved");
+        let mut restored = Prequential::restored(rmp_serde::from_slice(&saved).expect("restored"), &config).0;
+        seen.extend(drifts(&mut restored, CHANGE - 7..CHANGE + 300));
+        assert_eq!(seen, expected, "{}", detector.name());
+    }
+}
+
+#[test]
+fn a_drift_event_names_model_detector_and_errors() {
+    for (detector, within) in detectors() {
+        let mut race = race(Some(detector));
+        drifts(&mut race, 0..CHANGE + within);
+        let encoder = Encoder::new("samples", 3, race.names().cloned().collect::<Vec<_>>());
+        let out = encoder.event(17, 1_700_000_000_000, Event::Drift { model: 1 }, &race);
+        let event: serde_json::Value = serde_json::from_slice(&out.value.expect("a value")).expect("JSON");
+        let standing = &race.standings()[1];
+        let expected = serde_json::json!({
+            "event": "drift",
+            "model": "other",
+            "detector": detector.name(),
+            "faded_rmse": standing.faded.rmse(),
+            "rmse": standing.rolling.rmse(),
+            "source": { "topic": "samples", "partition": 3, "offset": 17 },
+            "timestamp": 1_700_000_000_000_i64,
+        });
+        assert_eq!(event, expected);
+        assert_eq!((out.source, out.timestamp), (17, 1_700_000_000_000));
+    }
+}

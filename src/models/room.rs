@@ -27,12 +27,13 @@ pub(super) fn insert<T>(list: &mut Vec<T>, at: usize, value: T) {
 #[inline]
 fn make_room<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
-        list.reserve_exact(list.len() / 8 + 1);
+        list.reserve_exact(list.len() / 8 + 4);
     }
 }
 
-/// What such a list takes whose contents take so many bytes, within 7 % where it is long: how much is spare depends on how
-/// long ago it grew, and must not decide anything, because a restart forgets it.
-pub(super) fn with_slack(bytes: usize) -> usize {
-    bytes + bytes / 16
+/// Bytes that such a list takes, within 7 % where it is long: how much is spare depends on how long ago it grew, and must not
+/// decide anything, because a restart forgets it.
+pub(super) fn bytes_of<T>(list: &[T]) -> usize {
+    let spare = if list.is_empty() { 0 } else { list.len() / 16 + 2 };
+    (list.len() + spare) * size_of::<T>()
 }

@@ -10,7 +10,7 @@ use crate::{
     metrics::statistics::Var,
     models::{
         Features,
-        room::{self, with_slack},
+        room::{self, bytes_of},
     },
 };
 
@@ -408,12 +408,11 @@ impl Nodes {
 
     pub(super) fn heap_bytes(&self) -> usize {
         let arms = self.branches.iter().map(|branch| match branch {
-            Branch::Categories { arms, .. } => with_slack(size_of_val(arms.as_slice())),
+            Branch::Categories { arms, .. } => bytes_of(arms),
             Branch::Threshold { .. } | Branch::Category { .. } => 0,
         });
         let leaves = self.leaves.iter().map(Leaf::heap_bytes);
-        let slots = size_of_val(self.branches.as_slice()) + size_of_val(self.leaves.as_slice());
-        with_slack(slots) + arms.sum::<usize>() + leaves.sum::<usize>()
+        bytes_of(&self.branches) + bytes_of(&self.leaves) + arms.sum::<usize>() + leaves.sum::<usize>()
     }
 
     /// Whether every index leads somewhere, once, from the root and from what `also` names for a branch; and whether all

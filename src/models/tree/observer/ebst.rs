@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     metrics::statistics::Var,
-    models::room::{push, with_slack},
+    models::room::{bytes_of, push},
 };
 
 use super::{
@@ -233,7 +233,7 @@ impl Ebst {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        with_slack(size_of_val(self.nodes.as_slice())) + Shortcut::heap_bytes(self.nodes.len())
+        bytes_of(&self.nodes) + Shortcut::heap_bytes(self.nodes.len())
     }
 
     /// Whether links and sums are what updates can have left, so that no walk can fail or go on forever.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     metrics::statistics::Var,
-    models::room::{insert, with_slack},
+    models::room::{bytes_of, insert},
 };
 
 use super::super::split::{Criterion, Parts};
@@ -50,7 +50,7 @@ impl Nominal {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        with_slack(size_of_val(self.categories.as_slice()))
+        bytes_of(&self.categories)
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     metrics::statistics::Var,
-    models::room::{insert, with_slack},
+    models::room::{bytes_of, insert},
 };
 
 use super::super::split::{Criterion, Parts};
@@ -72,7 +72,7 @@ impl Quantized {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        with_slack(size_of_val(self.slots.as_slice()))
+        bytes_of(&self.slots)
     }
 
     pub(super) fn is_sound(&self) -> bool {

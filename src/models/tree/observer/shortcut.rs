@@ -8,6 +8,9 @@ const WIDEST: usize = 1024;
 /// How much wider than the number of keys the table may be.
 const SPARSEST: usize = 2;
 
+/// Room for keys on the side on which the table grows.
+const MARGIN: i64 = 8;
+
 /// A table from `first` on; 0 for a key without a place, else the place plus 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shortcut {
@@ -33,31 +36,33 @@ impl Shortcut {
     pub(super) fn set(&mut self, key: f64, place: u32, keys: usize) {
         let key = key as i64;
         if self.places.is_empty() {
-            self.first = key;
+            self.first = key.saturating_add(MARGIN);
         }
         let end = self.first.saturating_add(self.places.len() as i64);
-        let (first, end) = (self.first.min(key), end.max(key.saturating_add(1)));
-        let Ok(width) = usize::try_from(end.saturating_sub(first)) else { return };
-        if width > WIDEST.min(SPARSEST * (keys + 4)) {
-            return;
+        if !(self.first..end).contains(&key) {
+            // With room for the next ones on the side where this one is.
+            let first = if key < self.first { key.saturating_sub(MARGIN) } else { self.first };
+            let end = if key >= end { key.saturating_add(1 + MARGIN) } else { end };
+            match usize::try_from(end.saturating_sub(first)) {
+                Ok(width) if width <= WIDEST.min(SPARSEST * (keys + MARGIN as usize)) => self.widen(first, width),
+                _ => return,
+            }
         }
-        if first < self.first {
-            let more = (self.first - first) as usize;
-            self.places.reserve_exact(more);
-            self.places.splice(..0, std::iter::repeat_n(0, more));
-            self.first = first;
-        }
-        if width > self.places.len() {
-            self.places.reserve_exact(width - self.places.len());
-            self.places.resize(width, 0);
-        }
-        if let Some(slot) = usize::try_from(key - first).ok().and_then(|at| self.places.get_mut(at)) {
+        if let Some(slot) = usize::try_from(key - self.first).ok().and_then(|at| self.places.get_mut(at)) {
             *slot = place.saturating_add(1);
         }
     }
 
+    #[cold]
+    fn widen(&mut self, first: i64, width: usize) {
+        let mut places = vec![0; width];
+        let before = (self.first - first) as usize;
+        places[before..before + self.places.len()].copy_from_slice(&self.places);
+        *self = Self { first, places };
+    }
+
     /// What the table of so many `keys` takes, about: it must not matter how much of it is filled.
     pub(super) fn heap_bytes(keys: usize) -> usize {
-        keys * size_of::<u32>()
+        (keys + MARGIN as usize) * size_of::<u32>()
     }
 }

@@ -82,9 +82,7 @@ impl Regressor for AdaptiveRandomForest {
     fn predict_one(&self, x: Features<'_>) -> f64 {
         let mut room = [0.0; MOST_MODELS];
         let predictions = &mut room[..self.members.len()];
-        for (prediction, member) in predictions.iter_mut().zip(&self.members) {
-            *prediction = member.tree().predict_one(x);
-        }
+        HoeffdingTree::predict_all(|i| self.members.get(i).map(Member::tree), x, predictions);
         match self.params.aggregation_method {
             Aggregation::Median => median(predictions),
             Aggregation::Mean if self.params.disable_weighted_vote => mean(predictions.iter().map(|p| (*p, 1.0))),

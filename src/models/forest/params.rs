@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The most trees a forest may have.
-pub const MOST_MODELS: usize = 100;
+pub const MOST_MODELS: usize = tree::MOST_AT_ONCE;
 
 /// The largest mean number of times that a tree may count a sample.
 pub const LARGEST_LAMBDA: f64 = Bootstrap::LARGEST_RATE;

@@ -83,8 +83,10 @@ impl LinearRegression {
 }
 
 impl Weights {
-    /// The most that is remembered of a column besides the weight, in bytes.
-    pub(in crate::models) const MOST_MEMORY: usize = size_of::<WeightMemory>();
+    /// What is remembered of a column besides the weight, in bytes.
+    pub(in crate::models) fn memory_per_column(params: &Params) -> usize {
+        if params.is_plain() { 0 } else { size_of::<WeightMemory>() }
+    }
 
     /// Weights of 0, and the intercept where it starts.
     pub(in crate::models) fn new(params: &Params) -> Self {

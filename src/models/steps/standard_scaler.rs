@@ -11,10 +11,43 @@ use crate::{
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct StandardScaler {
+    forgetting: f64,
+    // A list for each statistic, so that the processor can work on several columns at once.
+    /// Weight of what the statistics hold: without forgetting, the number of values.
+    n: Vec<f64>,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
+    deviation: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
     #[serde(deserialize_with = "saved::finite")]
     forgetting: f64,
-    columns: Vec<Column>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    n: Vec<f64>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    mean: Vec<f64>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    variance: Vec<f64>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    deviation: Vec<f64>,
+}
+
+impl TryFrom<Saved> for StandardScaler {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { forgetting, n, mean, variance, deviation } = saved;
+        if [&mean, &variance, &deviation].iter().any(|list| list.len() != n.len()) {
+            return Err("the statistics of a scaler are of different columns");
+        }
+        Ok(Self { forgetting, n, mean, variance, deviation })
+    }
 }
 
 impl Default for StandardScaler {
@@ -25,44 +58,45 @@ impl Default for StandardScaler {
 }
 
 /// The running statistics of one feature.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Column {
     /// Weight of what the statistics hold: without forgetting, the number of values.
-    #[serde(deserialize_with = "saved::finite")]
-    n: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    mean: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    variance: f64,
-    /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
-    #[serde(deserialize_with = "saved::finite")]
-    deviation: f64,
+    pub n: f64,
+    /// Mean, in the feature's unit.
+    pub mean: f64,
+    /// Population variance.
+    pub variance: f64,
 }
 
 impl StandardScaler {
     /// A scaler that has learned nothing. `forgetting` is the share of its weight that a value keeps from each to the
     /// next, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values.
     pub fn new(forgetting: f64) -> Self {
-        Self { forgetting, columns: Vec::new() }
+        Self { forgetting, n: Vec::new(), mean: Vec::new(), variance: Vec::new(), deviation: Vec::new() }
     }
 
     /// The statistics of each column seen so far.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
+    pub fn columns(&self) -> impl Iterator<Item = Column> {
+        let statistics = self.n.iter().zip(&self.mean).zip(&self.variance);
+        statistics.map(|((&n, &mean), &variance)| Column { n, mean, variance })
     }
 
     /// Takes the known features of `x` into the statistics. A value that would make them infinite is passed over.
     pub fn learn_one(&mut self, x: Features<'_>) {
-        lengthen(&mut self.columns, x.len(), Column::default());
-        for (i, (column, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
-            if value.is_nan() || x.is_nominal(i) {
-                continue;
+        let d = x.len();
+        if self.n.len() < d {
+            for list in [&mut self.n, &mut self.mean, &mut self.variance, &mut self.deviation] {
+                lengthen(list, d, 0.0);
             }
-            let n = self.forgetting * column.n + 1.0;
-            let mean = column.mean + (value - column.mean) / n;
-            let variance = column.variance + ((value - column.mean) * (value - mean) - column.variance) / n;
-            if variance.is_finite() && mean.is_finite() {
-                *column = Column { n, mean, variance, deviation: variance.sqrt() };
+        }
+        let Self { forgetting, n, mean, variance, deviation } = self;
+        if x.is_plain() {
+            learn(*forgetting, n, mean, variance, deviation, x.values());
+        } else {
+            for i in (0..d).filter(|i| !(x.values()[*i].is_nan() || x.is_nominal(*i))) {
+                let of = i..=i;
+                let (n, mean) = (&mut n[of.clone()], &mut mean[of.clone()]);
+                learn(*forgetting, n, mean, &mut variance[of.clone()], &mut deviation[of.clone()], &x.values()[of]);
             }
         }
     }
@@ -70,7 +104,8 @@ impl StandardScaler {
     pub(super) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
         let mut features = Vec::new();
         for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| !named.is_nominal()) {
-            let Column { n, mean, deviation, .. } = self.columns.get(i).copied().unwrap_or_default();
+            let of = |list: &[f64]| list.get(i).copied().unwrap_or_default();
+            let (n, mean, deviation) = (of(&self.n), of(&self.mean), of(&self.deviation));
             features.push(Standardised { feature: named.name.clone(), n, mean, deviation });
             named.rescale(mean, deviation);
         }
@@ -78,19 +113,20 @@ impl StandardScaler {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        size_of_val(self.columns.as_slice())
+        4 * size_of_val(self.n.as_slice())
     }
 
     /// Writes the standardised features into `out`, as many as `x` has; unknown ones stay NaN.
     pub fn transform_one(&self, x: Features<'_>, out: &mut Vec<f64>) {
+        let values = x.values();
         out.clear();
-        let known = self.columns.iter().zip(x.values());
-        out.extend(known.map(|(column, &value)| column.transform(value)));
-        // Columns never learned.
-        out.extend(x.values().iter().skip(self.columns.len()).map(|value| if value.is_nan() { f64::NAN } else { 0.0 }));
+        // Columns never learned are 0.
+        out.resize(values.len(), 0.0);
+        let known = values.len().min(self.n.len());
+        standardise(&mut out[..known], &values[..known], &self.mean, &self.deviation);
         if !x.is_plain() {
-            for (i, (out, &value)) in out.iter_mut().zip(x.values()).enumerate() {
-                if x.is_nominal(i) {
+            for (i, (out, &value)) in out.iter_mut().zip(values).enumerate() {
+                if value.is_nan() || x.is_nominal(i) {
                     *out = value;
                 }
             }
@@ -98,26 +134,36 @@ impl StandardScaler {
     }
 }
 
-impl Column {
-    /// Mean, in the feature's unit.
-    pub fn mean(&self) -> f64 {
-        self.mean
+/// Learns a value for each of as many columns. Without a branch: all is computed, and then kept or not, so that the
+/// processor does several columns at once. Inlined, the compiler would no longer know that the lists do not overlap, and
+/// would do them one by one.
+#[inline(never)]
+fn learn(forgetting: f64, n: &mut [f64], mean: &mut [f64], variance: &mut [f64], deviation: &mut [f64], x: &[f64]) {
+    let d = x.len();
+    let (n, mean, variance, deviation) = (&mut n[..d], &mut mean[..d], &mut variance[..d], &mut deviation[..d]);
+    for i in 0..d {
+        let (value, mean_before, variance_before) = (x[i], mean[i], variance[i]);
+        let weight = forgetting * n[i] + 1.0;
+        let mean_now = mean_before + (value - mean_before) / weight;
+        let deviations = (value - mean_before) * (value - mean_now);
+        let variance_now = variance_before + (deviations - variance_before) / weight;
+        // Also false of NaN.
+        let keep = variance_now.abs() < f64::INFINITY && mean_now.abs() < f64::INFINITY;
+        n[i] = if keep { weight } else { n[i] };
+        mean[i] = if keep { mean_now } else { mean_before };
+        let variance_now = if keep { variance_now } else { variance_before };
+        variance[i] = variance_now;
+        deviation[i] = variance_now.sqrt();
     }
+}
 
-    /// Population variance.
-    pub fn variance(&self) -> f64 {
-        self.variance
-    }
-
-    #[inline]
-    fn transform(&self, value: f64) -> f64 {
-        // NaN stays NaN in the first arm, and unknown is unknown in the second.
-        if self.deviation > 0.0 {
-            (value - self.mean) / self.deviation
-        } else if value.is_nan() {
-            f64::NAN
-        } else {
-            0.0
-        }
+/// Writes the distances from the means in deviations; 0 where there is no deviation.
+#[inline(never)]
+fn standardise(out: &mut [f64], x: &[f64], mean: &[f64], deviation: &[f64]) {
+    let d = x.len();
+    let (out, mean, deviation) = (&mut out[..d], &mean[..d], &deviation[..d]);
+    for i in 0..d {
+        let scaled = (x[i] - mean[i]) / deviation[i];
+        out[i] = if deviation[i] > 0.0 { scaled } else { 0.0 };
     }
 }

@@ -44,8 +44,9 @@ impl Core {
 
     /// What one more sample can add at most: a node for each column, and a leaf for a split.
     fn growth(&self, d: usize) -> usize {
-        let leaf = size_of::<Leaf>() + size_of::<Branch>() + d * (size_of::<f64>() + Weights::MOST_MEMORY);
-        d * observer::LARGEST_NODE * 9 / 8 + leaf
+        let model = d * (size_of::<f64>() + Weights::memory_per_column(&self.params.leaf_model));
+        let looked_at = self.subspace.as_ref().map_or(d, |subspace| subspace.size(d));
+        size_of::<Leaf>() + size_of::<Branch>() + model + looked_at * observer::LARGEST_NODE * 9 / 8
     }
 
     /// Lets the least promising leaves stop observing until no more than `most` bytes are in use; what is in use then.

@@ -24,7 +24,7 @@ pub(super) struct Core {
     pub(super) targets: Var,
     pub(super) nodes: Nodes,
     /// Which features a leaf looks at, where these are not all.
-    subspace: Option<Box<Subspace>>,
+    pub(super) subspace: Option<Box<Subspace>>,
     /// Samples to be learned before the budget is looked at again.
     pub(super) next_look: u64,
     /// Bytes within the budget that are not of the nodes.

@@ -36,11 +36,14 @@ pub(in crate::models) use leaf::is_plausible;
 pub(in crate::models) use observer::{Observers, Scratch as WalkScratch};
 pub(in crate::models) use split::{Criterion, hoeffding_bound, two_best};
 
-use self::core::Core;
+use self::{core::Core, nodes::NodeId};
 use super::{Features, Refused, Regressor};
 
 /// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
 pub const LARGEST_TARGET: f64 = 1e100;
+
+/// The most trees that [`HoeffdingTree::predict_all`] asks at once.
+pub(super) const MOST_AT_ONCE: usize = 100;
 
 /// Sample weights beyond this are refused.
 pub const LARGEST_WEIGHT: f64 = 1e15;
@@ -100,6 +103,34 @@ impl HoeffdingTree {
             self.core.learn_in_main(x, y, weight, &mut watch);
         }
         Ok(())
+    }
+
+    /// The predictions of several trees for the same sample. The walks go down side by side: each has to wait for memory at
+    /// every step, and so they wait together. `tree` gives as many trees as there are `predictions`, at most
+    /// [`MOST_AT_ONCE`].
+    pub(super) fn predict_all<'a>(
+        tree: impl Fn(usize) -> Option<&'a HoeffdingTree>,
+        x: Features<'_>,
+        predictions: &mut [f64],
+    ) {
+        let mut walks = [NodeId::leaf(0); MOST_AT_ONCE];
+        let walks = &mut walks[..predictions.len()];
+        for (i, at) in walks.iter_mut().enumerate() {
+            *at = tree(i).map_or(*at, |tree| tree.core.nodes.root);
+        }
+        let mut on_the_way = true;
+        while on_the_way {
+            on_the_way = false;
+            for (i, at) in walks.iter_mut().enumerate() {
+                if let Some(next) = tree(i).and_then(|tree| tree.core.nodes.next(*at, x)) {
+                    *at = next;
+                    on_the_way = true;
+                }
+            }
+        }
+        for (i, (prediction, at)) in predictions.iter_mut().zip(walks).enumerate() {
+            *prediction = tree(i).map_or(0.0, |tree| tree.core.predict(*at, x, |_, _| {}));
+        }
     }
 
     /// As [`Regressor::learn_one`] for a sample that it [accepts](Self::accepts) and whose weight is over 0. Returns what

@@ -149,6 +149,15 @@ impl Branch {
         test && self.arms().all(|arm| arm.weight.is_finite())
     }
 
+    /// The arm that predicts for `x`: what is not known, or a category without an arm, takes the heaviest.
+    #[inline]
+    fn arm_for(&self, x: Features<'_>) -> usize {
+        match self.route(x) {
+            Route::Arm(arm) => arm,
+            Route::New(..) | Route::Unknown => self.heaviest(),
+        }
+    }
+
     /// The arm with most weight, the first among equals.
     fn heaviest(&self) -> usize {
         let mut best = (0, f64::NEG_INFINITY);
@@ -204,8 +213,7 @@ impl Nodes {
         Start { at: self.root, depth: 0 }
     }
 
-    /// The leaf that predicts for `x` from `at` on, calling `pass` with the branches on the way and the arms taken. What
-    /// is not known, or a category without an arm, takes the heaviest arm.
+    /// The leaf that predicts for `x` from `at` on, calling `pass` with the branches on the way and the arms taken.
     #[inline]
     pub(super) fn find(&self, mut at: NodeId, x: Features<'_>, mut pass: impl FnMut(usize, usize)) -> &Leaf {
         loop {
@@ -213,15 +221,20 @@ impl Nodes {
                 Place::Leaf(leaf) => return &self.leaves[leaf],
                 Place::Branch(index) => {
                     let branch = &self.branches[index];
-                    let arm = match branch.route(x) {
-                        Route::Arm(arm) => arm,
-                        Route::New(..) | Route::Unknown => branch.heaviest(),
-                    };
+                    let arm = branch.arm_for(x);
                     pass(index, arm);
                     at = branch.child(arm);
                 }
             }
         }
+    }
+
+    /// Where a walk goes on from a branch; `None` from a leaf.
+    #[inline]
+    pub(super) fn next(&self, at: NodeId, x: Features<'_>) -> Option<NodeId> {
+        let Place::Branch(index) = at.place() else { return None };
+        let branch = &self.branches[index];
+        Some(branch.child(branch.arm_for(x)))
     }
 
     /// The leaf that learns from `x`, with `weight` added along the way. A category without an arm gets one, with a

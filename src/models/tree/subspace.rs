@@ -52,6 +52,11 @@ impl Subspace {
         Self { max_features, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
+    /// How many of `d` columns a leaf looks at.
+    pub(super) fn size(&self, d: usize) -> usize {
+        self.max_features.of(d)
+    }
+
     /// Which of the columns in `new` a leaf looks at that looks at `before` others, in no order.
     pub(super) fn draw(&mut self, before: usize, new: Range<usize>) -> Vec<usize> {
         let wanted = self.max_features.of(new.end).saturating_sub(before).min(new.len());

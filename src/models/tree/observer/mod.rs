@@ -20,10 +20,19 @@ use super::{
     subspace::Subspace,
 };
 
-/// The observers of a leaf, by column.
+/// The observers of a leaf, for the columns that it looks at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::models) struct Observers {
-    columns: Vec<Observer>,
+    /// Columns of which it is decided whether they are looked at.
+    decided: u32,
+    /// By ascending columns.
+    watched: Vec<Watched>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Watched {
+    column: u32,
+    observer: Observer,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -63,15 +72,15 @@ impl Observers {
         splitter: Splitter,
         subspace: Option<&mut Subspace>,
     ) {
-        if self.columns.len() < x.len() {
+        if (self.decided as usize) < x.len() {
             self.grow(x.len(), subspace);
         }
-        for (i, (observer, &value)) in self.columns.iter_mut().zip(x.values()).enumerate() {
-            if !value.is_finite() {
+        for Watched { column, observer } in &mut self.watched {
+            let Some(value) = x.values().get(*column as usize).copied().filter(|value| value.is_finite()) else {
                 continue;
-            }
+            };
             if matches!(observer, Observer::Waiting) {
-                *observer = Observer::new(x.is_nominal(i), splitter);
+                *observer = Observer::new(x.is_nominal(*column as usize), splitter);
             }
             observer.update(value, y, weight, splitter);
         }
@@ -79,17 +88,16 @@ impl Observers {
 
     #[cold]
     fn grow(&mut self, d: usize, subspace: Option<&mut Subspace>) {
-        let before = self.columns.len();
-        self.columns.resize(d, Observer::Waiting);
-        if let Some(subspace) = subspace {
-            let looked_at = self.columns[..before].iter().filter(|observer| !matches!(observer, Observer::Disabled));
-            let chosen = subspace.draw(looked_at.count(), before..d);
-            for (column, observer) in self.columns.iter_mut().enumerate().skip(before) {
-                if !chosen.contains(&column) {
-                    *observer = Observer::Disabled;
-                }
-            }
-        }
+        let new = self.decided as usize..d;
+        let mut columns = match subspace {
+            None => new.collect(),
+            Some(subspace) => subspace.draw(self.watched.len(), new),
+        };
+        columns.sort_unstable();
+        self.watched.reserve_exact(columns.len());
+        let watched = |column| Watched { column: column as u32, observer: Observer::Waiting };
+        self.watched.extend(columns.into_iter().map(watched));
+        self.decided = d as u32;
     }
 
     /// The best split on each feature that has one, in the order of the columns. With `binary`, categories are split
@@ -102,20 +110,20 @@ impl Observers {
         out: &mut Vec<Candidate>,
     ) {
         out.clear();
-        for (feature, observer) in self.columns.iter().enumerate() {
+        for Watched { column, observer } in &self.watched {
             let best = match observer {
                 Observer::Waiting | Observer::Disabled => None,
                 Observer::Ebst(tree) => tree.best_split(criterion, scratch),
                 Observer::Quantized(slots) => slots.best_split(criterion),
                 Observer::Nominal(nominal) => nominal.best_split(criterion, binary),
             };
-            out.extend(best.map(|(merit, parts)| Candidate { feature, merit, parts }));
+            out.extend(best.map(|(merit, parts)| Candidate { feature: *column as usize, merit, parts }));
         }
     }
 
     /// Drops hopeless thresholds: those below `floor`, relative to the best merit.
     pub(super) fn prune(&mut self, criterion: &Criterion, best_merit: f64, floor: f64, scratch: &mut Scratch) {
-        for observer in &mut self.columns {
+        for Watched { observer, .. } in &mut self.watched {
             if let Observer::Ebst(tree) = observer {
                 tree.prune(criterion, best_merit, floor, scratch);
             }
@@ -124,28 +132,31 @@ impl Observers {
 
     /// Stops observing a feature in this leaf, for good.
     pub(super) fn disable(&mut self, feature: usize) {
-        if let Some(observer) = self.columns.get_mut(feature) {
-            *observer = Observer::Disabled;
+        if let Ok(at) = self.watched.binary_search_by_key(&feature, |watched| watched.column as usize) {
+            self.watched[at].observer = Observer::Disabled;
         }
     }
 
     pub(in crate::models) fn heap_bytes(&self) -> usize {
-        let columns = self.columns.iter().map(|observer| match observer {
+        let observers = self.watched.iter().map(|watched| match &watched.observer {
             Observer::Waiting | Observer::Disabled => 0,
             Observer::Ebst(tree) => tree.heap_bytes(),
             Observer::Quantized(slots) => slots.heap_bytes(),
             Observer::Nominal(nominal) => nominal.heap_bytes(),
         });
-        size_of_val(self.columns.as_slice()) + columns.sum::<usize>()
+        size_of_val(self.watched.as_slice()) + observers.sum::<usize>()
     }
 
     pub(in crate::models) fn is_sound(&self) -> bool {
-        self.columns.iter().all(|observer| match observer {
+        let ascend = self.watched.is_sorted_by(|a, b| a.column < b.column);
+        let decided = self.watched.last().is_none_or(|last| last.column < self.decided);
+        let observers = self.watched.iter().all(|watched| match &watched.observer {
             Observer::Waiting | Observer::Disabled => true,
             Observer::Ebst(tree) => tree.is_sound(),
             Observer::Quantized(slots) => slots.is_sound(),
             Observer::Nominal(nominal) => nominal.is_sound(),
-        })
+        });
+        ascend && decided && observers
     }
 }
 

@@ -108,7 +108,9 @@ impl Processor {
                     outbox.push(Output::Predictions, prediction);
                 }
                 if !step.events.is_empty() && wanted(Output::Events) {
-                    for event in step.events.to_vec() {
+                    // A copy, because an event tells how the race stands, which the step still borrows.
+                    let events = step.events.to_vec();
+                    for event in events {
                         let event = self.encoder.event(offset, record.timestamp, event, &self.prequential);
                         outbox.push(Output::Events, event);
                     }

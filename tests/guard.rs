@@ -218,6 +218,21 @@ fn a_model_that_is_on_its_way_back_is_not_stopped() {
 }
 
 #[test]
+fn a_burst_that_is_over_when_the_guard_begins_to_judge_condemns_no_model() {
+    let optimizer = Optimizer::Sgd { lr: Schedule::Constant { lr: 0.5 } };
+    let kind = ModelKind::Linear(linear::Params { optimizer, ..linear::Params::default() });
+    let mut race = Prequential::new(&Config::of(vec![ModelConfig::new("thrown", kind)]));
+    // One sample throws it off by many times the targets' size, and some dozen bring it back.
+    learn(&mut race, 0..24, 1.0);
+    learn(&mut race, 24..25, 30.0);
+    learn(&mut race, 25..99, 1.0);
+    // Ten times the mean's error is 21.
+    assert!(race.standings()[0].faded.rmse() > 40.0, "{}", race.standings()[0].faded.rmse());
+    learn(&mut race, 99..1500, 1.0);
+    assert!(race.standings()[0].faded.rmse() < 1.0, "{}", race.standings()[0].faded.rmse());
+}
+
+#[test]
 fn healthy_models_are_never_touched() {
     for name in ["friedman", "friedman_drift", "sine", "mv", "planes2d"] {
         let mut race = Prequential::new(&Config::of(everyone()));

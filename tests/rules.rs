@@ -234,8 +234,8 @@ fn a_damaged_state_is_an_error() {
     let read = |state: Value| serde_json::from_value::<AmRules>(state);
     let restored = read(good.clone()).expect("restored");
     assert_eq!((saved(&restored), restored.memory_bytes()), (saved(&rules), rules.memory_bytes()));
-    let nodes = "/rules/0/learner/observers/columns/0/Ebst/nodes";
-    let root = "/rules/0/learner/observers/columns/0/Ebst/root";
+    let nodes = "/rules/0/learner/observers/watched/0/observer/Ebst/nodes";
+    let root = "/rules/0/learner/observers/watched/0/observer/Ebst/root";
     assert!(good.pointer(nodes).is_some() && good.pointer(root).is_some(), "the places that are damaged below");
     let damages = [
         ("/params/max_rules", json!(0)),

@@ -8,14 +8,18 @@ const WIDEST: usize = 1024;
 /// How much wider than the number of keys the table may be.
 const SPARSEST: usize = 2;
 
-/// Room for keys on the side on which the table grows.
-const MARGIN: i64 = 8;
+/// Keys beyond are searched for.
+const LARGEST: f64 = 1e9;
 
-/// A table from `first` on; 0 for a key without a place, else the place plus 1.
+/// Room for keys on the side on which the table grows.
+const MARGIN: i32 = 8;
+
+/// A table from `first` on; 0 for a key without a place, else the place plus 1. Small, because every feature of every leaf
+/// has one, and most are out of the processor's cache when they are needed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shortcut {
-    first: i64,
-    places: Vec<u32>,
+    first: i32,
+    places: Box<[u16]>,
 }
 
 impl Shortcut {
@@ -23,8 +27,8 @@ impl Shortcut {
     #[inline]
     pub(super) fn get(&self, key: f64) -> Option<u32> {
         // Casts of what is too large for a whole number saturate, and then point outside of the table.
-        let at = (key as i64).wrapping_sub(self.first) as usize;
-        self.places.get(at)?.checked_sub(1)
+        let at = (key as i64).wrapping_sub(i64::from(self.first)) as usize;
+        self.places.get(at)?.checked_sub(1).map(u32::from)
     }
 
     /// Forgets all places.
@@ -34,28 +38,33 @@ impl Shortcut {
 
     /// Names the place of `key`, one of so many `keys`, unless the table would become too wide.
     pub(super) fn set(&mut self, key: f64, place: u32, keys: usize) {
-        let key = key as i64;
-        if self.places.is_empty() {
-            self.first = key.saturating_add(MARGIN);
+        let Ok(place) = u16::try_from(place.saturating_add(1)) else { return };
+        if key.abs() > LARGEST {
+            return;
         }
-        let end = self.first.saturating_add(self.places.len() as i64);
+        let key = key as i32;
+        if self.places.is_empty() {
+            self.first = key + MARGIN;
+        }
+        let end = self.first + self.places.len() as i32;
         if !(self.first..end).contains(&key) {
             // With room for the next ones on the side where this one is.
-            let first = if key < self.first { key.saturating_sub(MARGIN) } else { self.first };
-            let end = if key >= end { key.saturating_add(1 + MARGIN) } else { end };
-            match usize::try_from(end.saturating_sub(first)) {
+            let first = if key < self.first { key - MARGIN } else { self.first };
+            let end = if key >= end { key + 1 + MARGIN } else { end };
+            match usize::try_from(end - first) {
                 Ok(width) if width <= WIDEST.min(SPARSEST * (keys + MARGIN as usize)) => self.widen(first, width),
                 _ => return,
             }
         }
-        if let Some(slot) = usize::try_from(key - self.first).ok().and_then(|at| self.places.get_mut(at)) {
-            *slot = place.saturating_add(1);
+        let at = usize::try_from(key - self.first);
+        if let Some(slot) = at.ok().and_then(|at| self.places.get_mut(at)) {
+            *slot = place;
         }
     }
 
     #[cold]
-    fn widen(&mut self, first: i64, width: usize) {
-        let mut places = vec![0; width];
+    fn widen(&mut self, first: i32, width: usize) {
+        let mut places = vec![0; width].into_boxed_slice();
         let before = (self.first - first) as usize;
         places[before..before + self.places.len()].copy_from_slice(&self.places);
         *self = Self { first, places };
@@ -63,6 +72,34 @@ impl Shortcut {
 
     /// What the table of so many `keys` takes, about: it must not matter how much of it is filled.
     pub(super) fn heap_bytes(keys: usize) -> usize {
-        (keys + MARGIN as usize) * size_of::<u32>()
+        (keys + MARGIN as usize) * size_of::<u16>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_where_it_was_put_and_no_other_is() {
+        let mut shortcut = Shortcut::default();
+        for (place, key) in [3.0, -5.0, 9.0, 0.0, 5e9, -1e300, f64::MAX, 1e9 + 1.0].into_iter().enumerate() {
+            shortcut.set(key, place as u32, 8);
+        }
+        let places = |keys: [f64; 6]| keys.map(|key| shortcut.get(key));
+        assert_eq!(places([3.0, -5.0, 9.0, 0.0, -0.0, 1.0]), [Some(0), Some(1), Some(2), Some(3), Some(3), None]);
+        let far = [5e9, -1e300, f64::MAX, 1e9 + 1.0, f64::from(i32::MAX), f64::from(i32::MIN)];
+        assert_eq!(places(far), [None; 6]);
+    }
+
+    #[test]
+    fn a_table_stays_narrow_however_far_apart_keys_are() {
+        let mut shortcut = Shortcut::default();
+        for i in 0..10_000_i32 {
+            shortcut.set(f64::from(i * 1000), i as u32, i as usize + 1);
+        }
+        assert!(shortcut.places.len() <= WIDEST, "{}", shortcut.places.len());
+        shortcut.clear();
+        assert_eq!(shortcut.get(0.0), None);
     }
 }

@@ -135,11 +135,11 @@ pub enum Model {
     /// See [`rls::RecursiveLeastSquares`].
     Rls(rls::RecursiveLeastSquares),
     /// See [`tree::HoeffdingTree`].
-    HoeffdingTree(tree::HoeffdingTree),
+    HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
     AdaptiveTree(Box<tree::adaptive::AdaptiveTree>),
     /// See [`forest::AdaptiveRandomForest`].
-    AdaptiveRandomForest(forest::AdaptiveRandomForest),
+    AdaptiveRandomForest(Box<forest::AdaptiveRandomForest>),
     /// See [`rules::AmRules`].
     AmRules(Box<rules::AmRules>),
 }
@@ -155,12 +155,14 @@ impl Model {
                 Model::PassiveAggressive(passive_aggressive::PassiveAggressive::new(*params))
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
-            ModelKind::HoeffdingTree(params) => Model::HoeffdingTree(tree::HoeffdingTree::new(params.clone())),
+            ModelKind::HoeffdingTree(params) => {
+                Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
+            }
             ModelKind::AdaptiveTree(params) => {
                 Model::AdaptiveTree(Box::new(tree::adaptive::AdaptiveTree::new(params.as_ref().clone())))
             }
             ModelKind::AdaptiveRandomForest(params) => {
-                Model::AdaptiveRandomForest(forest::AdaptiveRandomForest::new(params.as_ref().clone()))
+                Model::AdaptiveRandomForest(Box::new(forest::AdaptiveRandomForest::new(params.as_ref().clone())))
             }
             ModelKind::AmRules(params) => Model::AmRules(Box::new(rules::AmRules::new(params.clone()))),
         }
@@ -223,9 +225,9 @@ impl Regressor for Model {
             Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::HoeffdingTree(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
-            Model::AdaptiveRandomForest(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),
             Model::AmRules(model) => (model.memory_bytes(), 0),
         };
         // Every variant takes the room of the largest.

@@ -1,7 +1,7 @@
 //! What a model takes stays within its bound over a million samples of a stream that never stops changing.
 
 use thalweg::{
-    generator::{Config, Drift, Function, Noise, Stream},
+    generator::{Config, Drift, Function, Stream},
     models::{
         Features, ModelConfig, ModelKind, Pipeline, Scratch, forest, linear,
         optimizer::{Optimizer, Schedule},
@@ -19,7 +19,7 @@ fn stream() -> Stream {
     let function = Function::from_name("friedman").expect("a function");
     let positions = (1..20).map(|i| 50_000 * i).collect();
     let drift = Some(Drift { positions, ..Drift::default() });
-    Stream::new(&Config { function, drift, noise: Noise::default(), ..Config::default() }).expect("a stream")
+    Stream::new(&Config { function, drift, ..Config::default() }).expect("a stream")
 }
 
 /// Learns a million samples; the most bytes that the model took, and what it took after the first 100,000.

@@ -31,10 +31,7 @@ use self::{
     learner::{Learner, Scratch},
     rule::{Outcome, Rule},
 };
-use super::{
-    Features, Refused, Regressor,
-    tree::{LARGEST_TARGET, LARGEST_WEIGHT},
-};
+use super::{Features, Refused, Regressor, tree::HoeffdingTree};
 
 /// Adaptive model rules (Almeida, Ferreira and Gama 2013, "Adaptive model rules from data streams"; Duarte, Gama and
 /// Bifet 2016, "Adaptive model rules from high-speed data streams"), with the results of River's `AMRules` of 0.26.1.
@@ -167,13 +164,10 @@ impl Regressor for AmRules {
         if n > 0.0 { sum / n } else { self.default_rule.predict(x, &self.params, &self.targets) }
     }
 
-    /// Refuses targets beyond [`LARGEST_TARGET`] and weights that are negative or beyond [`LARGEST_WEIGHT`]. A weight
-    /// of 0 changes nothing. Where only a linear model refuses, the rest of its rule learns.
+    /// Refuses what a [`HoeffdingTree`] refuses. A weight of 0 changes nothing. Where only a linear model refuses, the rest
+    /// of its rule learns.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        // Written so that NaN is refused, too.
-        if !(y.abs() <= LARGEST_TARGET && (0.0..=LARGEST_WEIGHT).contains(&weight)) {
-            return Err(Refused);
-        }
+        HoeffdingTree::accepts(y, weight)?;
         if weight == 0.0 {
             return Ok(());
         }

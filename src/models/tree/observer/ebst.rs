@@ -219,7 +219,6 @@ impl Ebst {
                 self.set(link, NONE);
                 self.nodes[at as usize] = Node { key: node.key, target: Var::default(), left: self.free, right: NONE };
                 self.free = at;
-                self.shortcut.clear();
             }
             match (link, frames.last_mut()) {
                 (Link::Left(above), _) => {
@@ -230,6 +229,8 @@ impl Ebst {
                 _ => {}
             }
         }
+        let Self { nodes, shortcut, .. } = self;
+        shortcut.retain(|at| nodes[at as usize].target.n > 0.0);
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -31,9 +31,13 @@ impl Shortcut {
         self.places.get(at)?.checked_sub(1).map(u32::from)
     }
 
-    /// Forgets all places.
-    pub(super) fn clear(&mut self) {
-        self.places.fill(0);
+    /// Forgets the places that are not `alive`.
+    pub(super) fn retain(&mut self, alive: impl Fn(u32) -> bool) {
+        for place in &mut self.places {
+            if place.checked_sub(1).is_some_and(|at| !alive(u32::from(at))) {
+                *place = 0;
+            }
+        }
     }
 
     /// Names the place of `key`, one of so many `keys`, unless the table would become too wide.
@@ -99,7 +103,7 @@ mod tests {
             shortcut.set(f64::from(i * 1000), i as u32, i as usize + 1);
         }
         assert!(shortcut.places.len() <= WIDEST, "{}", shortcut.places.len());
-        shortcut.clear();
+        shortcut.retain(|place| place != 0);
         assert_eq!(shortcut.get(0.0), None);
     }
 }

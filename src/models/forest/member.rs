@@ -8,7 +8,11 @@ use crate::{
         drift::{Change, ErrorWatch},
         statistics::Var,
     },
-    models::{Features, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree},
+    models::{
+        Features, Regressor,
+        bootstrap::Bootstrap,
+        tree::{self, HoeffdingTree},
+    },
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,20 +56,17 @@ fn risen(watch: &mut Option<ErrorWatch>, error: f64) -> bool {
 }
 
 /// A tree that has learned nothing.
-fn tree(params: &Params, seed: u64) -> HoeffdingTree {
+fn new_tree(params: &Params, seed: u64) -> HoeffdingTree {
     // Twice as many trees as members, at worst.
     let max_bytes = params.tree.max_bytes / (2 * params.n_models.max(1) as usize);
-    HoeffdingTree::in_subspaces(
-        super::super::tree::Params { max_bytes, ..params.tree.clone() },
-        params.max_features,
-        seed,
-    )
+    let tree = tree::Params { max_bytes, ..params.tree.clone() };
+    HoeffdingTree::in_subspaces(tree, params.max_features, seed)
 }
 
 impl Member {
     pub(super) fn new(params: &Params, seed: u64) -> Self {
         Self {
-            tree: tree(params, seed),
+            tree: new_tree(params, seed),
             background: None,
             warning: params.warning_detector.map(ErrorWatch::new),
             drift: params.drift_detector.map(ErrorWatch::new),
@@ -111,14 +112,14 @@ impl Member {
         }
         let share = self.share(error);
         if risen(&mut self.warning, share) {
-            self.background = Some(Box::new(tree(params, bootstrap.seed())));
+            self.background = Some(Box::new(new_tree(params, bootstrap.seed())));
             self.warning = params.warning_detector.map(ErrorWatch::new);
             self.counts.warnings += 1;
         }
         if risen(&mut self.drift, share) {
             self.tree = match self.background.take() {
                 Some(background) => *background,
-                None => tree(params, bootstrap.seed()),
+                None => new_tree(params, bootstrap.seed()),
             };
             self.warning = params.warning_detector.map(ErrorWatch::new);
             self.drift = params.drift_detector.map(ErrorWatch::new);
@@ -127,8 +128,8 @@ impl Member {
         }
     }
 
-    /// The error in terms of all errors so far: 0 to 1 from three standard deviations below 0 to three above, which holds
-    /// nearly all of them where they are normal (Gomes et al. 2018).
+    /// The absolute error in terms of all errors so far: 1 is three standard deviations, within which nearly all errors are
+    /// where they are normal (Gomes et al. 2018).
     fn share(&mut self, error: f64) -> f64 {
         self.errors.update(error, 1.0);
         let deviation = self.errors.get().sqrt();

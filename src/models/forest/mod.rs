@@ -24,7 +24,9 @@ use super::{Features, Refused, Regressor, bootstrap::Bootstrap, tree::HoeffdingT
 /// the error of a tree seems to change, a background tree begins to learn; where it has changed for certain, that tree
 /// takes its place.
 ///
-/// River divides a weighted mean by the number of trees a second time; here it is the weighted mean.
+/// Three things are otherwise than in River. It divides a weighted mean by the number of trees a second time; here it is the
+/// weighted mean. Its detectors watch the signed error, whose mean need not move when the stream does; here they watch the
+/// absolute one. And it replaces a tree whatever way its error has changed; here only one that has grown worse.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct AdaptiveRandomForest {

@@ -43,7 +43,11 @@ pub(super) async fn run<T: Transport>(
         position = generated,
         "generator started"
     );
-    let sent = generator::task::run(stream, &config, Sink(transport), shutdown).await?;
+    let sent = match generator::task::run(stream, &config, Sink(transport), shutdown.clone()).await {
+        // What could not be appended is made again at the next start.
+        Err(error) if shutdown.is_cancelled() && error.may_pass() => 0,
+        sent => sent?,
+    };
     tracing::info!(event = "generator_stopped", sent, "generator stopped");
     Ok(())
 }

@@ -135,6 +135,7 @@ async fn serve<T: Transport>(
             race: settings.race.clone(),
         },
         start: settings.start,
+        on_gap: settings.on_gap,
         checkpoint_every: settings.state.every,
         until_caught_up,
     });
@@ -175,17 +176,28 @@ async fn serve<T: Transport>(
         tasks.spawn(async move { ("generator".into(), generate.await.map_err(Error::from)) });
     }
     let reporting = CancellationToken::new();
-    let reporter = tokio::spawn(report::run(gauges.clone(), settings.report_every, reporting.clone()));
-    let watching = vitals::run(gauges, Arc::clone(&transport));
+    let report = report::run(gauges.clone(), Arc::clone(store), settings.report_every, reporting.clone());
+    let mut reporter = tokio::spawn(report);
+    let watching = vitals::run(gauges, Arc::clone(&transport), Arc::clone(store));
 
-    let supervise = supervise(&mut tasks, &mut running, shutdown, &workers, generating);
-    let result = tokio::select! {
-        result = supervise => result,
-        never = watching => match never {},
+    // It ends only by a defect until it is told to; then everything stops, as with any other task.
+    let aside = async {
+        tokio::select! {
+            _ = &mut reporter => {}
+            never = watching => match never {},
+        }
+        shutdown.cancel();
+        std::future::pending().await
     };
+    let result = tokio::select! {
+        result = supervise(&mut tasks, &mut running, store, shutdown, &workers, generating) => result,
+        never = aside => never,
+    };
+    let died = reporter.is_finished();
     reporting.cancel();
-    // The last report is a courtesy.
-    let _ = reporter.await;
+    if died || reporter.await.is_err() {
+        return result.and(Err(Error::Panicked));
+    }
     result
 }
 
@@ -193,6 +205,7 @@ async fn serve<T: Transport>(
 async fn supervise(
     tasks: &mut JoinSet<Ended>,
     running: &mut Vec<String>,
+    store: &Store,
     shutdown: &CancellationToken,
     workers: &CancellationToken,
     generating: bool,
@@ -223,6 +236,7 @@ async fn supervise(
         }
     }
     shutdown.cancel();
+    store.wait_no_more();
     let stop = async {
         while generating && running.iter().any(|name| name == "generator") {
             match tasks.join_next().await {

@@ -1,6 +1,9 @@
 //! Says what the daemon is doing: log lines at intervals, and systemd's status line.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +12,7 @@ use crate::{
     metrics::skill,
     pipeline::{
         snapshot::{ModelSnapshot, Snapshot},
+        store::Store,
         worker::Gauges,
     },
 };
@@ -20,13 +24,16 @@ const FIRST_REPORT: Duration = Duration::from_millis(500);
 struct Overview {
     records: u64,
     dead_letters: u64,
+    missed: u64,
     lag: i64,
+    /// Records processed since the last checkpoint.
+    unsaved: i64,
     champion: String,
     models: Vec<ModelSnapshot>,
 }
 
 /// Reports every `every` until `stop`, and then once more.
-pub(super) async fn run(gauges: Vec<(i32, Gauges)>, every: Duration, stop: CancellationToken) {
+pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Duration, stop: CancellationToken) {
     let mut last: Option<(Instant, u64)> = None;
     let mut next = Instant::now() + FIRST_REPORT.min(every);
     loop {
@@ -36,13 +43,18 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, every: Duration, stop: Cance
         };
         let snapshots: Vec<_> = gauges.iter().filter_map(|(_, gauge)| gauge.snapshot.borrow().clone()).collect();
         let now = Instant::now();
+        let unsaved = |snapshot: &Snapshot| {
+            store.saved(snapshot.partition).map_or(0, |saved| (snapshot.position - saved.position).max(0))
+        };
+        let unsaved = snapshots.iter().map(|snapshot| unsaved(snapshot)).sum();
+        let pause = gauges.iter().map(|(_, gauge)| gauge.longest_pause.load(Ordering::Relaxed)).max().unwrap_or(0);
         if let Some(overview) = Overview::of(snapshots.iter().map(AsRef::as_ref)) {
             // Before the first report the workers may have restored any number of records, so there is no rate yet.
             let rate = last.map_or(0.0, |(then, records)| {
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
             last = Some((now, overview.records));
-            overview.report(rate);
+            Overview { unsaved, ..overview }.report(rate, pause);
         }
         if done {
             return;
@@ -66,7 +78,9 @@ impl Overview {
                     all = Some(Self {
                         records: snapshot.records,
                         dead_letters: snapshot.dead_letters,
+                        missed: snapshot.missed,
                         lag: snapshot.lag(),
+                        unsaved: 0,
                         champion: String::new(),
                         models: snapshot.models.clone(),
                     });
@@ -82,6 +96,7 @@ impl Overview {
     fn add(&mut self, snapshot: &Snapshot) {
         self.records += snapshot.records;
         self.dead_letters += snapshot.dead_letters;
+        self.missed += snapshot.missed;
         self.lag += snapshot.lag();
         let base = |models: &[ModelSnapshot]| models.iter().find(|model| model.kind == "mean").cloned();
         for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
@@ -101,7 +116,8 @@ impl Overview {
         }
     }
 
-    fn report(&self, rate: f64) {
+    /// `rate` in records/s, `pause` in microseconds.
+    fn report(&self, rate: f64, pause: u64) {
         let skill = self.models.iter().find(|model| *model.name == *self.champion).map_or(0.0, |model| model.skill);
         tracing::info!(
             event = "report",
@@ -111,6 +127,9 @@ impl Overview {
             champion = self.champion,
             skill = rounded(skill),
             dead_letters = self.dead_letters,
+            missed = self.missed,
+            unsaved = self.unsaved,
+            checkpoint_pause_ms = pause as f64 / 1e3,
             "progress"
         );
         for model in &self.models {

@@ -1,19 +1,20 @@
 //! Whether the workers make progress: what feeds systemd's watchdog.
 //!
 //! Invariant: the watchdog is fed by work, not by a timer. A partition is alive when something of it was confirmed
-//! since the last look, when it is idle (nothing waits, and fetches come back), or when the transport is trying again
-//! what failed. A partition with lag that does nothing of the kind is stalled; the log says so and the watchdog
-//! goes unfed, so that systemd restarts the service.
+//! since the last look, when it is idle (nothing waits, and fetches come back), or when the transport or the state file
+//! is tried again after a failure. A partition with lag that does nothing of the kind is stalled; the log says so and the
+//! watchdog goes unfed, so that systemd restarts the service. Without a watchdog the log says so all the same.
 
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::report::tell_systemd;
-use crate::pipeline::{transport::Transport, worker::Gauges};
+use crate::pipeline::{store::Store, transport::Transport, worker::Gauges};
 
 /// What was seen of a partition at the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,10 +35,13 @@ impl Signs {
     }
 }
 
-/// Watches until dropped. Does nothing where no watchdog is configured.
-pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc<T>) -> Infallible {
-    let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
-    let mut looks = interval(period / 2);
+/// Between two looks where no watchdog is configured.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Watches until dropped.
+pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc<T>, store: Arc<Store>) -> Infallible {
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut looks = interval(watchdog.map_or(LOOK_EVERY, |period| period / 2));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = vec![None; gauges.len()];
     loop {
@@ -48,7 +52,7 @@ pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc
             let signs = Signs {
                 confirmed,
                 polls: gauge.polls.load(Ordering::Relaxed),
-                retries: transport.retries(),
+                retries: transport.retries() + store.retries(),
                 lag: gauge.snapshot.borrow().as_ref().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
             };
             if before.is_some_and(|before| !signs.alive_since(&before)) {
@@ -58,12 +62,14 @@ pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc
                     partition,
                     confirmed,
                     lag = signs.lag.unwrap_or(0),
-                    "no progress although records wait; the watchdog is not fed"
+                    watchdog = watchdog.is_some(),
+                    "no progress although records wait; where a watchdog is configured it is not fed, so that the service \
+                     is restarted"
                 );
             }
             *before = Some(signs);
         }
-        if alive {
+        if alive && watchdog.is_some() {
             tell_systemd(&[sd_notify::NotifyState::Watchdog]);
         }
     }

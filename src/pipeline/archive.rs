@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
     checkpoint::Checkpoint,
@@ -78,21 +78,8 @@ impl Archive {
     /// [`Error::Damaged`] when none of them is intact, or when SQLite fails.
     pub fn newest(&self, topic: &str, partition: i32) -> Result<Option<Found>, Error> {
         let mut damaged = Vec::new();
-        let query =
-            "SELECT id, checksum, state, written_at FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
-                     ORDER BY id DESC";
-        let mut read = || {
-            let mut query = self.connection.prepare(query)?;
-            let mut rows = query.query(params![topic, partition])?;
-            while let Some(row) = rows.next()? {
-                match store::decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
-                    Ok(checkpoint) => return Ok(Some((checkpoint, row.get(3)?))),
-                    Err(problem) => damaged.push(format!("checkpoint {}: {problem}", row.get::<_, i64>(0)?)),
-                }
-            }
-            Ok(None)
-        };
-        match read().map_err(|source| self.sqlite(source))? {
+        let found = store::newest(&self.connection, topic, partition, &mut damaged);
+        match found.map_err(|source| self.sqlite(source))? {
             Some((checkpoint, written_at)) => Ok(Some(Found { checkpoint, written_at, damaged })),
             None if damaged.is_empty() => Ok(None),
             None => Err(Error::Damaged { path: self.path.clone(), partition, problems: damaged.join("; ") }),
@@ -100,6 +87,6 @@ impl Archive {
     }
 
     fn sqlite(&self, source: rusqlite::Error) -> Error {
-        Error::Sqlite { path: self.path.clone(), action: "checkpoints cannot be read", source: Arc::new(source) }
+        Error::of(self.path.clone(), "checkpoints cannot be read", source)
     }
 }

@@ -3,12 +3,18 @@
 //! Invariant: a checkpoint at `position` holds the state after exactly the input records before `position`, and is
 //! written only once everything made from them is published. It is an owned copy: whoever writes it does not hold up
 //! the worker.
+//! What it does not hold: the generator's position, which commits with the samples it counts, since going back to an
+//! earlier checkpoint must not make samples again that are in the topic already.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::saved;
 
-use super::{decode::Index, prequential::Prequential};
+use super::{
+    decode::Index,
+    gap::{Anchor, Gap},
+    prequential::Prequential,
+};
 
 /// Next offset of each output partition ([`super::transport::Output`] order) when a checkpoint was written.
 pub type OutputOffsets = [i64; 3];
@@ -22,8 +28,17 @@ pub struct Checkpoint {
     pub partition: i32,
     /// Input offset of the next record.
     pub position: i64,
+    /// The last record processed.
+    #[serde(default)]
+    pub anchor: Option<Anchor>,
+    /// A gap before `position` of which no event tells yet.
+    #[serde(default)]
+    pub gap: Option<Gap>,
     /// Filled in by the publisher: from here on the outputs are read back after a restart.
     pub outputs: OutputOffsets,
+    /// Fingerprint of the settings it was made under.
+    #[serde(default)]
+    pub settings: u32,
     /// Features and categories by name.
     pub index: Index,
     /// Models and metrics.
@@ -34,4 +49,7 @@ pub struct Checkpoint {
     /// Dead letters since the beginning.
     #[serde(deserialize_with = "saved::count")]
     pub dead_letters: u64,
+    /// Records missed in gaps since the beginning, as far as they could be counted.
+    #[serde(default, deserialize_with = "saved::count")]
+    pub missed: u64,
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     decode::{Rejection, Sample},
+    gap::Gap,
     prequential::{Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
 };
@@ -113,6 +114,15 @@ impl Encoder {
                 version: race.version(),
             },
         };
+        self.published(offset, timestamp, body)
+    }
+
+    /// The event that records before `offset` were missed.
+    pub fn gap(&self, offset: i64, timestamp: i64, gap: Gap) -> Outgoing {
+        self.published(offset, timestamp, Body::Gap(gap))
+    }
+
+    fn published(&self, offset: i64, timestamp: i64, body: Body<'_>) -> Outgoing {
         let source = Source { topic: &self.topic, partition: self.partition, offset };
         // Plain structs of texts and numbers always have a JSON form.
         let value = serde_json::to_vec(&Published { source, timestamp, body }).unwrap_or_default();
@@ -135,6 +145,7 @@ enum Body<'a> {
     ChampionChanged { from: Standing<'a>, to: Standing<'a> },
     Drift { model: &'a str, detector: &'static str, faded_rmse: f64, rmse: f64 },
     Guard { model: &'a str, action: &'static str, to_version: u64, version: u64 },
+    Gap(Gap),
 }
 
 #[derive(Serialize)]

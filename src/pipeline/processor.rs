@@ -7,6 +7,7 @@ use super::{
     checkpoint::{Checkpoint, OutputOffsets},
     decode::{Decoder, Index, Rejection, Schema},
     encode::Encoder,
+    gap::{Anchor, Gap},
     prequential::{self, Prequential},
     record::Record,
     snapshot::Snapshot,
@@ -24,56 +25,84 @@ pub struct Config {
     pub race: prequential::Config,
 }
 
+impl Config {
+    /// Tells settings apart: equal configurations have equal fingerprints, others most likely have not.
+    pub fn fingerprint(&self) -> u32 {
+        // Plain structs of texts and numbers always have a MessagePack form.
+        crc32fast::hash(&rmp_serde::to_vec_named(&(&self.schema, &self.race)).unwrap_or_default())
+    }
+}
+
 /// The state of one partition's worker.
 #[derive(Debug)]
 pub struct Processor {
     partition: i32,
     topic: String,
+    settings: u32,
     decoder: Decoder,
     prequential: Prequential,
     encoder: Encoder,
-    position: i64,
+    progress: Progress,
     high_watermark: i64,
+    published: Published,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    position: i64,
+    anchor: Option<Anchor>,
+    /// Told with the next record.
+    gap: Option<Gap>,
     records: u64,
     dead_letters: u64,
-    published: Published,
+    missed: u64,
 }
 
 impl Processor {
     /// A processor that has seen nothing and starts at `position`, or goes on from a checkpoint. Says which models
     /// start afresh although there is a checkpoint, because their settings are new.
     pub fn new(config: &Config, partition: i32, position: i64, checkpoint: Option<Checkpoint>) -> (Self, Vec<String>) {
-        let (index, prequential, position, records, dead_letters, afresh) = match checkpoint {
-            None => (Index::new(&config.schema), Prequential::new(&config.race), position, 0, 0, vec![]),
+        let progress = match &checkpoint {
+            None => Progress { position, ..Progress::default() },
+            Some(stored) => Progress {
+                position: stored.position,
+                anchor: stored.anchor,
+                gap: stored.gap,
+                records: stored.records,
+                dead_letters: stored.dead_letters,
+                missed: stored.missed,
+            },
+        };
+        let (index, prequential, afresh) = match checkpoint {
+            None => (Index::new(&config.schema), Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
                 let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
-                (stored.index, prequential, stored.position, stored.records, stored.dead_letters, afresh)
+                (stored.index, prequential, afresh)
             }
-            Some(stored) => {
+            Some(_) => {
                 // Columns have another meaning now, so nothing that was learned fits.
                 let afresh = config.race.models.iter().map(|model| model.name.clone()).collect();
-                let prequential = Prequential::new(&config.race);
-                (Index::new(&config.schema), prequential, stored.position, stored.records, stored.dead_letters, afresh)
+                (Index::new(&config.schema), Prequential::new(&config.race), afresh)
             }
         };
         let processor = Self {
             partition,
             topic: config.topic.clone(),
+            settings: config.fingerprint(),
             decoder: Decoder::new(&config.schema, index),
             encoder: Encoder::new(&config.topic, partition, prequential.names().cloned()),
             prequential,
-            position,
-            high_watermark: position,
-            records,
-            dead_letters,
-            published: [position; 3],
+            progress,
+            high_watermark: progress.position,
+            published: [progress.position; 3],
         };
         (processor, afresh)
     }
 
     /// Input offset of the next record.
     pub fn position(&self) -> i64 {
-        self.position
+        self.progress.position
     }
 
     /// Tells what is in the output topics already.
@@ -81,9 +110,11 @@ impl Processor {
         self.published = published;
     }
 
-    /// Tells that the input holds nothing before `position` any more and how far it goes.
-    pub fn advance(&mut self, position: i64, high_watermark: i64) {
-        self.position = self.position.max(position);
+    /// Tells that the input holds nothing before `position` any more, how far it goes, and, where there was one, the last
+    /// record before `position`.
+    pub fn advance(&mut self, position: i64, high_watermark: i64, last: Option<Anchor>) {
+        self.progress.position = self.progress.position.max(position);
+        self.progress.anchor = last.or(self.progress.anchor);
         self.high_watermark = high_watermark;
     }
 
@@ -95,9 +126,14 @@ impl Processor {
         let offset = record.offset;
         let published = self.published;
         let wanted = |output: Output| offset >= published[output as usize];
-        self.records += 1;
-        self.position = offset + 1;
-        outbox.position = self.position;
+        self.progress.records += 1;
+        self.progress.position = offset + 1;
+        outbox.position = self.progress.position;
+        if let Some(gap) = self.progress.gap.take()
+            && wanted(Output::Events)
+        {
+            outbox.push(Output::Events, self.encoder.gap(offset, record.timestamp, gap));
+        }
         // Taken out so that the sample may borrow it while the rest of the record is used.
         let value = record.value.take();
         match self.decoder.decode(value.as_deref()) {
@@ -117,7 +153,7 @@ impl Processor {
                 }
             }
             Err(rejection) => {
-                self.dead_letters += 1;
+                self.progress.dead_letters += 1;
                 if wanted(Output::DeadLetters) {
                     record.value = value;
                     outbox.push(Output::DeadLetters, self.encoder.dead_letter(record, &rejection));
@@ -130,15 +166,20 @@ impl Processor {
 
     /// An owned copy of the state after the last record. `outputs` are filled in by the publisher.
     pub fn checkpoint(&self) -> Checkpoint {
+        let Progress { position, anchor, gap, records, dead_letters, missed } = self.progress;
         Checkpoint {
             topic: self.topic.clone(),
             partition: self.partition,
-            position: self.position,
+            position,
+            anchor,
+            gap,
             outputs: OutputOffsets::default(),
+            settings: self.settings,
             index: self.decoder.index().clone(),
             prequential: self.prequential.clone(),
-            records: self.records,
-            dead_letters: self.dead_letters,
+            records,
+            dead_letters,
+            missed,
         }
     }
 
@@ -146,10 +187,11 @@ impl Processor {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             partition: self.partition,
-            position: self.position,
+            position: self.progress.position,
             high_watermark: self.high_watermark,
-            records: self.records,
-            dead_letters: self.dead_letters,
+            records: self.progress.records,
+            dead_letters: self.progress.dead_letters,
+            missed: self.progress.missed,
             version: self.prequential.version(),
             champion: self.prequential.champion(),
             models: self.prequential.standings(),

@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub records: u64,
     /// Records that could not be used, since the beginning.
     pub dead_letters: u64,
+    /// Records missed in gaps, since the beginning, as far as they could be counted.
+    pub missed: u64,
     /// Samples the models have learned from.
     pub version: u64,
     /// Index of the champion among `models`.

@@ -5,9 +5,10 @@
 //! next closed channel lets `publish` drain. A panic anywhere leaves no checkpoint behind.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     burst::Burst,
+    gap::{self, Anchor, Gap, Reason},
     processor::{self, Processor},
+    recovery::recover,
     snapshot::Snapshot,
     store::{self, Store},
     transport::{self, Fetched, Outbox, Publisher, Reader, Start, Transport},
@@ -44,6 +47,8 @@ pub struct Config {
     pub processor: processor::Config,
     /// Where it starts without a checkpoint.
     pub start: Start,
+    /// What to do where records are missing.
+    pub on_gap: gap::Policy,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     /// Stop at the end that the partition has when the worker starts.
@@ -59,12 +64,62 @@ pub enum Error {
     /// The state file needs a person.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Records are missing, and the settings do not allow for that.
+    #[error("{}", told(.topic, *.partition, .gap, .available, .learned_from))]
+    Gap {
+        /// The topic it should read.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// What is missing.
+        gap: Gap,
+        /// What the partition holds.
+        available: Range<i64>,
+        /// The topic that was learned from.
+        learned_from: String,
+    },
     /// A defect.
     #[error("the task `{task}` panicked; the state is as of the last checkpoint. Please report this")]
     Panicked {
         /// Its name.
         task: &'static str,
     },
+}
+
+/// A gap in words, with what can be done.
+fn told(topic: &str, partition: i32, gap: &Gap, available: &Range<i64>, learned_from: &str) -> String {
+    let Range { start, end } = available;
+    let requested = gap.requested;
+    let what = match gap.reason {
+        Reason::Retention => format!(
+            "`{topic}`/{partition} holds offsets {start} to {end} and no longer {requested}, which is next: {} records would \
+             be missed",
+            gap.missed.unwrap_or(0)
+        ),
+        Reason::Recreated => format!(
+            "`{topic}`/{partition} has been made anew: it holds offsets {start} to {end} and other records than those \
+             before {requested} that were read; how many were missed is not known"
+        ),
+        Reason::OtherTopic => format!(
+            "the state was learned from `{learned_from}`/{partition} up to offset {requested}, and the settings name \
+             `{topic}` (offsets {start} to {end})"
+        ),
+    };
+    format!(
+        "{what}. To go on with what has been learned set transport.on_gap = \"continue\"; to begin with nothing name \
+         another state.path"
+    )
+}
+
+impl Error {
+    /// Whether it may work at the next start, without anyone doing anything about it.
+    fn may_pass(&self) -> bool {
+        match self {
+            Error::Store(error) => error.may_pass(),
+            Error::Transport(error) => error.may_pass(),
+            Error::Gap { .. } | Error::Panicked { .. } => false,
+        }
+    }
 }
 
 /// What a worker shows while it runs.
@@ -76,6 +131,8 @@ pub struct Gauges {
     pub confirmed: watch::Sender<i64>,
     /// Fetches that came back, with or without records: that it is alive though there is nothing to do.
     pub polls: Arc<AtomicU64>,
+    /// Longest time that a checkpoint has held up the processing so far, in microseconds.
+    pub longest_pause: Arc<AtomicU64>,
 }
 
 impl Default for Gauges {
@@ -83,13 +140,14 @@ impl Default for Gauges {
         Self {
             snapshot: watch::Sender::new(None),
             confirmed: watch::Sender::new(0),
-            polls: Arc::new(AtomicU64::new(0)),
+            polls: Arc::default(),
+            longest_pause: Arc::default(),
         }
     }
 }
 
-/// Works on `partition` until `shutdown`, or until it has caught up if so configured. When publishing is interrupted it
-/// begins again at its last checkpoint, just as after a crash.
+/// Works on `partition` until `shutdown`, or until it has caught up if so configured. When it is interrupted, or meets a
+/// gap, it begins again at its last checkpoint, just as after a crash.
 ///
 /// # Errors
 /// Whatever the transport or the state file cannot mend; everything confirmed until then is kept.
@@ -108,6 +166,9 @@ pub async fn run<T: Transport>(
         let confirmed = *parts.gauges.confirmed.borrow();
         let problem = match parts.attempt(&mut end).await {
             Err(Error::Transport(transport::Error::Interrupted { problem, .. })) => problem,
+            // What to do about it is decided at the next start.
+            Err(Error::Transport(gap @ transport::Error::Gap { .. })) => gap.to_string(),
+            Err(error) if error.may_pass() && parts.shutdown.is_cancelled() => error.to_string(),
             other => return other,
         };
         if parts.shutdown.is_cancelled() {
@@ -124,7 +185,7 @@ pub async fn run<T: Transport>(
             if *parts.gauges.confirmed.borrow() > confirmed { RESTART_AFTER } else { (wait * 2).min(RESTART_WITHIN) };
         tracing::warn!(
             event = "worker_interrupted", partition, problem, next_try = ?wait,
-            "publishing was interrupted; beginning again at the last checkpoint"
+            "interrupted; beginning again at the last checkpoint"
         );
         tokio::select! {
             () = parts.shutdown.cancelled() => {}
@@ -150,7 +211,7 @@ impl<T: Transport> Parts<T> {
         let opening = async {
             let mut reader = transport.reader(*partition).await?;
             let mut publisher = transport.publisher(*partition).await?;
-            let processor = start(config, store, *partition, &mut reader, &mut publisher).await?;
+            let processor = recover(config, store, *partition, &mut reader, &mut publisher).await?;
             if config.until_caught_up && end.is_none() {
                 *end = Some(reader.range().await?.end);
             }
@@ -166,8 +227,11 @@ impl<T: Transport> Parts<T> {
 
         let (batches, incoming) = mpsc::channel(QUEUE);
         let (outboxes, outgoing) = mpsc::channel(QUEUE);
-        let fetch = tokio::spawn(fetch(reader, position, *end, batches, Arc::clone(&gauges.polls), shutdown.clone()));
-        let process = tokio::spawn(process(processor, incoming, outboxes, gauges.snapshot.clone(), Arc::clone(config)));
+        let all_read = Arc::new(AtomicBool::new(false));
+        let source = Source { reader, batches, end: *end, polls: Arc::clone(&gauges.polls), stop: shutdown.clone() };
+        let fetch = tokio::spawn(fetch(source, position, Arc::clone(&all_read)));
+        let sink = Sink { outboxes, gauges: gauges.clone(), checkpoint_every: config.checkpoint_every, all_read };
+        let process = tokio::spawn(process(processor, incoming, sink));
         let publish = tokio::spawn(publisher.run(outgoing, gauges.confirmed.clone()));
         // A stage that ends takes the one before it along: the channel between them closes.
         let (fetched, processed, published) =
@@ -183,54 +247,25 @@ async fn joined<E: Into<Error>>(task: &'static str, handle: JoinHandle<Result<()
     }
 }
 
-/// Restores the newest checkpoint, or begins where the settings say, and learns what has been published past it.
-async fn start<R: Reader, P: Publisher>(
-    config: &Config,
-    store: &Store,
-    partition: i32,
-    reader: &mut R,
-    publisher: &mut P,
-) -> Result<Processor, Error> {
-    let checkpoint = store.load(&config.processor.topic, partition)?;
-    let restored = checkpoint.is_some();
-    let outputs = checkpoint.as_ref().map(|checkpoint| checkpoint.outputs).unwrap_or_default();
-    let position = match &checkpoint {
-        Some(checkpoint) => checkpoint.position,
-        None => reader.resolve(config.start).await?,
-    };
-    let (mut processor, afresh) = Processor::new(&config.processor, partition, position, checkpoint);
-    let published = publisher.resume(outputs, position).await?;
-    processor.skip_published(published);
-    let snapshot = processor.snapshot();
-    tracing::info!(
-        event = "worker_started",
-        partition,
-        position,
-        restored,
-        version = snapshot.version,
-        champion = snapshot.champion_name(),
-        replay = published[0].max(published[1]).saturating_sub(position),
-        "worker started"
-    );
-    for model in afresh {
-        tracing::warn!(
-            event = "model_afresh",
-            partition,
-            model,
-            "model starts afresh: its settings, or the schema, are not those of the stored state"
-        );
-    }
-    Ok(processor)
-}
-
-async fn fetch<R: Reader>(
-    mut reader: R,
-    mut offset: i64,
-    end: Option<i64>,
+/// What `fetch` works with.
+struct Source<R> {
+    reader: R,
     batches: mpsc::Sender<Fetched>,
+    /// Where to end, if anywhere.
+    end: Option<i64>,
     polls: Arc<AtomicU64>,
     stop: CancellationToken,
-) -> Result<(), transport::Error> {
+}
+
+/// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
+async fn fetch<R: Reader>(source: Source<R>, offset: i64, all_read: Arc<AtomicBool>) -> Result<(), transport::Error> {
+    let read = read(source, offset).await;
+    all_read.store(true, Ordering::Release);
+    read
+}
+
+async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), transport::Error> {
+    let Source { reader, batches, end, polls, stop } = &mut source;
     while end.is_none_or(|end| offset < end) {
         let fetched = tokio::select! {
             () = stop.cancelled() => break,
@@ -240,7 +275,7 @@ async fn fetch<R: Reader>(
         let mut fetched = fetched?;
         polls.fetch_add(1, Ordering::Relaxed);
         offset = fetched.next_offset;
-        if let Some(end) = end {
+        if let Some(end) = *end {
             fetched.records.retain(|record| record.offset < end);
         }
         tokio::select! {
@@ -251,13 +286,21 @@ async fn fetch<R: Reader>(
     Ok(())
 }
 
+/// What `process` works with.
+struct Sink {
+    outboxes: mpsc::Sender<Outbox>,
+    gauges: Gauges,
+    checkpoint_every: Duration,
+    all_read: Arc<AtomicBool>,
+}
+
 async fn process(
     mut processor: Processor,
     mut incoming: mpsc::Receiver<Fetched>,
-    outboxes: mpsc::Sender<Outbox>,
-    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
-    config: Arc<Config>,
+    sink: Sink,
 ) -> Result<(), transport::Error> {
+    let Sink { outboxes, gauges, checkpoint_every, all_read } = sink;
+    let snapshots = &gauges.snapshot;
     let mut ticks = interval(SNAPSHOT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kept = (Instant::now(), processor.position());
@@ -271,7 +314,7 @@ async fn process(
             _ = ticks.tick() => Some(Fetched { next_offset: processor.position(), ..Fetched::default() }),
         };
         let Some(fetched) = fetched else { break };
-        let count = fetched.records.len();
+        let last = fetched.records.last().map(Anchor::of);
         for record in fetched.records {
             let offset = record.offset;
             if let Err(rejection) = processor.process(record, &mut outbox) {
@@ -286,13 +329,16 @@ async fn process(
                 return Ok(());
             }
         }
-        if fetched.high_watermark > 0 || count > 0 {
-            processor.advance(fetched.next_offset, fetched.high_watermark);
+        if fetched.high_watermark > 0 || last.is_some() {
+            processor.advance(fetched.next_offset, fetched.high_watermark, last);
         }
         outbox.position = processor.position();
-        let due = kept.0.elapsed() >= config.checkpoint_every && processor.position() != kept.1;
+        let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1;
         if due {
+            let begun = std::time::Instant::now();
             outbox.checkpoint = Some(Box::new(processor.checkpoint()));
+            let pause = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            gauges.longest_pause.fetch_max(pause, Ordering::Relaxed);
             kept = (Instant::now(), processor.position());
         }
         if (due || outbox.position != sent) && outboxes.send(outbox.take()).await.is_err() {
@@ -303,6 +349,10 @@ async fn process(
             snapshots.send_replace(Some(Arc::new(processor.snapshot())));
             shown = Instant::now();
         }
+    }
+    if !all_read.load(Ordering::Acquire) {
+        // `fetch` has panicked: nobody knows what the last records are worth.
+        return Ok(());
     }
     outbox.checkpoint = Some(Box::new(processor.checkpoint()));
     // A publisher that has gone reports why by itself.

@@ -23,6 +23,7 @@ use crate::{
     logging,
     pipeline::{
         decode::Schema,
+        gap::Policy,
         prequential, store,
         transport::{Start, Topics, embedded, kafka},
     },
@@ -43,6 +44,8 @@ pub struct Settings {
     pub topics: Topics,
     /// `transport.kafka.start`
     pub start: Start,
+    /// `transport.on_gap`
+    pub on_gap: Policy,
     /// `[schema]`
     pub schema: Schema,
     /// `[generator]`
@@ -82,6 +85,7 @@ impl Default for Settings {
             transport: Transport::Embedded(embedded::Config::default()),
             topics: Topics::default(),
             start: Start::default(),
+            on_gap: Policy::default(),
             schema: Schema::default(),
             generator: crate::generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
@@ -100,12 +104,13 @@ impl Settings {
     pub fn load(sources: &Sources) -> Result<Self, Errors> {
         let table = sources.merged()?;
         let (mut root, problems) = Section::root(table);
-        let (transport, start) = transport::read(root.section("transport"));
+        let transport::Read { transport, start, on_gap } = transport::read(root.section("transport"));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
         let settings = Self {
             transport,
             start,
+            on_gap,
             topics: transport::topics(root.section("topics")),
             schema: schema(root.section("schema")),
             generator: generator::read(root.section("generator")),

@@ -5,18 +5,32 @@ use std::time::Duration;
 use config::ValueKind;
 
 use super::{Section, Transport};
-use crate::pipeline::transport::{
-    Start, Topics, embedded,
-    kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
+use crate::pipeline::{
+    gap::Policy,
+    transport::{
+        Start, Topics, embedded,
+        kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
+    },
 };
 
-pub(super) fn read(mut section: Section) -> (Transport, Start) {
+/// `[transport]`, checked.
+pub(super) struct Read {
+    pub(super) transport: Transport,
+    pub(super) start: Start,
+    pub(super) on_gap: Policy,
+}
+
+pub(super) fn read(mut section: Section) -> Read {
     let kind = section.one_of("kind", "embedded", &["embedded", "kafka"]);
+    let on_gap = match section.one_of("on_gap", "stop", &["stop", "continue"]) {
+        "continue" => Policy::Continue,
+        _ => Policy::Stop,
+    };
     let embedded = embedded(section.section("embedded"));
     let (kafka, start) = kafka(section.section("kafka"));
     match kind {
-        "kafka" => (Transport::Kafka(Box::new(kafka)), start),
-        _ => (Transport::Embedded(embedded), Start::Earliest),
+        "kafka" => Read { transport: Transport::Kafka(Box::new(kafka)), start, on_gap },
+        _ => Read { transport: Transport::Embedded(embedded), start: Start::Earliest, on_gap },
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod embedded;
 pub mod kafka;
+mod source;
 
 use std::{future::Future, ops::Range};
 
@@ -182,6 +183,9 @@ pub trait Publisher: Send + 'static {
     /// checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
     fn resume(&mut self, since: OutputOffsets, position: i64) -> impl Future<Output = Result<Published, Error>> + Send;
 
+    /// Next offset of each output.
+    fn ends(&mut self) -> impl Future<Output = Result<OutputOffsets, Error>> + Send;
+
     /// Publishes until the channel is closed and drained. `confirmed` holds the position up to which everything is
     /// published; a checkpoint is written once its outbox is, and before this returns.
     ///
@@ -247,4 +251,15 @@ pub enum Error {
     /// The state file.
     #[error(transparent)]
     Store(#[from] super::store::Error),
+}
+
+impl Error {
+    /// Whether it may work at the next start, without anyone doing anything about it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Error::Store(error) => error.may_pass(),
+            Error::Interrupted { .. } | Error::Stopped => true,
+            _ => false,
+        }
+    }
 }

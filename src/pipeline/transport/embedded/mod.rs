@@ -20,7 +20,7 @@ pub use reader::EmbeddedReader;
 use super::{Error, Topics, Transport};
 use crate::pipeline::{
     record::Outgoing,
-    store::{self, Store, set_meta},
+    store::{Store, needed_from, set_meta},
 };
 use table::Table;
 
@@ -134,7 +134,7 @@ impl Transport for Embedded {
     }
 
     async fn generated(&self) -> Result<u64, Error> {
-        Ok(self.shared.store.meta(&generated_name(&self.shared.topics))?.cast_unsigned())
+        Ok(self.shared.store.meta(&generated_name(&self.shared.topics))?.unwrap_or(0).cast_unsigned())
     }
 }
 
@@ -160,7 +160,7 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
                     let numbered = (first..).zip(records.iter());
                     let mine = numbered.filter(|(i, _)| i % partitions == partition).map(|(_, record)| record);
                     job.samples.append(tx, partition as i32, mine)?;
-                    let needed = table::needed_from(tx, &job.topics.samples, partition as i32)?;
+                    let needed = needed_from(tx, &job.topics.samples, partition as i32, job.store.keep())?;
                     job.samples.retain(tx, partition as i32, &job.retention, needed)?;
                 }
                 let generated = first + records.len() as u64;
@@ -172,6 +172,9 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
             shared.appended.send_modify(|count| *count += 1);
             return Ok(());
         }
+        if shared.store.is_closing() {
+            return Err(Error::Stopped);
+        }
         // Either a commit made room, or it is time to look again.
         let _ = tokio::time::timeout(LOOK_AGAIN, consumed.changed()).await;
     }
@@ -181,10 +184,5 @@ impl Shared {
     /// Input offset up to which the outputs of a partition are committed.
     fn consumed(&self, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
         table::progress(tx, &self.topics.samples, partition)
-    }
-
-    /// The same, outside of a transaction.
-    fn committed(&self, partition: i32) -> Result<i64, store::Error> {
-        self.store.write_blocking("the consumed offset cannot be read", |tx| self.consumed(tx, partition))
     }
 }

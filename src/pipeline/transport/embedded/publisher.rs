@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
 use super::{Shared, table};
 use crate::pipeline::{
-    checkpoint::OutputOffsets,
-    store,
-    transport::{Error, Outbox, Published, Publisher},
+    checkpoint::{Checkpoint, OutputOffsets},
+    store::{self, Encoded},
+    transport::{Error, Outbox, Output, Published, Publisher},
 };
 
 /// Outboxes committed together when they wait.
@@ -25,27 +26,62 @@ impl EmbeddedPublisher {
     pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
         Self { shared, partition }
     }
+
+    /// Asks the output topics something.
+    async fn ask<T, F>(&self, question: F) -> Result<T, store::Error>
+    where
+        T: Send + 'static,
+        F: Fn(&Shared, &Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        self.shared.store.write("what is published cannot be read", move |tx| question(&shared, tx)).await
+    }
 }
 
 impl Publisher for EmbeddedPublisher {
-    /// Every output commits with the consumed offset, so that one number answers for all.
-    async fn resume(&mut self, _: OutputOffsets, position: i64) -> Result<Published, Error> {
-        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
-        let committed = tokio::task::spawn_blocking(move || shared.committed(partition)).await;
-        let path = || self.shared.store.path().to_owned();
-        let committed = committed.unwrap_or_else(|_| Err(store::Error::Cancelled { path: path() }))?;
-        Ok([committed.max(position); 3])
+    async fn resume(&mut self, since: OutputOffsets, position: i64) -> Result<Published, Error> {
+        let partition = self.partition;
+        let published = self.ask(move |shared, tx| {
+            let mut published = [position; 3];
+            for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
+                let since = since[output as usize];
+                let last = table.last_source(tx, output, &shared.topics.samples, partition, since)?;
+                published[output as usize] = last.map_or(position, |last| position.max(last + 1));
+            }
+            Ok(published)
+        });
+        Ok(published.await?)
     }
 
-    async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
+    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
+        let partition = self.partition;
+        let ends = self.ask(move |shared, tx| {
+            let mut ends = OutputOffsets::default();
+            for (end, table) in ends.iter_mut().zip(&shared.outputs) {
+                *end = table.next_offset(tx, partition)?;
+            }
+            Ok(ends)
+        });
+        Ok(ends.await?)
+    }
+
+    async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
+        let mut next = self.ends().await?;
         let mut group = Vec::with_capacity(GROUP);
         while outboxes.recv_many(&mut group, GROUP).await > 0 {
-            let (shared, partition) = (Arc::clone(&self.shared), self.partition);
             let outboxes = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
-            let commit = move || commit(&shared, partition, &outboxes);
-            let path = || self.shared.store.path().to_owned();
-            let committed = tokio::task::spawn_blocking(commit).await;
-            let position = committed.unwrap_or_else(|_| Err(store::Error::Cancelled { path: path() }))?;
+            let position = outboxes.last().map_or(0, |outbox| outbox.position);
+            let batch = Batch::of(outboxes, &mut next);
+            let (shared, partition) = (Arc::clone(&self.shared), self.partition);
+            let prepared = tokio::task::spawn_blocking(move || batch.encoded(&shared)).await;
+            let cancelled = |_| store::Error::Cancelled { path: self.shared.store.path().to_owned() };
+            let batch = Arc::new(prepared.map_err(cancelled)??);
+            let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&batch));
+            let commit = move |tx: &rusqlite::Transaction<'_>| job.commit(&shared, tx, partition, position);
+            self.shared.store.write("predictions cannot be written", commit).await?;
+            if let Some(checkpoint) = &batch.encoded {
+                self.shared.store.note_saved(checkpoint);
+            }
             confirmed.send_replace(position);
             self.shared.consumed.send_modify(|count| *count += 1);
         }
@@ -53,19 +89,48 @@ impl Publisher for EmbeddedPublisher {
     }
 }
 
-fn commit(shared: &Shared, partition: i32, outboxes: &[Outbox]) -> Result<i64, store::Error> {
-    // Only the newest checkpoint of a group is worth its bytes.
-    let checkpoint = outboxes.iter().rev().find_map(|outbox| outbox.checkpoint.as_deref());
-    let checkpoint = checkpoint.map(|checkpoint| shared.store.encode(checkpoint)).transpose()?;
-    let position = outboxes.last().map_or(0, |outbox| outbox.position);
-    shared.store.write_blocking("predictions cannot be written", |tx| {
+/// What goes into one transaction.
+struct Batch {
+    outboxes: Vec<Outbox>,
+    /// Only the newest checkpoint of a group is worth its bytes.
+    checkpoint: Option<Box<Checkpoint>>,
+    encoded: Option<Encoded>,
+}
+
+impl Batch {
+    /// `next` are the outputs' next offsets, before and after.
+    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets) -> Self {
+        let mut newest = None;
+        for outbox in &mut outboxes {
+            for (next, records) in next.iter_mut().zip(&outbox.records) {
+                *next += records.len() as i64;
+            }
+            if let Some(mut checkpoint) = outbox.checkpoint.take() {
+                checkpoint.outputs = *next;
+                newest = Some(checkpoint);
+            }
+        }
+        Self { outboxes, checkpoint: newest, encoded: None }
+    }
+
+    fn encoded(mut self, shared: &Shared) -> Result<Self, store::Error> {
+        self.encoded = self.checkpoint.take().map(|checkpoint| shared.store.encode(&checkpoint)).transpose()?;
+        Ok(self)
+    }
+
+    fn commit(
+        &self,
+        shared: &Shared,
+        tx: &rusqlite::Transaction<'_>,
+        partition: i32,
+        position: i64,
+    ) -> rusqlite::Result<()> {
         for (output, table) in shared.outputs.iter().enumerate() {
-            let records = outboxes.iter().flat_map(|outbox| &outbox.records[output]);
+            let records = self.outboxes.iter().flat_map(|outbox| &outbox.records[output]);
             table.append(tx, partition, records)?;
             table.retain(tx, partition, &shared.retention, i64::MAX)?;
         }
         table::set_progress(tx, &shared.topics.samples, partition, position)?;
-        checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.insert(tx))
-    })?;
-    Ok(position)
+        self.encoded.as_ref().map_or(Ok(()), |checkpoint| checkpoint.insert(tx))
+    }
 }

@@ -49,11 +49,7 @@ impl EmbeddedReader {
         };
         let path = || self.shared.store.path().to_owned();
         match tokio::task::spawn_blocking(job).await {
-            Ok(result) => result.map_err(|source| store::Error::Sqlite {
-                path: path(),
-                action: "samples cannot be read",
-                source: Arc::new(source),
-            }),
+            Ok(result) => result.map_err(|source| store::Error::of(path(), "samples cannot be read", source)),
             Err(_) => Err(store::Error::Cancelled { path: path() }),
         }
     }

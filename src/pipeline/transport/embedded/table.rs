@@ -9,7 +9,10 @@ use rusqlite::{
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::pipeline::record::{Headers, Outgoing, Record};
+use crate::pipeline::{
+    record::{Headers, Outgoing, Record},
+    transport::{Output, source},
+};
 
 /// Records dropped in one go when a topic holds too many bytes.
 const RETENTION_STEP: i64 = 1000;
@@ -26,6 +29,7 @@ pub(super) struct Table {
     delete: String,
     bytes: String,
     since: String,
+    backwards: String,
     /// The topic's name.
     name: String,
 }
@@ -53,6 +57,9 @@ impl Table {
                  0) FROM {t} WHERE partition = ?1 AND offset < ?2"
             ),
             since: format!("SELECT min(offset) FROM {t} WHERE partition = ?1 AND timestamp >= ?2"),
+            backwards: format!(
+                "SELECT value, headers FROM {t} WHERE partition = ?1 AND offset >= ?2 ORDER BY offset DESC"
+            ),
             name: topic.to_owned(),
         }
     }
@@ -126,10 +133,33 @@ impl Table {
         {
             let (key, value) = (blob(row.get_ref(2)?), blob(row.get_ref(3)?));
             size += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
-            let headers = row.get_ref(4)?.as_str_or_null().ok().flatten().map(decode_headers).unwrap_or_default();
+            let headers = headers(row.get_ref(4)?);
             records.push(Record { offset: row.get(0)?, timestamp: row.get(1)?, key, value, headers });
         }
         Ok(records)
+    }
+
+    /// The source offset of the last record that was made from `topic`/`partition`, looking back no further than `since`.
+    /// Records come in source order, so it is the highest.
+    pub(super) fn last_source(
+        &self,
+        connection: &Connection,
+        output: Output,
+        topic: &str,
+        partition: i32,
+        since: i64,
+    ) -> rusqlite::Result<Option<i64>> {
+        let mut backwards = connection.prepare_cached(&self.backwards)?;
+        let mut rows = backwards.query(params![partition, since])?;
+        while let Some(row) = rows.next()? {
+            let value = blob(row.get_ref(0)?);
+            let headers = headers(row.get_ref(1)?);
+            let offset = source::offset(output, value.as_deref(), &headers, topic, partition);
+            if offset.is_some() {
+                return Ok(offset);
+            }
+        }
+        Ok(None)
     }
 
     /// Drops the oldest records beyond what the configuration keeps, none from `keep_from` on, and never the last one.
@@ -199,19 +229,9 @@ pub(super) fn progress(tx: &Connection, topic: &str, partition: i32) -> rusqlite
     Ok(found.optional()?.unwrap_or(0))
 }
 
-/// Input offset from which on samples are needed: a restart from the oldest kept checkpoint reads from there.
-pub(super) fn needed_from(tx: &Connection, topic: &str, partition: i32) -> rusqlite::Result<i64> {
-    tx.prepare_cached("SELECT coalesce(min(position), 0) FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2")?
-        .query_row(params![topic, partition], |row| row.get(0))
-}
-
 pub(super) fn set_progress(tx: &Transaction<'_>, topic: &str, partition: i32, position: i64) -> rusqlite::Result<()> {
-    // Never back: after a restart, records already published are processed again from the checkpoint on.
-    tx.prepare_cached(
-        "INSERT INTO thalweg_progress VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET position = max(position, excluded.position)",
-    )?
-    .execute(params![topic, partition, position])?;
+    tx.prepare_cached("INSERT OR REPLACE INTO thalweg_progress VALUES (?1, ?2, ?3)")?
+        .execute(params![topic, partition, position])?;
     Ok(())
 }
 
@@ -232,6 +252,11 @@ fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
         ValueRef::Integer(number) => Some(number.to_string().into_bytes()),
         ValueRef::Real(number) => Some(number.to_string().into_bytes()),
     }
+}
+
+/// The headers in a cell.
+fn headers(value: ValueRef<'_>) -> Headers {
+    value.as_str_or_null().ok().flatten().map(decode_headers).unwrap_or_default()
 }
 
 /// A header value in JSON: text where it is text.

@@ -1,6 +1,7 @@
 //! Connections, deadlines and retries.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     path::Path,
     sync::{
@@ -37,6 +38,9 @@ const SYSTEM_CERTIFICATES: [&str; 3] =
 /// Between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// A topic that has gone is made again when nobody else has done so by then.
+const GONE_FOR: Duration = Duration::from_secs(5);
+
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
@@ -45,6 +49,8 @@ pub(super) struct Cluster {
     config: Config,
     tls: Option<Arc<rustls::ClientConfig>>,
     client: Mutex<Option<Arc<Client>>>,
+    /// Topics that must be there, with their partitions.
+    topics: Mutex<BTreeMap<String, i32>>,
     retries: AtomicU64,
 }
 
@@ -57,7 +63,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     pub(super) fn new(config: Config) -> Result<Self, Error> {
         let tls = config.tls.as_ref().map(tls).transpose()?.map(Arc::new);
-        Ok(Self { config, tls, client: Mutex::default(), retries: AtomicU64::new(0) })
+        Ok(Self { config, tls, client: Mutex::default(), topics: Mutex::default(), retries: AtomicU64::new(0) })
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -85,7 +91,7 @@ impl Cluster {
     /// Begins to try `action`.
     pub(super) fn retry(self: &Arc<Self>, action: impl Into<String>) -> Retry {
         let wait = self.config.backoff_initial;
-        Retry { cluster: Arc::clone(self), action: action.into(), attempts: 0, wait, said: None }
+        Retry { cluster: Arc::clone(self), action: action.into(), attempts: 0, wait, said: None, gone: None }
     }
 
     async fn client(&self) -> Try<Arc<Client>> {
@@ -120,6 +126,26 @@ impl Cluster {
         let client = self.client().await?;
         let topics = self.within("listing topics", Duration::ZERO, client.list_topics()).await?;
         Ok(topics.iter().find(|other| other.name == topic).map(|topic| topic.partitions.len() as i32))
+    }
+
+    /// Remembers that a topic must be there.
+    pub(super) async fn rely_on(&self, topic: &str, partitions: i32) {
+        self.topics.lock().await.insert(topic.to_owned(), partitions);
+    }
+
+    /// Makes those topics again that have gone, where that is allowed.
+    async fn make_missing(&self) -> Try<()> {
+        if !self.config.create_topics {
+            return Ok(());
+        }
+        let topics = self.topics.lock().await.clone();
+        for (topic, partitions) in topics {
+            if self.partitions_of(&topic).await?.is_none() {
+                self.create(&topic, partitions).await?;
+                tracing::warn!(event = "topic_created", topic, partitions, "the topic had gone and was created again");
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn create(&self, topic: &str, partitions: i32) -> Try<()> {
@@ -157,6 +183,8 @@ pub(super) struct Retry {
     attempts: u32,
     wait: Duration,
     said: Option<Instant>,
+    /// Since when the topic has been missing.
+    gone: Option<Instant>,
 }
 
 impl Retry {
@@ -177,8 +205,13 @@ impl Retry {
     /// # Errors
     /// When trying again is of no use.
     pub(super) async fn after(&mut self, fault: Fault) -> Result<(), Error> {
+        let no_topic = matches!(fault, Fault::NoTopic(_));
         let problem = match fault {
             Fault::Fatal(error) => return Err(error),
+            Fault::NoTopic(problem) if self.cluster.config.create_topics => {
+                format!("{problem}; it is created again when it does not come back within {GONE_FOR:?}")
+            }
+            Fault::NoTopic(problem) => format!("{problem}; create it, or set transport.kafka.create_topics = true"),
             Fault::Passing(problem) => problem,
             Fault::OutOfRange => "the offset is out of range".to_owned(),
             Fault::TooLarge => "the batch is too large".to_owned(),
@@ -198,6 +231,12 @@ impl Retry {
                 error = problem,
                 "Kafka does not answer as it should; trying again until it does. Check that a broker runs there"
             );
+        }
+        self.gone = no_topic.then(|| self.gone.unwrap_or_else(Instant::now));
+        if self.gone.is_some_and(|gone| gone.elapsed() >= GONE_FOR) {
+            // What fails here fails again at the next try, which says so.
+            let _ = self.cluster.make_missing().await;
+            self.gone = None;
         }
         tokio::time::sleep(self.wait).await;
         self.wait = (self.wait * 2).min(self.cluster.config.backoff_max);
@@ -246,7 +285,7 @@ impl Handle {
 
     /// Drops the connection if `result` may be its fault.
     fn judged<T>(&mut self, result: Try<T>) -> Try<T> {
-        if matches!(result, Err(Fault::Passing(_))) {
+        if matches!(result, Err(Fault::Passing(_) | Fault::NoTopic(_))) {
             self.client = None;
         }
         result

@@ -14,6 +14,8 @@ use super::super::Error;
 pub(super) enum Fault {
     /// It may pass: try again on a new connection.
     Passing(String),
+    /// The topic is not there, or not yet known everywhere.
+    NoTopic(String),
     /// The offset is not there.
     OutOfRange,
     /// The batch is larger than the broker takes.
@@ -44,6 +46,7 @@ impl Fault {
         match innermost(&error) {
             Innermost::Protocol(protocol) => match protocol {
                 ProtocolError::OffsetOutOfRange => Fault::OutOfRange,
+                ProtocolError::UnknownTopicOrPartition => Fault::NoTopic(text),
                 ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => Fault::TooLarge,
                 ProtocolError::TopicAuthorizationFailed => fatal(
                     "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl",

@@ -1,12 +1,11 @@
 //! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use rskafka::record::Record as KafkaRecord;
-use serde::Deserialize;
+use rskafka::record::RecordAndOffset;
 
 use super::{cluster::Handle, fault::Try};
-use crate::pipeline::transport::Output;
+use crate::pipeline::transport::{Output, source};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
 const FIRST_LOOK: i64 = 256;
@@ -48,7 +47,7 @@ pub(super) async fn last_source(
             let Some(last) = records.last() else { break };
             offset = last.offset + 1;
             let within = records.iter().filter(|record| record.offset < end);
-            found = within.filter_map(|record| source(output, &record.record, topic, partition)).max().max(found);
+            found = within.filter_map(|record| of(record, output, topic, partition)).max().max(found);
         }
         if found.is_some() {
             return Ok(found);
@@ -59,34 +58,27 @@ pub(super) async fn last_source(
     Ok(None)
 }
 
-#[derive(Deserialize)]
-struct Sourced<'a> {
-    #[serde(borrow)]
-    source: Source<'a>,
+fn of(RecordAndOffset { record, .. }: &RecordAndOffset, output: Output, topic: &str, partition: i32) -> Option<i64> {
+    source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
 }
 
-#[derive(Deserialize)]
-struct Source<'a> {
-    #[serde(borrow)]
-    topic: std::borrow::Cow<'a, str>,
-    partition: i32,
-    offset: i64,
-}
-
-/// The source offset of an output record, if it was made from `topic`/`partition`.
-fn source(output: Output, record: &KafkaRecord, topic: &str, partition: i32) -> Option<i64> {
-    let source = match output {
-        Output::Predictions | Output::Events => {
-            serde_json::from_slice::<Sourced<'_>>(record.value.as_deref()?).ok()?.source
-        }
-        Output::DeadLetters => {
-            let header = |name: &str| std::str::from_utf8(record.headers.get(name)?).ok();
-            Source {
-                topic: header("thalweg.topic")?.into(),
-                partition: header("thalweg.partition")?.parse().ok()?,
-                offset: header("thalweg.offset")?.parse().ok()?,
-            }
-        }
-    };
-    (source.topic == topic && source.partition == partition).then_some(source.offset)
+/// From the record with this value on, found at `from` or later, what the next ones hold: up to `most`, by offset.
+pub(super) async fn run(
+    handle: &mut Handle,
+    from: i64,
+    value: &Option<Vec<u8>>,
+    most: usize,
+) -> Try<VecDeque<(i64, Option<Vec<u8>>)>> {
+    let mut run = VecDeque::new();
+    let Some(begin) = find(handle, from, value).await? else { return Ok(run) };
+    let end = handle.range().await?.end;
+    let mut offset = begin;
+    while offset < end && run.len() < most {
+        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
+        let Some(last) = records.last() else { break };
+        offset = last.offset + 1;
+        run.extend(records.into_iter().map(|record| (record.offset, record.record.value)));
+    }
+    run.truncate(most);
+    Ok(run)
 }

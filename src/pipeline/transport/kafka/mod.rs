@@ -7,15 +7,17 @@
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
 //! output partition; after any failure nothing more is sent until it is known what has landed.
 //!
-//! The window that remains: a request that was still in a stalled broker's hands when its deadline passed may be
-//! appended after the read-back has looked. It takes a broker that freezes for longer than `request_timeout` and then
-//! goes on; only an idempotent producer, which the client library lacks, closes it.
+//! The window that remains: a request that we have given up may still be in a broker's hands, or on its way to it. So
+//! after an end that was not in order the read-back waits until the outputs have not grown for a moment, which begins
+//! when the broker answers again (`publisher`). A request that comes even later is noticed and told (`late_records`);
+//! only an idempotent producer, which the client library lacks, would keep it out.
 //!
 //! | event | level | when |
 //! | --- | --- | --- |
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
+//! | `late_records` | error | records came into an output that this process did not send; `topic`, `from`, `to` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
@@ -25,17 +27,19 @@ mod fault;
 mod landed;
 mod publisher;
 mod reader;
+mod saves;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
@@ -48,7 +52,7 @@ use crate::pipeline::{
     store::{Store, set_meta},
 };
 use cluster::{Cluster, Handle, persist};
-use fault::Fault;
+use fault::{Fault, Try};
 
 /// The Kafka transport, open.
 #[derive(Debug)]
@@ -56,9 +60,9 @@ pub struct Kafka {
     shared: Arc<Shared>,
     /// Those this process works on.
     partitions: Vec<i32>,
-    /// All of the samples topic, which the generator fills.
-    sample_partitions: i32,
     generator: Mutex<Generated>,
+    /// Whether the last process ended in order, so that nothing of its can be under way any more.
+    ended_in_order: bool,
 }
 
 /// What readers and publishers have in common.
@@ -67,6 +71,8 @@ struct Shared {
     cluster: Arc<Cluster>,
     store: Arc<Store>,
     topics: Topics,
+    /// Partitions of the samples topic.
+    sample_partitions: i32,
     /// Partitions of each output topic, in [`Output`] order.
     output_partitions: [i32; 3],
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
@@ -81,7 +87,12 @@ struct Generated {
     handles: HashMap<i32, Handle>,
     /// Offset after the last sample that was acknowledged, per partition.
     next: HashMap<i32, i64>,
+    /// What was found after that when this process began, per partition: samples that are there though nobody noted it.
+    landed: HashMap<i32, VecDeque<(i64, Option<Vec<u8>>)>>,
 }
+
+/// Samples that a process may have sent without noting it: no batch has more.
+const UNNOTED: usize = 10_000;
 
 impl Shared {
     fn output_topic(&self, output: Output) -> &str {
@@ -95,6 +106,21 @@ impl Shared {
     /// The partition that holds what is made from `partition`.
     fn output_partition(&self, output: Output, partition: i32) -> i32 {
         partition % self.output_partitions[output as usize].max(1)
+    }
+
+    /// Whether a partition of an output holds only what is made from one partition of the samples.
+    fn is_exclusive(&self, output: Output) -> bool {
+        self.output_partitions[output as usize] >= self.sample_partitions
+    }
+
+    /// Name in the state file of the note that a worker has begun to publish and not ended in order.
+    fn open_name(&self, partition: i32) -> String {
+        format!("open:{}/{partition}", self.topics.samples)
+    }
+
+    /// Name in the state file of the offset after the last sample that was acknowledged.
+    fn next_name(&self, partition: i32) -> String {
+        format!("generated:{}/{partition}", self.topics.samples)
     }
 }
 
@@ -141,6 +167,7 @@ impl Kafka {
         };
         let limit = config.max_batch_bytes;
         let shared = Shared {
+            sample_partitions,
             output_partitions,
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),
             dead_letter_bytes: AtomicUsize::new(usize::MAX),
@@ -148,7 +175,9 @@ impl Kafka {
             store,
             topics,
         };
-        Ok(Self { shared: Arc::new(shared), partitions, sample_partitions, generator: Mutex::default() })
+        let open = |partition| Ok::<_, Error>(shared.store.meta(&shared.open_name(partition))?.unwrap_or(0) != 0);
+        let ended_in_order = !(0..sample_partitions).map(open).collect::<Result<Vec<_>, _>>()?.contains(&true);
+        Ok(Self { shared: Arc::new(shared), partitions, generator: Mutex::default(), ended_in_order })
     }
 
     fn generated_name(&self) -> String {
@@ -160,6 +189,7 @@ impl Kafka {
 async fn ensure(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Result<i32, Error> {
     let look = async || {
         if let Some(count) = cluster.partitions_of(topic).await? {
+            cluster.rely_on(topic, count).await;
             return Ok(count);
         }
         if !cluster.config().create_topics {
@@ -192,16 +222,18 @@ impl Transport for Kafka {
     async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
         let mut generated = self.generator.lock().await;
         let count = samples.len() as u64;
-        let mut by_partition: Vec<Vec<Outgoing>> = vec![Vec::new(); self.sample_partitions.max(1) as usize];
+        let mut by_partition: Vec<Vec<Outgoing>> = vec![Vec::new(); self.shared.sample_partitions.max(1) as usize];
         for (i, sample) in (first..).zip(samples) {
             let partition = (i % by_partition.len() as u64) as usize;
             by_partition[partition].push(sample);
         }
         for (partition, samples) in (0..).zip(by_partition).filter(|(_, samples)| !samples.is_empty()) {
-            generated.append(&self.shared, partition, samples).await?;
+            generated.append(&self.shared, partition, samples, self.ended_in_order).await?;
         }
-        let name = self.generated_name();
-        let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, (first + count).cast_signed());
+        let mut notes = vec![(self.generated_name(), (first + count).cast_signed())];
+        notes.extend(generated.next.iter().map(|(partition, next)| (self.shared.next_name(*partition), *next)));
+        let note =
+            move |tx: &rusqlite::Transaction<'_>| notes.iter().try_for_each(|(name, it)| set_meta(tx, name, *it));
         self.shared.store.write("the generator's position cannot be written", note).await?;
         Ok(())
     }
@@ -211,39 +243,73 @@ impl Transport for Kafka {
     }
 
     async fn generated(&self) -> Result<u64, Error> {
-        Ok(self.shared.store.meta(&self.generated_name())?.cast_unsigned())
+        Ok(self.shared.store.meta(&self.generated_name())?.unwrap_or(0).cast_unsigned())
     }
 }
 
 impl Generated {
-    /// Appends one batch. After a failure it is first looked up whether it landed all the same, by its first value.
-    async fn append(&mut self, shared: &Shared, partition: i32, samples: Vec<Outgoing>) -> Result<(), Error> {
+    /// Appends one batch, without what of it is there already: sent by a process that ended before it could note it.
+    async fn append(
+        &mut self,
+        shared: &Shared,
+        partition: i32,
+        mut samples: Vec<Outgoing>,
+        ended_in_order: bool,
+    ) -> Result<(), Error> {
         let cluster = &shared.cluster;
         let topic = &shared.topics.samples;
         let handle = self.handles.entry(partition).or_insert_with(|| Handle::new(cluster, topic, partition));
-        let known_next = self.next.get(&partition).copied();
-        let count = samples.len() as i64;
-        let first_value = samples.first().and_then(|sample| sample.value.clone());
-        // Where the batch may have landed, once a try has failed.
-        let mut begun: Option<i64> = None;
-        let attempt = async |handle: &mut Handle, begun: &mut Option<i64>| {
-            if let Some(from) = *begun {
-                if let Some(offset) = landed::find(handle, from, &first_value).await? {
-                    return Ok(offset);
-                }
-            } else {
-                *begun = Some(match known_next {
-                    Some(next) => next,
-                    None => handle.range().await?.end,
-                });
-            }
-            handle.produce(samples.iter().cloned().map(outgoing).collect()).await
-        };
         let action = format!("appending samples to `{topic}`/{partition}");
-        let base = persist!(cluster, action, attempt(handle, &mut begun))?;
-        self.next.insert(partition, base + count);
+        if !self.next.contains_key(&partition) {
+            let noted = shared.store.meta(&shared.next_name(partition))?;
+            let first = samples.first().and_then(|sample| sample.value.clone());
+            if let (Some(noted), false) = (noted, ended_in_order) {
+                persist!(cluster, action.as_str(), settled(handle))?;
+                let run = persist!(cluster, action.as_str(), landed::run(handle, noted, &first, UNNOTED))?;
+                self.landed.insert(partition, run);
+            }
+            let end = persist!(cluster, action.as_str(), handle.range())?.end;
+            self.next.insert(partition, noted.unwrap_or(end).min(end));
+        }
+        let next = self.next.entry(partition).or_default();
+        if let Some(landed) = self.landed.get_mut(&partition) {
+            let there =
+                samples.iter().zip(landed.iter()).take_while(|(sample, (_, value))| sample.value == *value).count();
+            let all = there == samples.len();
+            if let Some((offset, _)) = landed.drain(..there).next_back() {
+                *next = offset + 1;
+            }
+            samples.drain(..there);
+            if all {
+                return Ok(());
+            }
+            // What follows was not sent.
+            self.landed.remove(&partition);
+        }
+        *next = produce(handle, *next, samples, &action).await?;
         Ok(())
     }
+}
+
+/// Appends samples after offset `next`; returns the offset after them. After a failure it is first looked up whether they
+/// landed all the same, by the first value.
+async fn produce(handle: &mut Handle, next: i64, samples: Vec<Outgoing>, action: &str) -> Result<i64, Error> {
+    let cluster = Arc::clone(handle.cluster());
+    let count = samples.len() as i64;
+    let first = samples.first().and_then(|sample| sample.value.clone());
+    let mut begun = false;
+    let attempt = async |handle: &mut Handle, begun: &mut bool| {
+        if *begun {
+            settled(handle).await?;
+            if let Some(offset) = landed::find(handle, next, &first).await? {
+                return Ok(offset);
+            }
+        }
+        *begun = true;
+        handle.produce(samples.iter().cloned().map(outgoing).collect()).await
+    };
+    let base = persist!(cluster, action, attempt(handle, &mut begun))?;
+    Ok(base + count)
 }
 
 /// Our record as the client's.
@@ -261,6 +327,29 @@ fn compression(kind: CompressionKind) -> Compression {
         CompressionKind::Snappy => Compression::Snappy,
         CompressionKind::Zstd => Compression::Zstd,
     }
+}
+
+/// The outputs are at rest when they have not grown for this long.
+const QUIET: Duration = Duration::from_millis(500);
+/// A partition that others write to, too, is never at rest.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Between two looks; an answer that takes longer than that shows that the broker was not itself.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until a partition has not grown for a moment, since requests that were given up may still be under way to it.
+async fn settled(handle: &mut Handle) -> Try<()> {
+    let mut end = handle.range().await?.end;
+    let begun = Instant::now();
+    let mut quiet = begun;
+    while quiet.elapsed() < QUIET && begun.elapsed() < LONGEST {
+        tokio::time::sleep(LOOK).await;
+        let asked = Instant::now();
+        let now = handle.range().await?.end;
+        if now != end || asked.elapsed() > LOOK {
+            (end, quiet) = (now, Instant::now());
+        }
+    }
+    Ok(())
 }
 
 /// Lowers a limit, if it is not that low yet.

@@ -12,21 +12,19 @@ use std::{
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use rskafka::client::partition::PartitionClient;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Shared,
     cluster::{self, Handle, persist},
     fault::{Fault, Try},
     landed, lower, outgoing,
+    saves::Saves,
 };
 use crate::pipeline::{
     checkpoint::{Checkpoint, OutputOffsets},
     record::Outgoing,
-    store,
+    store::{self, set_meta},
     transport::{Error, Outbox, Output, Published, Publisher},
 };
 
@@ -49,7 +47,7 @@ struct Shipment {
     checkpoint: Option<Box<Checkpoint>>,
 }
 
-/// How one request ended: its output, and the offset after its last record.
+/// How one request ended: its output, and the offset of its first record.
 type Landing = (Output, Result<i64, Fault>, Size);
 
 /// What a request held.
@@ -77,7 +75,7 @@ impl KafkaPublisher {
         let topic = self.shared.output_topic(output);
         match fault {
             Fault::Fatal(error) => error,
-            Fault::Passing(problem) => self.interrupted(problem),
+            Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
             Fault::OutOfRange => self.interrupted("the broker has lost its place"),
             Fault::TooLarge if size.records > 1 => {
                 let bytes = size.bytes / 2;
@@ -115,7 +113,7 @@ impl KafkaPublisher {
                 let (cluster, client) = (Arc::clone(&self.shared.cluster), Arc::clone(&clients[output as usize]));
                 requests.push(Box::pin(async move {
                     let produced = cluster::produce(cluster, client, records).await;
-                    (output, produced.map(|base| base + sent.records as i64), sent)
+                    (output, produced, sent)
                 }));
             };
             let mut records = records.into_iter().peekable();
@@ -157,10 +155,48 @@ impl KafkaPublisher {
         }
         record
     }
+
+    /// Notes whether requests may be under way that nobody will wait for.
+    async fn note_open(&self, open: bool) -> Result<(), store::Error> {
+        let name = self.shared.open_name(self.partition);
+        let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, i64::from(open));
+        self.shared.store.write("a note cannot be written", note).await
+    }
+
+    /// Waits until the outputs are at rest, where the last run did not end in order.
+    async fn settle(&mut self) -> Result<(), Error> {
+        if self.shared.store.meta(&self.shared.open_name(self.partition))?.unwrap_or(0) == 0 {
+            return Ok(());
+        }
+        let cluster = Arc::clone(&self.shared.cluster);
+        let [predictions, dead_letters, events] = &mut self.handles;
+        let settled = async |handle: &mut Handle| {
+            let action = format!("looking whether `{}`/{} is at rest", handle.topic(), handle.partition());
+            persist!(cluster, action, super::settled(handle))
+        };
+        tokio::try_join!(settled(predictions), settled(dead_letters), settled(events))?;
+        Ok(())
+    }
+
+    /// Tells when there is something between what this process has sent: nobody else should write there.
+    fn watch(&self, output: Output, expected: i64, base: i64) {
+        if base > expected && self.shared.is_exclusive(output) {
+            tracing::error!(
+                event = "late_records",
+                topic = self.shared.output_topic(output),
+                partition = self.partition,
+                from = expected,
+                to = base,
+                "records came into an output that this process did not send: another producer's, or a request's that was \
+                 given up. Look whether their sources are there twice"
+            );
+        }
+    }
 }
 
 impl Publisher for KafkaPublisher {
     async fn resume(&mut self, since: OutputOffsets, position: i64) -> Result<Published, Error> {
+        self.settle().await?;
         let mut published = [position; 3];
         let topic = &self.shared.topics.samples;
         for output in Output::ALL {
@@ -173,6 +209,16 @@ impl Publisher for KafkaPublisher {
         Ok(published)
     }
 
+    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
+        self.settle().await?;
+        let mut ends = OutputOffsets::default();
+        for (handle, end) in self.handles.iter_mut().zip(&mut ends) {
+            let cluster = Arc::clone(handle.cluster());
+            *end = persist!(cluster, "asking for the end of an output", handle.range())?.end;
+        }
+        Ok(ends)
+    }
+
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut clients = Vec::with_capacity(3);
         let mut next: OutputOffsets = [0; 3];
@@ -183,19 +229,21 @@ impl Publisher for KafkaPublisher {
             *next = end;
         }
         let Ok(clients) = <[Arc<PartitionClient>; 3]>::try_from(clients) else { return Ok(()) };
+        self.note_open(true).await?;
 
         let in_flight = self.shared.cluster.config().in_flight;
         let mut requests: FuturesOrdered<BoxFuture<'static, Landing>> = FuturesOrdered::new();
         let mut shipments: VecDeque<Shipment> = VecDeque::new();
-        let mut saving: Option<JoinHandle<Result<(), store::Error>>> = None;
+        let mut saves = Saves::new(&self.shared.store);
         let mut receiving = true;
         let mut failure = None;
         while receiving || !requests.is_empty() {
             tokio::select! {
                 biased;
                 Some((output, landed, size)) = requests.next() => match landed {
-                    Ok(end) => {
-                        next[output as usize] = end;
+                    Ok(base) => {
+                        self.watch(output, next[output as usize], base);
+                        next[output as usize] = base + size.records as i64;
                         if let Some(shipment) = shipments.front_mut() {
                             shipment.open -= 1;
                         }
@@ -219,29 +267,21 @@ impl Publisher for KafkaPublisher {
             while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
                 let Some(shipment) = shipments.pop_front() else { break };
                 if let Some(mut checkpoint) = shipment.checkpoint {
-                    finished(&mut saving).await?;
                     checkpoint.outputs = next;
-                    let store = Arc::clone(&self.shared.store);
-                    saving = Some(tokio::spawn(async move { store.save(checkpoint).await }));
+                    saves.begin(checkpoint).await?;
                 }
                 confirmed.send_replace(shipment.position);
             }
         }
-        finished(&mut saving).await?;
-        failure.map_or(Ok(()), Err)
+        saves.finish().await?;
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(self.note_open(false).await?),
+        }
     }
 }
 
 /// A connection, and the offset that the next record gets.
 async fn connected(handle: &mut Handle) -> Try<(Arc<PartitionClient>, i64)> {
     Ok((handle.connected().await?, handle.range().await?.end))
-}
-
-/// Waits for a checkpoint that is being written.
-async fn finished(saving: &mut Option<JoinHandle<Result<(), store::Error>>>) -> Result<(), store::Error> {
-    match saving.take() {
-        // A panic in there is told by the task itself; the checkpoint before still stands.
-        Some(saving) => saving.await.unwrap_or(Ok(())),
-        None => Ok(()),
-    }
 }

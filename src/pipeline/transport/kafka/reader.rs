@@ -71,6 +71,10 @@ async fn fetched(handle: &mut Handle, offset: i64) -> Try<(Vec<RecordAndOffset>,
     let wait = handle.cluster().config().fetch_wait;
     match handle.fetch(offset, wait).await {
         Err(Fault::OutOfRange) => Err(out_of_range(handle, offset).await?),
+        // When it is back it may be another one, so the worker has to look anew.
+        Err(Fault::NoTopic(problem)) => {
+            Err(Fault::Fatal(Error::Interrupted { partition: handle.partition(), problem }))
+        }
         other => other,
     }
 }

@@ -1,0 +1,160 @@
+//! Where a worker goes on: its newest checkpoint, what is published past it, and whether the topic still is what it was.
+//!
+//! Invariant: before anything new is published there is a checkpoint that says from where. So a crash at any moment leads
+//! back to the same input offset, whatever `start` says by then, and past a gap only once.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    checkpoint::{Checkpoint, OutputOffsets},
+    gap::{Gap, Policy, Reason},
+    processor::Processor,
+    record::Record,
+    store::Store,
+    transport::{Publisher, Reader},
+    worker::{Config, Error},
+};
+
+/// Restores the newest checkpoint, or begins where the settings say, and learns what has been published past it.
+///
+/// # Errors
+/// [`Error::Gap`] when records are missing and the settings do not allow for that, and whatever the transport or the
+/// state file cannot mend.
+pub(super) async fn recover<R: Reader, P: Publisher>(
+    config: &Config,
+    store: &Arc<Store>,
+    partition: i32,
+    reader: &mut R,
+    publisher: &mut P,
+) -> Result<Processor, Error> {
+    let topic = &config.processor.topic;
+    let mut stored = store.load(topic, partition)?;
+    let mut since = stored.as_ref().map(|stored| stored.outputs).unwrap_or_default();
+    let mut gap = None;
+    if let Some(stored) = &stored {
+        gap = missing(config, stored, reader).await?;
+    } else if let Some(other) = store.other_topic(topic, partition)? {
+        stored = store.load(&other, partition)?;
+        gap = left_behind(config, stored.as_ref(), &other, reader).await?;
+    }
+    let restored = stored.is_some();
+    let position = match (gap, &stored) {
+        (Some(gap), _) => gap.resumed,
+        (None, Some(stored)) => stored.position,
+        (None, None) => reader.resolve(config.start).await?,
+    };
+    if let (Some(gap), Some(stored)) = (gap, &mut stored) {
+        if gap.reason == Reason::Recreated {
+            // What is published was made from records of the same offsets that are no more.
+            since = publisher.ends().await?;
+        }
+        behind(stored, gap, topic);
+    }
+    let published = publisher.resume(since, position).await?;
+    let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
+    processor.skip_published(published);
+    if gap.is_some() || !restored {
+        store.save(Box::new(Checkpoint { outputs: since, ..processor.checkpoint() })).await?;
+    }
+    let snapshot = processor.snapshot();
+    tracing::info!(
+        event = "worker_started",
+        partition,
+        position,
+        restored,
+        version = snapshot.version,
+        champion = snapshot.champion_name(),
+        replay = published[0].max(published[1]).saturating_sub(position),
+        "worker started"
+    );
+    for model in afresh {
+        tracing::warn!(
+            event = "model_afresh",
+            partition,
+            model,
+            "model starts afresh: it is new, or its settings or the schema are not those of the stored state; \
+             `thalweg model restore` lists what can be gone back to"
+        );
+    }
+    Ok(processor)
+}
+
+/// The gap between a checkpoint and what the topic holds now, if the settings allow for it.
+async fn missing<R: Reader>(config: &Config, stored: &Checkpoint, reader: &mut R) -> Result<Option<Gap>, Error> {
+    let range = reader.range().await?;
+    let last = last_record(stored, &range, reader).await?;
+    match Gap::in_range(stored.position, &range, stored.anchor, last.as_ref()) {
+        Some(gap) => accepted(config, stored, gap, range).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The record that is now where the last one was that went into the checkpoint.
+async fn last_record<R: Reader>(
+    stored: &Checkpoint,
+    range: &Range<i64>,
+    reader: &mut R,
+) -> Result<Option<Record>, Error> {
+    match stored.anchor {
+        Some(anchor) if range.contains(&anchor.offset) => {
+            Ok(reader.fetch(anchor.offset).await?.records.into_iter().next())
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The gap from the topic that was learned from to the one that is configured.
+async fn left_behind<R: Reader>(
+    config: &Config,
+    stored: Option<&Checkpoint>,
+    other: &str,
+    reader: &mut R,
+) -> Result<Option<Gap>, Error> {
+    let Some(stored) = stored else { return Ok(None) };
+    let resumed = reader.resolve(config.start).await?;
+    let gap = Gap { reason: Reason::OtherTopic, requested: stored.position, resumed, missed: None };
+    tracing::info!(event = "other_topic", partition = stored.partition, topic = other, "the state is of another topic");
+    accepted(config, stored, gap, reader.range().await?).map(Some)
+}
+
+/// Goes on, and says so, or stops.
+fn accepted(config: &Config, stored: &Checkpoint, gap: Gap, available: Range<i64>) -> Result<Gap, Error> {
+    let partition = stored.partition;
+    let topic = config.processor.topic.clone();
+    match config.on_gap {
+        Policy::Stop => Err(Error::Gap { learned_from: stored.topic.clone(), topic, partition, gap, available }),
+        Policy::Continue => {
+            tracing::warn!(
+                event = "gap",
+                reason = gap.reason.name(),
+                topic,
+                partition,
+                requested = gap.requested,
+                resumed = gap.resumed,
+                first = available.start,
+                end = available.end,
+                missed = gap.missed,
+                "records are missing; going on behind the gap with what has been learned"
+            );
+            Ok(gap)
+        }
+    }
+}
+
+/// Moves a checkpoint behind a gap.
+fn behind(stored: &mut Checkpoint, gap: Gap, topic: &str) {
+    stored.missed = stored.missed.saturating_add(gap.missed.unwrap_or(0));
+    // One that no event tells of yet becomes part of this one.
+    stored.gap = Some(match stored.gap {
+        Some(earlier) if earlier.reason == gap.reason => Gap {
+            requested: earlier.requested,
+            missed: gap.missed.zip(earlier.missed).map(|(now, before)| now + before),
+            ..gap
+        },
+        _ => gap,
+    });
+    stored.position = gap.resumed;
+    stored.anchor = None;
+    stored.outputs = OutputOffsets::default();
+    topic.clone_into(&mut stored.topic);
+}

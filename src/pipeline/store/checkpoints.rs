@@ -1,0 +1,235 @@
+//! Checkpoints in the state file: the last few of each partition, each with a checksum.
+//!
+//! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and of each of the settings
+//! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tokio::time::Instant;
+
+use super::{Error, Store};
+use crate::pipeline::checkpoint::Checkpoint;
+
+/// The statement that makes the table.
+pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+    position INTEGER NOT NULL, written_at TEXT NOT NULL DEFAULT (datetime('now')),
+    checksum INTEGER NOT NULL, state BLOB NOT NULL, settings INTEGER NOT NULL DEFAULT 0);";
+
+/// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
+const RETAIN: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+    AND id NOT IN (SELECT id FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)
+    AND id NOT IN (SELECT max(id) AS last FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+                   GROUP BY settings ORDER BY last DESC LIMIT ?3)";
+
+/// The position of the oldest of the newest few: ?1 topic, ?2 partition, ?3 how many.
+const NEEDED: &str = "SELECT min(position) FROM (SELECT position FROM thalweg_checkpoints
+    WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)";
+
+/// The last write of a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved {
+    /// When it was done.
+    pub at: Instant,
+    /// How long it took, encoding included.
+    pub took: Duration,
+    /// Input offset up to which it goes.
+    pub position: i64,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// A checkpoint as bytes.
+#[derive(Debug)]
+pub struct Encoded {
+    topic: String,
+    partition: i32,
+    position: i64,
+    settings: u32,
+    keep: u32,
+    state: Vec<u8>,
+    begun: Instant,
+}
+
+impl Encoded {
+    /// Writes it and drops the oldest beyond what is kept.
+    pub(in crate::pipeline) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        tx.prepare_cached(
+            "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            self.topic,
+            self.partition,
+            self.position,
+            crc32fast::hash(&self.state),
+            self.state,
+            self.settings
+        ])?;
+        tx.prepare_cached(RETAIN)?.execute(params![self.topic, self.partition, self.keep])?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Writes a checkpoint in a transaction of its own.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written.
+    pub async fn save(self: &Arc<Self>, checkpoint: Box<Checkpoint>) -> Result<(), Error> {
+        let store = Arc::clone(self);
+        let encoded = tokio::task::spawn_blocking(move || store.encode(&checkpoint)).await;
+        let encoded = Arc::new(encoded.map_err(|_| Error::Cancelled { path: self.path.clone() })??);
+        let job = Arc::clone(&encoded);
+        self.write("a checkpoint cannot be written", move |tx| job.insert(tx)).await?;
+        self.note_saved(&encoded);
+        Ok(())
+    }
+
+    /// Turns a checkpoint into bytes, ready to be written in whatever transaction it belongs to.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn encode(&self, checkpoint: &Checkpoint) -> Result<Encoded, Error> {
+        let begun = Instant::now();
+        let state = rmp_serde::to_vec_named(checkpoint)
+            .map_err(|error| Error::Encode { path: self.path.clone(), reason: error.to_string() })?;
+        Ok(Encoded {
+            topic: checkpoint.topic.clone(),
+            partition: checkpoint.partition,
+            position: checkpoint.position,
+            settings: checkpoint.settings,
+            keep: self.keep,
+            state,
+            begun,
+        })
+    }
+
+    /// Remembers that a checkpoint is committed.
+    pub(in crate::pipeline) fn note_saved(&self, encoded: &Encoded) {
+        let saved = Saved {
+            at: Instant::now(),
+            took: encoded.begun.elapsed(),
+            position: encoded.position,
+            bytes: encoded.state.len(),
+        };
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(encoded.partition, saved);
+    }
+
+    /// The last checkpoint of a partition that this process has written.
+    pub fn saved(&self, partition: i32) -> Option<Saved> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
+    }
+
+    /// The newest intact checkpoint of a partition; `None` where it has none at all. A damaged one is passed over with a
+    /// warning.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when there are some and none is intact, or when SQLite fails.
+    pub fn load(&self, topic: &str, partition: i32) -> Result<Option<Checkpoint>, Error> {
+        let mut problems = Vec::new();
+        let found =
+            self.write_blocking("checkpoints cannot be read", |tx| newest(tx, topic, partition, &mut problems))?;
+        for problem in &problems {
+            tracing::warn!(
+                event = "checkpoint_damaged",
+                partition,
+                problem,
+                "a checkpoint cannot be used; trying the one before"
+            );
+        }
+        match found {
+            Some((checkpoint, _)) => Ok(Some(checkpoint)),
+            None if problems.is_empty() => Ok(None),
+            None => Err(Error::Damaged { path: self.path.clone(), partition, problems: problems.join("; ") }),
+        }
+    }
+
+    /// Another topic of which there are checkpoints of this partition: the one written last.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn other_topic(&self, topic: &str, partition: i32) -> Result<Option<String>, Error> {
+        let query =
+            "SELECT topic FROM thalweg_checkpoints WHERE topic <> ?1 AND partition = ?2 ORDER BY id DESC LIMIT 1";
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            tx.query_row(query, params![topic, partition], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Makes checkpoint `id` the newest of its partition, so that the next start goes on from there. Returns it.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
+    pub fn restore(&self, id: i64) -> Result<Checkpoint, Error> {
+        let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1";
+        let path = || self.path.clone();
+        self.write_blocking("a checkpoint cannot be restored", |tx| {
+            let row =
+                tx.query_row(query, [id], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i32>(2)?)));
+            let Some((checksum, state, partition)) = row.optional()? else {
+                return Ok(Err(Error::NoCheckpoint { path: path(), id }));
+            };
+            let checkpoint = match decode(checksum, &state) {
+                Ok(checkpoint) => checkpoint,
+                Err(problem) => {
+                    let problems = format!("checkpoint {id}: {problem}");
+                    return Ok(Err(Error::Damaged { path: path(), partition, problems }));
+                }
+            };
+            tx.execute(
+                "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
+                 SELECT topic, partition, position, checksum, state, settings FROM thalweg_checkpoints WHERE id = ?1",
+                [id],
+            )?;
+            Ok(Ok(checkpoint))
+        })?
+    }
+}
+
+/// The newest intact checkpoint of a partition and when it was written; what is wrong with newer ones is added to
+/// `problems`, newest first.
+pub(in crate::pipeline) fn newest(
+    connection: &Connection,
+    topic: &str,
+    partition: i32,
+    problems: &mut Vec<String>,
+) -> rusqlite::Result<Option<(Checkpoint, String)>> {
+    let mut query = connection.prepare(
+        "SELECT id, checksum, state, written_at FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+         ORDER BY id DESC",
+    )?;
+    let mut rows = query.query(params![topic, partition])?;
+    while let Some(row) = rows.next()? {
+        match decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
+            Ok(checkpoint) => return Ok(Some((checkpoint, row.get(3)?))),
+            Err(problem) => problems.push(format!("checkpoint {}: {problem}", row.get::<_, i64>(0)?)),
+        }
+    }
+    Ok(None)
+}
+
+/// A checkpoint from its bytes, or what is wrong with these.
+pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpoint, String> {
+    if i64::from(crc32fast::hash(state)) != checksum {
+        return Err("its checksum is wrong".to_owned());
+    }
+    rmp_serde::from_slice(state).map_err(|error| error.to_string())
+}
+
+/// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from
+/// there.
+pub(in crate::pipeline) fn needed_from(
+    connection: &Connection,
+    topic: &str,
+    partition: i32,
+    keep: u32,
+) -> rusqlite::Result<i64> {
+    let needed: Option<i64> =
+        connection.prepare_cached(NEEDED)?.query_row(params![topic, partition, keep], |row| row.get(0))?;
+    Ok(needed.unwrap_or(0))
+}

@@ -1,0 +1,49 @@
+//! One process at a time: the lock beside the state file.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use super::Error;
+
+/// Takes the lock beside the state file and leaves this process's id in it.
+pub(super) fn take(path: &Path) -> Result<File, Error> {
+    let beside = path.with_added_extension("lock");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&beside)
+        .map_err(|source| io(path, "its lock cannot be made", source))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // Who holds it is a courtesy: the refusal stands without it.
+            let _ = file.read_to_string(&mut pid);
+            let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
+            return Err(Error::InUse { path: path.to_owned(), pid });
+        }
+        Err(TryLockError::Error(source)) => return Err(io(path, "it cannot be locked", source)),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    // On a full disk there is a lock, but no room for a number.
+    if let Err(error) = write(&mut file)
+        && error.kind() != std::io::ErrorKind::StorageFull
+    {
+        return Err(io(path, "its lock cannot be written", error));
+    }
+    Ok(file)
+}
+
+pub(super) fn io(path: &Path, action: &'static str, source: std::io::Error) -> Error {
+    Error::Io { path: path.to_owned(), action, source: Arc::new(source) }
+}

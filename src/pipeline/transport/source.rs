@@ -1,0 +1,42 @@
+//! From which sample an output record was made: what is read back after a restart.
+
+use serde::Deserialize;
+
+use super::Output;
+use crate::pipeline::record::Headers;
+
+#[derive(Deserialize)]
+struct Sourced<'a> {
+    #[serde(borrow)]
+    source: Source<'a>,
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(borrow)]
+    topic: std::borrow::Cow<'a, str>,
+    partition: i32,
+    offset: i64,
+}
+
+/// The source offset of an output record, if it was made from `topic`/`partition`.
+pub(super) fn offset(
+    output: Output,
+    value: Option<&[u8]>,
+    headers: &Headers,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let source = match output {
+        Output::Predictions | Output::Events => serde_json::from_slice::<Sourced<'_>>(value?).ok()?.source,
+        Output::DeadLetters => {
+            let header = |name: &str| std::str::from_utf8(headers.get(name)?).ok();
+            Source {
+                topic: header("thalweg.topic")?.into(),
+                partition: header("thalweg.partition")?.parse().ok()?,
+                offset: header("thalweg.offset")?.parse().ok()?,
+            }
+        }
+    };
+    (source.topic == topic && source.partition == partition).then_some(source.offset)
+}

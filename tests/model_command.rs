@@ -221,3 +221,61 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before_and_that_is_said() {
     let said = failure(&site, &["model", "show"]);
     assert!(said.contains("no checkpoint of partition 0 is intact"), "{said}");
 }
+
+fn plane(n: u32) -> Vec<String> {
+    (0..n).map(|i| format!(r#"{{"a":{},"b":{},"y":{}}}"#, i % 7, i % 5, 2 * (i % 7) + i % 5)).collect()
+}
+
+/// Numbers of the checkpoints listed, oldest first.
+fn checkpoints(site: &Site) -> Vec<String> {
+    let text = stdout(&site.run(&["model", "restore"]));
+    let number =
+        |line: &str| line.split_whitespace().next().filter(|word| word.parse::<i64>().is_ok()).map(str::to_owned);
+    text.lines().filter_map(number).collect()
+}
+
+#[test]
+fn a_model_taken_out_of_the_race_can_be_gone_back_to_many_checkpoints_later() {
+    let both = r#"models=[{kind="mean"},{kind="linear"}]"#;
+    let mut site = Site::new(&["generator.enabled=false", "state.keep=2", both]);
+    insert(&site, &plane(50));
+    let before = export(&site, &["linear"])["partitions"][0].clone();
+
+    *site.settings.last_mut().expect("settings") = r#"models=[{kind="mean"}]"#.into();
+    for _ in 0..5 {
+        insert(&site, &plane(10));
+    }
+    let listed = checkpoints(&site);
+    assert_eq!(listed.len(), 3, "the last two, and the last one of the settings before: {listed:?}");
+
+    *site.settings.last_mut().expect("settings") = both.into();
+    let said = stdout(&site.run(&["model", "restore", "--checkpoint", &listed[0]]));
+    assert!(said.contains("position 50") && said.contains("version 50"), "{said}");
+    let after = export(&site, &["linear"])["partitions"][0].clone();
+    assert_eq!(before["models"], after["models"]);
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert_eq!(daemon.event("worker_started")["replay"], 50);
+    assert!(daemon.wait().success());
+    assert_eq!(daemon.lines_of("model_afresh").len(), 0);
+    assert_eq!(export(&site, &["linear"])["partitions"][0]["version"], 100, "what came since is learned again");
+    let offsets: Vec<i64> =
+        site.predictions().iter().map(|it| it["source"]["offset"].as_i64().expect("an offset")).collect();
+    assert_eq!(offsets, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn restoring_what_is_not_there_or_in_use_says_so() {
+    let site = Site::new(&["generator.enabled=false"]);
+    assert!(failure(&site, &["model", "restore", "--checkpoint", "1"]).contains("does not exist"));
+    insert(&site, &plane(3));
+    assert!(failure(&site, &["model", "restore", "--checkpoint", "99"]).contains("no checkpoint 99"));
+    site.state().execute("UPDATE thalweg_checkpoints SET state = x'00' WHERE id = 1", []).expect("damaged");
+    let listed = stdout(&site.run(&["model", "restore"]));
+    assert!(listed.contains("cannot be used: its checksum is wrong"), "{listed}");
+    assert!(failure(&site, &["model", "restore", "--checkpoint", "1"]).contains("checksum"));
+    let mut daemon = site.start(&[]);
+    daemon.event("report");
+    let refused = failure(&site, &["model", "restore", "--checkpoint", "2"]);
+    assert!(refused.contains("in use by process"), "{refused}");
+    assert!(daemon.stop().success());
+}

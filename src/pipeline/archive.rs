@@ -30,6 +30,41 @@ pub struct Found {
     pub damaged: Vec<String>,
 }
 
+/// A checkpoint that the file holds.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its number.
+    pub id: i64,
+    /// The topic it is of.
+    pub topic: String,
+    /// And the partition.
+    pub partition: i32,
+    /// Input offset of the next record.
+    pub position: i64,
+    /// When it was written: date and time of day, UTC.
+    pub written_at: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What is in it, or why it cannot be used.
+    pub content: Result<Content, String>,
+}
+
+/// What a checkpoint is about.
+#[derive(Debug)]
+pub struct Content {
+    /// Samples learned from.
+    pub version: u64,
+    /// Names of the models.
+    pub models: Vec<String>,
+}
+
+impl Content {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let race = &checkpoint.prequential;
+        Self { version: race.version(), models: race.names().map(ToString::to_string).collect() }
+    }
+}
+
 impl Archive {
     /// Opens the file.
     ///
@@ -84,6 +119,32 @@ impl Archive {
             None if damaged.is_empty() => Ok(None),
             None => Err(Error::Damaged { path: self.path.clone(), partition, problems: damaged.join("; ") }),
         }
+    }
+
+    /// All checkpoints that are kept, of every topic and partition, newest last.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn checkpoints(&self) -> Result<Vec<Kept>, Error> {
+        let query =
+            "SELECT id, topic, partition, position, written_at, checksum, state FROM thalweg_checkpoints ORDER BY id";
+        let read = || {
+            let mut query = self.connection.prepare(query)?;
+            let rows = query.query_map([], |row| {
+                let state = row.get_ref(6)?.as_blob()?;
+                Ok(Kept {
+                    id: row.get(0)?,
+                    topic: row.get(1)?,
+                    partition: row.get(2)?,
+                    position: row.get(3)?,
+                    written_at: row.get(4)?,
+                    bytes: state.len() as u64,
+                    content: store::decode(row.get(5)?, state).map(|checkpoint| Content::of(&checkpoint)),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
     }
 
     fn sqlite(&self, source: rusqlite::Error) -> Error {

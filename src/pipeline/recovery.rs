@@ -38,6 +38,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         gap = left_behind(config, stored.as_ref(), &other, reader).await?;
     }
     let restored = stored.is_some();
+    let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
     let position = match (gap, &stored) {
         (Some(gap), _) => gap.resumed,
         (None, Some(stored)) => stored.position,
@@ -53,7 +54,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     let published = publisher.resume(since, position).await?;
     let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
     processor.skip_published(published);
-    if gap.is_some() || !restored {
+    if gap.is_some() || !same_settings {
         store.save(Box::new(Checkpoint { outputs: since, ..processor.checkpoint() })).await?;
     }
     let snapshot = processor.snapshot();

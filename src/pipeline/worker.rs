@@ -310,6 +310,7 @@ async fn process(
     let mut outbox = Outbox::at(processor.position());
     loop {
         let fetched = tokio::select! {
+            () = outboxes.closed() => return Ok(()),
             fetched = incoming.recv() => fetched,
             _ = ticks.tick() => Some(Fetched { next_offset: processor.position(), ..Fetched::default() }),
         };
@@ -354,7 +355,9 @@ async fn process(
         // `fetch` has panicked: nobody knows what the last records are worth.
         return Ok(());
     }
-    outbox.checkpoint = Some(Box::new(processor.checkpoint()));
+    if processor.position() != kept.1 {
+        outbox.checkpoint = Some(Box::new(processor.checkpoint()));
+    }
     // A publisher that has gone reports why by itself.
     let _ = outboxes.send(outbox).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));

@@ -1,9 +1,10 @@
 //! `thalweg model`: what the daemon has learned, out of the newest intact checkpoint of each partition.
 //!
-//! It may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
+//! But for `restore` it may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
 //! is only laid out, in `show` for a person and in `export` for a program.
 
 mod export;
+mod restore;
 mod show;
 
 use anyhow::bail;
@@ -24,6 +25,8 @@ pub(super) enum Command {
     Show(show::Options),
     /// Writes the same, exactly, as JSON
     Export(export::Options),
+    /// Lists the checkpoints there are, or goes back to one of them
+    Restore(restore::Options),
 }
 
 /// Which models.
@@ -56,6 +59,7 @@ pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> 
     match command {
         Command::Show(options) => show::run(settings, options),
         Command::Export(options) => export::run(settings, options),
+        Command::Restore(options) => restore::run(settings, options),
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use checkpoints::{Encoded, Saved};
-pub(super) use checkpoints::{needed_from, newest};
+pub(super) use checkpoints::{decode, needed_from, newest};
 pub use error::Error;
 
 /// What this version writes; an older one is migrated, a newer one refused.

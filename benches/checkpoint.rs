@@ -1,0 +1,72 @@
+//! What a checkpoint costs a worker whose tree takes 10 MB: the copy, which holds up the processing; and encoding and
+//! restoring it, which do not.
+//!
+//! `cargo bench --bench checkpoint`.
+
+use divan::{Bencher, counter::BytesCount};
+use thalweg::{
+    generator::{self, Function, Stream},
+    models::{Features, ModelConfig, ModelKind, tree},
+    pipeline::prequential::{Config, Prequential},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Bytes of the tree.
+const SIZE: usize = 10 << 20;
+
+fn main() {
+    divan::main();
+}
+
+/// A race whose tree has grown to [`SIZE`]; the guard keeps its copies of it, as in the daemon.
+fn race(splitter: tree::Splitter) -> (Prequential, usize) {
+    let function = Function::from_name("friedman").expect("a function");
+    let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
+    let tree = ModelKind::HoeffdingTree(tree::Params { splitter, ..tree::Params::default() });
+    let mut race = Prequential::new(&Config::of(vec![
+        ModelConfig::new("mean", ModelKind::Mean),
+        ModelConfig::new("tree", tree).scaled(true),
+    ]));
+    let mut x = Vec::new();
+    loop {
+        for _ in 0..1000 {
+            let y = stream.next_sample(&mut x);
+            race.step(Features::new(&x), Some(y));
+        }
+        let bytes = race.pipeline(1).map_or(0, |tree| tree.memory_bytes());
+        if bytes >= SIZE {
+            return (race, bytes);
+        }
+    }
+}
+
+const SPLITTERS: [&str; 2] = ["tebst", "ebst"];
+
+fn splitter(name: &str) -> tree::Splitter {
+    match name {
+        "ebst" => tree::Splitter::Ebst,
+        _ => tree::Params::default().splitter,
+    }
+}
+
+#[divan::bench(args = SPLITTERS)]
+fn copy(bencher: Bencher<'_, '_>, name: &str) {
+    let (race, bytes) = race(splitter(name));
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| race.clone());
+}
+
+#[divan::bench(args = SPLITTERS)]
+fn encode(bencher: Bencher<'_, '_>, name: &str) {
+    let (race, _) = race(splitter(name));
+    let bytes = rmp_serde::to_vec_named(&race).expect("encoded").len();
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| rmp_serde::to_vec_named(&race).expect("encoded"));
+}
+
+#[divan::bench(args = SPLITTERS)]
+fn restore(bencher: Bencher<'_, '_>, name: &str) {
+    let state = rmp_serde::to_vec_named(&race(splitter(name)).0).expect("encoded");
+    let counter = BytesCount::new(state.len());
+    bencher.counter(counter).bench_local(|| rmp_serde::from_slice::<Prequential>(&state).expect("restored"));
+}

@@ -1,0 +1,66 @@
+//! `thalweg model restore`: lists the checkpoints there are, and makes one of them the next start's.
+//!
+//! Restoring needs the state file for itself, so the daemon must have stopped; the list may be looked at any time.
+
+use std::io::{Write, stdout};
+
+use anyhow::bail;
+use clap::Args;
+use indicatif::HumanBytes;
+
+use crate::{
+    pipeline::{
+        archive::{Archive, Kept},
+        store::Store,
+    },
+    settings::Settings,
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    /// Number of the checkpoint to go back to [default: none, the list is printed]
+    #[arg(long, value_name = "N")]
+    checkpoint: Option<i64>,
+}
+
+pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    match options.checkpoint {
+        Some(id) => restore(settings, id),
+        None => list(settings),
+    }
+}
+
+fn list(settings: &Settings) -> anyhow::Result<()> {
+    let kept = Archive::open(&settings.state.path)?.checkpoints()?;
+    if kept.is_empty() {
+        bail!("state file {} holds no checkpoint yet", settings.state.path.display());
+    }
+    let mut out = stdout().lock();
+    writeln!(out, "checkpoint  written (UTC)        topic/partition  position  version  size  models")?;
+    for kept in kept {
+        let Kept { id, topic, partition, position, written_at, bytes, content } = kept;
+        let size = HumanBytes(bytes);
+        let content = match content {
+            Ok(content) => format!("{}  {size}  {}", content.version, content.models.join(" ")),
+            Err(problem) => format!("-  {size}  cannot be used: {problem}"),
+        };
+        writeln!(out, "{id:>10}  {written_at}  {topic}/{partition}  {position}  {content}")?;
+    }
+    writeln!(out, "`thalweg model restore --checkpoint N` goes back to one of them; the daemon must have stopped")?;
+    Ok(())
+}
+
+fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
+    // Before the lock, which would make a file where there is none.
+    Archive::open(&settings.state.path)?;
+    let checkpoint = Store::open(&settings.state)?.restore(id)?;
+    println!(
+        "checkpoint {id} is now the newest of {}/{}: the next start goes on at position {} with version {}. Samples from \
+         there on are learned again; nothing is published twice",
+        checkpoint.topic,
+        checkpoint.partition,
+        checkpoint.position,
+        checkpoint.prequential.version()
+    );
+    Ok(())
+}

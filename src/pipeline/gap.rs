@@ -25,6 +25,8 @@ pub enum Policy {
 pub enum Reason {
     /// The topic no longer holds records that have not been read.
     Retention,
+    /// The topic has lost its newest records, for which there are predictions already.
+    Truncated,
     /// The topic was made anew: its offsets mean other records now.
     Recreated,
     /// The state was learned from another topic.
@@ -36,6 +38,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Reason::Retention => "retention",
+            Reason::Truncated => "truncated",
             Reason::Recreated => "recreated",
             Reason::OtherTopic => "other_topic",
         }
@@ -68,6 +71,12 @@ impl Gap {
         } else {
             None
         }
+    }
+
+    /// What is missing of a partition that ends at `end` when records up to `published` have been published.
+    pub fn at_the_end(published: i64, end: i64) -> Option<Self> {
+        let gap = Self { reason: Reason::Truncated, requested: published, resumed: end, missed: None };
+        (published > end).then_some(gap)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    checkpoint::{Checkpoint, OutputOffsets},
+    checkpoint::Checkpoint,
     gap::{Gap, Policy, Reason},
     processor::Processor,
     record::Record,
@@ -28,14 +28,15 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     publisher: &mut P,
 ) -> Result<Processor, Error> {
     let topic = &config.processor.topic;
+    let range = reader.range().await?;
     let mut stored = store.load(topic, partition)?;
     let mut since = stored.as_ref().map(|stored| stored.outputs).unwrap_or_default();
     let mut gap = None;
     if let Some(stored) = &stored {
-        gap = missing(config, stored, reader).await?;
+        gap = missing(config, stored, &range, reader).await?;
     } else if let Some(other) = store.other_topic(topic, partition)? {
         stored = store.load(&other, partition)?;
-        gap = left_behind(config, stored.as_ref(), &other, reader).await?;
+        gap = left_behind(config, stored.as_ref(), &range, reader).await?;
     }
     let restored = stored.is_some();
     let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
@@ -44,14 +45,19 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         (None, Some(stored)) => stored.position,
         (None, None) => reader.resolve(config.start).await?,
     };
-    if let (Some(gap), Some(stored)) = (gap, &mut stored) {
-        if gap.reason == Reason::Recreated {
-            // What is published was made from records of the same offsets that are no more.
-            since = publisher.ends().await?;
-        }
-        behind(stored, gap, topic);
+    if gap.is_some_and(|gap| gap.reason == Reason::Recreated) {
+        // What is published was made from records of the same offsets that are no more.
+        since = publisher.ends().await?;
     }
-    let published = publisher.resume(since, position).await?;
+    let mut published = publisher.resume(since, position).await?;
+    let furthest = published.into_iter().max().unwrap_or(position);
+    if let (Some(truncated), None) = (Gap::at_the_end(furthest, range.end.max(position)), gap) {
+        gap = Some(accepted(config, topic, partition, truncated, &range)?);
+        published = published.map(|published| published.min(truncated.resumed));
+    }
+    if let (Some(gap), Some(stored)) = (gap, &mut stored) {
+        behind(stored, gap, position, topic);
+    }
     let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
     processor.skip_published(published);
     if gap.is_some() || !same_settings {
@@ -81,13 +87,15 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
 }
 
 /// The gap between a checkpoint and what the topic holds now, if the settings allow for it.
-async fn missing<R: Reader>(config: &Config, stored: &Checkpoint, reader: &mut R) -> Result<Option<Gap>, Error> {
-    let range = reader.range().await?;
-    let last = last_record(stored, &range, reader).await?;
-    match Gap::in_range(stored.position, &range, stored.anchor, last.as_ref()) {
-        Some(gap) => accepted(config, stored, gap, range).map(Some),
-        None => Ok(None),
-    }
+async fn missing<R: Reader>(
+    config: &Config,
+    stored: &Checkpoint,
+    range: &Range<i64>,
+    reader: &mut R,
+) -> Result<Option<Gap>, Error> {
+    let last = last_record(stored, range, reader).await?;
+    let gap = Gap::in_range(stored.position, range, stored.anchor, last.as_ref());
+    gap.map(|gap| accepted(config, &stored.topic, stored.partition, gap, range)).transpose()
 }
 
 /// The record that is now where the last one was that went into the checkpoint.
@@ -108,42 +116,46 @@ async fn last_record<R: Reader>(
 async fn left_behind<R: Reader>(
     config: &Config,
     stored: Option<&Checkpoint>,
-    other: &str,
+    range: &Range<i64>,
     reader: &mut R,
 ) -> Result<Option<Gap>, Error> {
     let Some(stored) = stored else { return Ok(None) };
     let resumed = reader.resolve(config.start).await?;
     let gap = Gap { reason: Reason::OtherTopic, requested: stored.position, resumed, missed: None };
-    tracing::info!(event = "other_topic", partition = stored.partition, topic = other, "the state is of another topic");
-    accepted(config, stored, gap, reader.range().await?).map(Some)
+    accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
 }
 
 /// Goes on, and says so, or stops.
-fn accepted(config: &Config, stored: &Checkpoint, gap: Gap, available: Range<i64>) -> Result<Gap, Error> {
-    let partition = stored.partition;
+fn accepted(
+    config: &Config,
+    learned_from: &str,
+    partition: i32,
+    gap: Gap,
+    available: &Range<i64>,
+) -> Result<Gap, Error> {
     let topic = config.processor.topic.clone();
-    match config.on_gap {
-        Policy::Stop => Err(Error::Gap { learned_from: stored.topic.clone(), topic, partition, gap, available }),
-        Policy::Continue => {
-            tracing::warn!(
-                event = "gap",
-                reason = gap.reason.name(),
-                topic,
-                partition,
-                requested = gap.requested,
-                resumed = gap.resumed,
-                first = available.start,
-                end = available.end,
-                missed = gap.missed,
-                "records are missing; going on behind the gap with what has been learned"
-            );
-            Ok(gap)
-        }
+    if config.on_gap == Policy::Stop {
+        let available = available.clone();
+        return Err(Error::Gap { learned_from: learned_from.to_owned(), topic, partition, gap, available });
     }
+    tracing::warn!(
+        event = "gap",
+        reason = gap.reason.name(),
+        topic,
+        partition,
+        learned_from,
+        requested = gap.requested,
+        resumed = gap.resumed,
+        first = available.start,
+        end = available.end,
+        missed = gap.missed,
+        "records are missing; going on behind the gap with what has been learned"
+    );
+    Ok(gap)
 }
 
-/// Moves a checkpoint behind a gap.
-fn behind(stored: &mut Checkpoint, gap: Gap, topic: &str) {
+/// Moves a checkpoint behind a gap, to `position`.
+fn behind(stored: &mut Checkpoint, gap: Gap, position: i64, topic: &str) {
     stored.missed = stored.missed.saturating_add(gap.missed.unwrap_or(0));
     // One that no event tells of yet becomes part of this one.
     stored.gap = Some(match stored.gap {
@@ -154,8 +166,9 @@ fn behind(stored: &mut Checkpoint, gap: Gap, topic: &str) {
         },
         _ => gap,
     });
-    stored.position = gap.resumed;
-    stored.anchor = None;
-    stored.outputs = OutputOffsets::default();
+    if stored.position != position || gap.reason != Reason::Truncated {
+        stored.anchor = None;
+    }
+    stored.position = position;
     topic.clone_into(&mut stored.topic);
 }

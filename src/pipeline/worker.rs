@@ -96,6 +96,10 @@ fn told(topic: &str, partition: i32, gap: &Gap, available: &Range<i64>, learned_
              be missed",
             gap.missed.unwrap_or(0)
         ),
+        Reason::Truncated => format!(
+            "`{topic}`/{partition} ends at offset {end}, but there are predictions for its records up to {requested}: it has \
+             lost its newest records"
+        ),
         Reason::Recreated => format!(
             "`{topic}`/{partition} has been made anew: it holds offsets {start} to {end} and other records than those \
              before {requested} that were read; how many were missed is not known"

@@ -58,7 +58,17 @@ impl Site {
 
     /// Starts the daemon; its log is JSON.
     pub fn start(&self, arguments: &[&str]) -> Daemon {
-        let mut command = self.command(arguments);
+        self.spawn(self.command(arguments))
+    }
+
+    /// Starts the daemon with more in its environment.
+    pub fn start_with(&self, environment: &[(&str, String)]) -> Daemon {
+        let mut command = self.command(&[]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon {
         command.args(["--set", "logging.format=json"]).stderr(Stdio::piped()).stdout(Stdio::piped());
         Daemon::spawn(command)
     }

@@ -69,8 +69,8 @@ impl Site {
     }
 
     fn spawn(&self, mut command: Command) -> Daemon {
-        command.args(["--set", "logging.format=json"]).stderr(Stdio::piped()).stdout(Stdio::piped());
-        Daemon::spawn(command)
+        command.args(["--set", "logging.format=json"]);
+        Daemon::of(command)
     }
 
     pub fn state(&self) -> Connection {
@@ -108,7 +108,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn spawn(mut command: Command) -> Self {
+    /// Starts a command that becomes the daemon; its log must be JSON.
+    pub fn of(mut command: Command) -> Self {
+        command.stderr(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let (sender, lines) = sync_channel(100_000);
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -143,6 +145,11 @@ impl Daemon {
     /// Awaits an event by its name.
     pub fn event(&mut self, name: &str) -> Value {
         self.line(name, |line| line["event"] == name)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

@@ -3,6 +3,7 @@
 //! Invariant: every task has a name, is watched, and is joined under a deadline; the first that fails stops the others.
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
+pub mod dead_letters;
 mod generating;
 mod report;
 mod vitals;

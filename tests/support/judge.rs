@@ -10,7 +10,7 @@ use thalweg::{
         prequential,
         processor::{Config, Processor},
         record::{Outgoing, Record},
-        transport::{Outbox, Output},
+        transport::Outbox,
     },
 };
 

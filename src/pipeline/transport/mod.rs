@@ -5,12 +5,15 @@
 //! or not, and [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and
 //! says so in the log; an [`Error`] that reaches the caller needs a person.
 
+mod dead_letters;
 pub mod embedded;
 pub mod kafka;
 
 use std::{future::Future, ops::Range};
 
 use tokio::sync::{mpsc, watch};
+
+pub use dead_letters::{DeadLetters, Fate, Page};
 
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},

@@ -1,7 +1,7 @@
 //! Topics of an Apache Kafka.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines, retries),
-//! `reader`, `publisher`, `landed` (what is in an output topic already).
+//! `reader`, `publisher`, `landed` (what is in an output topic already), `dead_letters` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -21,8 +21,10 @@
 
 mod cluster;
 mod config;
+mod dead_letters;
 mod fault;
 mod landed;
+mod ledger;
 mod publisher;
 mod reader;
 
@@ -39,6 +41,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
+pub use dead_letters::KafkaDeadLetters;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 

@@ -21,6 +21,7 @@
 
 mod cluster;
 mod config;
+mod cut;
 mod dead_letters;
 mod fault;
 mod landed;
@@ -34,6 +35,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
@@ -249,9 +251,15 @@ impl Generated {
     }
 }
 
-/// Our record as the client's.
+/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
+/// may be behind ours.
+const AHEAD: Duration = Duration::from_secs(1800);
+
+/// Our record as the client's. A sample's time may be any, so what a broker would refuse is left to the value to say.
 fn outgoing(record: Outgoing) -> KafkaRecord {
+    let now = chrono::DateTime::from(SystemTime::now());
     let timestamp = chrono::DateTime::from_timestamp_millis(record.timestamp).unwrap_or_default();
+    let timestamp = if timestamp > now + AHEAD { now } else { timestamp };
     KafkaRecord { key: record.key, value: record.value, headers: record.headers, timestamp }
 }
 

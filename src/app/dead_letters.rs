@@ -18,7 +18,7 @@ pub enum Error {
     /// A daemon holds the state file.
     #[error(
         "process {pid} works on the state file; with the embedded transport, dead letters go back only while the daemon \
-         rests. Stop it (Ctrl-C, or systemctl stop thalweg), retry, and start it again: it then takes them first"
+         rests. Stop it (Ctrl-C, or systemctl stop thalweg), retry, and start it again"
     )]
     Running {
         /// Whose.

@@ -63,3 +63,8 @@ bench-pipeline:
 fuzz-restore seconds="300":
     cargo test --locked --test restore_corrupted -- --ignored
     cargo +nightly fuzz run -s none restore -- -max_len=150000 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}
+
+# Looks for records that break the decoder or the processor, likewise.
+fuzz-decode seconds="300":
+    cargo test --locked --test hostile_input -- --ignored
+    cargo +nightly fuzz run -s none decode -- -max_len=4096 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}

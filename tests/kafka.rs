@@ -5,6 +5,12 @@
 
 #[path = "support/conformance.rs"]
 mod conformance;
+#[path = "kafka/dead_letters.rs"]
+mod dead_letters;
+#[path = "support/hostile.rs"]
+mod hostile;
+#[path = "kafka/hostile.rs"]
+mod hostile_records;
 mod support;
 
 use std::sync::{

@@ -3,12 +3,14 @@
 //! Invariant: every task has a name, is watched, and is joined under a deadline; the first that fails stops the others.
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
+pub mod dead_letters;
 mod generating;
 mod report;
 mod vitals;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -81,12 +83,13 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
         match &settings.transport {
             settings::Transport::Embedded(config) => {
                 let transport = Embedded::open(config.clone(), topics, Arc::clone(&store)).await?;
-                serve(transport, &settings, &store, until_caught_up, &shutdown).await
+                // Without its type, or the compiler has to lay out everything that awaits in one future.
+                serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
             }
             settings::Transport::Kafka(config) => {
-                let transport =
-                    Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), shutdown.clone()).await?;
-                serve(transport, &settings, &store, until_caught_up, &shutdown).await
+                let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), shutdown.clone());
+                let transport = open.boxed().await?;
+                serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
             }
         }
     };

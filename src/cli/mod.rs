@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong (`EX_CONFIG`, on which the
 //! service is not restarted).
 
+mod dead_letters;
 mod generate;
 mod model;
 mod replay;
@@ -54,6 +55,9 @@ enum Command {
     /// Says what the models have learned, out of the state file
     #[command(subcommand)]
     Model(model::Command),
+    /// Shows what could not be used, and sends it back once what was wrong is mended
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 /// Reads the command line and does what it says.
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Replay(options) => replay::run(&settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),
         Command::Model(command) => model::run(&settings, &command),
+        Command::DeadLetters(command) => dead_letters::run(&settings, &command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

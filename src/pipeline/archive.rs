@@ -94,6 +94,11 @@ impl Archive {
         }
     }
 
+    /// The connection, for what else is in the file.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// The partitions of `topic` with a checkpoint, ascending.
     ///
     /// # Errors

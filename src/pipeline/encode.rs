@@ -14,6 +14,12 @@ use super::{
     record::{Headers, Outgoing, Record},
 };
 
+/// Headers of ours begin so.
+pub(super) const PREFIX: &str = "thalweg.";
+
+/// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
+pub(super) const RETRY: &str = "thalweg.retry";
+
 /// Encodes what is made from one partition.
 #[derive(Debug)]
 pub struct Encoder {
@@ -80,6 +86,8 @@ impl Encoder {
     /// The dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our own.
     pub fn dead_letter(&self, source: Record, rejection: &Rejection) -> Outgoing {
         let mut headers = source.headers;
+        // Ours are said anew, whatever a sample brings; only that it was retried is worth knowing.
+        headers.retain(|name, _| !name.starts_with(PREFIX) || name == RETRY);
         let mut set = |name: &str, value: String| headers.insert(name.to_owned(), value.into_bytes());
         set("thalweg.error", rejection.to_string());
         set("thalweg.reason", rejection.reason().to_owned());

@@ -5,7 +5,7 @@
 
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},
-    decode::{Decoder, Index, Rejection, Schema},
+    decode::{Decoder, Index, Rejection, Schema, check_key},
     encode::Encoder,
     gap::{Anchor, Gap},
     prequential::{self, Prequential},
@@ -136,7 +136,8 @@ impl Processor {
         }
         // Taken out so that the sample may borrow it while the rest of the record is used.
         let value = record.value.take();
-        match self.decoder.decode(value.as_deref()) {
+        let usable = check_key(record.key.as_deref());
+        match usable.and_then(|()| self.decoder.decode(value.as_deref())) {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
                 if wanted(Output::Predictions) {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod daemon;
+pub mod judge;
 pub mod kinds;
 pub mod survive;
 

@@ -33,6 +33,10 @@ pub(super) fn read_object(text: &str, index: &mut Index, draft: &mut Draft) -> R
                     return Err(NotFlat);
                 }
                 let number: f64 = token.parse().map_err(|_| NotFlat)?;
+                // The long way refuses what JSON cannot hold even in a field that nobody asks for.
+                if !number.is_finite() {
+                    return Err(NotFlat);
+                }
                 // Why it is refused is found out the long way.
                 draft.number(index, field, name, number, String::new).map_err(|_| NotFlat)?;
             }

@@ -60,6 +60,9 @@ pub struct Index {
     /// Per name (plus one; 0 is the record's beginning) the name that came next last time. Only saves time.
     #[serde(skip)]
     follows: Vec<usize>,
+    /// Bytes of the longest known name.
+    #[serde(skip)]
+    longest: usize,
 }
 
 /// What a state file holds, not yet checked.
@@ -96,7 +99,9 @@ impl TryFrom<Saved> for Index {
             lookup: HashMap::new(),
             category_lookup: Vec::new(),
             follows: Vec::new(),
+            longest: 0,
         };
+        index.longest = index.names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
         let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
         index.category_lookup = index.categories.iter().map(numbered).collect();
@@ -116,6 +121,7 @@ impl Index {
             lookup: HashMap::new(),
             category_lookup: Vec::new(),
             follows: Vec::new(),
+            longest: 0,
         };
         for name in schema.features.iter().flatten() {
             let nominal = schema.nominal.contains(name);
@@ -182,7 +188,9 @@ impl Index {
             *cursor = next + 1;
             return *field;
         }
-        match self.lookup.get(name) {
+        // A record of one long name with thousands of elements must not cost their product.
+        let known = if name.len() > self.longest { None } else { self.lookup.get(name) };
+        match known {
             Some(&found) => {
                 if self.follows.len() <= *cursor {
                     self.follows.resize(self.names.len() + 1, 0);
@@ -200,6 +208,12 @@ impl Index {
         self.category_lookup.get(column)?.get(text).map(|&number| f64::from(number))
     }
 
+    /// Whether there is room for so many more columns.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), Rejection> {
+        let limit = self.schema.max_features;
+        if self.columns.len() + more > limit { Err(Rejection::TooManyFeatures { limit }) } else { Ok(()) }
+    }
+
     /// Makes columns and categories of what a good record brought for the first time, and puts their values into `row`.
     pub(super) fn extend(
         &mut self,
@@ -207,9 +221,7 @@ impl Index {
         new_categories: &mut Vec<(usize, String)>,
         row: &mut Vec<f64>,
     ) -> Result<(), Rejection> {
-        if self.columns.len() + new.len() > self.schema.max_features {
-            return Err(Rejection::TooManyFeatures { limit: self.schema.max_features });
-        }
+        self.check_room(new.len())?;
         for (column, text) in new_categories.iter() {
             if self.categories[*column].len() >= MAX_CATEGORIES {
                 let field = self.columns[*column].clone();
@@ -261,6 +273,7 @@ impl Index {
             None => {
                 self.lookup.insert(name.to_owned(), self.names.len());
                 self.names.push((name.to_owned(), field));
+                self.longest = self.longest.max(name.len());
             }
         }
     }

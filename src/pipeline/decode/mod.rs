@@ -14,6 +14,8 @@ use index::{Field, NewColumn};
 pub use index::Index;
 pub use rejection::Rejection;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::models::Features;
@@ -61,6 +63,9 @@ pub const LARGEST: f64 = 1e150;
 /// Longest name of a feature, so that names cannot eat the memory.
 const MAX_NAME_BYTES: usize = 512;
 
+/// Longest key, so that a prediction, which carries it, always fits its topic.
+const MAX_KEY_BYTES: usize = 64 << 10;
+
 /// A decoded record, borrowed from the decoder until the next one.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
@@ -89,6 +94,8 @@ struct Draft {
     row: Vec<f64>,
     /// Features seen for the first time; they become columns when the record turns out well.
     new: Vec<NewColumn>,
+    /// Their places in `new`.
+    new_lookup: HashMap<String, usize>,
     /// Categories seen for the first time in columns that exist, likewise.
     new_categories: Vec<(usize, String)>,
     target: Option<f64>,
@@ -125,10 +132,20 @@ impl Decoder {
         }
         self.start();
         let plain = std::str::from_utf8(bytes).map_err(|_| flat::NotFlat);
-        if plain.and_then(|text| flat::read_object(text, &mut self.index, &mut self.draft)).is_err() {
-            self.start();
-            json::read_object(bytes, &mut self.index, &mut self.draft)?;
+        if plain.and_then(|text| flat::read_object(text, &mut self.index, &mut self.draft)).is_ok() {
+            return self.finish();
         }
+        self.decode_full(bytes)
+    }
+
+    /// As [`Decoder::decode`] for a value within the limits, without trying the short way first. Tests hold the two
+    /// against each other.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_full(&mut self, bytes: &[u8]) -> Result<Sample<'_>, Rejection> {
+        self.start();
+        json::read_object(bytes, &mut self.index, &mut self.draft)?;
         self.finish()
     }
 
@@ -162,6 +179,7 @@ impl Decoder {
         draft.row.clear();
         draft.row.resize(self.index.columns(), f64::NAN);
         draft.new.clear();
+        draft.new_lookup.clear();
         draft.new_categories.clear();
         (draft.target, draft.key, draft.timestamp, draft.known, draft.rejection) = (None, None, None, 0, None);
     }
@@ -197,7 +215,10 @@ impl Draft {
             Field::Target => self.target = Some(checked(name, number)?),
             Field::Nominal(_) | Field::NewNominal | Field::Key => return self.text(index, field, name, &text()),
             Field::Timestamp => self.timestamp = Some(milliseconds(name, number)?),
-            Field::New if index.is_open() => self.add(name, checked(name, number)?, None)?,
+            Field::New if index.is_open() => {
+                check_name(name)?;
+                self.add(index, name, checked(name, number)?, None)?;
+            }
             Field::New | Field::Ignored => {}
         }
         Ok(())
@@ -217,8 +238,14 @@ impl Draft {
                     self.set(column, 0.0);
                 }
             },
-            Field::NewNominal => self.add(name, 0.0, Some(text.to_owned()))?,
-            Field::Key => self.key = Some(text.to_owned()),
+            Field::NewNominal => {
+                check_name(name)?;
+                self.add(index, name, 0.0, Some(text.to_owned()))?;
+            }
+            Field::Key => {
+                check_key(Some(text.as_bytes()))?;
+                self.key = Some(text.to_owned());
+            }
             Field::Timestamp => self.timestamp = Some(rfc3339(name, text)?),
             Field::Ignored | Field::New => {}
         }
@@ -232,14 +259,35 @@ impl Draft {
         self.row[column] = value;
     }
 
-    fn add(&mut self, name: &str, value: f64, category: Option<String>) -> Result<(), Rejection> {
-        if name.len() > MAX_NAME_BYTES {
-            return Err(Rejection::NameTooLong { size: name.len(), limit: MAX_NAME_BYTES });
-        }
+    fn add(&mut self, index: &Index, name: &str, value: f64, category: Option<String>) -> Result<(), Rejection> {
         // A name that comes twice counts once, with its last value, as JSON readers have it.
-        self.new.retain(|column| column.name != name);
+        if let Some(&i) = self.new_lookup.get(name) {
+            (self.new[i].value, self.new[i].category) = (value, category);
+            return Ok(());
+        }
+        index.check_room(self.new.len() + 1)?;
+        self.new_lookup.insert(name.to_owned(), self.new.len());
         self.new.push(NewColumn { name: name.to_owned(), value, category });
         Ok(())
+    }
+}
+
+/// Before anything is said about a feature: what is said names it, and travels with the dead letter.
+fn check_name(name: &str) -> Result<(), Rejection> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Rejection::NameTooLong { size: name.len(), limit: MAX_NAME_BYTES });
+    }
+    Ok(())
+}
+
+/// Whether a key can go with a prediction.
+///
+/// # Errors
+/// [`Rejection::KeyTooLong`].
+pub fn check_key(key: Option<&[u8]>) -> Result<(), Rejection> {
+    match key.map(<[u8]>::len) {
+        Some(size) if size > MAX_KEY_BYTES => Err(Rejection::KeyTooLong { size, limit: MAX_KEY_BYTES }),
+        _ => Ok(()),
     }
 }
 

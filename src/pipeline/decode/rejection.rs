@@ -69,6 +69,14 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
+    /// A key too long to go with a prediction.
+    #[error("the record has a key of {size} bytes, {limit} is the most")]
+    KeyTooLong {
+        /// Its bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A category too long to keep.
     #[error("field `{field}` holds text of more than {limit} bytes, too long for a category; list it in schema.ignore")]
     CategoryTooLong {
@@ -108,6 +116,7 @@ impl Rejection {
             Rejection::NoFeatures => "no_features",
             Rejection::TooManyFeatures { .. } => "too_many_features",
             Rejection::NameTooLong { .. } => "name_too_long",
+            Rejection::KeyTooLong { .. } => "key_too_long",
             Rejection::CategoryTooLong { .. } => "category_too_long",
             Rejection::TooManyCategories { .. } => "too_many_categories",
             Rejection::BadTimestamp { .. } => "bad_timestamp",

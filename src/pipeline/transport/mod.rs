@@ -5,6 +5,7 @@
 //! or not, and [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and
 //! says so in the log; an [`Error`] that reaches the caller needs a person.
 
+mod dead_letters;
 pub mod embedded;
 pub mod kafka;
 mod source;
@@ -12,6 +13,8 @@ mod source;
 use std::{future::Future, ops::Range};
 
 use tokio::sync::{mpsc, watch};
+
+pub use dead_letters::{DeadLetters, Fate, Page};
 
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},

@@ -6,6 +6,7 @@
 //! moment the process ends.
 //! What this does not do: serve other processes. One process at a time owns the file.
 
+mod dead_letters;
 mod publisher;
 mod reader;
 mod table;
@@ -14,6 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
+pub use dead_letters::EmbeddedDeadLetters;
 pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
 

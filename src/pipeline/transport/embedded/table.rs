@@ -134,7 +134,7 @@ impl Table {
             let (key, value) = (blob(row.get_ref(2)?), blob(row.get_ref(3)?));
             size += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
             let headers = headers(row.get_ref(4)?);
-            records.push(Record { offset: row.get(0)?, timestamp: row.get(1)?, key, value, headers });
+            records.push(Record { offset: row.get(0)?, timestamp: milliseconds(row.get_ref(1)?), key, value, headers });
         }
         Ok(records)
     }
@@ -259,12 +259,23 @@ fn headers(value: ValueRef<'_>) -> Headers {
     value.as_str_or_null().ok().flatten().map(decode_headers).unwrap_or_default()
 }
 
+/// The time in a cell: 0 where it is none. Whatever another program wrote there must not end the daemon.
+fn milliseconds(value: ValueRef<'_>) -> i64 {
+    match value {
+        ValueRef::Integer(time) => time,
+        ValueRef::Real(time) => time as i64,
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::Blob(_) => 0,
+    }
+}
+
 /// A header value in JSON: text where it is text.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum HeaderValue {
     Text(String),
     Bytes(Vec<u8>),
+    /// Nothing that we write; kept as it is spelled.
+    Other(serde_json::Value),
 }
 
 fn encode_headers(headers: &Headers) -> String {
@@ -282,6 +293,7 @@ fn decode_headers(json: &str) -> Headers {
     let bytes = |value| match value {
         HeaderValue::Text(text) => text.into_bytes(),
         HeaderValue::Bytes(bytes) => bytes,
+        HeaderValue::Other(value) => value.to_string().into_bytes(),
     };
     headers.into_iter().map(|(name, value)| (name, bytes(value))).collect()
 }

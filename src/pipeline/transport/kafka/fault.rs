@@ -57,6 +57,10 @@ impl Fault {
                 ProtocolError::SaslAuthenticationFailed
                 | ProtocolError::UnsupportedSaslMechanism
                 | ProtocolError::IllegalSaslState => fatal("the broker refuses the login; check transport.kafka.sasl"),
+                ProtocolError::InvalidTimestamp => fatal(
+                    "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
+                     message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime",
+                ),
                 ProtocolError::InvalidTopicException => fatal("the broker does not take this topic's name"),
                 ProtocolError::UnsupportedCompressionType => {
                     fatal("the broker does not take this compression; change transport.kafka.compression")

@@ -1,7 +1,7 @@
 //! Topics of an Apache Kafka.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines, retries),
-//! `reader`, `publisher`, `landed` (what is in an output topic already).
+//! `reader`, `publisher`, `landed` (what is in an output topic already), `dead_letters` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -23,8 +23,11 @@
 
 mod cluster;
 mod config;
+mod cut;
+mod dead_letters;
 mod fault;
 mod landed;
+mod ledger;
 mod publisher;
 mod reader;
 mod saves;
@@ -35,7 +38,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
@@ -43,6 +46,7 @@ use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
+pub use dead_letters::KafkaDeadLetters;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
@@ -312,9 +316,15 @@ async fn produce(handle: &mut Handle, next: i64, samples: Vec<Outgoing>, action:
     Ok(base + count)
 }
 
-/// Our record as the client's.
+/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
+/// may be behind ours.
+const AHEAD: Duration = Duration::from_secs(1800);
+
+/// Our record as the client's. A sample's time may be any, so what a broker would refuse is left to the value to say.
 fn outgoing(record: Outgoing) -> KafkaRecord {
+    let now = chrono::DateTime::from(SystemTime::now());
     let timestamp = chrono::DateTime::from_timestamp_millis(record.timestamp).unwrap_or_default();
+    let timestamp = if timestamp > now + AHEAD { now } else { timestamp };
     KafkaRecord { key: record.key, value: record.value, headers: record.headers, timestamp }
 }
 

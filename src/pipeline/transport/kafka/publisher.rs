@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Shared,
     cluster::{self, Handle, persist},
+    cut,
     fault::{Fault, Try},
     landed, lower, outgoing,
     saves::Saves,
@@ -27,9 +28,6 @@ use crate::pipeline::{
     store::{self, set_meta},
     transport::{Error, Outbox, Output, Published, Publisher},
 };
-
-/// What remains of the value of a dead letter that its topic does not take.
-const CUT_TO: usize = 16 << 10;
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -88,7 +86,7 @@ impl KafkaPublisher {
                 );
                 self.interrupted("a batch was too large")
             }
-            Fault::TooLarge if output == Output::DeadLetters && size.bytes > CUT_TO => {
+            Fault::TooLarge if output == Output::DeadLetters && self.can_be_cut(size) => {
                 lower(&self.shared.dead_letter_bytes, size.bytes - 1);
                 self.interrupted("a dead letter was too large")
             }
@@ -135,21 +133,21 @@ impl KafkaPublisher {
         requests
     }
 
+    /// Whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the
+    /// limit since it was sent, so the limit alone does not tell.
+    fn can_be_cut(&self, size: Size) -> bool {
+        size.bytes > cut::LEAST || size.bytes <= self.shared.dead_letter_bytes.load(Ordering::Relaxed)
+    }
+
     /// A dead letter as its topic takes it.
     fn fitted(&self, mut record: Outgoing) -> Outgoing {
         let limit = self.shared.dead_letter_bytes.load(Ordering::Relaxed);
-        let size = record.size();
-        if let Some(value) = &mut record.value
-            && size > limit
-        {
-            let bytes = value.len();
-            value.truncate(CUT_TO);
-            record.headers.insert("thalweg.truncated".to_owned(), bytes.to_string().into_bytes());
+        if let Some(bytes) = cut::fit(&mut record, limit) {
             tracing::warn!(
                 event = "dead_letter_cut",
                 offset = record.source,
                 bytes,
-                "the dead-letters topic does not take a record of this size; its value is cut. Raise the topic's \
+                "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
                  max.message.bytes"
             );
         }
@@ -180,7 +178,8 @@ impl KafkaPublisher {
 
     /// Tells when there is something between what this process has sent: nobody else should write there.
     fn watch(&self, output: Output, expected: i64, base: i64) {
-        if base > expected && self.shared.is_exclusive(output) {
+        // Whoever sends dead letters back says so on the events topic.
+        if base > expected && self.shared.is_exclusive(output) && output != Output::Events {
             tracing::error!(
                 event = "late_records",
                 topic = self.shared.output_topic(output),

@@ -94,7 +94,7 @@ async fn out_of_range(handle: &mut Handle, offset: i64) -> Result<Fault, Fault> 
     }))
 }
 
-fn record(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
+pub(super) fn record(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
     let timestamp = record.timestamp.timestamp_millis();
     Record { offset, timestamp, key: record.key, value: record.value, headers: record.headers }
 }

@@ -1,0 +1,74 @@
+//! Opens the dead letters of whichever transport is set, for the command line.
+
+use crate::{
+    pipeline::{
+        dead_letters::{self, DeadLetter, Retried, Selection, Summary},
+        store,
+        transport::{self, embedded::EmbeddedDeadLetters, kafka::KafkaDeadLetters},
+    },
+    settings::{Settings, Transport},
+};
+
+/// Why dead letters cannot be shown or sent back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The transport.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// A daemon holds the state file.
+    #[error(
+        "process {pid} works on the state file; with the embedded transport, dead letters go back only while the daemon \
+         rests. Stop it (Ctrl-C, or systemctl stop thalweg), retry, and start it again"
+    )]
+    Running {
+        /// Whose.
+        pid: String,
+    },
+    /// What they are shown on.
+    #[error("dead letters cannot be written out")]
+    Output(#[from] std::io::Error),
+}
+
+/// Shows every dead letter of `selection` to `see`, partition by partition, oldest first. A daemon may run meanwhile.
+///
+/// # Errors
+/// When there are none to be read, or what `see` says.
+pub async fn list(
+    settings: &Settings,
+    selection: &Selection,
+    see: impl FnMut(DeadLetter) -> Result<(), Error>,
+) -> Result<Summary, Error> {
+    let topics = settings.topics.clone();
+    match &settings.transport {
+        Transport::Embedded(_) => {
+            let mut letters = EmbeddedDeadLetters::open(topics, &settings.state.path)?;
+            dead_letters::list(&mut letters, selection, see).await
+        }
+        Transport::Kafka(config) => {
+            let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
+            dead_letters::list(&mut letters, selection, see).await
+        }
+    }
+}
+
+/// Sends the dead letters of `selection` back to the samples topic.
+///
+/// # Errors
+/// [`Error::Running`] where the daemon must rest and does not, and the transport's.
+pub async fn retry(settings: &Settings, selection: &Selection) -> Result<Retried, Error> {
+    let topics = settings.topics.clone();
+    match &settings.transport {
+        Transport::Embedded(config) => {
+            let opened = EmbeddedDeadLetters::open_to_retry(config.clone(), topics, &settings.state);
+            let mut letters = opened.map_err(|error| match error {
+                transport::Error::Store(store::Error::InUse { pid, .. }) => Error::Running { pid },
+                other => other.into(),
+            })?;
+            Ok(dead_letters::retry(&mut letters, selection).await?)
+        }
+        Transport::Kafka(config) => {
+            let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
+            Ok(dead_letters::retry(&mut letters, selection).await?)
+        }
+    }
+}

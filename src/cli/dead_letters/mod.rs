@@ -1,0 +1,43 @@
+//! `thalweg dead-letters`: what could not be used, and sending it back once what was wrong is mended.
+
+mod retry;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use crate::{logging, pipeline::dead_letters::Selection, settings::Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Lists dead letters, newest last, also while the daemon runs
+    Show(show::Options),
+    /// Sends dead letters back to the samples topic, each once
+    Retry(retry::Options),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+struct Which {
+    /// Only of this partition of the dead-letters topic
+    #[arg(long, value_name = "P")]
+    partition: Option<i32>,
+    /// Only with this reason, e.g. too_large
+    #[arg(long, value_name = "R")]
+    reason: Option<String>,
+}
+
+impl Which {
+    fn selection(&self, offsets: &[i64]) -> Selection {
+        Selection { partition: self.partition, reason: self.reason.clone(), offsets: offsets.to_vec() }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(super) async fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
+    // A broker that does not answer is waited for, and said so.
+    logging::start(&settings.logging)?;
+    match command {
+        Command::Show(options) => show::run(settings, options).await,
+        Command::Retry(options) => retry::run(settings, options).await,
+    }
+}

@@ -1,0 +1,272 @@
+//! `thalweg dead-letters show`: three lines each for a person, or a JSON object a line for a program.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, BufWriter, Write, stderr, stdout},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use clap::Args;
+use serde::Serialize;
+
+use super::Which;
+use crate::{
+    app::dead_letters,
+    pipeline::dead_letters::{DeadLetter, Source, Summary},
+    settings::Settings,
+};
+
+/// Characters of an error or a value that are shown.
+const SHOWN: usize = 100;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// The newest so many; 0 is all, partition by partition
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// One JSON object a line, bytes as {"text":…} or, where they are no UTF-8, {"base64":…}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
+    let mut print = |letter: &DeadLetter| if options.json { json(&mut out, letter) } else { text(&mut out, letter) };
+    let mut newest = Newest::new(options.limit);
+    let selection = options.which.selection(&[]);
+    let summary = dead_letters::list(settings, &selection, |letter| {
+        match options.limit {
+            0 => print(&letter)?,
+            _ => newest.take(letter),
+        }
+        Ok(())
+    })
+    .await?;
+    for letter in newest.sorted() {
+        print(&letter)?;
+    }
+    let total: u64 = summary.reasons.values().sum();
+    let shown = if options.limit == 0 { total } else { total.min(options.limit as u64) };
+    if options.json {
+        out.flush()?;
+        if shown < total {
+            writeln!(stderr(), "the newest {shown} of {total}; --limit 0 gives all")?;
+        }
+        return Ok(());
+    }
+    summarize(&mut out, settings, options, &summary, shown, total)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn summarize(
+    out: &mut impl Write,
+    settings: &Settings,
+    options: &Options,
+    summary: &Summary,
+    shown: u64,
+    total: u64,
+) -> io::Result<()> {
+    let of = options.which.reason.as_ref().map_or(String::new(), |reason| format!(" with reason {reason}"));
+    if total == 0 {
+        writeln!(out, "no dead letters{of} in `{}`", settings.topics.dead_letters)?;
+    } else {
+        let retried = if summary.retried > 0 { format!(", {} sent back", summary.retried) } else { String::new() };
+        writeln!(out, "{total} dead letters{of} in `{}`{retried}", settings.topics.dead_letters)?;
+    }
+    for (reason, count) in &summary.reasons {
+        writeln!(out, "  {count:>8}  {}", printable(reason))?;
+    }
+    if shown < total {
+        writeln!(out, "these were the newest {shown}; --limit 0 shows all")?;
+    }
+    if summary.strangers > 0 {
+        writeln!(out, "{} records in the topic are not from Thalweg", summary.strangers)?;
+    }
+    Ok(())
+}
+
+/// Keeps the newest letters of all partitions, in the order in which each partition has them.
+struct Newest {
+    limit: usize,
+    letters: Vec<(i64, DeadLetter)>,
+    /// Per partition the latest time so far: samples may come out of order.
+    latest: HashMap<i32, i64>,
+}
+
+impl Newest {
+    fn new(limit: usize) -> Self {
+        Self { limit, letters: Vec::new(), latest: HashMap::new() }
+    }
+
+    fn take(&mut self, letter: DeadLetter) {
+        let latest = self.latest.entry(letter.partition).or_insert(i64::MIN);
+        *latest = letter.timestamp.max(*latest);
+        self.letters.push((*latest, letter));
+        if self.letters.len() >= self.limit.saturating_mul(2) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.letters.sort_by_key(|(time, letter)| (*time, letter.partition, letter.offset));
+        self.letters.drain(..self.letters.len().saturating_sub(self.limit));
+    }
+
+    fn sorted(mut self) -> impl Iterator<Item = DeadLetter> {
+        self.cut();
+        self.letters.into_iter().map(|(_, letter)| letter)
+    }
+}
+
+fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
+    let Source { topic, partition, offset } = &letter.source;
+    let sent = if letter.retried { "  sent back" } else { "" };
+    let time = time(letter.timestamp);
+    let reason = printable(&letter.reason);
+    let topic = printable(topic);
+    writeln!(out, "{}  {time}  {reason}  from {topic}/{partition}/{offset}{sent}", letter.place())?;
+    writeln!(out, "  {}", cut(letter.error.as_bytes()))?;
+    match &letter.value {
+        None => writeln!(out, "  (null)")?,
+        Some(value) => {
+            let size = letter.truncated.unwrap_or(value.len() as u64);
+            let kept = if letter.truncated.is_some() { ", of which the rest is lost" } else { "" };
+            writeln!(out, "  {}  ({size} bytes{kept})", cut(value))?;
+        }
+    }
+    writeln!(out)
+}
+
+fn time(milliseconds: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(milliseconds);
+    time.map_or_else(|| milliseconds.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// The beginning of bytes, on one line.
+fn cut(bytes: &[u8]) -> String {
+    // An escape takes up to four characters of a byte.
+    let head = &bytes[..bytes.len().min(4 * SHOWN)];
+    let mut whole = String::new();
+    for chunk in head.utf8_chunks() {
+        whole.push_str(&printable(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| whole.push_str(&format!("\\x{byte:02x}")));
+    }
+    match whole.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &whole[..end]),
+        None if head.len() < bytes.len() => format!("{whole}…"),
+        None => whole,
+    }
+}
+
+/// Text without what could move the cursor, colour the terminal or turn the line around.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if is_safe(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
+fn is_safe(c: char) -> bool {
+    // Those that Debug escapes are control and format characters; quotes and backslashes are harmless.
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+}
+
+/// Bytes in JSON: which of the two it is, is said.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Bytes<'a> {
+    Text(&'a str),
+    Base64(String),
+}
+
+impl<'a> From<&'a Vec<u8>> for Bytes<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Bytes::Text(text),
+            Err(_) => Bytes::Base64(BASE64_STANDARD.encode(bytes)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    partition: i32,
+    offset: i64,
+    source: Place<'a>,
+    timestamp: i64,
+    reason: &'a str,
+    error: &'a str,
+    retried: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<u64>,
+    key: Option<Bytes<'a>>,
+    value: Option<Bytes<'a>>,
+    headers: BTreeMap<&'a str, Bytes<'a>>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+}
+
+fn json(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
+    let Source { topic, partition, offset } = &letter.source;
+    let line = Line {
+        partition: letter.partition,
+        offset: letter.offset,
+        source: Place { topic, partition: *partition, offset: *offset },
+        timestamp: letter.timestamp,
+        reason: &letter.reason,
+        error: &letter.error,
+        retried: letter.retried,
+        truncated: letter.truncated,
+        key: letter.key.as_ref().map(Bytes::from),
+        value: letter.value.as_ref().map(Bytes::from),
+        headers: letter.headers.iter().map(|(name, value)| (name.as_str(), Bytes::from(value))).collect(),
+    };
+    serde_json::to_writer(&mut *out, &line)?;
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(cut(b"a\x1b[31m\"\\\xff\r\n\xe2\x80\xae!"), "a\\u{1b}[31m\"\\\\xff\\r\\n\\u{202e}!");
+        assert_eq!(cut("käse".as_bytes()), "käse");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let shown = cut("ä".repeat(1000).as_bytes());
+        assert_eq!(shown.chars().count(), SHOWN + 1);
+        assert!(shown.ends_with("ä…"));
+    }
+
+    #[test]
+    fn the_newest_are_kept_in_the_order_of_their_partition() {
+        let letter = |partition, offset, timestamp| DeadLetter {
+            partition,
+            offset,
+            timestamp,
+            source: Source { topic: String::new(), partition, offset },
+            reason: String::new(),
+            error: String::new(),
+            key: None,
+            value: None,
+            headers: BTreeMap::new(),
+            truncated: None,
+            retried: false,
+        };
+        let mut newest = Newest::new(4);
+        for (partition, offset, time) in [(0, 0, 10), (0, 1, 50), (0, 2, 20), (1, 0, 5), (1, 1, 40), (1, 2, 60)] {
+            newest.take(letter(partition, offset, time));
+        }
+        let kept: Vec<String> = newest.sorted().map(|letter| letter.place()).collect();
+        assert_eq!(kept, ["1/1", "0/1", "0/2", "1/2"]);
+    }
+}

@@ -1,0 +1,100 @@
+//! Hostile records on a real broker: compressed batches, headers, times and sizes that a broker minds.
+
+use rskafka::record::Record;
+use thalweg::pipeline::transport::Topics;
+
+use super::{Compression, RecordAndOffset, UnknownTopicHandling, all, client, site, source_offsets, topics};
+use crate::hostile::{GOOD, cases};
+
+fn record(value: Option<Vec<u8>>) -> Record {
+    Record { key: None, value, headers: Default::default(), timestamp: Default::default() }
+}
+
+async fn send(topics: &Topics, records: Vec<Record>, compression: Compression) {
+    let client = client().await;
+    let partition =
+        client.partition_client(&topics.samples, 0, UnknownTopicHandling::Retry).await.expect("a partition");
+    partition.produce(records, compression).await.expect("produce");
+}
+
+fn header(record: &RecordAndOffset, name: &str) -> String {
+    String::from_utf8(record.record.headers[name].clone()).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_records_in_compressed_batches_are_counted_to_the_record() {
+    let topics = topics("hostile");
+    let site = site(&topics, &["generator.enabled=false"]);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let cases: Vec<_> = cases();
+    let kinds =
+        [Compression::Gzip, Compression::Lz4, Compression::Snappy, Compression::Zstd, Compression::NoCompression];
+    // Large ones in batches of their own; the others a few together, all compressions in turn.
+    for (i, cases) in cases.chunks(7).enumerate() {
+        let kind = kinds[i % kinds.len()];
+        let size: usize = cases.iter().filter_map(|case| case.value.as_ref()).map(Vec::len).sum();
+        let mut together = Vec::new();
+        for case in cases {
+            together.push(record(Some(GOOD.to_vec())));
+            together.push(record(case.value.clone()));
+            if size > 4 << 20 {
+                send(&topics, std::mem::take(&mut together), kind).await;
+            }
+        }
+        if !together.is_empty() {
+            send(&topics, together, kind).await;
+        }
+    }
+    let output = site.run(&["run", "--until-caught-up"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let refused: Vec<_> = (0_i64..).zip(&cases).filter(|(_, case)| case.expected != "prediction").collect();
+    let letters = all(&topics.dead_letters).await;
+    assert_eq!(letters.len(), refused.len());
+    for (letter, (i, case)) in letters.iter().zip(&refused) {
+        assert!(letter.record.value == case.value, "{}: the dead letter is not what was sent", case.name);
+        assert_eq!(header(letter, "thalweg.reason"), case.expected, "{}", case.name);
+        assert_eq!(header(letter, "thalweg.offset"), (2 * i + 1).to_string(), "{}", case.name);
+    }
+    let mut offsets = source_offsets(&all(&topics.predictions).await);
+    offsets.extend(refused.iter().map(|(i, _)| 2 * i + 1));
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..2 * cases.len() as i64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_keys_and_times_that_a_topic_does_not_take_stop_nothing() {
+    let topics = topics("limits");
+    let more = ["generator.enabled=false", "schema.timestamp=at", "transport.kafka.create_topics=true"];
+    let site = site(&topics, &more);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    // The broker of the tests takes 20 MiB.
+    let limit = (20 << 20) - 200;
+    let headers = [("own".to_owned(), vec![b'h'; limit]), ("thalweg.truncated".to_owned(), b"1".to_vec())];
+    send(&topics, vec![Record { headers: headers.into(), ..record(Some(b"no".to_vec())) }], Compression::NoCompression)
+        .await;
+    send(&topics, vec![Record { key: Some(vec![b'k'; limit]), ..record(Some(GOOD.to_vec())) }], Compression::Lz4).await;
+    // Year 9999, and before our era: no broker takes a record from tomorrow.
+    let times = ["253402300799999", "-62135596800000", "\"2262-01-01T00:00:00Z\""];
+    let at = |at: &str| record(Some(format!(r#"{{"x":1,"y":2,"at":{at}}}"#).into_bytes()));
+    send(&topics, times.into_iter().map(at).collect(), Compression::NoCompression).await;
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert!(daemon.wait().success());
+
+    let letters = all(&topics.dead_letters).await;
+    let reasons: Vec<String> = letters.iter().map(|letter| header(letter, "thalweg.reason")).collect();
+    assert_eq!(reasons, ["not_json", "key_too_long"]);
+    assert_eq!(header(&letters[0], "thalweg.truncated"), "2");
+    assert!(!letters[0].record.headers.contains_key("own"));
+    let predictions = all(&topics.predictions).await;
+    assert_eq!(source_offsets(&predictions), [2, 3, 4]);
+    let said: Vec<i64> = predictions
+        .iter()
+        .map(|it| {
+            let value: serde_json::Value =
+                serde_json::from_slice(it.record.value.as_deref().expect("a value")).expect("JSON");
+            value["timestamp"].as_i64().expect("a time")
+        })
+        .collect();
+    assert_eq!(said, [253_402_300_799_999, -62_135_596_800_000, 9_214_646_400_000]);
+}

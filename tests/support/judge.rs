@@ -1,0 +1,211 @@
+//! What any bytes as a record must do: become one prediction or one dead letter, and leave a state that works.
+//!
+//! Shared by the corpus of hostile records, the seeded mutations and the fuzz target; all fail by panicking.
+
+use thalweg::{
+    models::{Features, ModelConfig, ModelKind, Scratch, linear, tree},
+    pipeline::{
+        checkpoint::Checkpoint,
+        decode::{Decoder, Index, Rejection, Sample, Schema},
+        prequential,
+        processor::{Config, Processor},
+        record::{Outgoing, Record},
+        transport::Outbox,
+    },
+};
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Prediction(Outgoing),
+    /// With its reason.
+    DeadLetter(&'static str, Outgoing),
+}
+
+/// A processor whose every answer is checked.
+pub struct Judge {
+    config: Config,
+    processor: Processor,
+    outbox: Outbox,
+    /// The same records by the way that the daemon takes, and by the long way always.
+    decoders: [Decoder; 2],
+    /// Of so many records one goes both ways, since that costs as much as all the rest.
+    pub compare_every: i64,
+    pub predictions: u64,
+    pub dead_letters: u64,
+}
+
+/// Schemas that read a record in different ways.
+pub fn schemas() -> Vec<Schema> {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    vec![
+        Schema::default(),
+        Schema { max_features: 20, max_record_bytes: 60, ..Schema::default() },
+        Schema {
+            features: Some(texts(&["x0", "x1", "c", "d.e"])),
+            nominal: texts(&["c"]),
+            ignore: texts(&["s"]),
+            ..Schema::default()
+        },
+        Schema {
+            nominal: texts(&["c", "s"]),
+            key: Some("k".into()),
+            timestamp: Some("t".into()),
+            ignore: texts(&["n"]),
+            ..Schema::default()
+        },
+    ]
+}
+
+impl Judge {
+    pub fn new(schema: Schema) -> Self {
+        let tree = tree::Params { grace_period: 50, ..Default::default() };
+        let models = [
+            ModelKind::Mean,
+            ModelKind::Last,
+            ModelKind::Linear(linear::Params::default()),
+            ModelKind::HoeffdingTree(tree),
+        ];
+        let models = models.map(|kind| ModelConfig::new(kind.name(), kind).scaled(true)).to_vec();
+        let race = prequential::Config { window: 100, ..prequential::Config::of(models) };
+        let decoder = || Decoder::new(&schema, Index::new(&schema));
+        let decoders = [decoder(), decoder()];
+        let config = Config { topic: "samples".into(), schema, race };
+        let processor = Processor::new(&config, 0, 0, None).0;
+        Self {
+            config,
+            processor,
+            outbox: Outbox::default(),
+            decoders,
+            compare_every: 1,
+            predictions: 0,
+            dead_letters: 0,
+        }
+    }
+
+    /// One record with only a value.
+    pub fn value(&mut self, offset: i64, value: Option<&[u8]>) -> Outcome {
+        self.record(Record { offset, timestamp: 7, value: value.map(<[u8]>::to_vec), ..Record::default() })
+    }
+
+    /// One record; whatever it holds, all that must hold of the answer is checked.
+    pub fn record(&mut self, record: Record) -> Outcome {
+        if record.offset % self.compare_every == 0 {
+            self.compare(&record);
+        }
+        let processed = self.processor.process(record.clone(), &mut self.outbox);
+        let [predictions, letters, _] = self.outbox.take().records;
+        assert_eq!(self.processor.position(), record.offset + 1);
+        match (processed, <[Outgoing; 1]>::try_from(predictions), <[Outgoing; 1]>::try_from(letters)) {
+            (Ok(()), Ok([prediction]), Err(letters)) if letters.is_empty() => {
+                self.predictions += 1;
+                check_prediction(&record, &prediction);
+                Outcome::Prediction(prediction)
+            }
+            (Err(rejection), Err(predictions), Ok([letter])) if predictions.is_empty() => {
+                self.dead_letters += 1;
+                check_letter(&record, &rejection, &letter);
+                Outcome::DeadLetter(rejection.reason(), letter)
+            }
+            (processed, predictions, letters) => {
+                panic!("neither one prediction nor one dead letter: {processed:?} {predictions:?} {letters:?}")
+            }
+        }
+    }
+
+    /// The short way and the long way read the same, to the bit, or refuse for the same reason.
+    fn compare(&mut self, record: &Record) {
+        let limit = self.config.schema.max_record_bytes;
+        let Some(bytes) = record.value.as_deref().filter(|bytes| !bytes.is_empty() && bytes.len() <= limit) else {
+            return;
+        };
+        let [daemon, full] = &mut self.decoders;
+        let (short, long) = (row(daemon.decode(Some(bytes))), row(full.decode_full(bytes)));
+        assert_eq!(short, long, "the two ways differ on {:?}", String::from_utf8_lossy(bytes));
+        assert_eq!(daemon.index().column_names(), full.index().column_names());
+    }
+
+    /// Checks the state after any number of records: models finite, and a checkpoint that reads back as what it was.
+    pub fn finish(&mut self) {
+        let seen = self.processor.snapshot();
+        assert_eq!((seen.records, seen.dead_letters), (self.predictions + self.dead_letters, self.dead_letters));
+        let stored = self.processor.checkpoint();
+        let columns = stored.index.columns();
+        for (i, name) in stored.prequential.names().enumerate() {
+            let model = stored.prequential.pipeline(i).expect("a model per name");
+            for value in [0.0, 0.5, -3.0] {
+                let row = vec![value; columns];
+                let predicted = model.predict_one(Features::new(&row), &mut Scratch::default());
+                assert!(predicted.is_finite(), "{name} predicts {predicted} for {value} everywhere");
+            }
+        }
+        let bytes = rmp_serde::to_vec_named(&stored).expect("saved");
+        let restored: Checkpoint = rmp_serde::from_slice(&bytes).expect("restored");
+        assert!(rmp_serde::to_vec_named(&restored).expect("saved again") == bytes, "the checkpoint has changed");
+        let mut other = Processor::new(&self.config, 0, 0, Some(restored)).0;
+        // Both go on alike.
+        let probe = Record {
+            offset: self.processor.position(),
+            value: Some(br#"{"x0":0.5,"c":"probe","y":1}"#.to_vec()),
+            ..Record::default()
+        };
+        let mut answers = [Outbox::default(), Outbox::default()];
+        let ends = [self.processor.process(probe.clone(), &mut answers[0]), other.process(probe, &mut answers[1])];
+        assert_eq!(ends[0], ends[1]);
+        assert_eq!(answers[0].records, answers[1].records);
+        self.predictions += u64::from(ends[0].is_ok());
+        self.dead_letters += u64::from(ends[0].is_err());
+    }
+}
+
+type Row = (Vec<u64>, Option<u64>, Option<String>, Option<i64>);
+
+fn row(decoded: Result<Sample<'_>, Rejection>) -> Result<Row, Rejection> {
+    let sample = decoded?;
+    let bits = sample.features.values().iter().map(|value| value.to_bits()).collect();
+    Ok((bits, sample.target.map(f64::to_bits), sample.key.map(str::to_owned), sample.timestamp))
+}
+
+fn check_prediction(record: &Record, prediction: &Outgoing) {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "that they read as these types is what is checked")]
+    struct Prediction<'a> {
+        #[serde(borrow)]
+        source: Source<'a>,
+        timestamp: i64,
+        target: Option<f64>,
+        prediction: f64,
+        model: &'a str,
+        version: u64,
+        predictions: std::collections::BTreeMap<&'a str, f64>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Source<'a> {
+        topic: &'a str,
+        partition: i32,
+        offset: i64,
+    }
+    let value = prediction.value.as_deref().expect("a value");
+    let text = || String::from_utf8_lossy(value);
+    let read: Prediction<'_> = serde_json::from_slice(value).unwrap_or_else(|error| panic!("{error}: {}", text()));
+    assert_eq!((read.source.topic, read.source.partition, read.source.offset), ("samples", 0, record.offset));
+    assert_eq!(read.predictions.len(), 4);
+    assert_eq!(prediction.source, record.offset);
+}
+
+fn check_letter(record: &Record, rejection: &Rejection, letter: &Outgoing) {
+    assert!(letter.value == record.value, "the dead letter is not what was sent");
+    assert!(letter.key == record.key, "the dead letter has another key");
+    assert_eq!((letter.source, letter.timestamp), (record.offset, record.timestamp));
+    let header = |name: &str| std::str::from_utf8(&letter.headers[name]).expect("text");
+    assert_eq!(header("thalweg.reason"), rejection.reason());
+    assert_eq!(header("thalweg.topic"), "samples");
+    assert_eq!(header("thalweg.partition"), "0");
+    assert_eq!(header("thalweg.offset"), record.offset.to_string());
+    // Small beside the record, so that both fit a topic: a name of a megabyte must not travel in it.
+    assert!((10..2000).contains(&header("thalweg.error").len()), "{} bytes of error", header("thalweg.error").len());
+    let own = |(name, _): &(&String, &Vec<u8>)| !name.starts_with("thalweg.");
+    assert!(letter.headers.iter().filter(own).eq(record.headers.iter().filter(own)), "other headers have changed");
+}

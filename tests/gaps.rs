@@ -145,3 +145,23 @@ fn records_that_vanish_while_the_daemon_runs_are_a_gap_too() {
     assert!(daemon.stop().success());
     assert_eq!(sources(&site), (0..500).chain(700..750).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_state_file_of_the_first_format_is_gone_on_with() {
+    let site = learned(&[]);
+    // As the first version wrote it, without what came later.
+    execute(
+        &site,
+        "ALTER TABLE thalweg_checkpoints DROP COLUMN settings; UPDATE thalweg_meta SET value = 1 WHERE name = 'format'",
+    );
+    append(&site, "samples", 500..510, "one");
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert_eq!(daemon.event("worker_started")["position"], 500);
+    assert!(daemon.wait().success());
+    assert_eq!(sources(&site), (0..510).collect::<Vec<_>>());
+    let format: i64 = site
+        .state()
+        .query_row("SELECT value FROM thalweg_meta WHERE name = 'format'", [], |row| row.get(0))
+        .expect("a format");
+    assert_eq!(format, 2);
+}

@@ -166,6 +166,17 @@ async fn compressed_transactions_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_may_begin_amid_a_batch_of_a_transaction() {
+    let topics = topics("amid");
+    ready(&topics, &[]);
+    let mut producers = Producers::of(&topics.samples, &[("a", "none")]);
+    let sent = producers.transaction("a", 20, "commit");
+    // A site without a state begins where the settings say.
+    catch_up(&site(&topics, &["generator.enabled=false", "transport.kafka.start=7"]));
+    assert_eq!(predicted(&topics).await, sent[7..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_nothing_but_markers_is_left_it_has_caught_up() {
     let topics = topics("markers");
     let site = ready(&topics, &[]);
@@ -243,4 +254,15 @@ async fn committed_records_that_retention_took_before_they_were_read_are_a_gap()
     let said = format!("{:?}", daemon.lines_of("failed"));
     assert!(said.contains("offset 11 is not there") && said.contains("39 records"), "{said}");
     assert_eq!(predicted(&topics).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_output_topic_that_others_write_to_in_transactions_says_what_to_do() {
+    let topics = topics("outputs");
+    let site = ready(&topics, &[]);
+    Producers::of(&topics.predictions, &[("a", "none")]).transaction("a", 1, "commit");
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert_eq!(daemon.wait().code(), Some(1));
+    let said = format!("{:?}", daemon.lines_of("failed"));
+    assert!(said.contains(&topics.predictions) && said.contains("only topics.samples"), "{said}");
 }

@@ -174,6 +174,9 @@ async fn it_may_begin_amid_a_batch_of_a_transaction() {
     // A site without a state begins where the settings say.
     catch_up(&site(&topics, &["generator.enabled=false", "transport.kafka.start=7"]));
     assert_eq!(predicted(&topics).await, sent[7..]);
+    let first = all(&topics.predictions).await.swap_remove(0).record.value.expect("a value");
+    let first: serde_json::Value = serde_json::from_slice(&first).expect("JSON");
+    assert_eq!(first["version"], 0, "nothing was learned from what is before");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

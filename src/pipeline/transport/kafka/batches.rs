@@ -50,13 +50,13 @@ pub(super) struct Committed {
 ///
 /// # Errors
 /// When the bytes are not what a broker sends, or a checksum does not fit.
-pub(super) fn committed(mut bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, ReadError> {
+pub(super) fn committed(bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, ReadError> {
     let mut result = Committed::default();
     // By first offset; a producer's batches are given up from there to its next marker, which ends the transaction.
     let mut ahead: BinaryHeap<_> = aborted.iter().map(|it| Reverse((it.first_offset, it.producer))).collect();
     let mut given_up = HashSet::new();
-    while let Some((batch, rest)) = split(bytes)? {
-        bytes = rest;
+    let mut rest = bytes;
+    while let Some(batch) = next_batch(&mut rest)? {
         let header = Header::of(batch);
         while let Some(Reverse((first_offset, producer))) = ahead.peek()
             && *first_offset <= header.last_offset
@@ -75,19 +75,21 @@ pub(super) fn committed(mut bytes: &[u8], aborted: &[Aborted]) -> Result<Committ
     Ok(result)
 }
 
-/// The first batch and what follows it; `None` when no whole one is left.
-fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, ReadError> {
-    if bytes.len() < OLD_HEADER {
+/// Takes the first batch off `rest`; `None` when no whole one is left.
+fn next_batch<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
+    if rest.len() < OLD_HEADER {
         return Ok(None);
     }
-    let magic = bytes[OLD_HEADER - 1];
+    let magic = rest[OLD_HEADER - 1];
     if magic != MAGIC {
         return Err(malformed(format!("a message set of format {magic}, older than Kafka 0.11")));
     }
-    let length = i32::from_be_bytes(array(bytes, 8));
+    let length = i32::from_be_bytes(array(rest, 8));
     let end = usize::try_from(length).ok().map(|length| PREFIX + length).filter(|end| *end >= HEADER);
     let end = end.ok_or_else(|| malformed(format!("a record batch of {length} bytes")))?;
-    Ok(bytes.split_at_checked(end))
+    let Some((batch, after)) = rest.split_at_checked(end) else { return Ok(None) };
+    *rest = after;
+    Ok(Some(batch))
 }
 
 /// What is needed of a batch's header.

@@ -281,6 +281,7 @@ async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), t
         offset = fetched.next_offset;
         if let Some(end) = *end {
             fetched.records.retain(|record| record.offset < end);
+            fetched.next_offset = fetched.next_offset.min(end);
         }
         tokio::select! {
             () = stop.cancelled() => break,

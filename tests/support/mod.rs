@@ -1,6 +1,7 @@
 //! What several suites share. Each test crate uses its own part of it.
 #![allow(dead_code)]
 
+pub mod broker;
 pub mod daemon;
 pub mod judge;
 pub mod kinds;

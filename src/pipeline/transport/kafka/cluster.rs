@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{
     super::Error,
-    Config, SaslMechanism, Tls, compression,
+    Config, Sasl, SaslMechanism, Tls, compression,
     fault::{Fault, Try},
 };
 
@@ -42,7 +42,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const GONE_FOR: Duration = Duration::from_secs(5);
 
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
-const MAX_MESSAGE_BYTES: usize = 256 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// The cluster, reached through one client that is made anew after a failure.
 pub(super) struct Cluster {
@@ -70,6 +70,11 @@ impl Cluster {
         &self.config
     }
 
+    /// How to encrypt, if at all.
+    pub(super) fn tls(&self) -> Option<&Arc<rustls::ClientConfig>> {
+        self.tls.as_ref()
+    }
+
     pub(super) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
@@ -86,6 +91,12 @@ impl Cluster {
             Ok(result) => result.map_err(|error| Fault::of(action, error)),
             Err(_) => Err(Fault::timeout(deadline)),
         }
+    }
+
+    /// A try of anything under the deadline.
+    pub(super) async fn bounded<T>(&self, extra: Duration, call: impl Future<Output = Try<T>>) -> Try<T> {
+        let deadline = self.config.request_timeout + extra;
+        timeout(deadline, call).await.unwrap_or_else(|_| Err(Fault::timeout(deadline)))
     }
 
     /// Begins to try `action`.
@@ -109,12 +120,7 @@ impl Cluster {
             builder = builder.tls_config(Arc::clone(tls));
         }
         if let Some(sasl) = &self.config.sasl {
-            let credentials = Credentials::new(sasl.username.clone(), sasl.password.reveal().to_owned());
-            builder = builder.sasl_config(match sasl.mechanism {
-                SaslMechanism::Plain => SaslConfig::Plain(credentials),
-                SaslMechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
-                SaslMechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
-            });
+            builder = builder.sasl_config(self::sasl(sasl));
         }
         let client = Arc::new(self.within("connecting", Duration::ZERO, builder.build()).await?);
         *cached = Some(Arc::clone(&client));
@@ -334,8 +340,18 @@ pub(super) async fn produce(
     offsets.first().copied().ok_or_else(|| Fault::passing("the broker acknowledged nothing"))
 }
 
-fn milliseconds(duration: Duration) -> i32 {
+pub(super) fn milliseconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// A login as the client library names it.
+pub(super) fn sasl(sasl: &Sasl) -> SaslConfig {
+    let credentials = Credentials::new(sasl.username.clone(), sasl.password.reveal().to_owned());
+    match sasl.mechanism {
+        SaslMechanism::Plain => SaslConfig::Plain(credentials),
+        SaslMechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
+        SaslMechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
+    }
 }
 
 fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {

@@ -18,12 +18,12 @@ use super::{
     cluster::{Cluster, Handle, persist},
     fault::{Fault, Try},
     ledger::{Kind, Ledger, Letters, Note, Place, SEND_WITHIN, Standing, has_run_out},
-    outgoing, reader,
+    outgoing,
 };
 use crate::pipeline::{
     dead_letters::{DeadLetter, Source},
     encode::RETRY,
-    record::{Headers, Outgoing},
+    record::{Headers, Outgoing, Record},
     transport::{DeadLetters, Error, Fate, Page, Topics},
 };
 
@@ -252,7 +252,7 @@ impl DeadLetters for KafkaDeadLetters {
         let next = records.last().map(|last| last.offset + 1).filter(|next| *next < range.end);
         let mut page = Page { next, ..Page::default() };
         for record in records.into_iter().filter(|record| record.offset < range.end) {
-            match DeadLetter::read(partition, reader::record(record)) {
+            match DeadLetter::read(partition, ours(record)) {
                 Some(mut letter) => {
                     letter.retried = *self.ledger.standing(partition, letter.offset) == Standing::Retried;
                     page.letters.push(letter);
@@ -289,4 +289,10 @@ impl DeadLetters for KafkaDeadLetters {
 /// Milliseconds since the Unix epoch.
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The client's record as ours.
+fn ours(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
+    let timestamp = record.timestamp.timestamp_millis();
+    Record { offset, timestamp, key: record.key, value: record.value, headers: record.headers }
 }

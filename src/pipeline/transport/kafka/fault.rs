@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rskafka::{
     BackoffError, ConnectionError,
-    client::error::{Error as ClientError, ProtocolError},
+    client::error::{Error as ClientError, ProtocolError, RequestError},
 };
 
 use super::super::Error;
+
+const VERSION: &str = "the broker is too old or too new for the client library";
 
 /// A failure, by what can be done about it.
 #[derive(Debug)]
@@ -40,49 +42,68 @@ impl Fault {
     pub(super) fn of(action: &str, error: ClientError) -> Self {
         // With retries off, the library still wraps what it would have tried again.
         let text = error.to_string();
-        let fatal = |problem: &str| {
-            Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason: text.clone() })
-        };
         match innermost(&error) {
-            Innermost::Protocol(protocol) => match protocol {
-                ProtocolError::OffsetOutOfRange => Fault::OutOfRange,
-                ProtocolError::UnknownTopicOrPartition => Fault::NoTopic(text),
-                ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => Fault::TooLarge,
-                ProtocolError::TopicAuthorizationFailed => fatal(
-                    "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl",
-                ),
-                ProtocolError::ClusterAuthorizationFailed => fatal(
-                    "the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false",
-                ),
-                ProtocolError::SaslAuthenticationFailed
-                | ProtocolError::UnsupportedSaslMechanism
-                | ProtocolError::IllegalSaslState => fatal("the broker refuses the login; check transport.kafka.sasl"),
-                ProtocolError::InvalidTimestamp => fatal(
-                    "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
-                     message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime",
-                ),
-                ProtocolError::InvalidTopicException => fatal("the broker does not take this topic's name"),
-                ProtocolError::UnsupportedCompressionType => {
-                    fatal("the broker does not take this compression; change transport.kafka.compression")
-                }
-                ProtocolError::PolicyViolation | ProtocolError::InvalidConfig | ProtocolError::InvalidPartitions => {
-                    fatal("the broker's policy refuses this")
-                }
-                ProtocolError::UnsupportedVersion | ProtocolError::UnsupportedForMessageFormat => {
-                    fatal("the broker is too old or too new for the client library")
-                }
-                // Whatever else a broker says has to do with its own state, and that changes.
-                _ => Fault::Passing(text),
-            },
-            Innermost::Sasl => {
-                fatal("the login failed; check transport.kafka.sasl, and that this port of the broker expects a login")
-            }
-            Innermost::Other if text.contains("control batch record version") => fatal(
-                "the topic holds transaction markers (a transactional producer writes to it), which the client library \
-                 cannot read; let a producer without transactions write to the topic, or copy it into one without",
+            Innermost::Protocol(protocol) => Self::of_protocol(action, protocol, text),
+            Innermost::Sasl => Self::of_login(action, text),
+            Innermost::Other if text.contains("control batch record version") => Self::fatal(
+                action,
+                "the topic holds transaction markers, and only topics.samples may be written in transactions; let no \
+                 other program write to the topics of Thalweg's outputs, nor to samples that the generator makes",
+                text,
             ),
             Innermost::Other => Fault::Passing(text),
         }
+    }
+
+    /// What a broker's answer means while doing `action`.
+    pub(super) fn of_protocol(action: &str, error: ProtocolError, text: String) -> Self {
+        let problem = match error {
+            ProtocolError::OffsetOutOfRange => return Fault::OutOfRange,
+            ProtocolError::UnknownTopicOrPartition => return Fault::NoTopic(text),
+            ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => return Fault::TooLarge,
+            ProtocolError::TopicAuthorizationFailed => {
+                "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl"
+            }
+            ProtocolError::ClusterAuthorizationFailed => {
+                "the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false"
+            }
+            ProtocolError::SaslAuthenticationFailed
+            | ProtocolError::UnsupportedSaslMechanism
+            | ProtocolError::IllegalSaslState => "the broker refuses the login; check transport.kafka.sasl",
+            ProtocolError::InvalidTimestamp => {
+                "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
+                 message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime"
+            }
+            ProtocolError::InvalidTopicException => "the broker does not take this topic's name",
+            ProtocolError::UnsupportedCompressionType => {
+                "the broker does not take this compression; change transport.kafka.compression"
+            }
+            ProtocolError::PolicyViolation | ProtocolError::InvalidConfig | ProtocolError::InvalidPartitions => {
+                "the broker's policy refuses this"
+            }
+            ProtocolError::UnsupportedVersion | ProtocolError::UnsupportedForMessageFormat => VERSION,
+            // Whatever else a broker says has to do with its own state, and that changes.
+            _ => return Fault::Passing(text),
+        };
+        Self::fatal(action, problem, text)
+    }
+
+    /// What it means that a request of ours failed.
+    pub(super) fn of_request(action: &str, error: RequestError) -> Self {
+        match error {
+            RequestError::NoVersionMatch { .. } => Self::fatal(action, VERSION, error.to_string()),
+            error => Fault::Passing(error.to_string()),
+        }
+    }
+
+    /// A login that failed for good.
+    pub(super) fn of_login(action: &str, text: String) -> Self {
+        let problem = "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login";
+        Self::fatal(action, problem, text)
+    }
+
+    fn fatal(action: &str, problem: &str, reason: String) -> Self {
+        Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason })
     }
 }
 

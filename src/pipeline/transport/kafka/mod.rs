@@ -1,7 +1,8 @@
 //! Topics of an Apache Kafka.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines, retries),
-//! `reader`, `publisher`, `landed` (what is in an output topic already), `dead_letters` (sent back by people).
+//! `reader` with `connection`, `fetch` and `batches` (what is committed), `publisher`, `landed` (what is in an output topic
+//! already), `dead_letters` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -18,14 +19,18 @@
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `late_records` | error | records came into an output that this process did not send; `topic`, `from`, `to` |
+//! | `transactional_topic` | info | the samples are written in transactions; `topic`, `partition`, `offset` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
+mod batches;
 mod cluster;
 mod config;
+mod connection;
 mod cut;
 mod dead_letters;
 mod fault;
+mod fetch;
 mod landed;
 mod ledger;
 mod publisher;

@@ -2,22 +2,25 @@
 
 use std::{ops::Range, sync::Arc};
 
-use rskafka::{client::partition::OffsetAt, record::RecordAndOffset};
+use rskafka::client::partition::OffsetAt;
 
 use super::{
     Shared,
     cluster::{Cluster, Handle, persist},
     fault::{Fault, Try},
+    fetch::{self, Fetcher},
 };
-use crate::pipeline::{
-    record::Record,
-    transport::{Error, Fetched, Reader, Start},
-};
+use crate::pipeline::transport::{Error, Fetched, Reader, Start};
 
-/// A reader; it holds a connection of its own, so that a fetch that waits holds nobody up.
+/// A reader of what is committed: where a topic is written in transactions, it ends at the last stable offset, and what
+/// was aborted is passed over.
 #[derive(Debug)]
 pub struct KafkaReader {
+    /// Asks for offsets.
     handle: Handle,
+    fetcher: Fetcher,
+    /// Whether the log says that the topic is written in transactions.
+    said: bool,
     cluster: Arc<Cluster>,
     action: String,
 }
@@ -27,6 +30,8 @@ impl KafkaReader {
         let topic = &shared.topics.samples;
         Self {
             handle: Handle::new(&shared.cluster, topic, partition),
+            fetcher: Fetcher::new(&shared.cluster, topic, partition),
+            said: false,
             cluster: Arc::clone(&shared.cluster),
             action: format!("reading `{topic}`/{partition}"),
         }
@@ -43,11 +48,22 @@ impl Reader for KafkaReader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let (records, high_watermark) =
-            persist!(self.cluster, self.action.as_str(), fetched(&mut self.handle, offset))?;
-        let records: Vec<Record> = records.into_iter().map(record).collect();
-        let next_offset = records.last().map_or(offset, |record| record.offset + 1);
-        Ok(Fetched { records, next_offset, high_watermark: high_watermark.max(next_offset) })
+        let fetched =
+            persist!(self.cluster, self.action.as_str(), fetched(&mut self.fetcher, &mut self.handle, offset))?;
+        let committed = fetched.committed;
+        if committed.transactional && !self.said {
+            self.said = true;
+            tracing::info!(
+                event = "transactional_topic",
+                topic = self.handle.topic(),
+                partition = self.handle.partition(),
+                offset,
+                "the topic is written in transactions: records come once they are committed, aborted ones never"
+            );
+        }
+        let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
+        let high_watermark = fetched.last_stable_offset.max(next_offset);
+        Ok(Fetched { records: committed.records, next_offset, high_watermark })
     }
 }
 
@@ -67,9 +83,8 @@ async fn resolved(handle: &mut Handle, start: Start) -> Try<i64> {
     }
 }
 
-async fn fetched(handle: &mut Handle, offset: i64) -> Try<(Vec<RecordAndOffset>, i64)> {
-    let wait = handle.cluster().config().fetch_wait;
-    match handle.fetch(offset, wait).await {
+async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64) -> Try<fetch::Fetched> {
+    match fetcher.fetch(offset).await {
         Err(Fault::OutOfRange) => Err(out_of_range(handle, offset).await?),
         // When it is back it may be another one, so the worker has to look anew.
         Err(Fault::NoTopic(problem)) => {
@@ -92,9 +107,4 @@ async fn out_of_range(handle: &mut Handle, offset: i64) -> Result<Fault, Fault> 
         missing: (available.start - offset).max(0),
         available,
     }))
-}
-
-pub(super) fn record(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
-    let timestamp = record.timestamp.timestamp_millis();
-    Record { offset, timestamp, key: record.key, value: record.value, headers: record.headers }
 }

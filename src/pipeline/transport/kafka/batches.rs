@@ -1,0 +1,279 @@
+//! What a fetch brings of a partition's log: record batches, of which only committed records count.
+//!
+//! The broker sends every batch before the last stable offset, also those of aborted transactions, and names the
+//! latter; leaving them out is the client's part. Invariant: `next_offset` is after every batch that was whole, so that
+//! markers, aborted records and what compaction has removed are passed over and not waited for.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    io::Cursor,
+};
+
+use rskafka::protocol::{
+    record::{ControlBatchOrRecords, RecordBatch, RecordBatchTimestampType},
+    traits::{ReadError, ReadType},
+};
+
+use crate::pipeline::record::Record;
+
+/// Offset and length of a batch, which count the rest.
+const PREFIX: usize = 12;
+/// Bytes of a batch before its records, and of what an old message set has in common with it.
+const HEADER: usize = 61;
+const OLD_HEADER: usize = 17;
+/// The one layout that brokers have written since Kafka 0.11.
+const MAGIC: u8 = 2;
+/// Bits of the attributes.
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+
+/// An aborted transaction, or the part of it that is ahead: its producer and its first offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aborted {
+    pub(super) producer: i64,
+    pub(super) first_offset: i64,
+}
+
+/// The committed records of a run of batches.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// In offset order; the first may be older than what was asked for, since batches come whole.
+    pub(super) records: Vec<Record>,
+    /// After the last whole batch; `None` when there was none.
+    pub(super) next_offset: Option<i64>,
+    /// Whether any batch was part of a transaction.
+    pub(super) transactional: bool,
+}
+
+/// Reads the batches in `bytes`, of which the last may be cut off, without those of `aborted` transactions.
+///
+/// # Errors
+/// When the bytes are not what a broker sends, or a checksum does not fit.
+pub(super) fn committed(bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, ReadError> {
+    let mut result = Committed::default();
+    // By first offset; a producer's batches are given up from there to its next marker, which ends the transaction.
+    let mut ahead: BinaryHeap<_> = aborted.iter().map(|it| Reverse((it.first_offset, it.producer))).collect();
+    let mut given_up = HashSet::new();
+    let mut rest = bytes;
+    while let Some(batch) = next_batch(&mut rest)? {
+        let header = Header::of(batch);
+        while let Some(Reverse((first_offset, producer))) = ahead.peek()
+            && *first_offset <= header.last_offset
+        {
+            given_up.insert(*producer);
+            ahead.pop();
+        }
+        result.next_offset = Some(header.last_offset.saturating_add(1));
+        result.transactional |= header.transactional;
+        if header.control {
+            given_up.remove(&header.producer);
+        } else if header.records > 0 && !(header.transactional && given_up.contains(&header.producer)) {
+            append(&mut result.records, RecordBatch::read(&mut Cursor::new(batch))?);
+        }
+    }
+    Ok(result)
+}
+
+/// Takes the first batch off `rest`; `None` when no whole one is left.
+fn next_batch<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
+    if rest.len() < OLD_HEADER {
+        return Ok(None);
+    }
+    let magic = rest[OLD_HEADER - 1];
+    if magic != MAGIC {
+        return Err(malformed(format!("a message set of format {magic}, older than Kafka 0.11")));
+    }
+    let length = i32::from_be_bytes(array(rest, 8));
+    let end = usize::try_from(length).ok().map(|length| PREFIX + length).filter(|end| *end >= HEADER);
+    let end = end.ok_or_else(|| malformed(format!("a record batch of {length} bytes")))?;
+    let Some((batch, after)) = rest.split_at_checked(end) else { return Ok(None) };
+    *rest = after;
+    Ok(Some(batch))
+}
+
+/// What is needed of a batch's header.
+struct Header {
+    last_offset: i64,
+    producer: i64,
+    records: i32,
+    transactional: bool,
+    control: bool,
+}
+
+impl Header {
+    /// Of a whole batch.
+    fn of(batch: &[u8]) -> Self {
+        let attributes = i16::from_be_bytes(array(batch, 21));
+        Self {
+            last_offset: i64::from_be_bytes(array(batch, 0))
+                .saturating_add(i32::from_be_bytes(array(batch, 23)).into()),
+            producer: i64::from_be_bytes(array(batch, 43)),
+            records: i32::from_be_bytes(array(batch, 57)),
+            transactional: attributes & TRANSACTIONAL != 0,
+            control: attributes & CONTROL != 0,
+        }
+    }
+}
+
+/// Adds a batch's records as ours.
+fn append(records: &mut Vec<Record>, batch: RecordBatch) {
+    let ControlBatchOrRecords::Records(read) = batch.records else { return };
+    let appended_at = match batch.timestamp_type {
+        // The broker's time is in the header alone.
+        RecordBatchTimestampType::LogAppendTime => Some(batch.max_timestamp),
+        RecordBatchTimestampType::CreateTime => None,
+    };
+    records.extend(read.into_iter().map(|record| Record {
+        offset: batch.base_offset.saturating_add(record.offset_delta.into()),
+        timestamp: appended_at.unwrap_or_else(|| batch.first_timestamp.saturating_add(record.timestamp_delta)),
+        key: record.key,
+        value: record.value,
+        headers: record.headers.into_iter().map(|header| (header.key, header.value)).collect(),
+    }));
+}
+
+/// `N` bytes from `at` on, which must be there.
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}
+
+pub(super) fn malformed(problem: impl Into<String>) -> ReadError {
+    ReadError::Malformed(problem.into().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rskafka::protocol::{
+        record::{Record as RawRecord, RecordBatchCompression},
+        traits::WriteType,
+    };
+
+    use super::*;
+
+    fn raw(offset_delta: i32) -> RawRecord {
+        let value = Some(format!("record {offset_delta}").into_bytes());
+        RawRecord { timestamp_delta: i64::from(offset_delta), offset_delta, key: None, value, headers: Vec::new() }
+    }
+
+    fn batch(base_offset: i64, producer_id: i64, count: i32) -> RecordBatch {
+        RecordBatch {
+            base_offset,
+            partition_leader_epoch: 0,
+            last_offset_delta: count - 1,
+            first_timestamp: 1_000,
+            max_timestamp: 5_000,
+            producer_id,
+            producer_epoch: 0,
+            base_sequence: 0,
+            records: ControlBatchOrRecords::Records((0..count).map(raw).collect()),
+            compression: RecordBatchCompression::NoCompression,
+            is_transactional: true,
+            timestamp_type: RecordBatchTimestampType::CreateTime,
+        }
+    }
+
+    fn bytes(batch: &RecordBatch) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        batch.write(&mut bytes).expect("memory takes it");
+        bytes
+    }
+
+    fn data(base_offset: i64, producer: i64, count: i32) -> Vec<u8> {
+        bytes(&batch(base_offset, producer, count))
+    }
+
+    /// The end of a transaction. What is in it is not looked at: the broker's list tells how it ended.
+    fn marker(offset: i64, producer: i64) -> Vec<u8> {
+        control(data(offset, producer, 1))
+    }
+
+    fn control(mut batch: Vec<u8>) -> Vec<u8> {
+        batch[22] |= CONTROL as u8;
+        batch
+    }
+
+    fn offsets(log: &[Vec<u8>], aborted: &[(i64, i64)]) -> (Vec<i64>, Option<i64>) {
+        let aborted: Vec<Aborted> =
+            aborted.iter().map(|&(producer, first_offset)| Aborted { producer, first_offset }).collect();
+        let found = committed(&log.concat(), &aborted).expect("a log");
+        (found.records.iter().map(|record| record.offset).collect(), found.next_offset)
+    }
+
+    #[test]
+    fn records_of_an_aborted_transaction_are_left_out_and_interleaved_ones_are_not() {
+        let log = [data(0, 7, 2), data(2, 8, 2), data(4, 7, 1), marker(5, 8), marker(6, 7), data(7, 7, 1)];
+        assert_eq!(offsets(&log, &[(7, 0)]), (vec![2, 3, 7], Some(8)));
+    }
+
+    #[test]
+    fn a_commit_before_the_aborted_transaction_does_not_end_it() {
+        let log = [data(0, 7, 1), marker(1, 7), data(2, 7, 1), data(3, 7, 1), marker(4, 7), data(5, 7, 1)];
+        assert_eq!(offsets(&log, &[(7, 2)]), (vec![0, 5], Some(6)));
+    }
+
+    #[test]
+    fn a_fetch_may_begin_in_the_middle_of_an_aborted_transaction_and_end_before_its_marker() {
+        assert_eq!(offsets(&[data(100, 7, 3), data(103, 8, 1)], &[(7, 20)]), (vec![103], Some(104)));
+    }
+
+    #[test]
+    fn two_aborted_transactions_of_one_producer_are_both_left_out() {
+        let log = [data(0, 7, 1), marker(1, 7), data(2, 7, 1), marker(3, 7), data(4, 7, 1), marker(5, 7)];
+        assert_eq!(offsets(&log, &[(7, 4), (7, 0)]), (vec![2], Some(6)));
+    }
+
+    #[test]
+    fn records_outside_of_transactions_are_never_aborted() {
+        let plain = bytes(&RecordBatch { is_transactional: false, ..batch(1, 7, 1) });
+        let log = [data(0, 7, 1), plain.clone(), marker(2, 7)];
+        assert_eq!(offsets(&log, &[(7, 0)]), (vec![1], Some(3)));
+        assert!(!committed(&plain, &[]).expect("a log").transactional);
+        assert!(committed(&log[2], &[]).expect("a log").transactional);
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_off_is_left_for_the_next_fetch() {
+        let (whole, cut) = (data(0, 7, 2), data(2, 7, 2));
+        for length in [0, 5, 16, 17, 60, cut.len() - 1] {
+            assert_eq!(offsets(&[whole.clone(), cut[..length].to_vec()], &[]), (vec![0, 1], Some(2)), "{length}");
+        }
+        assert_eq!(offsets(&[cut[..20].to_vec()], &[]), (vec![], None));
+    }
+
+    #[test]
+    fn what_compaction_has_emptied_is_passed_over() {
+        let empty = RecordBatch { records: ControlBatchOrRecords::Records(Vec::new()), ..batch(4, 7, 6) };
+        assert_eq!(offsets(&[data(0, 7, 1), bytes(&empty)], &[]), (vec![0], Some(10)));
+        assert_eq!(offsets(&[control(bytes(&empty))], &[]), (vec![], Some(10)));
+        // Some keep the compression of what was there.
+        let mut gzip = bytes(&empty);
+        gzip[22] |= 1;
+        assert_eq!(offsets(&[gzip], &[]), (vec![], Some(10)));
+    }
+
+    #[test]
+    fn the_brokers_time_counts_where_the_topic_says_so() {
+        let times = |timestamp_type| {
+            let found = committed(&bytes(&RecordBatch { timestamp_type, ..batch(0, 7, 2) }), &[]).expect("a log");
+            found.records.iter().map(|record| record.timestamp).collect::<Vec<_>>()
+        };
+        assert_eq!(times(RecordBatchTimestampType::CreateTime), [1_000, 1_001]);
+        assert_eq!(times(RecordBatchTimestampType::LogAppendTime), [5_000, 5_000]);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let good = data(0, 7, 2);
+        let damaged = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            committed(&bytes, &[]).expect_err("damaged").to_string()
+        };
+        assert!(damaged(good.len() - 1, 0xff).contains("CRC"), "a record");
+        assert!(damaged(16, 1).contains("format 1"), "the format");
+        assert!(damaged(8, 0xff).contains("bytes"), "the length");
+    }
+}

@@ -1,0 +1,162 @@
+//! The fetch request and its answer.
+//!
+//! rskafka's own fetch stops at a transaction's marker and hands out the records of aborted transactions; this one
+//! leaves both out. It is the same request over the same protocol code, only the answer is read by us.
+
+use std::{
+    io::{Cursor, Read},
+    sync::Arc,
+};
+
+use rskafka::protocol::{
+    api_key::ApiKey,
+    api_version::{ApiVersion, ApiVersionRange},
+    error::Error as ProtocolError,
+    messages::{
+        FetchRequest, FetchRequestPartition, FetchRequestTopic, IsolationLevel, NORMAL_CONSUMER, ReadVersionedError,
+        ReadVersionedType, RequestBody, WriteVersionedError, WriteVersionedType,
+    },
+    primitives::{Int16, Int32, Int64, String_},
+    traits::{ReadError, ReadType},
+};
+
+use super::{
+    batches::{Aborted, Committed, committed, malformed},
+    cluster::{Cluster, milliseconds},
+    connection::{self, Connection},
+    fault::{Fault, Try},
+};
+
+/// Fetches from one partition, over a connection of its own, so that a fetch that waits holds nobody up.
+#[derive(Debug)]
+pub(super) struct Fetcher {
+    cluster: Arc<Cluster>,
+    topic: String,
+    partition: i32,
+    connection: Option<Connection>,
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// See [`Committed`]; none before the offset asked for.
+    pub(super) committed: Committed,
+    /// Up to here everything is decided: a consumer's end of the partition. Without transactions the high watermark.
+    pub(super) last_stable_offset: i64,
+}
+
+impl Fetcher {
+    pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
+        Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, connection: None }
+    }
+
+    /// Committed records from `offset` on. Waits a moment when there are none.
+    pub(super) async fn fetch(&mut self, offset: i64) -> Try<Fetched> {
+        let fetched = self.attempt(offset).await;
+        if matches!(fetched, Err(Fault::Passing(_))) {
+            self.connection = None;
+        }
+        fetched
+    }
+
+    async fn attempt(&mut self, offset: i64) -> Try<Fetched> {
+        let cluster = Arc::clone(&self.cluster);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connection::to_leader(&cluster, &self.topic, self.partition).await?),
+        };
+        let action = format!("fetching from `{}`/{}", self.topic, self.partition);
+        let request = Request::new(cluster.config(), &self.topic, self.partition, offset);
+        let answer = async { connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };
+        let answer = cluster.bounded(cluster.config().fetch_wait, answer).await?;
+        if let Some(error) = answer.error {
+            return Err(Fault::of_protocol(&action, error, error.to_string()));
+        }
+        let mut committed = answer.committed;
+        let older = committed.records.partition_point(|record| record.offset < offset);
+        committed.records.drain(..older);
+        Ok(Fetched { committed, last_stable_offset: answer.last_stable_offset })
+    }
+}
+
+struct Request(FetchRequest);
+
+impl Request {
+    fn new(config: &super::Config, topic: &str, partition: i32, offset: i64) -> Self {
+        let bytes = Int32(config.fetch_bytes);
+        let partition = FetchRequestPartition {
+            partition: Int32(partition),
+            fetch_offset: Int64(offset),
+            partition_max_bytes: bytes,
+        };
+        Self(FetchRequest {
+            replica_id: NORMAL_CONSUMER,
+            max_wait_ms: Int32(milliseconds(config.fetch_wait)),
+            min_bytes: Int32(1),
+            max_bytes: Some(bytes),
+            isolation_level: Some(IsolationLevel::ReadCommitted),
+            topics: vec![FetchRequestTopic { topic: String_(topic.to_owned()), partitions: vec![partition] }],
+        })
+    }
+}
+
+impl RequestBody for Request {
+    type ResponseBody = Answer;
+    const API_KEY: ApiKey = FetchRequest::API_KEY;
+    const API_VERSION_RANGE: ApiVersionRange = FetchRequest::API_VERSION_RANGE;
+    const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = FetchRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
+}
+
+impl WriteVersionedType<Vec<u8>> for Request {
+    fn write_versioned(&self, writer: &mut Vec<u8>, version: ApiVersion) -> Result<(), WriteVersionedError> {
+        self.0.write_versioned(writer, version)
+    }
+}
+
+/// Of the one partition asked for.
+struct Answer {
+    error: Option<ProtocolError>,
+    last_stable_offset: i64,
+    committed: Committed,
+}
+
+impl ReadVersionedType<Cursor<Vec<u8>>> for Answer {
+    /// Version 4, the only one the request has.
+    fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
+        // Brokers since Kafka 2.0 hold back a throttled client by themselves.
+        let _throttle_time = Int32::read(reader)?;
+        exactly_one(reader, "topic")?;
+        String_::read(reader)?;
+        exactly_one(reader, "partition")?;
+        let _partition = Int32::read(reader)?;
+        let error = ProtocolError::new(Int16::read(reader)?.0);
+        let high_watermark = Int64::read(reader)?.0;
+        let last_stable_offset = Int64::read(reader)?.0;
+        let aborted = aborted(reader)?;
+        let bytes = usize::try_from(Int32::read(reader)?.0).unwrap_or(0);
+        let start = reader.position() as usize;
+        let bytes = reader.get_ref().get(start..start + bytes).ok_or_else(|| malformed("records are cut off"))?;
+        let (found, end) = (committed(bytes, &aborted)?, start + bytes.len());
+        if found.next_offset.is_none() && !bytes.is_empty() {
+            return Err(malformed("a broker that sends parts of record batches").into());
+        }
+        reader.set_position(end as u64);
+        // Topics older than transactions have none.
+        let last_stable_offset = if last_stable_offset < 0 { high_watermark } else { last_stable_offset };
+        Ok(Self { error, last_stable_offset, committed: found })
+    }
+}
+
+fn exactly_one(reader: &mut impl Read, what: &str) -> Result<(), ReadError> {
+    match Int32::read(reader)?.0 {
+        1 => Ok(()),
+        count => Err(malformed(format!("asked for one {what} and got {count}"))),
+    }
+}
+
+/// A list that is null when nothing was aborted.
+fn aborted(reader: &mut impl Read) -> Result<Vec<Aborted>, ReadError> {
+    let count = Int32::read(reader)?.0;
+    let read = |_| Ok(Aborted { producer: Int64::read(reader)?.0, first_offset: Int64::read(reader)?.0 });
+    (0..count).map(read).collect()
+}

@@ -1,0 +1,94 @@
+//! A running Apache Kafka (THALWEG_TEST_BROKERS), topics of one's own on it, and a daemon that works on them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rskafka::{
+    client::{
+        Client, ClientBuilder,
+        partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
+    },
+    record::{Record, RecordAndOffset},
+};
+use serde_json::Value;
+use thalweg::pipeline::transport::Topics;
+
+use super::daemon::Site;
+
+/// Its `host:port`.
+pub fn broker() -> String {
+    #[expect(clippy::disallowed_methods, reason = "where the broker is, is no setting of the daemon")]
+    let broker = std::env::var("THALWEG_TEST_BROKERS");
+    broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`")
+}
+
+/// Names of one's own, since all tests share the broker.
+fn unique(name: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Topics that nobody else uses.
+pub fn topics(name: &str) -> Topics {
+    let prefix = unique(name);
+    Topics {
+        samples: format!("{prefix}.samples"),
+        predictions: format!("{prefix}.predictions"),
+        dead_letters: format!("{prefix}.dead-letters"),
+        events: format!("{prefix}.events"),
+        partitions: 1,
+    }
+}
+
+async fn client() -> Client {
+    ClientBuilder::new(vec![broker()]).build().await.expect("the broker answers")
+}
+
+/// Partition 0 of a topic.
+pub async fn partition(topic: &str) -> PartitionClient {
+    client().await.partition_client(topic, 0, UnknownTopicHandling::Retry).await.expect("a partition")
+}
+
+/// Appends a batch for each value.
+pub async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
+    let partition = partition(topic).await;
+    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: Default::default() };
+    for value in values {
+        partition.produce(vec![record(value)], Compression::NoCompression).await.expect("produce");
+    }
+}
+
+/// Every record of a topic.
+pub async fn all(topic: &str) -> Vec<RecordAndOffset> {
+    let partition = partition(topic).await;
+    let end = partition.get_offset(OffsetAt::Latest).await.expect("an offset");
+    let (mut records, mut offset) = (Vec::new(), 0);
+    while offset < end {
+        let (batch, _) = partition.fetch_records(offset, 1..16 << 20, 500).await.expect("fetch");
+        offset = batch.last().expect("a record").offset + 1;
+        records.extend(batch);
+    }
+    records
+}
+
+/// A daemon's folder and settings for topics of one's own.
+pub fn site(topics: &Topics, more: &[&str]) -> Site {
+    let mut site = Site::new(more);
+    site.settings.extend([
+        "transport.kind=kafka".to_owned(),
+        format!("transport.kafka.brokers=[\"{}\"]", broker()),
+        format!("topics.samples={}", topics.samples),
+        format!("topics.predictions={}", topics.predictions),
+        format!("topics.dead_letters={}", topics.dead_letters),
+        format!("topics.events={}", topics.events),
+    ]);
+    site
+}
+
+/// Of what predictions were made.
+pub fn source_offsets(records: &[RecordAndOffset]) -> Vec<i64> {
+    let offset = |record: &RecordAndOffset| {
+        let value: Value = serde_json::from_slice(record.record.value.as_deref().expect("a value")).expect("JSON");
+        value["source"]["offset"].as_i64().expect("an offset")
+    };
+    records.iter().map(offset).collect()
+}

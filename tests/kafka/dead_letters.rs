@@ -1,11 +1,16 @@
 //! `thalweg dead-letters` on a real broker, beside a running daemon.
 
-use rskafka::record::Record;
+use rskafka::{
+    client::partition::{Compression, UnknownTopicHandling},
+    record::{Record, RecordAndOffset},
+};
 use serde_json::{Value, json};
 use thalweg::pipeline::transport::Topics;
 
-use super::{Compression, RecordAndOffset, UnknownTopicHandling, all, client, produce, site, source_offsets, topics};
-use crate::support::daemon::{Site, stdout};
+use crate::support::{
+    broker::{all, client, produce, site, source_offsets, topics},
+    daemon::{Site, stdout},
+};
 
 const LARGE: &[u8] = br#"{"x":1.5,"y":2,"note":"rather long, as notes are"}"#;
 

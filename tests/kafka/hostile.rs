@@ -1,10 +1,13 @@
 //! Hostile records on a real broker: compressed batches, headers, times and sizes that a broker minds.
 
-use rskafka::record::Record;
+use rskafka::{
+    client::partition::{Compression, UnknownTopicHandling},
+    record::{Record, RecordAndOffset},
+};
 use thalweg::pipeline::transport::Topics;
 
-use super::{Compression, RecordAndOffset, UnknownTopicHandling, all, client, site, source_offsets, topics};
 use crate::hostile::{GOOD, cases};
+use crate::support::broker::{all, client, site, source_offsets, topics};
 
 fn record(value: Option<Vec<u8>>) -> Record {
     Record { key: None, value, headers: Default::default(), timestamp: Default::default() }

@@ -39,7 +39,7 @@ pub fn topics(name: &str) -> Topics {
     }
 }
 
-async fn client() -> Client {
+pub async fn client() -> Client {
     ClientBuilder::new(vec![broker()]).build().await.expect("the broker answers")
 }
 

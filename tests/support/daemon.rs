@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -133,6 +133,36 @@ impl Daemon {
     /// Awaits an event by its name.
     pub fn event(&mut self, name: &str) -> Value {
         self.line(name, |line| line["event"] == name)
+    }
+
+    /// Takes in its log for a while.
+    pub fn watch(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.seen.extend(serde_json::from_str::<Value>(&line));
+        }
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
+    /// Every log line so far.
+    pub fn seen(&self) -> &[Value] {
+        &self.seen
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL. Fails where the process has ended by itself before.
+    pub fn kill(&mut self) {
+        assert!(!self.has_ended(), "it ended before it was killed; said {:#?}", self.seen);
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("wait");
     }
 
     pub fn signal(&self, name: &str) {

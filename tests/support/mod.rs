@@ -1,8 +1,10 @@
 //! What several suites share. Each test crate uses its own part of it.
 #![allow(dead_code)]
 
+pub mod batter;
 pub mod daemon;
 pub mod kinds;
+pub mod proof;
 pub mod survive;
 
 use std::{future::Future, time::Duration};

@@ -15,7 +15,7 @@ use super::daemon::{Site, stdout};
 pub const FOREIGN: &[u8] = b"foreign";
 
 /// Findings of one kind that are spelled out; the rest are counted.
-const SHOWN: usize = 5;
+const SHOWN: usize = 2;
 
 /// All topics of a run, each a list of partitions.
 pub struct Topics {
@@ -209,7 +209,7 @@ fn exported(site: &Site) -> Value {
 fn text(record: &Record) -> String {
     let Record { offset, timestamp, key, value, headers } = record;
     let show = |bytes: &Option<Vec<u8>>| {
-        bytes.as_ref().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned())
+        bytes.as_ref().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned())
     };
     format!("{offset} at {timestamp} key {:?} headers {}: {:?}", show(key), headers.len(), show(value))
 }

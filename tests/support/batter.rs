@@ -114,7 +114,7 @@ pub fn finish(ground: &impl Ground, rate: u64) {
 fn await_published(ground: &impl Ground, daemon: &mut Daemon, before: i64) {
     let deadline = Instant::now() + PATIENCE;
     while ground.published() <= before {
-        assert!(Instant::now() < deadline, "no prediction within {PATIENCE:?}; the log: {:#?}", daemon.seen());
+        assert!(Instant::now() < deadline, "no prediction within {PATIENCE:?}; the log: {}", daemon.story());
         daemon.watch(Duration::from_millis(2));
     }
 }

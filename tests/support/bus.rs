@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +23,11 @@ use rskafka::{
 use thalweg::pipeline::record::Record;
 use tokio::runtime::Runtime;
 
-use crate::support::{PATIENCE, daemon::Site, proof};
+use crate::support::{
+    PATIENCE,
+    daemon::{Site, stdout},
+    proof::{self, FOREIGN, Proof},
+};
 
 /// Names of a daemon's topics.
 #[derive(Clone)]
@@ -142,7 +147,7 @@ impl Bus {
 
     /// Lets time pass, where time is the subject, or between two looks.
     pub fn pause(&self, time: Duration) {
-        self.runtime.block_on(tokio::time::sleep(time));
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
     fn partition(&self, topic: &str, partition: i32) -> Arc<PartitionClient> {
@@ -225,4 +230,30 @@ impl Bus {
             |name: &String| (0..names.partitions).map(|partition| self.read(name, partition)).collect::<Vec<_>>();
         proof::Topics { samples: topic(&names.samples), outputs: names.outputs.each_ref().map(topic) }
     }
+}
+
+/// All that a run that has ended owes for the source offsets of `sources`, one range per partition. What it is compared
+/// with starts at `start` under `settings`.
+pub fn proved(
+    bus: &Bus,
+    names: &Names,
+    site: &Site,
+    sources: &[Range<i64>],
+    start: &str,
+    settings: &[&str],
+) -> Proof {
+    let topics = bus.all(names);
+    let others = names.undisturbed();
+    let start = format!("transport.kafka.start={start}");
+    let undisturbed = others.site(bus.address(), &[settings, &["generator.enabled=false", &start]].concat());
+    let run = undisturbed.run(&["run", "--until-caught-up"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+
+    let mut proof = Proof::default();
+    proof.each_once(&topics, sources);
+    proof.same_outputs(&topics, &bus.all(&others));
+    proof.same_state(site, &undisturbed, &names.samples, topics.samples.len());
+    let generated = topics.samples.iter().flatten().filter(|record| record.key.as_deref() != Some(FOREIGN)).count();
+    proof.generated_once(&topics, &stdout(&site.run(&["generate", "-n", &generated.to_string()])));
+    proof
 }

@@ -101,9 +101,9 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
 
     let end = ground.bus.end(&ground.names.samples, 0);
     let topics = ground.bus.all(&ground.names);
-    let published = [Output::Predictions, Output::DeadLetters].into_iter().filter_map(|output| {
-        topics.of(output)[0].first().map(|record| source(output, record))
-    });
+    let published = [Output::Predictions, Output::DeadLetters]
+        .into_iter()
+        .filter_map(|output| topics.of(output)[0].first().map(|record| source(output, record)));
     let first = published.min().expect("a prediction");
     let mut proof = ground.proved(&[first..end], &first.to_string());
     proof.holds(format!("it began at {first}, before the end of then"), first >= 2000);

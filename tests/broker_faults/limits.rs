@@ -1,1 +1,79 @@
-//! x
+//! Topics that take less in one request, or in one record, than the daemon wants to send.
+
+use thalweg::pipeline::transport::Output;
+
+use crate::{
+    Scene,
+    support::{
+        batter::Ground,
+        proof::{Proof, source},
+    },
+};
+
+#[test]
+fn batches_that_a_topic_does_not_take_are_sent_in_smaller_ones() {
+    let scene = Scene::new("batches", &["generator.count=150000"]);
+    let mut daemon = scene.under_load(0, 5000);
+    scene.broker.set(&scene.names.outputs[0], "max.message.bytes=20000");
+    let line = daemon.event("batch_limit");
+    assert_eq!(line["topic"], *scene.names.outputs[0]);
+    assert!(line["bytes"].is_u64() && line["message"].as_str().is_some_and(|text| text.contains("max_batch_bytes")));
+    scene.until_published(&mut daemon, 150_000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    scene.caught_up();
+    scene.prove();
+}
+
+#[test]
+fn samples_that_the_topic_does_not_take_in_one_batch_are_sent_in_smaller_ones() {
+    let scene = Scene::new("samples", &["generator.count=60000"]);
+    let mut daemon = scene.under_load(0, 5000);
+    scene.broker.set(&scene.names.samples, "max.message.bytes=20000");
+    assert_eq!(daemon.event("batch_limit")["topic"], *scene.names.samples);
+    scene.until_published(&mut daemon, 60_000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    scene.caught_up();
+    scene.prove();
+}
+
+#[test]
+fn a_prediction_that_its_topic_does_not_take_stops_the_daemon_and_is_published_once_it_does() {
+    let scene = Scene::new("prediction", &[]);
+    let mut daemon = scene.under_load(2000, 2000);
+    scene.broker.set(&scene.names.outputs[0], "max.message.bytes=150");
+    let error = daemon.event("failed")["error"].as_str().expect("a text").to_owned();
+    assert_eq!(daemon.wait().code(), Some(1));
+    for part in [scene.names.outputs[0].as_str(), "max.message.bytes"] {
+        assert!(error.contains(part), "`{part}` in: {error}");
+    }
+    scene.broker.set(&scene.names.outputs[0], "max.message.bytes=1000000");
+    let daemon = scene.under_load(2000, 500);
+    scene.settle(daemon);
+}
+
+#[test]
+fn a_dead_letter_that_its_topic_does_not_take_is_cut_and_says_so() {
+    let scene = Scene::new("letter", &[]);
+    let mut daemon = scene.under_load(2000, 1000);
+    scene.broker.set(&scene.names.outputs[1], "max.message.bytes=50000");
+    let huge = vec![b'x'; 200_000];
+    scene.mix_in(&[Some(huge.clone()), Some(b"small".to_vec())]);
+    let line = daemon.event("dead_letter_cut");
+    assert_eq!(line["bytes"], huge.len());
+    let goal = scene.published() + 500;
+    scene.until_published(&mut daemon, goal);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    scene.caught_up();
+
+    let topics = scene.bus.all(&scene.names);
+    let mut proof = Proof::default();
+    proof.each_once(&topics, &[0..topics.samples[0].len() as i64]);
+    proof.hold();
+    let letters = &topics.of(Output::DeadLetters)[0];
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0].headers["thalweg.truncated"], huge.len().to_string().into_bytes());
+    assert_eq!(line["offset"], source(Output::DeadLetters, &letters[0]));
+    let value = letters[0].value.as_deref().expect("a value");
+    assert!(!value.is_empty() && value.len() < huge.len() && huge.starts_with(value));
+    assert_eq!(letters[1].value.as_deref(), Some(&b"small"[..]));
+}

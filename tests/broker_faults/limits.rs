@@ -1,36 +1,57 @@
 //! Topics that take less in one request, or in one record, than the daemon wants to send.
 
+use std::time::Duration;
+
 use thalweg::pipeline::transport::Output;
 
 use crate::{
     Scene,
+    proxy::{Proxy, Weather},
     support::{
         batter::Ground,
         proof::{Proof, source},
     },
 };
 
+/// A topic that takes no more than `bytes` in one request, before the daemon makes it.
+fn narrow(scene: &Scene, topic: &str, bytes: usize) {
+    scene.bus.create(topic, 1);
+    scene.broker.set(topic, &format!("max.message.bytes={bytes}"));
+}
+
 #[test]
-fn batches_that_a_topic_does_not_take_are_sent_in_smaller_ones() {
-    let scene = Scene::new("batches", &["generator.count=150000"]);
-    let mut daemon = scene.under_load(0, 5000);
-    scene.broker.set(&scene.names.outputs[0], "max.message.bytes=20000");
+fn batches_that_a_topic_does_not_take_any_more_are_sent_in_smaller_ones() {
+    let scene = Scene::new("batches", &[]);
+    let mut daemon = scene.under_load(20_000, 5000);
+    scene.broker.set(&scene.names.outputs[0], "max.message.bytes=5000");
     let line = daemon.event("batch_limit");
     assert_eq!(line["topic"], *scene.names.outputs[0]);
     assert!(line["bytes"].is_u64() && line["message"].as_str().is_some_and(|text| text.contains("max_batch_bytes")));
-    scene.until_published(&mut daemon, 150_000);
-    assert!(daemon.stop().success(), "{}", daemon.story());
-    scene.caught_up();
-    scene.prove();
+    scene.settle(daemon);
+}
+
+#[test]
+fn a_batch_that_is_refused_is_not_overtaken_by_smaller_ones_behind_it() {
+    let scene = Scene::behind_proxy("overtaken", &[]);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    narrow(&scene, &scene.names.outputs[0], 50_000);
+    scene.bus.create(&scene.names.samples, 1);
+    scene.produce(0..2000);
+    // Slow enough that several requests are under way: a large one of what waits, small ones of what is sent meanwhile.
+    proxy.weather(Weather::Slow(Duration::from_millis(50)));
+    let mut daemon = scene.site.start(&["run", "--set", "generator.rate=1000"]);
+    assert_eq!(daemon.event("batch_limit")["topic"], *scene.names.outputs[0]);
+    proxy.weather(Weather::Clear);
+    scene.settle(daemon);
 }
 
 #[test]
 fn samples_that_the_topic_does_not_take_in_one_batch_are_sent_in_smaller_ones() {
-    let scene = Scene::new("samples", &["generator.count=60000"]);
-    let mut daemon = scene.under_load(0, 5000);
-    scene.broker.set(&scene.names.samples, "max.message.bytes=20000");
+    let scene = Scene::new("samples", &["generator.count=20000"]);
+    narrow(&scene, &scene.names.samples, 20_000);
+    let mut daemon = scene.site.start(&["run", "--set", "generator.rate=0"]);
     assert_eq!(daemon.event("batch_limit")["topic"], *scene.names.samples);
-    scene.until_published(&mut daemon, 60_000);
+    scene.until_published(&mut daemon, 20_000);
     assert!(daemon.stop().success(), "{}", daemon.story());
     scene.caught_up();
     scene.prove();

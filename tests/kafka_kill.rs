@@ -7,7 +7,7 @@
 mod bus;
 mod support;
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, slice::from_ref, time::Duration};
 
 use bus::{Bus, Names, proved};
 use support::{
@@ -105,7 +105,7 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
         .into_iter()
         .filter_map(|output| topics.of(output)[0].first().map(|record| source(output, record)));
     let first = published.min().expect("a prediction");
-    let mut proof = ground.proved(&[first..end], &first.to_string());
+    let mut proof = ground.proved(from_ref(&(first..end)), &first.to_string());
     proof.holds(format!("it began at {first}, before the end of then"), first >= 2000);
     println!("Kafka, latest: {}; {}", battering.summary(), proof.summary());
     proof.hold();

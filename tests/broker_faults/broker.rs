@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    process::{ChildStdin, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -11,8 +11,8 @@ const FIRST_PORT: u16 = 29192;
 
 pub struct Broker {
     port: u16,
-    /// Its end of file tells the keeper that this process has ended, however it did.
-    _keeper: Mutex<ChildStdin>,
+    /// The end of its input tells it that this process has ended, however it did.
+    _keeper: Mutex<Child>,
 }
 
 impl Broker {
@@ -83,17 +83,16 @@ fn script(port: u16) -> Command {
 }
 
 /// A shell that removes the broker when this process has ended.
-fn keeper(port: u16) -> ChildStdin {
+fn keeper(port: u16) -> Child {
     let clean = r#"read -r _; exec "$0" clean --port "$1""#;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka");
-    let mut keeper = Command::new("setsid")
+    Command::new("setsid")
         .args(["sh", "-c", clean, script, &port.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("a shell");
-    keeper.stdin.take().expect("its input is piped")
+        .expect("a shell")
 }
 
 /// The first of four ports in a row on which nothing listens.

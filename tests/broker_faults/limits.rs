@@ -1,6 +1,6 @@
 //! Topics that take less in one request, or in one record, than the daemon wants to send.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use thalweg::pipeline::transport::Output;
 
@@ -88,7 +88,7 @@ fn a_dead_letter_that_its_topic_does_not_take_is_cut_and_says_so() {
 
     let topics = scene.bus.all(&scene.names);
     let mut proof = Proof::default();
-    proof.each_once(&topics, &[0..topics.samples[0].len() as i64]);
+    proof.each_once(&topics, from_ref(&(0..topics.samples[0].len() as i64)));
     proof.hold();
     let letters = &topics.of(Output::DeadLetters)[0];
     assert_eq!(letters.len(), 2);

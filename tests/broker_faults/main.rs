@@ -19,7 +19,7 @@ mod limits;
 mod outages;
 mod topics;
 
-use std::sync::MutexGuard;
+use std::{slice::from_ref, sync::MutexGuard};
 
 use broker::Broker;
 use bus::{Bus, Names, proved};
@@ -107,7 +107,7 @@ impl Scene {
     /// Every sample once, the same bits as undisturbed, nothing generated twice.
     fn prove(&self) {
         let end = self.bus.end(&self.names.samples, 0);
-        let proof = proved(&self.bus, &self.names, &self.site, &[0..end], "earliest", &SETTINGS);
+        let proof = proved(&self.bus, &self.names, &self.site, from_ref(&(0..end)), "earliest", &SETTINGS);
         println!("{}: {}", self.names.samples, proof.summary());
         proof.hold();
     }

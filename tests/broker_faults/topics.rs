@@ -1,6 +1,8 @@
 //! Output topics that are deleted under the daemon. What they held is gone with them; from there on each source offset
 //! is there once, in order, and with the bits of a run that nobody disturbed.
 
+use std::slice::from_ref;
+
 use thalweg::pipeline::transport::Output;
 
 use crate::{
@@ -28,7 +30,7 @@ fn settle(scene: &Scene, mut daemon: Daemon, before: i64) {
     let (mut others, site) = undisturbed(&scene.bus, &scene.names, "earliest", &SETTINGS);
     others.outputs[Output::Predictions as usize][0].drain(..first as usize);
     let mut proof = Proof::default();
-    proof.each_once(&topics, &[first..topics.samples[0].len() as i64]);
+    proof.each_once(&topics, from_ref(&(first..topics.samples[0].len() as i64)));
     proof.same_outputs(&topics, &others);
     proof.same_state(&scene.site, &site, &scene.names.samples, 1);
     proof.holds(format!("the new topic begins at {first}, {before} were published before"), first <= before);

@@ -2,6 +2,8 @@
 //!
 //! Included by the suites that need a broker, by path, so that no other has to build the client.
 
+#![allow(dead_code)]
+
 use std::{
     collections::HashMap,
     future::Future,

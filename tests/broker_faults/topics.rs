@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Lets the daemon go on and end, and proves what the new predictions topic holds. `before` records were published when
-/// the old one went.
+/// Lets the daemon go on and end, and proves what the new predictions topic holds. The old one, when it went, held
+/// nothing from source offset `before` on.
 fn settle(scene: &Scene, mut daemon: Daemon, before: i64) {
     let predictions = &scene.names.outputs[Output::Predictions as usize];
     scene.bus.until("new predictions", || scene.bus.topics().contains_key(predictions));
@@ -33,7 +33,7 @@ fn settle(scene: &Scene, mut daemon: Daemon, before: i64) {
     proof.each_once(&topics, from_ref(&(first..topics.samples[0].len() as i64)));
     proof.same_outputs(&topics, &others);
     proof.same_state(&scene.site, &site, &scene.names.samples, 1);
-    proof.holds(format!("the new topic begins at {first}, {before} were published before"), first <= before);
+    proof.holds(format!("the new topic begins at {first}, the old one ended before {before}"), first <= before);
     println!("{}: {}", scene.names.samples, proof.summary());
     proof.hold();
 }
@@ -42,8 +42,8 @@ fn settle(scene: &Scene, mut daemon: Daemon, before: i64) {
 fn a_predictions_topic_made_anew_holds_all_from_there_on() {
     let scene = Scene::new("anew", &[]);
     let daemon = scene.under_load(5000, 2000);
-    let before = scene.published();
     scene.bus.delete(&scene.names.outputs[0]);
+    let before = scene.bus.end(&scene.names.samples, 0);
     scene.bus.create(&scene.names.outputs[0], 1);
     settle(&scene, daemon, before);
 }
@@ -52,8 +52,8 @@ fn a_predictions_topic_made_anew_holds_all_from_there_on() {
 fn a_predictions_topic_that_does_not_come_back_is_created_by_the_daemon() {
     let scene = Scene::new("missing", &[]);
     let mut daemon = scene.under_load(5000, 2000);
-    let before = scene.published();
     scene.bus.delete(&scene.names.outputs[0]);
+    let before = scene.bus.end(&scene.names.samples, 0);
     daemon.line("a new topic", |line| line["event"] == "topic_created" && line["topic"] == *scene.names.outputs[0]);
     settle(&scene, daemon, before);
 }

@@ -261,6 +261,8 @@ struct Kept {
     batches: Arc<Mutex<Vec<(u64, usize)>>>,
     /// Cancelled within the first append, to stop the task midway.
     stop: Option<CancellationToken>,
+    /// How long the first append takes.
+    stall: Option<Duration>,
 }
 
 impl SampleSink for Kept {
@@ -270,6 +272,9 @@ impl SampleSink for Kept {
         if let Some(stop) = &self.stop {
             stop.cancel();
             tokio::task::yield_now().await;
+        }
+        if let Some(stall) = self.stall.take() {
+            tokio::time::sleep(stall).await;
         }
         self.batches.lock().expect("the lock").push((first_index, payloads.len()));
         Ok(())
@@ -301,6 +306,20 @@ async fn sending_keeps_its_rate_in_small_steps() {
     assert!((9_990..=10_000).contains(&sent.expect("sent")), "{}", kept.total());
     let largest = kept.batches.lock().expect("the lock").iter().map(|(_, count)| *count).max();
     assert!(largest <= Some(10), "{largest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stall_a_second_is_made_up_for_and_the_rate_is_kept_again() {
+    let (kept, stop) = (Kept { stall: Some(Duration::from_secs(30)), ..Kept::default() }, CancellationToken::new());
+    let config = Config { rate: 1000.0, ..named("friedman") };
+    let stream = Stream::new(&config).expect("a stream");
+    let timer = stop.clone();
+    let (sent, ()) = tokio::join!(task::run(stream, &config, kept.clone(), stop), async move {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        timer.cancel();
+    });
+    // One second made up for, and ten since.
+    assert!((10_950..=11_050).contains(&sent.expect("sent")), "{}", kept.total());
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,10 +88,8 @@ impl Pace {
         let elapsed = self.since.elapsed();
         let due = (elapsed.as_secs_f64() * self.rate) as u64;
         let most = (CATCH_UP.as_secs_f64() * self.rate).ceil() as u64;
-        if due.saturating_sub(self.sent) > most {
-            (self.since, self.sent) = (Instant::now(), 0);
-            return most;
-        }
-        due - self.sent
+        // Nothing is due before what was sent; what is due beyond the limit counts as sent.
+        self.sent = self.sent.max(due.saturating_sub(most));
+        due.saturating_sub(self.sent)
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -136,8 +136,8 @@ impl Daemon {
                         return line;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("waited {PATIENCE:?} for {what}; saw {:#?}", self.seen),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended without {what}; said {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => panic!("waited {PATIENCE:?} for {what}; saw {}", self.story()),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended without {what}; said {}", self.story()),
             }
         }
     }
@@ -147,9 +147,35 @@ impl Daemon {
         self.line(name, |line| line["event"] == name)
     }
 
-    /// Its process.
+    /// Takes in its log for a while.
+    pub fn watch(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.seen.push(parsed(line));
+        }
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
+    /// What it said, but for reports, one line each.
+    pub fn story(&self) -> String {
+        let told = self.seen.iter().filter(|line| line["event"] != "report" && line["event"] != "model");
+        told.map(|line| format!("\n  {line}")).collect()
+    }
+
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// SIGKILL. Fails where the process has ended by itself before.
+    pub fn kill(&mut self) {
+        assert!(!self.has_ended(), "it ended before it was killed; said {}", self.story());
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("wait");
     }
 
     pub fn signal(&self, name: &str) {
@@ -162,10 +188,10 @@ impl Daemon {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.seen.extend(serde_json::from_str::<Value>(&line)),
+                Ok(line) => self.seen.push(parsed(line)),
                 // Its standard error is closed: it has ended, or is about to.
                 Err(RecvTimeoutError::Disconnected) => return self.child.wait().expect("wait"),
-                Err(RecvTimeoutError::Timeout) => panic!("not ended after {PATIENCE:?}; saw {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => panic!("not ended after {PATIENCE:?}; saw {}", self.story()),
             }
         }
     }
@@ -188,6 +214,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A log line; what is none, such as a panic's message, as its text.
+fn parsed(line: String) -> Value {
+    serde_json::from_str(&line).unwrap_or(Value::String(line))
 }
 
 /// Standard output as text, of a command that must have succeeded.

@@ -1,10 +1,12 @@
 //! What several suites share. Each test crate uses its own part of it.
 #![allow(dead_code)]
 
+pub mod batter;
 pub mod broker;
 pub mod daemon;
 pub mod judge;
 pub mod kinds;
+pub mod proof;
 pub mod survive;
 
 use std::{future::Future, time::Duration};

@@ -1,0 +1,106 @@
+//! The network between daemon and broker: cut, refused, slow, gone, and answers that never come or come too late.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    Scene, explains,
+    proxy::{Proxy, Trap, Weather},
+    support::batter::Ground,
+};
+
+/// Over the daemon's `request_timeout`.
+const TOO_LATE: Duration = Duration::from_millis(2500);
+
+fn scene(name: &str) -> (Scene, Proxy) {
+    let scene = Scene::behind_proxy(name, &[]);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    (scene, proxy)
+}
+
+#[test]
+fn connections_that_are_cut_again_and_again_cost_nothing() {
+    let (scene, proxy) = scene("cut");
+    let mut daemon = scene.under_load(5000, 2000);
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for _ in 0..15 {
+        let goal = scene.published() + 300;
+        daemon.watch(Duration::from_millis(rng.random_range(0..300)));
+        proxy.cut_all();
+        scene.until_published(&mut daemon, goal);
+    }
+    scene.settle(daemon);
+}
+
+#[test]
+fn connections_that_are_refused_for_a_while_cost_nothing() {
+    let (scene, proxy) = scene("refused");
+    let mut daemon = scene.under_load(5000, 2000);
+    proxy.refuse();
+    explains(&daemon.event("broker_unreachable"));
+    daemon.watch(Duration::from_secs(2));
+    proxy.accept();
+    daemon.event("broker_recovered");
+    scene.settle(daemon);
+}
+
+#[test]
+fn a_slow_network_only_slows() {
+    let (scene, proxy) = scene("slow");
+    let mut daemon = scene.under_load(5000, 2000);
+    proxy.weather(Weather::Slow(Duration::from_millis(200)));
+    let goal = scene.published() + 5000;
+    scene.until_published(&mut daemon, goal);
+    let daemon = scene.settle(daemon);
+    for event in ["broker_unreachable", "worker_interrupted"] {
+        assert_eq!(daemon.lines_of(event), Vec::<&serde_json::Value>::new());
+    }
+}
+
+#[test]
+fn a_network_that_swallows_everything_for_a_while_costs_nothing() {
+    let (scene, proxy) = scene("hole");
+    let mut daemon = scene.under_load(5000, 2000);
+    proxy.weather(Weather::BlackHole);
+    explains(&daemon.event("broker_unreachable"));
+    daemon.watch(Duration::from_secs(4));
+    proxy.weather(Weather::Clear);
+    daemon.event("broker_recovered");
+    scene.settle(daemon);
+}
+
+/// Springs a trap for each topic that the daemon writes to, several times over.
+fn trapped(name: &str, trap: Trap, times: usize) {
+    let (scene, proxy) = scene(name);
+    let mut daemon = scene.under_load(5000, 2000);
+    let topics = [&scene.names.outputs[0], &scene.names.samples, &scene.names.outputs[1]];
+    for topic in topics.into_iter().cycle().take(3 * times) {
+        let sprung = proxy.sprung();
+        proxy.lay(topic, trap);
+        scene.bus.until("a request in the trap", || {
+            scene.mix_in(&[Some(b"for the dead letters".to_vec())]);
+            daemon.watch(Duration::from_millis(20));
+            proxy.sprung() > sprung
+        });
+        let goal = scene.published() + 1000;
+        scene.until_published(&mut daemon, goal);
+    }
+    scene.settle(daemon);
+}
+
+#[test]
+fn requests_that_were_acknowledged_without_our_knowing_are_not_repeated() {
+    trapped("unknown", Trap::CutBeforeResponse, 3);
+}
+
+#[test]
+fn requests_whose_answer_comes_after_the_deadline_are_not_repeated() {
+    trapped("late", Trap::DelayResponse(TOO_LATE), 1);
+}
+
+#[test]
+fn requests_that_reach_the_broker_after_the_deadline_are_not_doubled() {
+    trapped("overdue", Trap::DelayRequest(TOO_LATE), 1);
+}

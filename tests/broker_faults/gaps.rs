@@ -1,0 +1,206 @@
+//! Records that are not there any more: dropped by retention, or gone with their topic, which was made anew.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thalweg::pipeline::transport::Output;
+
+use crate::{
+    Scene,
+    support::{batter::Ground, daemon::Daemon, proof::source},
+};
+
+const STOP: &[&str] = &["generator.enabled=false"];
+const CONTINUE: &[&str] = &["generator.enabled=false", "transport.on_gap=continue"];
+
+/// What a gap must be called in the log and on the events topic.
+struct Expected {
+    reason: &'static str,
+    requested: i64,
+    first: i64,
+    end: i64,
+    missed: Option<i64>,
+}
+
+impl Expected {
+    /// The daemon ends with an error from which a person knows what to do.
+    fn stops(&self, scene: &Scene) {
+        let mut daemon = scene.site.start(&["run", "--until-caught-up"]);
+        self.stopped(scene, &mut daemon);
+    }
+
+    fn stopped(&self, scene: &Scene, daemon: &mut Daemon) {
+        let error = daemon.event("failed")["error"].as_str().expect("a text").to_owned();
+        assert_eq!(daemon.wait().code(), Some(1));
+        let numbers = [Some(self.requested), Some(self.first), Some(self.end), self.missed].into_iter().flatten();
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        for part in
+            [&scene.names.samples, "/0", "transport.on_gap"].into_iter().chain(numbers.iter().map(String::as_str))
+        {
+            assert!(error.contains(part), "`{part}` in: {error}");
+        }
+    }
+
+    /// The log line, the event, and that the models went on with what they had learned.
+    fn told(&self, scene: &Scene, daemon: &Daemon) {
+        let lines = daemon.lines_of("gap");
+        assert_eq!(lines.len(), 1, "{}", daemon.story());
+        let expected = json!({"level": "WARN", "partition": 0, "requested": self.requested, "first": self.first,
+            "end": self.end, "missed": self.missed, "reason": self.reason});
+        for (field, value) in expected.as_object().expect("fields") {
+            // A line's field that is unknown may be left out.
+            assert_eq!(lines[0].get(field).unwrap_or(&Value::Null), value, "{field} in {}", lines[0]);
+        }
+        let last = daemon.lines_of("report").last().copied().expect("a report").clone();
+        assert_eq!(last["missed"], self.missed.unwrap_or(0), "{last}");
+
+        let events = scene.bus.read(&scene.names.outputs[Output::Events as usize], 0);
+        let events = events.iter().map(|event| serde_json::from_slice(event.value.as_deref().expect("a value")));
+        let gaps: Vec<Value> =
+            events.map(|event| event.expect("JSON")).filter(|e: &Value| e["event"] == "gap").collect();
+        let first = scene.bus.read(&scene.names.samples, 0).remove(0);
+        assert_eq!(
+            gaps,
+            [json!({"event": "gap", "reason": self.reason, "requested": self.requested, "resumed": self.first,
+                "missed": self.missed, "timestamp": first.timestamp,
+                "source": {"topic": scene.names.samples, "partition": 0, "offset": self.first}})]
+        );
+
+        let predictions = scene.bus.read(&scene.names.outputs[Output::Predictions as usize], 0);
+        let sources: Vec<i64> = predictions.iter().map(|record| source(Output::Predictions, record)).collect();
+        assert_eq!(sources, (0..self.requested).chain(self.first..self.end).collect::<Vec<_>>());
+        let after: Value =
+            serde_json::from_slice(predictions[self.requested as usize].value.as_deref().expect("a value"))
+                .expect("JSON");
+        assert_eq!(after["version"], self.requested, "models keep what they learned: {after}");
+    }
+
+    fn continues(&self, scene: &Scene) {
+        let mut daemon = scene.site.start(&["run", "--until-caught-up"]);
+        assert!(daemon.wait().success(), "{}", daemon.story());
+        self.told(scene, &daemon);
+    }
+}
+
+/// A scene that has processed 3000 samples and stopped.
+fn processed(name: &str, settings: &[&str]) -> Scene {
+    let scene = Scene::new(name, settings);
+    scene.bus.create(&scene.names.samples, 1);
+    scene.produce(0..3000);
+    scene.caught_up();
+    scene
+}
+
+/// The same, running and with nothing to do.
+fn processing(name: &str, settings: &[&str]) -> (Scene, Daemon) {
+    let scene = processed(name, settings);
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("nothing left to do", |line| line["records"] == 3000 && line["lag"] == 0);
+    (scene, daemon)
+}
+
+fn overtaken(scene: &Scene) -> Expected {
+    scene.produce(3000..5000);
+    scene.bus.delete_records(&scene.names.samples, 0, 4000);
+    Expected { reason: "retention", requested: 3000, first: 4000, end: 5000, missed: Some(1000) }
+}
+
+/// Other samples than before, so many of them.
+fn recreated(scene: &Scene, count: i64) -> Expected {
+    scene.bus.delete(&scene.names.samples);
+    scene.bus.create(&scene.names.samples, 1);
+    scene.produce(10_000..10_000 + count as usize);
+    Expected { reason: "recreated", requested: 3000, first: 0, end: count, missed: None }
+}
+
+#[test]
+fn what_retention_dropped_before_it_was_read_stops_the_daemon() {
+    let scene = processed("retention-stop", STOP);
+    overtaken(&scene).stops(&scene);
+}
+
+#[test]
+fn what_retention_dropped_before_it_was_read_is_counted_and_passed_over_where_settings_say_so() {
+    let scene = processed("retention-continue", CONTINUE);
+    overtaken(&scene).continues(&scene);
+}
+
+#[test]
+fn retention_that_overtakes_a_running_daemon_is_a_gap_too() {
+    let (scene, mut daemon) = processing("retention-running", CONTINUE);
+    daemon.signal("STOP");
+    // The fetch that waits at the broker comes back empty and finds nobody to read it.
+    scene.bus.pause(Duration::from_millis(600));
+    let gap = overtaken(&scene);
+    daemon.signal("CONT");
+    scene.until_published(&mut daemon, 4000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    gap.told(&scene, &daemon);
+}
+
+#[test]
+fn a_samples_topic_made_anew_with_fewer_records_stops_the_daemon() {
+    let scene = processed("fewer-stop", STOP);
+    recreated(&scene, 1000).stops(&scene);
+}
+
+#[test]
+fn a_samples_topic_made_anew_with_more_records_stops_the_daemon() {
+    let scene = processed("more-stop", STOP);
+    recreated(&scene, 4000).stops(&scene);
+}
+
+#[test]
+fn a_samples_topic_made_anew_with_fewer_records_is_begun_anew_where_settings_say_so() {
+    let scene = processed("fewer-continue", CONTINUE);
+    recreated(&scene, 1000).continues(&scene);
+}
+
+#[test]
+fn a_samples_topic_made_anew_with_more_records_is_begun_anew_where_settings_say_so() {
+    let scene = processed("more-continue", CONTINUE);
+    recreated(&scene, 4000).continues(&scene);
+}
+
+#[test]
+fn a_samples_topic_made_anew_under_a_running_daemon_stops_it() {
+    let (scene, mut daemon) = processing("running-stop", STOP);
+    let gap = recreated(&scene, 4000);
+    // How much the topic holds by then depends on when the daemon looks.
+    Expected { first: 0, end: 0, ..gap }.stopped(&scene, &mut daemon);
+}
+
+#[test]
+fn a_samples_topic_made_anew_under_a_running_daemon_is_begun_anew_where_settings_say_so() {
+    let (scene, mut daemon) = processing("running-continue", CONTINUE);
+    recreated(&scene, 4000);
+    scene.until_published(&mut daemon, 7000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    let line = daemon.lines_of("gap").first().copied().expect("a gap").clone();
+    let end = line["end"].as_i64().expect("an offset");
+    assert!((0..=4000).contains(&end), "{line}");
+    let predictions = scene.bus.read(&scene.names.outputs[Output::Predictions as usize], 0);
+    let sources: Vec<i64> = predictions.iter().map(|record| source(Output::Predictions, record)).collect();
+    assert_eq!(sources, (0..3000).chain(0..4000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_samples_topic_that_does_not_come_back_is_created_by_the_daemon() {
+    let scene = Scene::new("gone", &["transport.on_gap=continue"]);
+    let mut daemon = scene.under_load(5000, 2000);
+    scene.bus.delete(&scene.names.samples);
+    let samples = &scene.names.samples;
+    daemon.line("a new topic", |line| line["event"] == "topic_created" && line["topic"] == **samples);
+    assert_eq!(daemon.event("gap")["reason"], "recreated");
+    scene.bus.forget();
+    let goal = scene.published() + 2000;
+    scene.until_published(&mut daemon, goal);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    scene.caught_up();
+    let end = scene.bus.end(&scene.names.samples, 0);
+    let predictions = scene.bus.read(&scene.names.outputs[Output::Predictions as usize], 0);
+    let sources: Vec<i64> = predictions.iter().map(|record| source(Output::Predictions, record)).collect();
+    let again = sources.iter().rposition(|source| *source == 0).expect("a beginning");
+    assert_eq!(sources[again..], (0..end).collect::<Vec<_>>());
+    assert_eq!(sources[..again], (0..again as i64).collect::<Vec<_>>());
+}

@@ -1,0 +1,112 @@
+//! kill -9 on a real Apache Kafka, at seeded random moments: nothing lost, nothing twice, and not a bit of difference to
+//! a run that nobody killed.
+//!
+//! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port, as tests/kafka.rs does.
+
+#[path = "support/bus.rs"]
+mod bus;
+mod support;
+
+use std::{ops::Range, slice::from_ref, time::Duration};
+
+use bus::{Bus, Names, proved};
+use support::{
+    batter::{Ground, Plan, batter},
+    daemon::Site,
+    proof::{FOREIGN, Proof, source},
+};
+use thalweg::pipeline::transport::Output;
+
+const MODELS: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{kind="adaptive_tree",grace_period=50}]"#;
+
+struct OnKafka {
+    bus: Bus,
+    names: Names,
+    site: Site,
+}
+
+impl OnKafka {
+    fn new(name: &str, partitions: i32, settings: &[&str]) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "where the broker is, is no setting of the daemon")]
+        let broker = std::env::var("THALWEG_TEST_BROKERS");
+        let bus =
+            Bus::new(broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`"));
+        let names = Names::unique(name, partitions);
+        let site = names.site(bus.address(), &[settings, &[MODELS]].concat());
+        Self { bus, names, site }
+    }
+
+    /// All that a finished run owes, for the source offsets of `sources`.
+    fn proved(&self, sources: &[Range<i64>], start: &str) -> Proof {
+        let mut proof = proved(&self.bus, &self.names, &self.site, sources, start, &[MODELS]);
+        let dead_letters: i64 = (0..self.names.partitions).map(|p| self.bus.end(&self.names.outputs[1], p)).sum();
+        proof.holds("there are dead letters", dead_letters > 0);
+        proof
+    }
+
+    /// From the first offset of each partition to its end.
+    fn whole(&self) -> Vec<Range<i64>> {
+        (0..self.names.partitions).map(|partition| 0..self.bus.end(&self.names.samples, partition)).collect()
+    }
+}
+
+impl Ground for OnKafka {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn published(&self) -> i64 {
+        self.bus.published(&self.names)
+    }
+
+    fn mix_in(&self, values: &[Option<Vec<u8>>]) {
+        if self.bus.topics().get(&self.names.samples) != Some(&self.names.partitions) {
+            return;
+        }
+        for (partition, values) in (0..self.names.partitions).zip(values.chunks(values.len().div_ceil(3))) {
+            self.bus.produce(&self.names.samples, partition, FOREIGN, values.to_vec());
+        }
+    }
+}
+
+#[test]
+fn a_hundred_kills_on_kafka_lose_nothing_double_nothing_and_change_no_bit() {
+    let ground = OnKafka::new("kill", 3, &["state.every=120ms"]);
+    let plan = Plan { kills: 100, seed: 3, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
+    let battering = batter(&ground, &plan);
+    let proof = ground.proved(&ground.whole(), "earliest");
+    println!("Kafka: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_on_kafka_before_the_first_checkpoint_are_survived_too() {
+    let ground = OnKafka::new("first", 2, &["state.every=1h"]);
+    let plan = Plan { kills: 15, seed: 4, work: Duration::from_millis(300), rate: 5_000, full_speed: 15 };
+    let battering = batter(&ground, &plan);
+    let proof = ground.proved(&ground.whole(), "earliest");
+    println!("Kafka, first checkpoint: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed() {
+    let ground = OnKafka::new("latest", 1, &["state.every=200ms", "transport.kafka.start=latest"]);
+    // Samples of before; none of them may be predicted.
+    ground.bus.create(&ground.names.samples, 1);
+    let before = || (0..2000).map(|i| Some(format!(r#"{{"x0":0.5,"x1":{i},"y":1}}"#).into_bytes()));
+    ground.bus.produce(&ground.names.samples, 0, FOREIGN, before());
+    let plan = Plan { kills: 25, seed: 5, work: Duration::from_millis(300), rate: 5_000, full_speed: 25 };
+    let battering = batter(&ground, &plan);
+
+    let end = ground.bus.end(&ground.names.samples, 0);
+    let topics = ground.bus.all(&ground.names);
+    let published = [Output::Predictions, Output::DeadLetters]
+        .into_iter()
+        .filter_map(|output| topics.of(output)[0].first().map(|record| source(output, record)));
+    let first = published.min().expect("a prediction");
+    let mut proof = ground.proved(from_ref(&(first..end)), &first.to_string());
+    proof.holds(format!("it began at {first}, before the end of then"), first >= 2000);
+    println!("Kafka, latest: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}

@@ -1,0 +1,262 @@
+//! A Kafka broker as another program meets it: topics read, written, deleted and made outside of the daemon.
+//!
+//! Included by the suites that need a broker, by path, so that no other has to build the client.
+
+#![allow(dead_code)]
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rskafka::{
+    client::{
+        Client, ClientBuilder,
+        partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
+    },
+    record::Record as KafkaRecord,
+};
+use thalweg::pipeline::record::Record;
+use tokio::runtime::Runtime;
+
+use crate::support::{
+    PATIENCE,
+    daemon::{Site, stdout},
+    proof::{self, FOREIGN, Proof},
+};
+
+/// Names of a daemon's topics.
+#[derive(Clone)]
+pub struct Names {
+    pub samples: String,
+    /// Predictions, dead letters, events.
+    pub outputs: [String; 3],
+    pub partitions: i32,
+}
+
+impl Names {
+    /// Names of one's own, since suites share the broker.
+    pub fn unique(name: &str, partitions: i32) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let prefix = format!("{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let outputs = ["predictions", "dead-letters", "events"].map(|output| format!("{prefix}.{output}"));
+        Self { samples: format!("{prefix}.samples"), outputs, partitions }
+    }
+
+    /// The same samples, other outputs.
+    pub fn undisturbed(&self) -> Self {
+        Self { outputs: self.outputs.clone().map(|name| format!("{name}.undisturbed")), ..self.clone() }
+    }
+
+    /// A daemon's folder with these topics on a broker at `address`.
+    pub fn site(&self, address: &str, more: &[&str]) -> Site {
+        let mut site = Site::new(more);
+        let [predictions, dead_letters, events] = &self.outputs;
+        site.settings.extend([
+            "transport.kind=kafka".to_owned(),
+            format!("transport.kafka.brokers=[\"{address}\"]"),
+            format!("topics.partitions={}", self.partitions),
+            format!("topics.samples={}", self.samples),
+            format!("topics.predictions={predictions}"),
+            format!("topics.dead_letters={dead_letters}"),
+            format!("topics.events={events}"),
+        ]);
+        site
+    }
+}
+
+/// The broker.
+pub struct Bus {
+    runtime: Runtime,
+    address: String,
+    client: Mutex<Option<Arc<Client>>>,
+    partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
+}
+
+impl Bus {
+    pub fn new(address: impl Into<String>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        Self { runtime, address: address.into(), client: Mutex::default(), partitions: Mutex::default() }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Runs `work` here; it must not take for ever.
+    pub fn wait<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        let bounded = async { tokio::time::timeout(PATIENCE, work).await };
+        self.runtime.block_on(bounded).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    }
+
+    /// Forgets its connections, as after the broker or a topic was made anew.
+    pub fn forget(&self) {
+        self.client.lock().expect("a lock").take();
+        self.partitions.lock().expect("a lock").clear();
+    }
+
+    fn client(&self) -> Arc<Client> {
+        let mut client = self.client.lock().expect("a lock");
+        let connect = || {
+            let built = self.wait("the broker", ClientBuilder::new(vec![self.address.clone()]).build());
+            Arc::new(built.expect("the broker answers"))
+        };
+        Arc::clone(client.get_or_insert_with(connect))
+    }
+
+    /// The names of all topics with their number of partitions.
+    pub fn topics(&self) -> HashMap<String, i32> {
+        let topics = self.wait("the topics", self.client().list_topics()).expect("the topics");
+        topics.into_iter().map(|topic| (topic.name, topic.partitions.len() as i32)).collect()
+    }
+
+    pub fn create(&self, topic: &str, partitions: i32) {
+        let controller = self.client().controller_client().expect("a controller");
+        if let Err(error) = self.wait("a new topic", controller.create_topic(topic, partitions, 1, 10_000)) {
+            // The daemon may have been faster.
+            assert!(self.topics().contains_key(topic), "{error}");
+        }
+        self.until(&format!("topic {topic}"), || self.topics().contains_key(topic));
+        self.forget();
+    }
+
+    /// Deletes a topic; it is gone when this returns.
+    pub fn delete(&self, topic: &str) {
+        let controller = self.client().controller_client().expect("a controller");
+        self.wait("a deletion", controller.delete_topic(topic, 10_000)).expect("a deletion");
+        self.until(&format!("the end of topic {topic}"), || !self.topics().contains_key(topic));
+        self.forget();
+    }
+
+    /// Drops what a partition holds before `offset`.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let client = self.partition(topic, partition);
+        self.wait("records to go", client.delete_records(offset, 10_000)).expect("records go");
+    }
+
+    /// Awaits that `condition` holds.
+    pub fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(std::time::Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+            self.pause(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets time pass, where time is the subject, or between two looks.
+    pub fn pause(&self, time: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
+    }
+
+    fn partition(&self, topic: &str, partition: i32) -> Arc<PartitionClient> {
+        let known = self.partitions.lock().expect("a lock").get(&(topic.to_owned(), partition)).cloned();
+        known.unwrap_or_else(|| {
+            let client = self.client();
+            let connect = client.partition_client(topic, partition, UnknownTopicHandling::Retry);
+            let client = Arc::new(self.wait("a partition", connect).expect("a partition"));
+            self.partitions.lock().expect("a lock").insert((topic.to_owned(), partition), Arc::clone(&client));
+            client
+        })
+    }
+
+    /// First offset.
+    pub fn start(&self, topic: &str, partition: i32) -> i64 {
+        let client = self.partition(topic, partition);
+        self.wait("an offset", client.get_offset(OffsetAt::Earliest)).expect("an offset")
+    }
+
+    /// Offset after the last record.
+    pub fn end(&self, topic: &str, partition: i32) -> i64 {
+        let client = self.partition(topic, partition);
+        self.wait("an offset", client.get_offset(OffsetAt::Latest)).expect("an offset")
+    }
+
+    /// Predictions and dead letters that there are, 0 while there is no topic yet.
+    pub fn published(&self, names: &Names) -> i64 {
+        let wanted = &names.outputs[..2];
+        let known = wanted
+            .iter()
+            .all(|topic| self.partitions.lock().expect("a lock").contains_key(&(topic.clone(), names.partitions - 1)));
+        if !known {
+            let topics = self.topics();
+            if wanted.iter().any(|topic| topics.get(topic) != Some(&names.partitions)) {
+                return 0;
+            }
+        }
+        let ends = wanted.iter().flat_map(|topic| (0..names.partitions).map(|partition| self.end(topic, partition)));
+        ends.sum()
+    }
+
+    /// Appends records with a key, in batches that every broker takes.
+    pub fn produce(&self, topic: &str, partition: i32, key: &[u8], values: impl IntoIterator<Item = Option<Vec<u8>>>) {
+        let timestamp = |i: i64| chrono::DateTime::from_timestamp_millis(1_700_000_000_000 + i).expect("a time");
+        let record = |(i, value)| KafkaRecord {
+            key: Some(key.to_vec()),
+            value,
+            headers: Default::default(),
+            timestamp: timestamp(i),
+        };
+        let records: Vec<KafkaRecord> = (0..).zip(values).map(record).collect();
+        let client = self.partition(topic, partition);
+        for batch in records.chunks(1000) {
+            self.wait("a produce", client.produce(batch.to_vec(), Compression::NoCompression)).expect("a produce");
+        }
+    }
+
+    /// All that a partition holds.
+    pub fn read(&self, topic: &str, partition: i32) -> Vec<Record> {
+        let client = self.partition(topic, partition);
+        let (mut offset, end) = (self.start(topic, partition), self.end(topic, partition));
+        let mut records = Vec::new();
+        while offset < end {
+            let fetched = self.wait("records", client.fetch_records(offset, 1..16 << 20, 500)).expect("records").0;
+            offset = fetched.last().expect("a record").offset + 1;
+            records.extend(fetched.into_iter().map(|fetched| Record {
+                offset: fetched.offset,
+                timestamp: fetched.record.timestamp.timestamp_millis(),
+                key: fetched.record.key,
+                value: fetched.record.value,
+                headers: fetched.record.headers,
+            }));
+        }
+        records
+    }
+
+    /// All that a daemon's topics hold.
+    pub fn all(&self, names: &Names) -> proof::Topics {
+        let topic =
+            |name: &String| (0..names.partitions).map(|partition| self.read(name, partition)).collect::<Vec<_>>();
+        proof::Topics { samples: topic(&names.samples), outputs: names.outputs.each_ref().map(topic) }
+    }
+}
+
+/// What a run that nobody disturbs makes of the same samples from `start` on under `settings`, and its folder.
+pub fn undisturbed(bus: &Bus, names: &Names, start: &str, settings: &[&str]) -> (proof::Topics, Site) {
+    let others = names.undisturbed();
+    let start = format!("transport.kafka.start={start}");
+    let site = others.site(bus.address(), &[settings, &["generator.enabled=false", &start]].concat());
+    let run = site.run(&["run", "--until-caught-up"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    (bus.all(&others), site)
+}
+
+/// All that a run that has ended owes for the source offsets of `sources`, one range per partition. What it is compared
+/// with starts at `start` under `settings`.
+pub fn proved(bus: &Bus, names: &Names, site: &Site, sources: &[Range<i64>], start: &str, settings: &[&str]) -> Proof {
+    let topics = bus.all(names);
+    let (others, undisturbed) = undisturbed(bus, names, start, settings);
+    let mut proof = Proof::default();
+    proof.each_once(&topics, sources);
+    proof.same_outputs(&topics, &others);
+    proof.same_state(site, &undisturbed, &names.samples, topics.samples.len());
+    let generated = topics.samples.iter().flatten().filter(|record| record.key.as_deref() != Some(FOREIGN)).count();
+    proof.generated_once(&topics, &stdout(&site.run(&["generate", "-n", &generated.to_string()])));
+    proof
+}

@@ -1,0 +1,215 @@
+//! What has to be true of a run that was battered, whatever battered it: every record of the samples topic gave exactly
+//! one prediction or dead letter, in order; all that was published, and what was learned, is what a run that nobody
+//! disturbed makes of the same samples; the generator sent each of its samples once.
+//!
+//! Findings are collected and told together, since one fault mostly shows in several ways.
+
+use std::{fmt::Write, ops::Range};
+
+use serde_json::Value;
+use thalweg::pipeline::{archive::Archive, record::Record, transport::Output};
+
+use super::daemon::{Site, stdout};
+
+/// Key of the records that a test mixes in beside the generator.
+pub const FOREIGN: &[u8] = b"foreign";
+
+/// Findings of one kind that are spelled out; the rest are counted.
+const SHOWN: usize = 2;
+
+/// All topics of a run, each a list of partitions.
+pub struct Topics {
+    pub samples: Vec<Vec<Record>>,
+    /// In the order of [`Output`].
+    pub outputs: [Vec<Vec<Record>>; 3],
+}
+
+impl Topics {
+    pub fn of(&self, output: Output) -> &[Vec<Record>] {
+        &self.outputs[output as usize]
+    }
+}
+
+/// What was looked at, and what was wrong.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Source offsets looked at.
+    pub checked: usize,
+    /// Source offsets that were published more than once.
+    pub duplicates: usize,
+    /// Source offsets that were never published.
+    pub lost: usize,
+    findings: Vec<String>,
+}
+
+impl Proof {
+    /// One line for people.
+    pub fn summary(&self) -> String {
+        let Self { checked, duplicates, lost, findings } = self;
+        format!("{checked} records checked, {duplicates} duplicates, {lost} lost, {} findings", findings.len())
+    }
+
+    /// Fails with all that was found.
+    pub fn hold(&self) {
+        assert!(self.findings.is_empty(), "{}:\n{}", self.summary(), self.findings.join("\n"));
+    }
+
+    fn found(&mut self, what: String, details: &[String]) {
+        let mut text = what;
+        for detail in details.iter().take(SHOWN) {
+            let _ = write!(text, "\n    {detail}");
+        }
+        if details.len() > SHOWN {
+            let _ = write!(text, "\n    … {} in all", details.len());
+        }
+        self.findings.push(text);
+    }
+
+    /// Every source offset of `sources`, one range per partition, is in exactly one of predictions and dead letters, and
+    /// both are in order.
+    pub fn each_once(&mut self, topics: &Topics, sources: &[Range<i64>]) {
+        for (partition, range) in sources.iter().enumerate() {
+            let mut times = vec![0_usize; (range.end - range.start) as usize];
+            for output in [Output::Predictions, Output::DeadLetters] {
+                let (mut last, mut disorder, mut strangers) = (i64::MIN, Vec::new(), Vec::new());
+                for record in &topics.of(output)[partition] {
+                    let source = source(output, record);
+                    if source <= last {
+                        disorder.push(format!("offset {}: source {source} after {last}", record.offset));
+                    }
+                    last = source;
+                    match times.get_mut(usize::try_from(source - range.start).unwrap_or(usize::MAX)) {
+                        Some(times) => *times += 1,
+                        None => strangers.push(format!("offset {}: source {source}", record.offset)),
+                    }
+                }
+                if !disorder.is_empty() {
+                    self.found(format!("{output:?}/{partition} is not in source order"), &disorder);
+                }
+                if !strangers.is_empty() {
+                    self.found(format!("{output:?}/{partition} has sources outside of {range:?}"), &strangers);
+                }
+            }
+            let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<String> {
+                let numbered = (range.start..).zip(&times);
+                numbered.filter(|(_, times)| wanted(**times)).map(|(offset, _)| format!("source {offset}")).collect()
+            };
+            let (twice, never) = (of(&|times| times > 1), of(&|times| times == 0));
+            self.checked += times.len();
+            self.duplicates += twice.len();
+            self.lost += never.len();
+            if !twice.is_empty() {
+                self.found(format!("partition {partition}: published more than once"), &twice);
+            }
+            if !never.is_empty() {
+                self.found(format!("partition {partition}: never published"), &never);
+            }
+        }
+    }
+
+    /// Every output record is, but for its offset, the one that `undisturbed` has.
+    pub fn same_outputs(&mut self, topics: &Topics, undisturbed: &Topics) {
+        for output in Output::ALL {
+            for (partition, (ours, theirs)) in topics.of(output).iter().zip(undisturbed.of(output)).enumerate() {
+                let differ = |(ours, theirs): (&Record, &Record)| {
+                    let mut theirs = theirs.clone();
+                    theirs.offset = ours.offset;
+                    (*ours != theirs).then(|| format!("{}\n    not {}", text(ours), text(&theirs)))
+                };
+                let differences: Vec<String> = ours.iter().zip(theirs).filter_map(differ).collect();
+                if !differences.is_empty() {
+                    self.found(format!("{output:?}/{partition} differs from the undisturbed run"), &differences);
+                }
+                if ours.len() != theirs.len() {
+                    let (ours, theirs) = (ours.len(), theirs.len());
+                    self.found(format!("{output:?}/{partition} holds {ours} records, undisturbed {theirs}"), &[]);
+                }
+            }
+        }
+    }
+
+    /// What `site` has learned is to the bit what `undisturbed` has.
+    pub fn same_state(&mut self, site: &Site, undisturbed: &Site, topic: &str, partitions: usize) {
+        for partition in 0..partitions as i32 {
+            let [ours, theirs] = [site, undisturbed].map(|site| state(site, topic, partition));
+            for ((part, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+                if ours != theirs {
+                    let (ours, theirs) = (ours.len(), theirs.len());
+                    self.found(format!("partition {partition}: {part} differs ({ours} and {theirs} bytes)"), &[]);
+                }
+            }
+        }
+        if exported(site) != exported(undisturbed) {
+            self.found("`thalweg model export` differs".to_owned(), &[]);
+        }
+    }
+
+    /// Apart from foreign records, partition `p` of `n` holds exactly the samples p, p + n, … of `printed`, of which there
+    /// are as many as all partitions hold.
+    pub fn generated_once(&mut self, topics: &Topics, printed: &str) {
+        let lines: Vec<&str> = printed.lines().collect();
+        let count = topics.samples.len();
+        for (partition, records) in topics.samples.iter().enumerate() {
+            let own: Vec<&Record> = records.iter().filter(|record| record.key.as_deref() != Some(FOREIGN)).collect();
+            let due = lines.iter().skip(partition).step_by(count);
+            let (have, want) = (own.len(), due.len());
+            let wrong = own.iter().zip(due).filter(|(record, line)| record.value.as_deref() != Some(line.as_bytes()));
+            let wrong: Vec<String> =
+                wrong.map(|(record, line)| format!("{}\n    not {line}", text(record))).take(SHOWN).collect();
+            if !wrong.is_empty() {
+                self.found(format!("samples/{partition}: not the samples that `generate` prints"), &wrong);
+            }
+            if have != want {
+                self.found(format!("samples/{partition}: {have} generated samples, {want} expected"), &[]);
+            }
+        }
+    }
+
+    /// Notes what does not hold.
+    pub fn holds(&mut self, what: impl Into<String>, holds: bool) {
+        if !holds {
+            self.findings.push(what.into());
+        }
+    }
+}
+
+/// The source offset that an output record names.
+pub fn source(output: Output, record: &Record) -> i64 {
+    if output == Output::DeadLetters {
+        let offset = record.headers.get("thalweg.offset").expect("a dead letter names its offset");
+        return String::from_utf8_lossy(offset).parse().expect("an offset");
+    }
+    let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
+    value["source"]["offset"].as_i64().expect("an offset")
+}
+
+/// The newest checkpoint's parts as they are stored.
+fn state(site: &Site, topic: &str, partition: i32) -> Vec<(&'static str, Vec<u8>)> {
+    let archive = Archive::open(site.path("data/thalweg.db")).expect("a state file");
+    let found = archive.newest(topic, partition).expect("an intact checkpoint").expect("a checkpoint");
+    assert!(found.damaged.is_empty(), "{:?}", found.damaged);
+    let checkpoint = found.checkpoint;
+    let progress = format!("{} {} {}", checkpoint.position, checkpoint.records, checkpoint.dead_letters);
+    vec![
+        ("prequential", rmp_serde::to_vec_named(&checkpoint.prequential).expect("MessagePack")),
+        ("index", rmp_serde::to_vec_named(&checkpoint.index).expect("MessagePack")),
+        ("position, records, dead letters", progress.into_bytes()),
+    ]
+}
+
+/// What `thalweg model export` prints, but for the time of writing.
+fn exported(site: &Site) -> Value {
+    let mut export: Value = serde_json::from_str(&stdout(&site.run(&["model", "export"]))).expect("JSON");
+    for partition in export["partitions"].as_array_mut().expect("partitions") {
+        partition.as_object_mut().expect("an object").remove("written_at").expect("a time");
+    }
+    export
+}
+
+fn text(record: &Record) -> String {
+    let Record { offset, timestamp, key, value, headers } = record;
+    let show = |bytes: &Option<Vec<u8>>| {
+        bytes.as_ref().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned())
+    };
+    format!("{offset} at {timestamp} key {:?} headers {}: {:?}", show(key), headers.len(), show(value))
+}

@@ -16,13 +16,13 @@ use thalweg::{
     generator::{self, Function, Stream},
     models::{ModelConfig, ModelKind, linear, tree},
     pipeline::{
-        checkpoint::OutputOffsets,
+        checkpoint::Outputs,
         decode::Schema,
         gap::Policy,
         prequential, processor,
         record::{Outgoing, Record},
         store::{self, Store},
-        transport::{Error, Fetched, Outbox, Output, Published, Publisher, Reader, Start, Transport},
+        transport::{Error, Fetched, Outbox, Output, Publisher, Reader, Resumed, Start, Transport},
         worker::{self, Gauges},
     },
 };
@@ -105,11 +105,8 @@ impl Reader for Taker {
 }
 
 impl Publisher for Checker {
-    async fn resume(&mut self, _: OutputOffsets, position: i64) -> Result<Published, Error> {
-        Ok([position; 3])
-    }
-    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
-        Ok([0; 3])
+    async fn resume(&mut self, outputs: Outputs, position: i64) -> Result<Resumed, Error> {
+        Ok(Resumed { published: [position; 3], outputs })
     }
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         while let Some(outbox) = outboxes.recv().await {

@@ -19,14 +19,14 @@ use thalweg::{
     app,
     models::{ModelConfig, ModelKind},
     pipeline::{
-        checkpoint::OutputOffsets,
+        checkpoint::Outputs,
         decode::Schema,
         gap::Policy,
         prequential, processor,
         record::Outgoing,
         store::{self, Store},
         transport::{
-            Error, Fetched, Outbox, Published, Publisher, Reader, Start, Topics, Transport,
+            Error, Fetched, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
             embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
         },
         worker::{self, Gauges},
@@ -174,11 +174,8 @@ impl Reader for BrokenReader {
 }
 
 impl Publisher for BrokenPublisher {
-    async fn resume(&mut self, since: OutputOffsets, position: i64) -> Result<Published, Error> {
+    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         self.inner.resume(since, position).await
-    }
-    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
-        self.inner.ends().await
     }
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         if !self.broken {

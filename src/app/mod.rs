@@ -228,12 +228,13 @@ async fn supervise(
         }
         failed
     };
+    let mut failed = false;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             ended = tasks.join_next() => match ended {
                 // A generator that has sent all it should leaves the workers to go on.
-                Some(ended) => if note(ended, running) { break },
+                Some(ended) => if note(ended, running) { failed = true; break },
                 None => break,
             },
         }
@@ -241,8 +242,9 @@ async fn supervise(
     shutdown.cancel();
     store.wait_no_more();
     let stop = async {
-        while generating && running.iter().any(|name| name == "generator") {
-            match tasks.join_next().await {
+        // After a failure the order matters no more, and a task that panicked does not take its name off the list.
+        while !failed && generating && running.iter().any(|name| name == "generator") {
+            failed = match tasks.join_next().await {
                 Some(ended) => note(ended, running),
                 None => break,
             };

@@ -19,6 +19,24 @@ use super::{
 /// Next offset of each output partition ([`super::transport::Output`] order) when a checkpoint was written.
 pub type OutputOffsets = [i64; 3];
 
+/// How far a producer that numbers its records had come in each output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// By which the transport knows the producer.
+    pub producer: i64,
+    /// The number of its next record, per output.
+    pub next: [i32; 3],
+}
+
+/// Where the outputs stand, or stood when a checkpoint was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// Next offsets.
+    pub offsets: OutputOffsets,
+    /// Where the transport's producers number their records.
+    pub numbers: Option<Numbers>,
+}
+
 /// A worker's state at an input offset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -36,6 +54,9 @@ pub struct Checkpoint {
     pub gap: Option<Gap>,
     /// Filled in by the publisher: from here on the outputs are read back after a restart.
     pub outputs: OutputOffsets,
+    /// Likewise.
+    #[serde(default)]
+    pub numbers: Option<Numbers>,
     /// Fingerprint of the settings it was made under.
     #[serde(default)]
     pub settings: u32,
@@ -52,4 +73,17 @@ pub struct Checkpoint {
     /// Records missed in gaps since the beginning, as far as they could be counted.
     #[serde(default, deserialize_with = "saved::count")]
     pub missed: u64,
+}
+
+impl Checkpoint {
+    /// Where the outputs stood.
+    pub fn outputs(&self) -> Outputs {
+        Outputs { offsets: self.outputs, numbers: self.numbers }
+    }
+
+    /// The same with the outputs where they stand.
+    #[must_use]
+    pub fn at(self, outputs: Outputs) -> Self {
+        Self { outputs: outputs.offsets, numbers: outputs.numbers, ..self }
+    }
 }

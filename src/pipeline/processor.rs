@@ -175,6 +175,7 @@ impl Processor {
             anchor,
             gap,
             outputs: OutputOffsets::default(),
+            numbers: None,
             settings: self.settings,
             index: self.decoder.index().clone(),
             prequential: self.prequential.clone(),

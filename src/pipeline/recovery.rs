@@ -11,7 +11,7 @@ use super::{
     processor::Processor,
     record::Record,
     store::Store,
-    transport::{Publisher, Reader},
+    transport::{Publisher, Reader, Resumed},
     worker::{Config, Error},
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     let topic = &config.processor.topic;
     let range = reader.range().await?;
     let mut stored = store.load(topic, partition)?;
-    let mut since = stored.as_ref().map(|stored| stored.outputs).unwrap_or_default();
+    let mut since = stored.as_ref().map(Checkpoint::outputs).unwrap_or_default();
     let mut gap = None;
     if let Some(stored) = &stored {
         gap = missing(config, stored, &range, reader).await?;
@@ -45,11 +45,11 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         (None, Some(stored)) => stored.position,
         (None, None) => reader.resolve(config.start).await?,
     };
+    let Resumed { mut published, outputs } = publisher.resume(since, position).await?;
     if gap.is_some_and(|gap| gap.reason == Reason::Recreated) {
         // What is published was made from records of the same offsets that are no more.
-        since = publisher.ends().await?;
+        (published, since) = ([position; 3], outputs);
     }
-    let mut published = publisher.resume(since, position).await?;
     let furthest = published.into_iter().max().unwrap_or(position);
     if let (Some(truncated), None) = (Gap::at_the_end(furthest, range.end.max(position)), gap) {
         gap = Some(accepted(config, topic, partition, truncated, &range)?);
@@ -61,7 +61,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
     processor.skip_published(published);
     if gap.is_some() || !same_settings {
-        store.save(Box::new(Checkpoint { outputs: since, ..processor.checkpoint() })).await?;
+        store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
     let snapshot = processor.snapshot();
     tracing::info!(

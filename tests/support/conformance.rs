@@ -6,7 +6,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use thalweg::{
     models::{ModelConfig, ModelKind},
     pipeline::{
-        checkpoint::{Checkpoint, OutputOffsets},
+        checkpoint::{Checkpoint, Outputs},
         decode::Schema,
         prequential,
         processor::{self, Processor},
@@ -308,7 +308,7 @@ pub async fn a_checkpoint_is_kept_once_its_outbox_is_published<P: Place>(place: 
 
     // What was published past the checkpoint is known again from its output offsets.
     let mut publisher = transport.publisher(0).await.expect("publisher");
-    let resumed = publisher.resume(kept.outputs, kept.position).await.expect("resume");
+    let resumed = publisher.resume(kept.outputs(), kept.position).await.expect("resume").published;
     assert!(resumed[Output::Predictions as usize] >= 1000 - 1, "{resumed:?}");
 }
 
@@ -317,7 +317,7 @@ pub async fn resume_tells_how_far_each_output_got<P: Place>(place: &P) {
     let transport = place.open(topics.clone()).await.expect("open");
     publish(&transport, 0, steps(&topics, 0, 700, 70)).await;
     let mut publisher = transport.publisher(0).await.expect("publisher");
-    let resumed = publisher.resume(OutputOffsets::default(), 0).await.expect("resume");
+    let resumed = publisher.resume(Outputs::default(), 0).await.expect("resume").published;
     // Nothing that was published may be published again, and nothing else may be skipped: between the last published
     // record of an output and the position there is none for that output.
     for (kind, last) in [(Output::Predictions, 698), (Output::DeadLetters, 699), (Output::Events, 699)] {
@@ -328,7 +328,7 @@ pub async fn resume_tells_how_far_each_output_got<P: Place>(place: &P) {
 pub async fn resume_after_nothing_is_the_position_itself<P: Place>(place: &P) {
     let transport = place.open(place.topics()).await.expect("open");
     let mut publisher = transport.publisher(0).await.expect("publisher");
-    assert_eq!(publisher.resume(OutputOffsets::default(), 40).await.expect("resume"), [40; 3]);
+    assert_eq!(publisher.resume(Outputs::default(), 40).await.expect("resume").published, [40; 3]);
 }
 
 pub async fn partitions_resume_each_by_itself<P: Place>(place: &P) {
@@ -338,7 +338,7 @@ pub async fn partitions_resume_each_by_itself<P: Place>(place: &P) {
     publish(&transport, 1, steps(&topics, 1, 50, 50)).await;
     for (partition, last) in [(0, 299), (1, 49)] {
         let mut publisher = transport.publisher(partition).await.expect("publisher");
-        let resumed = publisher.resume(OutputOffsets::default(), 0).await.expect("resume");
+        let resumed = publisher.resume(Outputs::default(), 0).await.expect("resume").published;
         let events = resumed[Output::Events as usize];
         assert!((last + 1..=last + 1).contains(&events), "partition {partition}: {resumed:?}");
     }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 pub use dead_letters::{DeadLetters, Fate, Page};
 
 use super::{
-    checkpoint::{Checkpoint, OutputOffsets},
+    checkpoint::{Checkpoint, Outputs},
     record::{Outgoing, Record},
 };
 
@@ -138,6 +138,15 @@ impl Outbox {
 /// Per [`Output`]: the source offset from which on nothing has been published yet.
 pub type Published = [i64; 3];
 
+/// What is published already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// How far.
+    pub published: Published,
+    /// Where the outputs stand.
+    pub outputs: Outputs,
+}
+
 /// A transport, opened: its topics exist.
 pub trait Transport: Send + Sync + 'static {
     /// Reads samples.
@@ -182,12 +191,9 @@ pub trait Reader: Send + 'static {
 
 /// Publishes what one worker makes, in order.
 pub trait Publisher: Send + 'static {
-    /// How far each output had been published when its next offset was `since`, or anything after. `position` is the
-    /// checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
-    fn resume(&mut self, since: OutputOffsets, position: i64) -> impl Future<Output = Result<Published, Error>> + Send;
-
-    /// Next offset of each output.
-    fn ends(&mut self) -> impl Future<Output = Result<OutputOffsets, Error>> + Send;
+    /// How far each output had been published when it stood as `since` says, or anything after; and how it stands now.
+    /// `position` is the checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
+    fn resume(&mut self, since: Outputs, position: i64) -> impl Future<Output = Result<Resumed, Error>> + Send;
 
     /// Publishes until the channel is closed and drained. `confirmed` holds the position up to which everything is
     /// published; a checkpoint is written once its outbox is, and before this returns.

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Shared, table};
 use crate::pipeline::{
-    checkpoint::{Checkpoint, OutputOffsets},
+    checkpoint::{Checkpoint, OutputOffsets, Outputs},
     store::{self, Encoded},
-    transport::{Error, Outbox, Output, Published, Publisher},
+    transport::{Error, Outbox, Output, Publisher, Resumed},
 };
 
 /// Outboxes committed together when they wait.
@@ -27,6 +27,19 @@ impl EmbeddedPublisher {
         Self { shared, partition }
     }
 
+    /// Next offset of each output.
+    async fn ends(&self) -> Result<OutputOffsets, store::Error> {
+        let partition = self.partition;
+        let ends = self.ask(move |shared, tx| {
+            let mut ends = OutputOffsets::default();
+            for (end, table) in ends.iter_mut().zip(&shared.outputs) {
+                *end = table.next_offset(tx, partition)?;
+            }
+            Ok(ends)
+        });
+        ends.await
+    }
+
     /// Asks the output topics something.
     async fn ask<T, F>(&self, question: F) -> Result<T, store::Error>
     where
@@ -39,33 +52,22 @@ impl EmbeddedPublisher {
 }
 
 impl Publisher for EmbeddedPublisher {
-    async fn resume(&mut self, since: OutputOffsets, position: i64) -> Result<Published, Error> {
+    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         let partition = self.partition;
         let published = self.ask(move |shared, tx| {
             let mut published = [position; 3];
             for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
-                let since = since[output as usize];
+                let since = since.offsets[output as usize];
                 let last = table.last_source(tx, output, &shared.topics.samples, partition, since)?;
                 published[output as usize] = last.map_or(position, |last| position.max(last + 1));
             }
             Ok(published)
         });
-        Ok(published.await?)
+        let published = published.await?;
+        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None } })
     }
 
-    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
-        let partition = self.partition;
-        let ends = self.ask(move |shared, tx| {
-            let mut ends = OutputOffsets::default();
-            for (end, table) in ends.iter_mut().zip(&shared.outputs) {
-                *end = table.next_offset(tx, partition)?;
-            }
-            Ok(ends)
-        });
-        Ok(ends.await?)
-    }
-
-    async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
+    async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
         let mut group = Vec::with_capacity(GROUP);
         while outboxes.recv_many(&mut group, GROUP).await > 0 {

@@ -15,6 +15,7 @@ use rskafka::protocol::{
     traits::{ReadError, ReadType},
 };
 
+use super::producer::{ProducerId, advance};
 use crate::pipeline::record::Record;
 
 /// Offset and length of a batch, which count the rest.
@@ -44,6 +45,8 @@ pub(super) struct Committed {
     pub(super) next_offset: Option<i64>,
     /// Whether any batch was part of a transaction.
     pub(super) transactional: bool,
+    /// The producer of each batch that has a numbered one, and the number of its next record.
+    pub(super) written: Vec<(ProducerId, i32)>,
 }
 
 /// Reads the batches in `bytes`, of which the last may be cut off, without those of `aborted` transactions.
@@ -66,6 +69,9 @@ pub(super) fn committed(bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, 
         }
         result.next_offset = Some(header.last_offset.saturating_add(1));
         result.transactional |= header.transactional;
+        if header.producer >= 0 && !header.control {
+            result.written.push((header.producer, header.next_sequence));
+        }
         if header.control {
             given_up.remove(&header.producer);
         } else if header.records > 0 && !(header.transactional && given_up.contains(&header.producer)) {
@@ -95,7 +101,8 @@ fn next_batch<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
 /// What is needed of a batch's header.
 struct Header {
     last_offset: i64,
-    producer: i64,
+    producer: ProducerId,
+    next_sequence: i32,
     records: i32,
     transactional: bool,
     control: bool,
@@ -105,9 +112,11 @@ impl Header {
     /// Of a whole batch.
     fn of(batch: &[u8]) -> Self {
         let attributes = i16::from_be_bytes(array(batch, 21));
+        let last_delta = i32::from_be_bytes(array(batch, 23));
+        let sequence = i32::from_be_bytes(array(batch, 53));
         Self {
-            last_offset: i64::from_be_bytes(array(batch, 0))
-                .saturating_add(i32::from_be_bytes(array(batch, 23)).into()),
+            last_offset: i64::from_be_bytes(array(batch, 0)).saturating_add(last_delta.into()),
+            next_sequence: advance(sequence, last_delta.max(0) as usize + 1),
             producer: i64::from_be_bytes(array(batch, 43)),
             records: i32::from_be_bytes(array(batch, 57)),
             transactional: attributes & TRANSACTIONAL != 0,

@@ -221,6 +221,7 @@ impl Retry {
             Fault::Passing(problem) => problem,
             Fault::OutOfRange => "the offset is out of range".to_owned(),
             Fault::TooLarge => "the batch is too large".to_owned(),
+            Fault::OutOfSequence(problem) => problem,
         };
         self.attempts += 1;
         self.cluster.retries.fetch_add(1, Ordering::Relaxed);

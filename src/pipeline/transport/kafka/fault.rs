@@ -22,6 +22,8 @@ pub(super) enum Fault {
     OutOfRange,
     /// The batch is larger than the broker takes.
     TooLarge,
+    /// The batch is not numbered as the broker expects: one before it is missing, or it is there already.
+    OutOfSequence(String),
     /// It will not pass by itself.
     Fatal(Error),
 }
@@ -61,11 +63,16 @@ impl Fault {
             ProtocolError::OffsetOutOfRange => return Fault::OutOfRange,
             ProtocolError::UnknownTopicOrPartition => return Fault::NoTopic(text),
             ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => return Fault::TooLarge,
+            ProtocolError::OutOfOrderSequenceNumber
+            | ProtocolError::DuplicateSequenceNumber
+            | ProtocolError::InvalidProducerEpoch
+            | ProtocolError::UnknownProducerId => return Fault::OutOfSequence(text),
             ProtocolError::TopicAuthorizationFailed => {
                 "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl"
             }
             ProtocolError::ClusterAuthorizationFailed => {
-                "the broker's rules do not let this user do this; create the topics by hand and set transport.kafka.create_topics = false"
+                "the broker's rules do not let this user do this; to create topics, do it by hand and set \
+                 transport.kafka.create_topics = false; to produce, brokers before Kafka 3.0 want the right IdempotentWrite"
             }
             ProtocolError::SaslAuthenticationFailed
             | ProtocolError::UnsupportedSaslMechanism

@@ -1,84 +1,79 @@
 //! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
 
-use std::{collections::VecDeque, time::Duration};
-
-use rskafka::record::RecordAndOffset;
-
-use super::{cluster::Handle, fault::Try};
+use super::{batches::Committed, cluster::Handle, fault::Try, fetch::Fetcher, producer::ProducerId};
 use crate::pipeline::transport::{Output, source};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
 const FIRST_LOOK: i64 = 256;
 
-/// The offset of the record with this value from `from` on, if it is there.
-pub(super) async fn find(handle: &mut Handle, from: i64, value: &Option<Vec<u8>>) -> Try<Option<i64>> {
-    let end = handle.range().await?.end;
-    let mut offset = from;
-    while offset < end {
-        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
-        if let Some(found) = records.iter().find(|record| record.record.value == *value) {
-            return Ok(Some(found.offset));
-        }
-        let Some(last) = records.last() else { break };
-        offset = last.offset + 1;
-    }
-    Ok(None)
+/// What was found of one producer's records.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Landed {
+    /// The highest source offset.
+    pub(super) source: Option<i64>,
+    /// The number that the producer's next record must have.
+    pub(super) sequence: Option<i32>,
+    /// The end of the partition.
+    pub(super) end: i64,
 }
 
-/// The highest source offset among the records of an output that were made from `topic`/`partition`, looking no further
-/// back than `since`. Records come in source order, so it is the last one's, and looking starts at the end.
-pub(super) async fn last_source(
+/// What is in an output that was made from `topic`/`partition` or written by `producer`, looking no further back than
+/// `since`. Records come in source order, so looking starts at the end.
+pub(super) async fn output(
     handle: &mut Handle,
     output: Output,
     topic: &str,
     partition: i32,
     since: i64,
-) -> Try<Option<i64>> {
+    producer: ProducerId,
+) -> Try<Landed> {
+    look(handle, since, producer, |landed, committed| {
+        let of = |record: &crate::pipeline::record::Record| {
+            source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
+        };
+        landed.source = committed.records.iter().filter_map(of).max().max(landed.source);
+        landed.source.is_some()
+    })
+    .await
+}
+
+/// What `producer` has written into a partition from `since` on.
+pub(super) async fn samples(handle: &mut Handle, since: i64, producer: ProducerId) -> Try<Landed> {
+    look(handle, since, producer, |landed, _| landed.sequence.is_some()).await
+}
+
+/// Looks at windows from the end back until `found` says that it is enough.
+async fn look(
+    handle: &mut Handle,
+    since: i64,
+    producer: ProducerId,
+    mut found: impl FnMut(&mut Landed, &Committed) -> bool,
+) -> Try<Landed> {
     let range = handle.range().await?;
+    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
+    let mut landed = Landed { end: range.end, ..Landed::default() };
     let since = since.max(range.start);
-    let mut end = range.end;
-    let mut look = FIRST_LOOK;
+    let (mut end, mut window) = (range.end, FIRST_LOOK);
     while end > since {
-        let start = (end - look).max(since);
-        let mut found = None;
+        let start = (end - window).max(since);
         let mut offset = start;
+        let mut enough = false;
+        // Newer windows come first, so a number from one of them stands.
+        let newer = landed.sequence;
         while offset < end {
-            let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
-            let Some(last) = records.last() else { break };
-            offset = last.offset + 1;
-            let within = records.iter().filter(|record| record.offset < end);
-            found = within.filter_map(|record| of(record, output, topic, partition)).max().max(found);
+            let mut committed = fetcher.fetch(offset).await?.committed;
+            let Some(next) = committed.next_offset.filter(|next| *next > offset) else { break };
+            committed.records.retain(|record| record.offset < end);
+            let mine = committed.written.iter().rfind(|(by, _)| *by == producer);
+            landed.sequence = newer.or(mine.map(|(_, next)| *next)).or(landed.sequence);
+            enough |= found(&mut landed, &committed);
+            offset = next;
         }
-        if found.is_some() {
-            return Ok(found);
+        if enough {
+            break;
         }
         end = start;
-        look *= 2;
+        window *= 2;
     }
-    Ok(None)
-}
-
-fn of(RecordAndOffset { record, .. }: &RecordAndOffset, output: Output, topic: &str, partition: i32) -> Option<i64> {
-    source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
-}
-
-/// From the record with this value on, found at `from` or later, what the next ones hold: up to `most`, by offset.
-pub(super) async fn run(
-    handle: &mut Handle,
-    from: i64,
-    value: &Option<Vec<u8>>,
-    most: usize,
-) -> Try<VecDeque<(i64, Option<Vec<u8>>)>> {
-    let mut run = VecDeque::new();
-    let Some(begin) = find(handle, from, value).await? else { return Ok(run) };
-    let end = handle.range().await?.end;
-    let mut offset = begin;
-    while offset < end && run.len() < most {
-        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
-        let Some(last) = records.last() else { break };
-        offset = last.offset + 1;
-        run.extend(records.into_iter().map(|record| (record.offset, record.record.value)));
-    }
-    run.truncate(most);
-    Ok(run)
+    Ok(landed)
 }

@@ -1,40 +1,40 @@
 //! Publishes what one worker makes, several requests in flight, in order.
 //!
-//! Invariant: requests are first polled in order on one connection per output, so they reach the broker in order; after
-//! a failure nothing more is sent, what is in flight settles, and the worker begins again at its checkpoint, where
-//! [`Publisher::resume`] tells what has landed. So no copy of what was sent has to be kept, and a failure takes the very
-//! path that a crash takes.
+//! Invariant: requests are first polled in order on one connection per output, so they reach the broker in order, and
+//! their records are numbered (`producer`), so the broker keeps to it; after a failure nothing more is sent, what is in
+//! flight settles, and the worker begins again at its checkpoint, where [`Publisher::resume`] tells what has landed. So no
+//! copy of what was sent has to be kept, and a failure takes the very path that a crash takes.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError},
 };
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use rskafka::client::partition::PartitionClient;
+use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Shared,
-    cluster::{self, Handle, persist},
-    cut,
-    fault::{Fault, Try},
-    landed, lower, outgoing,
+    OUT_OF_STEP, Shared,
+    cluster::{Handle, persist},
+    landed,
+    producer::{self, Producer, ProducerId},
+    requests::{Landing, Lane, Size, requests},
     saves::Saves,
 };
 use crate::pipeline::{
-    checkpoint::{Checkpoint, OutputOffsets},
-    record::Outgoing,
-    store::{self, set_meta},
-    transport::{Error, Outbox, Output, Published, Publisher},
+    checkpoint::{Checkpoint, Numbers, Outputs},
+    store::set_meta,
+    transport::{Error, Outbox, Output, Publisher, Resumed},
 };
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
 pub struct KafkaPublisher {
-    shared: Arc<Shared>,
-    partition: i32,
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: i32,
     handles: [Handle; 3],
+    /// Where the outputs stand; known once it has resumed.
+    outputs: Outputs,
 }
 
 /// An outbox under way.
@@ -45,135 +45,42 @@ struct Shipment {
     checkpoint: Option<Box<Checkpoint>>,
 }
 
-/// How one request ended: its output, and the offset of its first record.
-type Landing = (Output, Result<i64, Fault>, Size);
-
-/// What a request held.
-#[derive(Clone, Copy)]
-struct Size {
-    records: usize,
-    bytes: usize,
-}
-
 impl KafkaPublisher {
     pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
         let handles = Output::ALL.map(|output| {
             let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
             Handle::new(&shared.cluster, topic, partition)
         });
-        Self { shared, partition, handles }
+        Self { shared, partition, handles, outputs: Outputs::default() }
     }
 
-    fn interrupted(&self, problem: impl Into<String>) -> Error {
-        Error::Interrupted { partition: self.partition, problem: problem.into() }
-    }
-
-    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble.
-    fn failed(&self, output: Output, fault: Fault, size: Size) -> Error {
-        let topic = self.shared.output_topic(output);
-        match fault {
-            Fault::Fatal(error) => error,
-            Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
-            Fault::OutOfRange => self.interrupted("the broker has lost its place"),
-            Fault::TooLarge if size.records > 1 => {
-                let bytes = size.bytes / 2;
-                lower(&self.shared.batch_bytes[output as usize], bytes);
-                tracing::warn!(
-                    event = "batch_limit",
-                    topic,
-                    bytes,
-                    "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
-                );
-                self.interrupted("a batch was too large")
-            }
-            Fault::TooLarge if output == Output::DeadLetters && self.can_be_cut(size) => {
-                lower(&self.shared.dead_letter_bytes, size.bytes - 1);
-                self.interrupted("a dead letter was too large")
-            }
-            Fault::TooLarge => Error::Broker {
-                action: format!("producing to `{topic}`"),
-                problem: "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
-                reason: format!("a single record of {} bytes was refused", size.bytes),
-            },
+    /// By which the broker knows this worker, also after a restart. A new one where there is none, or where a broker has
+    /// not gone on with our numbers again and again.
+    async fn identity(&self) -> Result<ProducerId, Error> {
+        let name = self.shared.producer_name(self.partition);
+        let renew = self.out_of_step(|times| std::mem::take(times)) >= OUT_OF_STEP;
+        match self.shared.store.meta(&name)? {
+            Some(id) if !renew => return Ok(id),
+            Some(_) => tracing::warn!(
+                event = "new_producer",
+                partition = self.partition,
+                "the broker does not go on with our numbers; going on as another producer"
+            ),
+            None => {}
         }
+        let predictions = &self.handles[Output::Predictions as usize];
+        let (topic, partition) = (predictions.topic(), predictions.partition());
+        let cluster = &self.shared.cluster;
+        let id = persist!(cluster, "asking for an identity", producer::identity(cluster, topic, partition))?;
+        let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
+        self.shared.store.write("the identity as a producer cannot be written", note).await?;
+        Ok(id)
     }
 
-    /// The requests that an outbox needs, in order.
-    fn requests(&self, outbox: &mut Outbox, clients: &[Arc<PartitionClient>; 3]) -> Vec<BoxFuture<'static, Landing>> {
-        let mut requests: Vec<BoxFuture<'static, Landing>> = Vec::new();
-        for output in Output::ALL {
-            let records = std::mem::take(&mut outbox.records[output as usize]);
-            let limit = self.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
-            let mut batch = Vec::with_capacity(records.len());
-            let mut size = Size { records: 0, bytes: 0 };
-            let mut send = |batch: &mut Vec<_>, size: &mut Size| {
-                let (records, sent) = (std::mem::take(batch), std::mem::replace(size, Size { records: 0, bytes: 0 }));
-                let (cluster, client) = (Arc::clone(&self.shared.cluster), Arc::clone(&clients[output as usize]));
-                requests.push(Box::pin(async move {
-                    let produced = cluster::produce(cluster, client, records).await;
-                    (output, produced, sent)
-                }));
-            };
-            let mut records = records.into_iter().peekable();
-            while let Some(record) = records.next() {
-                let record = if output == Output::DeadLetters { self.fitted(record) } else { record };
-                // Events of one source must land together: the read-back only knows sources.
-                let with_next = records.peek().is_some_and(|next| next.source == record.source);
-                size = Size { records: size.records + 1, bytes: size.bytes + record.size() };
-                let next = records.peek().map_or(0, Outgoing::size);
-                batch.push(outgoing(record));
-                if size.bytes + next > limit && !with_next {
-                    send(&mut batch, &mut size);
-                }
-            }
-            if !batch.is_empty() {
-                send(&mut batch, &mut size);
-            }
-        }
-        requests
-    }
-
-    /// Whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the
-    /// limit since it was sent, so the limit alone does not tell.
-    fn can_be_cut(&self, size: Size) -> bool {
-        size.bytes > cut::LEAST || size.bytes <= self.shared.dead_letter_bytes.load(Ordering::Relaxed)
-    }
-
-    /// A dead letter as its topic takes it.
-    fn fitted(&self, mut record: Outgoing) -> Outgoing {
-        let limit = self.shared.dead_letter_bytes.load(Ordering::Relaxed);
-        if let Some(bytes) = cut::fit(&mut record, limit) {
-            tracing::warn!(
-                event = "dead_letter_cut",
-                offset = record.source,
-                bytes,
-                "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
-                 max.message.bytes"
-            );
-        }
-        record
-    }
-
-    /// Notes whether requests may be under way that nobody will wait for.
-    async fn note_open(&self, open: bool) -> Result<(), store::Error> {
-        let name = self.shared.open_name(self.partition);
-        let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, i64::from(open));
-        self.shared.store.write("a note cannot be written", note).await
-    }
-
-    /// Waits until the outputs are at rest, where the last run did not end in order.
-    async fn settle(&mut self) -> Result<(), Error> {
-        if self.shared.store.meta(&self.shared.open_name(self.partition))?.unwrap_or(0) == 0 {
-            return Ok(());
-        }
-        let cluster = Arc::clone(&self.shared.cluster);
-        let [predictions, dead_letters, events] = &mut self.handles;
-        let settled = async |handle: &mut Handle| {
-            let action = format!("looking whether `{}`/{} is at rest", handle.topic(), handle.partition());
-            persist!(cluster, action, super::settled(handle))
-        };
-        tokio::try_join!(settled(predictions), settled(dead_letters), settled(events))?;
-        Ok(())
+    /// Reads or changes how often in a row the broker has not taken our numbers.
+    pub(super) fn out_of_step<T>(&self, change: impl FnOnce(&mut u32) -> T) -> T {
+        let mut times = self.shared.out_of_step.lock().unwrap_or_else(PoisonError::into_inner);
+        change(times.entry(self.partition).or_default())
     }
 
     /// Tells when there is something between what this process has sent: nobody else should write there.
@@ -181,106 +88,119 @@ impl KafkaPublisher {
         // Whoever sends dead letters back says so on the events topic.
         if base > expected && self.shared.is_exclusive(output) && output != Output::Events {
             tracing::error!(
-                event = "late_records",
+                event = "foreign_records",
                 topic = self.shared.output_topic(output),
                 partition = self.partition,
                 from = expected,
                 to = base,
-                "records came into an output that this process did not send: another producer's, or a request's that was \
-                 given up. Look whether their sources are there twice"
+                "another producer writes to an output of ours; give it a topic of its own"
             );
         }
+    }
+
+    /// A connection per output, with the number of the next record.
+    async fn lanes(&mut self, numbers: Numbers) -> Result<[Lane; 3], Error> {
+        let mut lanes = Vec::with_capacity(3);
+        for (handle, sequence) in self.handles.iter().zip(numbers.next) {
+            let (cluster, topic) = (Arc::clone(handle.cluster()), handle.topic());
+            let (partition, id) = (handle.partition(), numbers.producer);
+            let opened =
+                persist!(cluster, "connecting to an output topic", Producer::open(&cluster, topic, partition, id));
+            let producer = Arc::new(opened?);
+            lanes.push(Lane { producer, sequence });
+        }
+        <[Lane; 3]>::try_from(lanes).map_err(|_| self.interrupted("an output is missing"))
     }
 }
 
 impl Publisher for KafkaPublisher {
-    async fn resume(&mut self, since: OutputOffsets, position: i64) -> Result<Published, Error> {
-        self.settle().await?;
+    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
+        let id = self.identity().await?;
+        // What the checkpoint says of another identity says nothing of this one.
+        let known = since.numbers.filter(|numbers| numbers.producer == id);
+        let mut numbers = known.unwrap_or(Numbers { producer: id, next: [0; 3] });
         let mut published = [position; 3];
         let topic = &self.shared.topics.samples;
         for output in Output::ALL {
-            let (handle, since) = (&mut self.handles[output as usize], since[output as usize]);
+            let (i, handle) = (output as usize, &mut self.handles[output as usize]);
             let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
             let cluster = Arc::clone(handle.cluster());
-            let last = persist!(cluster, action, landed::last_source(handle, output, topic, self.partition, since))?;
-            published[output as usize] = last.map_or(position, |last| position.max(last + 1));
+            let since = since.offsets[i];
+            let found = persist!(cluster, action, landed::output(handle, output, topic, self.partition, since, id))?;
+            published[i] = found.source.map_or(position, |last| position.max(last + 1));
+            numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
+            self.outputs.offsets[i] = found.end;
         }
-        Ok(published)
-    }
-
-    async fn ends(&mut self) -> Result<OutputOffsets, Error> {
-        self.settle().await?;
-        let mut ends = OutputOffsets::default();
-        for (handle, end) in self.handles.iter_mut().zip(&mut ends) {
-            let cluster = Arc::clone(handle.cluster());
-            *end = persist!(cluster, "asking for the end of an output", handle.range())?.end;
-        }
-        Ok(ends)
+        self.outputs.numbers = Some(numbers);
+        Ok(Resumed { published, outputs: self.outputs })
     }
 
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
-        let mut clients = Vec::with_capacity(3);
-        let mut next: OutputOffsets = [0; 3];
-        for (handle, next) in self.handles.iter_mut().zip(&mut next) {
-            let cluster = Arc::clone(handle.cluster());
-            let (client, end) = persist!(cluster, "connecting to an output topic", connected(handle))?;
-            clients.push(client);
-            *next = end;
+        if self.outputs.numbers.is_none() {
+            self.resume(Outputs::default(), 0).await?;
         }
-        let Ok(clients) = <[Arc<PartitionClient>; 3]>::try_from(clients) else { return Ok(()) };
-        self.note_open(true).await?;
-
+        let Outputs { offsets: mut next, numbers: Some(mut numbers) } = self.outputs else { return Ok(()) };
+        let mut lanes = self.lanes(numbers).await?;
         let in_flight = self.shared.cluster.config().in_flight;
-        let mut requests: FuturesOrdered<BoxFuture<'static, Landing>> = FuturesOrdered::new();
+        let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
         let mut shipments: VecDeque<Shipment> = VecDeque::new();
         let mut saves = Saves::new(&self.shared.store);
         let mut receiving = true;
-        let mut failure = None;
-        while receiving || !requests.is_empty() {
+        let mut failure: Option<Error> = None;
+        while receiving || !under_way.is_empty() {
             tokio::select! {
                 biased;
-                Some((output, landed, size)) = requests.next() => match landed {
-                    Ok(base) => {
-                        self.watch(output, next[output as usize], base);
-                        next[output as usize] = base + size.records as i64;
-                        if let Some(shipment) = shipments.front_mut() {
-                            shipment.open -= 1;
-                        }
-                    }
+                Some(Landing { output, result, size }) = under_way.next() => match result {
+                    // What lands behind a failure is found by the read-back.
+                    Ok(_) if failure.is_some() => {}
+                    Ok(base) => self.landed(&mut next, &mut numbers, &mut shipments, output, base, size),
                     Err(fault) => {
                         receiving = false;
                         failure.get_or_insert_with(|| self.failed(output, fault, size));
                     }
                 },
-                outbox = outboxes.recv(), if receiving && requests.len() < in_flight => match outbox {
+                outbox = outboxes.recv(), if receiving && under_way.len() < in_flight => match outbox {
                     Some(mut outbox) => {
-                        let batch = self.requests(&mut outbox, &clients);
+                        let requests = requests(&self, &mut outbox, &mut lanes);
                         let Outbox { position, checkpoint, .. } = outbox;
-                        shipments.push_back(Shipment { open: batch.len(), position, checkpoint });
-                        requests.extend(batch);
+                        shipments.push_back(Shipment { open: requests.len(), position, checkpoint });
+                        under_way.extend(requests);
                     }
                     None => receiving = false,
                 },
             }
-            // What follows a failed request may have landed, but is not confirmed: the read-back decides.
             while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
                 let Some(shipment) = shipments.pop_front() else { break };
-                if let Some(mut checkpoint) = shipment.checkpoint {
-                    checkpoint.outputs = next;
-                    saves.begin(checkpoint).await?;
+                if let Some(checkpoint) = shipment.checkpoint {
+                    let outputs = Outputs { offsets: next, numbers: Some(numbers) };
+                    saves.begin(Box::new(checkpoint.at(outputs))).await?;
                 }
                 confirmed.send_replace(shipment.position);
             }
         }
         saves.finish().await?;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(self.note_open(false).await?),
-        }
+        failure.map_or(Ok(()), Err)
     }
 }
 
-/// A connection, and the offset that the next record gets.
-async fn connected(handle: &mut Handle) -> Try<(Arc<PartitionClient>, i64)> {
-    Ok((handle.connected().await?, handle.range().await?.end))
+impl KafkaPublisher {
+    /// Takes note of a request that the broker has appended.
+    fn landed(
+        &self,
+        next: &mut [i64; 3],
+        numbers: &mut Numbers,
+        shipments: &mut VecDeque<Shipment>,
+        output: Output,
+        base: i64,
+        size: Size,
+    ) {
+        let i = output as usize;
+        self.watch(output, next[i], base);
+        next[i] = base + size.records as i64;
+        numbers.next[i] = producer::advance(numbers.next[i], size.records);
+        self.out_of_step(|times| *times = 0);
+        if let Some(shipment) = shipments.front_mut() {
+            shipment.open -= 1;
+        }
+    }
 }

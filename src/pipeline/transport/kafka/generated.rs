@@ -1,0 +1,262 @@
+//! The generator's side: samples into all partitions of the samples topic.
+//!
+//! Invariant: a sample's number with the broker is its place among those of its partition, so that a sample is there once
+//! however often it is sent, and what of a batch is there already is found by its number.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{
+    OUT_OF_STEP, Shared,
+    cluster::{Handle, persist},
+    fault::{Fault, Try},
+    landed, lower,
+    producer::{self, Producer, ProducerId},
+};
+use crate::pipeline::{record::Outgoing, store::set_meta, transport::Error};
+
+/// Name in the state file of the number of samples that are there.
+pub(super) fn name(shared: &Shared) -> String {
+    format!("generated:{}", shared.topics.samples)
+}
+
+/// A lane per partition.
+#[derive(Debug, Default)]
+pub(super) struct Generated {
+    lanes: HashMap<i32, Lane>,
+}
+
+/// The way into one partition.
+#[derive(Debug)]
+struct Lane {
+    handle: Handle,
+    id: ProducerId,
+    producer: Option<Producer>,
+    /// Offset from which on samples may be that nobody has noted.
+    noted: i64,
+    /// Whether it has to be looked up what is there.
+    unsure: bool,
+    /// The number of the next sample, by what was found.
+    landed: Option<i32>,
+    out_of_step: u32,
+}
+
+/// Samples on their way, and the number of the first.
+struct Batch {
+    samples: Vec<Outgoing>,
+    sequence: i32,
+}
+
+impl Generated {
+    /// Appends samples, of which `samples[0]` is number `first`, and notes it.
+    pub(super) async fn append(
+        &mut self,
+        shared: &Arc<Shared>,
+        first: u64,
+        samples: Vec<Outgoing>,
+    ) -> Result<(), Error> {
+        let partitions = shared.sample_partitions.max(1) as u64;
+        let after = first + samples.len() as u64;
+        let mut batches: Vec<Option<Batch>> = (0..partitions).map(|_| None).collect();
+        for (i, sample) in (first..).zip(samples) {
+            let place = (i / partitions) & i32::MAX as u64;
+            let batch = batches[(i % partitions) as usize]
+                .get_or_insert_with(|| Batch { samples: Vec::new(), sequence: place as i32 });
+            batch.samples.push(sample);
+        }
+        for (partition, batch) in (0..).zip(batches) {
+            let Some(mut batch) = batch else { continue };
+            let lane = match self.lanes.remove(&partition) {
+                Some(lane) => lane,
+                None => Lane::open(shared, partition).await?,
+            };
+            // Put back whatever comes of it.
+            let lane = self.lanes.entry(partition).or_insert(lane);
+            let cluster = Arc::clone(lane.handle.cluster());
+            let action = format!("appending samples to `{}`/{partition}", shared.topics.samples);
+            persist!(cluster, action, lane.append(shared, &mut batch))?;
+        }
+        let mut notes = vec![(name(shared), after.cast_signed())];
+        notes.extend(self.lanes.iter().map(|(partition, lane)| (offset_name(shared, *partition), lane.noted)));
+        let note =
+            move |tx: &rusqlite::Transaction<'_>| notes.iter().try_for_each(|(name, it)| set_meta(tx, name, *it));
+        shared.store.write("the generator's position cannot be written", note).await?;
+        Ok(())
+    }
+}
+
+impl Lane {
+    async fn open(shared: &Arc<Shared>, partition: i32) -> Result<Self, Error> {
+        let mut handle = Handle::new(&shared.cluster, &shared.topics.samples, partition);
+        let noted = shared.store.meta(&offset_name(shared, partition))?;
+        let known = shared.store.meta(&identity_name(shared, partition))?;
+        let noted = match noted {
+            Some(noted) => noted,
+            None => persist!(shared.cluster, "asking for the end of the samples", handle.range())?.end,
+        };
+        let id = match known {
+            Some(id) => id,
+            None => identity(shared, partition).await?,
+        };
+        Ok(Self { handle, id, producer: None, noted, unsure: known.is_some(), landed: None, out_of_step: 0 })
+    }
+
+    /// One try to append what is not there yet.
+    async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Try<()> {
+        if self.out_of_step >= OUT_OF_STEP {
+            tracing::warn!(
+                event = "new_producer",
+                partition = self.handle.partition(),
+                "the broker does not go on with our numbers; going on as another producer"
+            );
+            self.id = identity(shared, self.handle.partition()).await.map_err(Fault::Fatal)?;
+            self.out_of_step = 0;
+        }
+        if self.unsure {
+            self.landed = landed::samples(&mut self.handle, self.noted, self.id).await?.sequence;
+            self.unsure = false;
+        }
+        if let Some(landed) = self.landed {
+            if batch.leave_out(landed) {
+                return Ok(());
+            }
+            self.landed = None;
+        }
+        while !batch.samples.is_empty() {
+            let limit = shared.sample_batch_bytes.load(Ordering::Relaxed);
+            let (count, bytes) = batch.within(limit);
+            match self.send(batch.sequence, &batch.samples[..count]).await {
+                Ok(base) => {
+                    batch.sent(count);
+                    (self.noted, self.out_of_step) = (base + count as i64, 0);
+                }
+                Err(Fault::TooLarge) if count > 1 => {
+                    lower(&shared.sample_batch_bytes, bytes / 2);
+                    tracing::warn!(
+                        event = "batch_limit",
+                        topic = self.handle.topic(),
+                        bytes = bytes / 2,
+                        "the broker refuses batches of this size; sending smaller ones. Lower \
+                         transport.kafka.max_batch_bytes"
+                    );
+                }
+                Err(fault) => return Err(self.failed(fault, bytes)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, sequence: i32, samples: &[Outgoing]) -> Try<i64> {
+        let producer = match &self.producer {
+            Some(producer) => producer,
+            None => {
+                let handle = &self.handle;
+                let opened = Producer::open(handle.cluster(), handle.topic(), handle.partition(), self.id).await?;
+                self.producer.insert(opened)
+            }
+        };
+        producer.append(sequence, samples.to_vec()).await
+    }
+
+    /// What a failed request means: mostly to look what is there.
+    fn failed(&mut self, fault: Fault, bytes: usize) -> Fault {
+        (self.producer, self.unsure) = (None, true);
+        match fault {
+            Fault::OutOfSequence(_) => self.out_of_step += 1,
+            Fault::TooLarge => {
+                return Fault::Fatal(Error::Broker {
+                    action: format!("producing to `{}`", self.handle.topic()),
+                    problem: "the topic takes no sample of this size; raise its max.message.bytes".to_owned(),
+                    reason: format!("a single record of {bytes} bytes was refused"),
+                });
+            }
+            _ => {}
+        }
+        fault
+    }
+}
+
+impl Batch {
+    /// Leaves out what comes before number `next`; whether that is everything.
+    fn leave_out(&mut self, next: i32) -> bool {
+        // Numbers begin again past the largest, so that one is behind another that is less than half a turn ahead.
+        let ahead = (next.wrapping_sub(self.sequence) & i32::MAX) as usize;
+        if ahead < 1 << 30 {
+            let count = ahead.min(self.samples.len());
+            self.sent(count);
+        }
+        self.samples.is_empty()
+    }
+
+    /// How many samples fit into a request, and their bytes; one at least.
+    fn within(&self, limit: usize) -> (usize, usize) {
+        let mut bytes = 0;
+        for (count, sample) in self.samples.iter().enumerate() {
+            if count > 0 && bytes + sample.size() > limit {
+                return (count, bytes);
+            }
+            bytes += sample.size();
+        }
+        (self.samples.len(), bytes)
+    }
+
+    fn sent(&mut self, count: usize) {
+        self.samples.drain(..count);
+        self.sequence = producer::advance(self.sequence, count);
+    }
+}
+
+/// A new identity for a lane, noted before it is used.
+async fn identity(shared: &Arc<Shared>, partition: i32) -> Result<ProducerId, Error> {
+    let topic = &shared.topics.samples;
+    let asked =
+        persist!(shared.cluster, "asking for an identity", producer::identity(&shared.cluster, topic, partition));
+    let (id, name) = (asked?, identity_name(shared, partition));
+    let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
+    shared.store.write("the generator's identity cannot be written", note).await?;
+    Ok(id)
+}
+
+/// A sample's number depends on how many partitions there are.
+fn identity_name(shared: &Shared, partition: i32) -> String {
+    format!("generator:{}/{partition}/{}", shared.topics.samples, shared.sample_partitions)
+}
+
+fn offset_name(shared: &Shared, partition: i32) -> String {
+    format!("generated:{}/{partition}", shared.topics.samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(sequence: i32, count: usize) -> Batch {
+        Batch { samples: vec![Outgoing::default(); count], sequence }
+    }
+
+    #[test]
+    fn what_is_there_is_left_out_by_its_number() {
+        for (sequence, next, left, first) in [
+            (10, 10, 5, 10),
+            (10, 12, 3, 12),
+            (10, 15, 0, 15),
+            (10, 400, 0, 15),
+            // Less is there than has been noted.
+            (10, 7, 5, 10),
+            (i32::MAX - 1, 1, 2, 1),
+        ] {
+            let mut batch = batch(sequence, 5);
+            assert_eq!(batch.leave_out(next), left == 0, "{sequence} {next}");
+            assert_eq!((batch.samples.len(), batch.sequence), (left, first), "{sequence} {next}");
+        }
+    }
+
+    #[test]
+    fn a_request_holds_what_fits_and_one_sample_at_least() {
+        let one = Outgoing::default().size();
+        assert_eq!(batch(0, 5).within(3 * one), (3, 3 * one));
+        assert_eq!(batch(0, 5).within(1), (1, one));
+    }
+}

@@ -1,0 +1,186 @@
+//! An idempotent producer (KIP-98) for one partition.
+//!
+//! rskafka's own producer has no identity, so that a broker takes every request that reaches it, however late and in
+//! whatever order. This one numbers its records. Invariant: the broker appends a batch only right behind the record
+//! numbered before it, so what follows a refused batch is refused, too, and a request that was given up lands at most
+//! once: before its records are read back, or never. The identity outlives the process in the state file, so this holds
+//! for the requests of a process that was killed, too.
+//!
+//! The same requests over rskafka's protocol code, but for the numbers; `InitProducerId`, which it lacks, is ours.
+
+use std::{
+    io::{Cursor, Write},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rskafka::protocol::{
+    api_key::ApiKey,
+    api_version::{ApiVersion, ApiVersionRange},
+    error::Error as ProtocolError,
+    messages::{
+        ProduceRequest, ProduceRequestPartitionData, ProduceRequestTopicData, ReadVersionedError, ReadVersionedType,
+        RequestBody, WriteVersionedError, WriteVersionedType,
+    },
+    primitives::{Int16, Int32, Int64, NullableString, Records, String_},
+    record::{
+        ControlBatchOrRecords, Record as ProtocolRecord, RecordBatch, RecordBatchCompression, RecordBatchTimestampType,
+        RecordHeader,
+    },
+    traits::{ReadType, WriteType},
+};
+
+use super::{
+    AHEAD, CompressionKind,
+    cluster::{Cluster, milliseconds},
+    connection::{self, Connection},
+    fault::{Fault, Try},
+};
+use crate::pipeline::record::Outgoing;
+
+/// By which a broker knows a producer.
+pub(super) type ProducerId = i64;
+
+/// The number behind that of the `count`-th record from `sequence` on; numbers begin again at 0 past the largest.
+pub(super) fn advance(sequence: i32, count: usize) -> i32 {
+    ((i64::from(sequence) + count as i64) & i64::from(i32::MAX)) as i32
+}
+
+/// Asks a broker for an identity.
+pub(super) async fn identity(cluster: &Cluster, topic: &str, partition: i32) -> Try<ProducerId> {
+    let connection = connection::to_leader(cluster, topic, partition).await?;
+    let action = "asking for an identity as a producer";
+    let answer = async { connection.request(InitProducerId).await.map_err(|error| Fault::of_request(action, error)) };
+    let answer: Identity = cluster.bounded(Duration::ZERO, answer).await?;
+    match answer.error {
+        None => Ok(answer.producer),
+        Some(error) => Err(Fault::of_protocol(action, error, error.to_string())),
+    }
+}
+
+/// Appends to one partition over a connection of its own.
+#[derive(Debug)]
+pub(super) struct Producer {
+    cluster: Arc<Cluster>,
+    connection: Connection,
+    topic: String,
+    partition: i32,
+    id: ProducerId,
+}
+
+impl Producer {
+    /// Connects.
+    pub(super) async fn open(cluster: &Arc<Cluster>, topic: &str, partition: i32, id: ProducerId) -> Try<Self> {
+        let connection = connection::to_leader(cluster, topic, partition).await?;
+        Ok(Self { cluster: Arc::clone(cluster), connection, topic: topic.to_owned(), partition, id })
+    }
+
+    /// Appends records, of which the first has the number `sequence`; returns its offset. Calls on one connection reach
+    /// the broker in the order in which they are first polled.
+    pub(super) async fn append(&self, sequence: i32, records: Vec<Outgoing>) -> Try<i64> {
+        let action = format!("producing to `{}`/{}", self.topic, self.partition);
+        let config = self.cluster.config();
+        let batch = batch(self.id, sequence, records, config.compression);
+        let data = ProduceRequestPartitionData { index: Int32(self.partition), records: Records(vec![batch]) };
+        let request = ProduceRequest {
+            transactional_id: NullableString(None),
+            // All replicas in sync: what idempotence asks for.
+            acks: Int16(-1),
+            timeout_ms: Int32(milliseconds(config.request_timeout)),
+            topic_data: vec![ProduceRequestTopicData { name: String_(self.topic.clone()), partition_data: vec![data] }],
+        };
+        let answer =
+            async { self.connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };
+        let answer = self.cluster.bounded(Duration::ZERO, answer).await?;
+        let answer = answer.responses.into_iter().next().and_then(|topic| topic.partition_responses.into_iter().next());
+        let answer = answer.ok_or_else(|| Fault::passing(format!("{action}: the broker acknowledged nothing")))?;
+        match answer.error {
+            None => Ok(answer.base_offset.0),
+            Some(error) => Err(Fault::of_protocol(&action, error, error.to_string())),
+        }
+    }
+}
+
+fn batch(id: ProducerId, sequence: i32, records: Vec<Outgoing>, compression: CompressionKind) -> RecordBatch {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let latest = now.saturating_add(AHEAD.as_millis() as i64);
+    // A sample's time may be any, so what a broker would refuse is left to the value to say.
+    let time = |record: &Outgoing| if record.timestamp > latest { now } else { record.timestamp };
+    let first_timestamp = records.first().map_or(0, time);
+    let max_timestamp = records.iter().map(time).max().unwrap_or(0);
+    let count = records.len() as i32;
+    let records = (0..).zip(records).map(|(offset_delta, record)| ProtocolRecord {
+        timestamp_delta: time(&record) - first_timestamp,
+        offset_delta,
+        key: record.key,
+        value: record.value,
+        headers: record.headers.into_iter().map(|(key, value)| RecordHeader { key, value }).collect(),
+    });
+    RecordBatch {
+        base_offset: 0,
+        partition_leader_epoch: 0,
+        last_offset_delta: count - 1,
+        first_timestamp,
+        max_timestamp,
+        producer_id: id,
+        producer_epoch: 0,
+        base_sequence: sequence,
+        records: ControlBatchOrRecords::Records(records.collect()),
+        compression: match compression {
+            CompressionKind::None => RecordBatchCompression::NoCompression,
+            CompressionKind::Gzip => RecordBatchCompression::Gzip,
+            CompressionKind::Lz4 => RecordBatchCompression::Lz4,
+            CompressionKind::Snappy => RecordBatchCompression::Snappy,
+            CompressionKind::Zstd => RecordBatchCompression::Zstd,
+        },
+        is_transactional: false,
+        timestamp_type: RecordBatchTimestampType::CreateTime,
+    }
+}
+
+/// Asks for an identity without transactions.
+struct InitProducerId;
+
+impl RequestBody for InitProducerId {
+    type ResponseBody = Identity;
+    const API_KEY: ApiKey = ApiKey::InitProducerId;
+    const API_VERSION_RANGE: ApiVersionRange = ApiVersionRange::new(ApiVersion(Int16(0)), ApiVersion(Int16(1)));
+    const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ApiVersion(Int16(2));
+}
+
+impl<W: Write> WriteVersionedType<W> for InitProducerId {
+    fn write_versioned(&self, writer: &mut W, _: ApiVersion) -> Result<(), WriteVersionedError> {
+        NullableString(None).write(writer)?;
+        // The timeout of transactions, of which there are none.
+        Int32(i32::MAX).write(writer)?;
+        Ok(())
+    }
+}
+
+struct Identity {
+    error: Option<ProtocolError>,
+    producer: ProducerId,
+}
+
+impl ReadVersionedType<Cursor<Vec<u8>>> for Identity {
+    fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
+        let _throttle_time = Int32::read(reader)?;
+        let error = ProtocolError::new(Int16::read(reader)?.0);
+        let producer = Int64::read(reader)?.0;
+        // Always 0: only transactions and renewals have others.
+        let _epoch = Int16::read(reader)?;
+        Ok(Self { error, producer })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advance;
+
+    #[test]
+    fn numbers_begin_again_past_the_largest() {
+        assert_eq!(advance(5, 3), 8);
+        assert_eq!(advance(i32::MAX, 1), 0);
+        assert_eq!(advance(i32::MAX - 1, 4), 2);
+    }
+}

@@ -1,0 +1,134 @@
+//! Outboxes as produce requests: what goes together, how large, and what a refusal means.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures_util::future::BoxFuture;
+
+use super::{
+    cut,
+    fault::Fault,
+    lower,
+    producer::{self, Producer},
+    publisher::KafkaPublisher,
+};
+use crate::pipeline::{
+    record::Outgoing,
+    transport::{Error, Outbox, Output},
+};
+
+/// The way into one output.
+pub(super) struct Lane {
+    pub(super) producer: Arc<Producer>,
+    /// The number of the next record that is sent.
+    pub(super) sequence: i32,
+}
+
+/// How one request ended.
+pub(super) struct Landing {
+    pub(super) output: Output,
+    /// Offset of its first record.
+    pub(super) result: Result<i64, Fault>,
+    pub(super) size: Size,
+}
+
+/// What a request held.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+/// The requests that an outbox needs, in order.
+pub(super) fn requests(
+    publisher: &KafkaPublisher,
+    outbox: &mut Outbox,
+    lanes: &mut [Lane; 3],
+) -> Vec<BoxFuture<'static, Landing>> {
+    let mut requests: Vec<BoxFuture<'static, Landing>> = Vec::new();
+    for output in Output::ALL {
+        let records = std::mem::take(&mut outbox.records[output as usize]);
+        let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
+        let lane = &mut lanes[output as usize];
+        let mut batch = Vec::with_capacity(records.len());
+        let mut size = Size::default();
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            let record = if output == Output::DeadLetters { publisher.fitted(record) } else { record };
+            // Events of one source must land together: the read-back only knows sources.
+            let with_next = records.peek().is_some_and(|next| next.source == record.source);
+            size = Size { records: size.records + 1, bytes: size.bytes + record.size() };
+            let next = records.peek().map_or(0, Outgoing::size);
+            batch.push(record);
+            if records.peek().is_none() || (size.bytes + next > limit && !with_next) {
+                let (records, size) = (std::mem::take(&mut batch), std::mem::take(&mut size));
+                let (producer, sequence) = (Arc::clone(&lane.producer), lane.sequence);
+                lane.sequence = producer::advance(lane.sequence, size.records);
+                requests.push(Box::pin(async move {
+                    Landing { output, result: producer.append(sequence, records).await, size }
+                }));
+            }
+        }
+    }
+    requests
+}
+
+impl KafkaPublisher {
+    pub(super) fn interrupted(&self, problem: impl Into<String>) -> Error {
+        Error::Interrupted { partition: self.partition, problem: problem.into() }
+    }
+
+    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble.
+    pub(super) fn failed(&self, output: Output, fault: Fault, size: Size) -> Error {
+        let topic = self.shared.output_topic(output);
+        match fault {
+            Fault::Fatal(error) => error,
+            Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
+            Fault::OutOfSequence(problem) => {
+                self.out_of_step(|times| *times += 1);
+                self.interrupted(problem)
+            }
+            Fault::OutOfRange => self.interrupted("the broker has lost its place"),
+            Fault::TooLarge if size.records > 1 => {
+                let bytes = size.bytes / 2;
+                lower(&self.shared.batch_bytes[output as usize], bytes);
+                tracing::warn!(
+                    event = "batch_limit",
+                    topic,
+                    bytes,
+                    "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
+                );
+                self.interrupted("a batch was too large")
+            }
+            Fault::TooLarge if output == Output::DeadLetters && self.can_be_cut(size) => {
+                lower(&self.shared.dead_letter_bytes, size.bytes - 1);
+                self.interrupted("a dead letter was too large")
+            }
+            Fault::TooLarge => Error::Broker {
+                action: format!("producing to `{topic}`"),
+                problem: "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
+                reason: format!("a single record of {} bytes was refused", size.bytes),
+            },
+        }
+    }
+
+    /// Whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the
+    /// limit since it was sent, so the limit alone does not tell.
+    fn can_be_cut(&self, size: Size) -> bool {
+        size.bytes > cut::LEAST || size.bytes <= self.shared.dead_letter_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A dead letter as its topic takes it.
+    fn fitted(&self, mut record: Outgoing) -> Outgoing {
+        let limit = self.shared.dead_letter_bytes.load(Ordering::Relaxed);
+        if let Some(bytes) = cut::fit(&mut record, limit) {
+            tracing::warn!(
+                event = "dead_letter_cut",
+                offset = record.source,
+                bytes,
+                "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
+                 max.message.bytes"
+            );
+        }
+        record
+    }
+}

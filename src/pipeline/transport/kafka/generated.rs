@@ -89,13 +89,10 @@ impl Generated {
 
 impl Lane {
     async fn open(shared: &Arc<Shared>, partition: i32) -> Result<Self, Error> {
-        let mut handle = Handle::new(&shared.cluster, &shared.topics.samples, partition);
-        let noted = shared.store.meta(&offset_name(shared, partition))?;
+        let handle = Handle::new(&shared.cluster, &shared.topics.samples, partition);
+        // Noted behind the identity: one that has none yet may have sent samples anywhere.
+        let noted = shared.store.meta(&offset_name(shared, partition))?.unwrap_or(0);
         let known = shared.store.meta(&identity_name(shared, partition))?;
-        let noted = match noted {
-            Some(noted) => noted,
-            None => persist!(shared.cluster, "asking for the end of the samples", handle.range())?.end,
-        };
         let id = match known {
             Some(id) => id,
             None => identity(shared, partition).await?,

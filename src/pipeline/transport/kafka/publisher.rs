@@ -18,7 +18,7 @@ use super::{
     cluster::{Handle, persist},
     landed,
     producer::{self, Producer, ProducerId},
-    requests::{Landing, Lane, Size, requests},
+    requests::{Landing, Lane, Request, Size, requests},
     saves::Saves,
 };
 use crate::pipeline::{
@@ -106,8 +106,7 @@ impl KafkaPublisher {
             let (partition, id) = (handle.partition(), numbers.producer);
             let opened =
                 persist!(cluster, "connecting to an output topic", Producer::open(&cluster, topic, partition, id));
-            let producer = Arc::new(opened?);
-            lanes.push(Lane { producer, sequence });
+            lanes.push(Lane::new(opened?, sequence));
         }
         <[Lane; 3]>::try_from(lanes).map_err(|_| self.interrupted("an output is missing"))
     }
@@ -143,31 +142,42 @@ impl Publisher for KafkaPublisher {
         let mut lanes = self.lanes(numbers).await?;
         let in_flight = self.shared.cluster.config().in_flight;
         let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
+        let mut waiting: VecDeque<Request> = VecDeque::new();
         let mut shipments: VecDeque<Shipment> = VecDeque::new();
         let mut saves = Saves::new(&self.shared.store);
         let mut receiving = true;
         let mut failure: Option<Error> = None;
-        while receiving || !under_way.is_empty() {
+        while receiving || !under_way.is_empty() || !waiting.is_empty() {
+            while under_way.len() < in_flight
+                && let Some(request) = waiting.pop_front_if(|request| lanes[request.output as usize].is_free())
+            {
+                under_way.push_back(lanes[request.output as usize].send(request));
+            }
             tokio::select! {
                 biased;
                 Some(Landing { output, result, size }) = under_way.next() => match result {
                     // What lands behind a failure is found by the read-back.
                     Ok(_) if failure.is_some() => {}
-                    Ok(base) => self.landed(&mut next, &mut numbers, &mut shipments, output, base, size),
+                    Ok(base) => {
+                        lanes[output as usize].landed();
+                        self.landed(&mut next, &mut numbers, &mut shipments, output, base, size);
+                    }
                     Err(fault) => {
                         receiving = false;
+                        waiting.clear();
                         failure.get_or_insert_with(|| self.failed(output, fault, size));
                     }
                 },
-                outbox = outboxes.recv(), if receiving && under_way.len() < in_flight => match outbox {
-                    Some(mut outbox) => {
-                        let requests = requests(&self, &mut outbox, &mut lanes);
-                        let Outbox { position, checkpoint, .. } = outbox;
-                        shipments.push_back(Shipment { open: requests.len(), position, checkpoint });
-                        under_way.extend(requests);
+                outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
+                    match outbox {
+                        Some(mut outbox) => {
+                            waiting.extend(requests(&self, &mut outbox));
+                            let Outbox { position, checkpoint, .. } = outbox;
+                            shipments.push_back(Shipment { open: waiting.len(), position, checkpoint });
+                        }
+                        None => receiving = false,
                     }
-                    None => receiving = false,
-                },
+                }
             }
             while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
                 let Some(shipment) = shipments.pop_front() else { break };

@@ -1,8 +1,12 @@
 //! Outboxes as produce requests: what goes together, how large, and what a refusal means.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::{
     cut,
@@ -16,11 +20,54 @@ use crate::pipeline::{
     transport::{Error, Outbox, Output},
 };
 
+/// A broker that has not heard from a producer for long forgets it, and then takes a batch with any number. It is a day
+/// unless configured otherwise.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
 /// The way into one output.
 pub(super) struct Lane {
-    pub(super) producer: Arc<Producer>,
-    /// The number of the next record that is sent.
-    pub(super) sequence: i32,
+    producer: Arc<Producer>,
+    /// The number of the next record.
+    sequence: i32,
+    /// Requests under way.
+    open: usize,
+    /// When the broker last took a batch.
+    landed: Option<Instant>,
+}
+
+impl Lane {
+    /// `sequence` is the number of the next record.
+    pub(super) fn new(producer: Producer, sequence: i32) -> Self {
+        Self { producer: Arc::new(producer), sequence, open: 0, landed: None }
+    }
+
+    /// Whether a request may be sent: as long as the broker may not know the producer, one at a time, since a second one
+    /// would be taken though the first was refused.
+    pub(super) fn is_free(&self) -> bool {
+        self.open == 0 || self.landed.is_some_and(|landed| landed.elapsed() < REMEMBERED)
+    }
+
+    /// A request of it has landed.
+    pub(super) fn landed(&mut self) {
+        self.open -= 1;
+        self.landed = Some(Instant::now());
+    }
+
+    /// Sends a request.
+    pub(super) fn send(&mut self, request: Request) -> BoxFuture<'static, Landing> {
+        let Request { output, records, size } = request;
+        let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
+        self.sequence = producer::advance(self.sequence, size.records);
+        self.open += 1;
+        Box::pin(async move { Landing { output, result: producer.append(sequence, records).await, size } })
+    }
+}
+
+/// A request that is not sent yet.
+pub(super) struct Request {
+    pub(super) output: Output,
+    records: Vec<Outgoing>,
+    size: Size,
 }
 
 /// How one request ended.
@@ -39,16 +86,11 @@ pub(super) struct Size {
 }
 
 /// The requests that an outbox needs, in order.
-pub(super) fn requests(
-    publisher: &KafkaPublisher,
-    outbox: &mut Outbox,
-    lanes: &mut [Lane; 3],
-) -> Vec<BoxFuture<'static, Landing>> {
-    let mut requests: Vec<BoxFuture<'static, Landing>> = Vec::new();
+pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<Request> {
+    let mut requests = Vec::new();
     for output in Output::ALL {
         let records = std::mem::take(&mut outbox.records[output as usize]);
         let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
-        let lane = &mut lanes[output as usize];
         let mut batch = Vec::with_capacity(records.len());
         let mut size = Size::default();
         let mut records = records.into_iter().peekable();
@@ -61,11 +103,7 @@ pub(super) fn requests(
             batch.push(record);
             if records.peek().is_none() || (size.bytes + next > limit && !with_next) {
                 let (records, size) = (std::mem::take(&mut batch), std::mem::take(&mut size));
-                let (producer, sequence) = (Arc::clone(&lane.producer), lane.sequence);
-                lane.sequence = producer::advance(lane.sequence, size.records);
-                requests.push(Box::pin(async move {
-                    Landing { output, result: producer.append(sequence, records).await, size }
-                }));
+                requests.push(Request { output, records, size });
             }
         }
     }

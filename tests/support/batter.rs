@@ -100,11 +100,12 @@ pub fn batter(ground: &impl Ground, plan: &Plan) -> Battering {
     battering
 }
 
-/// Once more with the generator, to an end in order, and then all that is left.
+/// Once more with the generator, long enough for it to complete the batch amid which it was killed, to an end in order;
+/// and then all that is left.
 pub fn finish(ground: &impl Ground, rate: u64) {
     let before = ground.published();
     let mut daemon = ground.site().start(&["run", "--set", &format!("generator.rate={rate}")]);
-    await_published(ground, &mut daemon, before);
+    await_published(ground, &mut daemon, before + rate.cast_signed() / 2);
     assert!(daemon.stop().success(), "the last run did not end in order");
     let caught_up = ground.site().run(&["run", "--until-caught-up"]);
     assert!(caught_up.status.success(), "{}", String::from_utf8_lossy(&caught_up.stderr));

@@ -9,6 +9,8 @@ mod qo;
 mod round;
 mod shortcut;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{metrics::statistics::Var, models::Features};
@@ -25,11 +27,12 @@ use super::{
 pub(in crate::models) struct Observers {
     /// Columns of which it is decided whether they are looked at.
     decided: u32,
-    /// By ascending columns.
-    watched: Vec<Watched>,
+    /// By ascending columns. Shared with copies until either changes: of a tree that is copied while it learns, as for a
+    /// checkpoint, only those leaves are really copied that samples come to meanwhile.
+    watched: Arc<[Watched]>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Watched {
     column: u32,
     observer: Observer,
@@ -75,7 +78,7 @@ impl Observers {
         if (self.decided as usize) < x.len() {
             self.grow(x.len(), subspace);
         }
-        for Watched { column, observer } in &mut self.watched {
+        for Watched { column, observer } in Arc::make_mut(&mut self.watched) {
             let Some(value) = x.values().get(*column as usize).copied().filter(|value| value.is_finite()) else {
                 continue;
             };
@@ -94,9 +97,9 @@ impl Observers {
             Some(subspace) => subspace.draw(self.watched.len(), new),
         };
         columns.sort_unstable();
-        self.watched.reserve_exact(columns.len());
         let watched = |column| Watched { column: column as u32, observer: Observer::Waiting };
-        self.watched.extend(columns.into_iter().map(watched));
+        let known = Arc::make_mut(&mut self.watched).iter_mut().map(std::mem::take);
+        self.watched = known.chain(columns.into_iter().map(watched)).collect();
         self.decided = d as u32;
     }
 
@@ -110,7 +113,7 @@ impl Observers {
         out: &mut Vec<Candidate>,
     ) {
         out.clear();
-        for Watched { column, observer } in &self.watched {
+        for Watched { column, observer } in &*self.watched {
             let best = match observer {
                 Observer::Waiting | Observer::Disabled => None,
                 Observer::Ebst(tree) => tree.best_split(criterion, scratch),
@@ -123,7 +126,7 @@ impl Observers {
 
     /// Drops hopeless thresholds: those below `floor`, relative to the best merit.
     pub(super) fn prune(&mut self, criterion: &Criterion, best_merit: f64, floor: f64, scratch: &mut Scratch) {
-        for Watched { observer, .. } in &mut self.watched {
+        for Watched { observer, .. } in Arc::make_mut(&mut self.watched) {
             if let Observer::Ebst(tree) = observer {
                 tree.prune(criterion, best_merit, floor, scratch);
             }
@@ -133,7 +136,7 @@ impl Observers {
     /// Stops observing a feature in this leaf, for good.
     pub(super) fn disable(&mut self, feature: usize) {
         if let Ok(at) = self.watched.binary_search_by_key(&feature, |watched| watched.column as usize) {
-            self.watched[at].observer = Observer::Disabled;
+            Arc::make_mut(&mut self.watched)[at].observer = Observer::Disabled;
         }
     }
 
@@ -144,7 +147,9 @@ impl Observers {
             Observer::Quantized(slots) => slots.heap_bytes(),
             Observer::Nominal(nominal) => nominal.heap_bytes(),
         });
-        size_of_val(self.watched.as_slice()) + observers.sum::<usize>()
+        // Beside the list its two counts.
+        let counts = if self.watched.is_empty() { 0 } else { 2 * size_of::<usize>() };
+        counts + size_of_val(&*self.watched) + observers.sum::<usize>()
     }
 
     pub(in crate::models) fn is_sound(&self) -> bool {

@@ -28,6 +28,14 @@ test-kafka:
 test-systemd:
     .ci/run release systemd
 
+# Ten minutes at full speed, a clock that jumps, a simulated day.
+soak:
+    .ci/run release soak
+
+# Brokers that die, freeze and come back, topics made anew, networks that swallow; with brokers of its own.
+test-faults:
+    .ci/run faults
+
 # The daemon with the shipped settings, no Kafka needed.
 run *arguments:
     cargo run --release -- {{ arguments }}

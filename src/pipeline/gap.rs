@@ -78,6 +78,35 @@ impl Gap {
         let gap = Self { reason: Reason::Truncated, requested: published, resumed: end, missed: None };
         (published > end).then_some(gap)
     }
+
+    /// It in words, with what can be done, where `topic`/`partition` holds `available`.
+    pub fn told(&self, topic: &str, partition: i32, available: &Range<i64>, learned_from: &str) -> String {
+        let Range { start, end } = available;
+        let requested = self.requested;
+        let what = match self.reason {
+            Reason::Retention => format!(
+                "`{topic}`/{partition} holds offsets {start} to {end} and no longer {requested}, which is next: {} records would \
+             be missed",
+                self.missed.unwrap_or(0)
+            ),
+            Reason::Truncated => format!(
+                "`{topic}`/{partition} ends at offset {end}, but there are predictions for its records up to {requested}: it has \
+             lost its newest records"
+            ),
+            Reason::Recreated => format!(
+                "`{topic}`/{partition} has been made anew: it holds offsets {start} to {end} and other records than those \
+             before {requested} that were read; how many were missed is not known"
+            ),
+            Reason::OtherTopic => format!(
+                "the state was learned from `{learned_from}`/{partition} up to offset {requested}, and the settings name \
+             `{topic}` (offsets {start} to {end})"
+            ),
+        };
+        format!(
+            "{what}. To go on with what has been learned set transport.on_gap = \"continue\"; to begin with nothing name \
+         another state.path"
+        )
+    }
 }
 
 /// By which the last record that was processed is known again: a topic made anew has another one at its offset.

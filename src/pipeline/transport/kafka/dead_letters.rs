@@ -15,10 +15,11 @@ use rskafka::record::RecordAndOffset;
 
 use super::{
     Config,
-    cluster::{Cluster, Handle, persist},
+    cluster::{Cluster, Handle},
     fault::{Fault, Try},
     ledger::{Kind, Ledger, Letters, Note, Place, SEND_WITHIN, Standing, has_run_out},
     outgoing,
+    retry::persist,
 };
 use crate::pipeline::{
     dead_letters::{DeadLetter, Source},

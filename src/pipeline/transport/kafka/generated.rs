@@ -10,10 +10,11 @@ use std::{
 
 use super::{
     OUT_OF_STEP, Shared,
-    cluster::{Handle, persist},
+    cluster::Handle,
     fault::{Fault, Try},
     landed, lower,
     producer::{self, Producer, ProducerId},
+    retry::persist,
 };
 use crate::pipeline::{record::Outgoing, store::set_meta, transport::Error};
 

@@ -1,6 +1,6 @@
 //! Topics of an Apache Kafka.
 //!
-//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines, retries),
+//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry`,
 //! `reader` with `connection`, `fetch` and `batches` (what is committed), `publisher` with `producer`, `landed` (what is
 //! there already), `generated` (samples), `dead_letters` (sent back by people).
 //!
@@ -37,6 +37,7 @@ mod producer;
 mod publisher;
 mod reader;
 mod requests;
+mod retry;
 mod saves;
 
 use std::{
@@ -59,9 +60,10 @@ pub use reader::KafkaReader;
 
 use super::{Error, Output, Topics, Transport};
 use crate::pipeline::{record::Outgoing, store::Store};
-use cluster::{Cluster, persist};
+use cluster::Cluster;
 use fault::Fault;
 use generated::Generated;
+use retry::persist;
 
 /// The Kafka transport, open.
 #[derive(Debug)]

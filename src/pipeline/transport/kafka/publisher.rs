@@ -15,10 +15,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     OUT_OF_STEP, Shared,
-    cluster::{Handle, persist},
+    cluster::Handle,
     landed,
     producer::{self, Producer, ProducerId},
     requests::{Landing, Lane, Request, Size, requests},
+    retry::persist,
     saves::Saves,
 };
 use crate::pipeline::{

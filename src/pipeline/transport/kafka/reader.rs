@@ -6,9 +6,10 @@ use rskafka::client::partition::OffsetAt;
 
 use super::{
     Shared,
-    cluster::{Cluster, Handle, persist},
+    cluster::{Cluster, Handle},
     fault::{Fault, Try},
     fetch::{self, Fetcher},
+    retry::persist,
 };
 use crate::pipeline::transport::{Error, Fetched, Reader, Start};
 

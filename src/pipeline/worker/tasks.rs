@@ -1,0 +1,150 @@
+//! What `fetch` and `process` do; `publish` is the transport's.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Gauges;
+use crate::pipeline::{
+    burst::Burst,
+    gap::Anchor,
+    processor::Processor,
+    transport::{self, Fetched, Outbox, Reader},
+};
+
+/// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
+const OUTBOX_BYTES: usize = 768 << 10;
+/// Between two snapshots at least, and when there is nothing new at most.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
+
+/// What `fetch` works with.
+pub(super) struct Source<R> {
+    pub(super) reader: R,
+    pub(super) batches: mpsc::Sender<Fetched>,
+    /// Where to end, if anywhere.
+    pub(super) end: Option<i64>,
+    pub(super) polls: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
+pub(super) async fn fetch<R: Reader>(
+    source: Source<R>,
+    offset: i64,
+    all_read: Arc<AtomicBool>,
+) -> Result<(), transport::Error> {
+    let read = read(source, offset).await;
+    all_read.store(true, Ordering::Release);
+    read
+}
+
+async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), transport::Error> {
+    let Source { reader, batches, end, polls, stop } = &mut source;
+    while end.is_none_or(|end| offset < end) {
+        let fetched = tokio::select! {
+            () = stop.cancelled() => break,
+            () = batches.closed() => break,
+            fetched = reader.fetch(offset) => fetched,
+        };
+        let mut fetched = fetched?;
+        polls.fetch_add(1, Ordering::Relaxed);
+        offset = fetched.next_offset;
+        if let Some(end) = *end {
+            fetched.records.retain(|record| record.offset < end);
+            fetched.next_offset = fetched.next_offset.min(end);
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            sent = batches.send(fetched) => if sent.is_err() { break },
+        }
+    }
+    Ok(())
+}
+
+/// What `process` works with.
+pub(super) struct Sink {
+    pub(super) outboxes: mpsc::Sender<Outbox>,
+    pub(super) gauges: Gauges,
+    pub(super) checkpoint_every: Duration,
+    pub(super) all_read: Arc<AtomicBool>,
+}
+
+pub(super) async fn process(
+    mut processor: Processor,
+    mut incoming: mpsc::Receiver<Fetched>,
+    sink: Sink,
+) -> Result<(), transport::Error> {
+    let Sink { outboxes, gauges, checkpoint_every, all_read } = sink;
+    let snapshots = &gauges.snapshot;
+    let mut ticks = interval(SNAPSHOT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut kept = (Instant::now(), processor.position());
+    let mut shown = Instant::now();
+    let mut sent = processor.position();
+    let mut rejections = Burst::default();
+    let mut outbox = Outbox::at(processor.position());
+    loop {
+        let fetched = tokio::select! {
+            () = outboxes.closed() => return Ok(()),
+            fetched = incoming.recv() => fetched,
+            _ = ticks.tick() => Some(Fetched { next_offset: processor.position(), ..Fetched::default() }),
+        };
+        let Some(fetched) = fetched else { break };
+        let last = fetched.records.last().map(Anchor::of);
+        for record in fetched.records {
+            let offset = record.offset;
+            if let Err(rejection) = processor.process(record, &mut outbox) {
+                rejections.seen(rejection.reason(), |times| {
+                    tracing::warn!(
+                        event = "dead_letter", offset, reason = rejection.reason(), error = %rejection, times,
+                        "record cannot be used and goes to the dead letters"
+                    );
+                });
+            }
+            if outbox.bytes() >= OUTBOX_BYTES && outboxes.send(outbox.take()).await.is_err() {
+                return Ok(());
+            }
+        }
+        if fetched.high_watermark > 0 || last.is_some() {
+            processor.advance(fetched.next_offset, fetched.high_watermark, last);
+        }
+        outbox.position = processor.position();
+        let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1;
+        if due {
+            let begun = std::time::Instant::now();
+            outbox.checkpoint = Some(Box::new(processor.checkpoint()));
+            let pause = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            gauges.longest_pause.fetch_max(pause, Ordering::Relaxed);
+            kept = (Instant::now(), processor.position());
+        }
+        if (due || outbox.position != sent) && outboxes.send(outbox.take()).await.is_err() {
+            return Ok(());
+        }
+        sent = outbox.position;
+        if shown.elapsed() >= SNAPSHOT_EVERY {
+            snapshots.send_replace(Some(Arc::new(processor.snapshot())));
+            shown = Instant::now();
+        }
+    }
+    if !all_read.load(Ordering::Acquire) {
+        // `fetch` has panicked: nobody knows what the last records are worth.
+        return Ok(());
+    }
+    if processor.position() != kept.1 {
+        outbox.checkpoint = Some(Box::new(processor.checkpoint()));
+    }
+    // A publisher that has gone reports why by itself.
+    let _ = outboxes.send(outbox).await;
+    snapshots.send_replace(Some(Arc::new(processor.snapshot())));
+    Ok(())
+}

@@ -127,6 +127,39 @@ fn settings_that_name_another_topic_stop_or_carry_over_what_was_learned() {
 }
 
 #[test]
+fn a_topic_that_lost_its_newest_records_goes_on_at_its_end_and_nothing_is_published_again() {
+    let mut site = learned(&["state.keep=5"]);
+    // The checkpoint at 500 tells that it is the same topic still.
+    append(&site, "samples", 500..700, "one");
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    execute(&site, "DELETE FROM samples WHERE offset >= 600");
+    let line = stops_then_continues(&mut site, &["`samples`/0 ends at offset 600", "up to 700", "newest records"]);
+    assert_eq!((&line["reason"], &line["resumed"]), (&"truncated".into(), &600.into()));
+    append(&site, "samples", 600..650, "two");
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    assert_eq!(gap_event(&site)["reason"], "truncated");
+    assert_eq!(sources(&site), (0..700).chain(600..650).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_predictions_topic_begins_empty_and_a_kill_doubles_nothing_in_it() {
+    let mut site = learned(&["state.every=1h"]);
+    append(&site, "samples", 500..600, "one");
+    site.settings.push("topics.predictions=others".into());
+    let mut daemon = site.start(&[]);
+    daemon.line("all published", |line| line["event"] == "report" && line["records"] == 600 && line["lag"] == 0);
+    let published =
+        || -> i64 { site.state().query_row("SELECT count(*) FROM others", [], |row| row.get(0)).expect("a count") };
+    while published() < 100 {
+        std::thread::yield_now();
+    }
+    daemon.signal("KILL");
+    daemon.wait();
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    assert_eq!(published(), 100);
+}
+
+#[test]
 fn records_that_vanish_while_the_daemon_runs_are_a_gap_too() {
     let site = learned(&["transport.on_gap=continue"]);
     let mut daemon = site.start(&[]);

@@ -61,6 +61,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether a task has panicked.
+    fn is_defect(&self) -> bool {
+        match self {
+            Error::Panicked => true,
+            Error::Worker { source, .. } => matches!(**source, worker::Error::Panicked { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// Runs the daemon until `stop` resolves or, with `until_caught_up`, until all that was there at the start is
 /// processed (the generator then rests).
 ///
@@ -186,7 +197,7 @@ async fn serve<T: Transport>(
     // It ends only by a defect until it is told to; then everything stops, as with any other task.
     let aside = async {
         tokio::select! {
-            _ = &mut reporter => {}
+            _ = &mut reporter => store.seal(),
             never = watching => match never {},
         }
         shutdown.cancel();
@@ -223,6 +234,9 @@ async fn supervise(
             Err(_) => Err(Error::Panicked),
         };
         let failed = ended.is_err();
+        if ended.as_ref().is_err_and(Error::is_defect) {
+            store.seal();
+        }
         if result.is_ok() {
             result = ended;
         }

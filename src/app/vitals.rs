@@ -1,8 +1,8 @@
 //! Whether the workers make progress: what feeds systemd's watchdog.
 //!
 //! Invariant: the watchdog is fed by work, not by a timer. A partition is alive when something of it was confirmed
-//! since the last look, when it is idle (nothing waits, and fetches come back), or when the transport or the state file
-//! is tried again after a failure. A partition with lag that does nothing of the kind is stalled; the log says so and the
+//! since the last look, when it is idle (nothing waits, and fetches come back), when it has begun again after an
+//! interruption, or when the transport or the state file is tried again after a failure. A partition with lag that does nothing of the kind is stalled; the log says so and the
 //! watchdog goes unfed, so that systemd restarts the service. Without a watchdog the log says so all the same.
 
 use std::{
@@ -52,10 +52,11 @@ pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc
             let signs = Signs {
                 confirmed,
                 polls: gauge.polls.load(Ordering::Relaxed),
-                retries: transport.retries() + store.retries(),
+                retries: transport.retries() + store.retries() + gauge.attempts.load(Ordering::Relaxed),
                 lag: gauge.snapshot.borrow().as_ref().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
             };
-            if before.is_some_and(|before| !signs.alive_since(&before)) {
+            let done = gauge.done.load(Ordering::Acquire);
+            if !done && before.is_some_and(|before| !signs.alive_since(&before)) {
                 alive = false;
                 tracing::error!(
                     event = "stalled",

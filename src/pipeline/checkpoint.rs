@@ -35,6 +35,8 @@ pub struct Outputs {
     pub offsets: OutputOffsets,
     /// Where the transport's producers number their records.
     pub numbers: Option<Numbers>,
+    /// Fingerprint of the topics' names.
+    pub topics: u32,
 }
 
 /// A worker's state at an input offset.
@@ -57,6 +59,12 @@ pub struct Checkpoint {
     /// Likewise.
     #[serde(default)]
     pub numbers: Option<Numbers>,
+    /// Likewise.
+    #[serde(default)]
+    pub topics: u32,
+    /// Per output: up to which source offset was published when the worker began, whatever the outputs hold by now.
+    #[serde(default)]
+    pub published: [i64; 3],
     /// Fingerprint of the settings it was made under.
     #[serde(default)]
     pub settings: u32,
@@ -78,12 +86,12 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Where the outputs stood.
     pub fn outputs(&self) -> Outputs {
-        Outputs { offsets: self.outputs, numbers: self.numbers }
+        Outputs { offsets: self.outputs, numbers: self.numbers, topics: self.topics }
     }
 
     /// The same with the outputs where they stand.
     #[must_use]
     pub fn at(self, outputs: Outputs) -> Self {
-        Self { outputs: outputs.offsets, numbers: outputs.numbers, ..self }
+        Self { outputs: outputs.offsets, numbers: outputs.numbers, topics: outputs.topics, ..self }
     }
 }

@@ -129,7 +129,7 @@ impl Processor {
         self.progress.records += 1;
         self.progress.position = offset + 1;
         outbox.position = self.progress.position;
-        if let Some(gap) = self.progress.gap.take()
+        if let Some(gap) = self.progress.gap.take_if(|gap| offset >= gap.resumed)
             && wanted(Output::Events)
         {
             outbox.push(Output::Events, self.encoder.gap(offset, record.timestamp, gap));
@@ -176,6 +176,8 @@ impl Processor {
             gap,
             outputs: OutputOffsets::default(),
             numbers: None,
+            topics: 0,
+            published: self.published,
             settings: self.settings,
             index: self.decoder.index().clone(),
             prequential: self.prequential.clone(),

@@ -7,11 +7,11 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     checkpoint::Checkpoint,
-    gap::{Gap, Policy, Reason},
+    gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
     record::Record,
     store::Store,
-    transport::{Publisher, Reader, Resumed},
+    transport::{self, Publisher, Reader, Resumed, Start},
     worker::{Config, Error},
 };
 
@@ -33,27 +33,44 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     let mut since = stored.as_ref().map(Checkpoint::outputs).unwrap_or_default();
     let mut gap = None;
     if let Some(stored) = &stored {
-        gap = missing(config, stored, &range, reader).await?;
+        gap = missing(config, store, stored, &range, reader).await?;
     } else if let Some(other) = store.other_topic(topic, partition)? {
         stored = store.load(&other, partition)?;
         gap = left_behind(config, stored.as_ref(), &range, reader).await?;
     }
     let restored = stored.is_some();
     let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
-    let position = match (gap, &stored) {
+    let mut position = match (gap, &stored) {
         (Some(gap), _) => gap.resumed,
         (None, Some(stored)) => stored.position,
-        (None, None) => reader.resolve(config.start).await?,
+        (None, None) => beginning(config, partition, &range, reader).await?,
     };
-    let Resumed { mut published, outputs } = publisher.resume(since, position).await?;
-    if gap.is_some_and(|gap| gap.reason == Reason::Recreated) {
-        // What is published was made from records of the same offsets that are no more.
-        (published, since) = ([position; 3], outputs);
+    let asked = if restored { position } else { 0 };
+    let Resumed { mut published, outputs } = publisher.resume(since, asked).await?;
+    if let (None, Start::Latest | Start::Timestamp(_)) = (&stored, config.start) {
+        // The outputs know better where it had got to than a time that means another place by now.
+        position = published.into_iter().max().filter(|last| *last > 0).map_or(position, |last| last.min(position));
     }
-    let furthest = published.into_iter().max().unwrap_or(position);
-    if let (Some(truncated), None) = (Gap::at_the_end(furthest, range.end.max(position)), gap) {
-        gap = Some(accepted(config, topic, partition, truncated, &range)?);
-        published = published.map(|published| published.min(truncated.resumed));
+    // What a checkpoint says that was published stays so, also where the outputs have lost it.
+    let same_topic = stored.as_ref().filter(|stored| stored.topic == *topic);
+    let floor = same_topic.map_or([0; 3], |stored| stored.published);
+    for (published, floor) in published.iter_mut().zip(floor) {
+        *published = (*published).max(floor).max(position);
+    }
+    match gap.map(|gap| gap.reason) {
+        // What is published was made from records of the same offsets that are no more, or of another topic.
+        Some(Reason::Recreated) => (published, since) = ([position; 3], outputs),
+        Some(Reason::OtherTopic | Reason::Truncated) => {}
+        Some(Reason::Retention) | None => {
+            let furthest = published.into_iter().max().unwrap_or(position);
+            if let Some(truncated) = Gap::at_the_end(furthest, range.end.max(position)) {
+                gap = Some(accepted(config, topic, partition, truncated, &range)?);
+            }
+        }
+    }
+    if let Some(Gap { reason: Reason::Truncated, resumed, .. }) = gap {
+        // The same offsets mean other records from there on.
+        (published, since) = (published.map(|published| published.min(resumed)), outputs);
     }
     if let (Some(gap), Some(stored)) = (gap, &mut stored) {
         behind(stored, gap, position, topic);
@@ -86,16 +103,46 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     Ok(processor)
 }
 
+/// Where to begin with nothing to go on from.
+async fn beginning<R: Reader>(
+    config: &Config,
+    partition: i32,
+    range: &Range<i64>,
+    reader: &mut R,
+) -> Result<i64, Error> {
+    let position = reader.resolve(config.start).await?;
+    if position > range.end {
+        let problem = format!(
+            "transport.kafka.start is {position}, but partition {partition} ends at {}; name an offset that is there, or \
+             \"latest\"",
+            range.end
+        );
+        return Err(Error::Transport(transport::Error::Topic { topic: config.processor.topic.clone(), problem }));
+    }
+    Ok(position)
+}
+
 /// The gap between a checkpoint and what the topic holds now, if the settings allow for it.
 async fn missing<R: Reader>(
     config: &Config,
+    store: &Arc<Store>,
     stored: &Checkpoint,
     range: &Range<i64>,
     reader: &mut R,
 ) -> Result<Option<Gap>, Error> {
     let last = last_record(stored, range, reader).await?;
-    let gap = Gap::in_range(stored.position, range, stored.anchor, last.as_ref());
-    gap.map(|gap| accepted(config, &stored.topic, stored.partition, gap, range)).transpose()
+    let Some(mut gap) = Gap::in_range(stored.position, range, stored.anchor, last.as_ref()) else { return Ok(None) };
+    if gap.reason == Reason::Recreated && stored.position > range.end {
+        // Whether it is another topic or only shorter, older checkpoints tell whose last record may still be there.
+        for older in store.kept(&stored.topic, stored.partition)? {
+            let Some(record) = last_record(&older, range, reader).await? else { continue };
+            if older.anchor == Some(Anchor::of(&record)) {
+                gap = Gap { reason: Reason::Truncated, resumed: range.end, ..gap };
+            }
+            break;
+        }
+    }
+    accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
 }
 
 /// The record that is now where the last one was that went into the checkpoint.

@@ -53,10 +53,10 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
 fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
     // Before the lock, which would make a file where there is none.
     Archive::open(&settings.state.path)?;
-    let checkpoint = Store::open(&settings.state)?.restore(id)?;
+    let checkpoint = Store::open(&settings.state)?.restore(id, &settings.topics.samples)?;
     println!(
-        "checkpoint {id} is now the newest of {}/{}: the next start goes on at position {} with version {}. Samples from \
-         there on are learned again; nothing is published twice",
+        "checkpoint {id} is now the newest of {}/{}: the next start goes on at position {} with version {}. What the \
+         topic still holds from there on is learned again, and not published again",
         checkpoint.topic,
         checkpoint.partition,
         checkpoint.position,

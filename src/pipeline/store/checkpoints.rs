@@ -4,7 +4,10 @@
 //! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,11 +56,15 @@ pub struct Encoded {
     keep: u32,
     state: Vec<u8>,
     begun: Instant,
+    sealed: Arc<AtomicBool>,
 }
 
 impl Encoded {
     /// Writes it and drops the oldest beyond what is kept.
     pub(in crate::pipeline) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        if self.sealed.load(Ordering::Acquire) {
+            return Ok(());
+        }
         tx.prepare_cached(
             "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -106,6 +113,7 @@ impl Store {
             keep: self.keep,
             state,
             begun,
+            sealed: Arc::clone(&self.sealed),
         })
     }
 
@@ -149,6 +157,24 @@ impl Store {
         }
     }
 
+    /// All intact checkpoints of a partition, newest first.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn kept(&self, topic: &str, partition: i32) -> Result<Vec<Checkpoint>, Error> {
+        let query =
+            "SELECT checksum, state FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC";
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare(query)?;
+            let mut rows = query.query(params![topic, partition])?;
+            let mut kept = Vec::new();
+            while let Some(row) = rows.next()? {
+                kept.extend(decode(row.get(0)?, row.get_ref(1)?.as_blob()?));
+            }
+            Ok(kept)
+        })
+    }
+
     /// Another topic of which there are checkpoints of this partition: the one written last.
     ///
     /// # Errors
@@ -161,18 +187,20 @@ impl Store {
         })
     }
 
-    /// Makes checkpoint `id` the newest of its partition, so that the next start goes on from there. Returns it.
+    /// Makes checkpoint `id`, which must be of `topic`, the newest of its partition, so that the next start goes on from
+    /// there. Returns it.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
-    pub fn restore(&self, id: i64) -> Result<Checkpoint, Error> {
-        let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1";
+    pub fn restore(&self, id: i64, topic: &str) -> Result<Checkpoint, Error> {
+        let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1 AND topic = ?2";
         let path = || self.path.clone();
         self.write_blocking("a checkpoint cannot be restored", |tx| {
-            let row =
-                tx.query_row(query, [id], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i32>(2)?)));
+            let row = tx.query_row(query, params![id, topic], |row| {
+                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i32>(2)?))
+            });
             let Some((checksum, state, partition)) = row.optional()? else {
-                return Ok(Err(Error::NoCheckpoint { path: path(), id }));
+                return Ok(Err(Error::NoCheckpoint { path: path(), id, topic: topic.to_owned() }));
             };
             let checkpoint = match decode(checksum, &state) {
                 Ok(checkpoint) => checkpoint,

@@ -111,12 +111,16 @@ pub enum Error {
         problems: String,
     },
     /// There is no such checkpoint.
-    #[error("state file {path}: there is no checkpoint {id}; `thalweg model restore` lists those there are")]
+    #[error(
+        "state file {path}: there is no checkpoint {id} of `{topic}`; `thalweg model restore` lists those there are"
+    )]
     NoCheckpoint {
         /// The file.
         path: PathBuf,
         /// The number asked for.
         id: i64,
+        /// The topic of the settings.
+        topic: String,
     },
     /// The task that wrote to the file ended unexpectedly.
     #[error("state file {path}: a write was cut short")]

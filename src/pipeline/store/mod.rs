@@ -1,6 +1,6 @@
 //! The state file: one SQLite database that holds all the daemon owns.
 //!
-//! Tables here: `thalweg_meta` (format version, generator position) and `thalweg_checkpoints`. The embedded transport
+//! Tables here: `thalweg_meta` (format version, generator position, identities of producers) and `thalweg_checkpoints`. The embedded transport
 //! keeps its topics in the same file so that outputs, consumed offset and checkpoint commit in one transaction.
 //!
 //! Invariant: one process at a time holds the file (a lock beside it says which); all writes go through one connection,
@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -71,6 +71,8 @@ pub struct Store {
     saved: Mutex<BTreeMap<i32, Saved>>,
     /// Writes that were tried again.
     retries: AtomicU64,
+    /// Set when checkpoints are not to be trusted any more.
+    sealed: Arc<AtomicBool>,
     /// Cancelled when nobody waits for room any more.
     closing: CancellationToken,
     /// Held, never read: the lock lasts as long as the file is open.
@@ -106,6 +108,7 @@ impl Store {
             writer: Mutex::new(writer),
             saved: Mutex::default(),
             retries: AtomicU64::new(0),
+            sealed: Arc::default(),
             closing: CancellationToken::new(),
             _lock: lock,
         };
@@ -155,6 +158,11 @@ impl Store {
     /// From now on a write that finds no room fails instead of waiting for it.
     pub fn wait_no_more(&self) {
         self.closing.cancel();
+    }
+
+    /// From now on no checkpoint is written: after a defect nobody knows what they are worth.
+    pub fn seal(&self) {
+        self.sealed.store(true, Ordering::Release);
     }
 
     /// Whether nobody waits for room any more.

@@ -2,7 +2,7 @@
 //!
 //! `fetch` reads ahead, `process` owns the models, `publish` confirms in order. Invariant: stopping starts at the
 //! source. The shutdown token ends `fetch`; its closed channel lets `process` drain and leave a last checkpoint; the
-//! next closed channel lets `publish` drain. A panic anywhere leaves no checkpoint behind.
+//! next closed channel lets `publish` drain. After a panic in one of the three the last checkpoint is left out.
 //!
 //! Reading order: this file (a worker's life), `tasks` (what two of the three do; the third is the transport's).
 
@@ -12,7 +12,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -105,6 +105,10 @@ pub struct Gauges {
     pub confirmed: watch::Sender<i64>,
     /// Fetches that came back, with or without records: that it is alive though there is nothing to do.
     pub polls: Arc<AtomicU64>,
+    /// Times it was interrupted and began again: that it is trying is a sign of life.
+    pub attempts: Arc<AtomicU64>,
+    /// Set once it has ended.
+    pub done: Arc<AtomicBool>,
     /// Longest time that a checkpoint has held up the processing so far, in microseconds.
     pub longest_pause: Arc<AtomicU64>,
 }
@@ -115,6 +119,8 @@ impl Default for Gauges {
             snapshot: watch::Sender::new(None),
             confirmed: watch::Sender::new(0),
             polls: Arc::default(),
+            attempts: Arc::default(),
+            done: Arc::default(),
             longest_pause: Arc::default(),
         }
     }
@@ -138,14 +144,24 @@ pub async fn run<T: Transport>(
     let mut wait = RESTART_AFTER;
     loop {
         let confirmed = *parts.gauges.confirmed.borrow();
-        let problem = match parts.attempt(&mut end).await {
+        let ended = parts.attempt(&mut end).await;
+        // Told to stop, though perhaps not yet by its own token: the state file hears of it first.
+        let stopping = parts.shutdown.is_cancelled() || parts.store.is_closing();
+        let problem = match ended {
             Err(Error::Transport(transport::Error::Interrupted { problem, .. })) => problem,
-            // What to do about it is decided at the next start.
-            Err(Error::Transport(gap @ transport::Error::Gap { .. })) => gap.to_string(),
-            Err(error) if error.may_pass() && parts.shutdown.is_cancelled() => error.to_string(),
-            other => return other,
+            // What to do about it is decided at the next start, and where it ends is another place then.
+            Err(Error::Transport(gap @ transport::Error::Gap { .. })) => {
+                end = None;
+                gap.to_string()
+            }
+            Err(error) if error.may_pass() => error.to_string(),
+            other => {
+                parts.gauges.done.store(true, Ordering::Release);
+                return other;
+            }
         };
-        if parts.shutdown.is_cancelled() {
+        parts.gauges.attempts.fetch_add(1, Ordering::Relaxed);
+        if stopping {
             tracing::warn!(
                 event = "unpublished",
                 partition,

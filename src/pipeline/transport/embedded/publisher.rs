@@ -57,14 +57,17 @@ impl Publisher for EmbeddedPublisher {
         let published = self.ask(move |shared, tx| {
             let mut published = [position; 3];
             for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
-                let since = since.offsets[output as usize];
+                // Offsets in other topics than these say nothing.
+                let since =
+                    if since.topics == shared.topics.fingerprint() { since.offsets[output as usize] } else { 0 };
                 let last = table.last_source(tx, output, &shared.topics.samples, partition, since)?;
                 published[output as usize] = last.map_or(position, |last| position.max(last + 1));
             }
             Ok(published)
         });
         let published = published.await?;
-        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None } })
+        let topics = self.shared.topics.fingerprint();
+        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None, topics } })
     }
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
@@ -73,7 +76,7 @@ impl Publisher for EmbeddedPublisher {
         while outboxes.recv_many(&mut group, GROUP).await > 0 {
             let outboxes = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
             let position = outboxes.last().map_or(0, |outbox| outbox.position);
-            let batch = Batch::of(outboxes, &mut next);
+            let batch = Batch::of(outboxes, &mut next, self.shared.topics.fingerprint());
             let (shared, partition) = (Arc::clone(&self.shared), self.partition);
             let prepared = tokio::task::spawn_blocking(move || batch.encoded(&shared)).await;
             let cancelled = |_| store::Error::Cancelled { path: self.shared.store.path().to_owned() };
@@ -101,15 +104,15 @@ struct Batch {
 
 impl Batch {
     /// `next` are the outputs' next offsets, before and after.
-    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets) -> Self {
+    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, topics: u32) -> Self {
         let mut newest = None;
         for outbox in &mut outboxes {
             for (next, records) in next.iter_mut().zip(&outbox.records) {
                 *next += records.len() as i64;
             }
-            if let Some(mut checkpoint) = outbox.checkpoint.take() {
-                checkpoint.outputs = *next;
-                newest = Some(checkpoint);
+            if let Some(checkpoint) = outbox.checkpoint.take() {
+                let outputs = Outputs { offsets: *next, numbers: None, topics };
+                newest = Some(Box::new(checkpoint.at(outputs)));
             }
         }
         Self { outboxes, checkpoint: newest, encoded: None }

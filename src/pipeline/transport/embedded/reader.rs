@@ -101,6 +101,17 @@ impl Reader for EmbeddedReader {
                 let topic = self.shared.topics.samples.clone();
                 return Err(Error::Gap { topic, partition, requested: offset, available: first..next, missing });
             }
+            if let Some(found) = records.first().filter(|record| record.offset > offset) {
+                // Whoever took out records in the middle meant it, but it is said.
+                tracing::warn!(
+                    event = "hole",
+                    topic = self.shared.topics.samples,
+                    partition,
+                    from = offset,
+                    to = found.offset,
+                    "records have been taken out of the topic; going on behind them"
+                );
+            }
             let patient = tokio::time::Instant::now() < deadline;
             if records.is_empty() && patient {
                 // Whether woken or out of patience, the next look decides.

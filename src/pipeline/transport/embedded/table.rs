@@ -149,6 +149,8 @@ impl Table {
         partition: i32,
         since: i64,
     ) -> rusqlite::Result<Option<i64>> {
+        // A topic made anew ends earlier, and says nothing about where to look.
+        let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
         let mut backwards = connection.prepare_cached(&self.backwards)?;
         let mut rows = backwards.query(params![partition, since])?;
         while let Some(row) = rows.next()? {

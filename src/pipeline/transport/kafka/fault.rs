@@ -10,6 +10,9 @@ use rskafka::{
 use super::super::Error;
 
 const VERSION: &str = "the broker is too old or too new for the client library";
+const UNREADABLE: &str = "the broker's answer cannot be read; a topic may hold records that the client library does not \
+    know: of a format older than Kafka 0.11, or with a header without a value. Let them run out, or copy the topic \
+    without them";
 
 /// A failure, by what can be done about it.
 #[derive(Debug)]
@@ -99,6 +102,10 @@ impl Fault {
     pub(super) fn of_request(action: &str, error: RequestError) -> Self {
         match error {
             RequestError::NoVersionMatch { .. } => Self::fatal(action, VERSION, error.to_string()),
+            // It arrived whole (TCP and the length of the answer say so), so that it would be the same again.
+            RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => {
+                Self::fatal(action, UNREADABLE, error.to_string())
+            }
             error => Fault::Passing(error.to_string()),
         }
     }

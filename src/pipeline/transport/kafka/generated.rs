@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    OUT_OF_STEP, Shared,
+    Refused, Shared,
     cluster::Handle,
     fault::{Fault, Try},
     landed, lower,
@@ -41,7 +41,7 @@ struct Lane {
     unsure: bool,
     /// The number of the next sample, by what was found.
     landed: Option<i32>,
-    out_of_step: u32,
+    refused: Refused,
 }
 
 /// Samples on their way, and the number of the first.
@@ -98,20 +98,19 @@ impl Lane {
             Some(id) => id,
             None => identity(shared, partition).await?,
         };
-        Ok(Self { handle, id, producer: None, noted, unsure: known.is_some(), landed: None, out_of_step: 0 })
+        Ok(Self {
+            handle,
+            id,
+            producer: None,
+            noted,
+            unsure: known.is_some(),
+            landed: None,
+            refused: Refused::default(),
+        })
     }
 
     /// One try to append what is not there yet.
     async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Try<()> {
-        if self.out_of_step >= OUT_OF_STEP {
-            tracing::warn!(
-                event = "new_producer",
-                partition = self.handle.partition(),
-                "the broker does not go on with our numbers; going on as another producer"
-            );
-            self.id = identity(shared, self.handle.partition()).await.map_err(Fault::Fatal)?;
-            self.out_of_step = 0;
-        }
         if self.unsure {
             self.landed = landed::samples(&mut self.handle, self.noted, self.id).await?.sequence;
             self.unsure = false;
@@ -122,13 +121,22 @@ impl Lane {
             }
             self.landed = None;
         }
+        if self.refused.is_lasting() {
+            tracing::warn!(
+                event = "new_producer",
+                partition = self.handle.partition(),
+                "the broker does not go on with our numbers; going on as another producer"
+            );
+            self.id = identity(shared, self.handle.partition()).await.map_err(Fault::Fatal)?;
+            self.refused = Refused::default();
+        }
         while !batch.samples.is_empty() {
             let limit = shared.sample_batch_bytes.load(Ordering::Relaxed);
             let (count, bytes) = batch.within(limit);
             match self.send(batch.sequence, &batch.samples[..count]).await {
                 Ok(base) => {
                     batch.sent(count);
-                    (self.noted, self.out_of_step) = (base + count as i64, 0);
+                    (self.noted, self.refused) = (base + count as i64, Refused::default());
                 }
                 Err(Fault::TooLarge) if count > 1 => {
                     lower(&shared.sample_batch_bytes, bytes / 2);
@@ -140,7 +148,7 @@ impl Lane {
                          transport.kafka.max_batch_bytes"
                     );
                 }
-                Err(fault) => return Err(self.failed(fault, bytes)),
+                Err(fault) => return Err(self.failed(fault, bytes, batch.sequence)),
             }
         }
         Ok(())
@@ -159,10 +167,10 @@ impl Lane {
     }
 
     /// What a failed request means: mostly to look what is there.
-    fn failed(&mut self, fault: Fault, bytes: usize) -> Fault {
+    fn failed(&mut self, fault: Fault, bytes: usize, sequence: i32) -> Fault {
         (self.producer, self.unsure) = (None, true);
         match fault {
-            Fault::OutOfSequence(_) => self.out_of_step += 1,
+            Fault::OutOfSequence(_) => self.refused.again(sequence),
             Fault::TooLarge => {
                 return Fault::Fatal(Error::Broker {
                     action: format!("producing to `{}`", self.handle.topic()),

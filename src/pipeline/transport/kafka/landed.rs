@@ -1,6 +1,12 @@
 //! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
 
-use super::{batches::Committed, cluster::Handle, fault::Try, fetch::Fetcher, producer::ProducerId};
+use super::{
+    batches::Committed,
+    cluster::Handle,
+    fault::{Fault, Try},
+    fetch::Fetcher,
+    producer::ProducerId,
+};
 use crate::pipeline::transport::{Output, source};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
@@ -52,7 +58,19 @@ async fn look(
     let range = handle.range().await?;
     let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
     let mut landed = Landed { end: range.end, ..Landed::default() };
-    let since = since.max(range.start);
+    if since > range.end {
+        tracing::warn!(
+            event = "output_cut",
+            topic = handle.topic(),
+            partition = handle.partition(),
+            expected = since,
+            end = range.end,
+            "the topic ends before what is known to be in it: it was made anew, or has lost its newest records; what is \
+             missing of them is published again as far as the samples are processed again"
+        );
+    }
+    // One that ends earlier says nothing about where to look.
+    let since = if since > range.end { range.start } else { since.max(range.start) };
     let (mut end, mut window) = (range.end, FIRST_LOOK);
     while end > since {
         let start = (end - window).max(since);
@@ -62,7 +80,9 @@ async fn look(
         let newer = landed.sequence;
         while offset < end {
             let mut committed = fetcher.fetch(offset).await?.committed;
-            let Some(next) = committed.next_offset.filter(|next| *next > offset) else { break };
+            let Some(next) = committed.next_offset.filter(|next| *next > offset) else {
+                return Err(Fault::passing("the broker brings nothing for an offset that it lists"));
+            };
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|(by, _)| *by == producer);
             landed.sequence = newer.or(mine.map(|(_, next)| *next)).or(landed.sequence);

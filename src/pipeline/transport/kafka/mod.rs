@@ -88,10 +88,10 @@ struct Shared {
     batch_bytes: [AtomicUsize; 3],
     /// Bytes of a produce request of generated samples at most, likewise.
     sample_batch_bytes: AtomicUsize,
-    /// How often in a row a broker did not take a worker's numbers, by partition.
-    out_of_step: StdMutex<BTreeMap<i32, u32>>,
-    /// Bytes of a dead letter's value at most, likewise.
+    /// Bytes of a dead letter at most, likewise.
     dead_letter_bytes: AtomicUsize,
+    /// Numbers that a broker did not take, by partition of the samples and output.
+    refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
 }
 
 impl Shared {
@@ -166,7 +166,7 @@ impl Kafka {
             output_partitions,
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),
             sample_batch_bytes: AtomicUsize::new(limit),
-            out_of_step: StdMutex::default(),
+            refused: StdMutex::default(),
             dead_letter_bytes: AtomicUsize::new(usize::MAX),
             cluster,
             store,
@@ -246,8 +246,27 @@ fn compression(kind: CompressionKind) -> Compression {
     }
 }
 
-/// As often in a row may a broker not take our numbers before we take another identity.
+/// As often may a broker refuse one and the same number before we take another identity. At another one something has
+/// landed in between, and the read-back has found it.
 const OUT_OF_STEP: u32 = 2;
+
+/// A number that was refused, and how often in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    sequence: i32,
+    times: u32,
+}
+
+impl Refused {
+    fn again(&mut self, sequence: i32) {
+        self.times = if self.sequence == sequence { self.times + 1 } else { 1 };
+        self.sequence = sequence;
+    }
+
+    fn is_lasting(self) -> bool {
+        self.times >= OUT_OF_STEP
+    }
+}
 
 /// Lowers a limit, if it is not that low yet.
 fn lower(limit: &AtomicUsize, to: usize) {

@@ -6,7 +6,7 @@
 //! copy of what was sent has to be kept, and a failure takes the very path that a crash takes.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, PoisonError},
 };
 
@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    OUT_OF_STEP, Shared,
+    Refused, Shared,
     cluster::Handle,
     landed,
     producer::{self, Producer, ProducerId},
@@ -59,7 +59,13 @@ impl KafkaPublisher {
     /// not gone on with our numbers again and again.
     async fn identity(&self) -> Result<ProducerId, Error> {
         let name = self.shared.producer_name(self.partition);
-        let renew = self.out_of_step(|times| std::mem::take(times)) >= OUT_OF_STEP;
+        let renew = self.refused(|refused| {
+            let lasting = refused.values().any(|refused| refused.is_lasting());
+            if lasting {
+                refused.clear();
+            }
+            lasting
+        });
         match self.shared.store.meta(&name)? {
             Some(id) if !renew => return Ok(id),
             Some(_) => tracing::warn!(
@@ -78,10 +84,10 @@ impl KafkaPublisher {
         Ok(id)
     }
 
-    /// Reads or changes how often in a row the broker has not taken our numbers.
-    pub(super) fn out_of_step<T>(&self, change: impl FnOnce(&mut u32) -> T) -> T {
-        let mut times = self.shared.out_of_step.lock().unwrap_or_else(PoisonError::into_inner);
-        change(times.entry(self.partition).or_default())
+    /// Reads or changes, by output, which of our numbers the broker has not taken.
+    pub(super) fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
+        let mut all = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        change(all.entry(self.partition).or_default())
     }
 
     /// Tells when there is something between what this process has sent: nobody else should write there.
@@ -102,11 +108,12 @@ impl KafkaPublisher {
     /// A connection per output, with the number of the next record.
     async fn lanes(&mut self, numbers: Numbers) -> Result<[Lane; 3], Error> {
         let mut lanes = Vec::with_capacity(3);
-        for (handle, sequence) in self.handles.iter().zip(numbers.next) {
+        for ((output, handle), sequence) in Output::ALL.into_iter().zip(&self.handles).zip(numbers.next) {
             let (cluster, topic) = (Arc::clone(handle.cluster()), handle.topic());
             let (partition, id) = (handle.partition(), numbers.producer);
-            let opened =
-                persist!(cluster, "connecting to an output topic", Producer::open(&cluster, topic, partition, id));
+            // One try: the way to another is from the beginning, where stopping is heard.
+            let opened = Producer::open(&cluster, topic, partition, id).await;
+            let opened = opened.map_err(|fault| self.failed(output, fault, Size::default(), sequence));
             lanes.push(Lane::new(opened?, sequence));
         }
         <[Lane; 3]>::try_from(lanes).map_err(|_| self.interrupted("an output is missing"))
@@ -125,13 +132,15 @@ impl Publisher for KafkaPublisher {
             let (i, handle) = (output as usize, &mut self.handles[output as usize]);
             let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
             let cluster = Arc::clone(handle.cluster());
-            let since = since.offsets[i];
+            // Offsets in other topics than these say nothing.
+            let since = if since.topics == self.shared.topics.fingerprint() { since.offsets[i] } else { 0 };
             let found = persist!(cluster, action, landed::output(handle, output, topic, self.partition, since, id))?;
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
             numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
             self.outputs.offsets[i] = found.end;
         }
         self.outputs.numbers = Some(numbers);
+        self.outputs.topics = self.shared.topics.fingerprint();
         Ok(Resumed { published, outputs: self.outputs })
     }
 
@@ -139,7 +148,7 @@ impl Publisher for KafkaPublisher {
         if self.outputs.numbers.is_none() {
             self.resume(Outputs::default(), 0).await?;
         }
-        let Outputs { offsets: mut next, numbers: Some(mut numbers) } = self.outputs else { return Ok(()) };
+        let Outputs { offsets: mut next, numbers: Some(mut numbers), topics } = self.outputs else { return Ok(()) };
         let mut lanes = self.lanes(numbers).await?;
         let in_flight = self.shared.cluster.config().in_flight;
         let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
@@ -166,7 +175,8 @@ impl Publisher for KafkaPublisher {
                     Err(fault) => {
                         receiving = false;
                         waiting.clear();
-                        failure.get_or_insert_with(|| self.failed(output, fault, size));
+                        let number = numbers.next[output as usize];
+                        failure.get_or_insert_with(|| self.failed(output, fault, size, number));
                     }
                 },
                 outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
@@ -183,14 +193,20 @@ impl Publisher for KafkaPublisher {
             while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
                 let Some(shipment) = shipments.pop_front() else { break };
                 if let Some(checkpoint) = shipment.checkpoint {
-                    let outputs = Outputs { offsets: next, numbers: Some(numbers) };
+                    let outputs = Outputs { offsets: next, numbers: Some(numbers), topics };
                     saves.begin(Box::new(checkpoint.at(outputs))).await?;
                 }
                 confirmed.send_replace(shipment.position);
             }
         }
-        saves.finish().await?;
-        failure.map_or(Ok(()), Err)
+        match failure {
+            // What is published does not wait for what is kept of it.
+            Some(failure) => {
+                saves.give_up();
+                Err(failure)
+            }
+            None => Ok(saves.finish().await?),
+        }
     }
 }
 
@@ -209,7 +225,7 @@ impl KafkaPublisher {
         self.watch(output, next[i], base);
         next[i] = base + size.records as i64;
         numbers.next[i] = producer::advance(numbers.next[i], size.records);
-        self.out_of_step(|times| *times = 0);
+        self.refused(|refused| refused.remove(&i));
         if let Some(shipment) = shipments.front_mut() {
             shipment.open -= 1;
         }

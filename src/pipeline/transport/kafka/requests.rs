@@ -115,14 +115,15 @@ impl KafkaPublisher {
         Error::Interrupted { partition: self.partition, problem: problem.into() }
     }
 
-    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble.
-    pub(super) fn failed(&self, output: Output, fault: Fault, size: Size) -> Error {
+    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble. `number` is that
+    /// of the first record that has not landed.
+    pub(super) fn failed(&self, output: Output, fault: Fault, size: Size, number: i32) -> Error {
         let topic = self.shared.output_topic(output);
         match fault {
             Fault::Fatal(error) => error,
             Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
             Fault::OutOfSequence(problem) => {
-                self.out_of_step(|times| *times += 1);
+                self.refused(|refused| refused.entry(output as usize).or_default().again(number));
                 self.interrupted(problem)
             }
             Fault::OutOfRange => self.interrupted("the broker has lost its place"),

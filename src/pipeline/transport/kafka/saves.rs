@@ -42,6 +42,13 @@ impl Saves {
         }
     }
 
+    /// Leaves the one under way and the one that waits. What is being written is whole or not there.
+    pub(super) fn give_up(self) {
+        if let Some(under_way) = self.under_way {
+            under_way.abort();
+        }
+    }
+
     /// Waits for the one under way, and writes the one that waits.
     pub(super) async fn finish(mut self) -> Result<(), store::Error> {
         self.join().await?;

@@ -101,11 +101,18 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(text)
 }
 
-#[tokio::main]
-async fn run(settings: Settings, until_caught_up: bool) -> anyhow::Result<()> {
+/// Threads that wait for the state file. Each keeps memory of its own for the records that pass through it, so more than
+/// are of use would only hold more.
+const BLOCKING_THREADS: usize = 3;
+
+fn run(settings: Settings, until_caught_up: bool) -> anyhow::Result<()> {
     logging::start(&settings.logging)?;
-    let stop = signal()?;
-    Ok(app::run(settings, until_caught_up, stop).await?)
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    runtime.block_on(async {
+        let stop = signal()?;
+        Ok(app::run(settings, until_caught_up, stop).await?)
+    })
 }
 
 /// Resolves at the first SIGINT or SIGTERM; a second one ends the process at once.

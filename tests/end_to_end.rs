@@ -272,6 +272,29 @@ fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned
     assert!(last["predictions"]["mean"].as_f64().is_some_and(|mean| mean > 5.0), "{last}");
 }
 
+#[test]
+fn what_a_killed_daemon_had_published_stays_once_though_the_schema_has_changed() {
+    let mut site = Site::new(&["generator.enabled=false", "state.every=1h", "schema.max_record_bytes=40"]);
+    let long = format!(r#"{{"x":1,"y":2,"note":"{}"}}"#, "long".repeat(10)).into_bytes();
+    let values: Vec<Option<&[u8]>> =
+        (0..100).map(|i| Some(if i % 3 == 0 { &*long } else { br#"{"x":1.5,"y":2}"# })).collect();
+    insert(&site, &values);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    // Back to the checkpoint from before the first record, as a kill leaves it; and some of it has not been published.
+    let state = "DELETE FROM thalweg_checkpoints WHERE position > 0; DELETE FROM predictions WHERE offset >= 40;
+                 DELETE FROM \"dead-letters\" WHERE offset >= 20";
+    site.state().execute_batch(state).expect("executed");
+    site.settings.retain(|setting| !setting.starts_with("schema."));
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let letters = site.topic("dead-letters").into_iter().map(|(_, _, headers)| {
+        headers["thalweg.offset"].as_str().and_then(|offset| offset.parse().ok()).expect("an offset")
+    });
+    let mut sources: Vec<i64> = source_offsets(&site.predictions()).into_iter().chain(letters).collect();
+    assert!(!sources.is_sorted(), "both topics take part");
+    sources.sort_unstable();
+    assert_eq!(sources, (0..100).collect::<Vec<_>>());
+}
+
 fn insert_one(site: &Site) {
     site.state()
         .execute("INSERT INTO samples VALUES (0, 2000, 1700000000000, NULL, '{\"x0\":1,\"y\":2}', NULL)", [])

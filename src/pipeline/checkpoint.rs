@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::saved;
 
 use super::{
-    decode::Index,
+    decode::{Index, Schema},
     gap::{Anchor, Gap},
     prequential::Prequential,
 };
@@ -68,6 +68,9 @@ pub struct Checkpoint {
     /// Fingerprint of the settings it was made under.
     #[serde(default)]
     pub settings: u32,
+    /// What samples were taken to look like.
+    #[serde(default)]
+    pub schema: Option<Schema>,
     /// Features and categories by name.
     pub index: Index,
     /// Models and metrics.

@@ -39,12 +39,15 @@ pub struct Processor {
     partition: i32,
     topic: String,
     settings: u32,
+    schema: Schema,
     decoder: Decoder,
     prequential: Prequential,
     encoder: Encoder,
     progress: Progress,
     high_watermark: i64,
     published: Published,
+    /// How the records were read before that are in the outputs already, where that is another way than today's.
+    before: Option<Decoder>,
 }
 
 /// How far it has come.
@@ -74,6 +77,10 @@ impl Processor {
                 missed: stored.missed,
             },
         };
+        let before = checkpoint.as_ref().and_then(|stored| {
+            let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
+            Some(Decoder::new(schema, stored.index.clone()))
+        });
         let (index, prequential, afresh) = match checkpoint {
             None => (Index::new(&config.schema), Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
@@ -96,6 +103,8 @@ impl Processor {
             progress,
             high_watermark: progress.position,
             published: [progress.position; 3],
+            before,
+            schema: config.schema.clone(),
         };
         (processor, afresh)
     }
@@ -108,6 +117,10 @@ impl Processor {
     /// Tells what is in the output topics already.
     pub fn skip_published(&mut self, published: Published) {
         self.published = published;
+        let [predictions, dead_letters, _] = published;
+        if self.progress.position >= predictions.max(dead_letters) {
+            self.before = None;
+        }
     }
 
     /// Tells that the input holds nothing before `position` any more, how far it goes, and, where there was one, the last
@@ -124,7 +137,7 @@ impl Processor {
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
     pub fn process(&mut self, mut record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
         let offset = record.offset;
-        let published = self.published;
+        let published = self.published_for(offset, record.value.as_deref());
         let wanted = |output: Output| offset >= published[output as usize];
         self.progress.records += 1;
         self.progress.position = offset + 1;
@@ -165,6 +178,25 @@ impl Processor {
         Ok(())
     }
 
+    /// How far the outputs hold what is made of a record. Which output it went to was decided by the settings of then, so
+    /// under others it is out in both or in neither.
+    fn published_for(&mut self, offset: i64, value: Option<&[u8]>) -> Published {
+        let [predictions, dead_letters, events] = self.published;
+        if offset >= predictions.max(dead_letters) {
+            self.before = None;
+        }
+        let Some(before) = &mut self.before else { return self.published };
+        let output = if before.decode(value).is_ok() { Output::Predictions } else { Output::DeadLetters };
+        let up_to = if offset < self.published[output as usize] { offset + 1 } else { offset };
+        [up_to, up_to, events]
+    }
+
+    /// Whether a restart may begin here: not amid records that were read under other settings, of which only the
+    /// checkpoint from before knows.
+    pub fn may_begin_here(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// An owned copy of the state after the last record. `outputs` are filled in by the publisher.
     pub fn checkpoint(&self) -> Checkpoint {
         let Progress { position, anchor, gap, records, dead_letters, missed } = self.progress;
@@ -179,6 +211,7 @@ impl Processor {
             topics: 0,
             published: self.published,
             settings: self.settings,
+            schema: Some(self.schema.clone()),
             index: self.decoder.index().clone(),
             prequential: self.prequential.clone(),
             records,

@@ -77,7 +77,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     }
     let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
     processor.skip_published(published);
-    if gap.is_some() || !same_settings {
+    if gap.is_some() || (!same_settings && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
     let snapshot = processor.snapshot();
@@ -111,7 +111,8 @@ async fn beginning<R: Reader>(
     reader: &mut R,
 ) -> Result<i64, Error> {
     let position = reader.resolve(config.start).await?;
-    if position > range.end {
+    // Anything else is there, or was a moment ago.
+    if matches!(config.start, Start::Offset(_)) && position > range.end {
         let problem = format!(
             "transport.kafka.start is {position}, but partition {partition} ends at {}; name an offset that is there, or \
              \"latest\"",

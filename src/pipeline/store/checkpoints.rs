@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -57,6 +57,14 @@ pub struct Encoded {
     state: Vec<u8>,
     begun: Instant,
     sealed: Arc<AtomicBool>,
+    spare: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Drop for Encoded {
+    /// Leaves its room to the next one: a large tree takes as much every few seconds, and grows into it by doubling.
+    fn drop(&mut self) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.state);
+    }
 }
 
 impl Encoded {
@@ -103,7 +111,9 @@ impl Store {
     /// When it cannot be encoded.
     pub fn encode(&self, checkpoint: &Checkpoint) -> Result<Encoded, Error> {
         let begun = Instant::now();
-        let state = rmp_serde::to_vec_named(checkpoint)
+        let mut state = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        state.clear();
+        rmp_serde::encode::write_named(&mut state, checkpoint)
             .map_err(|error| Error::Encode { path: self.path.clone(), reason: error.to_string() })?;
         Ok(Encoded {
             topic: checkpoint.topic.clone(),
@@ -114,6 +124,7 @@ impl Store {
             state,
             begun,
             sealed: Arc::clone(&self.sealed),
+            spare: Arc::clone(&self.spare),
         })
     }
 

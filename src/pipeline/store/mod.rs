@@ -71,6 +71,8 @@ pub struct Store {
     saved: Mutex<BTreeMap<i32, Saved>>,
     /// Writes that were tried again.
     retries: AtomicU64,
+    /// Room for the next checkpoint as bytes.
+    spare: Arc<Mutex<Vec<u8>>>,
     /// Set when checkpoints are not to be trusted any more.
     sealed: Arc<AtomicBool>,
     /// Cancelled when nobody waits for room any more.
@@ -109,6 +111,7 @@ impl Store {
             saved: Mutex::default(),
             retries: AtomicU64::new(0),
             sealed: Arc::default(),
+            spare: Arc::default(),
             closing: CancellationToken::new(),
             _lock: lock,
         };

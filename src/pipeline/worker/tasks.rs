@@ -119,7 +119,7 @@ pub(super) async fn process(
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
         }
         outbox.position = processor.position();
-        let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1;
+        let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1 && processor.may_begin_here();
         if due {
             let begun = std::time::Instant::now();
             outbox.checkpoint = Some(Box::new(processor.checkpoint()));
@@ -140,7 +140,7 @@ pub(super) async fn process(
         // `fetch` has panicked: nobody knows what the last records are worth.
         return Ok(());
     }
-    if processor.position() != kept.1 {
+    if processor.position() != kept.1 && processor.may_begin_here() {
         outbox.checkpoint = Some(Box::new(processor.checkpoint()));
     }
     // A publisher that has gone reports why by itself.

@@ -45,7 +45,9 @@ impl EmbeddedReader {
         let job = move || {
             // Only queries run here: a panic leaves nothing half done.
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            query(&shared, &connection)
+            // One view for all that is asked: between two questions the first record may arrive.
+            let view = connection.unchecked_transaction()?;
+            query(&shared, &view)
         };
         let path = || self.shared.store.path().to_owned();
         match tokio::task::spawn_blocking(job).await {

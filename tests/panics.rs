@@ -8,7 +8,7 @@ mod support;
 use std::{
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -62,10 +62,10 @@ impl<S: tracing::Subscriber> Layer<S> for Trap {
 }
 
 /// One test at a time sets the trap.
-fn trap(event: &'static str) -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
+async fn trap(event: &'static str) -> tokio::sync::MutexGuard<'static, ()> {
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     static INSTALLED: std::sync::Once = std::sync::Once::new();
-    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let guard = ONE.lock().await;
     INSTALLED.call_once(|| tracing_subscriber::registry().with(Trap).init());
     *TRIGGER.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
     guard
@@ -95,7 +95,7 @@ async fn in_the_processing() {
     transport.append_samples(0, vec![sample(r#"{"x":1,"y":1}"#), sample("bad")]).await.expect("appended");
     drop((transport, store));
     {
-        let _trap = trap("dead_letter");
+        let _trap = trap("dead_letter").await;
         let run = app::run(settings(&folder, &["generator.enabled=false"]), false, std::future::pending());
         let error = within("the end", run).await.expect_err("a panic is an error");
         assert!(app::chain(&error).contains("the task `process` panicked"), "{}", app::chain(&error));
@@ -106,7 +106,7 @@ async fn in_the_processing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_reports() {
     let folder = tempfile::tempdir().expect("a folder");
-    let _trap = trap("report");
+    let _trap = trap("report").await;
     let run = app::run(settings(&folder, &["metrics.report_every=10ms"]), false, std::future::pending());
     let error = within("the end", run).await.expect_err("a panic is an error");
     assert!(matches!(error, app::Error::Panicked), "{error:?}");

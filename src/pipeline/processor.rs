@@ -137,7 +137,7 @@ impl Processor {
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
     pub fn process(&mut self, mut record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
         let offset = record.offset;
-        let published = self.published_for(offset, record.value.as_deref());
+        let published = self.published_for(&record);
         let wanted = |output: Output| offset >= published[output as usize];
         self.progress.records += 1;
         self.progress.position = offset + 1;
@@ -180,13 +180,15 @@ impl Processor {
 
     /// How far the outputs hold what is made of a record. Which output it went to was decided by the settings of then, so
     /// under others it is out in both or in neither.
-    fn published_for(&mut self, offset: i64, value: Option<&[u8]>) -> Published {
+    fn published_for(&mut self, record: &Record) -> Published {
+        let offset = record.offset;
         let [predictions, dead_letters, events] = self.published;
         if offset >= predictions.max(dead_letters) {
             self.before = None;
         }
         let Some(before) = &mut self.before else { return self.published };
-        let output = if before.decode(value).is_ok() { Output::Predictions } else { Output::DeadLetters };
+        let usable = check_key(record.key.as_deref()).and_then(|()| before.decode(record.value.as_deref()).map(drop));
+        let output = if usable.is_ok() { Output::Predictions } else { Output::DeadLetters };
         let up_to = if offset < self.published[output as usize] { offset + 1 } else { offset };
         [up_to, up_to, events]
     }

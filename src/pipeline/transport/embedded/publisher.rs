@@ -72,11 +72,12 @@ impl Publisher for EmbeddedPublisher {
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
+        let topics = self.shared.topics.fingerprint();
         let mut group = Vec::with_capacity(GROUP);
         while outboxes.recv_many(&mut group, GROUP).await > 0 {
             let outboxes = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
             let position = outboxes.last().map_or(0, |outbox| outbox.position);
-            let batch = Batch::of(outboxes, &mut next, self.shared.topics.fingerprint());
+            let batch = Batch::of(outboxes, &mut next, topics);
             let (shared, partition) = (Arc::clone(&self.shared), self.partition);
             let prepared = tokio::task::spawn_blocking(move || batch.encoded(&shared)).await;
             let cancelled = |_| store::Error::Cancelled { path: self.shared.store.path().to_owned() };

@@ -111,6 +111,28 @@ fn a_topic_made_anew_with_more_records_is_not_taken_for_the_old_one() {
 }
 
 #[test]
+fn going_back_to_before_a_topic_was_made_anew_keeps_the_place_in_it() {
+    let mut site = learned(&[]);
+    execute(&site, "DELETE FROM samples");
+    append(&site, "samples", 0..200, "two");
+    site.settings.push("transport.on_gap=continue".into());
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let id: i64 = {
+        let query = "SELECT max(id) FROM thalweg_checkpoints WHERE position = 500";
+        site.state().query_row(query, [], |row| row.get(0)).expect("a checkpoint at 500")
+    };
+    let output = site.run(&["model", "restore", "--checkpoint", &id.to_string()]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["position 200", "version 500", "made anew since"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    append(&site, "samples", 200..210, "two");
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    assert_eq!(sources(&site), (0..500).chain(0..210).collect::<Vec<_>>());
+    assert_eq!(site.predictions().pop().expect("a prediction")["version"], 509);
+}
+
+#[test]
 fn settings_that_name_another_topic_stop_or_carry_over_what_was_learned() {
     let mut site = learned(&[]);
     execute(

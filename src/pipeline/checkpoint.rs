@@ -48,6 +48,10 @@ pub struct Checkpoint {
     pub partition: i32,
     /// Input offset of the next record.
     pub position: i64,
+    /// How often the topic had been made anew or cut at its end by then: in another generation the same offsets mean
+    /// other records.
+    #[serde(default)]
+    pub generation: u32,
     /// The last record processed.
     #[serde(default)]
     pub anchor: Option<Anchor>,
@@ -90,6 +94,20 @@ impl Checkpoint {
     /// Where the outputs stood.
     pub fn outputs(&self) -> Outputs {
         Outputs { offsets: self.outputs, numbers: self.numbers, topics: self.topics }
+    }
+
+    /// What it has learned, at the place in the topic where `newest` is.
+    #[must_use]
+    pub fn moved_to(self, newest: &Self) -> Self {
+        Self {
+            position: newest.position,
+            generation: newest.generation,
+            anchor: newest.anchor,
+            gap: newest.gap,
+            published: newest.published,
+            ..self
+        }
+        .at(newest.outputs())
     }
 
     /// The same with the outputs where they stand.

@@ -43,6 +43,11 @@ impl Reason {
             Reason::OtherTopic => "other_topic",
         }
     }
+
+    /// Whether offsets mean other records than before.
+    pub fn changes_offsets(self) -> bool {
+        matches!(self, Reason::Truncated | Reason::Recreated)
+    }
 }
 
 /// Records that were missed.

@@ -54,6 +54,7 @@ pub struct Processor {
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     position: i64,
+    generation: u32,
     anchor: Option<Anchor>,
     /// Told with the next record.
     gap: Option<Gap>,
@@ -70,6 +71,7 @@ impl Processor {
             None => Progress { position, ..Progress::default() },
             Some(stored) => Progress {
                 position: stored.position,
+                generation: stored.generation,
                 anchor: stored.anchor,
                 gap: stored.gap,
                 records: stored.records,
@@ -201,11 +203,12 @@ impl Processor {
 
     /// An owned copy of the state after the last record. `outputs` are filled in by the publisher.
     pub fn checkpoint(&self) -> Checkpoint {
-        let Progress { position, anchor, gap, records, dead_letters, missed } = self.progress;
+        let Progress { position, generation, anchor, gap, records, dead_letters, missed } = self.progress;
         Checkpoint {
             topic: self.topic.clone(),
             partition: self.partition,
             position,
+            generation,
             anchor,
             gap,
             outputs: OutputOffsets::default(),

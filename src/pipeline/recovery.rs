@@ -6,12 +6,12 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Outputs},
     gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
     record::Record,
     store::Store,
-    transport::{self, Publisher, Reader, Resumed, Start},
+    transport::{self, Published, Publisher, Reader, Resumed, Start},
     worker::{Config, Error},
 };
 
@@ -27,33 +27,87 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     reader: &mut R,
     publisher: &mut P,
 ) -> Result<Processor, Error> {
-    let topic = &config.processor.topic;
     let range = reader.range().await?;
-    let mut stored = store.load(topic, partition)?;
-    let mut since = stored.as_ref().map(Checkpoint::outputs).unwrap_or_default();
-    let mut gap = None;
-    if let Some(stored) = &stored {
-        gap = missing(config, store, stored, &range, reader).await?;
-    } else if let Some(other) = store.other_topic(topic, partition)? {
-        stored = store.load(&other, partition)?;
-        gap = left_behind(config, stored.as_ref(), &range, reader).await?;
-    }
-    let restored = stored.is_some();
-    let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
-    let mut position = match (gap, &stored) {
-        (Some(gap), _) => gap.resumed,
-        (None, Some(stored)) => stored.position,
-        (None, None) => beginning(config, partition, &range, reader).await?,
+    let found = found(config, store, partition, &range, reader).await?;
+    let restored = found.stored.is_some();
+    let mut position = match &found {
+        Found { gap: Some(gap), .. } => gap.resumed,
+        Found { stored: Some(stored), .. } => stored.position,
+        Found { .. } => beginning(config, partition, &range, reader).await?,
     };
-    let asked = if restored { position } else { 0 };
-    let Resumed { mut published, outputs } = publisher.resume(since, asked).await?;
-    if let (None, Start::Latest | Start::Timestamp(_)) = (&stored, config.start) {
+    let resumed = publisher.resume(found.outputs(), if restored { position } else { 0 }).await?;
+    if let (false, Start::Latest | Start::Timestamp(_)) = (restored, config.start) {
         // The outputs know better where it had got to than a time that means another place by now.
-        position = published.into_iter().max().filter(|last| *last > 0).map_or(position, |last| last.min(position));
+        position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
+    let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
+    let Found { mut stored, .. } = found;
+    let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
+    if let (Some(gap), Some(stored)) = (gap, &mut stored) {
+        behind(stored, gap, position, &config.processor.topic);
+    }
+    let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
+    processor.skip_published(published);
+    if gap.is_some() || (!same_settings && processor.may_begin_here()) {
+        store.save(Box::new(processor.checkpoint().at(since))).await?;
+    }
+    tell(&processor, restored, published, &afresh);
+    Ok(processor)
+}
+
+/// What the state file has to go on from, and what is missing between that and what the topic holds.
+struct Found {
+    stored: Option<Checkpoint>,
+    gap: Option<Gap>,
+}
+
+impl Found {
+    /// Where the outputs stood at the checkpoint.
+    fn outputs(&self) -> Outputs {
+        self.stored.as_ref().map(Checkpoint::outputs).unwrap_or_default()
+    }
+}
+
+async fn found<R: Reader>(
+    config: &Config,
+    store: &Arc<Store>,
+    partition: i32,
+    range: &Range<i64>,
+    reader: &mut R,
+) -> Result<Found, Error> {
+    let topic = &config.processor.topic;
+    if let Some(stored) = store.load(topic, partition)? {
+        let gap = missing(config, store, &stored, range, reader).await?;
+        return Ok(Found { stored: Some(stored), gap });
+    }
+    let other = store.other_topic(topic, partition)?;
+    let stored = other.map(|other| store.load(&other, partition)).transpose()?.flatten();
+    let gap = left_behind(config, stored.as_ref(), range, reader).await?;
+    Ok(Found { stored, gap })
+}
+
+/// From where on nothing is published, from where on the outputs are to be read back, and what is missing.
+struct Settled {
+    published: Published,
+    since: Outputs,
+    gap: Option<Gap>,
+}
+
+/// Weighs what the outputs say against the checkpoint and the gap.
+fn settled(
+    config: &Config,
+    partition: i32,
+    found: &Found,
+    position: i64,
+    resumed: Resumed,
+    range: &Range<i64>,
+) -> Result<Settled, Error> {
+    let topic = &config.processor.topic;
+    let (mut gap, mut since) = (found.gap, found.outputs());
+    let Resumed { mut published, outputs } = resumed;
     // What a checkpoint says that was published stays so, also where the outputs have lost it.
-    let same_topic = stored.as_ref().filter(|stored| stored.topic == *topic);
-    let floor = same_topic.map_or([0; 3], |stored| stored.published);
+    let stored = found.stored.as_ref();
+    let floor = stored.filter(|stored| stored.topic == *topic).map_or([0; 3], |stored| stored.published);
     for (published, floor) in published.iter_mut().zip(floor) {
         *published = (*published).max(floor).max(position);
     }
@@ -64,7 +118,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         Some(Reason::Retention) | None => {
             let furthest = published.into_iter().max().unwrap_or(position);
             if let Some(truncated) = Gap::at_the_end(furthest, range.end.max(position)) {
-                gap = Some(accepted(config, topic, partition, truncated, &range)?);
+                gap = Some(accepted(config, topic, partition, truncated, range)?);
             }
         }
     }
@@ -72,15 +126,13 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         // The same offsets mean other records from there on.
         (published, since) = (published.map(|published| published.min(resumed)), outputs);
     }
-    if let (Some(gap), Some(stored)) = (gap, &mut stored) {
-        behind(stored, gap, position, topic);
-    }
-    let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
-    processor.skip_published(published);
-    if gap.is_some() || (!same_settings && processor.may_begin_here()) {
-        store.save(Box::new(processor.checkpoint().at(since))).await?;
-    }
+    Ok(Settled { published, since, gap })
+}
+
+/// Says in the log where it goes on, and with what.
+fn tell(processor: &Processor, restored: bool, published: Published, afresh: &[String]) {
     let snapshot = processor.snapshot();
+    let (partition, position) = (snapshot.partition, snapshot.position);
     tracing::info!(
         event = "worker_started",
         partition,
@@ -100,7 +152,6 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
              `thalweg model restore` lists what can be gone back to"
         );
     }
-    Ok(processor)
 }
 
 /// Where to begin with nothing to go on from.
@@ -217,6 +268,7 @@ fn behind(stored: &mut Checkpoint, gap: Gap, position: i64, topic: &str) {
     if stored.position != position || gap.reason != Reason::Truncated {
         stored.anchor = None;
     }
+    stored.generation = stored.generation.saturating_add(gap.reason.changes_offsets().into());
     stored.position = position;
     topic.clone_into(&mut stored.topic);
 }

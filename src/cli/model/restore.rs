@@ -11,7 +11,8 @@ use indicatif::HumanBytes;
 use crate::{
     pipeline::{
         archive::{Archive, Kept},
-        store::Store,
+        checkpoint::Checkpoint,
+        store::{Restored, Store},
     },
     settings::Settings,
 };
@@ -53,14 +54,17 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
 fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
     // Before the lock, which would make a file where there is none.
     Archive::open(&settings.state.path)?;
-    let checkpoint = Store::open(&settings.state)?.restore(id, &settings.topics.samples)?;
+    let Restored { checkpoint, moved } = Store::open(&settings.state)?.restore(id, &settings.topics.samples)?;
+    let Checkpoint { topic, partition, position, .. } = &checkpoint;
+    let version = checkpoint.prequential.version();
+    let then = if moved {
+        "The topic was made anew since, so that nothing is learned or published again"
+    } else {
+        "What the topic still holds from there on is learned again, and not published again"
+    };
     println!(
-        "checkpoint {id} is now the newest of {}/{}: the next start goes on at position {} with version {}. What the \
-         topic still holds from there on is learned again, and not published again",
-        checkpoint.topic,
-        checkpoint.partition,
-        checkpoint.position,
-        checkpoint.prequential.version()
+        "checkpoint {id} is now the newest of {topic}/{partition}: the next start goes on at position {position} with version \
+         {version}. {then}"
     );
     Ok(())
 }

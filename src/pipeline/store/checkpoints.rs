@@ -198,36 +198,45 @@ impl Store {
         })
     }
 
-    /// Makes checkpoint `id`, which must be of `topic`, the newest of its partition, so that the next start goes on from
-    /// there. Returns it.
+    /// Makes what checkpoint `id` of `topic` has learned the newest of its partition, so that the next start goes on with
+    /// it: from its position, or, where the topic was made anew since, from that of the newest. Returns what was written.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
-    pub fn restore(&self, id: i64, topic: &str) -> Result<Checkpoint, Error> {
+    pub fn restore(&self, id: i64, topic: &str) -> Result<Restored, Error> {
         let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1 AND topic = ?2";
-        let path = || self.path.clone();
-        self.write_blocking("a checkpoint cannot be restored", |tx| {
+        let found = self.write_blocking("a checkpoint cannot be restored", |tx| {
             let row = tx.query_row(query, params![id, topic], |row| {
-                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i32>(2)?))
+                Ok((decode(row.get(0)?, row.get_ref(1)?.as_blob()?), row.get::<_, i32>(2)?))
             });
-            let Some((checksum, state, partition)) = row.optional()? else {
-                return Ok(Err(Error::NoCheckpoint { path: path(), id, topic: topic.to_owned() }));
-            };
-            let checkpoint = match decode(checksum, &state) {
-                Ok(checkpoint) => checkpoint,
-                Err(problem) => {
-                    let problems = format!("checkpoint {id}: {problem}");
-                    return Ok(Err(Error::Damaged { path: path(), partition, problems }));
-                }
-            };
-            tx.execute(
-                "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
-                 SELECT topic, partition, position, checksum, state, settings FROM thalweg_checkpoints WHERE id = ?1",
-                [id],
-            )?;
-            Ok(Ok(checkpoint))
-        })?
+            let Some((checkpoint, partition)) = row.optional()? else { return Ok(None) };
+            Ok(Some((checkpoint, partition, newest(tx, topic, partition, &mut Vec::new())?)))
+        })?;
+        let Some((checkpoint, partition, newest)) = found else {
+            return Err(Error::NoCheckpoint { path: self.path.clone(), id, topic: topic.to_owned() });
+        };
+        let mut checkpoint = checkpoint.map_err(|problem| {
+            let problems = format!("checkpoint {id}: {problem}");
+            Error::Damaged { path: self.path.clone(), partition, problems }
+        })?;
+        let newest = newest.filter(|(newest, _)| newest.generation != checkpoint.generation);
+        let moved = newest.is_some();
+        if let Some((newest, _)) = newest {
+            checkpoint = checkpoint.moved_to(&newest);
+        }
+        let encoded = self.encode(&checkpoint)?;
+        self.write_blocking("a checkpoint cannot be restored", |tx| encoded.insert(tx))?;
+        Ok(Restored { checkpoint, moved })
     }
+}
+
+/// What has been made the newest checkpoint.
+#[derive(Debug)]
+pub struct Restored {
+    /// It.
+    pub checkpoint: Checkpoint,
+    /// Whether it is at another place now, since the topic was made anew after it had been written.
+    pub moved: bool,
 }
 
 /// The newest intact checkpoint of a partition and when it was written; what is wrong with newer ones is added to

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use checkpoints::{Encoded, Saved};
+pub use checkpoints::{Encoded, Restored, Saved};
 pub(super) use checkpoints::{decode, needed_from, newest};
 pub use error::Error;
 

@@ -44,11 +44,8 @@ fn records() -> Vec<Record> {
 
 fn race(bencher: Bencher<'_, '_>, models: Vec<ModelConfig>) {
     let records = records();
-    let config = processor::Config {
-        topic: "samples".into(),
-        schema: Schema::default(),
-        race: prequential::Config::of(models),
-    };
+    let config =
+        processor::Config { topic: "samples".into(), schema: Schema::default(), race: prequential::Config::of(models) };
     bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
         let (mut processor, _) = Processor::new(&config, 0, 0, None);
         let mut outbox = Outbox::at(0);

@@ -248,6 +248,9 @@ proptest! {
         values in prop::collection::vec(
             prop_oneof![
                 any::<f64>().prop_map(|value| format!("{value:?}")),
+                // Longer than f64 can tell apart, so that the last digits decide how it is rounded.
+                any::<f64>().prop_map(|value| format!("{value:.40e}")),
+                "-?[0-9]{1,30}(\\.[0-9]{0,40})?([eE][+-]?[0-9]{0,4})?",
                 any::<i64>().prop_map(|value| value.to_string()),
                 "-?[0-9]{1,4}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,3})?",
                 Just("null".to_owned()),

@@ -49,7 +49,7 @@ pub fn csv_row(features: &[f64], target: f64, out: &mut Vec<u8>) {
 
 fn number(value: f64, [nan, above, below]: [&str; 3], out: &mut Vec<u8>) {
     if value.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else if value.is_nan() {
         out.extend_from_slice(nan.as_bytes());
     } else {

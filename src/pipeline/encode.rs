@@ -180,7 +180,7 @@ fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 /// JSON has no word for a number that is not finite; `null` is what its readers expect then.
 fn number(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }

@@ -142,11 +142,11 @@ fn row(line: &mut Vec<u8>, i: u64, sample: &Sample<'_>, step: &Step<'_>) {
     line.extend_from_slice(itoa::Buffer::new().format(i).as_bytes());
     line.push(b',');
     if let Some(y) = sample.target {
-        line.extend_from_slice(ryu::Buffer::new().format(y).as_bytes());
+        line.extend_from_slice(zmij::Buffer::new().format(y).as_bytes());
     }
     for prediction in step.predictions {
         line.push(b',');
-        line.extend_from_slice(ryu::Buffer::new().format(*prediction).as_bytes());
+        line.extend_from_slice(zmij::Buffer::new().format(*prediction).as_bytes());
     }
     line.push(b'\n');
 }

@@ -61,7 +61,7 @@ impl Default for Params {
             disable_weighted_vote: true,
             drift_detector: adwin(0.001),
             warning_detector: adwin(0.01),
-            tree: tree::Params { grace_period: 50, delta: 0.01, ..tree::Params::default() },
+            tree: tree::Params { grace_period: 50, delta: 0.01, max_bytes: 100 << 20, ..tree::Params::default() },
             seed: 42,
         }
     }

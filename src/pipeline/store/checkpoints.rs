@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -57,14 +57,6 @@ pub struct Encoded {
     state: Vec<u8>,
     begun: Instant,
     sealed: Arc<AtomicBool>,
-    spare: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Drop for Encoded {
-    /// Leaves its room to the next one: a large tree takes as much every few seconds, and grows into it by doubling.
-    fn drop(&mut self) {
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.state);
-    }
 }
 
 impl Encoded {
@@ -111,10 +103,11 @@ impl Store {
     /// When it cannot be encoded.
     pub fn encode(&self, checkpoint: &Checkpoint) -> Result<Encoded, Error> {
         let begun = Instant::now();
-        let mut state = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
-        state.clear();
+        // As much as the last one took, and a little: growing into it by doubling would take three times as much.
+        let mut state = Vec::with_capacity(self.usual_bytes.load(Ordering::Relaxed) / 8 * 9);
         rmp_serde::encode::write_named(&mut state, checkpoint)
             .map_err(|error| Error::Encode { path: self.path.clone(), reason: error.to_string() })?;
+        self.usual_bytes.store(state.len(), Ordering::Relaxed);
         Ok(Encoded {
             topic: checkpoint.topic.clone(),
             partition: checkpoint.partition,
@@ -124,7 +117,6 @@ impl Store {
             state,
             begun,
             sealed: Arc::clone(&self.sealed),
-            spare: Arc::clone(&self.spare),
         })
     }
 

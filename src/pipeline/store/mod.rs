@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -71,8 +71,8 @@ pub struct Store {
     saved: Mutex<BTreeMap<i32, Saved>>,
     /// Writes that were tried again.
     retries: AtomicU64,
-    /// Room for the next checkpoint as bytes.
-    spare: Arc<Mutex<Vec<u8>>>,
+    /// Of the last checkpoint.
+    usual_bytes: AtomicUsize,
     /// Set when checkpoints are not to be trusted any more.
     sealed: Arc<AtomicBool>,
     /// Cancelled when nobody waits for room any more.
@@ -111,7 +111,7 @@ impl Store {
             saved: Mutex::default(),
             retries: AtomicU64::new(0),
             sealed: Arc::default(),
-            spare: Arc::default(),
+            usual_bytes: AtomicUsize::new(0),
             closing: CancellationToken::new(),
             _lock: lock,
         };

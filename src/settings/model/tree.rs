@@ -6,6 +6,8 @@ use crate::models::{
     tree::{LeafPrediction, MaxFeatures, Params, Splitter, adaptive},
 };
 
+const MIB: f64 = 1_048_576.0;
+
 /// The parameters of a tree, with River's names.
 pub(super) fn params(section: &mut Section, default: Params) -> Params {
     let leaf_prediction = match section.one_of("leaf_prediction", "adaptive", &["mean", "model", "adaptive"]) {
@@ -33,7 +35,8 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         binary_split: section.boolean("binary_split", default.binary_split),
         merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
         remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
-        max_bytes: (section.number("max_size", 100.0, "over 0, in MiB", |size| size > 0.0) * 1_048_576.0) as usize,
+        max_bytes: (section.number("max_size", default.max_bytes as f64 / MIB, "over 0, in MiB", |size| size > 0.0) * MIB)
+            as usize,
     }
 }
 

@@ -14,6 +14,7 @@ mod support;
 
 mod broker;
 mod connections;
+mod dead_letters;
 mod gaps;
 mod limits;
 mod outages;

@@ -216,10 +216,8 @@ impl Batch {
 
 /// A new identity for a lane, noted before it is used.
 async fn identity(shared: &Arc<Shared>, partition: i32) -> Result<ProducerId, Error> {
-    let topic = &shared.topics.samples;
-    let asked =
-        persist!(shared.cluster, "asking for an identity", producer::identity(&shared.cluster, topic, partition));
-    let (id, name) = (asked?, identity_name(shared, partition));
+    let id = producer::identity(&shared.cluster, &shared.topics.samples, partition).await?;
+    let name = identity_name(shared, partition);
     let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
     shared.store.write("the generator's identity cannot be written", note).await?;
     Ok(id)

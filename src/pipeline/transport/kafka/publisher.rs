@@ -77,8 +77,7 @@ impl KafkaPublisher {
         }
         let predictions = &self.handles[Output::Predictions as usize];
         let (topic, partition) = (predictions.topic(), predictions.partition());
-        let cluster = &self.shared.cluster;
-        let id = persist!(cluster, "asking for an identity", producer::identity(cluster, topic, partition))?;
+        let id = producer::identity(&self.shared.cluster, topic, partition).await?;
         let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
         self.shared.store.write("the identity as a producer cannot be written", note).await?;
         Ok(id)

@@ -17,6 +17,7 @@ mod connections;
 mod dead_letters;
 mod gaps;
 mod limits;
+mod numbers;
 mod outages;
 mod topics;
 

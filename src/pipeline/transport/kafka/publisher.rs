@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Refused, Shared,
     cluster::Handle,
+    fault::Fault,
     landed,
     producer::{self, Producer, ProducerId},
     requests::{Landing, Lane, Request, Size, requests},
@@ -164,7 +165,9 @@ impl Publisher for KafkaPublisher {
             }
             tokio::select! {
                 biased;
-                Some(Landing { output, result, size }) = under_way.next() => match result {
+                Some(Landing { output, result, size }) = under_way.next() => match result
+                    .and_then(|base| Fault::unless_new(base, next[output as usize]))
+                {
                     // What lands behind a failure is found by the read-back.
                     Ok(_) if failure.is_some() => {}
                     Ok(base) => {

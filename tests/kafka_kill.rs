@@ -39,7 +39,8 @@ impl OnKafka {
     /// All that a finished run owes, for the source offsets of `sources`.
     fn proved(&self, sources: &[Range<i64>], start: &str) -> Proof {
         let mut proof = proved(&self.bus, &self.names, &self.site, sources, start, &[MODELS]);
-        let dead_letters: i64 = (0..self.names.partitions).map(|p| self.bus.end(&self.names.outputs[1], p)).sum();
+        let dead_letters: i64 =
+            (0..self.names.output_partitions).map(|p| self.bus.end(&self.names.outputs[1], p)).sum();
         proof.holds("there are dead letters", dead_letters > 0);
         proof
     }
@@ -76,6 +77,18 @@ fn a_hundred_kills_on_kafka_lose_nothing_double_nothing_and_change_no_bit() {
     let battering = batter(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
     println!("Kafka: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_double_nothing() {
+    let mut ground = OnKafka::new("shared", 3, &["state.every=120ms"]);
+    ground.names.output_partitions = 2;
+    ground.names.outputs.iter().for_each(|output| ground.bus.create(output, 2));
+    let plan = Plan { kills: 30, seed: 7, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
+    let battering = batter(&ground, &plan);
+    let proof = ground.proved(&ground.whole(), "earliest");
+    println!("Kafka, three into two: {}; {}", battering.summary(), proof.summary());
     proof.hold();
 }
 

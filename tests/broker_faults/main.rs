@@ -14,8 +14,10 @@ mod support;
 
 mod broker;
 mod connections;
+mod dead_letters;
 mod gaps;
 mod limits;
+mod numbers;
 mod outages;
 mod topics;
 

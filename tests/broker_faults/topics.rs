@@ -3,6 +3,7 @@
 
 use std::slice::from_ref;
 
+use serde_json::json;
 use thalweg::pipeline::transport::Output;
 
 use crate::{
@@ -67,6 +68,13 @@ fn a_predictions_topic_made_anew_while_the_daemon_is_stopped_holds_all_from_ther
     let before = scene.published();
     scene.bus.delete(&scene.names.outputs[0]);
     scene.bus.create(&scene.names.outputs[0], 1);
-    let daemon = scene.site.start(&["run", "--set", "generator.rate=5000"]);
+    let mut daemon = scene.site.start(&["run", "--set", "generator.rate=5000"]);
+    let line = daemon.event("output_cut");
+    assert_eq!(
+        (&line["topic"], &line["partition"], &line["level"]),
+        (&json!(scene.names.outputs[0]), &json!(0), &json!("WARN"))
+    );
+    assert_eq!((&line["expected"], &line["end"]), (&json!(before), &json!(0)), "{line}");
     settle(&scene, daemon, before);
+    assert_eq!(scene.bus.start(&scene.names.outputs[0], 0), 0);
 }

@@ -22,7 +22,7 @@ use rskafka::{
     },
     record::Record as KafkaRecord,
 };
-use thalweg::pipeline::record::Record;
+use thalweg::pipeline::{record::Record, transport::Output};
 use tokio::runtime::Runtime;
 
 use crate::support::{
@@ -37,7 +37,10 @@ pub struct Names {
     pub samples: String,
     /// Predictions, dead letters, events.
     pub outputs: [String; 3],
+    /// Of the samples.
     pub partitions: i32,
+    /// Of each output: fewer, where several sample partitions share one.
+    pub output_partitions: i32,
 }
 
 impl Names {
@@ -46,12 +49,13 @@ impl Names {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let outputs = ["predictions", "dead-letters", "events"].map(|output| format!("{prefix}.{output}"));
-        Self { samples: format!("{prefix}.samples"), outputs, partitions }
+        Self { samples: format!("{prefix}.samples"), outputs, partitions, output_partitions: partitions }
     }
 
-    /// The same samples, other outputs.
+    /// The same samples, other outputs, of which no two sample partitions share one.
     pub fn undisturbed(&self) -> Self {
-        Self { outputs: self.outputs.clone().map(|name| format!("{name}.undisturbed")), ..self.clone() }
+        let outputs = self.outputs.clone().map(|name| format!("{name}.undisturbed"));
+        Self { outputs, output_partitions: self.partitions, ..self.clone() }
     }
 
     /// A daemon's folder with these topics on a broker at `address`.
@@ -181,16 +185,16 @@ impl Bus {
     /// Predictions and dead letters that there are, 0 while there is no topic yet.
     pub fn published(&self, names: &Names) -> i64 {
         let wanted = &names.outputs[..2];
-        let known = wanted
-            .iter()
-            .all(|topic| self.partitions.lock().expect("a lock").contains_key(&(topic.clone(), names.partitions - 1)));
+        let last = names.output_partitions - 1;
+        let known =
+            wanted.iter().all(|topic| self.partitions.lock().expect("a lock").contains_key(&(topic.clone(), last)));
         if !known {
             let topics = self.topics();
-            if wanted.iter().any(|topic| topics.get(topic) != Some(&names.partitions)) {
+            if wanted.iter().any(|topic| topics.get(topic) != Some(&names.output_partitions)) {
                 return 0;
             }
         }
-        let ends = wanted.iter().flat_map(|topic| (0..names.partitions).map(|partition| self.end(topic, partition)));
+        let ends = wanted.iter().flat_map(|topic| (0..=last).map(|partition| self.end(topic, partition)));
         ends.sum()
     }
 
@@ -229,11 +233,24 @@ impl Bus {
         records
     }
 
-    /// All that a daemon's topics hold.
+    /// All that a daemon's topics hold, outputs by the sample partition that they were made from.
     pub fn all(&self, names: &Names) -> proof::Topics {
-        let topic =
-            |name: &String| (0..names.partitions).map(|partition| self.read(name, partition)).collect::<Vec<_>>();
-        proof::Topics { samples: topic(&names.samples), outputs: names.outputs.each_ref().map(topic) }
+        let all = |name: &String, count: i32| (0..count).map(|p| self.read(name, p)).collect::<Vec<_>>();
+        let outputs = Output::ALL.map(|output| {
+            let held = all(&names.outputs[output as usize], names.output_partitions);
+            if names.output_partitions == names.partitions {
+                return held;
+            }
+            let mut by_source = vec![Vec::new(); names.partitions as usize];
+            for (partition, record) in (0..).zip(held).flat_map(|(p, records)| records.into_iter().map(move |r| (p, r)))
+            {
+                let source = proof::source_partition(output, &record);
+                assert_eq!(source % names.output_partitions, partition, "{output:?} of {source}");
+                by_source[source as usize].push(record);
+            }
+            by_source
+        });
+        proof::Topics { samples: all(&names.samples, names.partitions), outputs }
     }
 }
 

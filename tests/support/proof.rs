@@ -175,12 +175,21 @@ impl Proof {
 
 /// The source offset that an output record names.
 pub fn source(output: Output, record: &Record) -> i64 {
+    of_source(output, record, "offset")
+}
+
+/// The partition of the samples that an output record names.
+pub fn source_partition(output: Output, record: &Record) -> i32 {
+    of_source(output, record, "partition") as i32
+}
+
+fn of_source(output: Output, record: &Record, part: &str) -> i64 {
     if output == Output::DeadLetters {
-        let offset = record.headers.get("thalweg.offset").expect("a dead letter names its offset");
-        return String::from_utf8_lossy(offset).parse().expect("an offset");
+        let header = record.headers.get(&format!("thalweg.{part}")).expect("a dead letter names its source");
+        return String::from_utf8_lossy(header).parse().expect("a number");
     }
     let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
-    value["source"]["offset"].as_i64().expect("an offset")
+    value["source"][part].as_i64().expect("a number")
 }
 
 /// The newest checkpoint's parts as they are stored.

@@ -19,7 +19,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     runtime::Runtime,
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinHandle,
     time::sleep,
 };
@@ -48,6 +48,8 @@ pub enum Trap {
     DelayResponse(Duration),
     /// The request reaches the broker this much later, whether or not the client is still there.
     DelayRequest(Duration),
+    /// The request reaches the broker when it is released, whether or not the client is still there.
+    HoldRequest,
 }
 
 /// A running proxy; its connections end with it.
@@ -64,6 +66,10 @@ struct Shared {
     /// For the next produce request whose bytes hold this topic's name.
     trap: Mutex<Option<(String, Trap)>>,
     sprung: AtomicUsize,
+    /// A permit for each request that is held and may go on.
+    released: Semaphore,
+    /// Of those, the ones that the broker has answered.
+    answered: AtomicUsize,
     /// Cancelled to cut every connection, then made anew.
     connections: Mutex<CancellationToken>,
 }
@@ -77,6 +83,8 @@ impl Proxy {
             weather: watch::Sender::new(Weather::Clear),
             trap: Mutex::default(),
             sprung: AtomicUsize::new(0),
+            released: Semaphore::new(0),
+            answered: AtomicUsize::new(0),
             connections: Mutex::default(),
         };
         let runtime = runtime.expect("a runtime");
@@ -125,6 +133,16 @@ impl Proxy {
     pub fn sprung(&self) -> usize {
         self.shared.sprung.load(Ordering::SeqCst)
     }
+
+    /// Lets the request go on that has been held for longest.
+    pub fn release(&self) {
+        self.shared.released.add_permits(1);
+    }
+
+    /// Requests that were held, then released, and that the broker has answered.
+    pub fn answered(&self) -> usize {
+        self.shared.answered.load(Ordering::SeqCst)
+    }
 }
 
 /// One connection, until either side is done or all are cut.
@@ -154,7 +172,12 @@ async fn requests(shared: Arc<Shared>, mut from: OwnedReadHalf, mut to: OwnedWri
         under(&shared).await;
         match shared.spring(&frame) {
             Some(Trap::DelayRequest(time)) => sleep(time).await,
-            Some(trap) => *caught.lock().expect("a lock") = Some((frame[8..12].try_into().ok()?, trap)),
+            Some(trap) => {
+                if trap == Trap::HoldRequest {
+                    shared.released.acquire().await.ok()?.forget();
+                }
+                *caught.lock().expect("a lock") = Some((frame[8..12].try_into().ok()?, trap));
+            }
             None => {}
         }
         to.write_all(&frame).await.ok()?;
@@ -174,6 +197,9 @@ async fn responses(
         let trap = caught.lock().expect("a lock").take_if(|(number, _)| frame[4..8] == *number);
         match trap {
             Some((_, Trap::DelayResponse(time))) => sleep(time).await,
+            Some((_, Trap::HoldRequest)) => {
+                shared.answered.fetch_add(1, Ordering::SeqCst);
+            }
             Some(_) => {
                 cut.cancel();
                 return None;

@@ -8,6 +8,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
     io::Cursor,
+    ops::RangeInclusive,
 };
 
 use rskafka::protocol::{
@@ -45,8 +46,17 @@ pub(super) struct Committed {
     pub(super) next_offset: Option<i64>,
     /// Whether any batch was part of a transaction.
     pub(super) transactional: bool,
-    /// The producer of each batch that has a numbered one, and the number of its next record.
-    pub(super) written: Vec<(ProducerId, i32)>,
+    /// Each batch of a producer that numbers its records.
+    pub(super) written: Vec<Written>,
+}
+
+/// A batch as its header has it, which stays when compaction has removed the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) producer: ProducerId,
+    pub(super) offsets: RangeInclusive<i64>,
+    /// The number of the producer's next record.
+    pub(super) next_sequence: i32,
 }
 
 /// Reads the batches in `bytes`, of which the last may be cut off, without those of `aborted` transactions.
@@ -70,7 +80,9 @@ pub(super) fn committed(bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, 
         result.next_offset = Some(header.last_offset.saturating_add(1));
         result.transactional |= header.transactional;
         if header.producer >= 0 && !header.control {
-            result.written.push((header.producer, header.next_sequence));
+            let (producer, next_sequence) = (header.producer, header.next_sequence);
+            let offsets = header.first_offset..=header.last_offset;
+            result.written.push(Written { producer, offsets, next_sequence });
         }
         if header.control {
             given_up.remove(&header.producer);
@@ -100,6 +112,7 @@ fn next_batch<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
 
 /// What is needed of a batch's header.
 struct Header {
+    first_offset: i64,
     last_offset: i64,
     producer: ProducerId,
     next_sequence: i32,
@@ -114,8 +127,10 @@ impl Header {
         let attributes = i16::from_be_bytes(array(batch, 21));
         let last_delta = i32::from_be_bytes(array(batch, 23));
         let sequence = i32::from_be_bytes(array(batch, 53));
+        let first_offset = i64::from_be_bytes(array(batch, 0));
         Self {
-            last_offset: i64::from_be_bytes(array(batch, 0)).saturating_add(last_delta.into()),
+            first_offset,
+            last_offset: first_offset.saturating_add(last_delta.into()),
             next_sequence: advance(sequence, last_delta.max(0) as usize + 1),
             producer: i64::from_be_bytes(array(batch, 43)),
             records: i32::from_be_bytes(array(batch, 57)),

@@ -17,14 +17,14 @@ use rskafka::{
         Client, ClientBuilder, Credentials, SaslConfig,
         partition::{OffsetAt, PartitionClient, UnknownTopicHandling},
     },
-    record::{Record as KafkaRecord, RecordAndOffset},
+    record::RecordAndOffset,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     super::Error,
-    Config, Sasl, SaslMechanism, Tls, compression,
+    Config, Sasl, SaslMechanism, Tls,
     fault::{Fault, Try},
     retry::Retry,
 };
@@ -229,26 +229,6 @@ impl Handle {
         let fetched = self.cluster.within(&action, wait, fetched).await;
         self.judged(fetched)
     }
-
-    /// Appends one batch; returns the offset of its first record.
-    pub(super) async fn produce(&mut self, records: Vec<KafkaRecord>) -> Try<i64> {
-        let client = self.connected().await?;
-        let produced = produce(Arc::clone(&self.cluster), client, records).await;
-        self.judged(produced)
-    }
-}
-
-/// Appends one batch over a connection; returns the offset of its first record. Calls on one connection reach the
-/// broker in the order in which they are first polled.
-pub(super) async fn produce(
-    cluster: Arc<Cluster>,
-    client: Arc<PartitionClient>,
-    records: Vec<KafkaRecord>,
-) -> Try<i64> {
-    let action = format!("producing to `{}`/{}", client.topic(), client.partition());
-    let produced = client.produce(records, compression(cluster.config.compression));
-    let offsets = cluster.within(&action, Duration::ZERO, produced).await?;
-    offsets.first().copied().ok_or_else(|| Fault::passing("the broker acknowledged nothing"))
 }
 
 pub(super) fn milliseconds(duration: Duration) -> i32 {

@@ -1,29 +1,20 @@
 //! Dead letters in a topic: read and sent back beside the daemon, without its state file.
 //!
-//! Reading order: this file, `ledger` (what was sent back, and by whom).
-//! Invariant: a letter is sent only under a claim of ours that the events topic has first, and a request that failed is
-//! looked for in the samples topic before it is tried again.
+//! Reading order: this file, `ledger` (what was sent back, and by whom), `claims` (sending).
 
-use std::{
-    collections::HashSet,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use rskafka::record::RecordAndOffset;
 
 use super::{
     Config,
     cluster::{Cluster, Handle},
-    fault::{Fault, Try},
-    ledger::{Kind, Ledger, Letters, Note, Place, SEND_WITHIN, Standing, has_run_out},
-    outgoing,
+    ledger::{Ledger, Note, Standing},
+    producer,
     retry::persist,
 };
 use crate::pipeline::{
     dead_letters::{DeadLetter, Source},
-    encode::RETRY,
     record::{Headers, Outgoing, Record},
     transport::{DeadLetters, Error, Fate, Page, Topics},
 };
@@ -34,16 +25,16 @@ const CLAIM: usize = 500;
 /// The dead letters of a Kafka topic.
 #[derive(Debug)]
 pub struct KafkaDeadLetters {
-    cluster: Arc<Cluster>,
-    topics: Topics,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) topics: Topics,
     partitions: Vec<i32>,
     letters: Vec<Opened>,
     /// Each with the offset up to which the ledger has read it.
     events: Vec<(Handle, i64)>,
-    samples: Vec<Handle>,
-    ledger: Ledger,
-    /// Claims made, so that each has a name of its own.
-    claims: u64,
+    pub(super) samples: Vec<Handle>,
+    pub(super) ledger: Ledger,
+    /// Notes made, so that each has a name of its own.
+    pub(super) notes: u64,
 }
 
 /// A partition of the dead-letters topic, and what it held then.
@@ -51,14 +42,6 @@ pub struct KafkaDeadLetters {
 struct Opened {
     handle: Handle,
     range: Range<i64>,
-}
-
-/// How a produce request for samples ended.
-enum Sent {
-    Landed,
-    TooLarge,
-    /// The claim is about to run out.
-    Late,
 }
 
 impl KafkaDeadLetters {
@@ -86,13 +69,13 @@ impl KafkaDeadLetters {
         let events = handles(&topics.events).await?.into_iter().map(|handle| (handle, 0)).collect();
         let samples = handles(&topics.samples).await?;
         let ledger = Ledger::new(&topics.dead_letters);
-        let mut opened = Self { cluster, topics, partitions, letters, events, samples, ledger, claims: 0 };
+        let mut opened = Self { cluster, topics, partitions, letters, events, samples, ledger, notes: 0 };
         opened.catch_up().await?;
         Ok(opened)
     }
 
     /// Reads what the events say since last time.
-    async fn catch_up(&mut self) -> Result<(), Error> {
+    pub(super) async fn catch_up(&mut self) -> Result<(), Error> {
         let Self { cluster, events, ledger, .. } = self;
         for (handle, next) in events {
             let range = persist!(cluster, "asking for offsets", handle.range())?;
@@ -108,8 +91,8 @@ impl KafkaDeadLetters {
         Ok(())
     }
 
-    /// Puts a note on the events topic. Landing twice does no harm.
-    async fn note(&mut self, note: &Note) -> Result<(), Error> {
+    /// Puts a note on the events topic.
+    pub(super) async fn note(&mut self, note: &Note) -> Result<(), Error> {
         let count = self.events.len().max(1);
         let partition = note.dead_letters.partition as usize % count;
         let Some((handle, _)) = self.events.get_mut(partition) else { return Ok(()) };
@@ -117,114 +100,11 @@ impl KafkaDeadLetters {
         let value = serde_json::to_vec(note).unwrap_or_default();
         let record =
             Outgoing { source: 0, timestamp: note.timestamp, key: None, value: Some(value), headers: Headers::new() };
+        let id = producer::identity(&self.cluster, handle.topic(), handle.partition()).await?;
         let action = format!("noting what is sent back in `{}`", handle.topic());
-        persist!(self.cluster, action, handle.produce(vec![outgoing(record.clone())]))?;
+        persist!(self.cluster, action, producer::once(handle, id, vec![record.clone()]))?;
         Ok(())
     }
-
-    /// Letters of one partition that all go to the partition `to` of the samples.
-    async fn send(&mut self, to: i32, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
-        let mut fates = Vec::with_capacity(letters.len());
-        let mut free = Vec::new();
-        for letter in letters {
-            match self.ledger.standing(letter.partition, letter.offset).clone() {
-                Standing::Retried => fates.push(Fate::Already),
-                Standing::Claimed { at, .. } if !has_run_out(at, now()) => fates.push(Fate::Busy),
-                Standing::Claimed { samples, .. } if self.is_sent(&letter, samples).await? => {
-                    let partition = letter.partition;
-                    let note = self.note_of(Kind::Retried, samples, partition, vec![letter.offset], String::new());
-                    self.note(&note).await?;
-                    fates.push(Fate::Already);
-                }
-                Standing::Free | Standing::Claimed { .. } => free.push(letter),
-            }
-        }
-        let Some(partition) = free.first().map(|letter| letter.partition) else { return Ok(fates) };
-
-        let Some(handle) = self.samples.get_mut(to as usize) else { return Ok(fates) };
-        let from = persist!(self.cluster, "asking for offsets", handle.range())?.end;
-        let (samples, began) = (Place { partition: to, from }, Instant::now());
-        self.claims += 1;
-        let by = format!("{}-{}-{}", std::process::id(), now(), self.claims);
-        let offsets = free.iter().map(|letter| letter.offset).collect();
-        let claim = self.note_of(Kind::Retrying, samples, partition, offsets, by);
-        self.note(&claim).await?;
-        self.catch_up().await?;
-        let is_ours = |letter: &DeadLetter| match self.ledger.standing(partition, letter.offset) {
-            Standing::Claimed { by, .. } => *by == claim.by,
-            Standing::Free | Standing::Retried => false,
-        };
-        let (ours, others): (Vec<DeadLetter>, Vec<DeadLetter>) = free.into_iter().partition(is_ours);
-        fates.extend(others.iter().map(|_| Fate::Busy));
-        if ours.is_empty() {
-            return Ok(fates);
-        }
-        let fate = match self.produce(samples, &ours, began).await? {
-            Sent::Landed => Fate::Sent,
-            Sent::TooLarge => Fate::TooLarge,
-            Sent::Late => Fate::Busy,
-        };
-        if fate == Fate::Sent {
-            let offsets = ours.iter().map(|letter| letter.offset).collect();
-            self.note(&self.note_of(Kind::Retried, samples, partition, offsets, claim.by.clone())).await?;
-        }
-        fates.extend(ours.iter().map(|_| fate));
-        Ok(fates)
-    }
-
-    fn note_of(&self, event: Kind, samples: Place, partition: i32, offsets: Vec<i64>, by: String) -> Note {
-        let dead_letters = Letters { topic: self.topics.dead_letters.clone(), partition, offsets };
-        Note { event, dead_letters, by, samples, timestamp: now() }
-    }
-
-    /// Appends the samples in one batch, which lands as a whole or not at all.
-    async fn produce(&mut self, to: Place, letters: &[DeadLetter], began: Instant) -> Result<Sent, Error> {
-        let Some(handle) = self.samples.get_mut(to.partition as usize) else { return Ok(Sent::Late) };
-        let wanted: HashSet<String> = letters.iter().map(DeadLetter::place).collect();
-        let mut tried = false;
-        let attempt = async |handle: &mut Handle, tried: &mut bool| {
-            if *tried && landed(handle, to.from, &wanted).await? {
-                return Ok(Sent::Landed);
-            }
-            if began.elapsed() >= SEND_WITHIN {
-                return Ok(Sent::Late);
-            }
-            *tried = true;
-            match handle.produce(letters.iter().map(|letter| outgoing(letter.sample())).collect()).await {
-                Ok(_) => Ok(Sent::Landed),
-                Err(Fault::TooLarge) => Ok(Sent::TooLarge),
-                Err(fault) => Err(fault),
-            }
-        };
-        let action = format!("sending dead letters back to `{}`/{}", handle.topic(), handle.partition());
-        persist!(self.cluster, action, attempt(handle, &mut tried))
-    }
-
-    /// Whether a claimant that ended had sent it.
-    async fn is_sent(&mut self, letter: &DeadLetter, samples: Place) -> Result<bool, Error> {
-        let Some(handle) = self.samples.get_mut(samples.partition as usize) else { return Ok(false) };
-        let wanted = HashSet::from([letter.place()]);
-        persist!(self.cluster, "looking for what was sent back", landed(handle, samples.from, &wanted))
-    }
-}
-
-/// Whether a sample that was one of these dead letters is there from `from` on.
-async fn landed(handle: &mut Handle, from: i64, wanted: &HashSet<String>) -> Try<bool> {
-    let range = handle.range().await?;
-    let mut offset = from.max(range.start);
-    let is_wanted = |it: &RecordAndOffset| {
-        let place = it.record.headers.get(RETRY).and_then(|place| std::str::from_utf8(place).ok());
-        place.is_some_and(|place| wanted.contains(place))
-    };
-    while offset < range.end {
-        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
-        if records.iter().any(is_wanted) {
-            return Ok(true);
-        }
-        let Some(last) = records.last() else { break };
-        offset = last.offset + 1;
-    }
-    Ok(false)
 }
 
 impl DeadLetters for KafkaDeadLetters {
@@ -285,11 +165,6 @@ impl DeadLetters for KafkaDeadLetters {
         }
         Ok(fates)
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// The client's record as ours.

@@ -35,6 +35,15 @@ pub(super) enum Fault {
 pub(super) type Try<T> = Result<T, Fault>;
 
 impl Fault {
+    /// What a broker acknowledges at `base` though the topic ended at `end` when it was read back is a batch of before,
+    /// with these numbers, that is not there any more.
+    pub(super) fn unless_new(base: i64, end: i64) -> Try<i64> {
+        if base < end {
+            return Err(Fault::OutOfSequence("the broker acknowledges what is not there any more".to_owned()));
+        }
+        Ok(base)
+    }
+
     pub(super) fn passing(problem: impl Into<String>) -> Self {
         Fault::Passing(problem.into())
     }

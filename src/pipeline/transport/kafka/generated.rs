@@ -12,7 +12,8 @@ use super::{
     Refused, Shared,
     cluster::Handle,
     fault::{Fault, Try},
-    landed, lower,
+    landed::{self, Landed},
+    lower,
     producer::{self, Producer, ProducerId},
     retry::persist,
 };
@@ -39,8 +40,8 @@ struct Lane {
     noted: i64,
     /// Whether it has to be looked up what is there.
     unsure: bool,
-    /// The number of the next sample, by what was found.
-    landed: Option<i32>,
+    /// What was found there.
+    landed: Landed,
     refused: Refused,
 }
 
@@ -104,7 +105,7 @@ impl Lane {
             producer: None,
             noted,
             unsure: known.is_some(),
-            landed: None,
+            landed: Landed::default(),
             refused: Refused::default(),
         })
     }
@@ -112,14 +113,14 @@ impl Lane {
     /// One try to append what is not there yet.
     async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Try<()> {
         if self.unsure {
-            self.landed = landed::samples(&mut self.handle, self.noted, self.id).await?.sequence;
+            self.landed = landed::samples(&mut self.handle, self.noted, self.id).await?;
             self.unsure = false;
         }
-        if let Some(landed) = self.landed {
-            if batch.leave_out(landed) {
+        if let Some(next) = self.landed.sequence {
+            if batch.leave_out(next) {
                 return Ok(());
             }
-            self.landed = None;
+            self.landed.sequence = None;
         }
         if self.refused.is_lasting() {
             tracing::warn!(
@@ -163,7 +164,8 @@ impl Lane {
                 self.producer.insert(opened)
             }
         };
-        producer.append(sequence, samples.to_vec()).await
+        let base = producer.append(sequence, samples.to_vec()).await?;
+        Fault::unless_new(base, self.landed.end)
     }
 
     /// What a failed request means: mostly to look what is there.
@@ -216,10 +218,8 @@ impl Batch {
 
 /// A new identity for a lane, noted before it is used.
 async fn identity(shared: &Arc<Shared>, partition: i32) -> Result<ProducerId, Error> {
-    let topic = &shared.topics.samples;
-    let asked =
-        persist!(shared.cluster, "asking for an identity", producer::identity(&shared.cluster, topic, partition));
-    let (id, name) = (asked?, identity_name(shared, partition));
+    let id = producer::identity(&shared.cluster, &shared.topics.samples, partition).await?;
+    let name = identity_name(shared, partition);
     let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
     shared.store.write("the generator's identity cannot be written", note).await?;
     Ok(id)

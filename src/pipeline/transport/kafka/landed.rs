@@ -1,5 +1,7 @@
 //! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
 
+use std::collections::HashSet;
+
 use super::{
     batches::Committed,
     cluster::Handle,
@@ -7,7 +9,10 @@ use super::{
     fetch::Fetcher,
     producer::ProducerId,
 };
-use crate::pipeline::transport::{Output, source};
+use crate::pipeline::{
+    encode::RETRY,
+    transport::{Output, source},
+};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
 const FIRST_LOOK: i64 = 256;
@@ -48,6 +53,43 @@ pub(super) async fn samples(handle: &mut Handle, since: i64, producer: ProducerI
     look(handle, since, producer, |landed, _| landed.sequence.is_some()).await
 }
 
+/// Dead letters that were sent back.
+#[derive(Debug, Default)]
+pub(super) struct SentBack {
+    /// Their places, as the samples have them.
+    pub(super) places: HashSet<String>,
+    /// Whether the producer looked for has written its one batch.
+    pub(super) written: bool,
+    /// Whether the topic still has everything from there on.
+    pub(super) whole: bool,
+}
+
+/// What `producer` has sent back into a partition from `since` on, or where it is `None`, what anybody has.
+pub(super) async fn sent_back(handle: &mut Handle, since: i64, producer: Option<ProducerId>) -> Try<SentBack> {
+    let range = handle.range().await?;
+    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
+    let mut found = SentBack { whole: range.start <= since, ..SentBack::default() };
+    // A topic that ends earlier was made anew.
+    let mut offset = if since > range.end { range.start } else { since.max(range.start) };
+    while offset < range.end && !found.written {
+        let committed = fetcher.fetch(offset).await?.committed;
+        offset = after(&committed, offset)?;
+        let mine = committed.written.iter().find(|batch| Some(batch.producer) == producer);
+        found.written = mine.is_some();
+        let counts = |offset| producer.is_none() || mine.is_some_and(|batch| batch.offsets.contains(offset));
+        let records = committed.records.iter().filter(|record| counts(&record.offset));
+        let places = records.filter_map(|record| record.headers.get(RETRY));
+        found.places.extend(places.map(|place| String::from_utf8_lossy(place).into_owned()));
+    }
+    Ok(found)
+}
+
+/// Where to go on behind what was fetched from `offset`.
+fn after(committed: &Committed, offset: i64) -> Try<i64> {
+    let next = committed.next_offset.filter(|next| *next > offset);
+    next.ok_or_else(|| Fault::passing("the broker brings nothing for an offset that it lists"))
+}
+
 /// Looks at windows from the end back until `found` says that it is enough.
 async fn look(
     handle: &mut Handle,
@@ -80,12 +122,10 @@ async fn look(
         let newer = landed.sequence;
         while offset < end {
             let mut committed = fetcher.fetch(offset).await?.committed;
-            let Some(next) = committed.next_offset.filter(|next| *next > offset) else {
-                return Err(Fault::passing("the broker brings nothing for an offset that it lists"));
-            };
+            let next = after(&committed, offset)?;
             committed.records.retain(|record| record.offset < end);
-            let mine = committed.written.iter().rfind(|(by, _)| *by == producer);
-            landed.sequence = newer.or(mine.map(|(_, next)| *next)).or(landed.sequence);
+            let mine = committed.written.iter().rfind(|batch| batch.producer == producer);
+            landed.sequence = newer.or(mine.map(|batch| batch.next_sequence)).or(landed.sequence);
             enough |= found(&mut landed, &committed);
             offset = next;
         }

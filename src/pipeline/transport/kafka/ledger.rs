@@ -4,16 +4,22 @@
 //! the one that the log has first counts. A claim runs out after [`LEASE`]; whoever comes then looks in the samples topic
 //! for what the claimant had sent before it ended. These events have no `source`, which a worker's events have, so
 //! that reading those back passes over these.
+//!
+//! Running out is a matter of clocks, and a request may arrive when it has; so it only says when others may try.
+//! Invariant: a letter that was claimed under an identity as a producer, which writes one batch, is sent under another one
+//! only when that batch is there without it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
-/// A claim counts for so long.
-pub(super) const LEASE: Duration = Duration::from_secs(120);
+use super::producer::ProducerId;
 
-/// After this a claimant sends nothing more: what is under way then is there, or not, before the claim runs out.
-pub(super) const SEND_WITHIN: Duration = Duration::from_secs(60);
+/// A claim counts for so long.
+const LEASE: Duration = Duration::from_secs(120);
 
 /// An event about dead letters of one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +30,21 @@ pub(super) struct Note {
     pub(super) by: String,
     /// Where the samples go: their partition, and the first offset that they can get.
     pub(super) samples: Place,
+    /// Under what identity they are sent. Claims of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) producer: Option<ProducerId>,
+    /// The identity of the claim before, where its batch is there and these letters are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) replaces: Option<ProducerId>,
     /// Milliseconds since the Unix epoch.
     pub(super) timestamp: i64,
+}
+
+impl Note {
+    /// Whether this claim may follow one under the identity `held` that has run out.
+    fn may_follow(&self, held: Option<ProducerId>) -> bool {
+        held.is_none() || self.producer.is_none() || held == self.producer || held == self.replaces
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +61,7 @@ pub(super) struct Letters {
     pub(super) offsets: Vec<i64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) partition: i32,
     pub(super) from: i64,
@@ -53,8 +72,8 @@ pub(super) struct Place {
 pub(super) enum Standing {
     /// Nobody has sent it.
     Free,
-    /// Somebody may be sending it, to this place.
-    Claimed { by: String, at: i64, samples: Place },
+    /// Somebody may be sending it, to this place and under this identity.
+    Claimed { by: String, at: i64, samples: Place, producer: Option<ProducerId> },
     /// It was sent.
     Retried,
 }
@@ -84,9 +103,11 @@ impl Ledger {
             match (note.event, &*standing) {
                 (Kind::Retried, _) => *standing = Standing::Retried,
                 (Kind::Retrying, Standing::Retried) => {}
-                (Kind::Retrying, Standing::Claimed { at, .. }) if !has_run_out(*at, note.timestamp) => {}
+                (Kind::Retrying, Standing::Claimed { at, producer, .. })
+                    if !has_run_out(*at, note.timestamp) || !note.may_follow(*producer) => {}
                 (Kind::Retrying, _) => {
-                    *standing = Standing::Claimed { by: note.by.clone(), at: note.timestamp, samples: note.samples }
+                    let (by, at, samples) = (note.by.clone(), note.timestamp, note.samples);
+                    *standing = Standing::Claimed { by, at, samples, producer: note.producer };
                 }
             }
         }
@@ -95,6 +116,11 @@ impl Ledger {
     pub(super) fn standing(&self, partition: i32, offset: i64) -> &Standing {
         self.letters.get(&(partition, offset)).unwrap_or(&Standing::Free)
     }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Whether a claim made at `at` has run out at `now`, both in milliseconds.
@@ -109,7 +135,14 @@ mod tests {
     fn note(event: Kind, by: &str, offsets: &[i64], timestamp: i64) -> Vec<u8> {
         let dead_letters = Letters { topic: "letters".into(), partition: 1, offsets: offsets.to_vec() };
         let samples = Place { partition: 0, from: 7 };
-        serde_json::to_vec(&Note { event, dead_letters, by: by.into(), samples, timestamp }).expect("JSON")
+        let note = Note { event, dead_letters, by: by.into(), samples, producer: None, replaces: None, timestamp };
+        serde_json::to_vec(&note).expect("JSON")
+    }
+
+    /// A claim of letter 1 under an identity.
+    fn claim(by: &str, producer: i64, replaces: Option<i64>, timestamp: i64) -> Vec<u8> {
+        let note: Note = serde_json::from_slice(&note(Kind::Retrying, by, &[1], timestamp)).expect("a note");
+        serde_json::to_vec(&Note { producer: Some(producer), replaces, ..note }).expect("JSON")
     }
 
     fn after(notes: &[Vec<u8>]) -> Ledger {
@@ -134,6 +167,27 @@ mod tests {
         assert_eq!([1, 2, 3].map(|offset| claimant(&ledger, offset)), ["a", "a", "b"]);
         let late = note(Kind::Retrying, "b", &[2], 1000 + lease);
         assert_eq!(claimant(&after(&[first, late]), 2), "b");
+    }
+
+    #[test]
+    fn an_identity_gives_way_to_itself_and_to_one_that_knows_it_is_used_up() {
+        let lease = LEASE.as_millis() as i64;
+        let first = claim("a", 10, None, 0);
+        let takers = [
+            (claim("b", 10, None, lease), "b"),
+            (claim("b", 11, Some(10), lease), "b"),
+            (claim("b", 11, None, lease), "a"),
+            // It looked before somebody else took the letter.
+            (claim("b", 11, Some(9), lease), "a"),
+            (claim("b", 10, None, lease - 1), "a"),
+        ];
+        for (taker, by) in takers {
+            assert_eq!(claimant(&after(&[first.clone(), taker.clone()]), 1), by, "{}", String::from_utf8_lossy(&taker));
+        }
+        // Claims of before identities follow, and are followed, by time alone.
+        let old = note(Kind::Retrying, "old", &[1], lease);
+        assert_eq!(claimant(&after(&[first.clone(), old.clone()]), 1), "old");
+        assert_eq!(claimant(&after(&[first, old, claim("b", 11, None, 2 * lease)]), 1), "b");
     }
 
     #[test]

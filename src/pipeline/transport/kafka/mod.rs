@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry`,
 //! `reader` with `connection`, `fetch` and `batches` (what is committed), `publisher` with `producer`, `landed` (what is
-//! there already), `generated` (samples), `dead_letters` (sent back by people).
+//! there already), `generated` (samples), `dead_letters` with `ledger` and `claims` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -17,12 +17,14 @@
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to` |
+//! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
 //! | `new_producer` | warn | a broker did not go on with our numbers; `partition` |
 //! | `transactional_topic` | info | the samples are written in transactions; `topic`, `partition`, `offset` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
 mod batches;
+mod claims;
 mod cluster;
 mod config;
 mod connection;
@@ -46,10 +48,8 @@ use std::{
         Arc, Mutex as StdMutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
 };
 
-use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -220,29 +220,6 @@ impl Transport for Kafka {
 
     async fn generated(&self) -> Result<u64, Error> {
         Ok(self.shared.store.meta(&generated::name(&self.shared))?.unwrap_or(0).cast_unsigned())
-    }
-}
-
-/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
-/// may be behind ours.
-const AHEAD: Duration = Duration::from_secs(1800);
-
-/// Our record as the client's. A sample's time may be any, so what a broker would refuse is left to the value to say.
-fn outgoing(record: Outgoing) -> KafkaRecord {
-    let now = chrono::DateTime::from(SystemTime::now());
-    let timestamp = chrono::DateTime::from_timestamp_millis(record.timestamp).unwrap_or_default();
-    let timestamp = if timestamp > now + AHEAD { now } else { timestamp };
-    KafkaRecord { key: record.key, value: record.value, headers: record.headers, timestamp }
-}
-
-/// Compression as the client names it.
-fn compression(kind: CompressionKind) -> Compression {
-    match kind {
-        CompressionKind::None => Compression::NoCompression,
-        CompressionKind::Gzip => Compression::Gzip,
-        CompressionKind::Lz4 => Compression::Lz4,
-        CompressionKind::Snappy => Compression::Snappy,
-        CompressionKind::Zstd => Compression::Zstd,
     }
 }
 

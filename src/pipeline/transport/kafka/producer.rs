@@ -31,12 +31,17 @@ use rskafka::protocol::{
 };
 
 use super::{
-    AHEAD, CompressionKind,
-    cluster::{Cluster, milliseconds},
+    CompressionKind,
+    cluster::{Cluster, Handle, milliseconds},
     connection::{self, Connection},
     fault::{Fault, Try},
+    retry::persist,
 };
-use crate::pipeline::record::Outgoing;
+use crate::pipeline::{record::Outgoing, transport::Error};
+
+/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
+/// may be behind ours.
+const AHEAD: Duration = Duration::from_secs(1800);
 
 /// By which a broker knows a producer.
 pub(super) type ProducerId = i64;
@@ -46,8 +51,15 @@ pub(super) fn advance(sequence: i32, count: usize) -> i32 {
     ((i64::from(sequence) + count as i64) & i64::from(i32::MAX)) as i32
 }
 
-/// Asks a broker for an identity.
-pub(super) async fn identity(cluster: &Cluster, topic: &str, partition: i32) -> Try<ProducerId> {
+/// Asks a broker for an identity until it gives one.
+///
+/// # Errors
+/// When it never will.
+pub(super) async fn identity(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Result<ProducerId, Error> {
+    persist!(cluster, "asking for an identity", ask(cluster, topic, partition))
+}
+
+async fn ask(cluster: &Cluster, topic: &str, partition: i32) -> Try<ProducerId> {
     let connection = connection::to_leader(cluster, topic, partition).await?;
     let action = "asking for an identity as a producer";
     let answer = async { connection.request(InitProducerId).await.map_err(|error| Fault::of_request(action, error)) };
@@ -55,6 +67,17 @@ pub(super) async fn identity(cluster: &Cluster, topic: &str, partition: i32) -> 
     match answer.error {
         None => Ok(answer.producer),
         Some(error) => Err(Fault::of_protocol(action, error, error.to_string())),
+    }
+}
+
+/// Appends records as the only batch that `id` ever writes to a partition: of all requests that are made under it, by
+/// whomever and however late, one lands. Returns its offset, or `None` where the broker says that there is another one.
+pub(super) async fn once(handle: &Handle, id: ProducerId, records: Vec<Outgoing>) -> Try<Option<i64>> {
+    let producer = Producer::open(handle.cluster(), handle.topic(), handle.partition(), id).await?;
+    match producer.append(0, records).await {
+        Ok(offset) => Ok(Some(offset)),
+        Err(Fault::OutOfSequence(_)) => Ok(None),
+        Err(fault) => Err(fault),
     }
 }
 

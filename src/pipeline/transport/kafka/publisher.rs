@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Refused, Shared,
     cluster::Handle,
+    fault::Fault,
     landed,
     producer::{self, Producer, ProducerId},
     requests::{Landing, Lane, Request, Size, requests},
@@ -77,8 +78,7 @@ impl KafkaPublisher {
         }
         let predictions = &self.handles[Output::Predictions as usize];
         let (topic, partition) = (predictions.topic(), predictions.partition());
-        let cluster = &self.shared.cluster;
-        let id = persist!(cluster, "asking for an identity", producer::identity(cluster, topic, partition))?;
+        let id = producer::identity(&self.shared.cluster, topic, partition).await?;
         let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
         self.shared.store.write("the identity as a producer cannot be written", note).await?;
         Ok(id)
@@ -165,7 +165,9 @@ impl Publisher for KafkaPublisher {
             }
             tokio::select! {
                 biased;
-                Some(Landing { output, result, size }) = under_way.next() => match result {
+                Some(Landing { output, result, size }) = under_way.next() => match result
+                    .and_then(|base| Fault::unless_new(base, next[output as usize]))
+                {
                     // What lands behind a failure is found by the read-back.
                     Ok(_) if failure.is_some() => {}
                     Ok(base) => {

@@ -8,10 +8,8 @@ use std::{
     collections::HashSet,
     ops::Range,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
-
-use rskafka::record::RecordAndOffset;
 
 use super::{
     Config,
@@ -99,10 +97,10 @@ impl KafkaDeadLetters {
             *next = (*next).max(range.start);
             while *next < range.end {
                 let action = format!("reading `{}`/{}", handle.topic(), handle.partition());
-                let (records, _) = persist!(cluster, action, handle.fetch(*next, Duration::ZERO))?;
-                let Some(last) = records.last() else { break };
-                *next = last.offset + 1;
-                records.iter().filter_map(|it| it.record.value.as_deref()).for_each(|value| ledger.read(value));
+                let found = persist!(cluster, action, handle.fetch(*next))?;
+                let Some(after) = found.next_offset.filter(|after| after > next) else { break };
+                *next = after;
+                found.records.iter().filter_map(|it| it.value.as_deref()).for_each(|value| ledger.read(value));
             }
         }
         Ok(())
@@ -212,17 +210,17 @@ impl KafkaDeadLetters {
 async fn landed(handle: &mut Handle, from: i64, wanted: &HashSet<String>) -> Try<bool> {
     let range = handle.range().await?;
     let mut offset = from.max(range.start);
-    let is_wanted = |it: &RecordAndOffset| {
-        let place = it.record.headers.get(RETRY).and_then(|place| std::str::from_utf8(place).ok());
+    let is_wanted = |it: &Record| {
+        let place = it.headers.get(RETRY).and_then(|place| std::str::from_utf8(place).ok());
         place.is_some_and(|place| wanted.contains(place))
     };
     while offset < range.end {
-        let (records, _) = handle.fetch(offset, Duration::ZERO).await?;
-        if records.iter().any(is_wanted) {
+        let found = handle.fetch(offset).await?;
+        if found.records.iter().any(is_wanted) {
             return Ok(true);
         }
-        let Some(last) = records.last() else { break };
-        offset = last.offset + 1;
+        let Some(next) = found.next_offset.filter(|next| *next > offset) else { break };
+        offset = next;
     }
     Ok(false)
 }
@@ -249,11 +247,11 @@ impl DeadLetters for KafkaDeadLetters {
             return Ok(Page::default());
         }
         let action = format!("reading `{}`/{partition}", handle.topic());
-        let (records, _) = persist!(self.cluster, action, handle.fetch(offset, Duration::ZERO))?;
-        let next = records.last().map(|last| last.offset + 1).filter(|next| *next < range.end);
+        let found = persist!(self.cluster, action, handle.fetch(offset))?;
+        let next = found.next_offset.filter(|next| (offset + 1..range.end).contains(next));
         let mut page = Page { next, ..Page::default() };
-        for record in records.into_iter().filter(|record| record.offset < range.end) {
-            match DeadLetter::read(partition, ours(record)) {
+        for record in found.records.iter().filter(|record| record.offset < range.end) {
+            match DeadLetter::read(partition, record) {
                 Some(mut letter) => {
                     letter.retried = *self.ledger.standing(partition, letter.offset) == Standing::Retried;
                     page.letters.push(letter);
@@ -290,10 +288,4 @@ impl DeadLetters for KafkaDeadLetters {
 /// Milliseconds since the Unix epoch.
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// The client's record as ours.
-fn ours(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
-    let timestamp = record.timestamp.timestamp_millis();
-    Record { offset, timestamp, key: record.key, value: record.value, headers: record.headers }
 }

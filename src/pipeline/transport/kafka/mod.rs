@@ -1,8 +1,8 @@
 //! Topics of an Apache Kafka.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry`,
-//! `reader` with `connection`, `fetch` and `batches` (what is committed), `publisher` with `producer`, `landed` (what is
-//! there already), `generated` (samples), `dead_letters` (sent back by people).
+//! `reader` with `connection`, `fetch`, `batches` (what is committed), `records` and `compression`, `publisher` with
+//! `producer` and `produce`, `landed` (what is there already), `generated` (samples), `dead_letters` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -24,6 +24,7 @@
 
 mod batches;
 mod cluster;
+mod compression;
 mod config;
 mod connection;
 mod cut;
@@ -33,9 +34,11 @@ mod fetch;
 mod generated;
 mod landed;
 mod ledger;
+mod produce;
 mod producer;
 mod publisher;
 mod reader;
+mod records;
 mod requests;
 mod retry;
 mod saves;
@@ -53,6 +56,7 @@ use rskafka::{client::partition::Compression, record::Record as KafkaRecord};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use batches::read_log;
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use publisher::KafkaPublisher;
@@ -232,7 +236,9 @@ fn outgoing(record: Outgoing) -> KafkaRecord {
     let now = chrono::DateTime::from(SystemTime::now());
     let timestamp = chrono::DateTime::from_timestamp_millis(record.timestamp).unwrap_or_default();
     let timestamp = if timestamp > now + AHEAD { now } else { timestamp };
-    KafkaRecord { key: record.key, value: record.value, headers: record.headers, timestamp }
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let headers = record.headers.iter().map(|(name, value)| (text(name), value.unwrap_or_default().to_vec()));
+    KafkaRecord { key: record.key, value: record.value, headers: headers.collect(), timestamp }
 }
 
 /// Compression as the client names it.

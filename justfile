@@ -67,6 +67,10 @@ bench-engine-table *arguments:
 bench-pipeline:
     THALWEG_TEST_BROKERS=127.0.0.1:19092 cargo bench --features kafka-tests --bench pipeline
 
+# Bytes a second of Kafka's records read by us and by rskafka.
+bench-kafka-records:
+    cargo bench --bench kafka_records
+
 # Looks for bytes that a restore does not survive, for so many seconds; needs cargo-fuzz and a nightly compiler.
 fuzz-restore seconds="300":
     cargo test --locked --test restore_corrupted -- --ignored
@@ -76,3 +80,8 @@ fuzz-restore seconds="300":
 fuzz-decode seconds="300":
     cargo test --locked --test hostile_input -- --ignored
     cargo +nightly fuzz run -s none decode -- -max_len=4096 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}
+
+# Looks for answers of a broker that break the reading of records, likewise.
+fuzz-kafka-records seconds="300":
+    cargo test --locked --lib kafka::records -- --ignored
+    cargo +nightly fuzz run -s none kafka_records -- -max_len=4096 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}

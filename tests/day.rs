@@ -43,7 +43,7 @@ impl Memory {
     fn push(&self, timestamp: i64, value: Vec<u8>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (next, records) = &mut *waiting;
-        records.push_back(Record { offset: *next, timestamp, value: Some(value), ..Record::default() });
+        records.push_back(Record { offset: *next, timestamp, value: Some(value.into()), ..Record::default() });
         *next += 1;
         drop(waiting);
         self.arrived.notify_one();

@@ -46,7 +46,7 @@ const LARGE: &[u8] = br#"{"x":1.5,"y":2,"note":"rather long, as notes are"}"#;
 #[test]
 fn show_lists_what_was_refused_and_why_newest_last() {
     let site = Site::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
-    let headers = r#"{"trace":"a1","raw":[255,0],"thalweg.reason":"forged"}"#;
+    let headers = r#"{"trace":"a1","raw":[255,0],"null":null,"thalweg.reason":"forged"}"#;
     insert(&site, &[(b"\x1b[31mno", Some(headers)), (br#"{"x":1,"y":2}"#, None), (LARGE, None), (b"\xff{", None)]);
     let text = letters(&site, &["show"]);
     let expected = "0/0  2023-11-14T22:13:20.000Z  not_json  from samples/0/0\n  the record is not JSON: expected value \
@@ -61,7 +61,7 @@ fn show_lists_what_was_refused_and_why_newest_last() {
     let first = r#"{"partition":0,"offset":0,"source":{"topic":"samples","partition":0,"offset":0},
         "timestamp":1700000000000,"reason":"not_json","error":"the record is not JSON: expected value at line 1 column 1",
         "retried":false,"key":{"base64":"a/8="},"value":{"text":"\u001b[31mno"},
-        "headers":{"raw":{"base64":"/wA="},"trace":{"text":"a1"}}}"#;
+        "headers":{"trace":{"text":"a1"},"raw":{"base64":"/wA="},"null":null}}"#;
     assert_eq!(all[0], serde_json::from_str::<Value>(first).expect("JSON"));
     assert_eq!(all[2]["value"]["base64"], "/3s=");
     let offsets = |lines: Vec<Value>| lines.iter().map(|line| line["offset"].as_i64()).collect::<Vec<_>>();
@@ -76,7 +76,10 @@ fn show_lists_what_was_refused_and_why_newest_last() {
 #[test]
 fn what_is_sent_back_after_mending_is_learned_from_once() {
     let mut site = Site::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
-    insert(&site, &[(LARGE, Some(r#"{"trace":"a1"}"#)), (b"no", None), (br#"{"x":1,"y":2}"#, None)]);
+    insert(
+        &site,
+        &[(LARGE, Some(r#"{"trace":"a1","null":null,"empty":""}"#)), (b"no", None), (br#"{"x":1,"y":2}"#, None)],
+    );
     site.settings.pop();
     let said = letters(&site, &["retry", "--reason", "too_large"]);
     assert_eq!(said, "1 of 1 dead letters sent back to `samples`\n");
@@ -88,7 +91,7 @@ fn what_is_sent_back_after_mending_is_learned_from_once() {
     assert_eq!(offsets(&site), [2, 3]);
     let samples = site.topic("samples");
     assert_eq!(samples[3].1.as_deref(), Some(LARGE));
-    assert_eq!(samples[3].2, serde_json::json!({"trace": "a1", "thalweg.retry": "0/0"}));
+    assert_eq!(samples[3].2, serde_json::json!({"trace": "a1", "null": null, "empty": "", "thalweg.retry": "0/0"}));
     let (key, time): (Vec<u8>, i64) = site
         .state()
         .query_row("SELECT key, timestamp FROM samples WHERE offset = 3", [], |row| Ok((row.get(0)?, row.get(1)?)))

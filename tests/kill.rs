@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
 use support::{
@@ -80,7 +81,8 @@ fn records(state: &Connection, topic: &str, partition: i32) -> Vec<Record> {
     let rows = query.query_map([partition], |row| {
         let headers: Option<String> = row.get(4)?;
         let (offset, timestamp) = (row.get(0)?, row.get(1)?);
-        Ok(Record { offset, timestamp, key: row.get(2)?, value: row.get(3)?, headers: decoded(headers) })
+        let [key, value] = [row.get(2)?, row.get(3)?].map(|cell: Option<Vec<u8>>| cell.map(Bytes::from));
+        Ok(Record { offset, timestamp, key, value, headers: decoded(headers) })
     });
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
@@ -88,8 +90,8 @@ fn records(state: &Connection, topic: &str, partition: i32) -> Vec<Record> {
 fn decoded(headers: Option<String>) -> Headers {
     let Some(headers) = headers else { return Headers::new() };
     let headers: serde_json::Map<String, Value> = serde_json::from_str(&headers).expect("JSON");
-    let text = |value: Value| value.as_str().expect("a text").as_bytes().to_vec();
-    headers.into_iter().map(|(name, value)| (name, text(value))).collect()
+    let text = |value: Value| Bytes::from(value.as_str().expect("a text").to_owned());
+    headers.into_iter().map(|(name, value)| (name.into(), Some(text(value)))).collect()
 }
 
 /// The same samples in a fresh state file, in one go.

@@ -52,12 +52,8 @@ pub struct Source {
 
 impl DeadLetter {
     /// Reads one; `None` where it was not Thalweg that wrote the record.
-    pub fn read(partition: i32, record: Record) -> Option<Self> {
-        let Record { offset, timestamp, key, value, mut headers } = record;
-        let mut take = |name: &str| {
-            let bytes = headers.remove(name)?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        };
+    pub fn read(partition: i32, record: &Record) -> Option<Self> {
+        let take = |name: &str| Some(String::from_utf8_lossy(record.headers.get(name)?).into_owned());
         let source = Source {
             topic: take("thalweg.topic")?,
             partition: take("thalweg.partition")?.parse().ok()?,
@@ -65,11 +61,13 @@ impl DeadLetter {
         };
         let (reason, error) = (take("thalweg.reason")?, take("thalweg.error").unwrap_or_default());
         let truncated = take("thalweg.truncated").map(|bytes| bytes.parse().unwrap_or(0));
-        headers.retain(|name, _| !name.starts_with(PREFIX) || name == RETRY);
+        let mut headers = record.headers.owned();
+        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
+        let [key, value] = [&record.key, &record.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
         Some(Self {
             partition,
-            offset,
-            timestamp,
+            offset: record.offset,
+            timestamp: record.timestamp,
             source,
             reason,
             error,
@@ -89,7 +87,7 @@ impl DeadLetter {
     /// The sample as it was, with the header `thalweg.retry`.
     pub fn sample(&self) -> Outgoing {
         let mut headers = self.headers.clone();
-        headers.insert(RETRY.to_owned(), self.place().into_bytes());
+        headers.set(RETRY, self.place());
         let (key, value) = (self.key.clone(), self.value.clone());
         Outgoing { source: 0, timestamp: self.timestamp, key, value, headers }
     }

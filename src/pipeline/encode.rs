@@ -52,8 +52,8 @@ impl Encoder {
         }
     }
 
-    /// The prediction for one sample. Takes the record's key, which nothing else needs any more.
-    pub fn prediction(&mut self, source: &mut Record, sample: &Sample<'_>, step: &Step<'_>) -> Outgoing {
+    /// The prediction for one sample, with the record's key where the sample has none of its own.
+    pub fn prediction(&mut self, source: &Record, sample: &Sample<'_>, step: &Step<'_>) -> Outgoing {
         let timestamp = sample.timestamp.unwrap_or(source.timestamp);
         let mut out = Vec::with_capacity(self.expected + 32);
         out.extend_from_slice(&self.head);
@@ -79,22 +79,23 @@ impl Encoder {
         }
         out.extend_from_slice(b"}}");
         self.expected = out.len();
-        let key = sample.key.map(|key| key.as_bytes().to_vec()).or_else(|| source.key.take());
+        let key = sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec);
         Outgoing { source: source.offset, timestamp, key, value: Some(out), headers: Headers::new() }
     }
 
     /// The dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our own.
-    pub fn dead_letter(&self, source: Record, rejection: &Rejection) -> Outgoing {
-        let mut headers = source.headers;
+    pub fn dead_letter(&self, source: &Record, rejection: &Rejection) -> Outgoing {
+        let mut headers = source.headers.owned();
         // Ours are said anew, whatever a sample brings; only that it was retried is worth knowing.
-        headers.retain(|name, _| !name.starts_with(PREFIX) || name == RETRY);
-        let mut set = |name: &str, value: String| headers.insert(name.to_owned(), value.into_bytes());
+        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
+        let mut set = |name, value: String| headers.set(name, value);
         set("thalweg.error", rejection.to_string());
         set("thalweg.reason", rejection.reason().to_owned());
         set("thalweg.topic", self.topic.clone());
         set("thalweg.partition", self.partition.to_string());
         set("thalweg.offset", source.offset.to_string());
-        Outgoing { source: source.offset, timestamp: source.timestamp, key: source.key, value: source.value, headers }
+        let [key, value] = [&source.key, &source.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
+        Outgoing { source: source.offset, timestamp: source.timestamp, key, value, headers }
     }
 
     /// An event that the record at `offset` brought about; `race` is as it was after it.

@@ -137,7 +137,7 @@ impl Processor {
     ///
     /// # Errors
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
-    pub fn process(&mut self, mut record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
+    pub fn process(&mut self, record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
         let offset = record.offset;
         let published = self.published_for(&record);
         let wanted = |output: Output| offset >= published[output as usize];
@@ -149,14 +149,12 @@ impl Processor {
         {
             outbox.push(Output::Events, self.encoder.gap(offset, record.timestamp, gap));
         }
-        // Taken out so that the sample may borrow it while the rest of the record is used.
-        let value = record.value.take();
         let usable = check_key(record.key.as_deref());
-        match usable.and_then(|()| self.decoder.decode(value.as_deref())) {
+        match usable.and_then(|()| self.decoder.decode(record.value.as_deref())) {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
                 if wanted(Output::Predictions) {
-                    let prediction = self.encoder.prediction(&mut record, &sample, &step);
+                    let prediction = self.encoder.prediction(&record, &sample, &step);
                     outbox.push(Output::Predictions, prediction);
                 }
                 if !step.events.is_empty() && wanted(Output::Events) {
@@ -171,8 +169,7 @@ impl Processor {
             Err(rejection) => {
                 self.progress.dead_letters += 1;
                 if wanted(Output::DeadLetters) {
-                    record.value = value;
-                    outbox.push(Output::DeadLetters, self.encoder.dead_letter(record, &rejection));
+                    outbox.push(Output::DeadLetters, self.encoder.dead_letter(&record, &rejection));
                 }
                 return Err(rejection);
             }

@@ -54,7 +54,7 @@ fn retry(scene: &Scene, which: &[&str]) -> String {
 /// The dead letters that were sent back.
 fn sent_back(scene: &Scene) -> Vec<String> {
     let records = scene.bus.read(&scene.names.samples, 0);
-    let place = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).expect("text");
+    let place = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     records.iter().filter_map(|record| record.headers.get("thalweg.retry").map(place)).collect()
 }
 

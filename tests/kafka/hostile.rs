@@ -7,7 +7,10 @@ use rskafka::{
 use thalweg::pipeline::transport::Topics;
 
 use crate::hostile::{GOOD, cases};
-use crate::support::broker::{all, client, site, source_offsets, topics};
+use crate::support::{
+    broker::{all, client, produce_lines, site, source_offsets, topics},
+    daemon::stdout,
+};
 
 fn record(value: Option<Vec<u8>>) -> Record {
     Record { key: None, value, headers: Default::default(), timestamp: Default::default() }
@@ -100,4 +103,33 @@ async fn headers_keys_and_times_that_a_topic_does_not_take_stop_nothing() {
         })
         .collect();
     assert_eq!(said, [253_402_300_799_999, -62_135_596_800_000, 9_214_646_400_000]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kafka_s_own_producer_writes_is_read_with_headers_that_have_no_value() {
+    const KINDS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let topics = topics("null-headers");
+    let site = site(&topics, &["generator.enabled=false"]);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    for kind in KINDS {
+        // The same name twice, a null, an empty one; a batch that is worth compressing.
+        let refused = format!("a:1,n:NIL,e:,a:2\t{kind}\tno\n");
+        let good = "n:NIL\tNIL\t{\"x\":1.5,\"y\":2}\n";
+        produce_lines(&topics.samples, kind, &[refused.as_str(), &good.repeat(200)].concat());
+    }
+    let run = site.run(&["run", "--until-caught-up"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let offsets = source_offsets(&all(&topics.predictions).await);
+    assert_eq!(offsets, (0..5 * 201).filter(|offset| offset % 201 > 0).collect::<Vec<_>>());
+
+    // Twice, since a second daemon reads back what the first one wrote.
+    let elsewhere = crate::support::broker::site(&topics, &["generator.enabled=false"]);
+    assert!(elsewhere.run(&["run", "--until-caught-up"]).status.success());
+    let shown = stdout(&site.run(&["dead-letters", "show", "--json"]));
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), KINDS.len(), "{shown}");
+    for (line, kind) in lines.iter().zip(KINDS) {
+        let headers = r#""headers":{"a":{"text":"1"},"n":null,"e":{"text":""},"a":{"text":"2"}}"#;
+        assert!(line.contains(headers) && line.contains(&format!(r#""key":{{"text":"{kind}"}}"#)), "{line}");
+    }
 }

@@ -1,6 +1,10 @@
 //! A running Apache Kafka (THALWEG_TEST_BROKERS), topics of one's own on it, and a daemon that works on them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rskafka::{
     client::{
@@ -55,6 +59,20 @@ pub async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
     for value in values {
         partition.produce(vec![record(value)], Compression::NoCompression).await.expect("produce");
     }
+}
+
+/// Appends lines of headers, key and value with Kafka's own producer, since the client of these tests has no header
+/// without a value: see `produce` of tests/kafka/kafka.
+pub fn produce_lines(topic: &str, compression: &str, lines: &str) {
+    let broker = broker();
+    let (_, port) = broker.rsplit_once(':').expect("host:port");
+    let mut producer = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka"))
+        .args(["produce", topic, compression, "--port", port])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the script runs");
+    producer.stdin.take().expect("its input").write_all(lines.as_bytes()).expect("written");
+    assert!(producer.wait().expect("it ends").success());
 }
 
 /// Every record of a topic.

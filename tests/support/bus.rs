@@ -225,9 +225,10 @@ impl Bus {
             records.extend(fetched.into_iter().map(|fetched| Record {
                 offset: fetched.offset,
                 timestamp: fetched.record.timestamp.timestamp_millis(),
-                key: fetched.record.key,
-                value: fetched.record.value,
-                headers: fetched.record.headers,
+                key: fetched.record.key.map(Into::into),
+                value: fetched.record.value.map(Into::into),
+                headers:
+                    fetched.record.headers.into_iter().map(|(name, value)| (name.into(), Some(value.into()))).collect(),
             }));
         }
         records

@@ -85,7 +85,12 @@ impl Judge {
 
     /// One record with only a value.
     pub fn value(&mut self, offset: i64, value: Option<&[u8]>) -> Outcome {
-        self.record(Record { offset, timestamp: 7, value: value.map(<[u8]>::to_vec), ..Record::default() })
+        self.record(Record {
+            offset,
+            timestamp: 7,
+            value: value.map(|value| value.to_vec().into()),
+            ..Record::default()
+        })
     }
 
     /// One record; whatever it holds, all that must hold of the answer is checked.
@@ -146,7 +151,7 @@ impl Judge {
         // Both go on alike.
         let probe = Record {
             offset: self.processor.position(),
-            value: Some(br#"{"x0":0.5,"c":"probe","y":1}"#.to_vec()),
+            value: Some(br#"{"x0":0.5,"c":"probe","y":1}"#[..].into()),
             ..Record::default()
         };
         let mut answers = [Outbox::default(), Outbox::default()];
@@ -196,16 +201,16 @@ fn check_prediction(record: &Record, prediction: &Outgoing) {
 }
 
 fn check_letter(record: &Record, rejection: &Rejection, letter: &Outgoing) {
-    assert!(letter.value == record.value, "the dead letter is not what was sent");
-    assert!(letter.key == record.key, "the dead letter has another key");
+    assert!(letter.value.as_deref() == record.value.as_deref(), "the dead letter is not what was sent");
+    assert!(letter.key.as_deref() == record.key.as_deref(), "the dead letter has another key");
     assert_eq!((letter.source, letter.timestamp), (record.offset, record.timestamp));
-    let header = |name: &str| std::str::from_utf8(&letter.headers[name]).expect("text");
+    let header = |name: &str| std::str::from_utf8(letter.headers.get(name).expect("a header")).expect("text");
     assert_eq!(header("thalweg.reason"), rejection.reason());
     assert_eq!(header("thalweg.topic"), "samples");
     assert_eq!(header("thalweg.partition"), "0");
     assert_eq!(header("thalweg.offset"), record.offset.to_string());
     // Small beside the record, so that both fit a topic: a name of a megabyte must not travel in it.
     assert!((10..2000).contains(&header("thalweg.error").len()), "{} bytes of error", header("thalweg.error").len());
-    let own = |(name, _): &(&String, &Vec<u8>)| !name.starts_with("thalweg.");
+    let own = |(name, _): &(&[u8], Option<&[u8]>)| !name.starts_with(b"thalweg.");
     assert!(letter.headers.iter().filter(own).eq(record.headers.iter().filter(own)), "other headers have changed");
 }

@@ -217,8 +217,12 @@ fn exported(site: &Site) -> Value {
 
 fn text(record: &Record) -> String {
     let Record { offset, timestamp, key, value, headers } = record;
-    let show = |bytes: &Option<Vec<u8>>| {
-        bytes.as_ref().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned())
-    };
-    format!("{offset} at {timestamp} key {:?} headers {}: {:?}", show(key), headers.len(), show(value))
+    let show =
+        |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned());
+    format!(
+        "{offset} at {timestamp} key {:?} headers {}: {:?}",
+        show(key.as_deref()),
+        headers.len(),
+        show(value.as_deref())
+    )
 }

@@ -1,18 +1,21 @@
 //! `thalweg dead-letters show`: three lines each for a person, or a JSON object a line for a program.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::{self, BufWriter, Write, stderr, stdout},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Which;
 use crate::{
     app::dead_letters,
-    pipeline::dead_letters::{DeadLetter, Source, Summary},
+    pipeline::{
+        dead_letters::{DeadLetter, Source, Summary},
+        record::Headers,
+    },
     settings::Settings,
 };
 
@@ -179,8 +182,8 @@ enum Bytes<'a> {
     Base64(String),
 }
 
-impl<'a> From<&'a Vec<u8>> for Bytes<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Self {
+impl<'a> From<&'a [u8]> for Bytes<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Bytes::Text(text),
             Err(_) => Bytes::Base64(BASE64_STANDARD.encode(bytes)),
@@ -201,7 +204,13 @@ struct Line<'a> {
     truncated: Option<u64>,
     key: Option<Bytes<'a>>,
     value: Option<Bytes<'a>>,
-    headers: BTreeMap<&'a str, Bytes<'a>>,
+    #[serde(serialize_with = "headers")]
+    headers: &'a Headers,
+}
+
+/// An object in the headers' order; a name that is there twice is there twice.
+fn headers<S: Serializer>(headers: &&Headers, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.iter().map(|(name, value)| (String::from_utf8_lossy(name), value.map(Bytes::from))))
 }
 
 #[derive(Serialize)]
@@ -222,9 +231,9 @@ fn json(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
         error: &letter.error,
         retried: letter.retried,
         truncated: letter.truncated,
-        key: letter.key.as_ref().map(Bytes::from),
-        value: letter.value.as_ref().map(Bytes::from),
-        headers: letter.headers.iter().map(|(name, value)| (name.as_str(), Bytes::from(value))).collect(),
+        key: letter.key.as_deref().map(Bytes::from),
+        value: letter.value.as_deref().map(Bytes::from),
+        headers: &letter.headers,
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)
@@ -258,7 +267,7 @@ mod tests {
             error: String::new(),
             key: None,
             value: None,
-            headers: BTreeMap::new(),
+            headers: Headers::new(),
             truncated: None,
             retried: false,
         };

@@ -35,8 +35,8 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         binary_split: section.boolean("binary_split", default.binary_split),
         merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
         remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
-        max_bytes: (section.number("max_size", default.max_bytes as f64 / MIB, "over 0, in MiB", |size| size > 0.0) * MIB)
-            as usize,
+        max_bytes: (section.number("max_size", default.max_bytes as f64 / MIB, "over 0, in MiB", |size| size > 0.0)
+            * MIB) as usize,
     }
 }
 

@@ -88,7 +88,7 @@ impl EmbeddedDeadLetters {
         let mut page = Page { next, ..Page::default() };
         let knows = has_table(&self.connection, RETRIED)?;
         for record in records.into_iter().filter(|record| record.offset < end) {
-            let Some(mut letter) = DeadLetter::read(partition, record) else {
+            let Some(mut letter) = DeadLetter::read(partition, &record) else {
                 page.strangers += 1;
                 continue;
             };

@@ -7,6 +7,7 @@
 //! What this does not do: serve other processes. One process at a time owns the file.
 
 mod dead_letters;
+mod headers;
 mod publisher;
 mod reader;
 mod table;

@@ -1,14 +1,12 @@
 //! One topic as a table.
 
-use std::collections::BTreeMap;
-
+use bytes::Bytes;
 use rusqlite::{
     Connection, OptionalExtension, Transaction, params,
     types::{ToSqlOutput, ValueRef},
 };
-use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, headers};
 use crate::pipeline::{
     record::{Headers, Outgoing, Record},
     transport::{Output, source},
@@ -107,7 +105,7 @@ impl Table {
         let mut insert = tx.prepare_cached(&self.insert)?;
         let mut bytes = 0;
         for (offset, record) in (self.next_offset(tx, partition)?..).zip(records) {
-            let headers = (!record.headers.is_empty()).then(|| encode_headers(&record.headers));
+            let headers = (!record.headers.is_empty()).then(|| headers::spelled(&record.headers));
             let (key, value) = (text(record.key.as_deref()), text(record.value.as_deref()));
             insert.execute(params![partition, offset, record.timestamp, key, value, headers])?;
             bytes += record.key.as_ref().map_or(0, Vec::len) + record.value.as_ref().map_or(0, Vec::len);
@@ -132,8 +130,8 @@ impl Table {
             && let Some(row) = rows.next()?
         {
             let (key, value) = (blob(row.get_ref(2)?), blob(row.get_ref(3)?));
-            size += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
-            let headers = headers(row.get_ref(4)?);
+            size += key.as_ref().map_or(0, Bytes::len) + value.as_ref().map_or(0, Bytes::len);
+            let headers = cell_headers(row.get_ref(4)?);
             records.push(Record { offset: row.get(0)?, timestamp: milliseconds(row.get_ref(1)?), key, value, headers });
         }
         Ok(records)
@@ -155,7 +153,7 @@ impl Table {
         let mut rows = backwards.query(params![partition, since])?;
         while let Some(row) = rows.next()? {
             let value = blob(row.get_ref(0)?);
-            let headers = headers(row.get_ref(1)?);
+            let headers = cell_headers(row.get_ref(1)?);
             let offset = source::offset(output, value.as_deref(), &headers, topic, partition);
             if offset.is_some() {
                 return Ok(offset);
@@ -247,18 +245,18 @@ fn text(bytes: Option<&[u8]>) -> ToSqlOutput<'_> {
 }
 
 /// The bytes of a cell. A number that somebody wrote by hand is read as the text it prints as.
-fn blob(value: ValueRef<'_>) -> Option<Vec<u8>> {
+fn blob(value: ValueRef<'_>) -> Option<Bytes> {
     match value {
         ValueRef::Null => None,
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
-        ValueRef::Integer(number) => Some(number.to_string().into_bytes()),
-        ValueRef::Real(number) => Some(number.to_string().into_bytes()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(Bytes::copy_from_slice(bytes)),
+        ValueRef::Integer(number) => Some(number.to_string().into()),
+        ValueRef::Real(number) => Some(number.to_string().into()),
     }
 }
 
 /// The headers in a cell.
-fn headers(value: ValueRef<'_>) -> Headers {
-    value.as_str_or_null().ok().flatten().map(decode_headers).unwrap_or_default()
+fn cell_headers(value: ValueRef<'_>) -> Headers {
+    value.as_str_or_null().ok().flatten().map(headers::read).unwrap_or_default()
 }
 
 /// The time in a cell: 0 where it is none. Whatever another program wrote there must not end the daemon.
@@ -268,34 +266,4 @@ fn milliseconds(value: ValueRef<'_>) -> i64 {
         ValueRef::Real(time) => time as i64,
         ValueRef::Null | ValueRef::Text(_) | ValueRef::Blob(_) => 0,
     }
-}
-
-/// A header value in JSON: text where it is text.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum HeaderValue {
-    Text(String),
-    Bytes(Vec<u8>),
-    /// Nothing that we write; kept as it is spelled.
-    Other(serde_json::Value),
-}
-
-fn encode_headers(headers: &Headers) -> String {
-    let value = |bytes: &Vec<u8>| match String::from_utf8(bytes.clone()) {
-        Ok(text) => HeaderValue::Text(text),
-        Err(error) => HeaderValue::Bytes(error.into_bytes()),
-    };
-    let headers: BTreeMap<&String, HeaderValue> = headers.iter().map(|(name, bytes)| (name, value(bytes))).collect();
-    // A map of texts and numbers always has a JSON form.
-    serde_json::to_string(&headers).unwrap_or_default()
-}
-
-fn decode_headers(json: &str) -> Headers {
-    let headers: BTreeMap<String, HeaderValue> = serde_json::from_str(json).unwrap_or_default();
-    let bytes = |value| match value {
-        HeaderValue::Text(text) => text.into_bytes(),
-        HeaderValue::Bytes(bytes) => bytes,
-        HeaderValue::Other(value) => value.to_string().into_bytes(),
-    };
-    headers.into_iter().map(|(name, value)| (name, bytes(value))).collect()
 }

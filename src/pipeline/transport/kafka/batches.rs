@@ -7,28 +7,28 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
-    io::Cursor,
     ops::RangeInclusive,
 };
 
-use rskafka::protocol::{
-    record::{ControlBatchOrRecords, RecordBatch, RecordBatchTimestampType},
-    traits::{ReadError, ReadType},
-};
+use bytes::Bytes;
+use rskafka::protocol::traits::ReadError;
 
-use super::producer::{ProducerId, advance};
+use super::{
+    producer::{ProducerId, advance},
+    records,
+};
 use crate::pipeline::record::Record;
 
-/// Offset and length of a batch, which count the rest.
-const PREFIX: usize = 12;
-/// Bytes of a batch before its records, and of what an old message set has in common with it.
-const HEADER: usize = 61;
-const OLD_HEADER: usize = 17;
 /// The one layout that brokers have written since Kafka 0.11.
-const MAGIC: u8 = 2;
+pub(super) const MAGIC: u8 = 2;
+
 /// Bits of the attributes.
+const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+
+/// Bytes of compressed batches unpacked at once, about; the rest is fetched again.
+const ENOUGH: usize = 64 << 20;
 
 /// An aborted transaction, or the part of it that is ahead: its producer and its first offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,102 +59,139 @@ pub(super) struct Written {
     pub(super) next_sequence: i32,
 }
 
-/// Reads the batches in `bytes`, of which the last may be cut off, without those of `aborted` transactions.
+/// Reads the batches in `log`, of which the last may be cut off, without those of `aborted` transactions. Ends early
+/// before a batch that cannot be read, so that what is before it is used, and when enough has been unpacked.
 ///
 /// # Errors
-/// When the bytes are not what a broker sends, or a checksum does not fit.
-pub(super) fn committed(bytes: &[u8], aborted: &[Aborted]) -> Result<Committed, ReadError> {
+/// When the first batch is not what a broker sends, or is damaged.
+pub(super) fn committed(log: &Bytes, aborted: &[Aborted]) -> Result<Committed, ReadError> {
     let mut result = Committed::default();
     // By first offset; a producer's batches are given up from there to its next marker, which ends the transaction.
     let mut ahead: BinaryHeap<_> = aborted.iter().map(|it| Reverse((it.first_offset, it.producer))).collect();
     let mut given_up = HashSet::new();
-    let mut rest = bytes;
-    while let Some(batch) = next_batch(&mut rest)? {
-        let header = Header::of(batch);
+    let mut rest = log.clone();
+    let mut unpacked = 0;
+    while unpacked < ENOUGH {
+        let batch = match next_batch(&mut rest) {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(problem) if result.next_offset.is_none() => return Err(problem),
+            Err(_) => break,
+        };
+        let header = Header::of(&batch);
         while let Some(Reverse((first_offset, producer))) = ahead.peek()
             && *first_offset <= header.last_offset
         {
             given_up.insert(*producer);
             ahead.pop();
         }
-        result.next_offset = Some(header.last_offset.saturating_add(1));
-        result.transactional |= header.transactional;
-        if header.producer >= 0 && !header.control {
-            let (producer, next_sequence) = (header.producer, header.next_sequence);
-            let offsets = header.first_offset..=header.last_offset;
+        if !header.is(CONTROL)
+            && header.records > 0
+            && !(header.is(TRANSACTIONAL) && given_up.contains(&header.producer))
+        {
+            match records::read(&batch, &header, &mut result.records) {
+                Ok(bytes) => unpacked += bytes,
+                Err(problem) if result.next_offset.is_none() => {
+                    return Err(malformed(format!("the record batch at offset {}: {problem}", header.base_offset)));
+                }
+                Err(_) => break,
+            }
+        }
+        if header.is(CONTROL) {
+            given_up.remove(&header.producer);
+        } else if header.producer >= 0 {
+            let (producer, next_sequence) = (header.producer, header.next_sequence());
+            let offsets = header.base_offset..=header.last_offset;
             result.written.push(Written { producer, offsets, next_sequence });
         }
-        if header.control {
-            given_up.remove(&header.producer);
-        } else if header.records > 0 && !(header.transactional && given_up.contains(&header.producer)) {
-            append(&mut result.records, RecordBatch::read(&mut Cursor::new(batch))?);
-        }
+        result.next_offset = Some(header.last_offset.saturating_add(1));
+        result.transactional |= header.is(TRANSACTIONAL);
     }
     Ok(result)
 }
 
-/// Takes the first batch off `rest`; `None` when no whole one is left.
-fn next_batch<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ReadError> {
-    if rest.len() < OLD_HEADER {
-        return Ok(None);
-    }
-    let magic = rest[OLD_HEADER - 1];
-    if magic != MAGIC {
-        return Err(malformed(format!("a message set of format {magic}, older than Kafka 0.11")));
-    }
-    let length = i32::from_be_bytes(array(rest, 8));
-    let end = usize::try_from(length).ok().map(|length| PREFIX + length).filter(|end| *end >= HEADER);
-    let end = end.ok_or_else(|| malformed(format!("a record batch of {length} bytes")))?;
-    let Some((batch, after)) = rest.split_at_checked(end) else { return Ok(None) };
-    *rest = after;
-    Ok(Some(batch))
+/// The records in a run of batches of a partition's log, whole and of no aborted transaction.
+///
+/// # Errors
+/// When a batch is not what a broker sends, or is damaged.
+pub fn read_log(log: &Bytes) -> Result<Vec<Record>, ReadError> {
+    committed(log, &[]).map(|committed| committed.records)
 }
 
-/// What is needed of a batch's header.
-struct Header {
-    first_offset: i64,
-    last_offset: i64,
+/// Takes the first batch off `rest`; `None` when no whole one is left.
+fn next_batch(rest: &mut Bytes) -> Result<Option<Bytes>, ReadError> {
+    if rest.len() <= Header::MAGIC_AT {
+        return Ok(None);
+    }
+    let offset = i64::from_be_bytes(array(rest, 0));
+    let magic = rest[Header::MAGIC_AT];
+    if magic != MAGIC {
+        return Err(malformed(format!("the message set at offset {offset} has format {magic}, older than Kafka 0.11")));
+    }
+    let length = i32::from_be_bytes(array(rest, Header::LENGTH_AT));
+    let end = usize::try_from(length).ok().map(|length| Header::PREFIX + length).filter(|end| *end >= Header::BYTES);
+    let end =
+        end.ok_or_else(|| malformed(format!("the record batch at offset {offset} is said to have {length} bytes")))?;
+    Ok((end <= rest.len()).then(|| rest.split_to(end)))
+}
+
+/// A batch's header, as far as it is needed.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) base_offset: i64,
+    pub(super) last_offset: i64,
+    pub(super) checksum: u32,
+    pub(super) attributes: i16,
+    /// To which the records' times are relative.
+    pub(super) first_timestamp: i64,
+    max_timestamp: i64,
     producer: ProducerId,
-    next_sequence: i32,
-    records: i32,
-    transactional: bool,
-    control: bool,
+    sequence: i32,
+    pub(super) records: i32,
 }
 
 impl Header {
+    /// Bytes of it.
+    pub(super) const BYTES: usize = 61;
+    /// Bytes that the length does not count: offset and length themselves.
+    pub(super) const PREFIX: usize = 12;
+    pub(super) const LENGTH_AT: usize = 8;
+    pub(super) const MAGIC_AT: usize = 16;
+    pub(super) const CHECKSUM_AT: usize = 17;
+    /// From here to the end of the batch.
+    pub(super) const CHECKED_FROM: usize = 21;
+
     /// Of a whole batch.
     fn of(batch: &[u8]) -> Self {
-        let attributes = i16::from_be_bytes(array(batch, 21));
+        let base_offset = i64::from_be_bytes(array(batch, 0));
         let last_delta = i32::from_be_bytes(array(batch, 23));
-        let sequence = i32::from_be_bytes(array(batch, 53));
-        let first_offset = i64::from_be_bytes(array(batch, 0));
         Self {
-            first_offset,
-            last_offset: first_offset.saturating_add(last_delta.into()),
-            next_sequence: advance(sequence, last_delta.max(0) as usize + 1),
+            base_offset,
+            last_offset: base_offset.saturating_add(last_delta.into()),
+            checksum: u32::from_be_bytes(array(batch, Self::CHECKSUM_AT)),
+            attributes: i16::from_be_bytes(array(batch, 21)),
+            first_timestamp: i64::from_be_bytes(array(batch, 27)),
+            max_timestamp: i64::from_be_bytes(array(batch, 35)),
             producer: i64::from_be_bytes(array(batch, 43)),
+            sequence: i32::from_be_bytes(array(batch, 53)),
             records: i32::from_be_bytes(array(batch, 57)),
-            transactional: attributes & TRANSACTIONAL != 0,
-            control: attributes & CONTROL != 0,
         }
     }
-}
 
-/// Adds a batch's records as ours.
-fn append(records: &mut Vec<Record>, batch: RecordBatch) {
-    let ControlBatchOrRecords::Records(read) = batch.records else { return };
-    let appended_at = match batch.timestamp_type {
-        // The broker's time is in the header alone.
-        RecordBatchTimestampType::LogAppendTime => Some(batch.max_timestamp),
-        RecordBatchTimestampType::CreateTime => None,
-    };
-    records.extend(read.into_iter().map(|record| Record {
-        offset: batch.base_offset.saturating_add(record.offset_delta.into()),
-        timestamp: appended_at.unwrap_or_else(|| batch.first_timestamp.saturating_add(record.timestamp_delta)),
-        key: record.key,
-        value: record.value,
-        headers: record.headers.into_iter().map(|header| (header.key, header.value)).collect(),
-    }));
+    fn is(&self, attribute: i16) -> bool {
+        self.attributes & attribute != 0
+    }
+
+    /// The number that its producer's next record must have.
+    fn next_sequence(&self) -> i32 {
+        let count = self.last_offset.saturating_sub(self.base_offset).max(0) as usize + 1;
+        advance(self.sequence, count)
+    }
+
+    /// The broker's time, where the topic keeps that: it is in the header alone.
+    pub(super) fn appended_at(&self) -> Option<i64> {
+        self.is(LOG_APPEND_TIME).then_some(self.max_timestamp)
+    }
 }
 
 /// `N` bytes from `at` on, which must be there.
@@ -171,7 +208,9 @@ pub(super) fn malformed(problem: impl Into<String>) -> ReadError {
 #[cfg(test)]
 mod tests {
     use rskafka::protocol::{
-        record::{Record as RawRecord, RecordBatchCompression},
+        record::{
+            ControlBatchOrRecords, Record as RawRecord, RecordBatch, RecordBatchCompression, RecordBatchTimestampType,
+        },
         traits::WriteType,
     };
 
@@ -222,7 +261,7 @@ mod tests {
     fn offsets(log: &[Vec<u8>], aborted: &[(i64, i64)]) -> (Vec<i64>, Option<i64>) {
         let aborted: Vec<Aborted> =
             aborted.iter().map(|&(producer, first_offset)| Aborted { producer, first_offset }).collect();
-        let found = committed(&log.concat(), &aborted).expect("a log");
+        let found = committed(&log.concat().into(), &aborted).expect("a log");
         (found.records.iter().map(|record| record.offset).collect(), found.next_offset)
     }
 
@@ -254,8 +293,8 @@ mod tests {
         let plain = bytes(&RecordBatch { is_transactional: false, ..batch(1, 7, 1) });
         let log = [data(0, 7, 1), plain.clone(), marker(2, 7)];
         assert_eq!(offsets(&log, &[(7, 0)]), (vec![1], Some(3)));
-        assert!(!committed(&plain, &[]).expect("a log").transactional);
-        assert!(committed(&log[2], &[]).expect("a log").transactional);
+        assert!(!committed(&plain.into(), &[]).expect("a log").transactional);
+        assert!(committed(&log[2].clone().into(), &[]).expect("a log").transactional);
     }
 
     #[test]
@@ -281,7 +320,8 @@ mod tests {
     #[test]
     fn the_brokers_time_counts_where_the_topic_says_so() {
         let times = |timestamp_type| {
-            let found = committed(&bytes(&RecordBatch { timestamp_type, ..batch(0, 7, 2) }), &[]).expect("a log");
+            let found =
+                committed(&bytes(&RecordBatch { timestamp_type, ..batch(0, 7, 2) }).into(), &[]).expect("a log");
             found.records.iter().map(|record| record.timestamp).collect::<Vec<_>>()
         };
         assert_eq!(times(RecordBatchTimestampType::CreateTime), [1_000, 1_001]);
@@ -294,10 +334,35 @@ mod tests {
         let damaged = |at: usize, byte: u8| {
             let mut bytes = good.clone();
             bytes[at] = byte;
-            committed(&bytes, &[]).expect_err("damaged").to_string()
+            committed(&bytes.into(), &[]).expect_err("damaged").to_string()
         };
         assert!(damaged(good.len() - 1, 0xff).contains("CRC"), "a record");
         assert!(damaged(16, 1).contains("format 1"), "the format");
         assert!(damaged(8, 0xff).contains("bytes"), "the length");
+    }
+
+    #[test]
+    fn damage_hides_nothing_that_is_before_it() {
+        let mut damaged = data(2, 7, 2);
+        *damaged.last_mut().expect("a byte") ^= 1;
+        let mut old = data(2, 7, 2);
+        old[Header::MAGIC_AT] = 1;
+        for bad in [damaged, old] {
+            assert_eq!(offsets(&[data(0, 7, 2), bad.clone(), data(4, 7, 1)], &[]), (vec![0, 1], Some(2)));
+            // Fetched from there it is the first.
+            let said = committed(&[bad, data(4, 7, 1)].concat().into(), &[]).expect_err("damaged").to_string();
+            assert!(said.contains("at offset 2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn when_enough_is_unpacked_the_rest_is_fetched_again() {
+        let large = RawRecord { value: Some(vec![0; ENOUGH]), ..raw(0) };
+        let large = RecordBatch {
+            records: ControlBatchOrRecords::Records(vec![large]),
+            compression: RecordBatchCompression::Zstd,
+            ..batch(0, 7, 1)
+        };
+        assert_eq!(offsets(&[bytes(&large), data(1, 7, 1)], &[]), (vec![0], Some(1)));
     }
 }

@@ -17,7 +17,6 @@ use rskafka::{
         Client, ClientBuilder, Credentials, SaslConfig,
         partition::{OffsetAt, PartitionClient, UnknownTopicHandling},
     },
-    record::RecordAndOffset,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{sync::Mutex, time::timeout};
@@ -25,7 +24,9 @@ use tokio::{sync::Mutex, time::timeout};
 use super::{
     super::Error,
     Config, Sasl, SaslMechanism, Tls,
+    batches::Committed,
     fault::{Fault, Try},
+    fetch::Fetcher,
     retry::Retry,
 };
 
@@ -168,11 +169,13 @@ pub(super) struct Handle {
     topic: String,
     partition: i32,
     client: Option<Arc<PartitionClient>>,
+    fetcher: Fetcher,
 }
 
 impl Handle {
     pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
-        Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, client: None }
+        let fetcher = Fetcher::new(cluster, topic, partition);
+        Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, client: None, fetcher }
     }
 
     pub(super) fn cluster(&self) -> &Arc<Cluster> {
@@ -220,14 +223,9 @@ impl Handle {
         self.judged(offset)
     }
 
-    /// Records from `offset` on, and the high watermark.
-    pub(super) async fn fetch(&mut self, offset: i64, wait: Duration) -> Try<(Vec<RecordAndOffset>, i64)> {
-        let client = self.connected().await?;
-        let action = format!("fetching from `{}`/{}", self.topic, self.partition);
-        let bytes = 1..self.cluster.config.fetch_bytes;
-        let fetched = client.fetch_records(offset, bytes, milliseconds(wait));
-        let fetched = self.cluster.within(&action, wait, fetched).await;
-        self.judged(fetched)
+    /// Committed records from `offset` on.
+    pub(super) async fn fetch(&mut self, offset: i64) -> Try<Committed> {
+        Ok(self.fetcher.fetch(offset).await?.committed)
     }
 }
 

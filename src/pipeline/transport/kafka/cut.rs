@@ -21,14 +21,14 @@ pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
         value.truncate(CUT_TO);
     }
     if record.size() > limit {
-        record.headers.retain(|name, _| name.starts_with(PREFIX));
+        record.headers.retain(|name| name.starts_with(PREFIX.as_bytes()));
     }
     if record.size() > limit
         && let Some(key) = &mut record.key
     {
         key.truncate(CUT_TO);
     }
-    record.headers.insert("thalweg.truncated".to_owned(), bytes.to_string().into_bytes());
+    record.headers.set("thalweg.truncated", bytes.to_string());
     Some(bytes)
 }
 
@@ -38,10 +38,7 @@ mod tests {
     use crate::pipeline::record::Headers;
 
     fn letter(value: usize, header: usize, key: usize) -> Outgoing {
-        let headers = Headers::from([
-            ("own".to_owned(), vec![b'h'; header]),
-            ("thalweg.reason".to_owned(), b"not_json".to_vec()),
-        ]);
+        let headers = Headers::from([("own", vec![b'h'; header]), ("thalweg.reason", b"not_json".to_vec())]);
         Outgoing { key: Some(vec![b'k'; key]), value: Some(vec![b'v'; value]), headers, ..Outgoing::default() }
     }
 
@@ -64,9 +61,9 @@ mod tests {
             let mut record = letter(value, header, key);
             assert_eq!(fit(&mut record, 100_000), Some(value));
             let kept = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-            assert_eq!((kept(&record.value), record.headers.contains_key("own"), kept(&record.key)), left);
-            assert_eq!(record.headers["thalweg.reason"], b"not_json");
-            assert_eq!(record.headers["thalweg.truncated"], value.to_string().into_bytes());
+            assert_eq!((kept(&record.value), record.headers.get("own").is_some(), kept(&record.key)), left);
+            assert_eq!(record.headers.get("thalweg.reason"), Some(&b"not_json"[..]));
+            assert_eq!(record.headers.get("thalweg.truncated"), Some(value.to_string().as_bytes()));
             assert!(record.size() < LEAST);
         }
     }

@@ -2,9 +2,7 @@
 //!
 //! Reading order: this file, `ledger` (what was sent back, and by whom), `claims` (sending).
 
-use std::{ops::Range, sync::Arc, time::Duration};
-
-use rskafka::record::RecordAndOffset;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     Config,
@@ -15,7 +13,7 @@ use super::{
 };
 use crate::pipeline::{
     dead_letters::{DeadLetter, Source},
-    record::{Headers, Outgoing, Record},
+    record::{Headers, Outgoing},
     transport::{DeadLetters, Error, Fate, Page, Topics},
 };
 
@@ -82,10 +80,10 @@ impl KafkaDeadLetters {
             *next = (*next).max(range.start);
             while *next < range.end {
                 let action = format!("reading `{}`/{}", handle.topic(), handle.partition());
-                let (records, _) = persist!(cluster, action, handle.fetch(*next, Duration::ZERO))?;
-                let Some(last) = records.last() else { break };
-                *next = last.offset + 1;
-                records.iter().filter_map(|it| it.record.value.as_deref()).for_each(|value| ledger.read(value));
+                let found = persist!(cluster, action, handle.fetch(*next))?;
+                let Some(after) = found.next_offset.filter(|after| after > next) else { break };
+                *next = after;
+                found.records.iter().filter_map(|it| it.value.as_deref()).for_each(|value| ledger.read(value));
             }
         }
         Ok(())
@@ -129,11 +127,11 @@ impl DeadLetters for KafkaDeadLetters {
             return Ok(Page::default());
         }
         let action = format!("reading `{}`/{partition}", handle.topic());
-        let (records, _) = persist!(self.cluster, action, handle.fetch(offset, Duration::ZERO))?;
-        let next = records.last().map(|last| last.offset + 1).filter(|next| *next < range.end);
+        let found = persist!(self.cluster, action, handle.fetch(offset))?;
+        let next = found.next_offset.filter(|next| (offset + 1..range.end).contains(next));
         let mut page = Page { next, ..Page::default() };
-        for record in records.into_iter().filter(|record| record.offset < range.end) {
-            match DeadLetter::read(partition, ours(record)) {
+        for record in found.records.iter().filter(|record| record.offset < range.end) {
+            match DeadLetter::read(partition, record) {
                 Some(mut letter) => {
                     letter.retried = *self.ledger.standing(partition, letter.offset) == Standing::Retried;
                     page.letters.push(letter);
@@ -165,10 +163,4 @@ impl DeadLetters for KafkaDeadLetters {
         }
         Ok(fates)
     }
-}
-
-/// The client's record as ours.
-fn ours(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
-    let timestamp = record.timestamp.timestamp_millis();
-    Record { offset, timestamp, key: record.key, value: record.value, headers: record.headers }
 }

@@ -10,9 +10,8 @@ use rskafka::{
 use super::super::Error;
 
 const VERSION: &str = "the broker is too old or too new for the client library";
-const UNREADABLE: &str = "the broker's answer cannot be read; a topic may hold records that the client library does not \
-    know: of a format older than Kafka 0.11, or with a header without a value. Let them run out, or copy the topic \
-    without them";
+const UNREADABLE: &str = "the broker's answer cannot be read; records that are damaged, or of a format older than Kafka \
+    0.11, have to run out, or the topic to be copied without them";
 
 /// A failure, by what can be done about it.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rskafka::protocol::{
     api_key::ApiKey,
     api_version::{ApiVersion, ApiVersionRange},
@@ -134,13 +135,17 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Answer {
         let last_stable_offset = Int64::read(reader)?.0;
         let aborted = aborted(reader)?;
         let bytes = usize::try_from(Int32::read(reader)?.0).unwrap_or(0);
-        let start = reader.position() as usize;
-        let bytes = reader.get_ref().get(start..start + bytes).ok_or_else(|| malformed("records are cut off"))?;
-        let (found, end) = (committed(bytes, &aborted)?, start + bytes.len());
-        if found.next_offset.is_none() && !bytes.is_empty() {
+        // The whole answer becomes the buffer that the records share.
+        let (start, answer) = (reader.position() as usize, Bytes::from(std::mem::take(reader).into_inner()));
+        if answer.len() - start != bytes {
+            return Err(
+                malformed(format!("{bytes} bytes of records in an answer that has {}", answer.len() - start)).into()
+            );
+        }
+        let found = committed(&answer.slice(start..), &aborted)?;
+        if found.next_offset.is_none() && bytes > 0 {
             return Err(malformed("a broker that sends parts of record batches").into());
         }
-        reader.set_position(end as u64);
         // Topics older than transactions have none.
         let last_stable_offset = if last_stable_offset < 0 { high_watermark } else { last_stable_offset };
         Ok(Self { error, last_stable_offset, committed: found })

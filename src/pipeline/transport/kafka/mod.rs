@@ -1,8 +1,9 @@
 //! Topics of an Apache Kafka.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry`,
-//! `reader` with `connection`, `fetch` and `batches` (what is committed), `publisher` with `producer`, `landed` (what is
-//! there already), `generated` (samples), `dead_letters` with `ledger` and `claims` (sent back by people).
+//! `reader` with `connection`, `fetch`, `batches` (what is committed), `records` and `compression`, `publisher` with
+//! `producer` and `produce`, `landed` (what is there already), `generated` (samples), `dead_letters` with `ledger` and
+//! `claims` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -26,6 +27,7 @@
 mod batches;
 mod claims;
 mod cluster;
+mod compression;
 mod config;
 mod connection;
 mod cut;
@@ -35,9 +37,11 @@ mod fetch;
 mod generated;
 mod landed;
 mod ledger;
+mod produce;
 mod producer;
 mod publisher;
 mod reader;
+mod records;
 mod requests;
 mod retry;
 mod saves;
@@ -53,6 +57,7 @@ use std::{
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use batches::read_log;
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use publisher::KafkaPublisher;

@@ -6,42 +6,32 @@
 //! once: before its records are read back, or never. The identity outlives the process in the state file, so this holds
 //! for the requests of a process that was killed, too.
 //!
-//! The same requests over rskafka's protocol code, but for the numbers; `InitProducerId`, which it lacks, is ours.
+//! The requests go over rskafka's protocol code; `InitProducerId`, which it lacks, and the produce request
+//! (`produce`) are ours.
 
 use std::{
     io::{Cursor, Write},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rskafka::protocol::{
     api_key::ApiKey,
     api_version::{ApiVersion, ApiVersionRange},
     error::Error as ProtocolError,
-    messages::{
-        ProduceRequest, ProduceRequestPartitionData, ProduceRequestTopicData, ReadVersionedError, ReadVersionedType,
-        RequestBody, WriteVersionedError, WriteVersionedType,
-    },
-    primitives::{Int16, Int32, Int64, NullableString, Records, String_},
-    record::{
-        ControlBatchOrRecords, Record as ProtocolRecord, RecordBatch, RecordBatchCompression, RecordBatchTimestampType,
-        RecordHeader,
-    },
+    messages::{ReadVersionedError, ReadVersionedType, RequestBody, WriteVersionedError, WriteVersionedType},
+    primitives::{Int16, Int32, Int64, NullableString},
     traits::{ReadType, WriteType},
 };
 
 use super::{
-    CompressionKind,
-    cluster::{Cluster, Handle, milliseconds},
+    cluster::{Cluster, Handle},
     connection::{self, Connection},
     fault::{Fault, Try},
+    produce::{Batch, Produce},
     retry::persist,
 };
 use crate::pipeline::{record::Outgoing, transport::Error};
-
-/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
-/// may be behind ours.
-const AHEAD: Duration = Duration::from_secs(1800);
 
 /// By which a broker knows a producer.
 pub(super) type ProducerId = i64;
@@ -103,14 +93,11 @@ impl Producer {
     pub(super) async fn append(&self, sequence: i32, records: Vec<Outgoing>) -> Try<i64> {
         let action = format!("producing to `{}`/{}", self.topic, self.partition);
         let config = self.cluster.config();
-        let batch = batch(self.id, sequence, records, config.compression);
-        let data = ProduceRequestPartitionData { index: Int32(self.partition), records: Records(vec![batch]) };
-        let request = ProduceRequest {
-            transactional_id: NullableString(None),
-            // All replicas in sync: what idempotence asks for.
-            acks: Int16(-1),
-            timeout_ms: Int32(milliseconds(config.request_timeout)),
-            topic_data: vec![ProduceRequestTopicData { name: String_(self.topic.clone()), partition_data: vec![data] }],
+        let request = Produce {
+            topic: &self.topic,
+            partition: self.partition,
+            timeout: config.request_timeout,
+            batch: Batch { producer: self.id, sequence, records, compression: config.compression },
         };
         let answer =
             async { self.connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };
@@ -121,43 +108,6 @@ impl Producer {
             None => Ok(answer.base_offset.0),
             Some(error) => Err(Fault::of_protocol(&action, error, error.to_string())),
         }
-    }
-}
-
-fn batch(id: ProducerId, sequence: i32, records: Vec<Outgoing>, compression: CompressionKind) -> RecordBatch {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let latest = now.saturating_add(AHEAD.as_millis() as i64);
-    // A sample's time may be any, so what a broker would refuse is left to the value to say.
-    let time = |record: &Outgoing| if record.timestamp > latest { now } else { record.timestamp };
-    let first_timestamp = records.first().map_or(0, time);
-    let max_timestamp = records.iter().map(time).max().unwrap_or(0);
-    let count = records.len() as i32;
-    let records = (0..).zip(records).map(|(offset_delta, record)| ProtocolRecord {
-        timestamp_delta: time(&record) - first_timestamp,
-        offset_delta,
-        key: record.key,
-        value: record.value,
-        headers: record.headers.into_iter().map(|(key, value)| RecordHeader { key, value }).collect(),
-    });
-    RecordBatch {
-        base_offset: 0,
-        partition_leader_epoch: 0,
-        last_offset_delta: count - 1,
-        first_timestamp,
-        max_timestamp,
-        producer_id: id,
-        producer_epoch: 0,
-        base_sequence: sequence,
-        records: ControlBatchOrRecords::Records(records.collect()),
-        compression: match compression {
-            CompressionKind::None => RecordBatchCompression::NoCompression,
-            CompressionKind::Gzip => RecordBatchCompression::Gzip,
-            CompressionKind::Lz4 => RecordBatchCompression::Lz4,
-            CompressionKind::Snappy => RecordBatchCompression::Snappy,
-            CompressionKind::Zstd => RecordBatchCompression::Zstd,
-        },
-        is_transactional: false,
-        timestamp_type: RecordBatchTimestampType::CreateTime,
     }
 }
 

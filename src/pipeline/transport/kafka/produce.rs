@@ -1,0 +1,238 @@
+//! The produce request, written by us: rskafka's has no header without a value, and copies every batch three times.
+
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
+
+use rskafka::protocol::{
+    api_key::ApiKey,
+    api_version::{ApiVersion, ApiVersionRange},
+    messages::{ProduceRequest, ProduceResponse, RequestBody, WriteVersionedError, WriteVersionedType},
+    primitives::{Int16, Int32, NullableString, String_},
+    traits::{WriteError, WriteType},
+};
+
+use super::{
+    CompressionKind,
+    batches::{Header, MAGIC},
+    cluster::milliseconds,
+    compression,
+    producer::ProducerId,
+};
+use crate::pipeline::record::Outgoing;
+
+/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
+/// may be behind ours.
+const AHEAD: Duration = Duration::from_secs(1800);
+
+/// One batch for one partition.
+pub(super) struct Produce<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) timeout: Duration,
+    pub(super) batch: Batch,
+}
+
+impl RequestBody for Produce<'_> {
+    type ResponseBody = ProduceResponse;
+    const API_KEY: ApiKey = ProduceRequest::API_KEY;
+    const API_VERSION_RANGE: ApiVersionRange = ProduceRequest::API_VERSION_RANGE;
+    const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ProduceRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
+}
+
+impl WriteVersionedType<Vec<u8>> for Produce<'_> {
+    /// Versions 3 to 7, which differ in their answers only.
+    fn write_versioned(&self, out: &mut Vec<u8>, _: ApiVersion) -> Result<(), WriteVersionedError> {
+        // Of no transaction.
+        NullableString(None).write(out)?;
+        // All replicas in sync: what idempotence asks for.
+        Int16(-1).write(out)?;
+        Int32(milliseconds(self.timeout)).write(out)?;
+        // One topic, and one partition of it.
+        Int32(1).write(out)?;
+        String_(self.topic.to_owned()).write(out)?;
+        Int32(1).write(out)?;
+        Int32(self.partition).write(out)?;
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        self.batch.write(out).map_err(WriteError::from)?;
+        let bytes = length(out.len() - start - 4).map_err(WriteError::from)?;
+        patch(out, start, bytes);
+        Ok(())
+    }
+}
+
+/// Records with one number behind the other.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) producer: ProducerId,
+    /// The number of the first record.
+    pub(super) sequence: i32,
+    pub(super) records: Vec<Outgoing>,
+    pub(super) compression: CompressionKind,
+}
+
+impl Batch {
+    /// Onto the end of `out`, as it is in the log.
+    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let latest = now.saturating_add(AHEAD.as_millis() as i64);
+        // A sample's time may be any, so what a broker would refuse is left to the value to say.
+        let time = |record: &Outgoing| if record.timestamp > latest { now } else { record.timestamp };
+        let first = self.records.first().map_or(0, time);
+        let latest = self.records.iter().map(time).max().unwrap_or(0);
+        let count = length(self.records.len())?;
+
+        let start = out.len();
+        let size: usize = self.records.iter().map(Outgoing::size).sum();
+        out.reserve(Header::BYTES + size);
+        // Offset and epoch are the broker's to say; length and checksum come last.
+        out.extend_from_slice(&[0; Header::MAGIC_AT]);
+        out.push(MAGIC);
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&compression::number(self.compression).to_be_bytes());
+        out.extend_from_slice(&(count - 1).to_be_bytes());
+        out.extend_from_slice(&first.to_be_bytes());
+        out.extend_from_slice(&latest.to_be_bytes());
+        out.extend_from_slice(&self.producer.to_be_bytes());
+        // Only transactions and renewed identities have another epoch.
+        out.extend_from_slice(&0_i16.to_be_bytes());
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        out.extend_from_slice(&count.to_be_bytes());
+        if self.compression == CompressionKind::None {
+            self.write_records(out, |record| time(record).wrapping_sub(first))?;
+        } else {
+            let mut records = Vec::with_capacity(size);
+            self.write_records(&mut records, |record| time(record).wrapping_sub(first))?;
+            compression::pack(self.compression, &records, out)?;
+        }
+        let bytes = length(out.len() - start - Header::PREFIX)?;
+        patch(out, start + Header::LENGTH_AT, bytes);
+        let checksum = crc32c::crc32c(&out[start + Header::CHECKED_FROM..]);
+        patch(out, start + Header::CHECKSUM_AT, checksum.cast_signed());
+        Ok(())
+    }
+
+    fn write_records(&self, out: &mut Vec<u8>, time: impl Fn(&Outgoing) -> i64) -> io::Result<()> {
+        let mut body = Vec::new();
+        for (i, record) in (0..).zip(&self.records) {
+            body.clear();
+            // Attributes, of which there are none.
+            body.push(0);
+            varint(&mut body, time(record));
+            varint(&mut body, i);
+            nullable(&mut body, record.key.as_deref())?;
+            nullable(&mut body, record.value.as_deref())?;
+            varint(&mut body, length(record.headers.len())?.into());
+            for (name, value) in record.headers.iter() {
+                nullable(&mut body, Some(name))?;
+                nullable(&mut body, value)?;
+            }
+            nullable(out, Some(&body))?;
+        }
+        Ok(())
+    }
+}
+
+fn patch(out: &mut [u8], at: usize, value: i32) {
+    out[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+fn length(length: usize) -> io::Result<i32> {
+    i32::try_from(length).map_err(|_| io::Error::other("more than 2 GiB in one batch"))
+}
+
+/// A length and the bytes.
+fn nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> io::Result<()> {
+    let Some(bytes) = bytes else {
+        varint(out, -1);
+        return Ok(());
+    };
+    varint(out, length(bytes.len())?.into());
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Zigzag, seven bits a byte, the lowest first: the same for `varint` and `varlong`.
+fn varint(out: &mut Vec<u8>, value: i64) {
+    let mut value = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use bytes::Bytes;
+    use rskafka::protocol::{
+        record::{ControlBatchOrRecords, RecordBatch},
+        traits::ReadType,
+    };
+
+    use super::*;
+    use crate::pipeline::{record::Headers, transport::kafka::read_log};
+
+    const KINDS: [CompressionKind; 5] = [
+        CompressionKind::None,
+        CompressionKind::Gzip,
+        CompressionKind::Snappy,
+        CompressionKind::Lz4,
+        CompressionKind::Zstd,
+    ];
+
+    fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
+        // Not at the front of a request.
+        let mut out = b"request".to_vec();
+        Batch { producer: 7, sequence: 11, records, compression }.write(&mut out).expect("written");
+        out.split_off("request".len())
+    }
+
+    fn records() -> Vec<Outgoing> {
+        let headers = [("n".into(), Some(Bytes::new())), ("m".into(), Some(b"\xff"[..].into()))];
+        vec![
+            Outgoing { timestamp: 1_000, value: Some(vec![b'v'; 70_000]), ..Outgoing::default() },
+            Outgoing { timestamp: 900, key: Some(vec![0; 200]), value: None, ..Outgoing::default() },
+            Outgoing { timestamp: i64::MIN, key: Some(vec![]), value: Some(vec![]), ..Outgoing::default() },
+            Outgoing { timestamp: 5_000, headers: headers.into_iter().collect(), ..Outgoing::default() },
+        ]
+    }
+
+    #[test]
+    fn another_program_reads_what_was_written_under_every_compression() {
+        for kind in KINDS {
+            let batch = RecordBatch::read(&mut Cursor::new(written(kind, records()))).expect("a batch");
+            assert_eq!((batch.producer_id, batch.producer_epoch, batch.base_sequence), (7, 0, 11));
+            assert_eq!((batch.first_timestamp, batch.max_timestamp, batch.last_offset_delta), (1_000, 5_000, 3));
+            let ControlBatchOrRecords::Records(read) = batch.records else { panic!("control records") };
+            for ((i, read), sent) in (0..).zip(read).zip(records()) {
+                assert_eq!((read.offset_delta, read.key, read.value), (i, sent.key, sent.value), "{kind:?}");
+                assert_eq!(read.timestamp_delta, sent.timestamp.wrapping_sub(1_000));
+                let headers: Headers =
+                    read.headers.into_iter().map(|header| (header.key.into(), Some(header.value.into()))).collect();
+                assert_eq!(headers, sent.headers);
+            }
+        }
+    }
+
+    #[test]
+    fn headers_without_a_value_or_with_a_name_that_is_no_text_are_written() {
+        let headers: Headers = [("n".into(), None), (b"\xff\xfe"[..].into(), Some("v".into()))].into_iter().collect();
+        let sent = Outgoing { headers: headers.clone(), ..Outgoing::default() };
+        for kind in KINDS {
+            let read = read_log(&written(kind, vec![sent.clone(); 3]).into()).expect("records");
+            assert_eq!(read.iter().map(|record| &record.headers).collect::<Vec<_>>(), [&headers; 3], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_broker_takes_is_the_clock_s() {
+        let far = Outgoing { timestamp: 253_402_300_800_000, ..Outgoing::default() };
+        let read = read_log(&written(CompressionKind::None, vec![far]).into()).expect("a record");
+        assert!((1_700_000_000_000..253_402_300_800_000).contains(&read[0].timestamp));
+    }
+}

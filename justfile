@@ -63,13 +63,13 @@ bench-engine:
 bench-engine-table *arguments:
     benches/engine_table {{ arguments }}
 
-# A backlog on Kafka beside a plain copy of it, on the broker of `just kafka-start`.
-bench-pipeline:
-    THALWEG_TEST_BROKERS=127.0.0.1:19092 cargo bench --features kafka-tests --bench pipeline
+# Writes docs/performance.md: the whole beside plain copies and the Python stacks, on a broker of its own, in an hour.
+bench-pipeline *arguments:
+    benches/pipeline_table {{ arguments }}
 
-# Bytes a second of Kafka's records read by us and by rskafka.
-bench-kafka-records:
-    cargo bench --bench kafka_records
+# Instructions of the hot loops against benches/instructions.tsv; --accept writes it. Needs valgrind.
+bench-instructions *arguments:
+    benches/instructions {{ arguments }}
 
 # Looks for bytes that a restore does not survive, for so many seconds; needs cargo-fuzz and a nightly compiler.
 fuzz-restore seconds="300":

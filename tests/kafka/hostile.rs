@@ -132,4 +132,14 @@ async fn what_kafka_s_own_producer_writes_is_read_with_headers_that_have_no_valu
         let headers = r#""headers":{"a":{"text":"1"},"n":null,"e":{"text":""},"a":{"text":"2"}}"#;
         assert!(line.contains(headers) && line.contains(&format!(r#""key":{{"text":"{kind}"}}"#)), "{line}");
     }
+
+    // Sent back they have them still, and are refused as before.
+    assert!(stdout(&site.run(&["dead-letters", "retry", "--all"])).starts_with("5 of 5 "));
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let shown = stdout(&site.run(&["dead-letters", "show", "--json"]));
+    let again: Vec<&str> = shown.lines().skip(KINDS.len()).collect();
+    assert_eq!(again.len(), KINDS.len(), "{shown}");
+    for line in again {
+        assert!(line.contains(r#""a":{"text":"1"},"n":null,"e":{"text":""},"a":{"text":"2"}"#), "{line}");
+    }
 }

@@ -1,0 +1,108 @@
+//! The daemon under test, over a backlog or live.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use crate::{
+    process::{Watched, between},
+    topics::Broker,
+};
+
+/// What is raced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Race {
+    Linear,
+    Tree,
+    /// What settings.toml ships.
+    Default,
+}
+
+impl Race {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Race::Linear => "linear + mean",
+            Race::Tree => "hoeffding_tree + linear + mean",
+            Race::Default => "the default models",
+        }
+    }
+
+    /// The name that peers know it by.
+    pub(crate) fn peer(self) -> &'static str {
+        if self == Race::Linear { "linear" } else { "tree" }
+    }
+
+    fn setting(self) -> Option<&'static str> {
+        match self {
+            Race::Linear => Some(r#"models=[{kind="mean"},{kind="linear"}]"#),
+            Race::Tree => Some(r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",scale=true}]"#),
+            Race::Default => None,
+        }
+    }
+}
+
+/// A daemon with a folder of its own, which goes with it.
+pub(crate) struct Daemon {
+    pub(crate) folder: tempfile::TempDir,
+    settings: Vec<String>,
+}
+
+impl Daemon {
+    /// On the broker; its outputs are topics called `name`-predictions and so on.
+    pub(crate) fn on(broker: &Broker, samples: &str, name: &str, race: Race) -> Self {
+        Self::with(
+            race,
+            [
+                "transport.kind=kafka".to_owned(),
+                format!("transport.kafka.brokers=[\"{}\"]", broker.address),
+                format!("topics.samples={samples}"),
+                format!("topics.predictions={name}-predictions"),
+                format!("topics.dead_letters={name}-dead-letters"),
+                format!("topics.events={name}-events"),
+                "generator.enabled=false".to_owned(),
+            ],
+        )
+    }
+
+    /// On the embedded transport, without samples of its own.
+    pub(crate) fn embedded(race: Race) -> Self {
+        Self::with(
+            race,
+            ["generator.enabled=false", "transport.embedded.retention_records=100_000_000"].map(Into::into),
+        )
+    }
+
+    fn with(race: Race, settings: impl IntoIterator<Item = String>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings: Vec<String> = settings.into_iter().collect();
+        settings.push(format!("state.path={}", folder.path().join("state.db").display()));
+        settings.push("logging.format=json".to_owned());
+        settings.extend(race.setting().map(ToOwned::to_owned));
+        Self { folder, settings }
+    }
+
+    pub(crate) fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("state.db")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Watched {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        let settings = self.settings.iter().flat_map(|setting| ["--set", setting]);
+        command.args(arguments).args(settings).current_dir(self.folder.path());
+        Watched::start(&mut command, &self.log())
+    }
+
+    /// Works off the backlog; the time from its first record to its end.
+    pub(crate) async fn backlog(&self) -> Duration {
+        let (watched, log) = (self.start(&["run", "--until-caught-up"]), self.log());
+        let waited = tokio::task::spawn_blocking(move || watched.wait(&log));
+        let (_, log) = waited.await.expect("a task");
+        between(&log, "worker_started", "stopped")
+    }
+}

@@ -1,0 +1,94 @@
+//! From the start of the process to its first prediction, with nothing and with a state of ten megabytes.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{
+    daemon::{Daemon, Race},
+    process::Watched,
+    report::{Report, Row},
+};
+
+/// Runs, of which the median counts.
+const RUNS: usize = 7;
+const PATIENCE: Duration = Duration::from_secs(120);
+const LARGE_STATE: i64 = 10_000_000;
+
+pub(crate) fn section(report: &mut Report) {
+    report.section(
+        "Start",
+        &format!("From the start of the process to the first prediction in the state file, embedded, medians of {RUNS} starts."),
+    );
+    let cold = (0..RUNS).map(|_| first_prediction(&generating(Race::Default, &[])).1);
+    let cold = median(cold.collect());
+    report.row(Row::limit("nothing learned yet".into(), ms(cold), cold < Duration::from_millis(100), "< 100 ms"));
+    let daemon = learned();
+    let warm = (0..RUNS).map(|_| first_prediction(&daemon).1);
+    let warm = median(warm.collect());
+    let state = format!("a state of {:.1} MB", state_bytes(&daemon.database()) as f64 / 1e6);
+    report.row(Row::limit(state, ms(warm), warm < Duration::from_millis(300), "< 300 ms"));
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.0} ms", time.as_secs_f64() * 1000.0)
+}
+
+fn generating(race: Race, more: &[&str]) -> Daemon {
+    let mut daemon = Daemon::embedded(race);
+    daemon.set("generator.enabled=true");
+    more.iter().for_each(|setting| daemon.set(setting));
+    daemon
+}
+
+/// The end of the predictions there are.
+fn end(database: &Path) -> Option<i64> {
+    let state = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    state.query_row("SELECT coalesce(max(offset) + 1, 0) FROM predictions", [], |row| row.get(0)).ok()
+}
+
+/// Starts it and stops it after its first new prediction; the end of the predictions before, and the time that took.
+fn first_prediction(daemon: &Daemon) -> (i64, Duration) {
+    let database = daemon.database();
+    let before = end(&database).unwrap_or(0);
+    let watched = daemon.start(&["run"]);
+    wait(&watched, || end(&database).is_some_and(|end| end > before));
+    let time = watched.started.elapsed();
+    watched.stop(&daemon.log());
+    (before, time)
+}
+
+fn wait(watched: &Watched, done: impl Fn() -> bool) {
+    while !done() {
+        assert!(watched.started.elapsed() < PATIENCE, "it does not get there");
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
+fn state_bytes(database: &Path) -> i64 {
+    let state = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
+    let newest = "SELECT length(state) FROM thalweg_checkpoints ORDER BY id DESC LIMIT 1";
+    state.query_row(newest, [], |row| row.get(0)).unwrap_or(0)
+}
+
+/// A daemon whose state has become large.
+fn learned() -> Daemon {
+    let models = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",scale=true,max_size=64}]"#;
+    let daemon = generating(Race::Default, &["generator.rate=0", "state.every=1s", models]);
+    let watched = daemon.start(&["run"]);
+    let begun = Instant::now();
+    while end(&daemon.database()).is_none() || state_bytes(&daemon.database()) < LARGE_STATE {
+        assert!(begun.elapsed() < PATIENCE, "the state does not grow");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    watched.stop(&daemon.log());
+    daemon
+}

@@ -1,7 +1,7 @@
 //! Decoding: what becomes a feature, what is refused and why, and that what is refused leaves no trace.
 
 use proptest::prelude::*;
-use thalweg::pipeline::decode::{Decoder, Index, Rejection, Sample, Schema};
+use thalweg::pipeline::decode::{Ahead, Decoder, Index, Rejection, Sample, Schema};
 
 fn decoder(schema: &Schema) -> Decoder {
     Decoder::new(schema, Index::new(schema))
@@ -242,6 +242,35 @@ fn the_long_way(json: &str) -> String {
     format!(r#"{},"long":{{}}}}"#, json.strip_suffix('}').expect("an object"))
 }
 
+/// Records of several layouts, some of which are not plain, or refused; `#` is a number.
+const RECORDS: [&str; 14] = [
+    r#"{"x0":#,"x1":2,"y":#}"#,
+    r#"{ "x0": # , "x1": 1, "y" : null }"#,
+    r#"{"x1":#,"x0":2,"y":3}"#,
+    r#"{"x0":#,"x2":1.5,"y":#}"#,
+    r#"{"x0":1,"x0":#,"y":2,"y":null}"#,
+    r#"{"x0":null,"y":#}"#,
+    r#"{"c":#,"x0":1,"y":2}"#,
+    r#"{"k":#,"x0":1,"y":2}"#,
+    r#"{"t":#,"i":1,"x0":2,"y":3}"#,
+    r#"{"x0":{"a":#},"y":2}"#,
+    r#"{"x0":#e200,"y":2}"#,
+    r#"{"x0":#,"y":"no"}"#,
+    r#"{"x0":#,"x1":2,"x2":3,"x3":4,"x4":5,"x5":6,"x6":7,"x7":8,"y":9}"#,
+    r#"{"z":#}"#,
+];
+
+/// All that a sample says, or why there is none.
+fn told(result: Result<Sample<'_>, Rejection>) -> String {
+    match result {
+        Ok(Sample { features, target, key, timestamp }) => {
+            let bits: Vec<u64> = features.values().iter().map(|value| value.to_bits()).collect();
+            format!("{bits:?} {:?} {key:?} {timestamp:?}", target.map(f64::to_bits))
+        }
+        Err(rejection) => format!("{rejection:?}"),
+    }
+}
+
 proptest! {
     #[test]
     fn the_short_way_reads_what_the_long_way_reads(
@@ -269,6 +298,36 @@ proptest! {
             result.map(|(x, _)| x.into_iter().map(|(name, value)| (name, value.to_bits())).collect::<Vec<_>>()).map_err(reason)
         };
         prop_assert_eq!(bits(short), bits(long), "{}", json);
+    }
+
+    #[test]
+    fn reading_ahead_changes_nothing(
+        records in prop::collection::vec((0..RECORDS.len(), "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?", 1..24_usize), 1..40),
+        length in 1..50_usize,
+        listed in any::<bool>(),
+    ) {
+        let schema = Schema {
+            nominal: vec!["c".into()],
+            key: Some("k".into()),
+            timestamp: Some("t".into()),
+            ignore: vec!["i".into()],
+            features: listed.then(|| ["x0", "x2", "c"].map(str::to_owned).to_vec()),
+            max_record_bytes: 60,
+            ..Schema::default()
+        };
+        let spelled = |(kind, number, times): &(usize, String, usize)| vec![RECORDS[*kind].replace('#', number); *times];
+        let values: Vec<String> = records.iter().flat_map(spelled).collect();
+        let (mut straight, mut behind, mut ahead) = (decoder(&schema), decoder(&schema), Ahead::new(60));
+        for run in values.chunks(length) {
+            let rows = ahead.read(run.iter().map(|value| Some(value.as_bytes())));
+            for (i, value) in run.iter().enumerate() {
+                let one = told(straight.decode(Some(value.as_bytes())));
+                let other = told(behind.decode_ahead(Some(value.as_bytes()), rows.get(i)));
+                prop_assert_eq!(one, other, "{}", value);
+            }
+        }
+        let bytes = |decoder: &Decoder| rmp_serde::to_vec_named(decoder.index()).expect("encoded");
+        prop_assert_eq!(bytes(&straight), bytes(&behind));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},
-    decode::{Decoder, Index, Rejection, Schema, check_key},
+    decode::{Decoder, Index, Rejection, Row, Schema, check_key},
     encode::Encoder,
     gap::{Anchor, Gap},
     prequential::{self, Prequential},
@@ -138,6 +138,19 @@ impl Processor {
     /// # Errors
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
     pub fn process(&mut self, record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
+        self.process_ahead(record, None, outbox)
+    }
+
+    /// The same with what has been read ahead of it.
+    ///
+    /// # Errors
+    /// As [`Processor::process`].
+    pub fn process_ahead(
+        &mut self,
+        record: Record,
+        row: Option<Row<'_>>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Rejection> {
         let offset = record.offset;
         let published = self.published_for(&record);
         let wanted = |output: Output| offset >= published[output as usize];
@@ -150,7 +163,7 @@ impl Processor {
             outbox.push(Output::Events, self.encoder.gap(offset, record.timestamp, gap));
         }
         let usable = check_key(record.key.as_deref());
-        match usable.and_then(|()| self.decoder.decode(record.value.as_deref())) {
+        match usable.and_then(|()| self.decoder.decode_ahead(record.value.as_deref(), row)) {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
                 if wanted(Output::Predictions) {

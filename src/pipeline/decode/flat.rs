@@ -16,46 +16,49 @@ pub(super) struct NotFlat;
 /// What one try found.
 type Read<T> = Result<T, NotFlat>;
 
-/// Reads `text` into `draft` if it is plain and good; otherwise the draft must be begun anew.
-pub(super) fn read_object(text: &str, index: &mut Index, draft: &mut Draft) -> Read<()> {
+/// Reads a value into `draft` if it is plain and good; otherwise the draft must be begun anew.
+pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
     let mut cursor = 0;
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
+    let mut scanner = Scanner::new(value);
     scanner.expect(b'{')?;
     loop {
-        let name = scanner.name()?;
+        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NotFlat)?;
         let field = index.field(name, &mut cursor);
         scanner.expect(b':')?;
-        scanner.space();
-        match scanner.peek()? {
-            b'-' | b'0'..=b'9' => {
-                let number = scanner.number()?;
-                // Those want the number's text, as the long way spells it.
-                if matches!(field, Field::Nominal(_) | Field::NewNominal | Field::Key) {
-                    return Err(NotFlat);
-                }
-                // Why it is refused is found out the long way.
-                draft.number(index, field, name, number, String::new).map_err(|_| NotFlat)?;
-            }
-            b'n' => scanner.word("null")?,
-            _ => return Err(NotFlat),
-        }
+        take(index, draft, field, name, scanner.number_or_null()?)?;
         match scanner.next()? {
             b',' => {}
             b'}' => break,
             _ => return Err(NotFlat),
         }
     }
-    scanner.space();
-    if scanner.at < scanner.bytes.len() { Err(NotFlat) } else { Ok(()) }
+    scanner.end()
 }
 
-struct Scanner<'t> {
-    text: &'t str,
+/// Takes a field's number, or NaN for `null`. Why one is refused is found out the long way.
+#[inline]
+pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
+    if number.is_nan() {
+        return Ok(());
+    }
+    // Those want the number's text, as the long way spells it.
+    if matches!(field, Field::Nominal(_) | Field::NewNominal | Field::Key) {
+        return Err(NotFlat);
+    }
+    draft.number(index, field, name, number, String::new).map_err(|_| NotFlat)
+}
+
+/// Goes through a value's bytes.
+pub(super) struct Scanner<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
 impl<'t> Scanner<'t> {
+    pub(super) fn new(bytes: &'t [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
@@ -70,7 +73,7 @@ impl<'t> Scanner<'t> {
 
     /// The next byte that is not space.
     #[inline]
-    fn next(&mut self) -> Read<u8> {
+    pub(super) fn next(&mut self) -> Read<u8> {
         self.space();
         let byte = self.peek()?;
         self.at += 1;
@@ -78,13 +81,24 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline]
-    fn expect(&mut self, wanted: u8) -> Read<()> {
+    pub(super) fn expect(&mut self, wanted: u8) -> Read<()> {
         if self.next()? == wanted { Ok(()) } else { Err(NotFlat) }
     }
 
-    /// A name without escapes.
+    /// These bytes, and no space before them.
     #[inline]
-    fn name(&mut self) -> Read<&'t str> {
+    pub(super) fn literal(&mut self, wanted: &[u8]) -> Read<()> {
+        let end = self.at + wanted.len();
+        if self.bytes.get(self.at..end) != Some(wanted) {
+            return Err(NotFlat);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// A name without escapes, which may be no UTF-8.
+    #[inline]
+    pub(super) fn name(&mut self) -> Read<&'t [u8]> {
         self.expect(b'"')?;
         let start = self.at;
         loop {
@@ -94,25 +108,22 @@ impl<'t> Scanner<'t> {
                 _ => self.at += 1,
             }
         }
-        let name = &self.text[start..self.at];
+        let name = &self.bytes[start..self.at];
         self.at += 1;
         Ok(name)
     }
 
-    fn word(&mut self, word: &str) -> Read<()> {
-        let end = self.at + word.len();
-        if self.bytes.get(self.at..end) != Some(word.as_bytes()) {
-            return Err(NotFlat);
-        }
-        self.at = end;
-        Ok(())
-    }
-
-    /// A number by JSON's grammar that f64 can hold. What follows it is left for the next step to judge.
+    /// A number by JSON's grammar that f64 can hold, or NaN for `null`. What follows it is left for the next step to judge.
     #[inline]
-    fn number(&mut self) -> Read<f64> {
+    pub(super) fn number_or_null(&mut self) -> Read<f64> {
+        self.space();
+        let negative = match self.peek()? {
+            b'-' => true,
+            b'0'..=b'9' => false,
+            b'n' => return self.literal(b"null").map(|()| f64::NAN),
+            _ => return Err(NotFlat),
+        };
         // Not left to the parser, for which -0 is 0.
-        let negative = self.bytes[self.at] == b'-';
         self.at += usize::from(negative);
         let magnitude = match parse_number(self.bytes, &mut self.at, false).map_err(|_| NotFlat)? {
             ParserNumber::Unsigned(number) => number as f64,
@@ -120,5 +131,12 @@ impl<'t> Scanner<'t> {
             ParserNumber::Float(number) => number,
         };
         Ok(if negative { -magnitude } else { magnitude })
+    }
+
+    /// Nothing but space is left.
+    #[inline]
+    pub(super) fn end(&mut self) -> Read<()> {
+        self.space();
+        if self.at < self.bytes.len() { Err(NotFlat) } else { Ok(()) }
     }
 }

@@ -167,6 +167,11 @@ impl Index {
         self.columns.len()
     }
 
+    /// Number of names that mean something; what one means changes with it only.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
     /// Which columns are nominal; empty when none is.
     pub(super) fn nominal(&self) -> &[bool] {
         &self.nominal

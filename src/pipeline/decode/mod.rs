@@ -4,6 +4,7 @@
 //! is accepted has only finite numbers. What a field means is decided by its name once, and never changes while the
 //! state lives.
 
+mod ahead;
 mod flat;
 mod index;
 mod json;
@@ -11,10 +12,11 @@ mod rejection;
 
 use index::{Field, NewColumn};
 
+pub use ahead::{Ahead, Layout, Row, Rows};
 pub use index::Index;
 pub use rejection::Rejection;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +87,15 @@ pub struct Decoder {
     index: Index,
     max_record_bytes: usize,
     draft: Draft,
+    known: Known,
+}
+
+/// What the fields of the last layout are, as long as there are so many names.
+#[derive(Debug, Default)]
+struct Known {
+    layout: Option<Arc<Layout>>,
+    names: usize,
+    fields: Vec<Field>,
 }
 
 /// The record being decoded.
@@ -110,7 +121,7 @@ struct Draft {
 impl Decoder {
     /// A decoder that goes on from `index`, which [`Index::new`] starts or a checkpoint holds.
     pub fn new(schema: &Schema, index: Index) -> Self {
-        Self { index, max_record_bytes: schema.max_record_bytes, draft: Draft::default() }
+        Self { index, max_record_bytes: schema.max_record_bytes, draft: Draft::default(), known: Known::default() }
     }
 
     /// The names behind the columns.
@@ -131,11 +142,45 @@ impl Decoder {
             return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
         }
         self.start();
-        let plain = std::str::from_utf8(bytes).map_err(|_| flat::NotFlat);
-        if plain.and_then(|text| flat::read_object(text, &mut self.index, &mut self.draft)).is_ok() {
+        if flat::read_object(bytes, &mut self.index, &mut self.draft).is_ok() {
             return self.finish();
         }
         self.decode_full(bytes)
+    }
+
+    /// As [`Decoder::decode`] for a value that may have been read ahead.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_ahead(&mut self, value: Option<&[u8]>, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
+        let fits = |bytes: &[u8]| bytes.len() <= self.max_record_bytes;
+        if let Some(row) = row.filter(|_| value.is_some_and(fits)) {
+            self.start();
+            self.know(row.layout);
+            let fields = self.known.fields.iter().zip(row.layout.names()).zip(row.numbers);
+            let (index, draft) = (&self.index, &mut self.draft);
+            let taken = fields
+                .into_iter()
+                .try_for_each(|((field, name), number)| flat::take(index, draft, *field, name, *number));
+            if taken.is_ok() {
+                return self.finish();
+            }
+        }
+        self.decode(value)
+    }
+
+    /// Looks up what the fields of a layout are.
+    #[inline]
+    fn know(&mut self, layout: &Arc<Layout>) {
+        let Self { index, known, .. } = self;
+        let names = index.names();
+        if known.names == names && known.layout.as_ref().is_some_and(|known| Arc::ptr_eq(known, layout)) {
+            return;
+        }
+        let mut cursor = 0;
+        known.fields.clear();
+        known.fields.extend(layout.names().map(|name| index.field(name, &mut cursor)));
+        (known.layout, known.names) = (Some(Arc::clone(layout)), names);
     }
 
     /// As [`Decoder::decode`] for a value within the limits, without trying the short way first. Tests hold the two

@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    decode::Ahead,
     gap::{self, Gap},
     processor,
     recovery::recover,
@@ -218,7 +219,14 @@ impl<T: Transport> Parts<T> {
         let (batches, incoming) = mpsc::channel(QUEUE);
         let (outboxes, outgoing) = mpsc::channel(QUEUE);
         let all_read = Arc::new(AtomicBool::new(false));
-        let source = Source { reader, batches, end: *end, polls: Arc::clone(&gauges.polls), stop: shutdown.clone() };
+        let source = Source {
+            reader,
+            batches,
+            end: *end,
+            polls: Arc::clone(&gauges.polls),
+            stop: shutdown.clone(),
+            ahead: Ahead::new(config.processor.schema.max_record_bytes),
+        };
         let fetch = tokio::spawn(fetch(source, position, Arc::clone(&all_read)));
         let sink = Sink { outboxes, gauges: gauges.clone(), checkpoint_every: config.checkpoint_every, all_read };
         let process = tokio::spawn(process(processor, incoming, sink));

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Gauges;
 use crate::pipeline::{
     burst::Burst,
+    decode::{Ahead, Rows},
     gap::Anchor,
     processor::Processor,
     transport::{self, Fetched, Outbox, Reader},
@@ -30,11 +31,12 @@ const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 /// What `fetch` works with.
 pub(super) struct Source<R> {
     pub(super) reader: R,
-    pub(super) batches: mpsc::Sender<Fetched>,
+    pub(super) batches: mpsc::Sender<Batch>,
     /// Where to end, if anywhere.
     pub(super) end: Option<i64>,
     pub(super) polls: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
+    pub(super) ahead: Ahead,
 }
 
 /// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
@@ -48,14 +50,31 @@ pub(super) async fn fetch<R: Reader>(
     read
 }
 
+/// While a batch is read ahead and handed on, the next one is under way.
 async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), transport::Error> {
-    let Source { reader, batches, end, polls, stop } = &mut source;
-    while end.is_none_or(|end| offset < end) {
-        let fetched = tokio::select! {
-            () = stop.cancelled() => break,
-            () = batches.closed() => break,
-            fetched = reader.fetch(offset) => fetched,
+    let Source { reader, batches, end, polls, stop, ahead } = &mut source;
+    let mut brought: Option<Fetched> = None;
+    loop {
+        let more = end.is_none_or(|end| offset < end);
+        if !more && brought.is_none() {
+            return Ok(());
+        }
+        let fetch = async { if more { Some(reader.fetch(offset).await) } else { None } };
+        let hand_on = async {
+            let Some(fetched) = brought.take() else { return true };
+            let rows = ahead.read(fetched.records.iter().map(|record| record.value.as_deref()));
+            batches.send(Batch { fetched, rows }).await.is_ok()
         };
+        let (fetched, wanted) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = batches.closed() => return Ok(()),
+            // In this order: the request is sent first.
+            both = futures_util::future::join(fetch, hand_on) => both,
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let Some(fetched) = fetched else { continue };
         let mut fetched = fetched?;
         polls.fetch_add(1, Ordering::Relaxed);
         offset = fetched.next_offset;
@@ -63,12 +82,16 @@ async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), t
             fetched.records.retain(|record| record.offset < end);
             fetched.next_offset = fetched.next_offset.min(end);
         }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            sent = batches.send(fetched) => if sent.is_err() { break },
-        }
+        brought = Some(fetched);
     }
-    Ok(())
+}
+
+/// What goes from `fetch` to `process`.
+#[derive(Default)]
+pub(super) struct Batch {
+    fetched: Fetched,
+    /// Of the records, as far as they could be read ahead.
+    rows: Rows,
 }
 
 /// What `process` works with.
@@ -81,7 +104,7 @@ pub(super) struct Sink {
 
 pub(super) async fn process(
     mut processor: Processor,
-    mut incoming: mpsc::Receiver<Fetched>,
+    mut incoming: mpsc::Receiver<Batch>,
     sink: Sink,
 ) -> Result<(), transport::Error> {
     let Sink { outboxes, gauges, checkpoint_every, all_read } = sink;
@@ -94,16 +117,19 @@ pub(super) async fn process(
     let mut rejections = Burst::default();
     let mut outbox = Outbox::at(processor.position());
     loop {
-        let fetched = tokio::select! {
+        let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
-            fetched = incoming.recv() => fetched,
-            _ = ticks.tick() => Some(Fetched { next_offset: processor.position(), ..Fetched::default() }),
+            batch = incoming.recv() => batch,
+            _ = ticks.tick() => {
+                let fetched = Fetched { next_offset: processor.position(), ..Fetched::default() };
+                Some(Batch { fetched, ..Batch::default() })
+            }
         };
-        let Some(fetched) = fetched else { break };
+        let Some(Batch { fetched, rows }) = batch else { break };
         let last = fetched.records.last().map(Anchor::of);
-        for record in fetched.records {
+        for (i, record) in fetched.records.into_iter().enumerate() {
             let offset = record.offset;
-            if let Err(rejection) = processor.process(record, &mut outbox) {
+            if let Err(rejection) = processor.process_ahead(record, rows.get(i), &mut outbox) {
                 rejections.seen(rejection.reason(), |times| {
                     tracing::warn!(
                         event = "dead_letter", offset, reason = rejection.reason(), error = %rejection, times,

@@ -74,13 +74,13 @@ pub(crate) async fn backlog(options: &Options, broker: &Broker, report: &mut Rep
             target,
         ));
         for (peer, target) in [(RIVER, 25.0), (SPARK, 40.0)] {
-            backlog_of_peer(options, broker, report, &samples, race, learned, (peer, target));
+            backlog_of_peer(options, broker, report, &samples, race, learned, (peer, target)).await;
         }
     }
     broker.delete(&samples).await;
 }
 
-fn backlog_of_peer(
+async fn backlog_of_peer(
     options: &Options,
     broker: &Broker,
     report: &mut Report,
@@ -91,6 +91,7 @@ fn backlog_of_peer(
 ) {
     let Some(python) = &options.python else { return };
     let predictions = broker.topic(&format!("peer-{}-{}", race.peer(), target));
+    broker.create(&predictions, 1).await;
     let records = PEER_RECORDS.min(options.records);
     let outcome = peer.backlog(python, broker, samples, &predictions, race, records);
     report.row(Row::ratio(

@@ -1,8 +1,9 @@
-//! One hot loop over so many records and nothing else, for `benches/instructions` to count what a record takes.
+//! One hot loop, so many times over the same records, for `benches/instructions` to count what a record takes.
 //!
-//!     hot_loops LOOP RECORDS
+//!     hot_loops LOOP PASSES
 //!
-//! On Friedman's samples (ten features, about 250 B). Without arguments, as `cargo bench` calls it, it names the loops.
+//! On 4,000 of Friedman's samples (ten features, about 250 B). Without arguments, as `cargo bench` calls it, it names the
+//! loops.
 
 use std::hint::black_box;
 
@@ -11,7 +12,7 @@ use thalweg::{
     metrics::Scores,
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, rules, tree},
     pipeline::{
-        decode::{Decoder, Index, Schema},
+        decode::{Ahead, Decoder, Index, Schema},
         prequential,
         processor::{self, Processor},
         record::Record,
@@ -22,31 +23,32 @@ use thalweg::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const SAMPLES: usize = 4000;
 /// As the worker sends them on.
 const OUTBOX_BYTES: usize = 768 << 10;
 
 const LOOPS: [(&str, fn(usize)); 9] = [
     ("decode", decode),
-    ("race linear mean", |records| race(vec![mean(), scaled_linear()], records)),
-    ("race tree linear mean", |records| race(vec![mean(), scaled_linear(), scaled_tree()], records)),
-    ("linear", |records| learn(&scaled_linear(), records)),
-    ("rls", |records| learn(&ModelConfig::new("rls", ModelKind::Rls(rls::Params::default())), records)),
-    ("hoeffding_tree", |records| learn(&scaled_tree(), records)),
-    ("adaptive_tree", |records| learn(&ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default())), records)),
-    ("adaptive_random_forest", |records| {
-        learn(&ModelConfig::new("forest", ModelKind::AdaptiveRandomForest(Box::default())), records);
+    ("race linear mean", |passes| race(vec![mean(), scaled_linear()], passes)),
+    ("race tree linear mean", |passes| race(vec![mean(), scaled_linear(), scaled_tree()], passes)),
+    ("linear", |passes| learn(&scaled_linear(), passes)),
+    ("rls", |passes| learn(&ModelConfig::new("rls", ModelKind::Rls(rls::Params::default())), passes)),
+    ("hoeffding_tree", |passes| learn(&scaled_tree(), passes)),
+    ("adaptive_tree", |passes| learn(&ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default())), passes)),
+    ("adaptive_random_forest", |passes| {
+        learn(&ModelConfig::new("forest", ModelKind::AdaptiveRandomForest(Box::default())), passes);
     }),
-    ("amrules", |records| {
-        learn(&ModelConfig::new("rules", ModelKind::AmRules(rules::Params::default())).scaled(true), records);
+    ("amrules", |passes| {
+        learn(&ModelConfig::new("rules", ModelKind::AmRules(rules::Params::default())).scaled(true), passes);
     }),
 ];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().filter(|name| name != "--bench");
-    let records = arguments.next().and_then(|records| records.parse().ok());
-    match (name.and_then(|name| LOOPS.iter().find(|(known, _)| *known == name)), records) {
-        (Some((_, run)), Some(records)) => run(records),
+    let passes = arguments.next().and_then(|passes| passes.parse().ok());
+    match (name.and_then(|name| LOOPS.iter().find(|(known, _)| *known == name)), passes) {
+        (Some((_, run)), Some(passes)) => run(passes),
         _ => LOOPS.iter().for_each(|(name, _)| println!("{name}")),
     }
 }
@@ -68,35 +70,40 @@ fn stream() -> Stream {
     Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream")
 }
 
-fn samples(records: usize) -> Vec<Record> {
+/// Values of a topic's records.
+fn values() -> Vec<Vec<u8>> {
     let mut stream = stream();
     let names = stream.feature_names().to_vec();
     let mut x = Vec::new();
-    let record = |offset| {
+    let value = |_| {
         let y = stream.next_sample(&mut x);
         let mut value = Vec::new();
         encode::json(&names, &x, y, &mut value);
-        Record { offset, value: Some(value.into()), ..Record::default() }
+        value
     };
-    (0..records as i64).map(record).collect()
+    (0..SAMPLES).map(value).collect()
 }
 
-fn decode(records: usize) {
-    let schema = Schema::default();
+fn decode(passes: usize) {
+    let (values, schema) = (values(), Schema::default());
     let mut decoder = Decoder::new(&schema, Index::new(&schema));
-    for record in samples(records) {
-        black_box(decoder.decode(record.value.as_deref()).expect("a good record"));
+    for value in (0..passes).flat_map(|_| &values) {
+        black_box(decoder.decode(Some(value)).expect("a good record"));
     }
 }
 
-/// Bytes to bytes, as in the daemon.
-fn race(models: Vec<ModelConfig>, records: usize) {
+/// Bytes to bytes, as in the daemon but for what is done on other cores.
+fn race(models: Vec<ModelConfig>, passes: usize) {
+    let values = values();
     let race = prequential::Config::of(models);
     let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
+    let rows = Ahead::new(config.schema.max_record_bytes).read(values.iter().map(|value| Some(&**value)));
     let mut outbox = Outbox::at(0);
-    for record in samples(records) {
-        processor.process(record, &mut outbox).expect("a good record");
+    for offset in 0..passes * SAMPLES {
+        let value = values[offset % SAMPLES].clone();
+        let record = Record { offset: offset as i64, value: Some(value.into()), ..Record::default() };
+        processor.process_ahead(record, rows.get(offset % SAMPLES), &mut outbox).expect("a good record");
         if outbox.bytes() >= OUTBOX_BYTES {
             drop(outbox.take());
         }
@@ -104,14 +111,19 @@ fn race(models: Vec<ModelConfig>, records: usize) {
 }
 
 /// Predict, score and learn in memory.
-fn learn(config: &ModelConfig, records: usize) {
-    let (mut stream, mut x) = (stream(), Vec::new());
-    let (mut model, mut scratch, mut scores) = (Pipeline::new(config), Scratch::default(), Scores::default());
-    for _ in 0..records {
+fn learn(config: &ModelConfig, passes: usize) {
+    let mut stream = stream();
+    let mut sample = |_| {
+        let mut x = Vec::new();
         let y = stream.next_sample(&mut x);
-        let x = Features::new(&x);
-        scores.update(y, model.predict_one(x, &mut scratch));
-        model.learn_one(x, y, &mut scratch).expect("learned");
+        (x, y)
+    };
+    let samples: Vec<(Vec<f64>, f64)> = (0..SAMPLES).map(&mut sample).collect();
+    let (mut model, mut scratch, mut scores) = (Pipeline::new(config), Scratch::default(), Scores::default());
+    for (x, y) in (0..passes).flat_map(|_| &samples) {
+        let x = Features::new(x);
+        scores.update(*y, model.predict_one(x, &mut scratch));
+        model.learn_one(x, *y, &mut scratch).expect("learned");
     }
     black_box(scores);
 }

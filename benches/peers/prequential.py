@@ -33,17 +33,17 @@ class Race:
     def __init__(self, names, topic, partition):
         self.topic, self.partition = topic, partition
         self.models = {name: MODELS[name]() for name in names}
+        rolling = lambda metric: utils.Rolling(metric, window_size=WINDOW)
         self.rmse = {name: metrics.RMSE() for name in names}
-        self.rolling_rmse = {name: utils.Rolling(metrics.RMSE, window_size=WINDOW) for name in names}
+        self.rolling_rmse = {name: rolling(metrics.RMSE) for name in names}
         self.scores = {
-            name: (self.rmse[name], self.rolling_rmse[name], metrics.MAE(), utils.Rolling(metrics.MAE, window_size=WINDOW))
-            for name in names
+            name: (self.rmse[name], self.rolling_rmse[name], metrics.MAE(), rolling(metrics.MAE)) for name in names
         }
         self.champion = names[0]
         self.version = 0
 
     def step(self, offset, timestamp, value):
-        """The prediction for one sample, as JSON (bytes). `timestamp`: milliseconds since 1970; `value`: the sample."""
+        """The prediction for one sample, as JSON (bytes). `timestamp`: milliseconds since 1970; `value`: its JSON."""
         x = orjson.loads(value)
         y = x.pop("y")
         predictions = {name: model.predict_one(x) for name, model in self.models.items()}

@@ -27,7 +27,10 @@ const SAMPLES: usize = 4000;
 /// As the worker sends them on.
 const OUTBOX_BYTES: usize = 768 << 10;
 
-const LOOPS: [(&str, fn(usize)); 9] = [
+/// A loop's name, and what runs it so many times.
+type Loop = (&'static str, fn(usize));
+
+const LOOPS: [Loop; 9] = [
     ("decode", decode),
     ("race linear mean", |passes| race(vec![mean(), scaled_linear()], passes)),
     ("race tree linear mean", |passes| race(vec![mean(), scaled_linear(), scaled_tree()], passes)),

@@ -81,7 +81,7 @@ async fn main() {
         sections::memory(&options, &broker, &mut report).await;
     }
     if options.wants("start") {
-        start::section(&mut report);
+        start::section(&mut report).await;
     }
     if options.wants("scaling") {
         sections::scaling(&options, &mut report);

@@ -56,7 +56,7 @@ impl Peer {
         command.args(["--records", &records.to_string()]);
         let (usage, text) = Watched::start(&mut command, &log).wait(&log);
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let said = lines.filter(|line| line["seconds"].is_number()).last().unwrap_or_else(|| panic!("{text}"));
+        let said = lines.rev().find(|line| line["seconds"].is_number()).unwrap_or_else(|| panic!("{text}"));
         Outcome {
             records_per_second: records as f64 / said["seconds"].as_f64().unwrap_or(f64::NAN),
             first_prediction_seconds: said["first_prediction_seconds"].as_f64().unwrap_or(f64::NAN),

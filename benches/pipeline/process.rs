@@ -3,10 +3,7 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -31,7 +28,8 @@ pub(crate) struct Watched {
     child: Child,
     pub(crate) started: Instant,
     usage: Arc<Mutex<Usage>>,
-    ended: Arc<AtomicBool>,
+    /// Its other end ends the watcher.
+    ended: Option<mpsc::SyncSender<()>>,
     watcher: Option<JoinHandle<()>>,
 }
 
@@ -42,10 +40,10 @@ impl Watched {
         let errors = file.try_clone().expect("a file");
         let started = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().expect("it starts");
-        let (usage, ended) = (Arc::new(Mutex::new(Usage::default())), Arc::new(AtomicBool::new(false)));
-        let (pid, seen, end) = (child.id(), Arc::clone(&usage), Arc::clone(&ended));
+        let (usage, (ended, end)) = (Arc::new(Mutex::new(Usage::default())), mpsc::sync_channel(0));
+        let (pid, seen) = (child.id(), Arc::clone(&usage));
         let watcher = std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
+            while end.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let mut now = Usage::default();
                 for pid in family(pid) {
                     add(pid, &mut now);
@@ -55,11 +53,9 @@ impl Watched {
                     now.peak_kib = now.peak_kib.max(seen.peak_kib).max(now.resident_kib);
                     *seen = now;
                 }
-                drop(seen);
-                std::thread::sleep(LOOK_EVERY);
             }
         });
-        Self { child, started, usage, ended, watcher: Some(watcher) }
+        Self { child, started, usage, ended: Some(ended), watcher: Some(watcher) }
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -69,7 +65,7 @@ impl Watched {
     /// Waits for its end, which must be a good one; `log` is what it said then.
     pub(crate) fn wait(mut self, log: &Path) -> (Usage, String) {
         let status = self.child.wait().expect("it ends");
-        self.ended.store(true, Ordering::Relaxed);
+        self.ended = None;
         if let Some(watcher) = self.watcher.take() {
             watcher.join().expect("the watcher");
         }
@@ -88,7 +84,6 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
         // Both fail where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

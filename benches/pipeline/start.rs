@@ -1,9 +1,6 @@
 //! From the start of the process to its first prediction, with nothing and with a state of ten megabytes.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -18,17 +15,22 @@ const RUNS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LARGE_STATE: i64 = 10_000_000;
 
-pub(crate) fn section(report: &mut Report) {
+pub(crate) async fn section(report: &mut Report) {
     report.section(
         "Start",
         &format!("From the start of the process to the first prediction in the state file, embedded, medians of {RUNS} starts."),
     );
-    let cold = (0..RUNS).map(|_| first_prediction(&generating(Race::Default, &[])).1);
-    let cold = median(cold.collect());
+    let mut cold = Vec::new();
+    for _ in 0..RUNS {
+        cold.push(first_prediction(&generating(Race::Default, &[])).await);
+    }
+    let cold = median(cold);
     report.row(Row::limit("nothing learned yet".into(), ms(cold), cold < Duration::from_millis(100), "< 100 ms"));
-    let daemon = learned();
-    let warm = (0..RUNS).map(|_| first_prediction(&daemon).1);
-    let warm = median(warm.collect());
+    let (daemon, mut warm) = (learned().await, Vec::new());
+    for _ in 0..RUNS {
+        warm.push(first_prediction(&daemon).await);
+    }
+    let warm = median(warm);
     let state = format!("a state of {:.1} MB", state_bytes(&daemon.database()) as f64 / 1e6);
     report.row(Row::limit(state, ms(warm), warm < Duration::from_millis(300), "< 300 ms"));
 }
@@ -55,21 +57,21 @@ fn end(database: &Path) -> Option<i64> {
     state.query_row("SELECT coalesce(max(offset) + 1, 0) FROM predictions", [], |row| row.get(0)).ok()
 }
 
-/// Starts it and stops it after its first new prediction; the end of the predictions before, and the time that took.
-fn first_prediction(daemon: &Daemon) -> (i64, Duration) {
+/// Starts it and stops it after its first new prediction; the time that took.
+async fn first_prediction(daemon: &Daemon) -> Duration {
     let database = daemon.database();
     let before = end(&database).unwrap_or(0);
     let watched = daemon.start(&["run"]);
-    wait(&watched, || end(&database).is_some_and(|end| end > before));
+    wait(&watched, || end(&database).is_some_and(|end| end > before)).await;
     let time = watched.started.elapsed();
     watched.stop(&daemon.log());
-    (before, time)
+    time
 }
 
-fn wait(watched: &Watched, done: impl Fn() -> bool) {
+async fn wait(watched: &Watched, done: impl Fn() -> bool) {
     while !done() {
         assert!(watched.started.elapsed() < PATIENCE, "it does not get there");
-        std::thread::sleep(Duration::from_micros(500));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -80,15 +82,12 @@ fn state_bytes(database: &Path) -> i64 {
 }
 
 /// A daemon whose state has become large.
-fn learned() -> Daemon {
+async fn learned() -> Daemon {
     let models = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",scale=true,max_size=64}]"#;
     let daemon = generating(Race::Default, &["generator.rate=0", "state.every=1s", models]);
     let watched = daemon.start(&["run"]);
-    let begun = Instant::now();
-    while end(&daemon.database()).is_none() || state_bytes(&daemon.database()) < LARGE_STATE {
-        assert!(begun.elapsed() < PATIENCE, "the state does not grow");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let database = daemon.database();
+    wait(&watched, || end(&database).is_some() && state_bytes(&database) >= LARGE_STATE).await;
     watched.stop(&daemon.log());
     daemon
 }

@@ -1,7 +1,6 @@
 //! What is published: predictions, dead letters and events as records.
 //!
-//! The formats are public interface, described in the README. Predictions are written straight into bytes: field names
-//! are escaped once, numbers are spelled as the shortest text that reads back to the same bits.
+//! The formats are public interface, described in the README. How a prediction is spelled is in [`super::drafts`].
 
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     decode::{Rejection, Sample},
+    drafts::{Draft, Drafts, Form},
     gap::Gap,
     prequential::{Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
@@ -25,62 +25,33 @@ pub(super) const RETRY: &str = "thalweg.retry";
 pub struct Encoder {
     topic: String,
     partition: i32,
-    /// `{"source":{"topic":…,"partition":…,"offset":`
-    head: Vec<u8>,
-    /// `,"model":"<name>","version":` per model.
-    models: Vec<Vec<u8>>,
-    /// `"<name>":` per model.
-    members: Vec<Vec<u8>>,
     names: Vec<Arc<str>>,
-    /// Bytes of the last prediction, so that the next one is allocated once.
-    expected: usize,
+    form: Arc<Form>,
 }
 
 impl Encoder {
     /// An encoder for predictions of `names`, made from `topic`/`partition`.
     pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>) -> Self {
         let names: Vec<Arc<str>> = names.into_iter().collect();
-        let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
-        Self {
-            head: format!(r#"{{"source":{{"topic":{},"partition":{partition},"offset":"#, quote(topic)).into_bytes(),
-            models: quoted.iter().map(|name| format!(r#","model":{name},"version":"#).into_bytes()).collect(),
-            members: quoted.iter().map(|name| format!("{name}:").into_bytes()).collect(),
-            topic: topic.to_owned(),
-            partition,
-            names,
-            expected: 256,
-        }
+        let form = Arc::new(Form::new(topic, partition, &names));
+        Self { topic: topic.to_owned(), partition, names, form }
     }
 
-    /// The prediction for one sample, with the record's key where the sample has none of its own.
-    pub fn prediction(&mut self, source: &Record, sample: &Sample<'_>, step: &Step<'_>) -> Outgoing {
-        let timestamp = sample.timestamp.unwrap_or(source.timestamp);
-        let mut out = Vec::with_capacity(self.expected + 32);
-        out.extend_from_slice(&self.head);
-        integer(&mut out, source.offset);
-        out.extend_from_slice(b"},\"timestamp\":");
-        integer(&mut out, timestamp);
-        out.extend_from_slice(b",\"target\":");
-        match sample.target {
-            Some(y) => number(&mut out, y),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"prediction\":");
-        number(&mut out, step.predictions[step.champion]);
-        out.extend_from_slice(&self.models[step.champion]);
-        integer(&mut out, step.version);
-        out.extend_from_slice(b",\"predictions\":{");
-        for (i, (member, prediction)) in self.members.iter().zip(step.predictions).enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(member);
-            number(&mut out, *prediction);
-        }
-        out.extend_from_slice(b"}}");
-        self.expected = out.len();
-        let key = sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec);
-        Outgoing { source: source.offset, timestamp, key, value: Some(out), headers: Headers::new() }
+    /// Adds the prediction for one sample to `drafts`, with the record's key where the sample has none of its own.
+    #[inline]
+    pub fn prediction(&self, source: &Record, sample: &Sample<'_>, step: &Step<'_>, drafts: &mut Drafts) {
+        drafts.add(
+            &self.form,
+            Draft {
+                source: source.offset,
+                timestamp: sample.timestamp.unwrap_or(source.timestamp),
+                key: sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec),
+                target: sample.target,
+                champion: step.champion,
+                version: step.version,
+            },
+            step.predictions,
+        );
     }
 
     /// The dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our own.
@@ -168,21 +139,4 @@ struct Source<'a> {
 struct Standing<'a> {
     model: &'a str,
     rmse: f64,
-}
-
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// JSON has no word for a number that is not finite; `null` is what its readers expect then.
-fn number(out: &mut Vec<u8>, value: f64) {
-    if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
-    } else {
-        out.extend_from_slice(b"null");
-    }
 }

@@ -13,6 +13,7 @@ pub mod burst;
 pub mod checkpoint;
 pub mod dead_letters;
 pub mod decode;
+pub mod drafts;
 pub mod encode;
 pub mod gap;
 pub mod prequential;

@@ -167,8 +167,7 @@ impl Processor {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
                 if wanted(Output::Predictions) {
-                    let prediction = self.encoder.prediction(&record, &sample, &step);
-                    outbox.push(Output::Predictions, prediction);
+                    self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
                 }
                 if !step.events.is_empty() && wanted(Output::Events) {
                     // A copy, because the step borrows the models that an event is spelled from.

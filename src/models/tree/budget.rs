@@ -12,6 +12,10 @@ use crate::models::linear::Weights;
 /// Leaves stop observing until so much of the budget is in use: room to go on with, so that this is seldom needed.
 const ROOM_AT: f64 = 0.9;
 
+/// A tree that has so much of its budget in use is full. Near its budget it has to be looked at more and more often, so
+/// that the last bit costs more than it is worth.
+const FULL_AT: f64 = 0.98;
+
 /// Leaves may begin to observe again when less is in use.
 const SPARE_AT: f64 = 0.7;
 
@@ -32,7 +36,7 @@ impl Core {
     fn look(&mut self, d: usize) {
         let budget = self.params.max_bytes.saturating_sub(self.besides);
         let mut bytes = self.heap_bytes();
-        if bytes > budget {
+        if bytes as f64 > FULL_AT * budget as f64 {
             bytes = self.silence(bytes, (ROOM_AT * budget as f64) as usize);
         } else if (bytes as f64) < SPARE_AT * budget as f64 {
             self.wake(bytes, (SPARE_AT * budget as f64) as usize);

@@ -18,6 +18,7 @@ pub use dead_letters::{DeadLetters, Fate, Page};
 
 use super::{
     checkpoint::{Checkpoint, Outputs},
+    drafts::Drafts,
     record::{Outgoing, Record},
 };
 
@@ -99,6 +100,8 @@ impl Output {
 /// What a worker made of a run of input records, to be published as one step.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Predictions that are not spelled yet.
+    pub drafts: Drafts,
     /// Records for each [`Output`], in source order.
     pub records: [Vec<Outgoing>; 3],
     /// Input offset after the last record this covers.
@@ -126,19 +129,24 @@ impl Outbox {
         std::mem::replace(self, Self::at(self.position))
     }
 
+    /// Turns drafts into records.
+    pub fn spell(&mut self) {
+        self.drafts.spell(&mut self.records[Output::Predictions as usize]);
+    }
+
     /// Bytes of all records, about.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.drafts.bytes() + self.bytes
     }
 
     /// Number of records for all outputs.
     pub fn len(&self) -> usize {
-        self.records.iter().map(Vec::len).sum()
+        self.drafts.len() + self.records.iter().map(Vec::len).sum::<usize>()
     }
 
     /// Whether there is nothing to publish; a checkpoint may still be there.
     pub fn is_empty(&self) -> bool {
-        self.records.iter().all(Vec::is_empty)
+        self.len() == 0
     }
 }
 

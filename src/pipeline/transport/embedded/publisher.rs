@@ -108,6 +108,7 @@ impl Batch {
     fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, topics: u32) -> Self {
         let mut newest = None;
         for outbox in &mut outboxes {
+            outbox.spell();
             for (next, records) in next.iter_mut().zip(&outbox.records) {
                 *next += records.len() as i64;
             }

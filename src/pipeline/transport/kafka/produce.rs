@@ -115,21 +115,26 @@ impl Batch {
     }
 
     fn write_records(&self, out: &mut Vec<u8>, time: impl Fn(&Outgoing) -> i64) -> io::Result<()> {
-        let mut body = Vec::new();
         for (i, record) in (0..).zip(&self.records) {
-            body.clear();
+            let time = time(record);
+            let headers = length(record.headers.len())?.into();
+            // The length comes first, so it is worked out: to write a record elsewhere and copy it would take longer.
+            let of_headers: usize =
+                record.headers.iter().map(|(name, value)| nullable_bytes(Some(name)) + nullable_bytes(value)).sum();
+            let fields = nullable_bytes(record.key.as_deref()) + nullable_bytes(record.value.as_deref());
+            let bytes = 1 + varint_bytes(time) + varint_bytes(i) + fields + varint_bytes(headers) + of_headers;
+            varint(out, length(bytes)?.into());
             // Attributes, of which there are none.
-            body.push(0);
-            varint(&mut body, time(record));
-            varint(&mut body, i);
-            nullable(&mut body, record.key.as_deref())?;
-            nullable(&mut body, record.value.as_deref())?;
-            varint(&mut body, length(record.headers.len())?.into());
+            out.push(0);
+            varint(out, time);
+            varint(out, i);
+            nullable(out, record.key.as_deref())?;
+            nullable(out, record.value.as_deref())?;
+            varint(out, headers);
             for (name, value) in record.headers.iter() {
-                nullable(&mut body, Some(name))?;
-                nullable(&mut body, value)?;
+                nullable(out, Some(name))?;
+                nullable(out, value)?;
             }
-            nullable(out, Some(&body))?;
         }
         Ok(())
     }
@@ -154,9 +159,25 @@ fn nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> io::Result<()> {
     Ok(())
 }
 
+/// How many bytes [`nullable`] takes.
+fn nullable_bytes(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// How many bytes [`varint`] takes.
+fn varint_bytes(value: i64) -> usize {
+    // At least one bit, even of 0.
+    let bits = u64::BITS - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 /// Zigzag, seven bits a byte, the lowest first: the same for `varint` and `varlong`.
 fn varint(out: &mut Vec<u8>, value: i64) {
-    let mut value = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let mut value = zigzag(value);
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

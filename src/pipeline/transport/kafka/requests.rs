@@ -87,6 +87,7 @@ pub(super) struct Size {
 
 /// The requests that an outbox needs, in order.
 pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<Request> {
+    outbox.spell();
     let mut requests = Vec::new();
     for output in Output::ALL {
         let records = std::mem::take(&mut outbox.records[output as usize]);

@@ -1,0 +1,181 @@
+//! Predictions on their way: numbers as long as they wait, and spelled when they are sent.
+//!
+//! So they take a fifth of the memory, and the task that learns, which is what bounds the speed of a partition, leaves the
+//! spelling to the one that publishes. Field names are escaped once; a number is the shortest text that reads back to the
+//! same bits.
+
+use std::sync::Arc;
+
+use super::record::{Headers, Outgoing};
+
+/// The longest text of a 64-bit number, whole or not.
+const LONGEST_NUMBER: usize = 24;
+
+/// What the predictions of a partition have in common.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// `{"source":{"topic":…,"partition":…,"offset":`
+    head: Vec<u8>,
+    /// `,"model":"<name>","version":` per model.
+    models: Vec<Vec<u8>>,
+    /// `"<name>":` per model, with a comma before all but the first.
+    members: Vec<Vec<u8>>,
+    /// The most bytes that a prediction takes.
+    most: usize,
+}
+
+impl Form {
+    pub(super) fn new(topic: &str, partition: i32, names: &[Arc<str>]) -> Self {
+        let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
+        let member = |(i, name): (usize, &String)| format!("{}{name}:", if i > 0 { "," } else { "" }).into_bytes();
+        let form = Self {
+            head: format!(r#"{{"source":{{"topic":{},"partition":{partition},"offset":"#, quote(topic)).into_bytes(),
+            models: quoted.iter().map(|name| format!(r#","model":{name},"version":"#).into_bytes()).collect(),
+            members: quoted.iter().enumerate().map(member).collect(),
+            most: 0,
+        };
+        let champion = form.models.iter().map(Vec::len).max().unwrap_or(0);
+        let members: usize = form.members.iter().map(Vec::len).sum();
+        let words = TIMESTAMP.len() + TARGET.len() + PREDICTION.len() + PREDICTIONS.len() + END.len();
+        let numbers = (5 + names.len()) * LONGEST_NUMBER;
+        Self { most: form.head.len() + champion + members + words + numbers, ..form }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, draft: &Draft, predictions: &[f64]) {
+        out.extend_from_slice(&self.head);
+        integer(out, draft.source);
+        out.extend_from_slice(TIMESTAMP);
+        integer(out, draft.timestamp);
+        out.extend_from_slice(TARGET);
+        number(out, draft.target.unwrap_or(f64::NAN));
+        out.extend_from_slice(PREDICTION);
+        number(out, predictions[draft.champion]);
+        out.extend_from_slice(&self.models[draft.champion]);
+        integer(out, draft.version);
+        out.extend_from_slice(PREDICTIONS);
+        for (member, prediction) in self.members.iter().zip(predictions) {
+            out.extend_from_slice(member);
+            number(out, *prediction);
+        }
+        out.extend_from_slice(END);
+    }
+}
+
+const TIMESTAMP: &[u8] = b"},\"timestamp\":";
+const TARGET: &[u8] = b",\"target\":";
+const PREDICTION: &[u8] = b",\"prediction\":";
+const PREDICTIONS: &[u8] = b",\"predictions\":{";
+const END: &[u8] = b"}}";
+
+/// A prediction but for what each model said.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) source: i64,
+    pub(super) timestamp: i64,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) target: Option<f64>,
+    pub(super) champion: usize,
+    pub(super) version: u64,
+}
+
+/// Predictions of one partition, in the order of their sources.
+#[derive(Debug, Default)]
+pub struct Drafts {
+    /// `None` as long as there is none.
+    form: Option<Arc<Form>>,
+    drafts: Vec<Draft>,
+    /// For each, what each model said.
+    numbers: Vec<f64>,
+    bytes: usize,
+}
+
+impl Drafts {
+    #[inline]
+    pub(super) fn add(&mut self, form: &Arc<Form>, draft: Draft, predictions: &[f64]) {
+        if self.form.is_none() {
+            self.form = Some(Arc::clone(form));
+        }
+        self.bytes += form.most + draft.key.as_ref().map_or(0, Vec::len);
+        self.drafts.push(draft);
+        self.numbers.extend_from_slice(predictions);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// The most bytes they may take when they are spelled.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Spells them; none is left.
+    pub(super) fn spell(&mut self, out: &mut Vec<Outgoing>) {
+        let Self { form, drafts, numbers, .. } = std::mem::take(self);
+        let Some(form) = form else { return };
+        out.reserve(drafts.len());
+        let mut expected = form.most;
+        for (draft, predictions) in drafts.into_iter().zip(numbers.chunks_exact(form.members.len())) {
+            let mut value = Vec::with_capacity(expected);
+            form.write(&mut value, &draft, predictions);
+            expected = value.len() + LONGEST_NUMBER;
+            let Draft { source, timestamp, key, .. } = draft;
+            out.push(Outgoing { source, timestamp, key, value: Some(value), headers: Headers::new() });
+        }
+    }
+}
+
+pub(super) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// JSON has no word for a number that is not finite; `null` is what its readers expect then.
+fn number(out: &mut Vec<u8>, value: f64) {
+    if value.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_prediction_is_longer_than_what_was_reckoned_with() {
+        let names = ["a\"b".into(), "model".into()];
+        let form = Arc::new(Form::new("topic\n", i32::MIN, &names));
+        let mut drafts = Drafts::default();
+        for champion in 0..2 {
+            let draft = Draft {
+                source: i64::MIN,
+                timestamp: i64::MIN,
+                key: None,
+                target: Some(-f64::MIN_POSITIVE),
+                champion,
+                version: u64::MAX,
+            };
+            drafts.add(&form, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
+        }
+        let (most, mut spelled) = (drafts.bytes(), Vec::new());
+        drafts.spell(&mut spelled);
+        let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
+        assert!(bytes <= most && most < bytes + 2 * 60, "{bytes} of at most {most}");
+        for record in spelled {
+            let value: serde_json::Value = serde_json::from_slice(&record.value.expect("a value")).expect("JSON");
+            assert_eq!(value["source"]["topic"], "topic\n");
+            assert_eq!(value["predictions"]["a\"b"], -1.234_567_890_123_456_7e-300);
+        }
+    }
+}

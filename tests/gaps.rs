@@ -207,8 +207,11 @@ fn a_state_file_of_the_first_format_is_gone_on_with() {
     // As the first version wrote it, without what came later.
     execute(
         &site,
-        "ALTER TABLE thalweg_checkpoints DROP COLUMN settings; UPDATE thalweg_meta SET value = 1 WHERE name = 'format'",
+        "ALTER TABLE thalweg_checkpoints DROP COLUMN settings; DROP TRIGGER thalweg_checkpoint_dropped;
+         DROP TABLE thalweg_checkpoint_parts; UPDATE thalweg_meta SET value = 1 WHERE name = 'format'",
     );
+    let shown = site.run(&["model", "show"]);
+    assert!(shown.status.success(), "{shown:?}");
     append(&site, "samples", 500..510, "one");
     let mut daemon = site.start(&["run", "--until-caught-up"]);
     assert_eq!(daemon.event("worker_started")["position"], 500);
@@ -218,5 +221,5 @@ fn a_state_file_of_the_first_format_is_gone_on_with() {
         .state()
         .query_row("SELECT value FROM thalweg_meta WHERE name = 'format'", [], |row| row.get(0))
         .expect("a format");
-    assert_eq!(format, 2);
+    assert_eq!(format, 3);
 }

@@ -10,7 +10,9 @@ use thalweg::{
         decode::Schema,
         prequential,
         processor::{self, Processor},
+        record::Record,
         store::{Config, Error, Store},
+        transport::Outbox,
     },
 };
 
@@ -19,15 +21,26 @@ fn config(folder: &Path) -> Config {
 }
 
 async fn save(store: &Arc<Store>, partition: i32, position: i64) {
+    save_with(store, partition, position, 10).await;
+}
+
+/// A window of so many scores, 16 bytes each.
+async fn save_with(store: &Arc<Store>, partition: i32, position: i64, window: usize) {
     let config = processor::Config {
         topic: "samples".into(),
         schema: Schema::default(),
         race: prequential::Config {
-            window: 10,
+            window,
             ..prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)])
         },
     };
-    let checkpoint = Processor::new(&config, partition, position, None).0.checkpoint();
+    let mut processor = Processor::new(&config, partition, position, None).0;
+    let scored = window as i64 * i64::from(window > 10);
+    for offset in position - scored..position {
+        let value = Some(format!(r#"{{"x":1,"y":{offset}.5}}"#).into());
+        processor.process(Record { offset, value, ..Record::default() }, &mut Outbox::default()).expect("a good record");
+    }
+    let checkpoint = processor.checkpoint();
     store.save(Box::new(checkpoint)).await.expect("saved");
 }
 
@@ -69,6 +82,49 @@ async fn a_damaged_checkpoint_gives_way_to_the_one_before() {
         Connection::open(config(folder.path()).path).and_then(|rows| rows.execute(damage, [])).expect("damage");
         let store = Store::open(&config(folder.path())).expect("open again");
         assert_eq!(position(&store, 0), Some(2), "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_checkpoint_is_kept_in_parts_and_goes_as_a_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Arc::new(Store::open(&config).expect("open"));
+    let rows = Connection::open(&config.path).expect("sqlite");
+    let parts = || -> Vec<(i64, i64)> {
+        let query = "SELECT checkpoint, count(*) FROM thalweg_checkpoint_parts GROUP BY checkpoint ORDER BY checkpoint";
+        let mut query = rows.prepare(query).expect("a query");
+        let found = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("parts");
+        found.collect::<Result<_, _>>().expect("parts")
+    };
+    for at in 1..=3 {
+        save_with(&store, 0, 100_000 * at, 50_000).await;
+    }
+    let each = parts()[0].1;
+    assert!(each >= 2, "{:?}", parts());
+    assert_eq!(parts(), [(1, each), (2, each), (3, each)]);
+    let archive = Archive::open(&config.path).expect("open beside the daemon");
+    let kept = archive.checkpoints().expect("checkpoints");
+    assert!(kept.iter().all(|kept| kept.bytes > 512 << 10 && kept.content.is_ok()));
+    let scored = |store: &Store| {
+        let found = store.load("samples", 0).expect("load").expect("a checkpoint");
+        (found.position, found.prequential.standings()[0].rolling.count())
+    };
+    assert_eq!(scored(&store), (300_000, 50_000));
+    // Those beyond what is kept leave nothing behind.
+    save(&store, 0, 400_000).await;
+    assert_eq!(parts(), [(2, each), (3, each)]);
+    for (id, damage) in (5..).zip([
+        "DELETE FROM thalweg_checkpoint_parts WHERE part = 2",
+        "UPDATE thalweg_checkpoint_parts SET part = 7 - part WHERE part < 3",
+        "UPDATE thalweg_checkpoint_parts SET state = zeroblob(length(state)) WHERE part = 1",
+    ]) {
+        save(&store, 0, 500_000).await;
+        save_with(&store, 0, 600_000, 50_000).await;
+        let newest: i64 = rows.query_row("SELECT max(id) FROM thalweg_checkpoints", [], |row| row.get(0)).expect("an id");
+        assert_eq!(newest, 2 * id - 4);
+        rows.execute(&format!("{damage} AND checkpoint = {newest}"), []).expect("damage");
+        assert_eq!(position(&store, 0), Some(500_000), "{damage}");
     }
 }
 

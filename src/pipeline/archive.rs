@@ -81,6 +81,10 @@ impl Archive {
             connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
             let query = "SELECT value FROM thalweg_meta WHERE name = 'format'";
             let format: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+            if format.is_some_and(|found| found < FORMAT) {
+                // It is for the daemon to migrate it; until then, an empty table of our own stands for what it lacks.
+                connection.execute_batch(store::LACKING)?;
+            }
             Ok((connection, format))
         };
         match open() {
@@ -136,7 +140,7 @@ impl Archive {
         let read = || {
             let mut query = self.connection.prepare(query)?;
             let rows = query.query_map([], |row| {
-                let state = row.get_ref(6)?.as_blob()?;
+                let state = store::whole(&self.connection, row.get(0)?, row.get_ref(6)?.as_blob()?)?;
                 Ok(Kept {
                     id: row.get(0)?,
                     topic: row.get(1)?,
@@ -144,7 +148,7 @@ impl Archive {
                     position: row.get(3)?,
                     written_at: row.get(4)?,
                     bytes: state.len() as u64,
-                    content: store::decode(row.get(5)?, state).map(|checkpoint| Content::of(&checkpoint)),
+                    content: store::decode(row.get(5)?, &state).map(|checkpoint| Content::of(&checkpoint)),
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()

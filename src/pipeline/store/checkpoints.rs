@@ -1,9 +1,14 @@
 //! Checkpoints in the state file: the last few of each partition, each with a checksum.
 //!
+//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in parts,
+//! of which the first is in its row and the others are in rows of their own.
+//!
 //! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and of each of the settings
 //! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
 
 use std::{
+    borrow::Cow,
+    io,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,6 +27,19 @@ pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints 
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
     position INTEGER NOT NULL, written_at TEXT NOT NULL DEFAULT (datetime('now')),
     checksum INTEGER NOT NULL, state BLOB NOT NULL, settings INTEGER NOT NULL DEFAULT 0);";
+
+/// The statements that make the table of what does not fit into `state`.
+pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoint_parts (
+    checkpoint INTEGER NOT NULL, part INTEGER NOT NULL, state BLOB NOT NULL, UNIQUE (checkpoint, part));
+    CREATE TRIGGER IF NOT EXISTS thalweg_checkpoint_dropped AFTER DELETE ON thalweg_checkpoints BEGIN
+    DELETE FROM thalweg_checkpoint_parts WHERE checkpoint = old.id; END;";
+
+/// Makes what the table of parts is in a file from before there was one.
+pub(in crate::pipeline) const LACKING: &str =
+    "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
+
+/// Bytes of a part.
+const PART: usize = 256 << 10;
 
 /// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
 const RETAIN: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
@@ -54,7 +72,7 @@ pub struct Encoded {
     position: i64,
     settings: u32,
     keep: u32,
-    state: Vec<u8>,
+    state: Parts,
     begun: Instant,
     sealed: Arc<AtomicBool>,
 }
@@ -65,6 +83,7 @@ impl Encoded {
         if self.sealed.load(Ordering::Acquire) {
             return Ok(());
         }
+        let (first, others) = self.state.parts.split_first().map_or((&[][..], &[][..]), |(first, others)| (&**first, others));
         tx.prepare_cached(
             "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -73,11 +92,46 @@ impl Encoded {
             self.topic,
             self.partition,
             self.position,
-            crc32fast::hash(&self.state),
-            self.state,
+            self.state.checksum.clone().finalize(),
+            first,
             self.settings
         ])?;
+        let id = tx.last_insert_rowid();
+        let mut insert = tx.prepare_cached("INSERT INTO thalweg_checkpoint_parts VALUES (?1, ?2, ?3)")?;
+        for (part, state) in (1..).zip(others) {
+            insert.execute(params![id, part, state])?;
+        }
         tx.prepare_cached(RETAIN)?.execute(params![self.topic, self.partition, self.keep])?;
+        Ok(())
+    }
+}
+
+/// Bytes in parts, with the checksum of them all.
+#[derive(Debug, Default)]
+struct Parts {
+    parts: Vec<Vec<u8>>,
+    checksum: crc32fast::Hasher,
+}
+
+impl Parts {
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+}
+
+impl io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let part = match self.parts.last_mut() {
+            Some(part) if part.len() < PART => part,
+            _ => self.parts.push_mut(Vec::with_capacity(PART)),
+        };
+        let bytes = &bytes[..bytes.len().min(PART - part.len())];
+        part.extend_from_slice(bytes);
+        self.checksum.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -103,11 +157,9 @@ impl Store {
     /// When it cannot be encoded.
     pub fn encode(&self, checkpoint: &Checkpoint) -> Result<Encoded, Error> {
         let begun = Instant::now();
-        // As much as the last one took, and a little: growing into it by doubling would take three times as much.
-        let mut state = Vec::with_capacity(self.usual_bytes.load(Ordering::Relaxed) / 8 * 9);
+        let mut state = Parts::default();
         rmp_serde::encode::write_named(&mut state, checkpoint)
             .map_err(|error| Error::Encode { path: self.path.clone(), reason: error.to_string() })?;
-        self.usual_bytes.store(state.len(), Ordering::Relaxed);
         Ok(Encoded {
             topic: checkpoint.topic.clone(),
             partition: checkpoint.partition,
@@ -126,7 +178,7 @@ impl Store {
             at: Instant::now(),
             took: encoded.begun.elapsed(),
             position: encoded.position,
-            bytes: encoded.state.len(),
+            bytes: encoded.state.bytes(),
         };
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(encoded.partition, saved);
     }
@@ -166,13 +218,13 @@ impl Store {
     /// When SQLite fails.
     pub fn kept(&self, topic: &str, partition: i32) -> Result<Vec<Checkpoint>, Error> {
         let query =
-            "SELECT checksum, state FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC";
+            "SELECT id, checksum, state FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC";
         self.write_blocking("checkpoints cannot be read", |tx| {
             let mut query = tx.prepare(query)?;
             let mut rows = query.query(params![topic, partition])?;
             let mut kept = Vec::new();
             while let Some(row) = rows.next()? {
-                kept.extend(decode(row.get(0)?, row.get_ref(1)?.as_blob()?));
+                kept.extend(decode(row.get(1)?, &whole(tx, row.get(0)?, row.get_ref(2)?.as_blob()?)?));
             }
             Ok(kept)
         })
@@ -199,7 +251,8 @@ impl Store {
         let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1 AND topic = ?2";
         let found = self.write_blocking("a checkpoint cannot be restored", |tx| {
             let row = tx.query_row(query, params![id, topic], |row| {
-                Ok((decode(row.get(0)?, row.get_ref(1)?.as_blob()?), row.get::<_, i32>(2)?))
+                let state = whole(tx, id, row.get_ref(1)?.as_blob()?)?;
+                Ok((decode(row.get(0)?, &state), row.get::<_, i32>(2)?))
             });
             let Some((checkpoint, partition)) = row.optional()? else { return Ok(None) };
             Ok(Some((checkpoint, partition, newest(tx, topic, partition, &mut Vec::new())?)))
@@ -245,12 +298,24 @@ pub(in crate::pipeline) fn newest(
     )?;
     let mut rows = query.query(params![topic, partition])?;
     while let Some(row) = rows.next()? {
-        match decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
+        match decode(row.get(1)?, &whole(connection, row.get(0)?, row.get_ref(2)?.as_blob()?)?) {
             Ok(checkpoint) => return Ok(Some((checkpoint, row.get(3)?))),
             Err(problem) => problems.push(format!("checkpoint {}: {problem}", row.get::<_, i64>(0)?)),
         }
     }
     Ok(None)
+}
+
+/// All bytes of checkpoint `id`, of which its row holds the `first`.
+pub(in crate::pipeline) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> rusqlite::Result<Cow<'a, [u8]>> {
+    let mut query =
+        connection.prepare_cached("SELECT state FROM thalweg_checkpoint_parts WHERE checkpoint = ?1 ORDER BY part")?;
+    let mut rows = query.query([id])?;
+    let mut state = Cow::from(first);
+    while let Some(row) = rows.next()? {
+        state.to_mut().extend_from_slice(row.get_ref(0)?.as_blob()?);
+    }
+    Ok(state)
 }
 
 /// A checkpoint from its bytes, or what is wrong with these.

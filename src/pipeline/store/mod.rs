@@ -1,7 +1,8 @@
 //! The state file: one SQLite database that holds all the daemon owns.
 //!
-//! Tables here: `thalweg_meta` (format version, generator position, identities of producers) and `thalweg_checkpoints`. The embedded transport
-//! keeps its topics in the same file so that outputs, consumed offset and checkpoint commit in one transaction.
+//! Tables here: `thalweg_meta` (format version, generator position, identities of producers), `thalweg_checkpoints` and
+//! `thalweg_checkpoint_parts`. The embedded transport keeps its topics in the same file so that outputs, consumed offset and
+//! checkpoint commit in one transaction.
 //!
 //! Invariant: one process at a time holds the file (a lock beside it says which); all writes go through one connection,
 //! so transactions never meet. A write that finds no room waits for it, and says so. Durability: a commit survives the
@@ -20,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,13 +31,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use checkpoints::{Encoded, Restored, Saved};
-pub(super) use checkpoints::{decode, needed_from, newest};
+pub(super) use checkpoints::{LACKING, decode, needed_from, newest, whole};
 pub use error::Error;
 
 /// What this version writes; an older one is migrated, a newer one refused.
 ///
-/// 1: the first. 2: checkpoints know their settings, the last record and gaps.
-pub(super) const FORMAT: i64 = 2;
+/// 1: the first. 2: checkpoints know their settings, the last record and gaps. 3: large ones are in parts.
+pub(super) const FORMAT: i64 = 3;
 
 /// Wait before a write that found no room is tried again; it doubles up to the second.
 const WAIT: Duration = Duration::from_millis(200);
@@ -71,8 +72,6 @@ pub struct Store {
     saved: Mutex<BTreeMap<i32, Saved>>,
     /// Writes that were tried again.
     retries: AtomicU64,
-    /// Of the last checkpoint.
-    usual_bytes: AtomicUsize,
     /// Set when checkpoints are not to be trusted any more.
     sealed: Arc<AtomicBool>,
     /// Cancelled when nobody waits for room any more.
@@ -111,7 +110,6 @@ impl Store {
             saved: Mutex::default(),
             retries: AtomicU64::new(0),
             sealed: Arc::default(),
-            usual_bytes: AtomicUsize::new(0),
             closing: CancellationToken::new(),
             _lock: lock,
         };
@@ -261,6 +259,7 @@ pub(super) fn set_meta(tx: &Transaction<'_>, name: &str, value: i64) -> rusqlite
 /// Brings an older file up to date.
 fn migrate(tx: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     tx.execute_batch(checkpoints::CREATE)?;
+    tx.execute_batch(checkpoints::CREATE_PARTS)?;
     if found < 2 {
         tx.execute_batch("ALTER TABLE thalweg_checkpoints ADD COLUMN settings INTEGER NOT NULL DEFAULT 0;")?;
     }

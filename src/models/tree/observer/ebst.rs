@@ -10,7 +10,7 @@
 //! through `left`. Nodes never move, the tree is never rebalanced: which node is below which follows from the order of
 //! the samples alone. All walks are loops with their own stack.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     metrics::statistics::Var,
@@ -36,13 +36,21 @@ pub(super) struct Ebst {
     shortcut: Shortcut,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Node {
     key: f64,
     /// The target at `key`, and that of dropped nodes since the key before it.
     target: Var,
     left: u32,
     right: u32,
+}
+
+impl Serialize for Node {
+    /// Without the fields' names, which would take as much again: nearly all of a state file is nodes. Read either way.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { key, target: Var { n, mean, s }, left, right } = self;
+        (key, (n, mean, s), left, right).serialize(serializer)
+    }
 }
 
 /// What to do next in a walk through the tree.

@@ -115,6 +115,12 @@ impl Drafts {
         self.bytes
     }
 
+    /// None, with room for as many as `before`.
+    pub(super) fn like(before: &Self) -> Self {
+        let (drafts, numbers) = (Vec::with_capacity(before.drafts.len()), Vec::with_capacity(before.numbers.len()));
+        Self { drafts, numbers, ..Self::default() }
+    }
+
     /// Spells them; none is left.
     pub(super) fn spell(&mut self, out: &mut Vec<Outgoing>) {
         let Self { form, drafts, numbers, .. } = std::mem::take(self);

@@ -77,8 +77,9 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         request_timeout: section.duration("request_timeout", default.request_timeout, Duration::from_millis(100)),
         backoff_initial: section.duration("backoff_initial", default.backoff_initial, least),
         backoff_max: section.duration("backoff_max", default.backoff_max, least),
-        fetch_bytes: section.integer("fetch_bytes", 4 << 20, 1..=64 << 20) as i32,
+        fetch_bytes: section.integer("fetch_bytes", default.fetch_bytes as u64, 1..=64 << 20) as i32,
         fetch_wait: section.duration("fetch_wait", default.fetch_wait, least),
+        linger: section.duration("linger", default.linger, Duration::ZERO),
         in_flight: section.integer("in_flight", default.in_flight as u64, 1..=100) as usize,
         max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes as u64, 1024..=64 << 20) as usize,
     };

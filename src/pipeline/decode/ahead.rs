@@ -69,7 +69,10 @@ impl Ahead {
 
     /// Reads a run of values.
     pub fn read<'r>(&mut self, values: impl Iterator<Item = Option<&'r [u8]>>) -> Rows {
-        let mut rows = Rows { rows: Vec::with_capacity(values.size_hint().0), ..Rows::default() };
+        let count = values.size_hint().0;
+        let mut rows = Rows { rows: Vec::with_capacity(count), ..Rows::default() };
+        // Growing by doubling would leave memory of every size behind.
+        rows.numbers.reserve(self.layout.as_ref().map_or(0, |layout| count * layout.names.len()));
         for value in values {
             let first = rows.numbers.len();
             let layout = value.and_then(|value| self.record(value, &mut rows));

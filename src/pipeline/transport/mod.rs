@@ -126,7 +126,8 @@ impl Outbox {
     /// All that is in it; an empty one at the same position is left.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::at(self.position))
+        let next = Self { drafts: Drafts::like(&self.drafts), ..Self::at(self.position) };
+        std::mem::replace(self, next)
     }
 
     /// Turns drafts into records.

@@ -31,6 +31,8 @@ pub struct Config {
     pub fetch_bytes: i32,
     /// Time a fetch waits at the broker for a first record.
     pub fetch_wait: Duration,
+    /// Time between two fetches at least, as long as nothing is behind: records that come meanwhile go through together.
+    pub linger: Duration,
     /// Produce requests under way at once, ≥ 1.
     pub in_flight: usize,
     /// Bytes in one produce request; brokers take 1 MiB unless told otherwise.
@@ -51,8 +53,9 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             backoff_initial: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
-            fetch_bytes: 4 << 20,
+            fetch_bytes: 1 << 20,
             fetch_wait: Duration::from_millis(500),
+            linger: Duration::from_millis(1),
             in_flight: 5,
             max_batch_bytes: 900 << 10,
         }

@@ -3,6 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use rskafka::client::partition::OffsetAt;
+use tokio::time::Instant;
 
 use super::{
     Shared,
@@ -20,6 +21,8 @@ pub struct KafkaReader {
     /// Asks for offsets.
     handle: Handle,
     fetcher: Fetcher,
+    /// Not before; `None` where there is more to fetch, or where nothing came for a while.
+    next: Option<Instant>,
     /// Whether the log says that the topic is written in transactions.
     said: bool,
     cluster: Arc<Cluster>,
@@ -32,6 +35,7 @@ impl KafkaReader {
         Self {
             handle: Handle::new(&shared.cluster, topic, partition),
             fetcher: Fetcher::new(&shared.cluster, topic, partition),
+            next: None,
             said: false,
             cluster: Arc::clone(&shared.cluster),
             action: format!("reading `{topic}`/{partition}"),
@@ -49,6 +53,10 @@ impl Reader for KafkaReader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
+        if let Some(next) = self.next {
+            tokio::time::sleep_until(next).await;
+            self.next = None;
+        }
         let fetched =
             persist!(self.cluster, self.action.as_str(), fetched(&mut self.fetcher, &mut self.handle, offset))?;
         let committed = fetched.committed;
@@ -64,6 +72,9 @@ impl Reader for KafkaReader {
         }
         let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
         let high_watermark = fetched.last_stable_offset.max(next_offset);
+        let linger = self.cluster.config().linger;
+        let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
+        self.next = (caught_up && !linger.is_zero()).then(|| Instant::now() + linger);
         Ok(Fetched { records: committed.records, next_offset, high_watermark })
     }
 }

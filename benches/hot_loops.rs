@@ -108,6 +108,7 @@ fn race(models: Vec<ModelConfig>, passes: usize) {
         let record = Record { offset: offset as i64, value: Some(value.into()), ..Record::default() };
         processor.process_ahead(record, rows.get(offset % SAMPLES), &mut outbox).expect("a good record");
         if outbox.bytes() >= OUTBOX_BYTES {
+            outbox.spell();
             drop(outbox.take());
         }
     }

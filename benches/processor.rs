@@ -52,6 +52,7 @@ fn race(bencher: Bencher<'_, '_>, models: Vec<ModelConfig>) {
         for record in &records {
             processor.process(record.clone(), &mut outbox).expect("a good record");
             if outbox.bytes() >= OUTBOX_BYTES {
+                outbox.spell();
                 drop(outbox.take());
             }
         }

@@ -109,7 +109,8 @@ impl Publisher for Checker {
         Ok(Resumed { published: [position; 3], outputs })
     }
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
-        while let Some(outbox) = outboxes.recv().await {
+        while let Some(mut outbox) = outboxes.recv().await {
+            outbox.spell();
             for record in &outbox.records[Output::Predictions as usize] {
                 assert_eq!(record.source, self.next);
                 self.next += 1;

@@ -99,7 +99,9 @@ impl Judge {
             self.compare(&record);
         }
         let processed = self.processor.process(record.clone(), &mut self.outbox);
-        let [predictions, letters, _] = self.outbox.take().records;
+        let mut outbox = self.outbox.take();
+        outbox.spell();
+        let [predictions, letters, _] = outbox.records;
         assert_eq!(self.processor.position(), record.offset + 1);
         match (processed, <[Outgoing; 1]>::try_from(predictions), <[Outgoing; 1]>::try_from(letters)) {
             (Ok(()), Ok([prediction]), Err(letters)) if letters.is_empty() => {
@@ -157,6 +159,7 @@ impl Judge {
         let mut answers = [Outbox::default(), Outbox::default()];
         let ends = [self.processor.process(probe.clone(), &mut answers[0]), other.process(probe, &mut answers[1])];
         assert_eq!(ends[0], ends[1]);
+        answers.iter_mut().for_each(Outbox::spell);
         assert_eq!(answers[0].records, answers[1].records);
         self.predictions += u64::from(ends[0].is_ok());
         self.dead_letters += u64::from(ends[0].is_err());

@@ -83,7 +83,8 @@ impl Encoded {
         if self.sealed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let (first, others) = self.state.parts.split_first().map_or((&[][..], &[][..]), |(first, others)| (&**first, others));
+        let (first, others) =
+            self.state.parts.split_first().map_or((&[][..], &[][..]), |(first, others)| (&**first, others));
         tx.prepare_cached(
             "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -307,7 +308,11 @@ pub(in crate::pipeline) fn newest(
 }
 
 /// All bytes of checkpoint `id`, of which its row holds the `first`.
-pub(in crate::pipeline) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> rusqlite::Result<Cow<'a, [u8]>> {
+pub(in crate::pipeline) fn whole<'a>(
+    connection: &Connection,
+    id: i64,
+    first: &'a [u8],
+) -> rusqlite::Result<Cow<'a, [u8]>> {
     let mut query =
         connection.prepare_cached("SELECT state FROM thalweg_checkpoint_parts WHERE checkpoint = ?1 ORDER BY part")?;
     let mut rows = query.query([id])?;

@@ -1,15 +1,18 @@
 //! Predictions on their way: numbers as long as they wait, and spelled when they are sent.
 //!
 //! So they take a fifth of the memory, and the task that learns, which is what bounds the speed of a partition, leaves the
-//! spelling to the one that publishes. Field names are escaped once; a number is the shortest text that reads back to the
+//! spelling to the one that publishes; that one spells into what it sends, where it can. Field names are escaped once; a number is the shortest text that reads back to the
 //! same bits.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use super::record::{Headers, Outgoing};
 
 /// The longest text of a 64-bit number, whole or not.
 const LONGEST_NUMBER: usize = 24;
+
+/// What a record takes besides key and value, about.
+const BESIDES: usize = 32;
 
 /// What the predictions of a partition have in common.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Drafts {
         if self.form.is_none() {
             self.form = Some(Arc::clone(form));
         }
-        self.bytes += form.most + draft.key.as_ref().map_or(0, Vec::len);
+        self.bytes += form.most + draft.key.as_ref().map_or(0, Vec::len) + BESIDES;
         self.drafts.push(draft);
         self.numbers.extend_from_slice(predictions);
     }
@@ -110,7 +113,7 @@ impl Drafts {
         self.drafts.is_empty()
     }
 
-    /// The most bytes they may take when they are spelled.
+    /// The most bytes they may take as records.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -121,19 +124,33 @@ impl Drafts {
         Self { drafts, numbers, ..Self::default() }
     }
 
-    /// Spells them; none is left.
-    pub(super) fn spell(&mut self, out: &mut Vec<Outgoing>) {
-        let Self { form, drafts, numbers, .. } = std::mem::take(self);
-        let Some(form) = form else { return };
-        out.reserve(drafts.len());
-        let mut expected = form.most;
-        for (draft, predictions) in drafts.into_iter().zip(numbers.chunks_exact(form.members.len())) {
-            let mut value = Vec::with_capacity(expected);
-            form.write(&mut value, &draft, predictions);
-            expected = value.len() + LONGEST_NUMBER;
-            let Draft { source, timestamp, key, .. } = draft;
-            out.push(Outgoing { source, timestamp, key, value: Some(value), headers: Headers::new() });
+    /// When each is said to have been made, in milliseconds since the Unix epoch.
+    pub(super) fn timestamps(&self) -> impl Iterator<Item = i64> {
+        self.drafts.iter().map(|draft| draft.timestamp)
+    }
+
+    /// Calls `take` with each and its value, spelled.
+    pub(super) fn each<E>(&self, mut take: impl FnMut(&Draft, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Some(form) = &self.form else { return Ok(()) };
+        let mut value = Vec::with_capacity(form.most);
+        for (draft, predictions) in self.drafts.iter().zip(self.numbers.chunks_exact(form.members.len())) {
+            value.clear();
+            form.write(&mut value, draft, predictions);
+            take(draft, &value)?;
         }
+        Ok(())
+    }
+
+    /// As records; none is left.
+    pub(super) fn spell(&mut self, out: &mut Vec<Outgoing>) {
+        let drafts = std::mem::take(self);
+        out.reserve(drafts.len());
+        let Ok(()) = drafts.each(|draft, value| {
+            let (key, value) = (draft.key.clone(), Some(value.to_vec()));
+            let (source, timestamp, headers) = (draft.source, draft.timestamp, Headers::new());
+            out.push(Outgoing { source, timestamp, key, value, headers });
+            Ok::<_, Infallible>(())
+        });
     }
 }
 
@@ -177,7 +194,7 @@ mod tests {
         let (most, mut spelled) = (drafts.bytes(), Vec::new());
         drafts.spell(&mut spelled);
         let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
-        assert!(bytes <= most && most < bytes + 2 * 60, "{bytes} of at most {most}");
+        assert!(bytes <= most && most < bytes + 2 * (BESIDES + 60), "{bytes} of at most {most}");
         for record in spelled {
             let value: serde_json::Value = serde_json::from_slice(&record.value.expect("a value")).expect("JSON");
             assert_eq!(value["source"]["topic"], "topic\n");

@@ -20,7 +20,10 @@ use super::{
     compression,
     producer::ProducerId,
 };
-use crate::pipeline::record::Outgoing;
+use crate::pipeline::{
+    drafts::Drafts,
+    record::{Headers, Outgoing},
+};
 
 /// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
 /// may be behind ours.
@@ -63,13 +66,74 @@ impl WriteVersionedType<Vec<u8>> for Produce<'_> {
     }
 }
 
+/// What a batch is made of.
+#[derive(Debug)]
+pub(super) enum Records {
+    Ready(Vec<Outgoing>),
+    /// Spelled right where they are sent from.
+    Drafts(Drafts),
+}
+
+impl From<Vec<Outgoing>> for Records {
+    fn from(records: Vec<Outgoing>) -> Self {
+        Self::Ready(records)
+    }
+}
+
+impl Records {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ready(records) => records.len(),
+            Self::Drafts(drafts) => drafts.len(),
+        }
+    }
+
+    /// What they take, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ready(records) => records.iter().map(Outgoing::size).sum(),
+            Self::Drafts(drafts) => drafts.bytes(),
+        }
+    }
+
+    /// The time of the first, and the latest, as `time` has it.
+    fn times(&self, time: impl Fn(i64) -> i64) -> (i64, i64) {
+        fn of(mut times: impl Iterator<Item = i64>) -> (i64, i64) {
+            let first = times.next().unwrap_or(0);
+            (first, times.fold(first, i64::max))
+        }
+        match self {
+            Self::Ready(records) => of(records.iter().map(|record| time(record.timestamp))),
+            Self::Drafts(drafts) => of(drafts.timestamps().map(time)),
+        }
+    }
+
+    /// Onto the end of `out`; `time` is what a record's time becomes.
+    fn write(&self, out: &mut Vec<u8>, time: impl Fn(i64) -> i64) -> io::Result<()> {
+        let mut number = 0;
+        let mut write = |timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers| {
+            let written = write_record(out, number, time(timestamp), key, value, headers);
+            number += 1;
+            written
+        };
+        match self {
+            Self::Ready(records) => records.iter().try_for_each(|record| {
+                write(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers)
+            }),
+            Self::Drafts(drafts) => {
+                drafts.each(|draft, value| write(draft.timestamp, draft.key.as_deref(), Some(value), &Headers::new()))
+            }
+        }
+    }
+}
+
 /// Records with one number behind the other.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) producer: ProducerId,
     /// The number of the first record.
     pub(super) sequence: i32,
-    pub(super) records: Vec<Outgoing>,
+    pub(super) records: Records,
     pub(super) compression: CompressionKind,
 }
 
@@ -79,13 +143,12 @@ impl Batch {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let latest = now.saturating_add(AHEAD.as_millis() as i64);
         // A sample's time may be any, so what a broker would refuse is left to the value to say.
-        let time = |record: &Outgoing| if record.timestamp > latest { now } else { record.timestamp };
-        let first = self.records.first().map_or(0, time);
-        let latest = self.records.iter().map(time).max().unwrap_or(0);
+        let time = |timestamp| if timestamp > latest { now } else { timestamp };
+        let (first, latest) = self.records.times(time);
         let count = length(self.records.len())?;
 
         let start = out.len();
-        let size: usize = self.records.iter().map(Outgoing::size).sum();
+        let size = self.records.bytes();
         out.reserve(Header::BYTES + size);
         // Offset and epoch are the broker's to say; length and checksum come last.
         out.extend_from_slice(&[0; Header::MAGIC_AT]);
@@ -101,10 +164,10 @@ impl Batch {
         out.extend_from_slice(&self.sequence.to_be_bytes());
         out.extend_from_slice(&count.to_be_bytes());
         if self.compression == CompressionKind::None {
-            self.write_records(out, |record| time(record).wrapping_sub(first))?;
+            self.records.write(out, |timestamp| time(timestamp).wrapping_sub(first))?;
         } else {
             let mut records = Vec::with_capacity(size);
-            self.write_records(&mut records, |record| time(record).wrapping_sub(first))?;
+            self.records.write(&mut records, |timestamp| time(timestamp).wrapping_sub(first))?;
             compression::pack(self.compression, &records, out)?;
         }
         let bytes = length(out.len() - start - Header::PREFIX)?;
@@ -113,31 +176,36 @@ impl Batch {
         patch(out, start + Header::CHECKSUM_AT, checksum.cast_signed());
         Ok(())
     }
+}
 
-    fn write_records(&self, out: &mut Vec<u8>, time: impl Fn(&Outgoing) -> i64) -> io::Result<()> {
-        for (i, record) in (0..).zip(&self.records) {
-            let time = time(record);
-            let headers = length(record.headers.len())?.into();
-            // The length comes first, so it is worked out: to write a record elsewhere and copy it would take longer.
-            let of_headers: usize =
-                record.headers.iter().map(|(name, value)| nullable_bytes(Some(name)) + nullable_bytes(value)).sum();
-            let fields = nullable_bytes(record.key.as_deref()) + nullable_bytes(record.value.as_deref());
-            let bytes = 1 + varint_bytes(time) + varint_bytes(i) + fields + varint_bytes(headers) + of_headers;
-            varint(out, length(bytes)?.into());
-            // Attributes, of which there are none.
-            out.push(0);
-            varint(out, time);
-            varint(out, i);
-            nullable(out, record.key.as_deref())?;
-            nullable(out, record.value.as_deref())?;
-            varint(out, headers);
-            for (name, value) in record.headers.iter() {
-                nullable(out, Some(name))?;
-                nullable(out, value)?;
-            }
-        }
-        Ok(())
+/// `time` is the distance from the batch's first; `number` the place in the batch.
+fn write_record(
+    out: &mut Vec<u8>,
+    number: i64,
+    time: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &Headers,
+) -> io::Result<()> {
+    let count = length(headers.len())?.into();
+    // The length comes first, so it is worked out: to write a record elsewhere and copy it would take longer.
+    let of_headers: usize =
+        headers.iter().map(|(name, value)| nullable_bytes(Some(name)) + nullable_bytes(value)).sum();
+    let fields = nullable_bytes(key) + nullable_bytes(value);
+    let bytes = 1 + varint_bytes(time) + varint_bytes(number) + fields + varint_bytes(count) + of_headers;
+    varint(out, length(bytes)?.into());
+    // Attributes, of which there are none.
+    out.push(0);
+    varint(out, time);
+    varint(out, number);
+    nullable(out, key)?;
+    nullable(out, value)?;
+    varint(out, count);
+    for (name, value) in headers.iter() {
+        nullable(out, Some(name))?;
+        nullable(out, value)?;
     }
+    Ok(())
 }
 
 fn patch(out: &mut [u8], at: usize, value: i32) {
@@ -196,7 +264,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::pipeline::{record::Headers, transport::kafka::read_log};
+    use crate::pipeline::transport::kafka::read_log;
 
     const KINDS: [CompressionKind; 5] = [
         CompressionKind::None,
@@ -209,7 +277,7 @@ mod tests {
     fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
         // Not at the front of a request.
         let mut out = b"request".to_vec();
-        Batch { producer: 7, sequence: 11, records, compression }.write(&mut out).expect("written");
+        Batch { producer: 7, sequence: 11, records: records.into(), compression }.write(&mut out).expect("written");
         out.split_off("request".len())
     }
 

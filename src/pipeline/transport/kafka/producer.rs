@@ -28,7 +28,7 @@ use super::{
     cluster::{Cluster, Handle},
     connection::{self, Connection},
     fault::{Fault, Try},
-    produce::{Batch, Produce},
+    produce::{Batch, Produce, Records},
     retry::persist,
 };
 use crate::pipeline::{record::Outgoing, transport::Error};
@@ -90,14 +90,14 @@ impl Producer {
 
     /// Appends records, of which the first has the number `sequence`; returns its offset. Calls on one connection reach
     /// the broker in the order in which they are first polled.
-    pub(super) async fn append(&self, sequence: i32, records: Vec<Outgoing>) -> Try<i64> {
+    pub(super) async fn append(&self, sequence: i32, records: impl Into<Records>) -> Try<i64> {
         let action = format!("producing to `{}`/{}", self.topic, self.partition);
         let config = self.cluster.config();
         let request = Produce {
             topic: &self.topic,
             partition: self.partition,
             timeout: config.request_timeout,
-            batch: Batch { producer: self.id, sequence, records, compression: config.compression },
+            batch: Batch { producer: self.id, sequence, records: records.into(), compression: config.compression },
         };
         let answer =
             async { self.connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };

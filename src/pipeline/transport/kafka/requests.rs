@@ -12,6 +12,7 @@ use super::{
     cut,
     fault::Fault,
     lower,
+    produce::Records,
     producer::{self, Producer},
     publisher::KafkaPublisher,
 };
@@ -66,7 +67,7 @@ impl Lane {
 /// A request that is not sent yet.
 pub(super) struct Request {
     pub(super) output: Output,
-    records: Vec<Outgoing>,
+    records: Records,
     size: Size,
 }
 
@@ -87,8 +88,15 @@ pub(super) struct Size {
 
 /// The requests that an outbox needs, in order.
 pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<Request> {
-    outbox.spell();
     let mut requests = Vec::new();
+    let limit = publisher.shared.batch_bytes[Output::Predictions as usize].load(Ordering::Relaxed);
+    if outbox.records[Output::Predictions as usize].is_empty() && (1..=limit).contains(&outbox.drafts.bytes()) {
+        let drafts = std::mem::take(&mut outbox.drafts);
+        let size = Size { records: drafts.len(), bytes: drafts.bytes() };
+        requests.push(Request { output: Output::Predictions, records: Records::Drafts(drafts), size });
+    } else {
+        outbox.spell();
+    }
     for output in Output::ALL {
         let records = std::mem::take(&mut outbox.records[output as usize]);
         let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
@@ -104,7 +112,7 @@ pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<R
             batch.push(record);
             if records.peek().is_none() || (size.bytes + next > limit && !with_next) {
                 let (records, size) = (std::mem::take(&mut batch), std::mem::take(&mut size));
-                requests.push(Request { output, records, size });
+                requests.push(Request { output, records: Records::Ready(records), size });
             }
         }
     }

@@ -77,7 +77,8 @@ async fn wait(watched: &Watched, done: impl Fn() -> bool) {
 
 fn state_bytes(database: &Path) -> i64 {
     let state = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
-    let newest = "SELECT length(state) FROM thalweg_checkpoints ORDER BY id DESC LIMIT 1";
+    let newest = "SELECT length(state) + (SELECT ifnull(sum(length(state)), 0) FROM thalweg_checkpoint_parts
+                  WHERE checkpoint = id) FROM thalweg_checkpoints ORDER BY id DESC LIMIT 1";
     state.query_row(newest, [], |row| row.get(0)).unwrap_or(0)
 }
 

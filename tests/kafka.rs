@@ -13,15 +13,19 @@ mod hostile;
 mod hostile_records;
 mod support;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use conformance::{Place, all_of_them};
 use support::broker::{all, broker, produce, site, source_offsets, topics};
 use tempfile::TempDir;
 use thalweg::pipeline::{
+    record::Outgoing,
     store::{self, Store},
     transport::{
-        Error, Topics,
+        Error, Reader, Topics, Transport,
         kafka::{Config, Kafka},
     },
 };
@@ -82,6 +86,57 @@ async fn waiting_for_a_broker_that_is_not_there_can_be_stopped() {
         shutdown.cancel();
     });
     assert!(matches!(opened, Err(Error::Stopped)));
+}
+
+/// A transport whose reader has the longest linger there is.
+async fn lingering(place: &Broker, fetch_bytes: i32) -> Kafka {
+    let linger = Duration::from_secs(1);
+    let config = Config { brokers: vec![broker()], linger, fetch_bytes, ..Config::default() };
+    Kafka::open(config, place.topics(), place.store(), CancellationToken::new()).await.expect("open")
+}
+
+fn sample(number: u64) -> Vec<Outgoing> {
+    vec![Outgoing { value: Some(format!("{number:0>300}").into()), ..Outgoing::default() }]
+}
+
+#[tokio::test]
+async fn a_backlog_does_not_wait_for_more_to_come() {
+    let place = on_broker("backlog").await;
+    let transport = lingering(&place, 1000).await;
+    for number in 0..60 {
+        transport.append_samples(number, sample(number)).await.expect("appended");
+    }
+    let mut reader = transport.reader(0).await.expect("a reader");
+    let (mut offset, mut fetches, begun) = (0, 0, Instant::now());
+    while offset < 60 {
+        offset = reader.fetch(offset).await.expect("fetched").next_offset;
+        fetches += 1;
+    }
+    assert!(fetches >= 15, "{fetches} fetches show nothing");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{fetches} fetches took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_comes_while_a_reader_lingers_is_fetched_together() {
+    let place = on_broker("linger").await;
+    let transport = lingering(&place, 1 << 20).await;
+    let mut reader = transport.reader(0).await.expect("a reader");
+    let send = async {
+        for number in 0..100 {
+            transport.append_samples(number, sample(number)).await.expect("appended");
+        }
+    };
+    let read = async {
+        let (mut offset, mut fetches) = (0, 0);
+        while offset < 100 {
+            let fetched = reader.fetch(offset).await.expect("fetched");
+            fetches += usize::from(!fetched.records.is_empty());
+            offset = fetched.next_offset;
+        }
+        fetches
+    };
+    let ((), fetches) = tokio::join!(send, read);
+    assert!(fetches <= 10, "{fetches} fetches for 100 samples that came one by one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! Predictions on their way: numbers as long as they wait, and spelled when they are sent.
 //!
 //! So they take a fifth of the memory, and the task that learns, which is what bounds the speed of a partition, leaves the
-//! spelling to the one that publishes; that one spells into what it sends, where it can. Field names are escaped once; a number is the shortest text that reads back to the
-//! same bits.
+//! spelling to the one that publishes; that one spells into what it sends, where it can. Field names are escaped once; a
+//! number is the shortest text that reads back to the same bits.
 
 use std::{convert::Infallible, sync::Arc};
 

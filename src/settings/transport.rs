@@ -13,6 +13,9 @@ use crate::pipeline::{
     },
 };
 
+/// Nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.
+const LONGEST_LINGER: Duration = Duration::from_secs(1);
+
 /// `[transport]`, checked.
 pub(super) struct Read {
     pub(super) transport: Transport,
@@ -83,6 +86,9 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         in_flight: section.integer("in_flight", default.in_flight as u64, 1..=100) as usize,
         max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes as u64, 1024..=64 << 20) as usize,
     };
+    if config.linger > LONGEST_LINGER {
+        section.problem("linger", "must be 1s or less");
+    }
     if config.backoff_max < config.backoff_initial {
         section.problem("backoff_max", "must not be under backoff_initial");
     }

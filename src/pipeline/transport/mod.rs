@@ -140,9 +140,15 @@ impl Outbox {
         self.drafts.bytes() + self.bytes
     }
 
+    /// Number of records for one output.
+    pub fn count(&self, output: Output) -> usize {
+        let drafts = if output == Output::Predictions { self.drafts.len() } else { 0 };
+        drafts + self.records[output as usize].len()
+    }
+
     /// Number of records for all outputs.
     pub fn len(&self) -> usize {
-        self.drafts.len() + self.records.iter().map(Vec::len).sum::<usize>()
+        Output::ALL.into_iter().map(|output| self.count(output)).sum()
     }
 
     /// Whether there is nothing to publish; a checkpoint may still be there.

@@ -70,27 +70,44 @@ impl Publisher for EmbeddedPublisher {
         Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None, topics } })
     }
 
+    /// While one group is written, the next one is made ready: there is one writer, which should not have to wait.
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
-        let topics = self.shared.topics.fingerprint();
-        let mut group = Vec::with_capacity(GROUP);
-        while outboxes.recv_many(&mut group, GROUP).await > 0 {
-            let outboxes = std::mem::replace(&mut group, Vec::with_capacity(GROUP));
-            let position = outboxes.last().map_or(0, |outbox| outbox.position);
-            let batch = Batch::of(outboxes, &mut next, topics);
-            let (shared, partition) = (Arc::clone(&self.shared), self.partition);
-            let prepared = tokio::task::spawn_blocking(move || batch.encoded(&shared)).await;
-            let cancelled = |_| store::Error::Cancelled { path: self.shared.store.path().to_owned() };
-            let batch = Arc::new(prepared.map_err(cancelled)??);
-            let (shared, job) = (Arc::clone(&self.shared), Arc::clone(&batch));
-            let commit = move |tx: &rusqlite::Transaction<'_>| job.commit(&shared, tx, partition, position);
-            self.shared.store.write("predictions cannot be written", commit).await?;
-            if let Some(checkpoint) = &batch.encoded {
-                self.shared.store.note_saved(checkpoint);
-            }
-            confirmed.send_replace(position);
-            self.shared.consumed.send_modify(|count| *count += 1);
+        let mut ready = self.ready(&mut outboxes, &mut next).await?;
+        while let Some(batch) = ready {
+            ready = tokio::try_join!(self.write(batch, &confirmed), self.ready(&mut outboxes, &mut next))?.1;
         }
+        Ok(())
+    }
+}
+
+impl EmbeddedPublisher {
+    /// The outboxes that wait, as what goes into one transaction; `None` when there are no more. `next` are the outputs'
+    /// next offsets, before and after.
+    async fn ready(
+        &self,
+        outboxes: &mut mpsc::Receiver<Outbox>,
+        next: &mut OutputOffsets,
+    ) -> Result<Option<Batch>, store::Error> {
+        let mut group = Vec::with_capacity(GROUP);
+        if outboxes.recv_many(&mut group, GROUP).await == 0 {
+            return Ok(None);
+        }
+        let (batch, shared) = (Batch::of(group, next, self.shared.topics.fingerprint()), Arc::clone(&self.shared));
+        let made = tokio::task::spawn_blocking(move || batch.made_ready(&shared)).await;
+        made.map_err(|_| store::Error::Cancelled { path: self.shared.store.path().to_owned() })?.map(Some)
+    }
+
+    async fn write(&self, batch: Batch, confirmed: &watch::Sender<i64>) -> Result<(), store::Error> {
+        let batch = Arc::new(batch);
+        let (shared, partition, job) = (Arc::clone(&self.shared), self.partition, Arc::clone(&batch));
+        let commit = move |tx: &rusqlite::Transaction<'_>| job.commit(&shared, tx, partition);
+        self.shared.store.write("predictions cannot be written", commit).await?;
+        if let Some(checkpoint) = &batch.encoded {
+            self.shared.store.note_saved(checkpoint);
+        }
+        confirmed.send_replace(batch.position);
+        self.shared.consumed.send_modify(|count| *count += 1);
         Ok(())
     }
 }
@@ -98,6 +115,8 @@ impl Publisher for EmbeddedPublisher {
 /// What goes into one transaction.
 struct Batch {
     outboxes: Vec<Outbox>,
+    /// Input offset after all of them.
+    position: i64,
     /// Only the newest checkpoint of a group is worth its bytes.
     checkpoint: Option<Box<Checkpoint>>,
     encoded: Option<Encoded>,
@@ -108,36 +127,32 @@ impl Batch {
     fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, topics: u32) -> Self {
         let mut newest = None;
         for outbox in &mut outboxes {
-            outbox.spell();
-            for (next, records) in next.iter_mut().zip(&outbox.records) {
-                *next += records.len() as i64;
+            for (next, output) in next.iter_mut().zip(Output::ALL) {
+                *next += outbox.count(output) as i64;
             }
             if let Some(checkpoint) = outbox.checkpoint.take() {
                 let outputs = Outputs { offsets: *next, numbers: None, topics };
                 newest = Some(Box::new(checkpoint.at(outputs)));
             }
         }
-        Self { outboxes, checkpoint: newest, encoded: None }
+        let position = outboxes.last().map_or(0, |outbox| outbox.position);
+        Self { outboxes, position, checkpoint: newest, encoded: None }
     }
 
-    fn encoded(mut self, shared: &Shared) -> Result<Self, store::Error> {
+    /// With all that takes long and needs no transaction behind it.
+    fn made_ready(mut self, shared: &Shared) -> Result<Self, store::Error> {
+        self.outboxes.iter_mut().for_each(Outbox::spell);
         self.encoded = self.checkpoint.take().map(|checkpoint| shared.store.encode(&checkpoint)).transpose()?;
         Ok(self)
     }
 
-    fn commit(
-        &self,
-        shared: &Shared,
-        tx: &rusqlite::Transaction<'_>,
-        partition: i32,
-        position: i64,
-    ) -> rusqlite::Result<()> {
+    fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<()> {
         for (output, table) in shared.outputs.iter().enumerate() {
             let records = self.outboxes.iter().flat_map(|outbox| &outbox.records[output]);
             table.append(tx, partition, records)?;
             table.retain(tx, partition, &shared.retention, i64::MAX)?;
         }
-        table::set_progress(tx, &shared.topics.samples, partition, position)?;
+        table::set_progress(tx, &shared.topics.samples, partition, self.position)?;
         self.encoded.as_ref().map_or(Ok(()), |checkpoint| checkpoint.insert(tx))
     }
 }

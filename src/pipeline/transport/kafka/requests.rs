@@ -89,6 +89,7 @@ pub(super) struct Size {
 /// The requests that an outbox needs, in order.
 pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<Request> {
     let mut requests = Vec::new();
+    // Mostly they fit into one request whatever they are, and need not become records first.
     let limit = publisher.shared.batch_bytes[Output::Predictions as usize].load(Ordering::Relaxed);
     if outbox.records[Output::Predictions as usize].is_empty() && (1..=limit).contains(&outbox.drafts.bytes()) {
         let drafts = std::mem::take(&mut outbox.drafts);

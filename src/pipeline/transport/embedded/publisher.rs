@@ -70,12 +70,10 @@ impl Publisher for EmbeddedPublisher {
         Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None, topics } })
     }
 
-    /// While one group is written, the next one is made ready: there is one writer, which should not have to wait.
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
-        let mut ready = self.ready(&mut outboxes, &mut next).await?;
-        while let Some(batch) = ready {
-            ready = tokio::try_join!(self.write(batch, &confirmed), self.ready(&mut outboxes, &mut next))?.1;
+        while let Some(batch) = self.ready(&mut outboxes, &mut next).await? {
+            self.write(batch, &confirmed).await?;
         }
         Ok(())
     }

@@ -10,9 +10,6 @@ use thalweg::{
     pipeline::prequential::{Config, Prequential},
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Bytes of the tree.
 const SIZE: usize = 10 << 20;
 

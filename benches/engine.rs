@@ -11,9 +11,6 @@ use thalweg::{
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, rules, tree},
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SAMPLES: usize = 50_000;
 
 fn main() {

@@ -20,9 +20,6 @@ use thalweg::{
     },
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SAMPLES: usize = 4000;
 /// As the worker sends them on.
 const OUTBOX_BYTES: usize = 768 << 10;

@@ -22,9 +22,6 @@ use thalweg::pipeline::{
     transport::kafka::read_log,
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const ANSWER: usize = 1 << 20;
 const RECORD: usize = 250;
 const BATCHES: [usize; 2] = [64, ANSWER / RECORD];

@@ -17,9 +17,6 @@ use thalweg::{
     },
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const RECORDS: usize = 100_000;
 /// As the worker sends them on.
 const OUTBOX_BYTES: usize = 768 << 10;

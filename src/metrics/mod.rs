@@ -15,7 +15,7 @@ mod quantiles;
 mod r2;
 mod rmse;
 mod rolling;
-pub(crate) mod saved;
+pub mod saved;
 mod smape;
 pub mod statistics;
 

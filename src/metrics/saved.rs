@@ -9,25 +9,25 @@ use serde::{Deserialize, Deserializer, de::Error};
 const MOST: u64 = 1 << 60;
 
 /// A counter.
-pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+pub fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let count = u64::deserialize(from)?;
     if count <= MOST { Ok(count) } else { Err(D::Error::custom("a counter holds an impossible number")) }
 }
 
 /// A finite number.
-pub(crate) fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+pub fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(from)?;
     if number.is_finite() { Ok(number) } else { Err(D::Error::custom("a number is not finite")) }
 }
 
 /// A finite number above 0.
-pub(crate) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+pub fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let number = finite(from)?;
     if number > 0.0 { Ok(number) } else { Err(D::Error::custom("a number that must be over 0 is not")) }
 }
 
 /// Finite numbers.
-pub(crate) fn all_finite<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+pub fn all_finite<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
     let numbers = Vec::<f64>::deserialize(from)?;
     let finite = numbers.iter().all(|number| number.is_finite());
     if finite { Ok(numbers) } else { Err(D::Error::custom("a number is not finite")) }

@@ -284,7 +284,7 @@ fn a_million_mutations_are_records_or_errors() {
 #[test]
 #[ignore = "writes fuzz/corpus/kafka_records, for `just fuzz-kafka-records`"]
 fn write_the_seed_corpus() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/kafka_records");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/kafka_records");
     std::fs::create_dir_all(&folder).expect("a folder");
     for kind in KINDS {
         std::fs::write(folder.join(format!("{kind:?}")), written(kind, 6)).expect("written");

@@ -14,7 +14,7 @@ const ROOM_AT: f64 = 0.9;
 
 /// A tree that has so much of its budget in use is full. Near its budget it has to be looked at more and more often, so
 /// that the last bit costs more than it is worth.
-const FULL_AT: f64 = 0.98;
+const FULL_AT: f64 = 0.95;
 
 /// Leaves may begin to observe again when less is in use.
 const SPARE_AT: f64 = 0.7;

@@ -135,7 +135,7 @@ fn the_best_of_late_becomes_champion() {
     }
     let standings = prequential.standings();
     let best = standings.iter().map(|model| model.rolling.rmse()).fold(f64::INFINITY, f64::min);
-    assert_eq!(standings[prequential.champion()].rolling.rmse(), best);
+    assert!(standings[prequential.champion()].rolling.rmse() * 0.98 <= best, "no other is better by more than 2 %");
     assert!(changes >= 1);
 }
 

@@ -9,6 +9,7 @@
 
 mod baseline;
 mod bootstrap;
+pub mod champion;
 pub mod describe;
 pub mod features;
 pub mod forest;
@@ -97,12 +98,22 @@ pub enum ModelKind {
     AdaptiveRandomForest(Box<forest::Params>),
     /// Adaptive model rules.
     AmRules(rules::Params),
+    /// The best of other models, of late.
+    Champion(champion::Params),
 }
 
 impl ModelKind {
-    /// Whether it looks at no feature: what others are measured against, and what cannot diverge.
-    pub fn is_baseline(&self) -> bool {
-        matches!(self, ModelKind::Mean | ModelKind::Last)
+    /// Whether it only repeats what others have said or what targets were, so that it cannot diverge.
+    pub fn is_tame(&self) -> bool {
+        matches!(self, ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_))
+    }
+
+    /// The models whose predictions are its columns, by name; none where these are the sample's features.
+    pub fn members(&self) -> &[String] {
+        match self {
+            ModelKind::Champion(params) => &params.members,
+            _ => &[],
+        }
     }
 
     /// The name in `kind = "…"`.
@@ -117,6 +128,7 @@ impl ModelKind {
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
             ModelKind::AmRules(_) => "amrules",
+            ModelKind::Champion(_) => "champion",
         }
     }
 }
@@ -142,6 +154,8 @@ pub enum Model {
     AdaptiveRandomForest(Box<forest::AdaptiveRandomForest>),
     /// See [`rules::AmRules`].
     AmRules(Box<rules::AmRules>),
+    /// See [`champion::Champion`].
+    Champion(champion::Champion),
 }
 
 impl Model {
@@ -165,6 +179,7 @@ impl Model {
                 Model::AdaptiveRandomForest(Box::new(forest::AdaptiveRandomForest::new(params.as_ref().clone())))
             }
             ModelKind::AmRules(params) => Model::AmRules(Box::new(rules::AmRules::new(params.clone()))),
+            ModelKind::Champion(params) => Model::Champion(champion::Champion::new(params)),
         }
     }
 }
@@ -185,6 +200,10 @@ impl Model {
                 trees: model.trees().map(|tree| tree.describe(columns)).collect(),
             }),
             Model::AmRules(model) => Description::Rules(model.describe(columns)),
+            Model::Champion(model) => {
+                let weights: Vec<f64> = (0..columns.len()).map(|i| f64::from(i == model.current())).collect();
+                linear(0.0, &weights)
+            }
         }
     }
 }
@@ -201,6 +220,7 @@ impl Regressor for Model {
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
             Model::AmRules(model) => model.predict_one(x),
+            Model::Champion(model) => model.predict_one(x),
         }
     }
 
@@ -215,6 +235,7 @@ impl Regressor for Model {
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
             Model::AmRules(model) => model.learn_one(x, y, weight),
+            Model::Champion(model) => model.learn_one(x, y, weight),
         }
     }
 
@@ -229,6 +250,7 @@ impl Regressor for Model {
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),
             Model::AmRules(model) => (model.memory_bytes(), 0),
+            Model::Champion(model) => (model.memory_bytes(), size_of_val(model)),
         };
         // Every variant takes the room of the largest.
         bytes - inline + size_of::<Self>()

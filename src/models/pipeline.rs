@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Description, Features, Model, ModelConfig, NamedColumn, Refused, Regressor,
+    champion::Champion,
     steps::{Row, StepDescription, Steps},
 };
 
@@ -38,6 +39,14 @@ impl Pipeline {
     /// The model behind the steps.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The model behind the steps, where that is a champion.
+    pub fn champion_mut(&mut self) -> Option<&mut Champion> {
+        match &mut self.model {
+            Model::Champion(champion) => Some(champion),
+            _ => None,
+        }
     }
 
     /// The prediction for `x`; never learns.

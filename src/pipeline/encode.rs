@@ -74,7 +74,9 @@ impl Encoder {
         let model = |i: usize| self.names.get(i).map_or("", |name| name);
         let standing = |i: usize| Standing { model: model(i), rmse: race.rolling_rmse(i) };
         let body = match event {
-            Event::ChampionChanged { from, to } => Body::ChampionChanged { from: standing(from), to: standing(to) },
+            Event::ChampionChanged { of, from, to } => {
+                Body::ChampionChanged { champion: of.map(model), from: standing(from), to: standing(to) }
+            }
             Event::Drift { model: i } => Body::Drift {
                 model: model(i),
                 detector: race.config().drift.map_or("none", |drift| drift.name()),
@@ -122,9 +124,24 @@ struct Published<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Body<'a> {
-    ChampionChanged { from: Standing<'a>, to: Standing<'a> },
-    Drift { model: &'a str, detector: &'static str, faded_rmse: f64, rmse: f64 },
-    Guard { model: &'a str, action: &'static str, to_version: u64, version: u64 },
+    ChampionChanged {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        champion: Option<&'a str>,
+        from: Standing<'a>,
+        to: Standing<'a>,
+    },
+    Drift {
+        model: &'a str,
+        detector: &'static str,
+        faded_rmse: f64,
+        rmse: f64,
+    },
+    Guard {
+        model: &'a str,
+        action: &'static str,
+        to_version: u64,
+        version: u64,
+    },
     Gap(Gap),
 }
 

@@ -104,7 +104,7 @@ fn select(found: &Found, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> 
     let models = race.config().models.iter().zip(race.standings()).enumerate();
     let wanted = models.filter(|(_, (config, _))| names.is_empty() || names.contains(&config.name));
     let described = wanted.filter_map(|(i, (config, standing))| {
-        let (steps, description) = race.pipeline(i)?.describe(columns.clone());
+        let (steps, description) = race.describe(i, &columns)?;
         let is_champion = i == race.champion();
         Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description })
     });

@@ -59,7 +59,7 @@ impl Counts {
 
 impl Contender {
     pub(super) fn new(model: &ModelConfig, config: &Config) -> Self {
-        let guard = (!model.kind.is_baseline()).then(|| Guard::new(config.guard));
+        let guard = (!model.kind.is_tame()).then(|| Guard::new(config.guard));
         Self {
             name: model.name.as_str().into(),
             pipeline: Pipeline::new(model),

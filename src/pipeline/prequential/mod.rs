@@ -6,10 +6,12 @@
 //! What this does not do: decode, publish, or decide when to save.
 
 //!
-//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane).
+//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `wiring`
+//! (models over others' predictions).
 
 mod contender;
 mod guard;
+mod wiring;
 
 use std::sync::Arc;
 
@@ -18,13 +20,17 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::ModelSnapshot;
 use crate::{
     metrics::{Rolling, drift::DetectorKind, saved, skill},
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch},
+    models::{
+        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Scratch, champion, steps::StepDescription,
+    },
 };
 use contender::Contender;
 use guard::Usual;
+use wiring::Wiring;
 
 pub use contender::Counts;
 pub use guard::{Action, Config as GuardConfig, Rescue};
+pub use wiring::{Misfit, check};
 
 /// Scored samples between two elections of the champion: often enough to follow a drift, seldom enough not to flap.
 const ELECTION_EVERY: u64 = 100;
@@ -64,6 +70,10 @@ pub struct Prequential {
     version: u64,
     usual: Usual,
     #[serde(skip)]
+    wiring: Wiring,
+    #[serde(skip)]
+    row: Vec<f64>,
+    #[serde(skip)]
     raw: Vec<f64>,
     #[serde(skip)]
     predictions: Vec<f64>,
@@ -97,14 +107,19 @@ impl TryFrom<Saved> for Prequential {
         if champion >= n || matches!(baseline, Baseline::Configured(i) if i >= n) {
             return Err("the champion or the baseline is none of the models");
         }
+        let Ok(wiring) = Wiring::new(&config.models) else {
+            return Err("a model has members that are not there");
+        };
         Ok(Self {
+            wiring,
+            row: Vec::new(),
             config,
             contenders,
             baseline,
             champion,
             version,
             usual,
-            raw: Vec::new(),
+            raw: vec![0.0; n],
             predictions: vec![0.0; n],
             events: Vec::new(),
             scratch: Scratch::default(),
@@ -149,6 +164,8 @@ pub enum Event {
     },
     /// Another model is champion from the next sample on.
     ChampionChanged {
+        /// The configured champion that follows it; `None` where none is configured.
+        of: Option<usize>,
         /// The champion before.
         from: usize,
         /// The champion now.
@@ -166,8 +183,11 @@ impl Prequential {
             None => Baseline::Own(Box::new(Contender::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
         };
         Self {
+            // Settings are checked; models whose members are not there see features, whatever these are.
+            wiring: Wiring::new(models).unwrap_or_default(),
+            row: Vec::new(),
             config: config.clone(),
-            raw: Vec::new(),
+            raw: vec![0.0; contenders.len()],
             predictions: vec![0.0; contenders.len()],
             events: Vec::new(),
             contenders,
@@ -240,17 +260,29 @@ impl Prequential {
 
     /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
     fn predict(&mut self, x: Features<'_>) -> f64 {
-        let Self { contenders, raw, predictions, scratch, baseline, usual, .. } = self;
-        raw.clear();
-        raw.extend(contenders.iter().map(|contender| contender.pipeline.predict_one(x, scratch)));
+        let Self { contenders, raw, predictions, scratch, baseline, usual, wiring, row, .. } = self;
+        for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
+            if wiring.is_plain(i) {
+                *own = contender.pipeline.predict_one(x, scratch);
+            }
+        }
         let mean = match &*baseline {
             Baseline::Configured(i) => raw[*i],
             Baseline::Own(own) => own.pipeline.predict_one(x, scratch),
         };
-        for ((published, &prediction), contender) in predictions.iter_mut().zip(&*raw).zip(contenders) {
-            // Finite weights can still give absurd predictions; then the mean is the honest guess.
-            let sound = if contender.guard.is_some() { usual.is_plausible(prediction) } else { prediction.is_finite() };
-            *published = if sound { prediction } else { mean };
+        // Finite weights can still give absurd predictions; then the mean is the honest guess.
+        let published = |contender: &Contender, own: f64| {
+            let sound = if contender.guard.is_some() { usual.is_plausible(own) } else { own.is_finite() };
+            if sound { own } else { mean }
+        };
+        for ((prediction, &own), contender) in predictions.iter_mut().zip(&*raw).zip(&*contenders) {
+            *prediction = published(contender, own);
+        }
+        for ensemble in &wiring.ensembles {
+            let (i, contender) = (ensemble.model, &contenders[ensemble.model]);
+            let columns = Features::new(ensemble.columns(predictions, row));
+            raw[i] = contender.pipeline.predict_one(columns, scratch);
+            predictions[i] = published(contender, raw[i]);
         }
         mean
     }
@@ -270,12 +302,21 @@ impl Prequential {
     }
 
     fn learn(&mut self, x: Features<'_>, y: f64, baseline: f64) {
-        let Self { contenders, raw, scratch, usual, events, version, .. } = self;
-        for (model, (contender, &prediction)) in contenders.iter_mut().zip(&*raw).enumerate() {
+        let Self { contenders, raw, predictions, scratch, usual, events, version, wiring, row, .. } = self;
+        let mut learn = |model: usize, contender: &mut Contender, x: Features<'_>, own: f64| {
             contender.learn(x, y, scratch);
-            if let Some(rescue) = contender.guard(usual.errors(y, prediction, baseline), *version + 1) {
+            if let Some(rescue) = contender.guard(usual.errors(y, own, baseline), *version + 1) {
                 events.push(Event::Rescued { model, rescue });
             }
+        };
+        for (model, (contender, &own)) in contenders.iter_mut().zip(&*raw).enumerate() {
+            if wiring.is_plain(model) {
+                learn(model, contender, x, own);
+            }
+        }
+        for ensemble in &wiring.ensembles {
+            let columns = Features::new(ensemble.columns(predictions, row));
+            learn(ensemble.model, &mut contenders[ensemble.model], columns, raw[ensemble.model]);
         }
         if let Baseline::Own(own) = &mut self.baseline {
             own.learn(x, y, scratch);
@@ -305,6 +346,17 @@ impl Prequential {
     /// Model `i` with all that it has learned.
     pub fn pipeline(&self, i: usize) -> Option<&Pipeline> {
         self.contenders.get(i).map(|contender| &contender.pipeline)
+    }
+
+    /// What model `i` and its steps have learned, by name; `columns` are those of the samples.
+    pub fn describe(&self, i: usize, columns: &[NamedColumn]) -> Option<(Vec<StepDescription>, Description)> {
+        let columns = match self.wiring.members(i) {
+            Some(members) => {
+                members.iter().map(|member| NamedColumn::new(&self.contenders[*member].name, None)).collect()
+            }
+            None => columns.to_vec(),
+        };
+        Some(self.contenders.get(i)?.pipeline.describe(columns))
     }
 
     /// Rolling RMSE of model `i`, in the target's unit.
@@ -344,18 +396,32 @@ impl Prequential {
         self.contenders.iter().map(standing).collect()
     }
 
-    /// The model with the lowest rolling RMSE becomes champion; the first of equals, and the present one before others.
+    /// Every configured champion looks whom to follow. What is published is what the first of them follows; where there is
+    /// none, the model with the lowest rolling RMSE, unless the present one is hardly worse.
     fn elect(&mut self) {
-        let from = self.champion;
-        let mut best = self.rolling_rmse(from);
-        for i in 0..self.contenders.len() {
-            let rmse = self.rolling_rmse(i);
-            if rmse < best {
-                (self.champion, best) = (i, rmse);
+        let mut rmses = std::mem::take(&mut self.row);
+        rmses.clear();
+        rmses.extend(self.contenders.iter().map(|contender| contender.scores.rolling.scores().rmse()));
+        let Self { contenders, wiring, events, .. } = self;
+        let mut published = None;
+        for (of, contender) in contenders.iter_mut().enumerate() {
+            let (Some(champion), Some(members)) = (contender.pipeline.champion_mut(), wiring.members(of)) else {
+                continue;
+            };
+            let from = members.get(champion.current());
+            let changed = champion.elect(members.iter().map(|member| rmses[*member]));
+            let Some(&to) = members.get(champion.current()) else { continue };
+            published = published.or(Some(to));
+            if let Some(&from) = from.filter(|_| changed) {
+                events.push(Event::ChampionChanged { of: Some(of), from, to });
             }
         }
-        if self.champion != from {
-            self.events.push(Event::ChampionChanged { from, to: self.champion });
+        let from = self.champion;
+        self.champion =
+            published.unwrap_or_else(|| champion::best(from, rmses.iter().copied(), champion::Params::MARGIN));
+        self.row = rmses;
+        if published.is_none() && self.champion != from {
+            self.events.push(Event::ChampionChanged { of: None, from, to: self.champion });
         }
     }
 

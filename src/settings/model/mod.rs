@@ -6,16 +6,19 @@ mod tree;
 
 use std::collections::HashSet;
 
-use super::Section;
-use crate::models::{
-    ModelConfig, ModelKind, linear,
-    loss::Loss,
-    optimizer::{Optimizer, Schedule},
-    passive_aggressive::{self, Mode},
-    rls,
+use super::{Section, suggestion};
+use crate::{
+    models::{
+        ModelConfig, ModelKind, champion, linear,
+        loss::Loss,
+        optimizer::{Optimizer, Schedule},
+        passive_aggressive::{self, Mode},
+        rls,
+    },
+    pipeline::prequential::{self, Misfit},
 };
 
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "mean",
     "last",
     "linear",
@@ -25,6 +28,7 @@ const KINDS: [&str; 9] = [
     "adaptive_tree",
     "adaptive_random_forest",
     "amrules",
+    "champion",
 ];
 const OPTIMIZERS: [&str; 11] =
     ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
@@ -47,12 +51,13 @@ pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
     if sections.is_empty() {
         root.problem("models", "must hold at least one model, e.g. [[models]] with kind = \"linear\"");
     }
-    let models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
+    let mut models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
     let mut names = HashSet::new();
     for (i, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
         let problem = format!("`{}` is the name of another model, too; names must differ", model.name);
         root.problem(&format!("models[{i}].name"), &problem);
     }
+    resolve_members(root, &mut models);
     models
 }
 
@@ -81,11 +86,12 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
+        "champion" => ModelKind::Champion(champion_params(&mut section)),
         _ => ModelKind::HoeffdingTree(tree::params(&mut section, crate::models::tree::Params::default())),
     };
     let steps = match kind {
-        // Baselines look at no feature, so there is nothing to prepare.
-        ModelKind::Mean | ModelKind::Last => Vec::new(),
+        // Baselines look at no feature, and a champion at predictions, so there is nothing to prepare.
+        ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => Vec::new(),
         ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
         ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
             steps::read(&mut section, false)
@@ -94,6 +100,44 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
     Some(ModelConfig { name, steps, kind })
+}
+
+fn champion_params(section: &mut Section) -> champion::Params {
+    champion::Params {
+        members: section.texts("members"),
+        margin: section
+            .number("margin", champion::Params::MARGIN, "0 or more and under 1", |margin| (0.0..1.0).contains(&margin)),
+    }
+}
+
+/// Champions that name no members choose among all models that are none; every member has to be there.
+fn resolve_members(root: &mut Section, models: &mut [ModelConfig]) {
+    let others: Vec<String> = models
+        .iter()
+        .filter(|model| !matches!(model.kind, ModelKind::Champion(_)))
+        .map(|model| model.name.clone())
+        .collect();
+    for (i, model) in models.iter_mut().enumerate() {
+        if let ModelKind::Champion(params) = &mut model.kind
+            && params.members.is_empty()
+        {
+            params.members.clone_from(&others);
+            if others.is_empty() {
+                root.problem(&format!("models[{i}].members"), "would be empty; there is no other model to choose from");
+            }
+        }
+    }
+    match prequential::check(models) {
+        Ok(()) => {}
+        Err(Misfit::Unknown { model, name }) => {
+            let meant = suggestion(&name, models.iter().map(|model| model.name.as_str()));
+            root.problem(&format!("models[{model}].members"), &format!("names `{name}`, which is no model{meant}"));
+        }
+        Err(Misfit::Circle { model }) => {
+            let problem = "lead back to the model itself; a model cannot wait for its own prediction";
+            root.problem(&format!("models[{model}].members"), problem);
+        }
+    }
 }
 
 fn linear_params(section: &mut Section) -> linear::Params {

@@ -1,0 +1,94 @@
+//! Which models see the predictions of others instead of the sample's features.
+//!
+//! Invariant: those that do come after all their members, so that every member has predicted, once, whoever uses it. What
+//! they see is what was published of the members, stand-ins included, so it is always finite.
+
+use crate::models::ModelConfig;
+
+/// The models that see others' predictions, in an order in which they can predict.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wiring {
+    pub(super) ensembles: Vec<Ensemble>,
+    /// Whether a model is none of them.
+    plain: Vec<bool>,
+}
+
+/// A model that sees others' predictions.
+#[derive(Clone, Debug)]
+pub(super) struct Ensemble {
+    pub(super) model: usize,
+    /// Index of the model behind each of its columns.
+    pub(super) members: Vec<usize>,
+}
+
+/// Why models cannot be raced together. Models by index.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// A member is none of the models.
+    #[error("there is no model `{name}`")]
+    Unknown {
+        /// Whose member it would be.
+        model: usize,
+        /// The member.
+        name: String,
+    },
+    /// A model would wait for its own prediction.
+    #[error("it would be its own member, if only by way of others")]
+    Circle {
+        /// One of those in the circle.
+        model: usize,
+    },
+}
+
+/// Whether every model can predict: all members are there, and none waits for itself.
+///
+/// # Errors
+/// The first [`Misfit`] there is.
+pub fn check(models: &[ModelConfig]) -> Result<(), Misfit> {
+    Wiring::new(models).map(|_| ())
+}
+
+impl Wiring {
+    pub(super) fn new(models: &[ModelConfig]) -> Result<Self, Misfit> {
+        let plain: Vec<bool> = models.iter().map(|model| model.kind.members().is_empty()).collect();
+        let mut waiting = Vec::new();
+        for (model, config) in models.iter().enumerate().filter(|(model, _)| !plain[*model]) {
+            let index = |name: &String| {
+                let found = models.iter().position(|other| other.name == *name);
+                found.ok_or_else(|| Misfit::Unknown { model, name: name.clone() })
+            };
+            let members = config.kind.members().iter().map(index).collect::<Result<_, _>>()?;
+            waiting.push(Ensemble { model, members });
+        }
+        let (mut ready, mut ensembles) = (plain.clone(), Vec::new());
+        while !waiting.is_empty() {
+            let next = waiting.iter().position(|ensemble| ensemble.members.iter().all(|member| ready[*member]));
+            let Some(next) = next else { return Err(Misfit::Circle { model: waiting[0].model }) };
+            let ensemble = waiting.remove(next);
+            ready[ensemble.model] = true;
+            ensembles.push(ensemble);
+        }
+        Ok(Self { ensembles, plain })
+    }
+
+    /// Whether a model sees the sample's features.
+    #[inline]
+    pub(super) fn is_plain(&self, model: usize) -> bool {
+        self.plain.get(model).copied().unwrap_or(true)
+    }
+
+    /// The members of a model; `None` of one that sees the sample's features.
+    pub(super) fn members(&self, model: usize) -> Option<&[usize]> {
+        self.ensembles.iter().find(|ensemble| ensemble.model == model).map(|ensemble| &*ensemble.members)
+    }
+}
+
+impl Ensemble {
+    /// What the model sees: the predictions of its members.
+    #[inline]
+    pub(super) fn columns<'a>(&self, predictions: &[f64], row: &'a mut Vec<f64>) -> &'a [f64] {
+        row.clear();
+        row.extend(self.members.iter().map(|member| predictions[*member]));
+        row
+    }
+}

@@ -64,7 +64,14 @@ impl Learner {
 fn is_tree(kind: &ModelKind) -> bool {
     !matches!(
         kind,
-        ModelKind::Mean | ModelKind::Last | ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_)
+        ModelKind::Mean
+            | ModelKind::Last
+            | ModelKind::Linear(_)
+            | ModelKind::PassiveAggressive(_)
+            | ModelKind::Rls(_)
+            | ModelKind::RlsPoly(_)
+            | ModelKind::EkfMlp(_)
+            | ModelKind::Innovation(_)
     )
 }
 

@@ -11,14 +11,18 @@ mod baseline;
 mod bootstrap;
 pub mod champion;
 pub mod describe;
+pub mod ekf_mlp;
 pub mod features;
 pub mod forest;
+pub mod innovation;
+mod least_squares;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+pub mod rls_poly;
 mod room;
 pub mod rules;
 pub mod steps;
@@ -90,6 +94,12 @@ pub enum ModelKind {
     PassiveAggressive(passive_aggressive::Params),
     /// Linear regression by recursive least squares.
     Rls(rls::Params),
+    /// Recursive least squares on polynomials of the features.
+    RlsPoly(rls_poly::Params),
+    /// A small neural network that learns by an extended Kalman filter.
+    EkfMlp(ekf_mlp::Params),
+    /// The last target plus its expected change.
+    Innovation(innovation::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -124,6 +134,9 @@ impl ModelKind {
             ModelKind::Linear(_) => "linear",
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
+            ModelKind::RlsPoly(_) => "rls_poly",
+            ModelKind::EkfMlp(_) => "ekf_mlp",
+            ModelKind::Innovation(_) => "innovation",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -146,6 +159,12 @@ pub enum Model {
     PassiveAggressive(passive_aggressive::PassiveAggressive),
     /// See [`rls::RecursiveLeastSquares`].
     Rls(rls::RecursiveLeastSquares),
+    /// See [`rls_poly::RlsPoly`].
+    RlsPoly(Box<rls_poly::RlsPoly>),
+    /// See [`ekf_mlp::EkfMlp`].
+    EkfMlp(Box<ekf_mlp::EkfMlp>),
+    /// See [`innovation::Innovation`].
+    Innovation(Box<innovation::Innovation>),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -169,6 +188,9 @@ impl Model {
                 Model::PassiveAggressive(passive_aggressive::PassiveAggressive::new(*params))
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
+            ModelKind::RlsPoly(params) => Model::RlsPoly(Box::new(rls_poly::RlsPoly::new(*params))),
+            ModelKind::EkfMlp(params) => Model::EkfMlp(Box::new(ekf_mlp::EkfMlp::new(*params))),
+            ModelKind::Innovation(params) => Model::Innovation(Box::new(innovation::Innovation::new(*params))),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -194,6 +216,9 @@ impl Model {
             Model::Linear(model) => linear(model.intercept(), model.weights()),
             Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
             Model::Rls(model) => linear(model.intercept(), model.weights()),
+            Model::RlsPoly(model) => model.describe(columns),
+            Model::EkfMlp(model) => model.describe(columns),
+            Model::Innovation(model) => model.describe(columns),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -216,6 +241,9 @@ impl Regressor for Model {
             Model::Linear(model) => model.predict_one(x),
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
+            Model::RlsPoly(model) => model.predict_one(x),
+            Model::EkfMlp(model) => model.predict_one(x),
+            Model::Innovation(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -231,6 +259,9 @@ impl Regressor for Model {
             Model::Linear(model) => model.learn_one(x, y, weight),
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
+            Model::RlsPoly(model) => model.learn_one(x, y, weight),
+            Model::EkfMlp(model) => model.learn_one(x, y, weight),
+            Model::Innovation(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -246,6 +277,9 @@ impl Regressor for Model {
             Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::RlsPoly(model) => (model.memory_bytes(), 0),
+            Model::EkfMlp(model) => (model.memory_bytes(), 0),
+            Model::Innovation(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

@@ -1,0 +1,47 @@
+//! The parameters of the experts that learn by least squares.
+
+use super::super::Section;
+use crate::models::{
+    ekf_mlp::{self, MOST_HIDDEN},
+    innovation,
+    rls_poly::{self, Form, MOST_KEPT},
+};
+
+pub(super) fn rls_poly(section: &mut Section) -> rls_poly::Params {
+    let default = rls_poly::Params::default();
+    rls_poly::Params {
+        basis: match section.one_of("basis", "pair3", &["linear", "degree2", "pair3"]) {
+            "linear" => Form::Linear,
+            "degree2" => Form::Degree2,
+            _ => Form::Pair3,
+        },
+        forgetting: forgetting(section, default.forgetting),
+        regularization: regularization(section, default.regularization),
+        recall: section.integer("recall", u64::from(default.recall), 0..=MOST_KEPT as u64) as u32,
+    }
+}
+
+pub(super) fn ekf_mlp(section: &mut Section) -> ekf_mlp::Params {
+    let default = ekf_mlp::Params::default();
+    ekf_mlp::Params {
+        hidden: section.integer("hidden", u64::from(default.hidden), 1..=MOST_HIDDEN as u64) as u32,
+        forgetting: forgetting(section, default.forgetting),
+        seed: section.integer("seed", default.seed, 0..=u64::MAX),
+    }
+}
+
+pub(super) fn innovation(section: &mut Section) -> innovation::Params {
+    let default = innovation::Params::default();
+    innovation::Params {
+        forgetting: forgetting(section, default.forgetting),
+        regularization: regularization(section, default.regularization),
+    }
+}
+
+fn regularization(section: &mut Section, default: f64) -> f64 {
+    section.number("regularization", default, "over 0", |strength| strength > 0.0)
+}
+
+fn forgetting(section: &mut Section, default: f64) -> f64 {
+    section.number("forgetting", default, "over 0 and at most 1", |share| share > 0.0 && share <= 1.0)
+}

@@ -14,6 +14,7 @@ pub mod features;
 pub mod forest;
 pub mod linear;
 pub mod loss;
+pub mod model_tree;
 pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;

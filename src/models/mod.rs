@@ -94,6 +94,8 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// Recursive least squares on polynomials of the features.
     RlsPoly(rls_poly::Params),
+    /// Trees with linear models, split by what these get wrong.
+    ModelTree(model_tree::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -119,6 +121,7 @@ impl ModelKind {
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
             ModelKind::RlsPoly(_) => "rls_poly",
+            ModelKind::ModelTree(_) => "model_tree",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -142,6 +145,8 @@ pub enum Model {
     Rls(rls::RecursiveLeastSquares),
     /// See [`rls_poly::RlsPoly`].
     RlsPoly(Box<rls_poly::RlsPoly>),
+    /// See [`model_tree::ModelTree`].
+    ModelTree(Box<model_tree::ModelTree>),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -164,6 +169,7 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::RlsPoly(params) => Model::RlsPoly(Box::new(rls_poly::RlsPoly::new(*params))),
+            ModelKind::ModelTree(params) => Model::ModelTree(Box::new(model_tree::ModelTree::new(*params))),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -189,6 +195,7 @@ impl Model {
             Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
             Model::Rls(model) => linear(model.intercept(), model.weights()),
             Model::RlsPoly(model) => model.describe(columns),
+            Model::ModelTree(model) => model.describe(columns),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -208,6 +215,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
             Model::RlsPoly(model) => model.predict_one(x),
+            Model::ModelTree(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -223,6 +231,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::RlsPoly(model) => model.learn_one(x, y, weight),
+            Model::ModelTree(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -238,6 +247,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
             Model::RlsPoly(model) => (model.memory_bytes(), 0),
+            Model::ModelTree(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

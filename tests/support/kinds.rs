@@ -5,6 +5,7 @@ use thalweg::models::{
     forest::{self, Aggregation},
     innovation, linear,
     loss::Loss,
+    model_tree,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
@@ -62,6 +63,14 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::EkfMlp(ekf_mlp::Params::default()),
         ModelKind::EkfMlp(ekf_mlp::Params { hidden: 3, forgetting: 1.0, seed: 7 }),
         ModelKind::Innovation(innovation::Params::default()),
+        ModelKind::ModelTree(model_tree::Params::default()),
+        ModelKind::ModelTree(model_tree::Params {
+            n_models: 1,
+            max_nodes: 7,
+            max_features: MaxFeatures::All,
+            grace_period: 20,
+            ..Default::default()
+        }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -91,6 +100,7 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::RlsPoly(_)
             | ModelKind::EkfMlp(_)
             | ModelKind::Innovation(_)
+            | ModelKind::ModelTree(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

@@ -19,7 +19,7 @@ use crate::{
     pipeline::prequential::{self, Misfit},
 };
 
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "mean",
     "last",
     "linear",
@@ -28,6 +28,7 @@ const KINDS: [&str; 13] = [
     "rls_poly",
     "ekf_mlp",
     "innovation",
+    "model_tree",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -90,6 +91,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "rls_poly" => ModelKind::RlsPoly(experts::rls_poly(&mut section)),
         "ekf_mlp" => ModelKind::EkfMlp(experts::ekf_mlp(&mut section)),
         "innovation" => ModelKind::Innovation(experts::innovation(&mut section)),
+        "model_tree" => ModelKind::ModelTree(tree::model_tree(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
@@ -104,7 +106,9 @@ fn read(mut section: Section) -> Option<ModelConfig> {
             steps::read(&mut section, false)
         }
         // They standardise what they get.
-        ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) => steps::read(&mut section, false),
+        ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
+            steps::read(&mut section, false)
+        }
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };

@@ -5,6 +5,7 @@
 
 pub mod dead_letters;
 mod generating;
+pub mod history;
 mod report;
 mod vitals;
 

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write, stdout};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    generator::{Function, Stream, encode},
+    generator::{Config, Error, Function, Stream, encode},
     settings::Settings,
 };
 
@@ -33,13 +33,20 @@ enum Format {
     Csv,
 }
 
-pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+/// `[generator]` with the function of that name; its parameters are those of the settings where they are of the same one.
+pub(super) fn configured(settings: &Settings, name: &str) -> Result<Config, Error> {
     let mut config = settings.generator.clone();
-    if let Some(name) = &options.function
-        && name != config.function.name()
-    {
+    if name != config.function.name() {
         config.function = Function::from_name(name)?;
     }
+    Ok(config)
+}
+
+pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    let mut config = match &options.function {
+        Some(name) => configured(settings, name)?,
+        None => settings.generator.clone(),
+    };
     config.seed = options.seed.unwrap_or(config.seed);
     let mut stream = Stream::new(&config)?;
     let names = stream.feature_names().to_vec();

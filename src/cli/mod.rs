@@ -3,10 +3,13 @@
 //! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong (`EX_CONFIG`, on which the
 //! service is not restarted).
 
+mod compare;
 mod dead_letters;
+mod figures;
 mod generate;
 mod model;
 mod replay;
+mod samples;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -50,6 +53,8 @@ enum Command {
     Check,
     /// Predicts, scores and learns over a CSV or JSONL file, without any transport
     Replay(replay::Options),
+    /// Runs every model over every stream and says which is best
+    Compare(compare::Options),
     /// Prints generated samples
     Generate(generate::Options),
     /// Says what the models have learned, out of the state file
@@ -78,6 +83,7 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Command::Replay(options) => replay::run(&settings, &options),
+        Command::Compare(options) => compare::run(&sources, &settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),
         Command::Model(command) => model::run(&settings, &command),
         Command::DeadLetters(command) => dead_letters::run(&settings, &command),

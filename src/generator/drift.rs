@@ -3,6 +3,37 @@
 
 use super::Error;
 
+/// Most transitions that are told of: nobody looks at more.
+const MOST_TRANSITIONS: usize = 1000;
+
+/// One concept giving way to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The first sample that may be of the next concept.
+    pub at: u64,
+    /// Samples it takes; 0 is abrupt.
+    pub width: u64,
+}
+
+/// The transitions before sample `until` where concepts change at `positions` and all begins anew every `repeat` samples
+/// (0 is never), which `returns` says is a change, too.
+pub(super) fn transitions(
+    positions: &[u64],
+    width: u64,
+    repeat: u64,
+    returns: bool,
+    until: u64,
+) -> impl Iterator<Item = Transition> {
+    let rounds = if repeat == 0 { 1 } else { until.div_ceil(repeat) };
+    let round = move |round: u64| {
+        let start = round * repeat;
+        let back = (returns && round > 0).then_some(Transition { at: start, width: 0 });
+        let within = positions.iter().map(move |position| Transition { at: start.saturating_add(*position), width });
+        back.into_iter().chain(within)
+    };
+    (0..rounds).flat_map(round).take_while(move |transition| transition.at < until).take(MOST_TRANSITIONS)
+}
+
 /// What a new concept is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change {
@@ -43,6 +74,11 @@ impl Drift {
             return Err(Error::new("drift.repeat", "must be 0 or beyond the last position"));
         }
         Ok(self.clone())
+    }
+
+    /// Where it changes before sample `until`, at most a thousand times.
+    pub(super) fn transitions(&self, until: u64) -> impl Iterator<Item = Transition> {
+        transitions(&self.positions, self.width, self.repeat, true, until)
     }
 
     /// The number of the concept at sample `index`, from 0, where `chance` (uniform in [0, 1)) decides in a transition.

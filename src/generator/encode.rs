@@ -3,8 +3,8 @@
 //! Numbers are spelled as the shortest text that reads back to the same bits. What is not finite is spelled as Python's
 //! `json.dumps` does (`Infinity`), which is not JSON: generators that run away show how a consumer takes it.
 
-/// The target's field.
-const TARGET: &str = "y";
+/// The name of the target.
+pub const TARGET: &str = "y";
 
 /// `{"x0":0.5,…,"y":1.5}`. Names are of letters, digits and `_`, so they need no escaping.
 pub fn json(names: &[String], features: &[f64], target: f64, out: &mut Vec<u8>) {

@@ -4,7 +4,11 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Error, Source, friedman, numbered};
+use super::{
+    Error, Source,
+    drift::{Transition, transitions},
+    friedman, numbered,
+};
 
 /// How the concept changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +85,14 @@ impl FriedmanDrift {
             return Err(Error::new("function.repeat", "must be 0 or beyond the last position"));
         }
         Ok(self.clone())
+    }
+
+    /// Where the concept changes before sample `until`, at most a thousand times.
+    pub(super) fn transitions(&self, until: u64) -> impl Iterator<Item = Transition> {
+        let width = if self.drift_type == DriftType::Gsg { self.transition_window } else { 0 };
+        // Recurring: the last concept is the first one, so beginning anew changes nothing.
+        let returns = self.drift_type != DriftType::Gra;
+        transitions(&self.position, width, self.repeat, returns, until)
     }
 
     fn expanding(&self, i: u64, x: &[f64]) -> f64 {

@@ -25,7 +25,7 @@ pub mod task;
 
 use rand_chacha::ChaCha8Rng;
 
-pub use drift::Drift;
+pub use drift::{Drift, Transition};
 pub use expression::{Distribution, Expression};
 pub use friedman_drift::{DriftType, FriedmanDrift};
 pub use noise::Noise;
@@ -79,6 +79,21 @@ impl Default for Config {
             noise: Noise::Normal { sd: 1.0 },
             drift: None,
         }
+    }
+}
+
+impl Config {
+    /// Where the concept changes before sample `until`, in order; at most a thousand of the function's own and as many of
+    /// the drift on top.
+    pub fn transitions(&self, until: u64) -> Vec<Transition> {
+        let own = match &self.function {
+            Function::FriedmanDrift(drifting) => Some(drifting.transitions(until)),
+            _ => None,
+        };
+        let on_top = self.drift.iter().flat_map(|drift| drift.transitions(until));
+        let mut all: Vec<Transition> = own.into_iter().flatten().chain(on_top).collect();
+        all.sort_by_key(|transition| transition.at);
+        all
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`Mae`], [`Rmse`], [`R2`], [`Bias`], [`Smape`] (one metric each, cumulative and mergeable), [`Scores`]
 //! (all of them), [`Quantiles`] (how errors are distributed), [`Rolling`] (both over a sliding window, exactly), [`Faded`]
 //! (old samples count less), [`Scorecard`] (all that is kept of a model), [`statistics`] (what metrics and trees build on),
-//! [`drift`] (when a stream of errors has changed).
+//! [`drift`] (when a stream of errors has changed), [`significance`] (whether a difference is more than noise).
 //!
 //! Invariant: nothing here knows a runtime, a clock or entropy, and a window holds a bounded number of samples.
 
@@ -16,6 +16,7 @@ mod r2;
 mod rmse;
 mod rolling;
 pub mod saved;
+pub mod significance;
 mod smape;
 pub mod statistics;
 

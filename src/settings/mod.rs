@@ -5,14 +5,16 @@
 //! the path of their key, and an unknown key is an error. Only the command line and the composition root read settings.
 //!
 //! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), then a file
-//! per section of settings.toml.
+//! per section of settings.toml, `grid` (many models out of one entry) with `spelled` (values back to text).
 
 mod detector;
 mod generator;
+mod grid;
 mod model;
 mod race;
 mod section;
 mod sources;
+mod spelled;
 mod transport;
 
 use std::{fmt, time::Duration};
@@ -30,6 +32,7 @@ use crate::{
 };
 use section::Section;
 
+pub use grid::{Entry, entries, grid};
 pub use section::{Errors, Problem, suggestion};
 pub use sources::Sources;
 

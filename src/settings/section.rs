@@ -315,6 +315,20 @@ impl Section {
         self.choice_of(key, value, choices)
     }
 
+    /// As [`Section::choice`], where a table that names no kind is of `default`, which is one of `choices`.
+    pub(super) fn choice_or(
+        &mut self,
+        key: &str,
+        default: &'static str,
+        choices: &[&'static str],
+    ) -> Option<(&'static str, Section)> {
+        let mut value = self.take(key)?;
+        if let ValueKind::Table(table) = &mut value.kind {
+            table.entry("kind".to_owned()).or_insert_with(|| default.into());
+        }
+        self.choice_of(key, value, choices)
+    }
+
     /// A list of such choices, `None` where the key is absent.
     pub(super) fn choices(&mut self, key: &str, choices: &[&'static str]) -> Option<Vec<(&'static str, Section)>> {
         let value = self.take(key)?;

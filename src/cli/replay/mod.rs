@@ -3,7 +3,6 @@
 //! Decoding, predicting, scoring and learning are the daemon's own code; a row that cannot be used is counted and
 //! named, and the rest goes on.
 
-mod input;
 mod report;
 
 use std::{
@@ -16,9 +15,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::samples::{Format, REJECTIONS_SHOWN, Samples};
 use crate::{
     pipeline::{
-        decode::{Decoder, Index, Rejection, Sample},
+        decode::{Rejection, Sample},
         prequential::{Prequential, Step},
     },
     settings::Settings,
@@ -31,7 +31,7 @@ pub(super) struct Options {
     file: PathBuf,
     /// How the file is to be read [default: by its ending, else by its first byte]
     #[arg(long, value_enum)]
-    format: Option<input::Format>,
+    format: Option<Format>,
     /// Writes a row per sample: i,target,<model name>…
     #[arg(long, value_name = "OUT.csv")]
     predictions: Option<PathBuf>,
@@ -46,9 +46,6 @@ enum Report {
     #[default]
     Text,
 }
-
-/// Rows of which it is said why they cannot be used; more are only counted.
-const REJECTIONS_SHOWN: u64 = 5;
 
 /// What was read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +64,7 @@ struct Replay {
 }
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let mut input = input::Input::open(&options.file, options.format)?;
+    let mut samples = Samples::of_file(&options.file, options.format, &settings.schema)?;
     let prequential = Prequential::new(&settings.race);
     let predictions = options.predictions.as_ref().map(|path| {
         let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -75,18 +72,11 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     });
     let mut replay =
         Replay { prequential, predictions: predictions.transpose()?, line: Vec::new(), counts: Counts::default() };
-    let mut decoder = Decoder::new(&settings.schema, Index::new(&settings.schema));
-    let progress = progress_bar(input.size());
-    let names = input.names()?;
-    while let Some(row) = input.next_row(settings.schema.max_record_bytes)? {
-        let decoded = match row {
-            input::Row::Json(line) => decoder.decode(Some(line)),
-            input::Row::Cells(cells) => decoder.decode_row(names.iter().map(String::as_str).zip(cells)),
-            input::Row::TooLong(size) => Err(Rejection::TooLarge { size, limit: settings.schema.max_record_bytes }),
-        };
+    let progress = progress_bar(samples.size());
+    while let Some(decoded) = samples.next_sample()? {
         replay.take(decoded)?;
         if replay.counts.records.is_multiple_of(4096) {
-            progress.set_position(input.position());
+            progress.set_position(samples.position());
         }
     }
     progress.finish_and_clear();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Counts;
+use super::{super::figures::significant, Counts};
 use crate::{
     metrics::{Faded, Quantiles, Scores},
     pipeline::snapshot::ModelSnapshot,
@@ -120,9 +120,4 @@ pub(super) fn text(out: &mut impl Write, counts: Counts, champion: usize, models
         writeln!(out, "{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}")?;
     }
     writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")
-}
-
-/// Four decimals for everyday sizes, powers of ten for the rest.
-fn significant(value: f64) -> String {
-    if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }
 }

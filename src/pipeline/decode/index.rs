@@ -173,7 +173,7 @@ impl Index {
     }
 
     /// Which columns are nominal; empty when none is.
-    pub(super) fn nominal(&self) -> &[bool] {
+    pub fn nominal(&self) -> &[bool] {
         &self.nominal
     }
 

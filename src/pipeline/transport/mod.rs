@@ -7,6 +7,7 @@
 
 mod dead_letters;
 pub mod embedded;
+mod history;
 pub mod kafka;
 mod source;
 
@@ -15,6 +16,7 @@ use std::{future::Future, ops::Range};
 use tokio::sync::{mpsc, watch};
 
 pub use dead_letters::{DeadLetters, Fate, Page};
+pub use history::History;
 
 use super::{
     checkpoint::{Checkpoint, Outputs},

@@ -194,7 +194,9 @@ fn rls_params(section: &mut Section) -> rls::Params {
 }
 
 fn optimizer(section: &mut Section) -> Optimizer {
-    let Some((kind, mut section)) = section.choice("optimizer", &OPTIMIZERS) else { return Optimizer::default() };
+    let Some((kind, mut section)) = section.choice_or("optimizer", "sgd", &OPTIMIZERS) else {
+        return Optimizer::default();
+    };
     let share = |value: f64| (0.0..1.0).contains(&value);
     let lr = match kind {
         // These two have no learning rate to schedule.

@@ -176,7 +176,7 @@ fn is_retried(connection: &Connection, topic: &str, letter: &DeadLetter) -> rusq
         .exists(params![topic, letter.partition, letter.offset])
 }
 
-fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1")?.exists([name])
 }
 

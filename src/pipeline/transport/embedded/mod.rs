@@ -8,6 +8,7 @@
 
 mod dead_letters;
 mod headers;
+mod history;
 mod publisher;
 mod reader;
 mod table;
@@ -17,6 +18,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 pub use dead_letters::EmbeddedDeadLetters;
+pub use history::EmbeddedHistory;
 pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
 

@@ -35,6 +35,7 @@ mod dead_letters;
 mod fault;
 mod fetch;
 mod generated;
+mod history;
 mod landed;
 mod ledger;
 mod produce;
@@ -60,6 +61,7 @@ use tokio_util::sync::CancellationToken;
 pub use batches::read_log;
 pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
+pub use history::KafkaHistory;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     Csv,
     Jsonl,
 }
@@ -43,17 +43,26 @@ enum Rows {
 }
 
 impl Input {
+    /// Opens a file; `-` is standard input.
     pub(super) fn open(path: &Path, format: Option<Format>) -> anyhow::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Self::over(Box::new(stdin().lock()), None, path, format);
+        }
+        let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let size = file.metadata()?.len();
+        Self::over(Box::new(file), Some(size), path, format)
+    }
+
+    /// Reads what `path` names from elsewhere, `size` bytes where that is known.
+    pub(super) fn over(
+        read: Box<dyn Read>,
+        size: Option<u64>,
+        path: &Path,
+        format: Option<Format>,
+    ) -> anyhow::Result<Self> {
         let position = Arc::new(AtomicU64::new(0));
-        let counted = |read: Box<dyn Read>| Counted { read, position: Arc::clone(&position) };
-        let (read, size) = if path.as_os_str() == "-" {
-            (counted(Box::new(stdin().lock())), None)
-        } else {
-            let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            let size = file.metadata()?.len();
-            (counted(Box::new(file)), Some(size))
-        };
-        let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, read));
+        let counted = Counted { read, position: Arc::clone(&position) };
+        let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, counted));
         let format = match format.or_else(|| by_ending(path)) {
             Some(format) => format,
             None => by_first_byte(reader.fill_buf()?),

@@ -1,0 +1,297 @@
+//! The results for programs, and how all results reach the disk.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::standings::{Board, LEAST_STREAMS, RunScore, Standings};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    streams: Vec<StreamPart<'a>>,
+    overall: OverallPart<'a>,
+    models: Vec<ModelPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct StreamPart<'a> {
+    name: &'a str,
+    kind: &'static str,
+    records: u64,
+    scored: u64,
+    dead_letters: u64,
+    rejections: &'a [String],
+    drifts: Vec<DriftPart>,
+    winner: &'a str,
+    verdict: String,
+    test: String,
+    /// The best first.
+    models: Vec<ScorePart<'a>>,
+    pairs: Vec<PairPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct DriftPart {
+    at: u64,
+    width: u64,
+}
+
+#[derive(Serialize)]
+struct ScorePart<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    errors: Errors,
+    micros: f64,
+    bytes: usize,
+    #[serde(flatten)]
+    incidents: Incidents,
+    runs: Vec<RunPart>,
+}
+
+#[derive(Serialize)]
+struct RunPart {
+    seed: Option<u64>,
+    #[serde(flatten)]
+    errors: Errors,
+    micros: f64,
+    bytes: usize,
+    #[serde(flatten)]
+    incidents: Incidents,
+}
+
+#[derive(Serialize)]
+struct Errors {
+    rmse: f64,
+    mae: f64,
+    r2: f64,
+    skill: f64,
+}
+
+#[derive(Serialize)]
+struct Incidents {
+    refused: u64,
+    implausible: u64,
+    drifts: u64,
+    rescues: u64,
+}
+
+#[derive(Serialize)]
+struct PairPart<'a> {
+    a: &'a str,
+    b: &'a str,
+    difference: f64,
+    p: Option<f64>,
+    beyond_noise: bool,
+}
+
+#[derive(Serialize)]
+struct OverallPart<'a> {
+    winner: &'a str,
+    verdict: String,
+    /// The best first.
+    models: Vec<RankPart<'a>>,
+    friedman: Option<FriedmanPart>,
+    critical_difference: Option<f64>,
+    least_streams: usize,
+    pairs: Vec<RankPairPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct RankPart<'a> {
+    model: &'a str,
+    mean_rank: f64,
+    wins: usize,
+    mean_skill: f64,
+}
+
+#[derive(Serialize)]
+struct RankPairPart<'a> {
+    a: &'a str,
+    b: &'a str,
+    difference: f64,
+    beyond_noise: bool,
+    /// Streams on which the smaller error of the two was so beyond noise, each way.
+    a_better: usize,
+    b_better: usize,
+}
+
+#[derive(Serialize)]
+struct FriedmanPart {
+    chi2: f64,
+    f: f64,
+    p: f64,
+}
+
+#[derive(Serialize)]
+struct ModelPart<'a> {
+    name: &'a str,
+    kind: &'a str,
+    settings: &'a str,
+}
+
+impl Incidents {
+    fn new(counts: crate::pipeline::prequential::Counts) -> Self {
+        let crate::pipeline::prequential::Counts { refused, implausible, drifts, rescues } = counts;
+        Self { refused, implausible, drifts, rescues }
+    }
+}
+
+/// Everything as JSON. What is no finite number is null.
+pub(super) fn json(standings: &Standings) -> anyhow::Result<Vec<u8>> {
+    let name = |model: usize| standings.models[model].name.as_str();
+    let document = Document {
+        format: 1,
+        streams: standings.streams.iter().map(|board| stream(standings, board)).collect(),
+        overall: overall(standings),
+        models: standings
+            .models
+            .iter()
+            .enumerate()
+            .map(|(i, model)| ModelPart { name: name(i), kind: model.kind, settings: &model.toml })
+            .collect(),
+    };
+    let mut text = serde_json::to_vec_pretty(&document)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
+    let name = |model: usize| standings.models[model].name.as_str();
+    let models = board.order.iter().map(|&model| {
+        let score = &board.scores[model];
+        let run = |(seed, run): (&Option<u64>, &RunScore)| RunPart {
+            seed: *seed,
+            errors: Errors { rmse: run.rmse, mae: run.mae, r2: run.r2, skill: run.skill },
+            micros: run.micros,
+            bytes: run.bytes,
+            incidents: Incidents::new(run.incidents),
+        };
+        ScorePart {
+            model: name(model),
+            errors: Errors { rmse: score.rmse, mae: score.mae, r2: score.r2, skill: score.skill },
+            micros: score.micros,
+            bytes: score.bytes,
+            incidents: Incidents::new(score.incidents),
+            runs: board.seeds.iter().zip(&score.runs).map(run).collect(),
+        }
+    });
+    let pairs = board.pairs.iter().map(|pair| PairPart {
+        a: name(pair.a),
+        b: name(pair.b),
+        difference: pair.difference,
+        p: pair.p,
+        beyond_noise: pair.beyond_noise(),
+    });
+    StreamPart {
+        name: &board.name,
+        kind: board.kind,
+        records: board.counts.records,
+        scored: board.counts.scored,
+        dead_letters: board.counts.rejected,
+        rejections: &board.counts.rejections,
+        drifts: board.transitions.iter().map(|it| DriftPart { at: it.at, width: it.width }).collect(),
+        winner: name(board.winner()),
+        verdict: standings.verdict(board),
+        test: board.test.described(),
+        models: models.collect(),
+        pairs: pairs.collect(),
+    }
+}
+
+fn overall(standings: &Standings) -> OverallPart<'_> {
+    let overall = &standings.overall;
+    let name = |model: usize| standings.models[model].name.as_str();
+    let models = overall.order.iter().map(|&model| RankPart {
+        model: name(model),
+        mean_rank: overall.mean_ranks[model],
+        wins: overall.wins[model],
+        mean_skill: overall.skill[model],
+    });
+    let mut pairs = Vec::new();
+    for a in 0..standings.models.len() {
+        for b in a + 1..standings.models.len() {
+            let found = standings.streams.iter().filter_map(|board| board.pair(a, b)).filter(|it| it.beyond_noise());
+            let (a_better, b_better) =
+                found.fold((0, 0), |(a, b), pair| if pair.difference < 0.0 { (a + 1, b) } else { (a, b + 1) });
+            let difference = overall.mean_ranks[a] - overall.mean_ranks[b];
+            let beyond_noise = overall.beyond_noise(a, b);
+            pairs.push(RankPairPart { a: name(a), b: name(b), difference, beyond_noise, a_better, b_better });
+        }
+    }
+    OverallPart {
+        winner: name(overall.winner()),
+        verdict: standings.overall_verdict(),
+        models: models.collect(),
+        friedman: overall.friedman.map(|found| FriedmanPart { chi2: found.chi2, f: found.f, p: found.p }),
+        critical_difference: overall.critical_difference,
+        least_streams: LEAST_STREAMS,
+        pairs,
+    }
+}
+
+/// A row per stream, seed and model.
+pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "stream",
+        "seed",
+        "model",
+        "kind",
+        "records",
+        "scored",
+        "rmse",
+        "mae",
+        "r2",
+        "skill",
+        "micros",
+        "bytes",
+        "refused",
+        "implausible",
+        "drifts",
+        "rescues",
+    ])?;
+    for board in &standings.streams {
+        for (run, seed) in board.seeds.iter().enumerate() {
+            for (model, score) in standings.models.iter().zip(&board.scores) {
+                let it = &score.runs[run];
+                let counts = &it.incidents;
+                writer.write_record([
+                    board.name.clone(),
+                    seed.map_or(String::new(), |seed| seed.to_string()),
+                    model.name.clone(),
+                    model.kind.to_owned(),
+                    board.counts.records.to_string(),
+                    board.counts.scored.to_string(),
+                    it.rmse.to_string(),
+                    it.mae.to_string(),
+                    it.r2.to_string(),
+                    it.skill.to_string(),
+                    format!("{:.4}", it.micros),
+                    it.bytes.to_string(),
+                    counts.refused.to_string(),
+                    counts.implausible.to_string(),
+                    counts.drifts.to_string(),
+                    counts.rescues.to_string(),
+                ])?;
+            }
+        }
+    }
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+}
+
+/// Writes files into a folder: each is there whole or as it was before, whenever the process ends.
+pub(super) fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
+    for (name, content) in files {
+        // Always the same name, so that what an interrupted run leaves is overwritten by the next one.
+        let partial = folder.join(format!(".{name}.partial"));
+        let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, folder.join(name)));
+        written.with_context(|| {
+            // There may be none.
+            let _ = fs::remove_file(&partial);
+            format!("{} cannot be written", folder.join(name).display())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The report: one page that needs nothing else.
+//!
+//! Invariant: the page asks for nothing from anywhere (its own policy forbids it), has no script, and is well-formed XML, so
+//! that whatever a stream or a model is called stays text.
+
+mod plot;
+
+use std::fmt::Write;
+
+use super::{
+    super::figures::{bytes, chance, grouped, significant},
+    standings::{Board, Score, Standings},
+    text,
+};
+use plot::{Line, SERIES};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Models in a table of all pairs at most.
+const MOST_PAIRED: usize = 12;
+
+pub(super) fn page(standings: &Standings) -> anyhow::Result<Vec<u8>> {
+    let mut out = String::with_capacity(1 << 20);
+    out.push_str("<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n");
+    out.push_str(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n",
+    );
+    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
+    write!(out, "<title>Thalweg: comparison</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n")?;
+    head(&mut out, standings)?;
+    if standings.streams.len() > 1 {
+        overall(&mut out, standings)?;
+    }
+    for (i, board) in standings.streams.iter().enumerate() {
+        section(&mut out, standings, i, board)?;
+    }
+    out.push_str("</main>\n</body>\n</html>\n");
+    Ok(out.into_bytes())
+}
+
+fn head(out: &mut String, standings: &Standings) -> std::fmt::Result {
+    let (models, streams) = (standings.models.len(), standings.streams.len());
+    let many = |count: usize| if count == 1 { "" } else { "s" };
+    writeln!(out, "<h1>Which model is best?</h1>")?;
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(
+        out,
+        "<p class=\"soft\">{models} model{} over {streams} stream{}, each sample predicted before it was learned from \
+         (thalweg {version} compare)</p>",
+        many(models),
+        many(streams)
+    )?;
+    if streams > 1 {
+        out.push_str("<nav>");
+        for (i, board) in standings.streams.iter().enumerate() {
+            write!(out, "<a href=\"#stream{i}\">{}</a> ", escaped(&board.name))?;
+        }
+        out.push_str("</nav>\n");
+    }
+    Ok(())
+}
+
+fn overall(out: &mut String, standings: &Standings) -> std::fmt::Result {
+    let overall = &standings.overall;
+    writeln!(out, "<section>\n<h2>Over all streams</h2>")?;
+    writeln!(out, "<p class=\"verdict\">{}</p>", escaped(&standings.overall_verdict()))?;
+    out.push_str("<div class=\"wide\"><table>\n<tr><th></th><th>model</th><th>mean rank</th><th>wins</th><th>mean skill</th><th>to the first</th></tr>\n");
+    for (place, &model) in overall.order.iter().enumerate() {
+        let more = overall.mean_ranks[model] - overall.mean_ranks[overall.winner()];
+        let (class, distance) = match place {
+            0 => ("", String::new()),
+            _ if overall.beyond_noise(overall.winner(), model) => ("", format!("+{more:.2}")),
+            _ => (" class=\"noise\"", format!("~ +{more:.2}")),
+        };
+        let best = if place == 0 { " class=\"best\"" } else { "" };
+        writeln!(
+            out,
+            "<tr{best}><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td{class}>{distance}</td></tr>",
+            place + 1,
+            escaped(&standings.models[model].name),
+            overall.mean_ranks[model],
+            overall.wins[model],
+            text::share(overall.skill[model])
+        )?;
+    }
+    writeln!(
+        out,
+        "</table></div>\n<p class=\"soft\">By the rank of the RMSE on each stream (Demšar 2006); ~ within noise, or too few \
+         streams to tell. Skill is 1 − RMSE/RMSE(mean).</p>"
+    )?;
+    settings(out, standings, overall.winner(), "Settings of the first")?;
+    writeln!(out, "</section>")
+}
+
+fn section(out: &mut String, standings: &Standings, i: usize, board: &Board) -> anyhow::Result<()> {
+    writeln!(out, "<section id=\"stream{i}\">\n<h2>{}</h2>", escaped(&board.name))?;
+    writeln!(
+        out,
+        "<p class=\"verdict\">{}</p>\n<p class=\"soft\">{}</p>",
+        escaped(&standings.verdict(board)),
+        about(board)
+    )?;
+    curves(out, standings, board)?;
+    leaderboard(out, standings, board)?;
+    if board.scores.len() > 1 {
+        writeln!(
+            out,
+            "<p class=\"soft\">~ within noise, ? cannot be judged: {}.</p>",
+            escaped(&board.test.described())
+        )?;
+        pairs(out, standings, board)?;
+    }
+    predictions(out, standings, board)?;
+    settings(out, standings, board.winner(), "Settings of the winner")?;
+    rejections(out, board)?;
+    writeln!(out, "</section>")?;
+    Ok(())
+}
+
+fn about(board: &Board) -> String {
+    let counts = &board.counts;
+    let mut text = format!("{} records, {} scored", grouped(counts.records as f64), grouped(counts.scored as f64));
+    if counts.rejected > 0 {
+        text.push_str(&format!(", {} not usable", grouped(counts.rejected as f64)));
+    }
+    match &board.seeds[..] {
+        [Some(seed)] => text.push_str(&format!(", seed {seed}")),
+        [Some(first), .., Some(last)] => {
+            text.push_str(&format!(", seeds {first} to {last}; plots are of the first"));
+        }
+        _ => {}
+    }
+    text
+}
+
+/// Which line each model has: the best ones have one.
+fn series_of(board: &Board, model: usize) -> usize {
+    // By the place in the settings, so that a model looks the same on every stream, where there are few enough.
+    if board.scores.len() <= SERIES { model } else { board.order.iter().position(|it| *it == model).unwrap_or(0) }
+}
+
+fn curves(out: &mut String, standings: &Standings, board: &Board) -> anyhow::Result<()> {
+    let drawn = &board.order[..board.order.len().min(SERIES)];
+    let lines: Vec<Line<'_>> = drawn
+        .iter()
+        .rev()
+        .map(|&model| Line {
+            series: series_of(board, model),
+            bins: &board.traces[model].curve.bins,
+            is_winner: model == board.winner(),
+        })
+        .collect();
+    let title = format!("Rolling RMSE of each model on {}", board.name);
+    let svg =
+        plot::curves(&title, &lines, &board.transitions, board.counts.records).map_err(anyhow::Error::from_boxed)?;
+    writeln!(out, "<h3>Error over time</h3>\n<ul class=\"legend\">")?;
+    for &model in drawn {
+        let (series, name) = (series_of(board, model), escaped(&standings.models[model].name));
+        let width = if model == board.winner() { 3 } else { 2 };
+        writeln!(
+            out,
+            "<li><svg class=\"key\" viewBox=\"0 0 28 10\"><path class=\"s{series}\" stroke-width=\"{width}\" fill=\"none\" \
+             d=\"M0 5H28\"/></svg>{name}</li>"
+        )?;
+    }
+    if !board.transitions.is_empty() {
+        writeln!(
+            out,
+            "<li><svg class=\"key\" viewBox=\"0 0 28 10\"><path class=\"drift\" fill=\"none\" d=\"M14 0V10\"/></svg>drift</li>"
+        )?;
+    }
+    writeln!(out, "</ul>\n<figure>{svg}")?;
+    let mut caption =
+        "Over the last metrics.window samples; of neighbouring values the least and the greatest are drawn, and \
+                       peaks far beyond the rest are cut at the top."
+            .to_owned();
+    if board.order.len() > SERIES {
+        caption.push_str(&format!(" The best {SERIES} of {} models.", board.order.len()));
+    }
+    let drifts: Vec<String> = board.transitions.iter().take(12).map(text::transition).collect();
+    if !drifts.is_empty() {
+        let more = if board.transitions.len() > drifts.len() { " …" } else { "" };
+        caption.push_str(&format!(" The concept changes at {}{more}.", drifts.join(", ")));
+    }
+    writeln!(out, "<figcaption>{caption}</figcaption></figure>")?;
+    Ok(())
+}
+
+fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
+    out.push_str("<h3>Leaderboard</h3>\n<div class=\"wide\"><table>\n<tr><th></th><th>model</th><th>RMSE</th><th>MAE</th><th>R²</th>");
+    out.push_str("<th>skill</th><th>µs/record</th><th>bytes</th><th>to best</th></tr>\n");
+    for (place, &model) in board.order.iter().enumerate() {
+        let Score { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model];
+        let level = place > 0 && board.pair(board.winner(), model).is_some_and(|pair| !pair.beyond_noise());
+        writeln!(
+            out,
+            "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{micros:.2}</td><td>{}</td><td{}>{}</td></tr>",
+            if place == 0 { " class=\"best\"" } else { "" },
+            place + 1,
+            escaped(&standings.models[model].name),
+            significant(*rmse),
+            significant(*mae),
+            text::share(*r2),
+            text::share(*skill),
+            bytes(*size),
+            if level { " class=\"noise\"" } else { "" },
+            text::distance(board, model)
+        )?;
+    }
+    writeln!(out, "</table></div>")
+}
+
+/// Every two models: by how much the RMSE of the row is over that of the column, and the chance of that.
+fn pairs(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
+    if board.order.len() > MOST_PAIRED {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "<details><summary>Every two models</summary>\n<div class=\"wide\"><table class=\"pairs\">\n<tr><th>RMSE over</th>"
+    )?;
+    for &model in &board.order {
+        writeln!(out, "<th>{}</th>", escaped(&standings.models[model].name))?;
+    }
+    writeln!(out, "</tr>")?;
+    for &row in &board.order {
+        writeln!(out, "<tr><td>{}</td>", escaped(&standings.models[row].name))?;
+        for &column in &board.order {
+            let Some(pair) = board.pair(row, column).filter(|_| row != column) else {
+                out.push_str("<td></td>");
+                continue;
+            };
+            let difference = if pair.a == row { pair.difference } else { -pair.difference };
+            let class = if pair.beyond_noise() { "" } else { " class=\"noise\"" };
+            let p = pair.p.map_or("not judged".to_owned(), chance);
+            let sign = if difference > 0.0 { "+" } else { "" };
+            writeln!(out, "<td{class}>{sign}{} ({})</td>", significant(difference), escaped(&p))?;
+        }
+        writeln!(out, "</tr>")?;
+    }
+    writeln!(out, "</table></div></details>")
+}
+
+fn predictions(out: &mut String, standings: &Standings, board: &Board) -> anyhow::Result<()> {
+    let winner = board.winner();
+    let (trace, series) = (&board.traces[winner], series_of(board, winner));
+    let name = &standings.models[winner].name;
+    let title = format!("Predictions of {name} and targets on {}", board.name);
+    let latest = plot::latest(&title, trace.latest.iter(), series).map_err(anyhow::Error::from_boxed)?;
+    let scatter = plot::scatter(&title, &trace.scatter.kept, series).map_err(anyhow::Error::from_boxed)?;
+    writeln!(
+        out,
+        "<h3>Predictions of {}</h3>\n<div class=\"beside\">\n<figure class=\"long\">{latest}<figcaption>The newest {} \
+         samples: targets as dots, predictions as a line.</figcaption></figure>",
+        escaped(name),
+        trace.latest.len()
+    )?;
+    writeln!(
+        out,
+        "<figure>{scatter}<figcaption>Prediction against target of {} samples, spread evenly over the whole run; right \
+         ones lie on the line.</figcaption></figure>\n</div>",
+        trace.scatter.kept.len()
+    )?;
+    Ok(())
+}
+
+fn settings(out: &mut String, standings: &Standings, model: usize, title: &str) -> std::fmt::Result {
+    writeln!(
+        out,
+        "<h3>{title}</h3>\n<p class=\"soft\">In settings.toml, in place of its [[models]]:</p>\n<pre><code>{}</code></pre>",
+        escaped(&standings.models[model].toml)
+    )
+}
+
+fn rejections(out: &mut String, board: &Board) -> std::fmt::Result {
+    if board.counts.rejections.is_empty() {
+        return Ok(());
+    }
+    let count = grouped(board.counts.rejected as f64);
+    writeln!(out, "<details><summary>{count} records that could not be used</summary>\n<ul>")?;
+    for rejection in &board.counts.rejections {
+        writeln!(out, "<li class=\"soft\">{}</li>", escaped(rejection))?;
+    }
+    writeln!(out, "</ul></details>")
+}
+
+/// Text that stays text, in elements and in attributes.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            // No document may hold them, not even escaped.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,218 @@
+//! Which models run over which streams: everything that can be wrong is found before anything runs.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    super::{
+        generate,
+        samples::{Format, Samples, Spool},
+    },
+    Options, Problems, topics,
+};
+use crate::{
+    generator::{self, Transition},
+    models::ModelConfig,
+    pipeline::decode::Schema,
+    settings::{self, Entry, Settings, Sources},
+};
+
+/// What is to be done.
+pub(super) struct Plan {
+    pub(super) streams: Vec<Stream>,
+    pub(super) models: Vec<Entry>,
+    /// Stream by stream, run by run, in the order of the models.
+    pub(super) jobs: Vec<Job>,
+}
+
+/// A stream that can be read any number of times.
+pub(super) struct Stream {
+    pub(super) name: String,
+    source: Source,
+    /// A run for each; `None` where there is nothing to seed.
+    pub(super) seeds: Vec<Option<u64>>,
+    /// Where its concept changes, as far as that is known.
+    pub(super) transitions: Vec<Transition>,
+}
+
+enum Source {
+    File {
+        path: PathBuf,
+        format: Option<Format>,
+    },
+    /// Of what could be read only once.
+    Spool {
+        spool: Spool,
+        path: PathBuf,
+        format: Option<Format>,
+    },
+    Topic(Spool),
+    Function {
+        config: Box<generator::Config>,
+        count: u64,
+    },
+}
+
+/// A model over a stream.
+pub(super) struct Job {
+    pub(super) stream: usize,
+    /// Index of the seed.
+    pub(super) run: usize,
+    pub(super) model: usize,
+    /// The model and those it cannot do without.
+    pub(super) race: Vec<ModelConfig>,
+    /// Index of the model itself.
+    pub(super) own: usize,
+}
+
+impl Stream {
+    /// What it is made of, in a word.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.source {
+            Source::File { .. } | Source::Spool { .. } => "file",
+            Source::Topic(_) => "topic",
+            Source::Function { .. } => "function",
+        }
+    }
+
+    /// The samples of a run, from the beginning.
+    pub(super) fn open(&self, run: usize, schema: &Schema) -> anyhow::Result<Samples> {
+        match &self.source {
+            Source::File { path, format } => Samples::of_file(path, *format, schema),
+            Source::Spool { spool, path, format } => Samples::of_spool(spool, path, *format, schema),
+            Source::Topic(spool) => Ok(Samples::of_records(spool, schema)),
+            Source::Function { config, count } => {
+                let mut config = config.as_ref().clone();
+                config.seed = self.seeds.get(run).copied().flatten().unwrap_or(config.seed);
+                Ok(Samples::generated(&config, *count, schema)?)
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub(super) fn new(sources: &Sources, settings: &Settings, options: &Options) -> anyhow::Result<Self> {
+        let mut problems = Vec::new();
+        let mut streams = Vec::new();
+        let mut take = |found: anyhow::Result<Vec<Stream>>| match found {
+            Ok(found) => streams.extend(found),
+            Err(error) => problems.push(format!("{error:#}")),
+        };
+        for path in &options.files {
+            take(file(path, options.format, &settings.schema).map(|stream| vec![stream]));
+        }
+        for name in &options.function {
+            take(function(name, settings, options).map(|stream| vec![stream]));
+        }
+        match topics::wanted(&options.topic, &options.offsets) {
+            Ok(wanted) => wanted.iter().for_each(|wanted| {
+                let stream = |(name, spool)| Stream {
+                    name,
+                    source: Source::Topic(spool),
+                    seeds: vec![None],
+                    transitions: Vec::new(),
+                };
+                take(topics::copied(settings, wanted).map(|parts| parts.into_iter().map(stream).collect()));
+            }),
+            Err(wrong) => problems.extend(wrong),
+        }
+        for (i, stream) in streams.iter().enumerate() {
+            if streams[..i].iter().any(|other| other.name == stream.name) {
+                problems.push(format!("stream `{}` is named twice", stream.name));
+            }
+        }
+        let models = if options.grid.is_empty() { settings::entries(sources) } else { settings::grid(&options.grid) };
+        let models = models.unwrap_or_else(|errors| {
+            problems.extend(errors.problems().iter().map(|it| format!("{}: {}", it.path, it.message)));
+            Vec::new()
+        });
+        let mut jobs = Vec::new();
+        for (stream, of) in streams.iter().enumerate() {
+            for run in 0..of.seeds.len() {
+                for model in 0..models.len() {
+                    let (race, own) = race(&models, model);
+                    jobs.push(Job { stream, run, model, race, own });
+                }
+            }
+        }
+        Problems(problems).none(Self { streams, models, jobs })
+    }
+}
+
+fn file(path: &Path, format: Option<Format>, schema: &Schema) -> anyhow::Result<Stream> {
+    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    let cannot = |error: std::io::Error| anyhow::anyhow!("{name} cannot be read: {error}");
+    let source = if path.as_os_str() == "-" {
+        let spool = Spool::of(&mut std::io::stdin().lock()).map_err(cannot)?;
+        Source::Spool { spool, path: path.to_owned(), format }
+    } else {
+        let mut file = File::open(path).map_err(|error| match generator::Function::from_name(&name) {
+            Ok(_) => {
+                anyhow::anyhow!("{name} cannot be read: {error}; for the generator's function write --function {name}")
+            }
+            Err(_) => cannot(error),
+        })?;
+        let about = file.metadata().map_err(cannot)?;
+        if about.is_dir() {
+            anyhow::bail!("{name} cannot be read: it is a folder; name the files in it");
+        }
+        if about.is_file() {
+            Source::File { path: path.to_owned(), format }
+        } else {
+            // A pipe: each model needs it from the beginning.
+            Source::Spool { spool: Spool::of(&mut file).map_err(cannot)?, path: path.to_owned(), format }
+        }
+    };
+    let stream = Stream { name, source, seeds: vec![None], transitions: Vec::new() };
+    // A header that cannot be read is found now.
+    stream.open(0, schema).map_err(|error| error.context(format!("{} cannot be read", stream.name)))?;
+    Ok(stream)
+}
+
+fn function(name: &str, settings: &Settings, options: &Options) -> anyhow::Result<Stream> {
+    let config = generate::configured(settings, name).map_err(|error| {
+        let hint = if Path::new(name).exists() { "; files come before --function" } else { "" };
+        anyhow::anyhow!("--function: {}{hint}", error.problem)
+    })?;
+    if options.count == 0 {
+        anyhow::bail!("-n 0 is no sample of {name}; give it 1 or more");
+    }
+    let first = options.seed.unwrap_or(config.seed);
+    let stream = Stream {
+        name: name.to_owned(),
+        seeds: (0..options.seeds).map(|i| Some(first.wrapping_add(i))).collect(),
+        transitions: config.transitions(options.count),
+        source: Source::Function { config: Box::new(config), count: options.count },
+    };
+    stream.open(0, &settings.schema)?;
+    Ok(stream)
+}
+
+/// The models that have to run for one of them, in their order, and its place among them.
+fn race(models: &[Entry], model: usize) -> (Vec<ModelConfig>, usize) {
+    let needed = needed(models, model);
+    let own = needed.iter().position(|i| *i == model).unwrap_or(0);
+    (needed.into_iter().map(|i| models[i].config.clone()).collect(), own)
+}
+
+/// Indices of a model and of those it cannot do without, directly or not, ascending.
+pub(super) fn needed(models: &[Entry], model: usize) -> Vec<usize> {
+    let mut needed = vec![model];
+    let mut next = 0;
+    while let Some(&i) = needed.get(next) {
+        next += 1;
+        for name in models[i].config.kind.members() {
+            if let Some(member) = models.iter().position(|other| other.config.name == *name)
+                && !needed.contains(&member)
+            {
+                needed.push(member);
+            }
+        }
+    }
+    needed.sort_unstable();
+    needed
+}

@@ -1,0 +1,234 @@
+//! Runs the jobs of a plan, as many at once as there are cores.
+//!
+//! Invariant: a job reads its stream by itself and shares nothing with the others, so that which run beside it changes no
+//! number but the time it takes.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, stderr},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    super::samples::{REJECTIONS_SHOWN, Samples},
+    Problems,
+    plan::{Job, Plan},
+    trace::Trace,
+};
+use crate::{
+    models::Features,
+    pipeline::{
+        prequential::{Config, Prequential},
+        snapshot::ModelSnapshot,
+    },
+    settings::Settings,
+};
+
+/// Records between two looks at the clock.
+const BATCH: usize = 64;
+
+/// Parts of a job on the progress bar.
+const PARTS: u64 = 100;
+
+/// What came out of a job.
+pub(super) struct Run {
+    pub(super) model: ModelSnapshot,
+    pub(super) counts: Counts,
+    /// In predicting, scoring and learning; reading the stream is not in it.
+    pub(super) time: Duration,
+    pub(super) trace: Trace,
+}
+
+/// What a stream held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) records: u64,
+    pub(super) scored: u64,
+    pub(super) rejected: u64,
+    /// Why the first ones could not be used.
+    pub(super) rejections: Vec<String>,
+}
+
+/// Runs all jobs; what comes out is in their order.
+///
+/// # Errors
+/// When a stream cannot be read to its end, of every such stream once.
+pub(super) fn all(plan: &Plan, settings: &Settings, at_once: usize) -> anyhow::Result<Vec<Run>> {
+    let jobs = &plan.jobs;
+    let progress = progress_bar(jobs.len());
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let worker = || {
+        let mut done = Vec::new();
+        while !failed.load(Ordering::Relaxed)
+            && let Some((i, job)) = next_of(jobs, &next)
+        {
+            let result = one(plan, job, settings, &progress);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            done.push((i, result));
+        }
+        done
+    };
+    let mut runs = BTreeMap::new();
+    let mut problems = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once.min(jobs.len()).max(1)).map(|_| scope.spawn(worker)).collect();
+        for thread in threads {
+            for (i, result) in thread.join().unwrap_or_default() {
+                match result {
+                    Ok(run) => drop(runs.insert(i, run)),
+                    Err(error) => problems.push(format!("{}: {error:#}", plan.streams[jobs[i].stream].name)),
+                }
+            }
+        }
+    });
+    progress.finish_and_clear();
+    if problems.is_empty() && runs.len() < jobs.len() {
+        // A thread that ended by a panic has said so.
+        let lost = (0..jobs.len()).find(|i| !runs.contains_key(i)).map(|i| &jobs[i]);
+        problems.extend(lost.map(|job| {
+            let (model, stream) = (&plan.models[job.model].config.name, &plan.streams[job.stream].name);
+            format!("a model panicked, `{model}` on {stream} or one beside it. Please report this")
+        }));
+    }
+    problems.sort();
+    problems.dedup();
+    Problems(problems).none(runs.into_values().collect())
+}
+
+fn next_of<'a>(jobs: &'a [Job], next: &AtomicUsize) -> Option<(usize, &'a Job)> {
+    let i = next.fetch_add(1, Ordering::Relaxed);
+    Some((i, jobs.get(i)?))
+}
+
+fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> anyhow::Result<Run> {
+    let stream = &plan.streams[job.stream];
+    let mut samples = stream.open(job.run, &settings.schema)?;
+    let mut race = Prequential::new(&Config { models: job.race.clone(), ..settings.race.clone() });
+    let (mut batch, mut counts, mut trace) = (Batch::default(), Counts::default(), Trace::default());
+    let mut time = Duration::ZERO;
+    let mut part = Part::new(progress, samples.size());
+    while batch.fill(&mut samples, &mut counts)? {
+        let began = Instant::now();
+        batch.step(&mut race, samples.nominal(), job.own);
+        time += began.elapsed();
+        batch.scored().for_each(|(record, y, prediction)| trace.update(record, y, prediction));
+        if trace.losses.len() > 0 {
+            trace.curve.update(counts.records - 1, race.rolling_rmse(job.own));
+        }
+        part.reached(samples.position());
+    }
+    part.end();
+    match counts {
+        Counts { records: 0, .. } => anyhow::bail!("it holds no records"),
+        Counts { scored: 0, .. } => {
+            let hint = counts.rejections.first().map_or(String::new(), |first| format!("; {first}"));
+            anyhow::bail!("no record of {} has a target to score; look at schema.target{hint}", counts.records)
+        }
+        _ => {}
+    }
+    let mut standings = race.standings();
+    Ok(Run { model: standings.swap_remove(job.own), counts, time, trace })
+}
+
+/// A few decoded samples, so that reading is not timed and the clock not asked too often.
+#[derive(Default)]
+struct Batch {
+    /// Rows one behind the other, and where each ends.
+    values: Vec<f64>,
+    ends: Vec<usize>,
+    targets: Vec<Option<f64>>,
+    records: Vec<u64>,
+    predictions: Vec<f64>,
+}
+
+impl Batch {
+    /// Reads on; whether there is anything to be learned from or the stream goes on.
+    fn fill(&mut self, samples: &mut Samples, counts: &mut Counts) -> anyhow::Result<bool> {
+        self.values.clear();
+        self.ends.clear();
+        self.targets.clear();
+        self.records.clear();
+        while self.ends.len() < BATCH
+            && let Some(decoded) = samples.next_sample()?
+        {
+            let record = counts.records;
+            counts.records += 1;
+            match decoded {
+                Ok(sample) => {
+                    self.values.extend_from_slice(sample.features.values());
+                    self.ends.push(self.values.len());
+                    self.targets.push(sample.target);
+                    self.records.push(record);
+                    counts.scored += u64::from(sample.target.is_some());
+                }
+                Err(rejection) => {
+                    counts.rejected += 1;
+                    if counts.rejected <= REJECTIONS_SHOWN {
+                        let reason = rejection.reason();
+                        counts.rejections.push(format!("record {record} cannot be used ({reason}): {rejection}"));
+                    }
+                }
+            }
+        }
+        Ok(!self.ends.is_empty())
+    }
+
+    fn step(&mut self, race: &mut Prequential, nominal: &[bool], own: usize) {
+        self.predictions.clear();
+        let mut start = 0;
+        for (&end, &target) in self.ends.iter().zip(&self.targets) {
+            let row = &self.values[start..end];
+            // Of the columns that there were when this row was read.
+            let nominal = &nominal[..nominal.len().min(row.len())];
+            let step = race.step(Features::with_nominal(row, nominal), target);
+            self.predictions.push(step.predictions[own]);
+            start = end;
+        }
+    }
+
+    /// Number, target and prediction of each that was scored.
+    fn scored(&self) -> impl Iterator<Item = (u64, f64, f64)> {
+        let rows = self.records.iter().zip(&self.targets).zip(&self.predictions);
+        rows.filter_map(|((record, target), prediction)| Some((*record, (*target)?, *prediction)))
+    }
+}
+
+fn progress_bar(jobs: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {eta} to go");
+    // The template is a constant; were it wrong, the default would do.
+    ProgressBar::new(jobs as u64 * PARTS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A job's part of the progress bar.
+struct Part<'a> {
+    progress: &'a ProgressBar,
+    size: Option<u64>,
+    done: u64,
+}
+
+impl<'a> Part<'a> {
+    fn new(progress: &'a ProgressBar, size: Option<u64>) -> Self {
+        Self { progress, size, done: 0 }
+    }
+
+    fn reached(&mut self, position: u64) {
+        let Some(size) = self.size.filter(|size| *size > 0) else { return };
+        let reached = (position as f64 / size as f64 * PARTS as f64) as u64;
+        let reached = reached.clamp(self.done, PARTS);
+        if reached > self.done {
+            self.progress.inc(reached - self.done);
+            self.done = reached;
+        }
+    }
+
+    fn end(&mut self) {
+        self.progress.inc(PARTS - self.done);
+        self.done = PARTS;
+    }
+}

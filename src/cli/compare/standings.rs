@@ -1,0 +1,426 @@
+//! Leaderboards: who made the smallest errors, on each stream and over all, and which differences are more than noise.
+//!
+//! Invariant: a difference that could not be judged is never called beyond noise.
+
+use super::{
+    Problems,
+    plan::{self, Plan, Stream},
+    run::{Counts, Run},
+    trace::Trace,
+};
+use crate::{
+    generator::Transition,
+    metrics::significance::{BLOCKS, Friedman, friedman, holm, mean_ranks, nemenyi, paired},
+    pipeline::{prequential, snapshot::ModelSnapshot},
+};
+
+/// Chance at which a difference is called beyond noise.
+pub(super) const ALPHA: f64 = 0.05;
+
+/// Streams from which on ranks over all of them are tested.
+pub(super) const LEAST_STREAMS: usize = 5;
+
+/// Everything that is reported.
+pub(super) struct Standings {
+    pub(super) models: Vec<Model>,
+    pub(super) streams: Vec<Board>,
+    pub(super) overall: Overall,
+}
+
+/// A model that ran.
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    /// The settings that make it and those it needs, to be pasted.
+    pub(super) toml: String,
+}
+
+/// A stream's leaderboard. Models go by their index everywhere.
+pub(super) struct Board {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) seeds: Vec<Option<u64>>,
+    pub(super) transitions: Vec<Transition>,
+    /// Of the first run.
+    pub(super) counts: Counts,
+    pub(super) test: Test,
+    /// Models, the best first.
+    pub(super) order: Vec<usize>,
+    pub(super) scores: Vec<Score>,
+    /// Every two models, in the order of models.
+    pub(super) pairs: Vec<Pair>,
+    /// Of each model's first run.
+    pub(super) traces: Vec<Trace>,
+}
+
+/// How differences on a stream are told from noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    /// Paired differences of the RMSE over so many seeds.
+    Seeds(usize),
+    /// Paired differences of the mean squared error over stretches of one run.
+    Blocks,
+    /// Not at all: too few records.
+    TooShort,
+}
+
+/// A model's errors on a stream: means over the runs.
+pub(super) struct Score {
+    pub(super) rmse: f64,
+    pub(super) mae: f64,
+    pub(super) r2: f64,
+    pub(super) skill: f64,
+    /// Microseconds per record.
+    pub(super) micros: f64,
+    /// At the end of the run that took most.
+    pub(super) bytes: usize,
+    /// Over all runs.
+    pub(super) incidents: prequential::Counts,
+    pub(super) runs: Vec<RunScore>,
+}
+
+/// The errors of one run.
+#[derive(Clone, Copy)]
+pub(super) struct RunScore {
+    pub(super) rmse: f64,
+    pub(super) mae: f64,
+    pub(super) r2: f64,
+    pub(super) skill: f64,
+    pub(super) micros: f64,
+    pub(super) bytes: usize,
+    pub(super) incidents: prequential::Counts,
+}
+
+/// Two models on a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pair {
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// RMSE of `a` less that of `b`.
+    pub(super) difference: f64,
+    /// Chance of as much without a difference, adjusted for the number of pairs; `None` where it cannot be judged.
+    pub(super) p: Option<f64>,
+}
+
+impl Pair {
+    pub(super) fn beyond_noise(&self) -> bool {
+        self.p.is_some_and(|p| p < ALPHA)
+    }
+}
+
+/// Over all streams, by ranks of the RMSE.
+pub(super) struct Overall {
+    /// Models, the best first.
+    pub(super) order: Vec<usize>,
+    pub(super) mean_ranks: Vec<f64>,
+    /// Streams on which a model is the first.
+    pub(super) wins: Vec<usize>,
+    /// Means over streams.
+    pub(super) skill: Vec<f64>,
+    /// Whether models differ at all; `None` for too few streams.
+    pub(super) friedman: Option<Friedman>,
+    /// Mean ranks further apart than this differ beyond noise; `None` for too few streams, or where they do not differ at all.
+    pub(super) critical_difference: Option<f64>,
+}
+
+impl Standings {
+    /// Puts together what came out of a plan's jobs.
+    ///
+    /// # Errors
+    /// When a stream changed while it was read.
+    pub(super) fn new(plan: &Plan, runs: Vec<Run>) -> anyhow::Result<Self> {
+        let models = plan.models.iter().enumerate().map(|(i, entry)| Model {
+            name: entry.config.name.clone(),
+            kind: entry.config.kind.name(),
+            toml: plan::needed(&plan.models, i)
+                .into_iter()
+                .map(|i| plan.models[i].toml.as_str())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        });
+        let mut problems = Vec::new();
+        let mut runs = runs.into_iter();
+        let mut streams = Vec::new();
+        for stream in &plan.streams {
+            // Run by run, each with all models.
+            let of_stream = (&mut runs).take(stream.seeds.len() * plan.models.len()).collect();
+            match Board::new(stream, of_stream, plan.models.len()) {
+                Some(board) => streams.push(board),
+                None => {
+                    problems.push(format!("{}: it changed while it was read; try again when it rests", stream.name))
+                }
+            }
+        }
+        let overall = Overall::new(&streams, plan.models.len());
+        Problems(problems).none(Self { models: models.collect(), streams, overall })
+    }
+}
+
+impl Board {
+    fn new(stream: &Stream, runs: Vec<Run>, models: usize) -> Option<Self> {
+        let counts = runs.first()?.counts.clone();
+        if runs.chunks(models).any(|run| run.iter().any(|it| it.counts != run[0].counts)) {
+            return None;
+        }
+        let mut scores: Vec<Vec<RunScore>> = (0..models).map(|_| Vec::new()).collect();
+        let mut traces = Vec::new();
+        for (i, run) in runs.into_iter().enumerate() {
+            scores[i % models].push(RunScore::new(&run));
+            if i < models {
+                traces.push(run.trace);
+            }
+        }
+        let scores: Vec<Score> = scores.into_iter().map(Score::new).collect();
+        let rmse: Vec<f64> = scores.iter().map(|score| score.rmse).collect();
+        let (test, pairs) = compared(&scores, &traces);
+        Some(Self {
+            name: stream.name.clone(),
+            kind: stream.kind(),
+            seeds: stream.seeds.clone(),
+            transitions: stream.transitions.clone(),
+            counts,
+            test,
+            order: ascending(&rmse),
+            scores,
+            pairs,
+            traces,
+        })
+    }
+
+    /// The model with the smallest error.
+    pub(super) fn winner(&self) -> usize {
+        self.order.first().copied().unwrap_or(0)
+    }
+
+    /// The comparison of two models, whichever way round they are.
+    pub(super) fn pair(&self, a: usize, b: usize) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| (pair.a, pair.b) == (a.min(b), a.max(b)))
+    }
+
+    /// Models that the winner is not better than beyond noise, the best first.
+    pub(super) fn level(&self) -> Vec<usize> {
+        let winner = self.winner();
+        let is_level = |model: &usize| self.pair(winner, *model).is_some_and(|pair| !pair.beyond_noise());
+        self.order.iter().copied().filter(is_level).collect()
+    }
+}
+
+impl RunScore {
+    fn new(run: &Run) -> Self {
+        let ModelSnapshot { total, total_skill, counts, memory, .. } = &run.model;
+        Self {
+            rmse: total.rmse(),
+            mae: total.mae(),
+            r2: total.r2(),
+            skill: *total_skill,
+            micros: run.time.as_secs_f64() * 1e6 / (run.counts.records - run.counts.rejected).max(1) as f64,
+            bytes: *memory,
+            incidents: *counts,
+        }
+    }
+}
+
+impl Score {
+    fn new(runs: Vec<RunScore>) -> Self {
+        let of = |what: fn(&RunScore) -> f64| mean(runs.iter().map(what));
+        Self {
+            rmse: of(|run| run.rmse),
+            mae: of(|run| run.mae),
+            r2: of(|run| run.r2),
+            skill: of(|run| run.skill),
+            micros: of(|run| run.micros),
+            bytes: runs.iter().map(|run| run.bytes).max().unwrap_or(0),
+            incidents: runs.iter().fold(prequential::Counts::default(), |sum, run| sum.merged(run.incidents)),
+            runs,
+        }
+    }
+}
+
+/// A mean that does not overflow where none of the values does.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    values.zip(1_u32..).fold(0.0, |mean, (value, count)| mean + (value - mean) / f64::from(count))
+}
+
+/// Indices by value, the smallest first, equals in their order; what is not a number is last.
+fn ascending(values: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].is_nan().cmp(&values[*b].is_nan()).then(values[*a].total_cmp(&values[*b])));
+    order
+}
+
+/// Every two models of a stream, and how they were compared.
+fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
+    let seeds = scores.first().map_or(0, |score| score.runs.len());
+    let (test, series): (Test, Vec<Vec<f64>>) = if seeds > 1 {
+        (Test::Seeds(seeds), scores.iter().map(|score| score.runs.iter().map(|run| run.rmse).collect()).collect())
+    } else {
+        match traces.iter().map(|trace| trace.losses.means()).collect() {
+            Some(blocks) => (Test::Blocks, blocks),
+            None => (Test::TooShort, vec![Vec::new(); scores.len()]),
+        }
+    };
+    let mut pairs = Vec::new();
+    for a in 0..scores.len() {
+        for b in a + 1..scores.len() {
+            let differences: Vec<f64> = series[a].iter().zip(&series[b]).map(|(a, b)| a - b).collect();
+            let p = paired(&differences).map(|found| found.p);
+            pairs.push(Pair { a, b, difference: scores[a].rmse - scores[b].rmse, p });
+        }
+    }
+    let judged: Vec<f64> = pairs.iter().filter_map(|pair| pair.p).collect();
+    let mut adjusted = holm(&judged).into_iter();
+    for pair in pairs.iter_mut().filter(|pair| pair.p.is_some()) {
+        pair.p = adjusted.next();
+    }
+    (test, pairs)
+}
+
+impl Overall {
+    fn new(streams: &[Board], models: usize) -> Self {
+        let errors: Vec<Vec<f64>> =
+            streams.iter().map(|board| board.scores.iter().map(|score| score.rmse).collect()).collect();
+        let mean_ranks = mean_ranks(&errors);
+        let wins = (0..models).map(|model| streams.iter().filter(|board| board.winner() == model).count());
+        let skill = (0..models).map(|model| mean(streams.iter().map(|board| board.scores[model].skill)));
+        let friedman = if streams.len() < LEAST_STREAMS { None } else { friedman(&mean_ranks, streams.len()) };
+        Self {
+            order: ascending(&mean_ranks),
+            wins: wins.collect(),
+            skill: skill.collect(),
+            // Nemenyi's test comes after Friedman's, and only where that finds anything.
+            critical_difference: friedman.filter(|it| it.p < ALPHA).map(|_| nemenyi(models, streams.len())),
+            friedman,
+            mean_ranks,
+        }
+    }
+
+    /// The model with the lowest mean rank.
+    pub(super) fn winner(&self) -> usize {
+        self.order.first().copied().unwrap_or(0)
+    }
+
+    /// Whether two models differ beyond noise.
+    pub(super) fn beyond_noise(&self, a: usize, b: usize) -> bool {
+        self.critical_difference.is_some_and(|critical| (self.mean_ranks[a] - self.mean_ranks[b]).abs() > critical)
+    }
+}
+
+impl Test {
+    /// The test in full, with who it is from.
+    pub(super) fn described(self) -> String {
+        match self {
+            Test::Seeds(seeds) => format!(
+                "paired t-test (Student 1908) of the RMSE over {seeds} seeds, adjusted for the number of pairs (Holm 1979)"
+            ),
+            Test::Blocks => format!(
+                "t-test of the squared errors' difference over {BLOCKS} stretches of the run, which keeps their \
+                 autocorrelation inside (Diebold and Mariano 1995; Ibragimov and Müller 2010), adjusted for the number of \
+                 pairs (Holm 1979)"
+            ),
+            Test::TooShort => "too few records to tell differences from noise".to_owned(),
+        }
+    }
+}
+
+impl Standings {
+    fn name(&self, model: usize) -> &str {
+        &self.models[model].name
+    }
+
+    /// A stream's result in a sentence.
+    pub(super) fn verdict(&self, board: &Board) -> String {
+        use super::super::figures::{chance, significant};
+        let winner = board.winner();
+        let rmse = board.scores[winner].rmse;
+        let mut text = format!("{} wins with RMSE {}", self.name(winner), significant(rmse));
+        let Some(&second) = board.order.get(1) else { return format!("{text}; it ran alone") };
+        let level = board.level();
+        let less = less_than(rmse, board.scores[second].rmse);
+        text.push_str(&format!(", {less} {}", self.name(second)));
+        if board.test == Test::TooShort {
+            text.push_str("; too few records to tell that from noise");
+        } else if board.pair(winner, second).is_some_and(|pair| pair.p.is_none()) {
+            text.push_str("; errors without bounds, which no test can judge");
+        } else if level.is_empty() {
+            let p = board.pairs.iter().filter(|pair| pair.a == winner || pair.b == winner).filter_map(|pair| pair.p);
+            text.push_str(&format!("; beyond noise against all ({})", chance(p.fold(0.0, f64::max))));
+        } else {
+            let names: Vec<&str> = level.iter().take(3).map(|model| self.name(*model)).collect();
+            let more = if level.len() > 3 { format!(" and {} more", level.len() - 3) } else { String::new() };
+            text.push_str(&format!("; within noise of {}{more}", names.join(", ")));
+        }
+        text
+    }
+
+    /// The result over all streams in a sentence.
+    pub(super) fn overall_verdict(&self) -> String {
+        use super::super::figures::chance;
+        let overall = &self.overall;
+        let winner = overall.winner();
+        let count = self.streams.len();
+        let mut text = format!(
+            "{} leads with mean rank {:.2} over {count} streams",
+            self.name(winner),
+            overall.mean_ranks[winner]
+        );
+        match (overall.friedman, overall.critical_difference) {
+            (None, _) => text.push_str(&format!(
+                "; {count} are too few to say that of other streams (from {LEAST_STREAMS} on ranks are tested)"
+            )),
+            (Some(found), None) => {
+                text.push_str(&format!("; but ranks do not differ beyond noise (Friedman, {})", chance(found.p)));
+            }
+            (Some(found), Some(critical)) => {
+                let beaten: Vec<&str> = overall
+                    .order
+                    .iter()
+                    .filter(|model| overall.beyond_noise(winner, **model))
+                    .map(|model| self.name(*model))
+                    .collect();
+                let beaten = if beaten.is_empty() { "none".to_owned() } else { beaten.join(", ") };
+                text.push_str(&format!(
+                    "; beyond noise against {beaten}: ranks differ (Friedman, {}), by {critical:.2} at least to count (Nemenyi)",
+                    chance(found.p)
+                ));
+            }
+        }
+        text
+    }
+}
+
+/// How a smaller error compares.
+fn less_than(error: f64, other: f64) -> String {
+    if error == other {
+        return "the same as".to_owned();
+    }
+    let share = 100.0 * (1.0 - error / other);
+    match share {
+        share if !share.is_finite() || share < 0.05 => "hardly less than".to_owned(),
+        share if share < 10.0 => format!("{share:.1} % less than"),
+        share => format!("{share:.0} % less than"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_number_is_last_and_equals_keep_their_order() {
+        assert_eq!(ascending(&[f64::NAN, 2.0, 1.0, f64::INFINITY, 1.0]), [2, 4, 1, 3, 0]);
+    }
+
+    #[test]
+    fn means_of_huge_errors_are_finite() {
+        assert_eq!(mean([1.5e308, 1.5e308, 1.5e308].into_iter()), 1.5e308);
+    }
+
+    #[test]
+    fn smaller_errors_are_told_in_shares() {
+        assert_eq!(less_than(1.0, 2.0), "50 % less than");
+        assert_eq!(less_than(1.98, 2.0), "1.0 % less than");
+        assert_eq!(less_than(2.0, 2.0), "the same as");
+        assert_eq!(less_than(2.0, 2.0001), "hardly less than");
+        assert_eq!(less_than(2.0, f64::INFINITY), "100 % less than");
+    }
+}

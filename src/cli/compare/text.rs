@@ -1,0 +1,182 @@
+//! The leaderboards on the terminal, within 100 columns.
+
+use std::io::{self, Write};
+
+use super::{
+    super::figures::{bytes, grouped, short, significant},
+    standings::{ALPHA, Board, Pair, Score, Standings, Test},
+};
+use crate::generator::Transition;
+
+/// Characters of a model's name at most; files have it whole.
+const LONGEST_NAME: usize = 26;
+
+pub(super) fn print(out: &mut impl Write, standings: &Standings) -> io::Result<()> {
+    let longest = standings.models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
+    let width = longest.clamp(5, LONGEST_NAME);
+    for board in &standings.streams {
+        writeln!(out, "{}", about(board))?;
+        for rejection in board.counts.rejections.iter().filter(|_| board.kind != "function") {
+            eprintln!("{}: {rejection}", board.name);
+        }
+        table(out, standings, board, width)?;
+        writeln!(out, "  {}\n", standings.verdict(board))?;
+    }
+    if standings.streams.len() > 1 {
+        overall(out, standings, width)?;
+    }
+    writeln!(
+        out,
+        "skill = 1 - RMSE/RMSE(mean); us/record: to predict, score and learn, the baseline of skill included"
+    )?;
+    let mut tests: Vec<Test> = Vec::new();
+    for board in standings.streams.iter().filter(|board| board.scores.len() > 1) {
+        if !tests.contains(&board.test) {
+            tests.push(board.test);
+        }
+    }
+    for test in tests {
+        wrapped(out, &format!("~ within noise, ? cannot be judged, at {:.0} %: {}", ALPHA * 100.0, test.described()))?;
+    }
+    Ok(())
+}
+
+/// What a stream held.
+fn about(board: &Board) -> String {
+    let counts = &board.counts;
+    let mut text = format!("{}: {} records", board.name, grouped(counts.records as f64));
+    if counts.scored < counts.records - counts.rejected {
+        text.push_str(&format!(", {} scored", grouped(counts.scored as f64)));
+    }
+    if counts.rejected > 0 {
+        text.push_str(&format!(", {} not usable", grouped(counts.rejected as f64)));
+    }
+    if board.seeds.len() > 1 {
+        text.push_str(&format!(", {} seeds", board.seeds.len()));
+    }
+    let shown: Vec<String> = board.transitions.iter().take(4).map(transition).collect();
+    if !shown.is_empty() {
+        let more = if board.transitions.len() > shown.len() { " …" } else { "" };
+        text.push_str(&format!(", drift at {}{more}", shown.join(" ")));
+    }
+    text
+}
+
+/// Where a concept changes.
+pub(super) fn transition(transition: &Transition) -> String {
+    let Transition { at, width } = *transition;
+    match width {
+        0 => grouped(at as f64),
+        width => format!("{}–{}", grouped(at as f64), grouped((at + width) as f64)),
+    }
+}
+
+fn table(out: &mut impl Write, standings: &Standings, board: &Board, width: usize) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:>4} {:width$} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "", "model", "RMSE", "MAE", "R2", "skill", "us/record", "bytes", "to best"
+    )?;
+    for (place, &model) in board.order.iter().enumerate() {
+        let Score { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model];
+        let name = cut(&standings.models[model].name, width);
+        let (rmse, mae) = (significant(*rmse), significant(*mae));
+        let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size));
+        let distance = distance(board, model);
+        writeln!(
+            out,
+            "{:>4} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {micros:>9.2} {size:>9} {distance:>9}",
+            place + 1
+        )?;
+    }
+    Ok(())
+}
+
+/// How much larger a model's error is than the best, and whether that is noise.
+pub(super) fn distance(board: &Board, model: usize) -> String {
+    let winner = board.winner();
+    if model == winner {
+        return "best".to_owned();
+    }
+    let mark = match board.pair(winner, model) {
+        Some(Pair { p: None, .. }) | None => "?",
+        Some(pair) if pair.beyond_noise() => "",
+        Some(_) => "~",
+    };
+    let more = 100.0 * (board.scores[model].rmse / board.scores[winner].rmse - 1.0);
+    match more {
+        more if !more.is_finite() => format!("{mark}far off"),
+        more if more < 1000.0 => format!("{mark}+{more:.1} %"),
+        more => format!("{mark}x {}", short(more / 100.0 + 1.0)),
+    }
+}
+
+/// A share that may be far below 0.
+pub(super) fn share(value: f64) -> String {
+    if value.abs() < 100.0 { format!("{value:.4}") } else { short(value) }
+}
+
+fn overall(out: &mut impl Write, standings: &Standings, width: usize) -> io::Result<()> {
+    let overall = &standings.overall;
+    writeln!(out, "over all {} streams", standings.streams.len())?;
+    writeln!(out, "{:>4} {:width$} {:>10} {:>10} {:>10}", "", "model", "mean rank", "wins", "mean skill")?;
+    for (place, &model) in overall.order.iter().enumerate() {
+        let name = cut(&standings.models[model].name, width);
+        let (rank, wins, skill) = (overall.mean_ranks[model], overall.wins[model], share(overall.skill[model]));
+        writeln!(out, "{:>4} {name:width$} {rank:>10.2} {wins:>10} {skill:>10}", place + 1)?;
+    }
+    wrapped(out, &format!("  {}", standings.overall_verdict()))?;
+    writeln!(out)
+}
+
+/// A name without its middle where it is too long: what tells models of a grid apart is at the end.
+fn cut(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    if count <= width {
+        return name.to_owned();
+    }
+    let head = width / 3;
+    let tail = count - (width - head - 1);
+    name.chars().take(head).chain(['…']).chain(name.chars().skip(tail)).collect()
+}
+
+/// A sentence in lines of at most 100 characters, those after the first a little further in.
+fn wrapped(out: &mut impl Write, text: &str) -> io::Result<()> {
+    const WIDTH: usize = 100;
+    let indent = text.len() - text.trim_start().len();
+    let mut line = " ".repeat(indent);
+    for word in text.split_whitespace() {
+        let has_words = !line.trim().is_empty();
+        if has_words && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{line}")?;
+            line = " ".repeat(indent + 2);
+        } else if has_words {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_what_tells_them_apart() {
+        assert_eq!(cut("linear optimizer=adam lr=0.1", 16), "linea…dam lr=0.1");
+        assert_eq!(cut("tree", 16), "tree");
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        let mut out = Vec::new();
+        wrapped(&mut out, &format!("  {}", "word ".repeat(40))).expect("room");
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert!(
+            text.lines().count() > 1 && text.lines().all(|line| line.len() <= 100 && line.starts_with("  ")),
+            "{text}"
+        );
+        assert_eq!(text.split_whitespace().count(), 40);
+    }
+}

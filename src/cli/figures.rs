@@ -1,0 +1,84 @@
+//! Numbers as people read them.
+
+/// Four decimals for everyday sizes, powers of ten for the rest.
+pub(super) fn significant(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }
+}
+
+/// At most about three digits that count, for axes.
+pub(super) fn short(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if !(1e-3..1e6).contains(&size) {
+        format!("{value:.1e}").replace(".0e", "e")
+    } else if size >= 100.0 {
+        grouped(value.round())
+    } else {
+        let digits = if size >= 10.0 {
+            1
+        } else if size >= 1.0 {
+            2
+        } else {
+            4
+        };
+        format!("{value:.digits$}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+/// A whole number with its thousands apart.
+pub(super) fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the largest unit that leaves a number over 1.
+pub(super) fn bytes(count: usize) -> String {
+    const UNITS: [&str; 3] = ["KiB", "MiB", "GiB"];
+    let mut size = count as f64 / 1024.0;
+    if size < 1.0 {
+        return format!("{count} B");
+    }
+    let mut unit = UNITS[0];
+    for larger in &UNITS[1..] {
+        if size >= 1024.0 {
+            (size, unit) = (size / 1024.0, larger);
+        }
+    }
+    format!("{size:.1} {unit}")
+}
+
+/// A chance: "p = 0.03", and no more digits than anybody believes.
+pub(super) fn chance(p: f64) -> String {
+    if p < 0.001 {
+        "p < 0.001".to_owned()
+    } else if p > 0.995 {
+        "p = 1".to_owned()
+    } else if p < 0.01 {
+        format!("p = {p:.3}")
+    } else {
+        format!("p = {p:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_no_longer_than_they_need_to_be() {
+        let shorts = [0.0, 1.0, 0.25, 2.5, 12.0, 12345.0, -3.0, 1e148, 4.2e-9].map(short);
+        assert_eq!(shorts, ["0", "1", "0.25", "2.5", "12", "12,345", "-3", "1e148", "4.2e-9"]);
+        assert_eq!([999.0, 1000.0, -1234567.0].map(grouped), ["999", "1,000", "-1,234,567"]);
+        assert_eq!([17, 1024, 5 << 20, 3 << 31].map(bytes), ["17 B", "1.0 KiB", "5.0 MiB", "6.0 GiB"]);
+        assert_eq!([0.0, 0.004, 0.04, 1.0].map(chance), ["p < 0.001", "p = 0.004", "p = 0.04", "p = 1"]);
+        assert_eq!([0.0, 2.76, 1e9].map(significant), ["0.0000", "2.7600", "1.0000e9"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Samples for commands that read a stream without a transport: of a file, a generator function, or records copied out of a
+//! topic.
+//!
+//! Invariant: whatever it comes from, a record goes through the daemon's own decoder, so what a model sees here is what it
+//! would see there, and what the daemon would refuse is refused.
+
+mod input;
+mod spool;
+
+use std::path::Path;
+
+use crate::{
+    generator::{self, Stream, encode},
+    pipeline::decode::{Decoder, Index, Rejection, Sample, Schema},
+};
+use input::{Input, Row};
+use spool::SpoolReader;
+
+pub(super) use input::Format;
+pub(super) use spool::{Spool, SpoolWriter};
+
+/// Records of which it is said why they cannot be used; more are only counted.
+pub(super) const REJECTIONS_SHOWN: u64 = 5;
+
+/// A stream of decoded samples.
+pub(super) struct Samples {
+    origin: Origin,
+    decoder: Decoder,
+    limit: usize,
+}
+
+enum Origin {
+    Rows { input: Input, names: Vec<String> },
+    Generated { stream: Stream, count: u64, features: Vec<f64>, line: Vec<u8> },
+    Records(SpoolReader),
+}
+
+impl Samples {
+    /// The rows of a file; `-` is standard input.
+    pub(super) fn of_file(path: &Path, format: Option<Format>, schema: &Schema) -> anyhow::Result<Self> {
+        Self::of_input(Input::open(path, format)?, schema)
+    }
+
+    /// What could be read only once, from its spool. `path` says what it was.
+    pub(super) fn of_spool(
+        spool: &Spool,
+        path: &Path,
+        format: Option<Format>,
+        schema: &Schema,
+    ) -> anyhow::Result<Self> {
+        let reader = spool.reader();
+        Self::of_input(Input::over(Box::new(reader), Some(spool.size()), path, format)?, schema)
+    }
+
+    fn of_input(mut input: Input, schema: &Schema) -> anyhow::Result<Self> {
+        let names = input.names()?;
+        Ok(Self::new(Origin::Rows { input, names }, schema))
+    }
+
+    /// The first `count` samples of a function, spelled and read as the daemon's.
+    ///
+    /// # Errors
+    /// That name the setting of the generator which is wrong.
+    pub(super) fn generated(config: &generator::Config, count: u64, schema: &Schema) -> Result<Self, generator::Error> {
+        let stream = Stream::new(config)?;
+        // Functions have names of their own, whatever the stream in the settings looks like.
+        let schema =
+            Schema { target: encode::TARGET.to_owned(), features: None, key: None, timestamp: None, ..schema.clone() };
+        let origin = Origin::Generated { stream, count, features: Vec::new(), line: Vec::new() };
+        Ok(Self::new(origin, &schema))
+    }
+
+    /// The records that a spool holds.
+    pub(super) fn of_records(spool: &Spool, schema: &Schema) -> Self {
+        Self::new(Origin::Records(spool.reader()), schema)
+    }
+
+    fn new(origin: Origin, schema: &Schema) -> Self {
+        Self { origin, decoder: Decoder::new(schema, Index::new(schema)), limit: schema.max_record_bytes }
+    }
+
+    /// Whether each column seen so far holds categories.
+    pub(super) fn nominal(&self) -> &[bool] {
+        self.decoder.index().nominal()
+    }
+
+    /// How much there is in all, in a unit of its own; `None` where that is unknown.
+    pub(super) fn size(&self) -> Option<u64> {
+        match &self.origin {
+            Origin::Rows { input, .. } => input.size(),
+            Origin::Generated { count, .. } => Some(*count),
+            Origin::Records(reader) => Some(reader.size()),
+        }
+    }
+
+    /// How much has been read, in the same unit.
+    pub(super) fn position(&self) -> u64 {
+        match &self.origin {
+            Origin::Rows { input, .. } => input.position(),
+            Origin::Generated { stream, .. } => stream.position(),
+            Origin::Records(reader) => reader.position(),
+        }
+    }
+
+    /// The next record, decoded or refused; `None` at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Rejection>>> {
+        let Self { origin, decoder, limit } = self;
+        let decoded = match origin {
+            Origin::Rows { input, names } => match input.next_row(*limit)? {
+                None => return Ok(None),
+                Some(Row::Json(line)) => decoder.decode(Some(line)),
+                Some(Row::Cells(cells)) => decoder.decode_row(names.iter().map(String::as_str).zip(cells)),
+                Some(Row::TooLong(size)) => Err(Rejection::TooLarge { size, limit: *limit }),
+            },
+            Origin::Generated { stream, count, features, line } => {
+                if stream.position() == *count {
+                    return Ok(None);
+                }
+                let target = stream.next_sample(features);
+                line.clear();
+                encode::json(stream.feature_names(), features, target, line);
+                decoder.decode(Some(line))
+            }
+            Origin::Records(reader) => match reader.next_record()? {
+                None => return Ok(None),
+                Some(value) => decoder.decode(value),
+            },
+        };
+        Ok(Some(decoded))
+    }
+}

@@ -1,0 +1,148 @@
+//! Spools: copies of what can be read only once, or slowly: standard input, a pipe, a range of a topic.
+//!
+//! Invariant: the file has no name, so that nothing is left of it however the process ends. Every reader has a position of
+//! its own.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Read, Write},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+/// Length of a record without a value.
+const TOMBSTONE: u32 = u32::MAX;
+
+/// A copy; a clone shares the file.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Spool {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Spool {
+    /// Copies all there is.
+    pub(in crate::cli) fn of(read: &mut impl Read) -> io::Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        let size = io::copy(read, &mut file)?;
+        Ok(Self { file: Arc::new(file), size })
+    }
+
+    /// From the beginning.
+    pub(in crate::cli) fn reader(&self) -> SpoolReader {
+        SpoolReader {
+            read: BufReader::with_capacity(1 << 16, At { spool: self.clone(), next: 0 }),
+            value: Vec::new(),
+            position: 0,
+        }
+    }
+
+    /// In bytes.
+    pub(in crate::cli) fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Takes records one by one.
+#[derive(Debug)]
+pub(in crate::cli) struct SpoolWriter {
+    out: BufWriter<File>,
+    size: u64,
+}
+
+impl SpoolWriter {
+    pub(in crate::cli) fn new() -> io::Result<Self> {
+        Ok(Self { out: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?), size: 0 })
+    }
+
+    /// Adds a record's value.
+    pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>) -> io::Result<()> {
+        // No transport takes records of 4 GiB.
+        let length = value.map_or(TOMBSTONE, |value| value.len() as u32);
+        self.out.write_all(&length.to_le_bytes())?;
+        self.out.write_all(value.unwrap_or_default())?;
+        self.size += 4 + value.map_or(0, |value| value.len() as u64);
+        Ok(())
+    }
+
+    pub(in crate::cli) fn finish(self) -> io::Result<Spool> {
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Spool { file: Arc::new(file), size: self.size })
+    }
+}
+
+/// Reads a copy from its beginning.
+#[derive(Debug)]
+pub(in crate::cli) struct SpoolReader {
+    read: BufReader<At>,
+    value: Vec<u8>,
+    position: u64,
+}
+
+impl SpoolReader {
+    pub(super) fn size(&self) -> u64 {
+        self.read.get_ref().spool.size
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next record's value, of a copy that was written record by record; `None` at the end.
+    pub(super) fn next_record(&mut self) -> io::Result<Option<Option<&[u8]>>> {
+        if self.position == self.size() {
+            return Ok(None);
+        }
+        let mut length = [0; 4];
+        self.read.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length);
+        self.position += 4;
+        if length == TOMBSTONE {
+            return Ok(Some(None));
+        }
+        self.value.resize(length as usize, 0);
+        self.read.read_exact(&mut self.value)?;
+        self.position += u64::from(length);
+        Ok(Some(Some(&self.value)))
+    }
+}
+
+impl Read for SpoolReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read.read(buffer)
+    }
+}
+
+#[derive(Debug)]
+struct At {
+    spool: Spool,
+    next: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.spool.file.read_at(buffer, self.next)?;
+        self.next += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reader_has_all_records_as_they_were() {
+        let values: [Option<&[u8]>; 5] = [Some(b"{}"), None, Some(b""), Some(b"a\nb\0"), None];
+        let mut writer = SpoolWriter::new().expect("a file");
+        values.iter().for_each(|value| writer.push(*value).expect("room"));
+        let spool = writer.finish().expect("room");
+        let (mut one, mut other) = (spool.reader(), spool.reader());
+        for value in values {
+            assert_eq!(one.next_record().expect("read"), Some(value));
+            assert_eq!(other.next_record().expect("read"), Some(value));
+        }
+        assert_eq!(one.next_record().expect("read"), None);
+        assert_eq!(one.position(), spool.size());
+    }
+}

@@ -7,6 +7,7 @@
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
 //! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
 
+pub mod aggregation;
 mod baseline;
 mod bootstrap;
 pub mod describe;

@@ -13,6 +13,7 @@ mod bootstrap;
 pub mod describe;
 pub mod features;
 pub mod forest;
+mod least_squares;
 pub mod linear;
 pub mod loss;
 pub mod optimizer;

@@ -7,7 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Refused, Regressor};
+use crate::metrics::saved;
+
+use super::{Features, Refused, Regressor, least_squares::Covariance};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -39,8 +41,8 @@ pub struct RecursiveLeastSquares {
     params: Params,
     /// Intercept first, then a weight per column.
     weights: Vec<f64>,
-    /// The lower triangle of the covariance, row by row; row 0 is the intercept's.
-    covariance: Vec<f64>,
+    /// Row 0 is the intercept's.
+    covariance: Covariance,
     /// Room for the row with its leading 1, and for the gain.
     #[serde(skip)]
     row: Vec<f64>,
@@ -52,8 +54,9 @@ pub struct RecursiveLeastSquares {
 #[derive(Deserialize)]
 struct Saved {
     params: Params,
+    #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
-    covariance: Vec<f64>,
+    covariance: Covariance,
 }
 
 impl TryFrom<Saved> for RecursiveLeastSquares {
@@ -61,12 +64,8 @@ impl TryFrom<Saved> for RecursiveLeastSquares {
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
         let Saved { params, weights, covariance } = saved;
-        let d = weights.len();
-        if d == 0 || covariance.len() != d * (d + 1) / 2 {
+        if weights.is_empty() || covariance.len() != weights.len() {
             return Err("the covariance of a recursive least squares does not fit its weights");
-        }
-        if !weights.iter().chain(&covariance).all(|number| number.is_finite()) {
-            return Err("a recursive least squares holds a number that is not finite");
         }
         Ok(Self { params, weights, covariance, row: Vec::new(), gain: Vec::new() })
     }
@@ -75,7 +74,8 @@ impl TryFrom<Saved> for RecursiveLeastSquares {
 impl RecursiveLeastSquares {
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
-        let mut model = Self { params, weights: Vec::new(), covariance: Vec::new(), row: Vec::new(), gain: Vec::new() };
+        let covariance = Covariance::with_diagonal([]);
+        let mut model = Self { params, weights: Vec::new(), covariance, row: Vec::new(), gain: Vec::new() };
         model.grow(0);
         model
     }
@@ -92,106 +92,41 @@ impl RecursiveLeastSquares {
 
     /// The largest element on the covariance's diagonal: how unsure it is of the weight it knows least.
     pub fn largest_variance(&self) -> f64 {
-        (0..self.weights.len()).map(|i| self.covariance[end_of_row(i)]).fold(0.0, f64::max)
+        (0..self.weights.len()).map(|i| self.covariance.diagonal(i)).fold(0.0, f64::max)
     }
 
     /// Makes room for `d` columns.
     fn grow(&mut self, d: usize) {
         let more = (d + 1).saturating_sub(self.weights.len());
         self.weights.reserve_exact(more);
-        self.covariance.reserve_exact(end_of_row(d.max(self.weights.len())) + 1 - self.covariance.len());
+        self.covariance.reserve(d + 1);
         while self.weights.len() <= d {
-            let variance = self.start(self.weights.len());
-            self.covariance.extend(std::iter::repeat_n(0.0, self.weights.len()));
-            self.covariance.push(variance);
+            self.covariance.push(start(&self.params, self.weights.len()));
             self.weights.push(0.0);
         }
     }
 
-    /// Element `i` of the diagonal before anything was learned.
-    fn start(&self, i: usize) -> f64 {
-        if i == 0 { INTERCEPT } else { 1.0 / self.params.regularization }
-    }
-
-    /// Covariance times row into `gain`; row · gain.
-    fn project(&mut self) -> f64 {
-        let Self { covariance, row, gain, .. } = self;
-        gain.clear();
-        gain.reserve_exact(row.len());
-        let mut rest = covariance.as_slice();
-        for (i, &x) in row.iter().enumerate() {
-            let (line, after) = rest.split_at(i + 1);
-            rest = after;
-            // The part left of the diagonal counts for this element, and mirrored for those before it.
-            let mut sum = 0.0;
-            for ((p, x_j), g) in line[..i].iter().zip(&*row).zip(gain.iter_mut()) {
-                sum += p * x_j;
-                *g += p * x;
-            }
-            gain.push(sum + line[i] * x);
-        }
-        row.iter().zip(&*gain).map(|(x, g)| x * g).sum()
-    }
-
-    /// Takes the gain's outer product off the covariance and forgets. This form, k·kᵀ with k = gain/√q, is exactly
-    /// symmetric, which keeps it from diverging.
+    /// Takes what `gain` has learned off the covariance, forgets, and brings the diagonal back into its bounds.
     fn shrink(&mut self, q: f64) {
-        let root = q.sqrt();
-        self.gain.iter_mut().for_each(|g| *g /= root);
-        let keep = 1.0 / self.params.forgetting;
-        let mut rest = self.covariance.as_mut_slice();
-        for (i, &k_i) in self.gain.iter().enumerate() {
-            let (line, after) = rest.split_at_mut(i + 1);
-            rest = after;
-            for (p, k_j) in line.iter_mut().zip(&self.gain) {
-                *p = (*p - k_i * k_j) * keep;
-            }
-        }
+        let Self { covariance, gain, row, .. } = self;
+        covariance.shrink(gain, q, self.params.forgetting);
         for i in 0..self.weights.len() {
-            let (variance, most) = (self.covariance[end_of_row(i)], self.start(i));
+            let (variance, most) = (covariance.diagonal(i), start(&self.params, i));
             if variance > most {
-                self.confine(i, variance, most);
+                // Scaling row and column instead would forget what keeps features that move slowly from throwing the
+                // weights about.
+                covariance.confine_by_observing(i, most, row);
             } else if variance <= 0.0 || variance.is_nan() {
-                // Rounding has eaten it up: as unsure as at the start, and of nothing else.
-                self.isolate(i);
-                self.covariance[end_of_row(i)] = most;
+                // Rounding has eaten it up: as unsure as at the start.
+                covariance.isolate(i, most);
             }
-        }
-    }
-
-    /// Brings element `i` of the diagonal down from `variance` to `most`, as if weight `i` had been observed to be what it
-    /// is. What is known of sums of weights stays known; scaling row and column instead would forget it, and with it what
-    /// keeps features that move slowly from throwing the weights about.
-    #[cold]
-    fn confine(&mut self, i: usize, variance: f64, most: f64) {
-        let Self { row: column, covariance, weights, .. } = self;
-        column.clear();
-        column.extend((0..weights.len()).map(|j| covariance[end_of_row(i.max(j)) - i.abs_diff(j)]));
-        let share = (variance - most) / variance / variance;
-        let mut rest = covariance.as_mut_slice();
-        for (j, &c_j) in column.iter().enumerate() {
-            let (line, after) = rest.split_at_mut(j + 1);
-            rest = after;
-            if c_j != 0.0 {
-                line.iter_mut().zip(&*column).for_each(|(p, c_k)| *p -= share * c_j * c_k);
-            }
-        }
-        covariance[end_of_row(i)] = most;
-    }
-
-    /// Sets row and column `i` of the covariance to 0.
-    fn isolate(&mut self, i: usize) {
-        let start = end_of_row(i) - i;
-        self.covariance[start..=start + i].fill(0.0);
-        for j in i..self.weights.len() {
-            self.covariance[end_of_row(j) - j + i] = 0.0;
         }
     }
 }
 
-/// Index of the diagonal's element `i` in the packed triangle.
-fn end_of_row(i: usize) -> usize {
-    i * (i + 3) / 2
+/// Element `i` of the diagonal before anything was learned.
+fn start(params: &Params, i: usize) -> f64 {
+    if i == 0 { INTERCEPT } else { 1.0 / params.regularization }
 }
 
 impl Regressor for RecursiveLeastSquares {
@@ -222,7 +157,7 @@ impl Regressor for RecursiveLeastSquares {
         }
         self.row.resize(self.weights.len(), 0.0);
         let error = y - self.row.iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f64>();
-        let reach = self.project();
+        let reach = self.covariance.project(&self.row, &mut self.gain);
         let q = self.params.forgetting / weight + reach;
         let step = error / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
@@ -240,6 +175,6 @@ impl Regressor for RecursiveLeastSquares {
 
     fn memory_bytes(&self) -> usize {
         // Weights, row and gain are equally long.
-        size_of::<Self>() + 3 * size_of_val(self.weights.as_slice()) + size_of_val(self.covariance.as_slice())
+        size_of::<Self>() + 3 * size_of_val(self.weights.as_slice()) + self.covariance.heap_bytes()
     }
 }

@@ -112,7 +112,17 @@ impl StandardScaler {
         StepDescription::StandardScaler { forgetting: self.forgetting, features }
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
+    /// The standardised value of column `i`; 0 where it is unknown or nominal, too.
+    pub(in crate::models) fn standardised(&self, x: Features<'_>, i: usize) -> f64 {
+        match (x.get(i), self.deviation.get(i)) {
+            (Some(value), Some(deviation)) if *deviation > 0.0 && !x.is_nominal(i) => {
+                (value - self.mean[i]) / deviation
+            }
+            _ => 0.0,
+        }
+    }
+
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
         4 * size_of_val(self.n.as_slice())
     }
 

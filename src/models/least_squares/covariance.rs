@@ -1,0 +1,244 @@
+//! The covariance of weights that are learned by least squares: a packed symmetric matrix with the two passes that an
+//! update takes, and the ways to bring it back into bounds.
+//!
+//! Invariant: symmetric by construction, since one triangle is all there is. Loops go along rows, without a bounds check
+//! or a branch inside, so that the processor does several columns at once; sums keep their order, so that the bits are the
+//! same wherever they are computed. What this does not do: weights, and deciding which updates are sound.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// A symmetric positive definite matrix, its lower triangle row by row.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<f64>")]
+pub(in crate::models) struct Covariance {
+    /// Rows, and as many columns.
+    n: usize,
+    triangle: Vec<f64>,
+}
+
+/// Saved as the triangle alone.
+impl Serialize for Covariance {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.triangle.serialize(to)
+    }
+}
+
+impl TryFrom<Vec<f64>> for Covariance {
+    type Error = &'static str;
+
+    fn try_from(triangle: Vec<f64>) -> Result<Self, Self::Error> {
+        // Exact: no list is so long that its length is not.
+        let n = ((8.0 * triangle.len() as f64 + 1.0).sqrt() as usize - 1) / 2;
+        if triangle.len() != n * (n + 1) / 2 {
+            return Err("a covariance is not a whole triangle");
+        }
+        if !triangle.iter().all(|element| element.is_finite()) {
+            return Err("a covariance holds a number that is not finite");
+        }
+        Ok(Self { n, triangle })
+    }
+}
+
+/// Index of the diagonal's element `i` in the packed triangle.
+fn end_of_row(i: usize) -> usize {
+    i * (i + 3) / 2
+}
+
+/// Rows of at most so many elements are summed up one after the other; longer ones in [`LANES`] sums side by side.
+const SHORT: usize = 32;
+
+/// Sums side by side.
+const LANES: usize = 4;
+
+/// Rows that are done at once.
+const ROWS: usize = 2;
+
+impl Covariance {
+    /// A diagonal matrix.
+    pub(in crate::models) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
+        let mut made = Self { n: 0, triangle: Vec::new() };
+        variances.into_iter().for_each(|variance| made.push(variance));
+        made.triangle.shrink_to_fit();
+        made
+    }
+
+    /// A further row and column, 0 but for the diagonal.
+    pub(in crate::models) fn push(&mut self, variance: f64) {
+        self.triangle.reserve_exact(self.n + 1);
+        self.triangle.extend(std::iter::repeat_n(0.0, self.n));
+        self.triangle.push(variance);
+        self.n += 1;
+    }
+
+    /// Makes room for `n` rows, so that pushing them moves nothing.
+    pub(in crate::models) fn reserve(&mut self, n: usize) {
+        self.triangle.reserve_exact((n * (n + 1) / 2).saturating_sub(self.triangle.len()));
+    }
+
+    /// Rows, and as many columns.
+    pub(in crate::models) fn len(&self) -> usize {
+        self.n
+    }
+
+    /// Element `i` of the diagonal.
+    pub(in crate::models) fn diagonal(&self, i: usize) -> f64 {
+        self.triangle[end_of_row(i)]
+    }
+
+    /// Writes its product with `x`, which is as long as it, into `gain`; x · gain.
+    pub(in crate::models) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
+        let x = &x[..self.n];
+        gain.clear();
+        gain.reserve_exact(self.n);
+        if self.n <= SHORT {
+            project_short(&self.triangle, x, gain);
+            return x.iter().zip(&*gain).map(|(x, g)| x * g).sum();
+        }
+        gain.resize(self.n, 0.0);
+        project_long(&self.triangle, x, gain);
+        dot(x, gain)
+    }
+
+    /// Takes gain · gainᵀ / `q` off and divides by `forgetting`: what remains once the sample is learned that `gain` was
+    /// projected from. Scales `gain` by 1/√`q`: k · kᵀ of that is exactly symmetric, which keeps it from diverging.
+    pub(in crate::models) fn shrink(&mut self, gain: &mut [f64], q: f64, forgetting: f64) {
+        let root = q.sqrt();
+        gain.iter_mut().for_each(|g| *g /= root);
+        let keep = 1.0 / forgetting;
+        let mut rest = self.triangle.as_mut_slice();
+        for (i, &k_i) in gain.iter().enumerate() {
+            let (line, after) = rest.split_at_mut(i + 1);
+            rest = after;
+            for (p, k_j) in line.iter_mut().zip(&*gain) {
+                *p = (*p - k_i * k_j) * keep;
+            }
+        }
+    }
+
+    /// Brings element `i` of the diagonal down to `most` as if weight `i` had been observed to be what it is, at O(n²).
+    /// What is known of sums of weights stays known. `column` is room to work in.
+    #[cold]
+    pub(in crate::models) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
+        let variance = self.diagonal(i);
+        column.clear();
+        column.extend((0..self.n).map(|j| self.triangle[end_of_row(i.max(j)) - i.abs_diff(j)]));
+        let share = (variance - most) / variance / variance;
+        let mut rest = self.triangle.as_mut_slice();
+        for (j, &c_j) in column.iter().enumerate() {
+            let (line, after) = rest.split_at_mut(j + 1);
+            rest = after;
+            if c_j != 0.0 {
+                line.iter_mut().zip(&*column).for_each(|(p, c_k)| *p -= share * c_j * c_k);
+            }
+        }
+        self.triangle[end_of_row(i)] = most;
+    }
+
+    /// Multiplies row and column `i` by `factors[i]`, for all `i` at once: correlations stay as they are.
+    pub(in crate::models) fn scale(&mut self, factors: &[f64]) {
+        let mut rest = self.triangle.as_mut_slice();
+        for (i, &f_i) in factors[..self.n].iter().enumerate() {
+            let (line, after) = rest.split_at_mut(i + 1);
+            rest = after;
+            line.iter_mut().zip(factors).for_each(|(p, f_j)| *p *= f_i * f_j);
+        }
+    }
+
+    /// Makes weight `i` as unsure as `variance` says, and of nothing else: its row and column become 0.
+    pub(in crate::models) fn isolate(&mut self, i: usize, variance: f64) {
+        let start = end_of_row(i) - i;
+        self.triangle[start..=start + i].fill(0.0);
+        for j in i..self.n {
+            self.triangle[end_of_row(j) - j + i] = 0.0;
+        }
+        self.triangle[end_of_row(i)] = variance;
+    }
+
+    /// Forgets how weights depend on each other: what is off the diagonal becomes 0, and element `i` of the diagonal what
+    /// `variance` makes of `i` and it.
+    pub(in crate::models) fn isolate_all(&mut self, variance: impl Fn(usize, f64) -> f64) {
+        let mut rest = self.triangle.as_mut_slice();
+        for i in 0..self.n {
+            let (line, after) = rest.split_at_mut(i + 1);
+            rest = after;
+            line[..i].fill(0.0);
+            line[i] = variance(i, line[i]);
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
+        size_of_val(self.triangle.as_slice())
+    }
+}
+
+fn project_short(triangle: &[f64], x: &[f64], gain: &mut Vec<f64>) {
+    let mut rest = triangle;
+    for (i, &x_i) in x.iter().enumerate() {
+        let (line, after) = rest.split_at(i + 1);
+        rest = after;
+        // The part left of the diagonal counts for this element, and mirrored for those before it.
+        let mut sum = 0.0;
+        for ((p, x_j), g) in line[..i].iter().zip(x).zip(gain.iter_mut()) {
+            sum += p * x_j;
+            *g += p * x_i;
+        }
+        gain.push(sum + line[i] * x_i);
+    }
+}
+
+/// The same, two rows at once, so that `x` and `gain` are read and written half as often.
+fn project_long(triangle: &[f64], x: &[f64], gain: &mut [f64]) {
+    let mut rest = triangle;
+    let mut i = 0;
+    while i + ROWS <= x.len() {
+        let (upper, after) = rest.split_at(i + 1);
+        let (lower, after) = after.split_at(i + 2);
+        rest = after;
+        let (x_0, x_1) = (x[i], x[i + 1]);
+        let (mut sums_0, mut sums_1) = ([0.0; LANES], [0.0; LANES]);
+        let (before, gain) = (&x[..i], &mut gain[..i + 2]);
+        let rows = upper[..i].chunks_exact(LANES).zip(lower[..i].chunks_exact(LANES));
+        let columns = before.chunks_exact(LANES).zip(gain[..i].chunks_exact_mut(LANES));
+        for ((u, l), (x, g)) in rows.zip(columns) {
+            for k in 0..LANES {
+                sums_0[k] += u[k] * x[k];
+                sums_1[k] += l[k] * x[k];
+                g[k] += u[k] * x_0 + l[k] * x_1;
+            }
+        }
+        let (mut sum_0, mut sum_1) = (add_up(sums_0), add_up(sums_1));
+        for j in i - i % LANES..i {
+            sum_0 += upper[j] * before[j];
+            sum_1 += lower[j] * before[j];
+            gain[j] += upper[j] * x_0 + lower[j] * x_1;
+        }
+        gain[i] = sum_0 + upper[i] * x_0 + lower[i] * x_1;
+        gain[i + 1] = sum_1 + lower[i] * x_0 + lower[i + 1] * x_1;
+        i += ROWS;
+    }
+    if i < x.len() {
+        let x_i = x[i];
+        gain[i] = dot(&rest[..i], &x[..i]) + rest[i] * x_i;
+        gain[..i].iter_mut().zip(rest).for_each(|(g, p)| *g += p * x_i);
+    }
+}
+
+fn add_up(sums: [f64; LANES]) -> f64 {
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
+}
+
+/// The sum of products of two lists, as far as both go, in four sums side by side.
+pub(in crate::models) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for k in 0..LANES {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    rest.fold(add_up(sums), |sum, (a, b)| sum + a * b)
+}

@@ -1,0 +1,56 @@
+//! An expert as a model of its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Expert, Room, Standardizer, TargetRange};
+use crate::models::{Description, Features, NamedColumn, Refused, Regressor};
+
+/// An expert with what stands before and behind it. It learns from the very row that it predicted from; the statistics
+/// take the sample in afterwards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Standalone<E> {
+    standardizer: Standardizer,
+    range: TargetRange,
+    expert: E,
+}
+
+#[allow(private_bounds)]
+impl<E: Expert> Standalone<E> {
+    /// A model around an expert that has learned nothing.
+    pub(in crate::models) fn around(expert: E) -> Self {
+        Self { standardizer: Standardizer::default(), range: TargetRange::default(), expert }
+    }
+
+    /// What it has learned, by the names of the columns that it sees.
+    pub fn describe(&self, columns: &[NamedColumn]) -> Description {
+        self.expert.describe(&self.standardizer.inputs(columns))
+    }
+}
+
+#[allow(private_bounds)]
+impl<E: Expert> Regressor for Standalone<E> {
+    fn predict_one(&self, x: Features<'_>) -> f64 {
+        let mut room: Room = [0.0; _];
+        self.range.clip(self.expert.predict(self.standardizer.row(x, &mut room)))
+    }
+
+    /// Refuses targets beyond 1e150, and what the expert refuses.
+    fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        if !TargetRange::accepts(y) {
+            return Err(Refused);
+        }
+        if weight > 0.0 {
+            let mut room: Room = [0.0; _];
+            self.expert.learn(self.standardizer.row(x, &mut room), y, weight)?;
+        }
+        self.range.learn(y);
+        if let Some(i) = self.standardizer.learn(x, y) {
+            self.expert.renew(i);
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.standardizer.heap_bytes() + self.expert.heap_bytes()
+    }
+}

@@ -64,7 +64,12 @@ impl Learner {
 fn is_tree(kind: &ModelKind) -> bool {
     !matches!(
         kind,
-        ModelKind::Mean | ModelKind::Last | ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_)
+        ModelKind::Mean
+            | ModelKind::Last
+            | ModelKind::Linear(_)
+            | ModelKind::PassiveAggressive(_)
+            | ModelKind::Rls(_)
+            | ModelKind::RlsPoly(_)
     )
 }
 

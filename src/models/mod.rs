@@ -20,6 +20,7 @@ pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
 pub mod rls;
+pub mod rls_poly;
 mod room;
 pub mod rules;
 pub mod steps;
@@ -91,6 +92,8 @@ pub enum ModelKind {
     PassiveAggressive(passive_aggressive::Params),
     /// Linear regression by recursive least squares.
     Rls(rls::Params),
+    /// Recursive least squares on polynomials of the features.
+    RlsPoly(rls_poly::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -115,6 +118,7 @@ impl ModelKind {
             ModelKind::Linear(_) => "linear",
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
+            ModelKind::RlsPoly(_) => "rls_poly",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -136,6 +140,8 @@ pub enum Model {
     PassiveAggressive(passive_aggressive::PassiveAggressive),
     /// See [`rls::RecursiveLeastSquares`].
     Rls(rls::RecursiveLeastSquares),
+    /// See [`rls_poly::RlsPoly`].
+    RlsPoly(Box<rls_poly::RlsPoly>),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -157,6 +163,7 @@ impl Model {
                 Model::PassiveAggressive(passive_aggressive::PassiveAggressive::new(*params))
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
+            ModelKind::RlsPoly(params) => Model::RlsPoly(Box::new(rls_poly::RlsPoly::new(*params))),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -181,6 +188,7 @@ impl Model {
             Model::Linear(model) => linear(model.intercept(), model.weights()),
             Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
             Model::Rls(model) => linear(model.intercept(), model.weights()),
+            Model::RlsPoly(model) => model.describe(columns),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -199,6 +207,7 @@ impl Regressor for Model {
             Model::Linear(model) => model.predict_one(x),
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
+            Model::RlsPoly(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -213,6 +222,7 @@ impl Regressor for Model {
             Model::Linear(model) => model.learn_one(x, y, weight),
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
+            Model::RlsPoly(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -227,6 +237,7 @@ impl Regressor for Model {
             Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
+            Model::RlsPoly(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

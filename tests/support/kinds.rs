@@ -8,6 +8,7 @@ use thalweg::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
+    rls_poly::{self, Form},
     rules::{self, PredType},
     tree::{self, LeafPrediction, MaxFeatures, Splitter, adaptive},
 };
@@ -55,6 +56,9 @@ pub fn every_kind() -> Vec<ModelKind> {
         aggressive(Mode::PaII),
         ModelKind::Rls(rls::Params::default()),
         ModelKind::Rls(rls::Params { forgetting: 0.9, regularization: 0.01 }),
+        ModelKind::RlsPoly(rls_poly::Params::default()),
+        ModelKind::RlsPoly(rls_poly::Params { basis: Form::Degree2, recall: 0, ..Default::default() }),
+        ModelKind::RlsPoly(rls_poly::Params { basis: Form::Linear, forgetting: 0.99, ..Default::default() }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -81,6 +85,7 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::Linear(_)
             | ModelKind::PassiveAggressive(_)
             | ModelKind::Rls(_)
+            | ModelKind::RlsPoly(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

@@ -33,6 +33,9 @@ pub struct Cusum {
 /// The most that one squared error counts, in usual ones.
 const MOST: f64 = 9.0;
 
+/// How many times as large an error is usual after an alarm.
+const AFTER_ALARM: f64 = 4.0;
+
 impl Cusum {
     /// A detector that has seen nothing.
     pub fn new(params: CusumParams) -> Self {
@@ -42,6 +45,16 @@ impl Cusum {
     /// The squared error that counts as usual.
     pub fn usual(&self) -> f64 {
         self.usual
+    }
+
+    /// What was usual until the alarm that the last error gave.
+    pub fn usual_before(&self) -> f64 {
+        self.usual / AFTER_ALARM
+    }
+
+    /// Another squared error is usual from now on, and nothing has exceeded it yet.
+    pub fn expect(&mut self, usual: f64) {
+        (self.usual, self.sum) = (usual, 0.0);
     }
 
     /// Takes the next error, in the target's unit; whether errors have risen. One that is not finite is passed over.
@@ -60,7 +73,7 @@ impl Cusum {
         self.usual += rate * (square.min(MOST * self.usual) - self.usual);
         let changed = self.sum > threshold;
         if changed {
-            self.usual *= 4.0;
+            self.usual *= AFTER_ALARM;
             self.sum = 0.0;
         }
         changed

@@ -5,6 +5,8 @@
 //! or a branch inside, so that the processor does several columns at once; sums keep their order, so that the bits are the
 //! same wherever they are computed. What this does not do: weights, and deciding which updates are sound.
 
+use std::array;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A symmetric positive definite matrix, its lower triangle row by row.
@@ -47,11 +49,8 @@ fn end_of_row(i: usize) -> usize {
 /// Rows of at most so many elements are summed up one after the other; longer ones in [`LANES`] sums side by side.
 const SHORT: usize = 32;
 
-/// Sums side by side.
-const LANES: usize = 4;
-
-/// Rows that are done at once.
-const ROWS: usize = 2;
+/// Sums side by side: as many as keep the processor's adders busy without wider registers than every one has.
+const LANES: usize = 8;
 
 impl Covariance {
     /// A diagonal matrix.
@@ -187,58 +186,26 @@ fn project_short(triangle: &[f64], x: &[f64], gain: &mut Vec<f64>) {
     }
 }
 
-/// The same, two rows at once, so that `x` and `gain` are read and written half as often.
+/// The same with the sums of a row side by side.
 fn project_long(triangle: &[f64], x: &[f64], gain: &mut [f64]) {
     let mut rest = triangle;
-    let mut i = 0;
-    while i + ROWS <= x.len() {
-        let (upper, after) = rest.split_at(i + 1);
-        let (lower, after) = after.split_at(i + 2);
+    for (i, &x_i) in x.iter().enumerate() {
+        let (line, after) = rest.split_at(i + 1);
         rest = after;
-        let (x_0, x_1) = (x[i], x[i + 1]);
-        let (mut sums_0, mut sums_1) = ([0.0; LANES], [0.0; LANES]);
-        let (before, gain) = (&x[..i], &mut gain[..i + 2]);
-        let rows = upper[..i].chunks_exact(LANES).zip(lower[..i].chunks_exact(LANES));
-        let columns = before.chunks_exact(LANES).zip(gain[..i].chunks_exact_mut(LANES));
-        for ((u, l), (x, g)) in rows.zip(columns) {
-            for k in 0..LANES {
-                sums_0[k] += u[k] * x[k];
-                sums_1[k] += l[k] * x[k];
-                g[k] += u[k] * x_0 + l[k] * x_1;
-            }
-        }
-        let (mut sum_0, mut sum_1) = (add_up(sums_0), add_up(sums_1));
-        for j in i - i % LANES..i {
-            sum_0 += upper[j] * before[j];
-            sum_1 += lower[j] * before[j];
-            gain[j] += upper[j] * x_0 + lower[j] * x_1;
-        }
-        gain[i] = sum_0 + upper[i] * x_0 + lower[i] * x_1;
-        gain[i + 1] = sum_1 + lower[i] * x_0 + lower[i + 1] * x_1;
-        i += ROWS;
-    }
-    if i < x.len() {
-        let x_i = x[i];
-        gain[i] = dot(&rest[..i], &x[..i]) + rest[i] * x_i;
-        gain[..i].iter_mut().zip(rest).for_each(|(g, p)| *g += p * x_i);
+        gain[i] = dot(&line[..i], x) + line[i] * x_i;
+        gain[..i].iter_mut().zip(line).for_each(|(g, p)| *g += p * x_i);
     }
 }
 
-fn add_up(sums: [f64; LANES]) -> f64 {
-    (sums[0] + sums[2]) + (sums[1] + sums[3])
-}
-
-/// The sum of products of two lists, as far as both go, in four sums side by side.
+/// The sum of products of two lists, as far as both go, in [`LANES`] sums side by side.
 pub(in crate::models) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
-    let (a, b) = (&a[..n], &b[..n]);
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
+    let (a, a_rest) = a[..n].as_chunks::<LANES>();
+    let (b, b_rest) = b[..n].as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for k in 0..LANES {
-            sums[k] += a[k] * b[k];
-        }
+    for (a, b) in a.iter().zip(b) {
+        sums = array::from_fn(|k| sums[k] + a[k] * b[k]);
     }
-    rest.fold(add_up(sums), |sum, (a, b)| sum + a * b)
+    let sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    a_rest.iter().zip(b_rest).fold(sum, |sum, (a, b)| sum + a * b)
 }

@@ -8,12 +8,14 @@
 
 mod covariance;
 mod regression;
+mod screening;
 mod standalone;
 mod standardizer;
 mod target_range;
 
 pub(in crate::models) use covariance::{Covariance, dot};
 pub(in crate::models) use regression::Regression;
+pub(in crate::models) use screening::Screening;
 pub use standalone::Standalone;
 pub(in crate::models) use standardizer::{MOST_INPUTS, Room, Standardizer};
 pub(in crate::models) use target_range::TargetRange;
@@ -26,7 +28,7 @@ pub(in crate::models) trait Expert {
     /// The prediction for `z`, in the target's unit, finite or not; 0.0 before anything was learned. Never learns.
     fn predict(&self, z: &[f64]) -> f64;
 
-    /// Learns that `z` had the target `y`, counted `weight` times, over 0. `z` is what [`Self::predict`] got.
+    /// Learns that `z`, a row of statistics that know the sample, had the target `y`, counted `weight` times, over 0.
     ///
     /// # Errors
     /// [`Refused`] when that would leave a state that is not finite; the state is then unchanged.

@@ -7,7 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Covariance, dot};
-use crate::{metrics::saved, models::Refused};
+use crate::{
+    metrics::saved,
+    models::{Refused, room::lengthen},
+};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -58,14 +61,14 @@ impl Regression {
         Self { weights: vec![0.0; most.len()], covariance: Covariance::with_diagonal(most.iter().copied()), most }
     }
 
-    /// A further weight, which is 0 and as unsure as `variance` says.
-    pub(in crate::models) fn push(&mut self, variance: f64) {
-        for list in [&mut self.weights, &mut self.most] {
-            list.reserve_exact(1);
-        }
-        self.weights.push(0.0);
-        self.most.push(variance);
-        self.covariance.push(variance);
+    /// Further weights, which are 0 and as unsure as these variances say.
+    pub(in crate::models) fn extend(&mut self, variances: &[f64]) {
+        let n = self.len() + variances.len();
+        lengthen(&mut self.weights, n, 0.0);
+        self.most.reserve_exact(variances.len());
+        self.most.extend_from_slice(variances);
+        self.covariance.reserve(n);
+        variances.iter().for_each(|variance| self.covariance.push(*variance));
     }
 
     /// Number of weights.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Expert, Room, Standardizer, TargetRange};
 use crate::models::{Description, Features, NamedColumn, Refused, Regressor};
 
-/// An expert with what stands before and behind it. It learns from the very row that it predicted from; the statistics
-/// take the sample in afterwards.
+/// An expert with what stands before and behind it. It learns from what the statistics make of a sample once they have taken
+/// it in, which is far less wild than what they made of it before, as long as they know few (River's order, too).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Standalone<E> {
     standardizer: Standardizer,
@@ -34,19 +34,19 @@ impl<E: Expert> Regressor for Standalone<E> {
         self.range.clip(self.expert.predict(self.standardizer.row(x, &mut room)))
     }
 
-    /// Refuses targets beyond 1e150, and what the expert refuses.
+    /// Refuses targets beyond 1e150, and what the expert refuses; the statistics of the features then know the sample.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         if !TargetRange::accepts(y) {
             return Err(Refused);
+        }
+        if let Some(i) = self.standardizer.learn(x, y) {
+            self.expert.renew(i);
         }
         if weight > 0.0 {
             let mut room: Room = [0.0; _];
             self.expert.learn(self.standardizer.row(x, &mut room), y, weight)?;
         }
         self.range.learn(y);
-        if let Some(i) = self.standardizer.learn(x, y) {
-            self.expert.renew(i);
-        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
+mod experts;
 mod rules;
 mod steps;
 mod tree;
@@ -15,12 +16,13 @@ use crate::models::{
     rls,
 };
 
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "mean",
     "last",
     "linear",
     "passive_aggressive",
     "rls",
+    "rls_poly",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -78,6 +80,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "linear" => ModelKind::Linear(linear_params(&mut section)),
         "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
         "rls" => ModelKind::Rls(rls_params(&mut section)),
+        "rls_poly" => ModelKind::RlsPoly(experts::rls_poly(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
@@ -90,6 +93,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
             steps::read(&mut section, false)
         }
+        // They standardise what they get.
+        ModelKind::RlsPoly(_) => steps::read(&mut section, false),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };

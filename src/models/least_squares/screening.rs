@@ -1,0 +1,120 @@
+//! Which features deserve a place where there are fewer places than features.
+//!
+//! Invariant: a feature loses its place only to one that is worth clearly more than it, beyond what chance makes of so
+//! few samples, so that places keep their meaning on a stream that does not change.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{metrics::saved, models::room::lengthen};
+
+/// How far the correlations look back, in samples.
+const WINDOW: f64 = 1000.0;
+
+/// Samples between two looks.
+const PERIOD: u64 = 25;
+
+/// Samples before the first look.
+const FIRST: u64 = 100;
+
+/// How many times as much another feature must be worth, and by how many variances of a correlation more.
+const CLEARLY: (f64, f64) = (2.0, 6.0);
+
+/// Deviations of the target from its mean that count.
+const FURTHEST: f64 = 4.0;
+
+/// Correlations of standardised features, and of their squares, with the target (sure independence screening: Fan and Lv
+/// 2008), faded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub(in crate::models) struct Screening {
+    n: u64,
+    /// The target's mean and variance.
+    mean: f64,
+    variance: f64,
+    /// By feature.
+    linear: Vec<f64>,
+    square: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
+    #[serde(deserialize_with = "saved::finite")]
+    mean: f64,
+    #[serde(deserialize_with = "saved::finite")]
+    variance: f64,
+    #[serde(deserialize_with = "saved::all_finite")]
+    linear: Vec<f64>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    square: Vec<f64>,
+}
+
+impl TryFrom<Saved> for Screening {
+    type Error = &'static str;
+
+    fn try_from(Saved { n, mean, variance, linear, square }: Saved) -> Result<Self, Self::Error> {
+        if linear.len() != square.len() {
+            return Err("a screening of features knows one correlation of a feature, but not the other");
+        }
+        Ok(Self { n, mean, variance, linear, square })
+    }
+}
+
+impl Screening {
+    /// Takes in a row of standardised features, of which 0 is as good as unknown, with its target.
+    pub(in crate::models) fn learn(&mut self, z: impl ExactSizeIterator<Item = f64>, y: f64) {
+        self.n += 1;
+        let rate = self.rate();
+        let off = y - self.mean;
+        self.mean += rate * off;
+        self.variance += rate * (off * (y - self.mean) - self.variance);
+        for list in [&mut self.linear, &mut self.square] {
+            lengthen(list, z.len(), 0.0);
+        }
+        let deviation = self.variance.sqrt();
+        // Also false of NaN.
+        let share = if deviation > 0.0 { (off / deviation).clamp(-FURTHEST, FURTHEST) } else { 0.0 };
+        for ((z, linear), square) in z.zip(&mut self.linear).zip(&mut self.square) {
+            *linear += rate * (z * share - *linear);
+            *square += rate * (0.7 * (z * z - 1.0) * share - *square);
+        }
+    }
+
+    /// A place to be given to another feature, and that feature, where it is time for it; `places` are those features that
+    /// have one now.
+    pub(in crate::models) fn exchange(&self, places: &[usize]) -> Option<(usize, usize)> {
+        if self.n < FIRST || !self.n.is_multiple_of(PERIOD) {
+            return None;
+        }
+        let worth = |i: usize| {
+            let of = |list: &[f64]| list.get(i).copied().unwrap_or_default();
+            of(&self.linear) * of(&self.linear) + of(&self.square) * of(&self.square)
+        };
+        let weakest = (0..places.len()).min_by(|a, b| worth(places[*a]).total_cmp(&worth(places[*b])))?;
+        let outside = (0..self.linear.len()).filter(|i| !places.contains(i));
+        let strongest = outside.max_by(|a, b| worth(*a).total_cmp(&worth(*b)))?;
+        let (times, variances) = CLEARLY;
+        let better = worth(strongest) > times * worth(places[weakest]) + variances * self.rate();
+        better.then_some((weakest, strongest))
+    }
+
+    /// Feature `i` is another one from now on.
+    pub(in crate::models) fn renew(&mut self, i: usize) {
+        for list in [&mut self.linear, &mut self.square] {
+            if let Some(correlation) = list.get_mut(i) {
+                *correlation = 0.0;
+            }
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        1.0 / (self.n as f64).min(WINDOW)
+    }
+
+    /// Bytes on the heap.
+    pub(in crate::models) fn heap_bytes(&self) -> usize {
+        2 * size_of_val(self.linear.as_slice())
+    }
+}

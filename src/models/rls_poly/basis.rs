@@ -1,0 +1,239 @@
+//! Which polynomials of a row are the terms of the regression.
+//!
+//! Invariant: terms are only ever appended, and keep their meaning until [`Basis::choose`] or [`Basis::renew`] say
+//! otherwise. Every input has a linear term; products are made of the inputs that have a slot, of which there are so many
+//! at most that a row has 252 terms. What this does not do: weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::{
+    NamedColumn,
+    describe::{Linear, Weight},
+    least_squares::{MOST_INPUTS, Screening},
+};
+
+/// Which polynomials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Form {
+    /// The features themselves.
+    Linear,
+    /// With their squares and products of two, of 16 features at most.
+    Degree2,
+    /// With their squares and cubes, products of two, and a square times another, of 10 features at most.
+    Pair3,
+}
+
+impl Form {
+    /// Inputs that take part in products.
+    fn slots(self) -> usize {
+        match self {
+            Form::Linear => 0,
+            Form::Degree2 => MOST_SLOTS,
+            Form::Pair3 => 10,
+        }
+    }
+}
+
+const MOST_SLOTS: usize = 16;
+
+/// Room for a row of terms.
+pub(super) type Terms = [f64; MOST_TERMS];
+
+const MOST_TERMS: usize = 256;
+
+/// What terms are products of: 1, the inputs, and for each slot the polynomials of its input.
+const ONE: usize = 0;
+const INPUTS: usize = 1;
+const SLOTS: usize = INPUTS + MOST_INPUTS;
+/// Of a slot: z, .7(z² − 1), .4(z³ − 1.8z) and .6(z² − 1), all of about the same size, and the even ones nearly orthogonal
+/// to the intercept.
+const PER_SLOT: usize = 4;
+
+/// The terms, as products of two factors each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub(super) struct Basis {
+    form: Form,
+    inputs: usize,
+    /// The input of each slot.
+    slots: Vec<usize>,
+    terms: Vec<[u8; 2]>,
+    /// Where there are more inputs than slots.
+    screening: Option<Screening>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    form: Form,
+    inputs: usize,
+    slots: Vec<usize>,
+    terms: Vec<[u8; 2]>,
+    screening: Option<Screening>,
+}
+
+impl TryFrom<Saved> for Basis {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { form, inputs, slots, terms, screening } = saved;
+        let most = form.slots().min(inputs);
+        let full = inputs <= MOST_INPUTS && slots.len() == most && slots.iter().all(|input| *input < inputs);
+        let last = SLOTS + PER_SLOT * most;
+        if !full || terms.len() > MOST_TERMS || !terms.as_flattened().iter().all(|f| usize::from(*f) < last) {
+            return Err("a polynomial has terms of nothing");
+        }
+        if screening.is_some() != (inputs > most && form != Form::Linear) {
+            return Err("the features of a polynomial's terms are chosen where there is nothing to choose");
+        }
+        Ok(Self { form, inputs, slots, terms, screening })
+    }
+}
+
+/// The factor of the `k`-th polynomial of a slot.
+fn factor(slot: usize, k: usize) -> usize {
+    SLOTS + PER_SLOT * slot + k
+}
+
+impl Basis {
+    /// The intercept alone.
+    pub(super) fn new(form: Form) -> Self {
+        Self { form, inputs: 0, slots: Vec::new(), terms: vec![[ONE as u8; 2]], screening: None }
+    }
+
+    /// Number of terms.
+    pub(super) fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// Appends the terms of further inputs, up to `n` of them.
+    pub(super) fn grow(&mut self, n: usize) {
+        if n <= self.inputs {
+            return;
+        }
+        let mut terms = Vec::new();
+        let mut add = |a: usize, b: usize| terms.push([a as u8, b as u8]);
+        (self.inputs..n).for_each(|i| add(INPUTS + i, ONE));
+        for slot in self.slots.len()..n.min(self.form.slots()) {
+            self.slots.push(slot);
+            add(factor(slot, 1), ONE);
+            (0..slot).for_each(|other| add(factor(other, 0), factor(slot, 0)));
+            if self.form == Form::Pair3 {
+                add(factor(slot, 2), ONE);
+                for other in 0..slot {
+                    add(factor(other, 3), factor(slot, 0));
+                    add(factor(slot, 3), factor(other, 0));
+                }
+            }
+        }
+        self.terms.reserve_exact(terms.len());
+        self.terms.append(&mut terms);
+        self.slots.shrink_to_fit();
+        self.inputs = n;
+        if n > self.slots.len() && self.form != Form::Linear {
+            self.screening.get_or_insert_default();
+        }
+    }
+
+    /// The terms of a row, in `room`.
+    pub(super) fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
+        // As long as a factor's number can be, so that no access needs a check.
+        let mut factors = [0.0; 256];
+        factors[ONE] = 1.0;
+        let known = z.len().min(self.inputs);
+        factors[INPUTS..INPUTS + known].copy_from_slice(&z[..known]);
+        for (slot, input) in self.slots.iter().enumerate() {
+            let z = factors[INPUTS + input];
+            let square = z * z - 1.0;
+            let polynomials = [z, 0.7 * square, 0.4 * (z * z * z - 1.8 * z), 0.6 * square];
+            factors[factor(slot, 0)..factor(slot + 1, 0)].copy_from_slice(&polynomials);
+        }
+        let terms = &mut room[..self.terms.len()];
+        for (term, [a, b]) in terms.iter_mut().zip(&self.terms) {
+            *term = factors[usize::from(*a)] * factors[usize::from(*b)];
+        }
+        terms
+    }
+
+    /// Learns which inputs deserve a slot; the slot that has another input from now on, if one does.
+    pub(super) fn choose(&mut self, z: &[f64], y: f64) -> Option<usize> {
+        let screening = self.screening.as_mut()?;
+        screening.learn(z.iter().copied(), y);
+        let (slot, input) = screening.exchange(&self.slots)?;
+        self.slots[slot] = input;
+        Some(slot)
+    }
+
+    /// Input `i` is another feature from now on: its linear term, and its slot where it has one.
+    pub(super) fn renew(&mut self, i: usize) -> (Option<usize>, Option<usize>) {
+        if let Some(screening) = &mut self.screening {
+            screening.renew(i);
+        }
+        let linear = [(INPUTS + i) as u8, ONE as u8];
+        let term = self.terms.iter().position(|term| *term == linear);
+        (term, self.slots.iter().position(|input| *input == i))
+    }
+
+    /// The terms that a slot takes part in.
+    pub(super) fn terms_of_slot(&self, slot: usize) -> Vec<usize> {
+        let of = factor(slot, 0)..factor(slot + 1, 0);
+        let takes_part = |term: &[u8; 2]| term.iter().any(|f| of.contains(&usize::from(*f)));
+        (0..self.terms.len()).filter(|i| takes_part(&self.terms[*i])).collect()
+    }
+
+    /// The weighted sum of terms as one of powers of the standardised features.
+    pub(super) fn describe(&self, weights: &[f64], inputs: &[NamedColumn]) -> Linear {
+        let mut sum = Linear { intercept: 0.0, weights: Vec::new() };
+        for (term, weight) in self.terms.iter().zip(weights) {
+            let [a, b] = term.map(|f| self.powers(usize::from(f)));
+            for (x, power_a, share_a) in &a {
+                for (y, power_b, share_b) in &b {
+                    let share = weight * share_a * share_b;
+                    let name = match (power_a, power_b) {
+                        (0, 0) => {
+                            sum.intercept += share;
+                            continue;
+                        }
+                        (_, 0) => power(inputs, *x, *power_a),
+                        (0, _) => power(inputs, *y, *power_b),
+                        _ => format!("{}*{}", power(inputs, *x, *power_a), power(inputs, *y, *power_b)),
+                    };
+                    match sum.weights.iter_mut().find(|known| known.feature == name) {
+                        Some(known) => known.weight += share,
+                        None => sum.weights.push(Weight { feature: name, weight: share }),
+                    }
+                }
+            }
+        }
+        sum
+    }
+
+    /// A factor as a sum of (input, power, share).
+    fn powers(&self, f: usize) -> Vec<(usize, u32, f64)> {
+        if f == ONE {
+            return vec![(0, 0, 1.0)];
+        }
+        if f < SLOTS {
+            return vec![(f - INPUTS, 1, 1.0)];
+        }
+        let input = self.slots[(f - SLOTS) / PER_SLOT];
+        match (f - SLOTS) % PER_SLOT {
+            0 => vec![(input, 1, 1.0)],
+            1 => vec![(input, 2, 0.7), (input, 0, -0.7)],
+            2 => vec![(input, 3, 0.4), (input, 1, -0.72)],
+            _ => vec![(input, 2, 0.6), (input, 0, -0.6)],
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let screening = self.screening.as_ref().map_or(0, Screening::heap_bytes);
+        size_of_val(self.slots.as_slice()) + size_of_val(self.terms.as_slice()) + screening
+    }
+}
+
+/// `x0^2` of an input.
+fn power(inputs: &[NamedColumn], i: usize, power: u32) -> String {
+    let name = crate::models::describe::column(inputs, i).name;
+    if power == 1 { name } else { format!("{name}^{power}") }
+}

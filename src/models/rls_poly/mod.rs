@@ -1,0 +1,177 @@
+//! Recursive least squares on polynomials of the features, with a drift reset and a memory of earlier models.
+//!
+//! Reading order: [`Params`], this file, `basis` (the terms), `recall` (the models of before a drift).
+//!
+//! Invariant: a model that is kept has a weight for each of the current terms. Learning costs O(terms²), and there are at
+//! most 256 of them, whatever the number of features.
+
+mod basis;
+mod recall;
+
+use serde::{Deserialize, Serialize};
+
+pub use basis::Form;
+
+use self::{
+    basis::{Basis, Terms},
+    recall::Recall,
+};
+use super::{
+    Description, NamedColumn, Refused,
+    least_squares::{Expert, Regression, Standalone},
+};
+use crate::metrics::drift::{Cusum, CusumParams};
+
+/// Earlier models that may be kept.
+pub const MOST_KEPT: usize = 3;
+
+/// Parameters of [`RlsPoly`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// Which polynomials.
+    pub basis: Form,
+    /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
+    pub forgetting: f64,
+    /// Strength of the pull of the weights towards 0 at the start and after a drift, > 0.
+    pub regularization: f64,
+    /// Models of before a drift that are kept, at most [`MOST_KEPT`].
+    pub recall: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 5.0, recall: MOST_KEPT as u32 }
+    }
+}
+
+/// The variance of the intercept before anything was learned, and after a drift.
+const INTERCEPT: (f64, f64) = (1e3, 10.0);
+
+/// Recursive least squares (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
+/// "Theory and practice of recursive identification") on polynomials of the standardised features. Where squared errors
+/// stay above what is usual (CUSUM: Page 1954, "Continuous inspection schemes"), it keeps its weights, but becomes as unsure of
+/// them as at the start; the model of before is kept and comes back where it does clearly better than the current one.
+pub type RlsPoly = Standalone<Polynomial>;
+
+impl RlsPoly {
+    /// A regression that has learned nothing.
+    pub fn new(params: Params) -> Self {
+        Self::around(Polynomial::new(params))
+    }
+}
+
+/// See [`RlsPoly`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct Polynomial {
+    params: Params,
+    basis: Basis,
+    regression: Regression,
+    cusum: Cusum,
+    recall: Recall,
+    /// Room for the gain.
+    #[serde(skip)]
+    gain: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    params: Params,
+    basis: Basis,
+    regression: Regression,
+    cusum: Cusum,
+    recall: Recall,
+}
+
+impl TryFrom<Saved> for Polynomial {
+    type Error = &'static str;
+
+    fn try_from(Saved { params, basis, regression, cusum, recall }: Saved) -> Result<Self, Self::Error> {
+        if !recall.fits(basis.len()) || regression.len() != basis.len() {
+            return Err("the weights of a polynomial do not fit its terms");
+        }
+        Ok(Self { params, basis, regression, cusum, recall, gain: Vec::new() })
+    }
+}
+
+impl Polynomial {
+    /// An expert that has learned nothing.
+    pub(super) fn new(params: Params) -> Self {
+        Self {
+            params,
+            basis: Basis::new(params.basis),
+            regression: Regression::new([INTERCEPT.0]),
+            cusum: Cusum::new(CusumParams::default()),
+            recall: Recall::new(params.recall as usize),
+            gain: Vec::new(),
+        }
+    }
+
+    /// Makes room for the terms of `n` inputs.
+    fn grow(&mut self, n: usize) {
+        self.basis.grow(n);
+        let (before, now) = (self.regression.len(), self.basis.len());
+        if before < now {
+            let added = vec![1.0 / self.params.regularization; now - before];
+            self.regression.extend(&added);
+            self.recall.regressions().for_each(|regression| regression.extend(&added));
+        }
+    }
+
+    /// Forgets what these terms were worth.
+    fn forget(&mut self, terms: &[usize]) {
+        for regression in self.recall.regressions().chain([&mut self.regression]) {
+            terms.iter().for_each(|i| regression.renew(*i));
+        }
+    }
+
+    /// Notices a drift, and whether an earlier model fits now.
+    fn follow(&mut self, terms: &[f64], y: f64, error: f64) {
+        let drifted = self.cusum.update(error);
+        self.recall.score(terms, y, error);
+        if drifted {
+            self.recall.keep(&self.regression, self.cusum.usual_before());
+            self.regression.reopen(INTERCEPT.1);
+        } else if let Some(usual) = self.recall.swap(&mut self.regression, self.cusum.usual()) {
+            self.cusum.expect(usual);
+        }
+    }
+}
+
+impl Expert for Polynomial {
+    fn predict(&self, z: &[f64]) -> f64 {
+        let mut room: Terms = [0.0; _];
+        self.regression.predict(self.basis.terms(z, &mut room))
+    }
+
+    fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
+        self.grow(z.len());
+        let mut room: Terms = [0.0; _];
+        let terms = self.basis.terms(z, &mut room);
+        let error = y - self.regression.predict(terms);
+        self.regression.learn(terms, error, self.params.forgetting, weight, &mut self.gain)?;
+        self.follow(terms, y, error);
+        if let Some(slot) = self.basis.choose(z, y) {
+            self.forget(&self.basis.terms_of_slot(slot));
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self, i: usize) {
+        let (term, slot) = self.basis.renew(i);
+        self.forget(term.as_slice());
+        if let Some(slot) = slot {
+            self.forget(&self.basis.terms_of_slot(slot));
+        }
+    }
+
+    fn describe(&self, inputs: &[NamedColumn]) -> Description {
+        Description::Linear(self.basis.describe(self.regression.weights(), inputs))
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let gain = size_of_val(self.regression.weights());
+        self.basis.heap_bytes() + self.regression.heap_bytes() + self.recall.heap_bytes() + gain
+    }
+}

@@ -1,0 +1,114 @@
+//! Models of before a drift, for when their time comes again.
+//!
+//! Invariant: all have as many weights as the current one.
+
+use serde::{Deserialize, Serialize};
+
+use super::MOST_KEPT;
+use crate::{metrics::saved, models::least_squares::Regression};
+
+/// Share by which a recent squared error follows the latest one.
+const RATE: f64 = 0.03;
+
+/// An earlier model comes back where its recent squared error is under these shares: of the current model's, and of what was
+/// usual in its own time.
+const BETTER: f64 = 0.6;
+const AS_BEFORE: f64 = 2.0;
+
+/// Earlier models, with how well they do now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub(super) struct Recall {
+    most: usize,
+    kept: Vec<Kept>,
+    /// Recent squared error of the current model.
+    recent: f64,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    most: usize,
+    kept: Vec<Kept>,
+    #[serde(deserialize_with = "saved::finite")]
+    recent: f64,
+}
+
+impl TryFrom<Saved> for Recall {
+    type Error = &'static str;
+
+    fn try_from(Saved { most, kept, recent }: Saved) -> Result<Self, Self::Error> {
+        if kept.len() > most || most > MOST_KEPT {
+            return Err("a polynomial keeps more models than it may");
+        }
+        Ok(Self { most, kept, recent })
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Kept {
+    regression: Regression,
+    /// The usual squared error of its time.
+    #[serde(deserialize_with = "saved::finite")]
+    usual: f64,
+    /// Its recent squared error.
+    #[serde(deserialize_with = "saved::finite")]
+    recent: f64,
+}
+
+impl Recall {
+    /// Keeps at most so many models.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, kept: Vec::new(), recent: 0.0 }
+    }
+
+    /// Whether all models have `n` weights.
+    pub(super) fn fits(&self, n: usize) -> bool {
+        self.kept.iter().all(|kept| kept.regression.len() == n)
+    }
+
+    /// Every model.
+    pub(super) fn regressions(&mut self) -> impl Iterator<Item = &mut Regression> {
+        self.kept.iter_mut().map(|kept| &mut kept.regression)
+    }
+
+    /// Takes in how far the current model is off, and how far the others are.
+    pub(super) fn score(&mut self, terms: &[f64], y: f64, error: f64) {
+        self.recent += RATE * (error * error - self.recent);
+        for kept in &mut self.kept {
+            let error = y - kept.regression.predict(terms);
+            // Weights that have grown beyond all measure would make it infinite, which compares well, but cannot be saved.
+            kept.recent = (kept.recent + RATE * (error * error - kept.recent)).min(f64::MAX);
+        }
+    }
+
+    /// Keeps a copy of a model; of too many, the oldest goes.
+    pub(super) fn keep(&mut self, regression: &Regression, usual: f64) {
+        if self.most == 0 {
+            return;
+        }
+        if self.kept.len() < self.most {
+            self.kept.reserve_exact(1);
+        } else {
+            self.kept.remove(0);
+        }
+        self.kept.push(Kept { regression: regression.clone(), usual, recent: self.recent });
+    }
+
+    /// Exchanges the current model, of which `usual` is the usual squared error, for an earlier one that does clearly
+    /// better; its own usual squared error.
+    pub(super) fn swap(&mut self, current: &mut Regression, usual: f64) -> Option<f64> {
+        let best = self.kept.iter_mut().min_by(|a, b| a.recent.total_cmp(&b.recent))?;
+        if !(best.recent < BETTER * self.recent && best.recent < AS_BEFORE * best.usual) {
+            return None;
+        }
+        std::mem::swap(&mut best.regression, current);
+        std::mem::swap(&mut best.recent, &mut self.recent);
+        Some(std::mem::replace(&mut best.usual, usual))
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.kept.as_slice()) + self.kept.iter().map(|kept| kept.regression.heap_bytes()).sum::<usize>()
+    }
+}

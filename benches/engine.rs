@@ -8,7 +8,10 @@ use divan::{Bencher, counter::ItemsCount};
 use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, passive_aggressive, rls, rules, tree},
+    models::{
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, passive_aggressive, rls,
+        rls_poly, rules, tree,
+    },
 };
 
 #[global_allocator]
@@ -64,6 +67,27 @@ fn scaler_passive_aggressive(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn rls(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::Rls(rls::Params::default()));
+}
+
+#[divan::bench(sample_count = 5)]
+fn rls_poly(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::RlsPoly(rls_poly::Params::default()));
+}
+
+#[divan::bench(sample_count = 10)]
+fn rls_poly_degree2(bencher: Bencher<'_, '_>) {
+    let params = rls_poly::Params { basis: rls_poly::Form::Degree2, ..Default::default() };
+    run(bencher, false, ModelKind::RlsPoly(params));
+}
+
+#[divan::bench(sample_count = 5)]
+fn ekf_mlp(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::EkfMlp(ekf_mlp::Params::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn innovation(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::Innovation(innovation::Params::default()));
 }
 
 #[divan::bench(sample_count = 30)]

@@ -70,6 +70,8 @@ fn is_tree(kind: &ModelKind) -> bool {
             | ModelKind::PassiveAggressive(_)
             | ModelKind::Rls(_)
             | ModelKind::RlsPoly(_)
+            | ModelKind::EkfMlp(_)
+            | ModelKind::Innovation(_)
     )
 }
 

@@ -7,10 +7,10 @@ use thalweg::{
     generator::{Distribution, Function, Noise},
     metrics::drift::{DetectorKind, Mode, PageHinkleyParams},
     models::{
-        ModelKind, linear,
+        ModelKind, ekf_mlp, innovation, linear,
         loss::Loss,
         optimizer::{Optimizer, Schedule},
-        passive_aggressive, rls,
+        passive_aggressive, rls, rls_poly,
         rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
@@ -75,10 +75,16 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let settings = load(&lines.collect::<Vec<_>>().join("\n"), &[], &[]).expect("good");
     let kinds: Vec<_> = settings.race.models.into_iter().map(|model| (!model.steps.is_empty(), model.kind)).collect();
     let rls = ModelKind::Rls(rls::Params::default());
+    let rls_poly = ModelKind::RlsPoly(rls_poly::Params::default());
+    let ekf_mlp = ModelKind::EkfMlp(ekf_mlp::Params::default());
+    let innovation = ModelKind::Innovation(innovation::Params::default());
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
     let rules = ModelKind::AmRules(rules::Params::default());
     let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
-    assert_eq!(kinds, [(true, rls), (true, passive_aggressive), (true, rules), (false, tree), (false, forest)]);
+    let experts = [(false, rls_poly), (false, ekf_mlp), (false, innovation)];
+    let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
+    let others = [(true, rules), (false, tree), (false, forest)];
+    assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());
 }
 
 #[test]
@@ -294,6 +300,22 @@ fn wrong_parameters_of_rules_are_named() {
     problem("drift_detector = { kind = \"adwin\", delta = 2.0 }", "models[0].drift_detector.delta");
     problem("drift_detector = { kind = \"kswin\", stat_size = 60 }", "models[0].drift_detector.stat_size");
     problem("pred_model = { l2 = -1.0 }", "models[0].pred_model.l2");
+}
+
+#[test]
+fn wrong_parameters_of_experts_are_named() {
+    let problem = |kind: &str, line: &str, path: &str, part: &str| {
+        assert_problem(&format!("[[models]]\nkind = \"{kind}\"\n{line}"), &format!("models[0].{path}"), &[part]);
+    };
+    problem("rls_poly", "basis = \"pair\"", "basis", "`pair3`");
+    problem("rls_poly", "forgetting = 1.5", "forgetting", "over 0 and at most 1");
+    problem("rls_poly", "regularization = 0.0", "regularization", "over 0");
+    problem("rls_poly", "recall = 4", "recall", "from 0 to 3");
+    problem("ekf_mlp", "hidden = 0", "hidden", "from 1 to 32");
+    problem("ekf_mlp", "forgetting = nan", "forgetting", "over 0 and at most 1");
+    problem("ekf_mlp", "sead = 1", "sead", "`seed`");
+    problem("innovation", "forgetting = 0.0", "forgetting", "over 0 and at most 1");
+    problem("innovation", "regularization = -1.0", "regularization", "over 0");
 }
 
 #[test]

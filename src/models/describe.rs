@@ -82,6 +82,8 @@ pub enum Description {
     Constant(Constant),
     /// A weighted sum.
     Linear(Linear),
+    /// A layer of units beside a weighted sum.
+    Network(Network),
     /// A tree with a linear model or a mean in each leaf.
     Tree(Tree),
     /// Trees that predict together.
@@ -122,6 +124,24 @@ impl Linear {
         let numeric = named.filter(|(column, _)| !column.is_nominal());
         Self { intercept, weights: numeric.map(|(column, weight)| Weight { feature: column.name, weight }).collect() }
     }
+}
+
+/// The weighted sum, plus each unit's weight times the tanh of its own weighted sum.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Network {
+    /// In the target's unit.
+    pub linear: Linear,
+    /// In a fixed order.
+    pub units: Vec<Unit>,
+}
+
+/// A hidden unit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unit {
+    /// Of what it says, which is from −1 to 1; in the target's unit.
+    pub weight: f64,
+    /// What it takes the tanh of.
+    pub input: Linear,
 }
 
 /// Trees whose predictions become one.

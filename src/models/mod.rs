@@ -11,8 +11,10 @@ pub mod aggregation;
 mod baseline;
 mod bootstrap;
 pub mod describe;
+pub mod ekf_mlp;
 pub mod features;
 pub mod forest;
+pub mod innovation;
 mod least_squares;
 pub mod linear;
 pub mod loss;
@@ -94,6 +96,10 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// Recursive least squares on polynomials of the features.
     RlsPoly(rls_poly::Params),
+    /// A small neural network that learns by an extended Kalman filter.
+    EkfMlp(ekf_mlp::Params),
+    /// The last target plus its expected change.
+    Innovation(innovation::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -119,6 +125,8 @@ impl ModelKind {
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
             ModelKind::RlsPoly(_) => "rls_poly",
+            ModelKind::EkfMlp(_) => "ekf_mlp",
+            ModelKind::Innovation(_) => "innovation",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -142,6 +150,10 @@ pub enum Model {
     Rls(rls::RecursiveLeastSquares),
     /// See [`rls_poly::RlsPoly`].
     RlsPoly(Box<rls_poly::RlsPoly>),
+    /// See [`ekf_mlp::EkfMlp`].
+    EkfMlp(Box<ekf_mlp::EkfMlp>),
+    /// See [`innovation::Innovation`].
+    Innovation(Box<innovation::Innovation>),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -164,6 +176,8 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::RlsPoly(params) => Model::RlsPoly(Box::new(rls_poly::RlsPoly::new(*params))),
+            ModelKind::EkfMlp(params) => Model::EkfMlp(Box::new(ekf_mlp::EkfMlp::new(*params))),
+            ModelKind::Innovation(params) => Model::Innovation(Box::new(innovation::Innovation::new(*params))),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -189,6 +203,8 @@ impl Model {
             Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
             Model::Rls(model) => linear(model.intercept(), model.weights()),
             Model::RlsPoly(model) => model.describe(columns),
+            Model::EkfMlp(model) => model.describe(columns),
+            Model::Innovation(model) => model.describe(columns),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -208,6 +224,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
             Model::RlsPoly(model) => model.predict_one(x),
+            Model::EkfMlp(model) => model.predict_one(x),
+            Model::Innovation(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -223,6 +241,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::RlsPoly(model) => model.learn_one(x, y, weight),
+            Model::EkfMlp(model) => model.learn_one(x, y, weight),
+            Model::Innovation(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -238,6 +258,8 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
             Model::RlsPoly(model) => (model.memory_bytes(), 0),
+            Model::EkfMlp(model) => (model.memory_bytes(), 0),
+            Model::Innovation(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

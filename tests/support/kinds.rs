@@ -1,9 +1,9 @@
 //! Every kind of model, and samples on which each learns something.
 
 use thalweg::models::{
-    ModelKind,
+    ModelKind, ekf_mlp,
     forest::{self, Aggregation},
-    linear,
+    innovation, linear,
     loss::Loss,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
@@ -59,6 +59,9 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::RlsPoly(rls_poly::Params::default()),
         ModelKind::RlsPoly(rls_poly::Params { basis: Form::Degree2, recall: 0, ..Default::default() }),
         ModelKind::RlsPoly(rls_poly::Params { basis: Form::Linear, forgetting: 0.99, ..Default::default() }),
+        ModelKind::EkfMlp(ekf_mlp::Params::default()),
+        ModelKind::EkfMlp(ekf_mlp::Params { hidden: 3, forgetting: 1.0, seed: 7 }),
+        ModelKind::Innovation(innovation::Params::default()),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -86,6 +89,8 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::PassiveAggressive(_)
             | ModelKind::Rls(_)
             | ModelKind::RlsPoly(_)
+            | ModelKind::EkfMlp(_)
+            | ModelKind::Innovation(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

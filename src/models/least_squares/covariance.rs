@@ -49,6 +49,10 @@ fn end_of_row(i: usize) -> usize {
 /// Rows of at most so many elements are summed up one after the other; longer ones in [`LANES`] sums side by side.
 const SHORT: usize = 32;
 
+/// By how much a variance outgrows its bound before all are brought back at once. What is never excited grows with every
+/// sample that is forgotten, and once in a while is enough.
+const TOLERANCE: f64 = 1.05;
+
 /// Sums side by side: as many as keep the processor's adders busy without wider registers than every one has.
 const LANES: usize = 8;
 
@@ -131,6 +135,29 @@ impl Covariance {
             }
         }
         self.triangle[end_of_row(i)] = most;
+    }
+
+    /// Brings the diagonal back into its bounds, at O(n²) where an element is clearly beyond and O(n) else: scales row and column
+    /// of what is larger than `most` says, and isolates what rounding has eaten up. `factors`, as long as it, is room to work
+    /// in.
+    pub(in crate::models) fn confine(&mut self, most: impl Fn(usize) -> f64, factors: &mut [f64]) {
+        let mut beyond = false;
+        for i in 0..self.n {
+            let variance = self.diagonal(i);
+            // Also false of NaN.
+            let sound = variance > 0.0;
+            if !sound {
+                self.isolate(i, most(i));
+            }
+            beyond |= variance > TOLERANCE * most(i);
+        }
+        if beyond {
+            let factors = &mut factors[..self.n];
+            for (i, factor) in factors.iter_mut().enumerate() {
+                *factor = (most(i) / self.diagonal(i)).sqrt().min(1.0);
+            }
+            self.scale(factors);
+        }
     }
 
     /// Multiplies row and column `i` by `factors[i]`, for all `i` at once: correlations stay as they are.

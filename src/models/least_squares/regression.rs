@@ -15,10 +15,6 @@ use crate::{
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
 
-/// By how much a variance outgrows its bound before all are brought back at once. What is never excited grows with every
-/// sample that is forgotten, and once in a while is enough.
-const TOLERANCE: f64 = 1.05;
-
 /// Weights with their covariance (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
 /// "Theory and practice of recursive identification").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,28 +106,8 @@ impl Regression {
         }
         self.weights.iter_mut().zip(&*gain).for_each(|(w, g)| *w += step * g);
         self.covariance.shrink(gain, q, forgetting);
-        self.confine(gain);
+        self.covariance.confine(|i| self.most[i], gain);
         Ok(())
-    }
-
-    /// Brings the diagonal back into its bounds where an element is beyond. `factors` is room to work in.
-    fn confine(&mut self, factors: &mut [f64]) {
-        let mut beyond = false;
-        for (i, most) in self.most.iter().enumerate() {
-            let variance = self.covariance.diagonal(i);
-            // Rounding may eat it up; also false of NaN.
-            let sound = variance > 0.0;
-            if !sound {
-                self.covariance.isolate(i, *most);
-            }
-            beyond |= variance > TOLERANCE * most;
-        }
-        if beyond {
-            for (i, (factor, most)) in factors.iter_mut().zip(&self.most).enumerate() {
-                *factor = (most / self.covariance.diagonal(i)).sqrt().min(1.0);
-            }
-            self.covariance.scale(factors);
-        }
     }
 
     /// Keeps the weights, and is as unsure of them as at the start, or as `most` says of the first one.

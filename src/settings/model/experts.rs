@@ -1,7 +1,11 @@
 //! The parameters of the experts that learn by least squares.
 
 use super::super::Section;
-use crate::models::rls_poly::{self, Form, MOST_KEPT};
+use crate::models::{
+    ekf_mlp::{self, MOST_HIDDEN},
+    innovation,
+    rls_poly::{self, Form, MOST_KEPT},
+};
 
 pub(super) fn rls_poly(section: &mut Section) -> rls_poly::Params {
     let default = rls_poly::Params::default();
@@ -12,9 +16,30 @@ pub(super) fn rls_poly(section: &mut Section) -> rls_poly::Params {
             _ => Form::Pair3,
         },
         forgetting: forgetting(section, default.forgetting),
-        regularization: section.number("regularization", default.regularization, "over 0", |strength| strength > 0.0),
+        regularization: regularization(section, default.regularization),
         recall: section.integer("recall", u64::from(default.recall), 0..=MOST_KEPT as u64) as u32,
     }
+}
+
+pub(super) fn ekf_mlp(section: &mut Section) -> ekf_mlp::Params {
+    let default = ekf_mlp::Params::default();
+    ekf_mlp::Params {
+        hidden: section.integer("hidden", u64::from(default.hidden), 1..=MOST_HIDDEN as u64) as u32,
+        forgetting: forgetting(section, default.forgetting),
+        seed: section.integer("seed", default.seed, 0..=u64::MAX),
+    }
+}
+
+pub(super) fn innovation(section: &mut Section) -> innovation::Params {
+    let default = innovation::Params::default();
+    innovation::Params {
+        forgetting: forgetting(section, default.forgetting),
+        regularization: regularization(section, default.regularization),
+    }
+}
+
+fn regularization(section: &mut Section, default: f64) -> f64 {
+    section.number("regularization", default, "over 0", |strength| strength > 0.0)
 }
 
 fn forgetting(section: &mut Section, default: f64) -> f64 {

@@ -16,13 +16,15 @@ use crate::models::{
     rls,
 };
 
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "mean",
     "last",
     "linear",
     "passive_aggressive",
     "rls",
     "rls_poly",
+    "ekf_mlp",
+    "innovation",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -81,6 +83,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
         "rls" => ModelKind::Rls(rls_params(&mut section)),
         "rls_poly" => ModelKind::RlsPoly(experts::rls_poly(&mut section)),
+        "ekf_mlp" => ModelKind::EkfMlp(experts::ekf_mlp(&mut section)),
+        "innovation" => ModelKind::Innovation(experts::innovation(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
@@ -94,7 +98,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
             steps::read(&mut section, false)
         }
         // They standardise what they get.
-        ModelKind::RlsPoly(_) => steps::read(&mut section, false),
+        ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) => steps::read(&mut section, false),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };

@@ -82,6 +82,14 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
     match description {
         Description::Constant(constant) => writeln!(out, "  predicts {}", number(constant.prediction)),
         Description::Linear(model) => linear(out, model),
+        Description::Network(network) => {
+            linear(out, &network.linear)?;
+            for (i, unit) in network.units.iter().enumerate() {
+                writeln!(out, "  unit {} of {}: weight {}, tanh of", i + 1, network.units.len(), number(unit.weight))?;
+                linear(out, &unit.input)?;
+            }
+            Ok(())
+        }
         Description::Tree(learned) => tree::print(out, learned, depth),
         Description::Forest(forest) => {
             for (i, learned) in forest.trees.iter().enumerate() {

@@ -1,0 +1,260 @@
+//! A small neural network that learns by an extended Kalman filter, at O(weights²) a sample.
+//!
+//! Reading order: [`Params`], this file, `network` (weights, output, derivatives), `target` (the scale of targets).
+//!
+//! Invariant: weights and covariance are finite; what would change this is refused as a whole. At most 12 inputs take part,
+//! those that go with the target most where there are more.
+
+mod network;
+mod target;
+
+use serde::{Deserialize, Serialize};
+
+use self::{
+    network::{Network, Room},
+    target::Target,
+};
+use super::{
+    Description, NamedColumn, Refused,
+    least_squares::{Covariance, Expert, Screening, Standalone},
+};
+use crate::metrics::{
+    drift::{Cusum, CusumParams},
+    saved,
+};
+
+/// Hidden units that a network may have.
+pub const MOST_HIDDEN: usize = network::MOST_HIDDEN;
+
+/// Parameters of [`EkfMlp`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// Hidden units, 1 to [`MOST_HIDDEN`].
+    pub hidden: u32,
+    /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
+    pub forgetting: f64,
+    /// Of the weights at the start.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { hidden: 16, forgetting: 0.999, seed: 42 }
+    }
+}
+
+/// A network with one layer of tanh units beside a linear regression, all of whose weights an extended Kalman filter estimates
+/// jointly (Singhal and Wu 1989, "Training multilayer perceptrons with the extended Kalman algorithm"; the noise of the
+/// target followed, the covariance kept in bounds: Puskorius and Feldkamp 1994, "Neurocontrol of nonlinear dynamical
+/// systems with Kalman filter trained recurrent networks"). Where squared errors stay above what is usual (CUSUM: Page
+/// 1954), it becomes less sure of its weights.
+pub type EkfMlp = Standalone<Filter>;
+
+impl EkfMlp {
+    /// A network that has learned nothing.
+    pub fn new(params: Params) -> Self {
+        Self::around(Filter::new(params))
+    }
+}
+
+/// Inputs that take part, at most.
+const MOST_SLOTS: usize = 12;
+
+/// A variance at most.
+const MOST: f64 = 10.0;
+
+/// The share of its variance at the start that a weight has again after a drift, at least.
+const REOPENED: f64 = 0.1;
+
+/// Deviations that an error counts at most.
+const FURTHEST: f64 = 6.0;
+
+/// Of what the noise is said to be, a sample counts as much as so many others, at least; at the start the first guess, that
+/// all is noise, counts as this many.
+const NOISE_RATE: f64 = 0.005;
+const NOISE_PRIOR: f64 = 20.0;
+
+/// How many times as much noise as before a sample may say there is, and how little there is at least.
+const MOST_NOISE: f64 = 9.0;
+const LEAST_NOISE: f64 = 1e-4;
+
+/// Steps beyond this are refused.
+const LARGEST: f64 = 1e100;
+
+/// See [`EkfMlp`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct Filter {
+    params: Params,
+    network: Network,
+    covariance: Covariance,
+    /// Variance of the target around the network, in the target's own variances.
+    noise: f64,
+    target: Target,
+    cusum: Cusum,
+    /// The input of each slot.
+    slots: Vec<usize>,
+    /// Where there are more inputs than slots.
+    screening: Option<Screening>,
+    /// Room for derivatives and gain.
+    #[serde(skip)]
+    slopes: Vec<f64>,
+    #[serde(skip)]
+    gain: Vec<f64>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    params: Params,
+    network: Network,
+    covariance: Covariance,
+    #[serde(deserialize_with = "saved::positive")]
+    noise: f64,
+    target: Target,
+    cusum: Cusum,
+    slots: Vec<usize>,
+    screening: Option<Screening>,
+}
+
+impl TryFrom<Saved> for Filter {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { params, network, covariance, noise, target, cusum, slots, screening } = saved;
+        if network.len() != covariance.len() || network.inputs() != slots.len() || slots.len() > MOST_SLOTS {
+            return Err("the parts of a network do not fit together");
+        }
+        let (slopes, gain) = (Vec::new(), Vec::new());
+        Ok(Self { params, network, covariance, noise, target, cusum, slots, screening, slopes, gain })
+    }
+}
+
+impl Filter {
+    /// An expert that has learned nothing.
+    pub(super) fn new(params: Params) -> Self {
+        Self {
+            params,
+            network: Network::new(params.hidden as usize, params.seed),
+            covariance: Covariance::with_diagonal([]),
+            noise: 1.0,
+            target: Target::default(),
+            cusum: Cusum::new(CusumParams::default()),
+            slots: Vec::new(),
+            screening: None,
+            slopes: Vec::new(),
+            gain: Vec::new(),
+        }
+    }
+
+    /// Makes room for `n` inputs.
+    fn grow(&mut self, n: usize) {
+        let slots = n.min(MOST_SLOTS);
+        if slots > self.slots.len() || self.network.len() == 0 {
+            self.slots.reserve_exact(slots - self.slots.len());
+            self.slots.extend(self.slots.len()..slots);
+            self.network.grow(slots);
+            self.covariance.reserve(self.network.len());
+            for i in self.covariance.len()..self.network.len() {
+                self.covariance.push(self.network.variance(i));
+            }
+        }
+        if n > slots {
+            self.screening.get_or_insert_default();
+        }
+    }
+
+    /// The inputs that take part, in `room`.
+    fn inputs<'a>(&self, z: &[f64], room: &'a mut [f64; MOST_SLOTS]) -> &'a [f64] {
+        let inputs = &mut room[..self.slots.len()];
+        for (input, slot) in inputs.iter_mut().zip(&self.slots) {
+            *input = z.get(*slot).copied().unwrap_or_default();
+        }
+        inputs
+    }
+
+    /// Forgets what the inputs of a slot were worth.
+    fn forget(&mut self, slot: usize) {
+        for i in self.network.renew(slot) {
+            self.covariance.isolate(i, self.network.variance(i));
+        }
+    }
+
+    /// One step of the filter towards `y`, which is in the target's own deviations, as is what the network says, `output`.
+    fn step(&mut self, y: f64, output: f64, weight: f64) -> Result<(), Refused> {
+        let reach = self.covariance.project(&self.slopes, &mut self.gain);
+        let error = y - output;
+        let q = self.noise / weight + reach;
+        let furthest = FURTHEST * q.sqrt();
+        let step = error.clamp(-furthest, furthest) / q;
+        let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+        // Also false of NaN.
+        let sound = reach >= 0.0 && q.is_finite() && largest.is_finite() && (step * largest).abs() < LARGEST;
+        if !sound {
+            return Err(Refused);
+        }
+        self.network.step(&self.gain, step);
+        self.covariance.shrink(&mut self.gain, q, self.params.forgetting);
+        self.covariance.confine(|_| MOST, &mut self.gain);
+        let rate = (1.0 / (self.target.n() + NOISE_PRIOR)).max(NOISE_RATE);
+        let said = (error * error - reach).clamp(0.0, MOST_NOISE * self.noise);
+        self.noise = (self.noise + rate * (said - self.noise)).max(LEAST_NOISE);
+        Ok(())
+    }
+}
+
+impl Expert for Filter {
+    fn predict(&self, z: &[f64]) -> f64 {
+        let (mut inputs, mut room) = ([0.0; _], Room::default());
+        self.target.restored(self.network.output(self.inputs(z, &mut inputs), &mut room))
+    }
+
+    fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
+        self.grow(z.len());
+        if let Some(share) = self.target.learn(y) {
+            // The same function in another unit.
+            self.gain.clear();
+            self.gain.resize(self.network.len(), 1.0);
+            self.network.rescale(share, &mut self.gain);
+            self.covariance.scale(&self.gain);
+            self.noise = (self.noise * share.scale * share.scale).clamp(LEAST_NOISE, f64::MAX);
+        }
+        let (mut inputs, mut room) = ([0.0; _], Room::default());
+        let inputs = self.inputs(z, &mut inputs);
+        let output = self.network.output(inputs, &mut room);
+        self.network.slopes(inputs, &room, &mut self.slopes);
+        self.step(self.target.scaled(y), output, weight)?;
+        if self.cusum.update(y - self.target.restored(output)) {
+            let network = &self.network;
+            self.covariance.isolate_all(|i, variance| variance.max(REOPENED * network.variance(i)));
+        }
+        if let Some(screening) = &mut self.screening {
+            screening.learn(z.iter().copied(), y);
+            if let Some((slot, input)) = screening.exchange(&self.slots) {
+                self.slots[slot] = input;
+                self.forget(slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self, i: usize) {
+        if let Some(screening) = &mut self.screening {
+            screening.renew(i);
+        }
+        if let Some(slot) = self.slots.iter().position(|input| *input == i) {
+            self.forget(slot);
+        }
+    }
+
+    fn describe(&self, inputs: &[NamedColumn]) -> Description {
+        let names: Vec<NamedColumn> = self.slots.iter().map(|i| super::describe::column(inputs, *i)).collect();
+        Description::Network(self.network.describe(&names, &self.target))
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let screening = self.screening.as_ref().map_or(0, Screening::heap_bytes);
+        // Slopes and gain are as long as the weights.
+        3 * self.network.heap_bytes() + self.covariance.heap_bytes() + size_of_val(self.slots.as_slice()) + screening
+    }
+}

@@ -1,0 +1,216 @@
+//! The network: f(z) = vᵀ tanh(Wz + b) + uᵀz + c.
+//!
+//! Invariant: weights are appended input by input, so that those of before keep their places: b, v, c, then for each input
+//! its column of W and its u. What this does not do: learn.
+
+use std::ops::Range;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::target::{Change, Target};
+use crate::{
+    metrics::saved,
+    models::{
+        NamedColumn,
+        describe::{self, Linear},
+    },
+};
+
+/// Hidden units, at most.
+pub(super) const MOST_HIDDEN: usize = 32;
+
+/// What the hidden units say, and the derivative of the output by what they get.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    said: [f64; MOST_HIDDEN],
+}
+
+/// The variance at the start of v as a weight, and of v and of u and c as an estimate.
+const V: (f64, f64) = (0.01, 1.0);
+const U: f64 = 10.0;
+
+/// Weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub(super) struct Network {
+    hidden: usize,
+    inputs: usize,
+    weights: Vec<f64>,
+    /// The variance of W and b at the start.
+    inner: f64,
+    rng: ChaCha8Rng,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    hidden: usize,
+    inputs: usize,
+    #[serde(deserialize_with = "saved::all_finite")]
+    weights: Vec<f64>,
+    #[serde(deserialize_with = "saved::positive")]
+    inner: f64,
+    rng: ChaCha8Rng,
+}
+
+impl TryFrom<Saved> for Network {
+    type Error = &'static str;
+
+    fn try_from(Saved { hidden, inputs, weights, inner, rng }: Saved) -> Result<Self, Self::Error> {
+        let network = Self { hidden, inputs, weights, inner, rng };
+        let sizes = (1..=MOST_HIDDEN).contains(&hidden) && inputs <= super::MOST_SLOTS;
+        if !sizes || !(network.weights.len() == network.size() || (inputs == 0 && network.weights.is_empty())) {
+            return Err("a network has another number of weights than it should");
+        }
+        Ok(network)
+    }
+}
+
+/// tanh as its continued fraction (Lambert 1768), cut off: good to 1e-4, and the same bits everywhere.
+fn tanh(x: f64) -> f64 {
+    // Where the fraction reaches 1.
+    let x = x.clamp(-4.971_786_858_528_018, 4.971_786_858_528_018);
+    let s = x * x;
+    let above = x * (135_135.0 + s * (17_325.0 + s * (378.0 + s)));
+    above / (135_135.0 + s * (62_370.0 + s * (3_150.0 + s * 28.0)))
+}
+
+impl Network {
+    /// A network without inputs or weights.
+    pub(super) fn new(hidden: usize, seed: u64) -> Self {
+        Self { hidden, inputs: 0, weights: Vec::new(), inner: 1.0, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// Number of weights.
+    pub(super) fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Number of inputs.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn size(&self) -> usize {
+        2 * self.hidden + 1 + self.inputs * (self.hidden + 1)
+    }
+
+    /// The weights of input `j`: its column of W, then its u.
+    fn of_input(&self, j: usize) -> Range<usize> {
+        let start = 2 * self.hidden + 1 + j * (self.hidden + 1);
+        start..start + self.hidden + 1
+    }
+
+    /// Makes room for `n` inputs. Weights begin with as much variance as keeps the units from saturation.
+    pub(super) fn grow(&mut self, n: usize) {
+        let h = self.hidden;
+        let mut weights = std::mem::take(&mut self.weights);
+        if weights.is_empty() {
+            self.inner = 1.0 / n.max(1) as f64;
+            weights.extend((0..h).map(|_| self.draw(self.inner)));
+            weights.extend((0..h).map(|_| self.draw(V.0)));
+            weights.push(0.0);
+        }
+        for _ in self.inputs..n {
+            weights.extend((0..h).map(|_| self.draw(self.inner)));
+            weights.push(0.0);
+        }
+        weights.shrink_to_fit();
+        (self.weights, self.inputs) = (weights, n);
+    }
+
+    /// A number with that variance around 0, uniform.
+    fn draw(&mut self, variance: f64) -> f64 {
+        let draw: f64 = self.rng.random();
+        (draw - 0.5) * (12.0 * variance).sqrt()
+    }
+
+    /// The variance of weight `i` as an estimate, at the start.
+    pub(super) fn variance(&self, i: usize) -> f64 {
+        let (h, h1) = (self.hidden, self.hidden + 1);
+        let linear = i == 2 * h || (i > 2 * h && (i - 2 * h - 1) % h1 == h);
+        match i {
+            _ if linear => U,
+            _ if (h..2 * h).contains(&i) => V.1,
+            _ => self.inner,
+        }
+    }
+
+    /// The output for these inputs; 0 without weights. What the hidden units say is in `room` then.
+    pub(super) fn output(&self, z: &[f64], room: &mut Room) -> f64 {
+        let h = self.hidden;
+        let Some((b, rest)) = self.weights.split_at_checked(h) else { return 0.0 };
+        let Some((v, rest)) = rest.split_at_checked(h) else { return 0.0 };
+        let said = &mut room.said[..h];
+        said.copy_from_slice(b);
+        let mut output = rest[0];
+        for (z, column) in z.iter().zip(rest[1..].chunks_exact(h + 1)) {
+            said.iter_mut().zip(column).for_each(|(s, w)| *s += w * z);
+            output += column[h] * z;
+        }
+        said.iter_mut().for_each(|s| *s = tanh(*s));
+        said.iter().zip(v).fold(output, |output, (s, v)| output + s * v)
+    }
+
+    /// The derivatives of the output by the weights, once `room` holds what the hidden units say to these inputs.
+    pub(super) fn slopes(&self, z: &[f64], room: &Room, slopes: &mut Vec<f64>) {
+        let h = self.hidden;
+        let said = &room.said[..h];
+        slopes.clear();
+        slopes.reserve_exact(self.weights.len());
+        slopes.extend(said.iter().zip(&self.weights[h..2 * h]).map(|(s, v)| v * (1.0 - s * s)));
+        slopes.extend_from_slice(said);
+        slopes.push(1.0);
+        let mut inner = [0.0; MOST_HIDDEN];
+        inner[..h].copy_from_slice(&slopes[..h]);
+        for z in z {
+            slopes.extend(inner[..h].iter().map(|slope| slope * z));
+            slopes.push(*z);
+        }
+    }
+
+    /// Goes `step` times along `gain`.
+    pub(super) fn step(&mut self, gain: &[f64], step: f64) {
+        self.weights.iter_mut().zip(gain).for_each(|(w, g)| *w += step * g);
+    }
+
+    /// Becomes the same function in another unit; `factors`, which are 1, become those of each weight.
+    pub(super) fn rescale(&mut self, change: Change, factors: &mut [f64]) {
+        let h = self.hidden;
+        // v and c, then every u.
+        for i in (h..2 * h + 1).chain((3 * h + 1..self.weights.len()).step_by(h + 1)) {
+            self.weights[i] *= change.scale;
+            factors[i] = change.scale;
+        }
+        self.weights[2 * h] += change.shift;
+    }
+
+    /// Forgets what input `j` was worth; the places of its weights.
+    pub(super) fn renew(&mut self, j: usize) -> Range<usize> {
+        let of = self.of_input(j);
+        self.weights[of.clone()].fill(0.0);
+        of
+    }
+
+    /// By the names of the inputs, in the target's unit.
+    pub(super) fn describe(&self, inputs: &[NamedColumn], target: &Target) -> describe::Network {
+        let h = self.hidden;
+        let by_input = |k: usize| -> Vec<f64> { (0..self.inputs).map(|j| self.weights[self.of_input(j)][k]).collect() };
+        let scale = target.restored(1.0) - target.restored(0.0);
+        let linear: Vec<f64> = by_input(h).into_iter().map(|u| scale * u).collect();
+        let weight = |i: usize| self.weights.get(i).copied().unwrap_or_default();
+        let unit = |k: usize| describe::Unit {
+            weight: scale * weight(h + k),
+            input: Linear::new(weight(k), &by_input(k), inputs),
+        };
+        let units = if self.weights.is_empty() { Vec::new() } else { (0..h).map(unit).collect() };
+        describe::Network { linear: Linear::new(target.restored(weight(2 * h)), &linear, inputs), units }
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice())
+    }
+}

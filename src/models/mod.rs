@@ -18,6 +18,7 @@ pub mod innovation;
 mod least_squares;
 pub mod linear;
 pub mod loss;
+pub mod model_tree;
 pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;

@@ -27,7 +27,7 @@ pub enum MaxFeatures {
 
 impl MaxFeatures {
     /// How many of `d`.
-    fn of(self, d: usize) -> usize {
+    pub(in crate::models) fn of(self, d: usize) -> usize {
         let all = d as f64;
         let count = match self {
             MaxFeatures::Sqrt => all.sqrt().round_ties_even(),

@@ -1,0 +1,64 @@
+//! What model trees are configured with.
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::tree::MaxFeatures;
+
+/// The most trees that may predict together.
+pub const MOST_TREES: u32 = 32;
+
+/// The deepest level that a tree may reach; the root has level 0.
+pub const DEEPEST: u32 = 24;
+
+/// The most nodes a tree may have.
+pub const MOST_NODES: u32 = 1023;
+
+/// Parameters of [`super::ModelTree`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Params {
+    /// Trees whose mean is predicted, 1 to [`MOST_TREES`].
+    pub n_models: u32,
+    /// Deepest level of a leaf, 0 (a single linear model) to [`DEEPEST`].
+    pub max_depth: u32,
+    /// Nodes of a tree, 1 to [`MOST_NODES`]. A full tree grows where another part of it helps least.
+    pub max_nodes: u32,
+    /// Share of its weight that a sample keeps from each to the next in a linear model, 0 < `forgetting` ≤ 1.
+    pub forgetting: f64,
+    /// Strength of the pull of the weights towards 0 at the start, > 0, for standardised features.
+    pub regularization: f64,
+    /// How many of the features an attempt to split looks at.
+    pub max_features: MaxFeatures,
+    /// Samples a leaf sees between two attempts to split, ≥ 1.
+    pub grace_period: u32,
+    /// Of all that is random in it.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            n_models: 5,
+            max_depth: 12,
+            max_nodes: 63,
+            forgetting: 0.999,
+            regularization: 0.3,
+            max_features: MaxFeatures::Share(0.85),
+            grace_period: 40,
+            seed: 42,
+        }
+    }
+}
+
+impl Params {
+    /// Whether a saved state may have been made with them.
+    pub(super) fn are_sound(&self) -> bool {
+        (1..=MOST_TREES).contains(&self.n_models)
+            && self.max_depth <= DEEPEST
+            && (1..=MOST_NODES).contains(&self.max_nodes)
+            && self.forgetting > 0.0
+            && self.forgetting <= 1.0
+            && self.regularization > 0.0
+            && self.regularization.is_finite()
+            && self.grace_period > 0
+    }
+}

@@ -1,0 +1,280 @@
+//! One model tree: where samples go, and how it grows and shrinks.
+//!
+//! Invariant: node 0 is the root; the nodes that are not free form one tree, no deeper and no larger than the parameters
+//! say. Nodes, once made, keep their room, so a tree that has been at its largest allocates nothing any more.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Params, WIDEST,
+    columns::{Columns, MOST_COLUMNS, Relevance},
+    grid::Grid,
+    node::{Branch, LOOSER, Node, Role},
+    params::DEEPEST,
+    plane::Plane,
+    split::{self, Split},
+};
+use crate::models::room;
+
+/// Samples that a branch is judged on before it may be pruned.
+const TRIED: u64 = 300;
+
+/// Samples of the tree before a branch may have to make place for another.
+const SPARED: u64 = 1000;
+
+/// How many times as much another split has to save to take a branch's place.
+const BETTER: f64 = 2.0;
+
+/// Share of the samples on its side that a new leaf counts as remembered; they were learned by another model.
+const REMEMBERED: f64 = 0.5;
+
+/// A tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tree {
+    pub(super) nodes: Vec<Node>,
+    /// Grids that no leaf uses.
+    pub(super) spare: Vec<Grid>,
+    /// What its rows consist of.
+    pub(super) columns: Columns,
+    /// Samples seen.
+    pub(super) clock: u64,
+    /// Where its bins begin, 0 to 1.
+    pub(super) shift: f64,
+    pub(super) rng: ChaCha8Rng,
+}
+
+/// Nodes from the root to a leaf, with what each alone predicts, and what the tree from there down does.
+pub(super) struct Path {
+    nodes: [u16; DEEPEST as usize + 1],
+    alone: [f64; DEEPEST as usize + 1],
+    below: [f64; DEEPEST as usize + 1],
+    leaf: usize,
+}
+
+impl Tree {
+    /// A tree that has learned nothing.
+    pub(super) fn new(params: &Params, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let shift = rng.random();
+        let root = Node::new(Plane::new(1, params), Grid::new(1));
+        Self { nodes: vec![root], spare: Vec::new(), columns: Columns::default(), clock: 0, shift, rng }
+    }
+
+    /// The prediction for standardised features.
+    pub(super) fn predict(&self, z: &[f64]) -> f64 {
+        let mut row = [0.0; WIDEST];
+        self.walk(self.columns.fill(z, &mut row)).below[0]
+    }
+
+    fn walk(&self, row: &[f64]) -> Path {
+        let room = || [0.0; DEEPEST as usize + 1];
+        let mut path = Path { nodes: [0; DEEPEST as usize + 1], alone: room(), below: room(), leaf: 0 };
+        let mut at = 0;
+        loop {
+            let node = &self.nodes[at];
+            path.nodes[path.leaf] = at as u16;
+            path.alone[path.leaf] = node.plane.predict(row);
+            let Some(branch) = node.branch() else { break };
+            at = branch.child(row);
+            path.leaf += 1;
+        }
+        let (mut below, mut n) = (path.alone[path.leaf], self.nodes[at].n);
+        path.below[path.leaf] = below;
+        for i in (0..path.leaf).rev() {
+            let node = &self.nodes[usize::from(path.nodes[i])];
+            let alone = path.alone[i];
+            below = alone + node.trust_below(n) * (below - alone);
+            path.below[i] = below;
+            n = node.n;
+        }
+        path
+    }
+
+    /// Learns a sample of standardised features; the weight is over 0.
+    pub(super) fn learn(&mut self, z: &[f64], y: f64, weight: f64, relevance: &Relevance, params: &Params) {
+        self.clock += 1;
+        if self.columns.follow(z.len(), &mut self.rng) {
+            self.widen(params);
+        }
+        self.look_at_another_column(relevance, params);
+        let mut row = [0.0; WIDEST];
+        let row = self.columns.fill(z, &mut row);
+        let path = self.walk(row);
+        for i in 0..=path.leaf {
+            let node = &mut self.nodes[usize::from(path.nodes[i])];
+            node.learn(row, y - path.alone[i], y - path.below[i], weight, params);
+        }
+        if self.prune(&path) {
+            return;
+        }
+        let at = usize::from(path.nodes[path.leaf]);
+        let node = &mut self.nodes[at];
+        let (settled, usual) = (node.is_settled(), node.own.sqrt());
+        let Role::Leaf(grid) = &mut node.role else { return };
+        if grid.scale <= 0.0 && settled {
+            grid.begin(usual);
+        }
+        grid.add(row, y - path.alone[path.leaf], weight, self.shift);
+        if grid.waiting >= params.grace_period {
+            grid.waiting = 0;
+            self.attempt(at, params);
+        }
+    }
+
+    /// Makes a leaf of the uppermost branch on the way that predicts better alone than with what is below it; whether
+    /// there is one.
+    fn prune(&mut self, path: &Path) -> bool {
+        let branches = path.nodes[..path.leaf].iter().map(|at| usize::from(*at));
+        let worse = |at: &usize| {
+            let node = &self.nodes[*at];
+            node.age > TRIED && node.own < node.below
+        };
+        let found = branches.into_iter().find(worse);
+        found.inspect(|at| self.cut(*at)).is_some()
+    }
+
+    /// Makes a leaf of a branch.
+    fn cut(&mut self, at: usize) {
+        let clock = self.clock;
+        self.free_below(at);
+        let mut grid = self.spare.pop().unwrap_or_else(|| Grid::new(self.width()));
+        let node = &mut self.nodes[at];
+        grid.begin(node.own.sqrt());
+        node.take(Role::Leaf(grid), clock);
+    }
+
+    /// Frees all nodes below a branch.
+    fn free_below(&mut self, at: usize) {
+        let Some(Branch { children, .. }) = self.nodes[at].branch().copied() else { return };
+        for child in children.map(usize::from) {
+            self.free_below(child);
+            if let Role::Leaf(grid) = std::mem::replace(&mut self.nodes[child].role, Role::Free) {
+                room::push(&mut self.spare, grid);
+            }
+        }
+    }
+
+    /// Splits a leaf, if it may be, and gains enough by it.
+    fn attempt(&mut self, at: usize, params: &Params) {
+        let Self { nodes, rng, .. } = self;
+        let Node { role: Role::Leaf(grid), plane, depth, .. } = &nodes[at] else { return };
+        if *depth >= params.max_depth {
+            return;
+        }
+        let mut features: [u16; MOST_COLUMNS] = std::array::from_fn(|i| i as u16);
+        let all = self.columns.len();
+        let looked_at = params.max_features.of(all).min(all);
+        // The first steps of a Fisher-Yates shuffle.
+        for i in 0..looked_at {
+            features.swap(i, rng.random_range(i..all));
+        }
+        let found = split::search(grid, plane, &features[..looked_at], self.shift);
+        if let Some(found) = found.filter(|found| self.make_place(at, found.gain, params)) {
+            self.divide(at, &found, params);
+        }
+    }
+
+    /// Whether two nodes more may be made, where a split of a leaf saves `gain` of its squared error. In a full tree another
+    /// branch has to go, and saves much less.
+    fn make_place(&mut self, leaf: usize, gain: f64, params: &Params) -> bool {
+        let used = self.nodes.iter().filter(|node| !matches!(node.role, Role::Free)).count();
+        if used + 2 <= params.max_nodes as usize {
+            return true;
+        }
+        let is_leaf = |at: usize| at != leaf && matches!(self.nodes[at].role, Role::Leaf(_));
+        let may_go = |node: &Node| {
+            let lowest = node.branch().is_some_and(|branch| branch.children.iter().all(|at| is_leaf(usize::from(*at))));
+            lowest && self.clock - node.since > SPARED
+        };
+        let branches = self.nodes.iter().enumerate().filter(|(_, node)| may_go(node));
+        let ranked = branches.map(|(at, node)| (at, node.saves(self.clock)));
+        let least = ranked.min_by(|a, b| a.1.total_cmp(&b.1));
+        match least {
+            Some((at, saves)) if BETTER * saves < gain * self.nodes[leaf].traffic(self.clock) => {
+                self.cut(at);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn divide(&mut self, at: usize, split: &Split, params: &Params) {
+        let (clock, usual) = (self.clock, self.nodes[at].own.sqrt());
+        let children = [self.free_node(params), self.free_node(params)];
+        let branch = Branch {
+            feature: split.feature as u16,
+            threshold: split.threshold,
+            children: children.map(|child| child as u16),
+        };
+        if let Role::Leaf(grid) = self.nodes[at].take(Role::Branch(branch), clock) {
+            room::push(&mut self.spare, grid);
+        }
+        for ((child, step), n) in children.into_iter().zip(&split.steps).zip(split.weights) {
+            let mut grid = self.spare.pop().unwrap_or_else(|| Grid::new(self.width()));
+            grid.begin(usual);
+            let mut plane = std::mem::replace(&mut self.nodes[child].plane, Plane::empty());
+            let parent = &self.nodes[at];
+            plane.inherit(&parent.plane, step, REMEMBERED * n, LOOSER, params);
+            self.nodes[child] = parent.child(plane, grid, clock);
+        }
+    }
+
+    /// The index of a node to use, marked as used.
+    fn free_node(&mut self, params: &Params) -> usize {
+        let width = self.width();
+        let free = self.nodes.iter().position(|node| matches!(node.role, Role::Free));
+        let at = free.unwrap_or_else(|| {
+            room::push(&mut self.nodes, Node::new(Plane::new(width, params), Grid::empty()));
+            self.nodes.len() - 1
+        });
+        self.nodes[at].role = Role::Leaf(Grid::empty());
+        at
+    }
+
+    /// Numbers of a row.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len() + 1
+    }
+
+    /// Follows new columns.
+    fn widen(&mut self, params: &Params) {
+        let width = self.width();
+        self.spare.clear();
+        for node in &mut self.nodes {
+            node.plane.widen(width, params);
+            if let Role::Leaf(grid) = &mut node.role {
+                *grid = Grid { scale: grid.scale, ..Grid::new(width) };
+            }
+        }
+    }
+
+    /// Where there are more columns than a row has room for, lets one at random take the place of the least relevant one
+    /// that no branch divides by, if it is clearly more relevant.
+    fn look_at_another_column(&mut self, relevance: &Relevance, params: &Params) {
+        let is_grown = self.nodes[0].branch().is_some();
+        if self.columns.are_all() || (is_grown && !self.clock.is_multiple_of(16)) {
+            return;
+        }
+        let divides = |position: usize| {
+            let branches = self.nodes.iter().filter_map(Node::branch);
+            branches.into_iter().any(|branch| usize::from(branch.feature) == position)
+        };
+        let Some(position) = self.columns.replace(relevance, divides, &mut self.rng) else { return };
+        let width = self.columns.len() + 1;
+        for node in &mut self.nodes {
+            node.plane.forget(position + 1, params);
+            if let Role::Leaf(grid) = &mut node.role {
+                grid.forget(position, width);
+            }
+        }
+    }
+
+    /// Bytes it takes beside the struct itself.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let nodes = self.nodes.iter().map(Node::heap_bytes).sum::<usize>();
+        let spare = self.spare.iter().map(Grid::heap_bytes).sum::<usize>();
+        room::bytes_of(&self.nodes) + nodes + room::bytes_of(&self.spare) + spare + self.columns.heap_bytes()
+    }
+}

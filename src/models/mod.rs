@@ -97,6 +97,8 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// Recursive least squares on polynomials of the features.
     RlsPoly(rls_poly::Params),
+    /// Trees with linear models, split by what these get wrong.
+    ModelTree(model_tree::Params),
     /// A small neural network that learns by an extended Kalman filter.
     EkfMlp(ekf_mlp::Params),
     /// The last target plus its expected change.
@@ -126,6 +128,7 @@ impl ModelKind {
             ModelKind::PassiveAggressive(_) => "passive_aggressive",
             ModelKind::Rls(_) => "rls",
             ModelKind::RlsPoly(_) => "rls_poly",
+            ModelKind::ModelTree(_) => "model_tree",
             ModelKind::EkfMlp(_) => "ekf_mlp",
             ModelKind::Innovation(_) => "innovation",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
@@ -151,6 +154,8 @@ pub enum Model {
     Rls(rls::RecursiveLeastSquares),
     /// See [`rls_poly::RlsPoly`].
     RlsPoly(Box<rls_poly::RlsPoly>),
+    /// See [`model_tree::ModelTree`].
+    ModelTree(Box<model_tree::ModelTree>),
     /// See [`ekf_mlp::EkfMlp`].
     EkfMlp(Box<ekf_mlp::EkfMlp>),
     /// See [`innovation::Innovation`].
@@ -177,6 +182,7 @@ impl Model {
             }
             ModelKind::Rls(params) => Model::Rls(rls::RecursiveLeastSquares::new(*params)),
             ModelKind::RlsPoly(params) => Model::RlsPoly(Box::new(rls_poly::RlsPoly::new(*params))),
+            ModelKind::ModelTree(params) => Model::ModelTree(Box::new(model_tree::ModelTree::new(*params))),
             ModelKind::EkfMlp(params) => Model::EkfMlp(Box::new(ekf_mlp::EkfMlp::new(*params))),
             ModelKind::Innovation(params) => Model::Innovation(Box::new(innovation::Innovation::new(*params))),
             ModelKind::HoeffdingTree(params) => {
@@ -204,6 +210,7 @@ impl Model {
             Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
             Model::Rls(model) => linear(model.intercept(), model.weights()),
             Model::RlsPoly(model) => model.describe(columns),
+            Model::ModelTree(model) => model.describe(columns),
             Model::EkfMlp(model) => model.describe(columns),
             Model::Innovation(model) => model.describe(columns),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
@@ -225,6 +232,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.predict_one(x),
             Model::Rls(model) => model.predict_one(x),
             Model::RlsPoly(model) => model.predict_one(x),
+            Model::ModelTree(model) => model.predict_one(x),
             Model::EkfMlp(model) => model.predict_one(x),
             Model::Innovation(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
@@ -242,6 +250,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
             Model::Rls(model) => model.learn_one(x, y, weight),
             Model::RlsPoly(model) => model.learn_one(x, y, weight),
+            Model::ModelTree(model) => model.learn_one(x, y, weight),
             Model::EkfMlp(model) => model.learn_one(x, y, weight),
             Model::Innovation(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
@@ -259,6 +268,7 @@ impl Regressor for Model {
             Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
             Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
             Model::RlsPoly(model) => (model.memory_bytes(), 0),
+            Model::ModelTree(model) => (model.memory_bytes(), 0),
             Model::EkfMlp(model) => (model.memory_bytes(), 0),
             Model::Innovation(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),

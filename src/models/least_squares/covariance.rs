@@ -192,6 +192,16 @@ impl Covariance {
         }
     }
 
+    /// Adds `variance` to each element of the diagonal.
+    pub(in crate::models) fn loosen(&mut self, variance: f64) {
+        (0..self.n).for_each(|i| self.triangle[end_of_row(i)] += variance);
+    }
+
+    /// Becomes as `other`, which is as large.
+    pub(in crate::models) fn copy(&mut self, other: &Self) {
+        self.triangle.copy_from_slice(&other.triangle);
+    }
+
     /// Bytes on the heap.
     pub(in crate::models) fn heap_bytes(&self) -> usize {
         size_of_val(self.triangle.as_slice())

@@ -42,9 +42,11 @@ impl Standardizer {
         None
     }
 
-    /// The names of a row's places; `columns` are those of the features.
+    /// The names of a row's places, and the way back to the features' units; `columns` are those of the features.
     pub(in crate::models) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
-        (0..self.columns.min(MOST_INPUTS)).map(|i| column(columns, i)).collect()
+        let mut inputs: Vec<NamedColumn> = (0..self.columns.min(MOST_INPUTS)).map(|i| column(columns, i)).collect();
+        self.scaler.describe(&mut inputs);
+        inputs
     }
 
     /// Bytes on the heap.

@@ -8,10 +8,12 @@
 //! features. The same samples and seed give the same bits.
 
 mod columns;
+mod describe;
 mod grid;
 mod node;
 mod params;
 mod plane;
+mod restore;
 mod split;
 mod tree;
 
@@ -21,44 +23,99 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use self::{columns::Relevance, tree::Tree};
+use self::{columns::Columns, tree::Tree};
+use super::{
+    Description, NamedColumn, Refused,
+    least_squares::{Expert, Standalone},
+};
 
 /// The most numbers in a tree's row: a leading 1, and the features it works on.
 const WIDEST: usize = 17;
 
-/// Model trees on standardised features.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Forest {
-    params: Params,
-    trees: Vec<Tree>,
-    relevance: Relevance,
-    /// The first target, from which all others are reckoned; intercepts are then small where targets are far from 0.
-    origin: Option<f64>,
+/// Model trees for regression (Potts and Sammut 2005, "Incremental learning of linear model trees"): trees with a linear
+/// model in every node, which the nodes below it begin with. A leaf splits where its model's scores differ on both sides
+/// of a threshold (Zeileis, Hothorn and Hornik 2008, "Model-based recursive partitioning"), and its children begin with the
+/// weights that this difference suggests. Predictions are smoothed along the path (Quinlan 1992, "Learning with continuous
+/// classes"), the more towards a node the better it has done than the tree below it; one that does better than that alone is
+/// pruned, and so trees follow drift, as do FIMT-DD's (Ikonomovska, Gama and Džeroski 2011, "Learning model trees from
+/// evolving data streams"). Several trees differ in where their bins begin and in the features that they look at, and their
+/// mean is predicted.
+pub type ModelTree = Standalone<Forest>;
+
+impl ModelTree {
+    /// Trees that have learned nothing.
+    pub fn new(params: Params) -> Self {
+        Self::around(Forest::new(params))
+    }
 }
 
+/// See [`ModelTree`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "restore::Saved")]
+pub struct Forest {
+    params: Params,
+    columns: Columns,
+    trees: Vec<Tree>,
+    /// The first target, from which all others are reckoned, so that intercepts are small where targets are far from 0.
+    origin: Option<f64>,
+    /// Room to work in.
+    #[serde(skip)]
+    gain: Vec<f64>,
+}
+
+/// The largest weight of a sample that is learned.
+const LARGEST_WEIGHT: f64 = 1e15;
+
 impl Forest {
-    pub fn new(params: Params) -> Self {
+    /// Trees that have learned nothing.
+    pub(super) fn new(params: Params) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
         let trees = (0..params.n_models).map(|_| Tree::new(&params, rng.random())).collect();
-        Self { params, trees, relevance: Relevance::default(), origin: None }
+        Self { params, columns: Columns::default(), trees, origin: None, gain: Vec::new() }
     }
+}
 
-    pub fn predict(&self, z: &[f64]) -> f64 {
+impl Expert for Forest {
+    fn predict(&self, z: &[f64]) -> f64 {
         let Some(origin) = self.origin else { return 0.0 };
-        origin + self.trees.iter().map(|tree| tree.predict(z)).sum::<f64>() / self.trees.len() as f64
+        let mut row = [0.0; WIDEST];
+        let row = self.columns.fill(z, &mut row);
+        let sum = self.trees.iter().map(|tree| tree.predict(row)).sum::<f64>();
+        origin + sum / self.trees.len() as f64
     }
 
-    pub fn learn(&mut self, z: &[f64], y: f64, weight: f64) {
-        let y = y - *self.origin.get_or_insert(y);
-        self.relevance.learn(z, y);
-        for tree in &mut self.trees {
-            tree.learn(z, y, weight, &self.relevance, &self.params);
+    /// Refuses weights beyond 1e15.
+    fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
+        if weight > LARGEST_WEIGHT {
+            return Err(Refused);
+        }
+        let Self { params, columns, trees, origin, gain } = self;
+        let y = y - *origin.get_or_insert(y);
+        if columns.follow(z.len()) {
+            trees.iter_mut().for_each(|tree| tree.widen(columns.len() + 1, params));
+        }
+        if let Some(position) = columns.choose(z, y) {
+            trees.iter_mut().for_each(|tree| tree.renew(position, params));
+        }
+        let mut row = [0.0; WIDEST];
+        let row = columns.fill(z, &mut row);
+        trees.iter_mut().for_each(|tree| tree.learn(row, y, weight, params, gain));
+        Ok(())
+    }
+
+    fn renew(&mut self, i: usize) {
+        if let Some(position) = self.columns.renew(i) {
+            self.trees.iter_mut().for_each(|tree| tree.renew(position, &self.params));
         }
     }
 
-    pub fn heap_bytes(&self) -> usize {
-        let trees = self.trees.iter().map(Tree::heap_bytes).sum::<usize>();
-        size_of_val(self.trees.as_slice()) + trees + self.relevance.heap_bytes()
+    fn describe(&self, inputs: &[NamedColumn]) -> Description {
+        Description::Forest(self.described(inputs))
     }
-    pub fn sizes(&self) -> String { self.trees.iter().map(|t| format!("{} ", t.nodes.iter().filter(|n| !matches!(n.role, node::Role::Free)).count())).collect() }
+
+    fn heap_bytes(&self) -> usize {
+        let trees = self.trees.iter().map(Tree::heap_bytes).sum::<usize>();
+        let gain = self.gain.capacity() * size_of::<f64>();
+        size_of_val(self.trees.as_slice()) + trees + self.columns.heap_bytes() + gain
+    }
 }

@@ -24,6 +24,9 @@ const SHARPNESS: i32 = 8;
 /// A child that has seen so many samples counts as much as its parent does (Quinlan 1992 takes 15).
 const SMOOTHING: f64 = 5.0;
 
+/// Larger errors count as so large.
+const LARGEST_ERROR: f64 = 1e152;
+
 /// A node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Node {
@@ -104,8 +107,18 @@ impl Node {
         self.age > SETTLED && self.own > 0.0
     }
 
-    /// Learns a sample that its own model predicted with `error`, and the tree from here down with `below`.
-    pub(super) fn learn(&mut self, row: &[f64], error: f64, below: f64, weight: f64, params: &Params) {
+    /// Learns a sample, given the errors of its own model and of the tree from here down.
+    /// `gain` is room to work in.
+    pub(super) fn learn(
+        &mut self,
+        row: &[f64],
+        errors: [f64; 2],
+        weight: f64,
+        params: &Params,
+        gain: &mut Vec<f64>,
+    ) {
+        // Of targets as large as can be, the squares stay finite.
+        let [error, below] = errors.map(|error| error.clamp(-LARGEST_ERROR, LARGEST_ERROR));
         self.n += weight;
         self.age += 1;
         let (square, rate) = (error * error, (1.0 / self.age as f64).max(RATE));
@@ -121,7 +134,7 @@ impl Node {
         // The models of branches serve comparison and smoothing; every second sample is enough for that.
         if is_leaf || self.age.is_multiple_of(2) {
             let forgetting = if is_leaf { params.forgetting } else { params.forgetting * params.forgetting };
-            self.plane.learn(row, error, weight, forgetting, params);
+            self.plane.learn(row, error, weight, forgetting, params, gain);
         }
     }
 
@@ -158,7 +171,12 @@ impl Node {
     /// Whether a saved one may be part of a tree that has seen `clock` samples, with rows of `width`.
     pub(super) fn is_sound(&self, width: usize, clock: u64) -> bool {
         let errors = [self.n, self.own, self.below, self.excess];
+        let grid_fits = match &self.role {
+            Role::Leaf(grid) => grid.is_sound(width),
+            Role::Free | Role::Branch(_) => true,
+        };
         self.plane.is_sound(width)
+            && grid_fits
             && self.since <= clock
             && self.age <= clock
             && errors.iter().all(|number| number.is_finite() && *number >= 0.0)

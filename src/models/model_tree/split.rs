@@ -34,7 +34,8 @@ pub(super) struct Split {
 }
 
 /// The best significant split by one of `features`.
-pub(super) fn search(grid: &Grid, plane: &Plane, features: &[u16], shift: f64) -> Option<Split> {
+/// `room` is room to work in.
+pub(super) fn search(grid: &Grid, plane: &Plane, features: &[u16], shift: f64, room: &mut Vec<f64>) -> Option<Split> {
     let width = plane.weights.len();
     let stride = width + LEAD;
     let candidates = (BINS * (width - 1)) as f64;
@@ -52,19 +53,18 @@ pub(super) fn search(grid: &Grid, plane: &Plane, features: &[u16], shift: f64) -
             if !(n_left >= LEAST && n_right >= LEAST && variance > 0.0) {
                 continue;
             }
-            let mut room: Row = [0.0; WIDEST];
-            let apart = &mut room[..width];
+            let mut apart: Row = [0.0; WIDEST];
+            let apart = &mut apart[..width];
             for ((u, l), t) in apart.iter_mut().zip(&left[LEAD..]).zip(&total[LEAD..]) {
                 *u = l - n_left / n * t;
             }
-            let mut step: Row = [0.0; WIDEST];
-            plane.project(apart, &mut step[..width]);
             let unit = plane.mass * n / (n_left * n_right);
-            let squares = apart.iter().zip(&step).map(|(u, v)| u * v).sum::<f64>() * unit;
+            let squares = plane.project(apart, room) * unit;
             if best.is_some_and(|(most, ..)| squares <= most) {
                 continue;
             }
-            let single = (0..width).map(|i| step[i] * step[i] / plane.variance(i)).fold(0.0, f64::max) * unit;
+            let singles = room.iter().enumerate().map(|(i, step)| step * step / plane.variance(i));
+            let single = singles.fold(0.0, f64::max) * unit;
             let evidence = (single / variance / 2.0 - (width as f64).ln()).max(tail(squares / variance, width as f64));
             if evidence > needed {
                 best = Some((squares, usize::from(feature), bin));
@@ -79,8 +79,9 @@ pub(super) fn search(grid: &Grid, plane: &Plane, features: &[u16], shift: f64) -
         right.iter_mut().zip(&left).for_each(|(sum, l)| *sum -= l);
         let mut steps = [[0.0; WIDEST]; 2];
         for (step, side) in steps.iter_mut().zip([&left, &right]) {
-            plane.project(&side[LEAD..LEAD + width], &mut step[..width]);
-            step.iter_mut().for_each(|s| *s *= grid.scale * plane.mass / side[0]);
+            plane.project(&side[LEAD..LEAD + width], room);
+            let unit = grid.scale * plane.mass / side[0];
+            step.iter_mut().zip(&*room).for_each(|(s, v)| *s = v * unit);
         }
         let gain = squares / total[0] * grid.scale * grid.scale;
         Split { feature, threshold: upper_edge(bin, shift), gain, weights: [left[0], right[0]], steps }

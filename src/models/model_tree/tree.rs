@@ -5,11 +5,11 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 use super::{
-    Params, WIDEST,
-    columns::{Columns, MOST_COLUMNS, Relevance},
+    Params,
+    columns::MOST_COLUMNS,
     grid::Grid,
     node::{Branch, LOOSER, Node, Role},
     params::DEEPEST,
@@ -31,18 +31,21 @@ const BETTER: f64 = 2.0;
 const REMEMBERED: f64 = 0.5;
 
 /// A tree.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
-    /// Grids that no leaf uses.
+    /// Grids that no leaf uses. What is in them does not matter, so only their number is saved.
+    #[serde(serialize_with = "number")]
     pub(super) spare: Vec<Grid>,
-    /// What its rows consist of.
-    pub(super) columns: Columns,
     /// Samples seen.
     pub(super) clock: u64,
     /// Where its bins begin, 0 to 1.
     pub(super) shift: f64,
     pub(super) rng: ChaCha8Rng,
+}
+
+fn number<S: Serializer>(grids: &[Grid], to: S) -> Result<S::Ok, S::Error> {
+    grids.len().serialize(to)
 }
 
 /// Nodes from the root to a leaf, with what each alone predicts, and what the tree from there down does.
@@ -59,13 +62,12 @@ impl Tree {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shift = rng.random();
         let root = Node::new(Plane::new(1, params), Grid::new(1));
-        Self { nodes: vec![root], spare: Vec::new(), columns: Columns::default(), clock: 0, shift, rng }
+        Self { nodes: vec![root], spare: Vec::new(), clock: 0, shift, rng }
     }
 
-    /// The prediction for standardised features.
-    pub(super) fn predict(&self, z: &[f64]) -> f64 {
-        let mut row = [0.0; WIDEST];
-        self.walk(self.columns.fill(z, &mut row)).below[0]
+    /// The prediction for a row with its leading 1.
+    pub(super) fn predict(&self, row: &[f64]) -> f64 {
+        self.walk(row).below[0]
     }
 
     fn walk(&self, row: &[f64]) -> Path {
@@ -92,19 +94,14 @@ impl Tree {
         path
     }
 
-    /// Learns a sample of standardised features; the weight is over 0.
-    pub(super) fn learn(&mut self, z: &[f64], y: f64, weight: f64, relevance: &Relevance, params: &Params) {
+    /// Learns a sample: a row with its leading 1, and the target. The weight is over 0. `gain` is room to work in.
+    pub(super) fn learn(&mut self, row: &[f64], y: f64, weight: f64, params: &Params, gain: &mut Vec<f64>) {
         self.clock += 1;
-        if self.columns.follow(z.len(), &mut self.rng) {
-            self.widen(params);
-        }
-        self.look_at_another_column(relevance, params);
-        let mut row = [0.0; WIDEST];
-        let row = self.columns.fill(z, &mut row);
         let path = self.walk(row);
         for i in 0..=path.leaf {
             let node = &mut self.nodes[usize::from(path.nodes[i])];
-            node.learn(row, y - path.alone[i], y - path.below[i], weight, params);
+            let errors = [path.alone[i], path.below[i]].map(|prediction| y - prediction);
+            node.learn(row, errors, weight, params, gain);
         }
         if self.prune(&path) {
             return;
@@ -119,7 +116,7 @@ impl Tree {
         grid.add(row, y - path.alone[path.leaf], weight, self.shift);
         if grid.waiting >= params.grace_period {
             grid.waiting = 0;
-            self.attempt(at, params);
+            self.attempt(at, params, gain);
         }
     }
 
@@ -157,20 +154,20 @@ impl Tree {
     }
 
     /// Splits a leaf, if it may be, and gains enough by it.
-    fn attempt(&mut self, at: usize, params: &Params) {
+    fn attempt(&mut self, at: usize, params: &Params, room: &mut Vec<f64>) {
         let Self { nodes, rng, .. } = self;
         let Node { role: Role::Leaf(grid), plane, depth, .. } = &nodes[at] else { return };
         if *depth >= params.max_depth {
             return;
         }
         let mut features: [u16; MOST_COLUMNS] = std::array::from_fn(|i| i as u16);
-        let all = self.columns.len();
+        let all = plane.weights.len() - 1;
         let looked_at = params.max_features.of(all).min(all);
         // The first steps of a Fisher-Yates shuffle.
         for i in 0..looked_at {
             features.swap(i, rng.random_range(i..all));
         }
-        let found = split::search(grid, plane, &features[..looked_at], self.shift);
+        let found = split::search(grid, plane, &features[..looked_at], self.shift, room);
         if let Some(found) = found.filter(|found| self.make_place(at, found.gain, params)) {
             self.divide(at, &found, params);
         }
@@ -214,7 +211,7 @@ impl Tree {
         for ((child, step), n) in children.into_iter().zip(&split.steps).zip(split.weights) {
             let mut grid = self.spare.pop().unwrap_or_else(|| Grid::new(self.width()));
             grid.begin(usual);
-            let mut plane = std::mem::replace(&mut self.nodes[child].plane, Plane::empty());
+            let mut plane = std::mem::replace(&mut self.nodes[child].plane, Plane::new(0, params));
             let parent = &self.nodes[at];
             plane.inherit(&parent.plane, step, REMEMBERED * n, LOOSER, params);
             self.nodes[child] = parent.child(plane, grid, clock);
@@ -235,12 +232,11 @@ impl Tree {
 
     /// Numbers of a row.
     pub(super) fn width(&self) -> usize {
-        self.columns.len() + 1
+        self.nodes[0].plane.weights.len()
     }
 
-    /// Follows new columns.
-    fn widen(&mut self, params: &Params) {
-        let width = self.width();
+    /// Makes room for rows of `width`.
+    pub(super) fn widen(&mut self, width: usize, params: &Params) {
         self.spare.clear();
         for node in &mut self.nodes {
             node.plane.widen(width, params);
@@ -250,19 +246,14 @@ impl Tree {
         }
     }
 
-    /// Where there are more columns than a row has room for, lets one at random take the place of the least relevant one
-    /// that no branch divides by, if it is clearly more relevant.
-    fn look_at_another_column(&mut self, relevance: &Relevance, params: &Params) {
-        let is_grown = self.nodes[0].branch().is_some();
-        if self.columns.are_all() || (is_grown && !self.clock.is_multiple_of(16)) {
-            return;
+    /// The feature at a position of rows is another one from now on: what was learned of it is forgotten.
+    pub(super) fn renew(&mut self, position: usize, params: &Params) {
+        let width = self.width();
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].branch().is_some_and(|branch| usize::from(branch.feature) == position) {
+                self.cut(at);
+            }
         }
-        let divides = |position: usize| {
-            let branches = self.nodes.iter().filter_map(Node::branch);
-            branches.into_iter().any(|branch| usize::from(branch.feature) == position)
-        };
-        let Some(position) = self.columns.replace(relevance, divides, &mut self.rng) else { return };
-        let width = self.columns.len() + 1;
         for node in &mut self.nodes {
             node.plane.forget(position + 1, params);
             if let Role::Leaf(grid) = &mut node.role {
@@ -275,6 +266,6 @@ impl Tree {
     pub(super) fn heap_bytes(&self) -> usize {
         let nodes = self.nodes.iter().map(Node::heap_bytes).sum::<usize>();
         let spare = self.spare.iter().map(Grid::heap_bytes).sum::<usize>();
-        room::bytes_of(&self.nodes) + nodes + room::bytes_of(&self.spare) + spare + self.columns.heap_bytes()
+        room::bytes_of(&self.nodes) + nodes + room::bytes_of(&self.spare) + spare
     }
 }

@@ -101,7 +101,7 @@ impl StandardScaler {
         }
     }
 
-    pub(super) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
+    pub(in crate::models) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
         let mut features = Vec::new();
         for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| !named.is_nominal()) {
             let of = |list: &[f64]| list.get(i).copied().unwrap_or_default();

@@ -1,0 +1,88 @@
+//! Trees by the names of their features.
+//!
+//! A leaf's model is shown as it predicts: smoothing is a weighted mean of the linear models along the path, and so a
+//! linear model itself.
+
+use super::{
+    Forest, WIDEST,
+    node::{Branch, Node, Role},
+    plane::Row,
+    tree::Tree,
+};
+use crate::models::describe::{self, Leaf, Linear, NamedColumn, Test, Weight, column};
+
+impl Forest {
+    /// All trees; `inputs` name what a row of standardised features consists of.
+    pub(super) fn described(&self, inputs: &[NamedColumn]) -> describe::Forest {
+        let columns: Vec<NamedColumn> = self.columns.chosen().iter().map(|input| column(inputs, *input)).collect();
+        let origin = self.origin.unwrap_or_default();
+        let describer = |tree| Describer { tree, columns: &columns, origin, most: self.params.max_depth };
+        describe::Forest { trees: self.trees.iter().map(|tree| describer(tree).tree()).collect() }
+    }
+}
+
+struct Describer<'a> {
+    tree: &'a Tree,
+    columns: &'a [NamedColumn],
+    /// Added to all predictions.
+    origin: f64,
+    /// The deepest level of a leaf.
+    most: u32,
+}
+
+impl Describer<'_> {
+    fn tree(&self) -> describe::Tree {
+        let used = || self.tree.nodes.iter().filter(|node| !matches!(node.role, Role::Free));
+        let leaves = || used().filter(|node| matches!(node.role, Role::Leaf(_)));
+        describe::Tree {
+            n_nodes: used().count(),
+            n_leaves: leaves().count(),
+            n_active_leaves: leaves().filter(|node| node.depth < self.most).count(),
+            height: used().map(|node| node.depth + 1).max().unwrap_or_default(),
+            root: self.node(0, &mut Vec::new()),
+        }
+    }
+
+    /// A node with all below it; `path` is what leads to it.
+    fn node<'a>(&'a self, at: usize, path: &mut Vec<&'a Node>) -> describe::Node {
+        let node = &self.tree.nodes[at];
+        path.push(node);
+        let described = match node.branch() {
+            None => describe::Node::Leaf(self.leaf(path)),
+            Some(Branch { feature, threshold, children }) => {
+                let column = column(self.columns, usize::from(*feature));
+                let children = children.map(|child| self.node(usize::from(child), path)).into();
+                let test = Test::at_most(*threshold, &column);
+                describe::Node::Branch(describe::Branch { n: node.n, feature: column.name, test, children })
+            }
+        };
+        path.pop();
+        described
+    }
+
+    /// The leaf at the end of a path, whose deviation is that of its errors, as there is none of the targets.
+    fn leaf(&self, path: &[&Node]) -> Leaf {
+        let mut weights: Row = [0.0; WIDEST];
+        let mut n = None;
+        for node in path.iter().rev() {
+            let share = n.map_or(0.0, |n| node.trust_below(n));
+            for (sum, w) in weights.iter_mut().zip(&node.plane.weights) {
+                *sum = w + share * (*sum - w);
+            }
+            n = Some(node.n);
+        }
+        let intercept = self.origin + weights[0];
+        let named = self.columns.iter().zip(&weights[1..]);
+        let weights = named.map(|(column, weight)| Weight { feature: column.name.clone(), weight: *weight }).collect();
+        let (n, depth, own) = path.last().map_or((0.0, 0, 0.0), |leaf| (leaf.n, leaf.depth, leaf.own));
+        Leaf {
+            n,
+            // At the mean of all features.
+            mean: intercept,
+            deviation: own.sqrt(),
+            active: depth < self.most,
+            uses_model: true,
+            model: Some(Linear { intercept, weights }),
+        }
+    }
+}

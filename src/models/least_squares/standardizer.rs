@@ -1,11 +1,13 @@
 //! Rows as experts see them: standardised, clipped, complete, and never too long.
 //!
 //! Invariant: place `i` of a row means the same feature until [`Standardizer::learn`] says otherwise. Unknown and nominal
-//! values are 0, the mean of a standardised feature, and so is whatever has never varied.
+//! values are 0, the mean of a standardised feature, and so is whatever has never varied. Where there are more features
+//! than places, those have one that go with the target most.
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{Features, NamedColumn, describe::column, steps::StandardScaler};
+use super::Screening;
+use crate::models::{Features, NamedColumn, describe::column, room::lengthen, steps::StandardScaler};
 
 /// Places in a row, at most.
 pub(in crate::models) const MOST_INPUTS: usize = 96;
@@ -18,39 +20,80 @@ const FURTHEST: f64 = 4.0;
 
 /// Brings features to mean 0 and variance 1 by their running statistics (Welford 1962).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub(in crate::models) struct Standardizer {
     scaler: StandardScaler,
-    /// Columns seen so far.
-    columns: usize,
+    /// The feature at each place.
+    places: Vec<usize>,
+    /// Where there are more features than places.
+    screening: Option<Screening>,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    scaler: StandardScaler,
+    places: Vec<usize>,
+    screening: Option<Screening>,
+}
+
+impl TryFrom<Saved> for Standardizer {
+    type Error = &'static str;
+
+    fn try_from(Saved { scaler, places, screening }: Saved) -> Result<Self, Self::Error> {
+        if places.len() > MOST_INPUTS {
+            return Err("a standardised row has more places than it may");
+        }
+        Ok(Self { scaler, places, screening })
+    }
 }
 
 impl Standardizer {
     /// The row of `x`, in `room`.
     pub(in crate::models) fn row<'a>(&self, x: Features<'_>, room: &'a mut Room) -> &'a [f64] {
-        let n = self.columns.min(MOST_INPUTS);
-        let row = &mut room[..n];
-        for (i, z) in row.iter_mut().enumerate() {
-            *z = self.scaler.standardised(x, i).clamp(-FURTHEST, FURTHEST);
+        let row = &mut room[..self.places.len()];
+        for (z, column) in row.iter_mut().zip(&self.places) {
+            *z = standardised(&self.scaler, x, *column);
         }
         row
     }
 
-    /// Takes `x` into the statistics; the place that holds another feature from now on, if one does.
-    pub(in crate::models) fn learn(&mut self, x: Features<'_>, _y: f64) -> Option<usize> {
-        self.columns = self.columns.max(x.len());
-        self.scaler.learn_one(x);
+    /// Takes `x`, which has the target `y`, into the statistics; the place that holds another feature from now on, if one
+    /// does.
+    pub(in crate::models) fn learn(&mut self, x: Features<'_>, y: f64) -> Option<usize> {
+        let Self { scaler, places, screening } = self;
+        scaler.learn_one(x);
+        if places.len() < x.len().min(MOST_INPUTS) {
+            let before = places.len();
+            lengthen(places, x.len().min(MOST_INPUTS), 0);
+            places[before..].iter_mut().zip(before..).for_each(|(place, column)| *place = column);
+        }
+        if x.len() > MOST_INPUTS {
+            let screening = screening.get_or_insert_default();
+            screening.learn((0..x.len()).map(|i| standardised(scaler, x, i)), y);
+            if let Some((place, column)) = screening.exchange(places) {
+                places[place] = column;
+                return Some(place);
+            }
+        }
         None
     }
 
     /// The names of a row's places, and the way back to the features' units; `columns` are those of the features.
     pub(in crate::models) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
-        let mut inputs: Vec<NamedColumn> = (0..self.columns.min(MOST_INPUTS)).map(|i| column(columns, i)).collect();
-        self.scaler.describe(&mut inputs);
-        inputs
+        let known = self.places.iter().map(|i| i + 1).max().unwrap_or(0);
+        let mut all: Vec<NamedColumn> = (0..known).map(|i| column(columns, i)).collect();
+        self.scaler.describe(&mut all);
+        self.places.iter().map(|i| all[*i].clone()).collect()
     }
 
     /// Bytes on the heap.
     pub(in crate::models) fn heap_bytes(&self) -> usize {
-        self.scaler.heap_bytes()
+        let screening = self.screening.as_ref().map_or(0, Screening::heap_bytes);
+        self.scaler.heap_bytes() + size_of_val(self.places.as_slice()) + screening
     }
+}
+
+fn standardised(scaler: &StandardScaler, x: Features<'_>, column: usize) -> f64 {
+    scaler.standardised(x, column).clamp(-FURTHEST, FURTHEST)
 }

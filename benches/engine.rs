@@ -9,8 +9,8 @@ use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
     models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, passive_aggressive, rls,
-        rls_poly, rules, tree,
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, mixture, passive_aggressive,
+        rls, rls_poly, rules, tree,
     },
 };
 
@@ -88,6 +88,11 @@ fn ekf_mlp(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 30)]
 fn innovation(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::Innovation(innovation::Params::default()));
+}
+
+#[divan::bench(sample_count = 5)]
+fn mixture(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::Mixture(mixture::Params::default()));
 }
 
 #[divan::bench(sample_count = 30)]

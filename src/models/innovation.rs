@@ -215,6 +215,9 @@ impl Expert for Differences {
 
     fn heap_bytes(&self) -> usize {
         // The gain is as long as the weights.
-        self.regression.heap_bytes() + size_of_val(self.regression.weights()) + size_of_val(self.row.as_slice()) + size_of_val(self.changes.as_slice())
+        self.regression.heap_bytes()
+            + size_of_val(self.regression.weights())
+            + size_of_val(self.row.as_slice())
+            + size_of_val(self.changes.as_slice())
     }
 }

@@ -18,6 +18,7 @@ pub mod innovation;
 mod least_squares;
 pub mod linear;
 pub mod loss;
+pub mod mixture;
 pub mod model_tree;
 pub mod optimizer;
 pub mod passive_aggressive;
@@ -103,6 +104,8 @@ pub enum ModelKind {
     EkfMlp(ekf_mlp::Params),
     /// The last target plus its expected change.
     Innovation(innovation::Params),
+    /// A mixture of models.
+    Mixture(mixture::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -131,6 +134,7 @@ impl ModelKind {
             ModelKind::ModelTree(_) => "model_tree",
             ModelKind::EkfMlp(_) => "ekf_mlp",
             ModelKind::Innovation(_) => "innovation",
+            ModelKind::Mixture(_) => "mixture",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -160,6 +164,8 @@ pub enum Model {
     EkfMlp(Box<ekf_mlp::EkfMlp>),
     /// See [`innovation::Innovation`].
     Innovation(Box<innovation::Innovation>),
+    /// See [`mixture::Mixture`].
+    Mixture(Box<mixture::Mixture>),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -185,6 +191,7 @@ impl Model {
             ModelKind::ModelTree(params) => Model::ModelTree(Box::new(model_tree::ModelTree::new(*params))),
             ModelKind::EkfMlp(params) => Model::EkfMlp(Box::new(ekf_mlp::EkfMlp::new(*params))),
             ModelKind::Innovation(params) => Model::Innovation(Box::new(innovation::Innovation::new(*params))),
+            ModelKind::Mixture(params) => Model::Mixture(Box::new(mixture::Mixture::new(params.rule))),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -213,6 +220,7 @@ impl Model {
             Model::ModelTree(model) => model.describe(columns),
             Model::EkfMlp(model) => model.describe(columns),
             Model::Innovation(model) => model.describe(columns),
+            Model::Mixture(model) => Description::Mixture(model.describe()),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -235,6 +243,7 @@ impl Regressor for Model {
             Model::ModelTree(model) => model.predict_one(x),
             Model::EkfMlp(model) => model.predict_one(x),
             Model::Innovation(model) => model.predict_one(x),
+            Model::Mixture(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -253,6 +262,7 @@ impl Regressor for Model {
             Model::ModelTree(model) => model.learn_one(x, y, weight),
             Model::EkfMlp(model) => model.learn_one(x, y, weight),
             Model::Innovation(model) => model.learn_one(x, y, weight),
+            Model::Mixture(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -271,6 +281,7 @@ impl Regressor for Model {
             Model::ModelTree(model) => (model.memory_bytes(), 0),
             Model::EkfMlp(model) => (model.memory_bytes(), 0),
             Model::Innovation(model) => (model.memory_bytes(), 0),
+            Model::Mixture(model) => (model.memory_bytes(), 0),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

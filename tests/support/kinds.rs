@@ -1,10 +1,13 @@
 //! Every kind of model, and samples on which each learns something.
 
 use thalweg::models::{
-    ModelKind, ekf_mlp,
+    ModelKind,
+    aggregation::Rule,
+    ekf_mlp,
     forest::{self, Aggregation},
     innovation, linear,
     loss::Loss,
+    mixture,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
@@ -62,6 +65,9 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::EkfMlp(ekf_mlp::Params::default()),
         ModelKind::EkfMlp(ekf_mlp::Params { hidden: 3, forgetting: 1.0, seed: 7 }),
         ModelKind::Innovation(innovation::Params::default()),
+        ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
+        ModelKind::Mixture(mixture::Params::default()),
+        ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -91,6 +97,7 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::RlsPoly(_)
             | ModelKind::EkfMlp(_)
             | ModelKind::Innovation(_)
+            | ModelKind::Mixture(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

@@ -22,8 +22,8 @@ mod weights;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    boa::Boa, combined::Combined, exponential::Exponential, fixed_share::FixedShare, ml_poly::MlPoly, stacking::Stacked,
-    weights::Weights,
+    boa::Boa, combined::Combined, exponential::Exponential, fixed_share::FixedShare, ml_poly::MlPoly,
+    stacking::Stacked, weights::Weights,
 };
 
 /// How predictions become one.

@@ -56,7 +56,8 @@ impl<Base: Aggregate> Stacked<Base> {
         let sigma = self.usual.sqrt();
         let weights = self.regression.weights().iter().zip(members);
         let known = weights.filter(|(_, member)| member.is_finite());
-        let sum = known.fold(self.regression.intercept(), |sum, (w, member)| sum + w * deviation(*member, average, sigma));
+        let sum =
+            known.fold(self.regression.intercept(), |sum, (w, member)| sum + w * deviation(*member, average, sigma));
         if sigma > 0.0 { average + sigma * sum.clamp(-MOST, MOST) } else { average }
     }
 

@@ -81,10 +81,9 @@ impl Standardizer {
 
     /// The names of a row's places, and the way back to the features' units; `columns` are those of the features.
     pub(in crate::models) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
-        let known = self.places.iter().map(|i| i + 1).max().unwrap_or(0);
-        let mut all: Vec<NamedColumn> = (0..known).map(|i| column(columns, i)).collect();
+        let mut all = columns.to_vec();
         self.scaler.describe(&mut all);
-        self.places.iter().map(|i| all[*i].clone()).collect()
+        self.places.iter().map(|i| column(&all, *i)).collect()
     }
 
     /// Bytes on the heap.

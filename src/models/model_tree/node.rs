@@ -109,14 +109,7 @@ impl Node {
 
     /// Learns a sample, given the errors of its own model and of the tree from here down.
     /// `gain` is room to work in.
-    pub(super) fn learn(
-        &mut self,
-        row: &[f64],
-        errors: [f64; 2],
-        weight: f64,
-        params: &Params,
-        gain: &mut Vec<f64>,
-    ) {
+    pub(super) fn learn(&mut self, row: &[f64], errors: [f64; 2], weight: f64, params: &Params, gain: &mut Vec<f64>) {
         // Of targets as large as can be, the squares stay finite.
         let [error, below] = errors.map(|error| error.clamp(-LARGEST_ERROR, LARGEST_ERROR));
         self.n += weight;

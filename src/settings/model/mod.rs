@@ -14,9 +14,10 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
+    steps::StepKind,
 };
 
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "mean",
     "last",
     "linear",
@@ -25,6 +26,7 @@ const KINDS: [&str; 12] = [
     "rls_poly",
     "ekf_mlp",
     "innovation",
+    "mixture",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -85,6 +87,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "rls_poly" => ModelKind::RlsPoly(experts::rls_poly(&mut section)),
         "ekf_mlp" => ModelKind::EkfMlp(experts::ekf_mlp(&mut section)),
         "innovation" => ModelKind::Innovation(experts::innovation(&mut section)),
+        "mixture" => ModelKind::Mixture(experts::mixture(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
@@ -99,6 +102,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         }
         // They standardise what they get.
         ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) => steps::read(&mut section, false),
+        // Least squares makes nothing of a category, and much of its mean target.
+        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &[StepKind::TargetEncoder { smoothing: 10.0 }]),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };

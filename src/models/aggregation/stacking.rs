@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Weights};
-use crate::{
-    metrics::saved,
-    models::{Features, Regressor, rls},
-};
+use crate::{metrics::saved, models::least_squares::Regression};
 
 /// Stacking (Wolpert 1992, "Stacked generalization"; Breiman 1996, "Stacked regressions") on top of an average: a recursive
 /// least squares learns the average's error from how far each member is from it. Where two members err in opposite ways, it
@@ -16,21 +13,27 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stacked<Base> {
     base: Base,
-    regression: rls::RecursiveLeastSquares,
+    /// A weight for 1 and one for each member.
+    regression: Regression,
     /// Records learned from.
     #[serde(deserialize_with = "saved::count")]
     n: u64,
     /// σ².
     #[serde(deserialize_with = "saved::finite")]
     usual: f64,
-    /// The deviations, as the regression sees them.
+    /// Room for the deviations, as the regression sees them, and for its gain.
     #[serde(skip)]
     row: Vec<f64>,
+    #[serde(skip)]
+    gain: Vec<f64>,
 }
 
-/// What the regression is: it looks back about 1,000 records, and 30 usual errors' worth of evidence are needed to believe
-/// half of a correction.
-const REGRESSION: rls::Params = rls::Params { forgetting: 0.999, regularization: 30.0 };
+/// The share of its weight that a record keeps in the regression from each to the next.
+const FORGETTING: f64 = 0.999;
+
+/// How unsure the regression is of a weight before anything was learned: 30 records in which a member is σ away from the
+/// average are needed to believe half of a correction.
+const VARIANCE: f64 = 1.0 / 30.0;
 
 /// The least share by which σ² follows the latest squared error.
 const RATE: f64 = 0.005;
@@ -43,8 +46,7 @@ const MOST_ERROR: f64 = 10.0;
 
 impl<Base: Aggregate> Stacked<Base> {
     pub(super) fn new(base: Base) -> Self {
-        let regression = rls::RecursiveLeastSquares::new(REGRESSION);
-        Self { base, regression, n: 0, usual: 0.0, row: Vec::new() }
+        Self { base, regression: Regression::new([VARIANCE]), n: 0, usual: 0.0, row: Vec::new(), gain: Vec::new() }
     }
 
     pub(super) fn base(&self) -> &Base {
@@ -54,22 +56,28 @@ impl<Base: Aggregate> Stacked<Base> {
     /// `average` is what the base predicts.
     pub(super) fn correct(&self, members: &[f64], average: f64) -> f64 {
         let sigma = self.usual.sqrt();
-        let weights = self.regression.weights().iter().zip(members);
-        let known = weights.filter(|(_, member)| member.is_finite());
-        let sum =
-            known.fold(self.regression.intercept(), |sum, (w, member)| sum + w * deviation(*member, average, sigma));
+        let [intercept, weights @ ..] = self.regression.weights() else { return average };
+        let known = weights.iter().zip(members).filter(|(_, member)| member.is_finite());
+        let sum = known.fold(*intercept, |sum, (w, member)| sum + w * deviation(*member, average, sigma));
         if sigma > 0.0 { average + sigma * sum.clamp(-MOST, MOST) } else { average }
     }
 
     pub(super) fn learn_with(&mut self, members: &[f64], average: f64, y: f64) {
         let sigma = self.usual.sqrt();
         if sigma > 0.0 {
+            let n = members.len() + 1;
+            if self.regression.len() < n {
+                self.regression.extend(&vec![VARIANCE; n - self.regression.len()]);
+            }
             self.row.clear();
-            self.row.reserve_exact(members.len());
+            self.row.reserve_exact(n);
+            self.row.push(1.0);
             self.row.extend(members.iter().map(|member| deviation(*member, average, sigma)));
-            let error = ((y - average) / sigma).clamp(-MOST_ERROR, MOST_ERROR);
+            // More weights than members come from a damaged state only.
+            self.row.resize(self.regression.len(), 0.0);
+            let error = ((y - average) / sigma).clamp(-MOST_ERROR, MOST_ERROR) - self.regression.predict(&self.row);
             // All is within a few units, so that there is nothing to refuse.
-            let _ = self.regression.learn_one(Features::new(&self.row), error, 1.0);
+            let _ = self.regression.learn(&self.row, error, FORGETTING, 1.0, &mut self.gain);
         }
         self.n += 1;
         let square = (average - y) * (average - y);
@@ -96,8 +104,7 @@ impl<Base: Aggregate> Aggregate for Stacked<Base> {
     }
 
     fn heap_bytes(&self) -> usize {
-        let regression = self.regression.memory_bytes() - size_of_val(&self.regression);
-        // The row is as long as the weights.
-        self.base.heap_bytes() + regression + size_of_val(self.regression.weights())
+        // Row and gain are as long as the weights.
+        self.base.heap_bytes() + self.regression.heap_bytes() + 2 * size_of_val(self.regression.weights())
     }
 }

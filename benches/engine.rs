@@ -9,7 +9,7 @@ use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
     models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, model_tree,
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, mixture, model_tree,
         passive_aggressive, rls, rls_poly, rules, tree,
     },
 };
@@ -95,6 +95,11 @@ fn model_tree(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 30)]
 fn model_tree_single(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::ModelTree(model_tree::Params { n_models: 1, ..Default::default() }));
+}
+
+#[divan::bench(sample_count = 5)]
+fn mixture(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::Mixture(mixture::Params::default()));
 }
 
 #[divan::bench(sample_count = 30)]

@@ -3,7 +3,7 @@
 
 use thalweg::{
     generator::{Config as Source, Function, Stream},
-    models::{Features, ModelConfig, ModelKind, champion, linear, tree},
+    models::{Description, Features, ModelConfig, ModelKind, aggregation::Rule, champion, linear, mixture, tree},
     pipeline::prequential::{Config, Event, Misfit, Prequential, check},
     settings::{Settings, Sources},
 };
@@ -11,6 +11,11 @@ use thalweg::{
 fn champion(name: &str, members: &[&str], margin: f64) -> ModelConfig {
     let members = members.iter().map(ToString::to_string).collect();
     ModelConfig::new(name, ModelKind::Champion(champion::Params { members, margin }))
+}
+
+fn mixture(name: &str, rule: Rule, members: &[&str]) -> ModelConfig {
+    let members = members.iter().map(ToString::to_string).collect();
+    ModelConfig::new(name, ModelKind::Mixture(mixture::Params { rule, members }))
 }
 
 fn mean() -> ModelConfig {
@@ -58,6 +63,38 @@ fn a_champion_says_what_the_member_it_follows_says_wherever_it_stands() {
         followed[usize::from(best == linear && linear != mean)] += 1;
     }
     assert!(followed[0] >= 100 && followed[1] > 1500, "the linear model was followed {followed:?} times");
+}
+
+#[test]
+fn a_mixture_of_named_models_is_no_worse_than_the_best_of_them_by_every_rule() {
+    for rule in Rule::ALL {
+        // It comes before its members, and a champion over it before all.
+        let models = vec![
+            champion("best", &["mixture", "tree"], 0.02),
+            mixture("mixture", rule, &["mean", "linear", "tree"]),
+            mean(),
+            linear(),
+            tree(),
+        ];
+        let mut race = Prequential::new(&race(models));
+        run(&mut race, &mut friedman(), 10_000);
+        let rmse: Vec<f64> = race.standings().iter().map(|standing| standing.total.rmse()).collect();
+        let best = rmse[2..].iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(rmse[1] < 1.03 * best, "{rule:?}: {rmse:?}");
+        assert!(rmse[0] < 1.05 * best, "{rule:?}: {rmse:?}");
+    }
+}
+
+#[test]
+fn a_mixture_tells_the_weights_of_its_members_by_name() {
+    let mut race = Prequential::new(&race(vec![mean(), mixture("both", Rule::MlPoly, &["linear", "mean"]), linear()]));
+    run(&mut race, &mut friedman(), 2000);
+    let (_, description) = race.describe(1, &[]).expect("the mixture");
+    let Description::Mixture(description) = description else { panic!("{description:?}") };
+    let [linear, mean] = &description.members[..] else { panic!("two members: {description:?}") };
+    assert_eq!((&*linear.name, &*mean.name), ("linear", "mean"));
+    assert!(linear.weight > 0.8 && (linear.weight + mean.weight - 1.0).abs() < 1e-12, "{description:?}");
+    assert!(linear.recent_rmse < mean.recent_rmse, "{description:?}");
 }
 
 #[test]
@@ -112,8 +149,9 @@ fn a_champion_with_a_margin_changes_its_mind_less_often() {
 }
 
 #[test]
-fn a_restored_race_with_champions_goes_on_to_the_bit() {
-    let models = vec![champion("best", &["mean", "linear", "tree"], 0.02), mean(), linear(), tree()];
+fn a_restored_race_with_champions_and_mixtures_goes_on_to_the_bit() {
+    let mut models = vec![champion("best", &["mean", "linear", "tree"], 0.02), mean(), linear(), tree()];
+    models.extend(Rule::ALL.map(|rule| mixture(rule.name(), rule, &["best", "linear", "tree"])));
     for stop in [0, 1, 99, 100, 101, 1500] {
         let mut uninterrupted = Prequential::new(&race(models.clone()));
         let mut stream = friedman();
@@ -130,7 +168,7 @@ fn a_restored_race_with_champions_goes_on_to_the_bit() {
 
 #[test]
 fn members_that_are_not_there_and_circles_are_told() {
-    let unknown = [mean(), champion("best", &["mean", "maen"], 0.0)];
+    let unknown = [mean(), mixture("best", Rule::Boa, &["mean", "maen"])];
     assert_eq!(check(&unknown), Err(Misfit::Unknown { model: 1, name: "maen".to_owned() }));
     let circle = [mean(), champion("a", &["b", "mean"], 0.0), champion("b", &["a"], 0.0)];
     assert_eq!(check(&circle), Err(Misfit::Circle { model: 1 }));

@@ -9,7 +9,7 @@ use thalweg::{
     models::{
         ModelKind, ekf_mlp, innovation, linear,
         loss::Loss,
-        model_tree,
+        mixture, model_tree,
         optimizer::{Optimizer, Schedule},
         passive_aggressive, rls, rls_poly,
         rules::{self, PredType},
@@ -82,8 +82,9 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
     let rules = ModelKind::AmRules(rules::Params::default());
     let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
+    let mixture = ModelKind::Mixture(mixture::Params::default());
     let model_tree = ModelKind::ModelTree(model_tree::Params::default());
-    let experts = [(false, rls_poly), (false, ekf_mlp), (false, innovation), (false, model_tree)];
+    let experts = [(false, rls_poly), (false, ekf_mlp), (false, innovation), (false, model_tree), (true, mixture)];
     let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
     let others = [(true, rules), (false, tree), (false, forest)];
     assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());
@@ -316,6 +317,9 @@ fn wrong_parameters_of_experts_are_named() {
     problem("ekf_mlp", "hidden = 0", "hidden", "from 1 to 32");
     problem("ekf_mlp", "forgetting = nan", "forgetting", "over 0 and at most 1");
     problem("ekf_mlp", "sead = 1", "sead", "`seed`");
+    problem("innovation", "lags = 49", "lags", "from 0 to 48");
+    problem("mixture", "rule = \"boar\"", "rule", "`boa`");
+    problem("mixture", "members = \"linear\"", "members", "list");
     problem("innovation", "forgetting = 0.0", "forgetting", "over 0 and at most 1");
     problem("innovation", "regularization = -1.0", "regularization", "over 0");
     problem("model_tree", "n_models = 33", "n_models", "from 1 to 32");

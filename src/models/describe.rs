@@ -90,6 +90,8 @@ pub enum Description {
     Forest(Forest),
     /// Rules that each predict for the samples they cover.
     Rules(Rules),
+    /// Members whose predictions become one.
+    Mixture(Mixture),
 }
 
 /// The prediction of a model that looks at no feature.
@@ -149,6 +151,26 @@ pub struct Unit {
 pub struct Forest {
     /// In a fixed order.
     pub trees: Vec<Tree>,
+}
+
+/// Members whose predictions become one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mixture {
+    /// How they do.
+    pub rule: &'static str,
+    /// In a fixed order.
+    pub members: Vec<Member>,
+}
+
+/// A member of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Member {
+    /// What it is.
+    pub name: String,
+    /// Its weight now, of the average that the rule begins with; all sum to 1.
+    pub weight: f64,
+    /// Root of its mean squared error over about the last 100 samples.
+    pub recent_rmse: f64,
 }
 
 /// Rules, and what predicts where none of them covers a sample.

@@ -13,9 +13,15 @@ use super::{
 };
 use crate::metrics::saved;
 
+/// The most changes of the target that are remembered.
+pub const MOST_LAGS: usize = 48;
+
 /// Parameters of [`Innovation`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
+    /// Changes of the target that the next one is expected from, at most [`MOST_LAGS`]; as many as a season has samples make
+    /// it seasonal.
+    pub lags: u32,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
     /// Strength of the pull of the weights towards 0 at the start, > 0.
@@ -24,12 +30,12 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { forgetting: 0.99, regularization: 1.0 }
+        Self { lags: 2, forgetting: 0.99, regularization: 1.0 }
     }
 }
 
 /// The last target, plus what recursive least squares (Plackett 1950) expects of its change: from how the standardised
-/// features have changed since, from the last two changes of the target, and from how far the last target is from the
+/// features have changed since, from the last changes of the target, and from how far the last target is from the
 /// mean. That is regression in differences with an error correction term (Sargan 1964; Engle and Granger 1987,
 /// "Co-integration and error correction"), sample by sample.
 pub type Innovation = Standalone<Differences>;
@@ -44,10 +50,10 @@ impl Innovation {
 /// Changes count up to so many usual ones, as a target and as a term.
 const MOST_CHANGES: f64 = 10.0;
 
-/// Terms before those of the inputs: 1, the last change and the one before, the distance from the mean.
-const OWN: usize = 4;
+/// Terms before those of changes and inputs: 1, the distance from the mean.
+const OWN: usize = 2;
 
-type Terms = [f64; OWN + MOST_INPUTS];
+type Terms = [f64; OWN + MOST_LAGS + MOST_INPUTS];
 
 /// See [`Innovation`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,8 +64,8 @@ pub struct Differences {
     /// Targets so far.
     n: u64,
     last: f64,
-    /// The last change, and the one before.
-    changes: [f64; 2],
+    /// The last changes, latest first.
+    changes: Vec<f64>,
     /// Mean absolute change.
     usual: f64,
     /// Of the targets (Welford 1962).
@@ -81,7 +87,8 @@ struct Saved {
     n: u64,
     #[serde(deserialize_with = "saved::finite")]
     last: f64,
-    changes: [f64; 2],
+    #[serde(deserialize_with = "saved::all_finite")]
+    changes: Vec<f64>,
     #[serde(deserialize_with = "saved::finite")]
     usual: f64,
     #[serde(deserialize_with = "saved::finite")]
@@ -97,11 +104,11 @@ impl TryFrom<Saved> for Differences {
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
         let Saved { params, regression, n, last, changes, usual, mean, variance, row } = saved;
-        if row.len() > MOST_INPUTS || regression.len() != OWN + row.len() {
+        if row.len() > MOST_INPUTS || regression.len() != OWN + changes.len() + row.len() {
             return Err("the weights of an innovation do not fit its row");
         }
-        if !changes.iter().all(|change| change.is_finite()) {
-            return Err("an innovation remembers a change that is not finite");
+        if changes.len() != params.lags as usize || changes.len() > MOST_LAGS {
+            return Err("an innovation remembers another number of changes than it should");
         }
         Ok(Self { params, regression, n, last, changes, usual, mean, variance, row, gain: Vec::new() })
     }
@@ -115,12 +122,13 @@ fn in_units(number: f64, unit: f64) -> f64 {
 impl Differences {
     /// An expert that has learned nothing.
     pub(super) fn new(params: Params) -> Self {
+        let lags = (params.lags as usize).min(MOST_LAGS);
         Self {
             params,
-            regression: Regression::new([1.0 / params.regularization; OWN]),
+            regression: Regression::new(std::iter::repeat_n(1.0 / params.regularization, OWN + lags)),
             n: 0,
             last: 0.0,
-            changes: [0.0; 2],
+            changes: vec![0.0; lags],
             usual: 0.0,
             mean: 0.0,
             variance: 0.0,
@@ -130,12 +138,12 @@ impl Differences {
     }
 
     fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
-        let [change, before] = self.changes.map(|change| in_units(change, self.usual));
-        room[..OWN].copy_from_slice(&[1.0, change, before, in_units(self.last - self.mean, self.variance.sqrt())]);
-        let terms = &mut room[..OWN + self.row.len()];
-        for ((term, z), last) in terms[OWN..].iter_mut().zip(z).zip(&self.row) {
-            *term = z - last;
-        }
+        let terms = &mut room[..OWN + self.changes.len() + self.row.len()];
+        let (own, others) = terms.split_at_mut(OWN);
+        let (changes, inputs) = others.split_at_mut(self.changes.len());
+        own.copy_from_slice(&[1.0, in_units(self.last - self.mean, self.variance.sqrt())]);
+        changes.iter_mut().zip(&self.changes).for_each(|(term, change)| *term = in_units(*change, self.usual));
+        inputs.iter_mut().zip(z).zip(&self.row).for_each(|((term, z), last)| *term = z - last);
         terms
     }
 
@@ -146,7 +154,10 @@ impl Differences {
         if self.n > 1 {
             let change = y - self.last;
             self.usual += (change.abs() - self.usual) / (self.n - 1) as f64;
-            self.changes = [change, self.changes[0]];
+            self.changes.rotate_right(1);
+            if let Some(latest) = self.changes.first_mut() {
+                *latest = change;
+            }
         }
         let off = y - self.mean;
         self.mean += rate * off;
@@ -183,26 +194,30 @@ impl Expert for Differences {
 
     fn renew(&mut self, i: usize) {
         if i < self.row.len() {
-            self.regression.renew(OWN + i);
+            self.regression.renew(OWN + self.changes.len() + i);
         }
     }
 
     fn describe(&self, inputs: &[NamedColumn]) -> Description {
         let weights = self.regression.weights();
         let deviation = self.variance.sqrt();
-        let pull = if deviation > 0.0 { self.usual * weights[3] / deviation } else { 0.0 };
-        let own = [("last target", 1.0 + pull), ("last change", weights[1]), ("change before", weights[2])];
-        let own = own.map(|(name, weight)| (name.to_owned(), weight));
-        let changes = weights[OWN..].iter().enumerate();
+        let pull = if deviation > 0.0 { self.usual * weights[1] / deviation } else { 0.0 };
+        let (past, weights_of_inputs) = weights[OWN..].split_at(self.changes.len());
+        let past = past.iter().enumerate().map(|(i, weight)| (format!("change, {} before", i + 1), *weight));
+        let own = std::iter::once(("last target".to_owned(), 1.0 + pull)).chain(past);
+        let changes = weights_of_inputs.iter().enumerate();
         let changes = changes.map(|(i, w)| (format!("change of {}", column(inputs, i).name), self.usual * w));
         Description::Linear(Linear {
             intercept: self.usual * weights[0] - pull * self.mean,
-            weights: own.into_iter().chain(changes).map(|(feature, weight)| Weight { feature, weight }).collect(),
+            weights: own.chain(changes).map(|(feature, weight)| Weight { feature, weight }).collect(),
         })
     }
 
     fn heap_bytes(&self) -> usize {
         // The gain is as long as the weights.
-        self.regression.heap_bytes() + size_of_val(self.regression.weights()) + size_of_val(self.row.as_slice())
+        self.regression.heap_bytes()
+            + size_of_val(self.regression.weights())
+            + size_of_val(self.row.as_slice())
+            + size_of_val(self.changes.as_slice())
     }
 }

@@ -7,6 +7,7 @@
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
 //! To add a model: one file or folder, one variant of [`ModelKind`] and of [`Model`], one arm in each `match` below.
 
+pub mod aggregation;
 mod baseline;
 mod bootstrap;
 pub mod champion;
@@ -18,6 +19,7 @@ pub mod innovation;
 mod least_squares;
 pub mod linear;
 pub mod loss;
+pub mod mixture;
 pub mod model_tree;
 pub mod optimizer;
 pub mod passive_aggressive;
@@ -103,6 +105,8 @@ pub enum ModelKind {
     EkfMlp(ekf_mlp::Params),
     /// The last target plus its expected change.
     Innovation(innovation::Params),
+    /// A mixture of models.
+    Mixture(mixture::Params),
     /// A Hoeffding tree regressor.
     HoeffdingTree(tree::Params),
     /// A Hoeffding tree that follows drift.
@@ -125,6 +129,7 @@ impl ModelKind {
     pub fn members(&self) -> &[String] {
         match self {
             ModelKind::Champion(params) => &params.members,
+            ModelKind::Mixture(params) => &params.members,
             _ => &[],
         }
     }
@@ -141,6 +146,7 @@ impl ModelKind {
             ModelKind::ModelTree(_) => "model_tree",
             ModelKind::EkfMlp(_) => "ekf_mlp",
             ModelKind::Innovation(_) => "innovation",
+            ModelKind::Mixture(_) => "mixture",
             ModelKind::HoeffdingTree(_) => "hoeffding_tree",
             ModelKind::AdaptiveTree(_) => "adaptive_tree",
             ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
@@ -171,6 +177,10 @@ pub enum Model {
     EkfMlp(Box<ekf_mlp::EkfMlp>),
     /// See [`innovation::Innovation`].
     Innovation(Box<innovation::Innovation>),
+    /// See [`mixture::Mixture`].
+    Mixture(Box<mixture::Mixture>),
+    /// See [`mixture::Blend`].
+    Blend(mixture::Blend),
     /// See [`tree::HoeffdingTree`].
     HoeffdingTree(Box<tree::HoeffdingTree>),
     /// See [`tree::adaptive::AdaptiveTree`].
@@ -198,6 +208,10 @@ impl Model {
             ModelKind::ModelTree(params) => Model::ModelTree(Box::new(model_tree::ModelTree::new(*params))),
             ModelKind::EkfMlp(params) => Model::EkfMlp(Box::new(ekf_mlp::EkfMlp::new(*params))),
             ModelKind::Innovation(params) => Model::Innovation(Box::new(innovation::Innovation::new(*params))),
+            ModelKind::Mixture(params) if params.members.is_empty() => {
+                Model::Mixture(Box::new(mixture::Mixture::new(params.rule)))
+            }
+            ModelKind::Mixture(params) => Model::Blend(mixture::Blend::new(params.rule)),
             ModelKind::HoeffdingTree(params) => {
                 Model::HoeffdingTree(Box::new(tree::HoeffdingTree::new(params.clone())))
             }
@@ -227,6 +241,8 @@ impl Model {
             Model::ModelTree(model) => model.describe(columns),
             Model::EkfMlp(model) => model.describe(columns),
             Model::Innovation(model) => model.describe(columns),
+            Model::Mixture(model) => Description::Mixture(model.describe()),
+            Model::Blend(model) => Description::Mixture(model.describe(columns)),
             Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
             Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
@@ -253,6 +269,8 @@ impl Regressor for Model {
             Model::ModelTree(model) => model.predict_one(x),
             Model::EkfMlp(model) => model.predict_one(x),
             Model::Innovation(model) => model.predict_one(x),
+            Model::Mixture(model) => model.predict_one(x),
+            Model::Blend(model) => model.predict_one(x),
             Model::HoeffdingTree(model) => model.predict_one(x),
             Model::AdaptiveTree(model) => model.predict_one(x),
             Model::AdaptiveRandomForest(model) => model.predict_one(x),
@@ -272,6 +290,8 @@ impl Regressor for Model {
             Model::ModelTree(model) => model.learn_one(x, y, weight),
             Model::EkfMlp(model) => model.learn_one(x, y, weight),
             Model::Innovation(model) => model.learn_one(x, y, weight),
+            Model::Mixture(model) => model.learn_one(x, y, weight),
+            Model::Blend(model) => model.learn_one(x, y, weight),
             Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
             Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
@@ -291,6 +311,8 @@ impl Regressor for Model {
             Model::ModelTree(model) => (model.memory_bytes(), 0),
             Model::EkfMlp(model) => (model.memory_bytes(), 0),
             Model::Innovation(model) => (model.memory_bytes(), 0),
+            Model::Mixture(model) => (model.memory_bytes(), 0),
+            Model::Blend(model) => (model.memory_bytes(), size_of_val(model)),
             Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
             Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),

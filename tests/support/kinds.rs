@@ -1,11 +1,13 @@
 //! Every kind of model, and samples on which each learns something.
 
 use thalweg::models::{
-    ModelKind, ekf_mlp,
+    ModelKind,
+    aggregation::Rule,
+    ekf_mlp,
     forest::{self, Aggregation},
     innovation, linear,
     loss::Loss,
-    model_tree,
+    mixture, model_tree,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
@@ -71,6 +73,9 @@ pub fn every_kind() -> Vec<ModelKind> {
             grace_period: 20,
             ..Default::default()
         }),
+        ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
+        ModelKind::Mixture(mixture::Params::default()),
+        ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -101,6 +106,7 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::EkfMlp(_)
             | ModelKind::Innovation(_)
             | ModelKind::ModelTree(_)
+            | ModelKind::Mixture(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

@@ -2,11 +2,12 @@
 //! update takes, and the ways to bring it back into bounds.
 //!
 //! Invariant: symmetric by construction, since one triangle is all there is. Loops go along rows, without a bounds check
-//! or a branch inside, so that the processor does several columns at once; sums keep their order, so that the bits are the
-//! same wherever they are computed. What this does not do: weights, and deciding which updates are sound.
+//! or a branch inside, so that the processor does several columns at once, as many as it can; sums keep their order and
+//! nothing is fused, so that the bits are the same on every processor. What this does not do: weights, and deciding which updates are sound.
 
 use std::array;
 
+use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A symmetric positive definite matrix, its lower triangle row by row.
@@ -56,6 +57,9 @@ const TOLERANCE: f64 = 1.05;
 /// Sums side by side: as many as keep the processor's adders busy without wider registers than every one has.
 const LANES: usize = 8;
 
+/// Rows of a long product at once, and elements of each.
+const ROWS: usize = 4;
+
 impl Covariance {
     /// A diagonal matrix.
     pub(in crate::models) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
@@ -98,7 +102,7 @@ impl Covariance {
             return x.iter().zip(&*gain).map(|(x, g)| x * g).sum();
         }
         gain.resize(self.n, 0.0);
-        project_long(&self.triangle, x, gain);
+        dispatch!(Level::new(), _ => project_long(&self.triangle, x, gain));
         dot(x, gain)
     }
 
@@ -108,13 +112,10 @@ impl Covariance {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
         let keep = 1.0 / forgetting;
-        let mut rest = self.triangle.as_mut_slice();
-        for (i, &k_i) in gain.iter().enumerate() {
-            let (line, after) = rest.split_at_mut(i + 1);
-            rest = after;
-            for (p, k_j) in line.iter_mut().zip(&*gain) {
-                *p = (*p - k_i * k_j) * keep;
-            }
+        if self.n <= SHORT {
+            shrink(&mut self.triangle, gain, keep);
+        } else {
+            dispatch!(Level::new(), _ => shrink(&mut self.triangle, gain, keep));
         }
     }
 
@@ -223,14 +224,58 @@ fn project_short(triangle: &[f64], x: &[f64], gain: &mut Vec<f64>) {
     }
 }
 
-/// The same with the sums of a row side by side.
+/// The same, [`ROWS`] rows at once, so that `x` and `gain` are read and written once for all of them and no sum waits for the
+/// one before.
+#[inline(always)]
 fn project_long(triangle: &[f64], x: &[f64], gain: &mut [f64]) {
     let mut rest = triangle;
-    for (i, &x_i) in x.iter().enumerate() {
+    let (blocks, last) = x.as_chunks::<ROWS>();
+    for (b, x_rows) in blocks.iter().enumerate() {
+        let i = b * ROWS;
+        let rows: [&[f64]; ROWS] = array::from_fn(|r| {
+            let (row, after) = rest.split_at(i + 1 + r);
+            rest = after;
+            row
+        });
+        let (before, corner) = gain.split_at_mut(i);
+        let gains = &mut before.as_chunks_mut::<ROWS>().0[..b];
+        let lines = rows.map(|row| &row.as_chunks::<ROWS>().0[..b]);
+        let mut sums = [[0.0; ROWS]; ROWS];
+        for (j, (gain, x)) in gains.iter_mut().zip(&blocks[..b]).enumerate() {
+            for ((sums, line), x_row) in sums.iter_mut().zip(lines).zip(x_rows) {
+                let p = &line[j];
+                *sums = array::from_fn(|k| sums[k] + p[k] * x[k]);
+                *gain = array::from_fn(|k| gain[k] + p[k] * x_row);
+            }
+        }
+        // What is left is the triangle where these rows meet their own columns.
+        for (r, (row, sums)) in rows.iter().zip(sums).enumerate() {
+            corner[r] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
+            for (j, p) in row[i..i + r].iter().enumerate() {
+                corner[r] += p * x_rows[j];
+                corner[j] += p * x_rows[r];
+            }
+            corner[r] += row[i + r] * x_rows[r];
+        }
+    }
+    for (i, &x_i) in (x.len() - last.len()..).zip(last) {
         let (line, after) = rest.split_at(i + 1);
         rest = after;
         gain[i] = dot(&line[..i], x) + line[i] * x_i;
         gain[..i].iter_mut().zip(line).for_each(|(g, p)| *g += p * x_i);
+    }
+}
+
+/// Element by element (p − k · k) · `keep`.
+#[inline(always)]
+fn shrink(triangle: &mut [f64], gain: &[f64], keep: f64) {
+    let mut rest = triangle;
+    for (i, &k_i) in gain.iter().enumerate() {
+        let (line, after) = rest.split_at_mut(i + 1);
+        rest = after;
+        for (p, k_j) in line.iter_mut().zip(gain) {
+            *p = (*p - k_i * k_j) * keep;
+        }
     }
 }
 

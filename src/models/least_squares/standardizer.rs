@@ -81,7 +81,9 @@ impl Standardizer {
 
     /// The names of a row's places; `columns` are those of the features.
     pub(in crate::models) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
-        self.places.iter().map(|i| column(columns, *i)).collect()
+        let mut all = columns.to_vec();
+        self.scaler.describe(&mut all);
+        self.places.iter().map(|i| column(&all, *i)).collect()
     }
 
     /// Bytes on the heap.

@@ -2,8 +2,10 @@
 
 use super::super::Section;
 use crate::models::{
+    aggregation::Rule,
     ekf_mlp::{self, MOST_HIDDEN},
-    innovation,
+    innovation::{self, MOST_LAGS},
+    mixture,
     rls_poly::{self, Form, MOST_KEPT},
 };
 
@@ -33,9 +35,16 @@ pub(super) fn ekf_mlp(section: &mut Section) -> ekf_mlp::Params {
 pub(super) fn innovation(section: &mut Section) -> innovation::Params {
     let default = innovation::Params::default();
     innovation::Params {
+        lags: section.integer("lags", u64::from(default.lags), 0..=MOST_LAGS as u64) as u32,
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
     }
+}
+
+pub(super) fn mixture(section: &mut Section) -> mixture::Params {
+    let rule = section.one_of("rule", Rule::default().name(), &Rule::ALL.map(Rule::name));
+    let rule = Rule::ALL.into_iter().find(|known| known.name() == rule).unwrap_or_default();
+    mixture::Params { rule, members: section.texts("members") }
 }
 
 fn regularization(section: &mut Section, default: f64) -> f64 {

@@ -1,25 +1,24 @@
 //! `[[models]]`: which models race, and their parameters under River's names.
 
 mod experts;
+mod members;
 mod rules;
 mod steps;
 mod tree;
 
 use std::collections::HashSet;
 
-use super::{Section, suggestion};
-use crate::{
-    models::{
-        ModelConfig, ModelKind, champion, linear,
-        loss::Loss,
-        optimizer::{Optimizer, Schedule},
-        passive_aggressive::{self, Mode},
-        rls,
-    },
-    pipeline::prequential::{self, Misfit},
+use super::Section;
+use crate::models::{
+    ModelConfig, ModelKind, linear,
+    loss::Loss,
+    optimizer::{Optimizer, Schedule},
+    passive_aggressive::{self, Mode},
+    rls,
+    steps::StepKind,
 };
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "mean",
     "last",
     "linear",
@@ -29,6 +28,7 @@ const KINDS: [&str; 14] = [
     "ekf_mlp",
     "innovation",
     "model_tree",
+    "mixture",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -62,7 +62,7 @@ pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
         let problem = format!("`{}` is the name of another model, too; names must differ", model.name);
         root.problem(&format!("models[{i}].name"), &problem);
     }
-    resolve_members(root, &mut models);
+    members::resolve(root, &mut models);
     models
 }
 
@@ -92,15 +92,17 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "ekf_mlp" => ModelKind::EkfMlp(experts::ekf_mlp(&mut section)),
         "innovation" => ModelKind::Innovation(experts::innovation(&mut section)),
         "model_tree" => ModelKind::ModelTree(tree::model_tree(&mut section)),
+        "mixture" => ModelKind::Mixture(experts::mixture(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
-        "champion" => ModelKind::Champion(champion_params(&mut section)),
+        "champion" => ModelKind::Champion(members::champion(&mut section)),
         _ => ModelKind::HoeffdingTree(tree::params(&mut section, crate::models::tree::Params::default())),
     };
     let steps = match kind {
         // Baselines look at no feature, and a champion at predictions, so there is nothing to prepare.
         ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => Vec::new(),
+        ModelKind::Mixture(ref params) if !params.members.is_empty() => Vec::new(),
         ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
         ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
             steps::read(&mut section, false)
@@ -109,48 +111,12 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
             steps::read(&mut section, false)
         }
+        // Least squares makes nothing of a category, and much of its mean target.
+        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &[StepKind::TargetEncoder { smoothing: 10.0 }]),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
     Some(ModelConfig { name, steps, kind })
-}
-
-fn champion_params(section: &mut Section) -> champion::Params {
-    champion::Params {
-        members: section.texts("members"),
-        margin: section
-            .number("margin", champion::Params::MARGIN, "0 or more and under 1", |margin| (0.0..1.0).contains(&margin)),
-    }
-}
-
-/// Champions that name no members choose among all models that are none; every member has to be there.
-fn resolve_members(root: &mut Section, models: &mut [ModelConfig]) {
-    let others: Vec<String> = models
-        .iter()
-        .filter(|model| !matches!(model.kind, ModelKind::Champion(_)))
-        .map(|model| model.name.clone())
-        .collect();
-    for (i, model) in models.iter_mut().enumerate() {
-        if let ModelKind::Champion(params) = &mut model.kind
-            && params.members.is_empty()
-        {
-            params.members.clone_from(&others);
-            if others.is_empty() {
-                root.problem(&format!("models[{i}].members"), "would be empty; there is no other model to choose from");
-            }
-        }
-    }
-    match prequential::check(models) {
-        Ok(()) => {}
-        Err(Misfit::Unknown { model, name }) => {
-            let meant = suggestion(&name, models.iter().map(|model| model.name.as_str()));
-            root.problem(&format!("models[{model}].members"), &format!("names `{name}`, which is no model{meant}"));
-        }
-        Err(Misfit::Circle { model }) => {
-            let problem = "lead back to the model itself; a model cannot wait for its own prediction";
-            root.problem(&format!("models[{model}].members"), problem);
-        }
-    }
 }
 
 fn linear_params(section: &mut Section) -> linear::Params {

@@ -7,10 +7,15 @@ const STEPS: [&str; 5] = ["standard_scaler", "min_max_scaler", "one_hot", "targe
 
 /// The steps of a model that is scaled, or not, where the settings say nothing.
 pub(super) fn read(section: &mut Section, scale: bool) -> Vec<StepKind> {
+    read_or(section, scale, &[])
+}
+
+/// The same, with these steps where it is not scaled and the settings say nothing.
+pub(super) fn read_or(section: &mut Section, scale: bool, unscaled: &[StepKind]) -> Vec<StepKind> {
     let scale_is_set = section.has("scale");
     let scale = section.boolean("scale", scale);
     let Some(choices) = section.choices("steps", &STEPS) else {
-        return if scale { vec![StepKind::SCALE] } else { Vec::new() };
+        return if scale { vec![StepKind::SCALE] } else { unscaled.to_vec() };
     };
     if scale_is_set {
         section.problem("scale", "and steps cannot both be set; put \"standard_scaler\" among the steps");

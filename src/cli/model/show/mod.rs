@@ -99,6 +99,11 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
             Ok(())
         }
         Description::Rules(learned) => rules::print(out, learned),
+        Description::Mixture(mixture) => {
+            let mut table = Table::new(&[mixture.rule, "weight", "recent RMSE"]);
+            mixture.members.iter().for_each(|it| table.row(&it.name, [it.weight, it.recent_rmse]));
+            table.print(out, 2)
+        }
     }
 }
 

@@ -1,0 +1,78 @@
+//! Bernstein online aggregation.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Aggregate,
+    weights::{Weights, fit},
+};
+use crate::metrics::saved;
+
+/// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss, with
+/// the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's weight is
+/// in proportion to η exp(η Σ r (1 − η r)), where η = min(1 / max |r|, √(ln K / Σ r²)): regrets that vary count for less.
+/// The range is the running maximum instead of its next power of two, so that it does not depend on the unit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Boa {
+    members: Vec<Member>,
+    weights: Weights,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Member {
+    /// Σ r (1 − η r).
+    #[serde(deserialize_with = "saved::finite")]
+    regret: f64,
+    /// Σ r².
+    #[serde(deserialize_with = "saved::finite")]
+    squares: f64,
+    /// The largest |r|.
+    #[serde(deserialize_with = "saved::finite")]
+    range: f64,
+}
+
+impl Member {
+    /// η; 0 while nothing told this member from the average.
+    fn rate(&self, members: usize) -> f64 {
+        if self.squares > 0.0 && self.range > 0.0 {
+            (1.0 / self.range).min(((members.max(2) as f64).ln() / self.squares).sqrt())
+        } else {
+            0.0
+        }
+    }
+}
+
+impl Aggregate for Boa {
+    fn predict(&self, members: &[f64]) -> f64 {
+        self.weights.mean(members)
+    }
+
+    fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
+        fit(&mut self.members, members.len(), Member::default());
+        let n = members.len();
+        for (state, member) in self.members.iter_mut().zip(members) {
+            let r = 2.0 * (prediction - y) * (prediction - member);
+            state.regret += r * (1.0 - state.rate(n) * r);
+            state.squares += r * r;
+            state.range = state.range.max(r.abs());
+        }
+        let members = &self.members;
+        let exponent = |member: &Member| member.rate(n) * member.regret;
+        // Factors in front: those of the largest rate, which is any unit's; what has none weighs as if it had the largest.
+        let fastest = members.iter().map(|member| member.rate(n)).fold(0.0, f64::max);
+        let highest = members.iter().map(exponent).fold(f64::NEG_INFINITY, f64::max);
+        self.weights.set(members.len(), |k, _| {
+            let rate = members[k].rate(n);
+            let share = if rate > 0.0 { rate / fastest } else { 1.0 };
+            share * (exponent(&members[k]) - highest).exp()
+        });
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn heap_bytes(&self) -> usize {
+        size_of_val(self.members.as_slice())
+    }
+}

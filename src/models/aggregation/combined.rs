@@ -1,0 +1,66 @@
+//! The rule that mixtures use by default.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Aggregate, MlPoly, Weights, recent::Recent, stacking::Stacked};
+
+/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; ML-Poly over these three. m brings the bound
+/// (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, and the last
+/// ML-Poly sees to it that none of them can do lasting harm.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Combined {
+    long: Stacked<MlPoly>,
+    short: Stacked<Recent>,
+    last: MlPoly,
+}
+
+/// What a record counts of the one after it in the sums of regrets.
+const FADING: f64 = 0.9995;
+
+impl Default for Combined {
+    fn default() -> Self {
+        Self {
+            long: Stacked::new(MlPoly::fading(FADING)),
+            short: Stacked::new(Recent::default()),
+            last: MlPoly::fading(FADING),
+        }
+    }
+}
+
+/// The averages of both parts, and the three candidates that become one.
+struct Candidates {
+    long: f64,
+    short: f64,
+    all: [f64; 3],
+}
+
+impl Combined {
+    fn candidates(&self, members: &[f64]) -> Candidates {
+        let (long, short) = (self.long.base().predict(members), self.short.base().predict(members));
+        let all = [long, self.long.correct(members, long), self.short.correct(members, short)];
+        Candidates { long, short, all }
+    }
+}
+
+impl Aggregate for Combined {
+    fn predict(&self, members: &[f64]) -> f64 {
+        self.last.predict(&self.candidates(members).all)
+    }
+
+    fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
+        let Candidates { long, short, all } = self.candidates(members);
+        self.last.learn(&all, prediction, y);
+        self.long.learn_with(members, long, y);
+        self.short.learn_with(members, short, y);
+    }
+
+    fn weights(&self) -> &Weights {
+        self.long.weights()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let weights = |of: &Weights| size_of_val(of.as_slice());
+        let inner = weights(self.short.weights()) + weights(self.last.weights());
+        inner + self.long.heap_bytes() + self.short.heap_bytes() + self.last.heap_bytes()
+    }
+}

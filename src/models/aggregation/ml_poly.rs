@@ -1,0 +1,75 @@
+//! ML-Poly: weights in proportion to how much each member would have been better, with a learning rate of its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Aggregate,
+    weights::{Weights, fit},
+};
+use crate::metrics::saved;
+
+/// The polynomially weighted average with multiple learning rates (Gaillard, Stoltz and van Erven 2014, "A second-order
+/// bound with excess losses"), on the gradient of the squared loss. Member k's regret of a record is
+/// r = 2 (m − y)(m − p_k), m being the average; its weight is in proportion to max(Σ r, 0) / (B + Σ r²), with B the largest
+/// r² so far, whatever the unit. Against every member k, on any sequence of n records,
+///
+///   Σ (m − y)² − Σ (p_k − y)² ≤ √(K (1 + ln(1 + n)) (B + Σ r_k²)).
+///
+/// With a fading under 1, sums look back about 1 / (1 − fading) records and the bound holds of the faded regret alone
+/// (discounted regret, Cesa-Bianchi and Lugosi 2006, section 2.11): it follows when another member becomes the best.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MlPoly {
+    #[serde(deserialize_with = "saved::positive")]
+    fading: f64,
+    /// Σ r, by member.
+    #[serde(deserialize_with = "saved::all_finite")]
+    regrets: Vec<f64>,
+    /// Σ r², by member.
+    #[serde(deserialize_with = "saved::all_finite")]
+    squares: Vec<f64>,
+    /// The largest r².
+    #[serde(deserialize_with = "saved::finite")]
+    largest: f64,
+    weights: Weights,
+}
+
+impl Default for MlPoly {
+    fn default() -> Self {
+        Self::fading(1.0)
+    }
+}
+
+impl MlPoly {
+    /// With 0 < `fading` ≤ 1: what a record counts of the one after it.
+    pub(super) fn fading(fading: f64) -> Self {
+        Self { fading, regrets: Vec::new(), squares: Vec::new(), largest: 0.0, weights: Weights::default() }
+    }
+}
+
+impl Aggregate for MlPoly {
+    fn predict(&self, members: &[f64]) -> f64 {
+        self.weights.mean(members)
+    }
+
+    fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
+        fit(&mut self.regrets, members.len(), 0.0);
+        fit(&mut self.squares, members.len(), 0.0);
+        self.largest *= self.fading;
+        for ((regret, square), member) in self.regrets.iter_mut().zip(&mut self.squares).zip(members) {
+            let r = 2.0 * (prediction - y) * (prediction - member);
+            *regret = self.fading * *regret + r;
+            *square = self.fading * *square + r * r;
+            self.largest = self.largest.max(r * r);
+        }
+        let Self { regrets, squares, largest, .. } = self;
+        self.weights.set(regrets.len(), |k, _| regrets[k].max(0.0) / (*largest + squares[k]).max(f64::MIN_POSITIVE));
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn heap_bytes(&self) -> usize {
+        2 * size_of_val(self.regrets.as_slice())
+    }
+}

@@ -1,0 +1,52 @@
+//! Weights by how small each member's error was of late.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Aggregate,
+    weights::{Weights, fit},
+};
+use crate::metrics::saved;
+
+/// Weights in proportion to (L* / L)⁸, L a member's mean squared error over about [`RATE`]⁻¹ records and L* the best one's.
+/// No bound stands behind it; it is back sooner after a change than what sums all errors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Recent {
+    /// Records learned from.
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
+    #[serde(deserialize_with = "saved::all_finite")]
+    errors: Vec<f64>,
+    weights: Weights,
+}
+
+/// The least share by which the mean squared errors follow the latest ones.
+const RATE: f64 = 0.01;
+
+impl Aggregate for Recent {
+    fn predict(&self, members: &[f64]) -> f64 {
+        self.weights.mean(members)
+    }
+
+    fn learn(&mut self, members: &[f64], _: f64, y: f64) {
+        // A newcomer counts as much as the worst, until it has shown better.
+        let worst = self.errors.iter().copied().fold(0.0, f64::max);
+        fit(&mut self.errors, members.len(), worst);
+        self.n += 1;
+        let rate = (1.0 / self.n as f64).max(RATE);
+        for (error, member) in self.errors.iter_mut().zip(members) {
+            *error += rate * ((member - y) * (member - y) - *error);
+        }
+        let least = self.errors.iter().copied().fold(f64::INFINITY, f64::min);
+        let errors = &self.errors;
+        self.weights.set(errors.len(), |k, _| if errors[k] > 0.0 { (least / errors[k]).powi(8) } else { 1.0 });
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn heap_bytes(&self) -> usize {
+        size_of_val(self.errors.as_slice())
+    }
+}

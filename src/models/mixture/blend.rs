@@ -1,0 +1,75 @@
+//! A mixture of named models: its columns are their predictions, which they have made on their own.
+//!
+//! Invariant: as of [`Aggregation`]; predictions are within what targets seen so far allow.
+
+use serde::{Deserialize, Serialize};
+
+use super::Mixture;
+use crate::{
+    metrics::saved,
+    models::{
+        Features, NamedColumn, Refused, Regressor,
+        aggregation::{Aggregation, Rule},
+        describe::{self, Member},
+        least_squares::TargetRange,
+        room,
+    },
+};
+
+/// Several models' predictions as one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Blend {
+    /// Samples learned from.
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
+    range: TargetRange,
+    aggregation: Aggregation,
+    /// Each member's mean squared error over about the last 100 samples.
+    #[serde(deserialize_with = "saved::all_finite")]
+    errors: Vec<f64>,
+}
+
+impl Blend {
+    /// A blend that has learned nothing.
+    pub fn new(rule: Rule) -> Self {
+        Self { n: 0, range: TargetRange::default(), aggregation: Aggregation::new(rule), errors: Vec::new() }
+    }
+
+    /// Its members' weights and recent errors; `members` are its columns.
+    pub fn describe(&self, members: &[NamedColumn]) -> describe::Mixture {
+        let weights = self.aggregation.weights();
+        let member = |(i, column): (usize, &NamedColumn)| Member {
+            name: column.name.clone(),
+            weight: weights.get(i).copied().unwrap_or(1.0 / members.len() as f64),
+            recent_rmse: self.errors.get(i).map_or(0.0, |error| error.sqrt()),
+        };
+        let rule = self.aggregation.rule().name();
+        describe::Mixture { rule, members: members.iter().enumerate().map(member).collect() }
+    }
+}
+
+impl Regressor for Blend {
+    fn predict_one(&self, members: Features<'_>) -> f64 {
+        self.range.clip(self.aggregation.predict(members.values()))
+    }
+
+    /// Refuses targets beyond 1e150.
+    fn learn_one(&mut self, members: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
+        if !TargetRange::accepts(y) {
+            return Err(Refused);
+        }
+        if weight == 0.0 {
+            return Ok(());
+        }
+        self.aggregation.learn(members.values(), y);
+        self.n += 1;
+        room::lengthen(&mut self.errors, members.len(), 0.0);
+        Mixture::follow(&mut self.errors, members.values(), y, self.n);
+        self.range.learn(y);
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.aggregation.heap_bytes() + size_of_val(self.errors.as_slice())
+    }
+}

@@ -1,0 +1,45 @@
+//! Models over the predictions of others: whom they have as members.
+
+use super::super::{Section, suggestion};
+use crate::{
+    models::{ModelConfig, ModelKind, champion},
+    pipeline::prequential::{self, Misfit},
+};
+
+pub(super) fn champion(section: &mut Section) -> champion::Params {
+    champion::Params {
+        members: section.texts("members"),
+        margin: section
+            .number("margin", champion::Params::MARGIN, "0 or more and under 1", |margin| (0.0..1.0).contains(&margin)),
+    }
+}
+
+/// Champions that name no members choose among all models that are none; every member has to be there.
+pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig]) {
+    let others: Vec<String> = models
+        .iter()
+        .filter(|model| !matches!(model.kind, ModelKind::Champion(_)))
+        .map(|model| model.name.clone())
+        .collect();
+    for (i, model) in models.iter_mut().enumerate() {
+        if let ModelKind::Champion(params) = &mut model.kind
+            && params.members.is_empty()
+        {
+            params.members.clone_from(&others);
+            if others.is_empty() {
+                root.problem(&format!("models[{i}].members"), "would be empty; there is no other model to choose from");
+            }
+        }
+    }
+    match prequential::check(models) {
+        Ok(()) => {}
+        Err(Misfit::Unknown { model, name }) => {
+            let meant = suggestion(&name, models.iter().map(|model| model.name.as_str()));
+            root.problem(&format!("models[{model}].members"), &format!("names `{name}`, which is no model{meant}"));
+        }
+        Err(Misfit::Circle { model }) => {
+            let problem = "lead back to the model itself; a model cannot wait for its own prediction";
+            root.problem(&format!("models[{model}].members"), problem);
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The learning engine: online regression models behind one seam.
 //!
 //! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
-//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), then a file or folder per family.
+//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), [`explain`] (which
+//! features matter to it), then a file or folder per family.
 //!
 //! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
@@ -10,6 +11,7 @@
 mod baseline;
 mod bootstrap;
 pub mod describe;
+pub mod explain;
 pub mod features;
 pub mod forest;
 pub mod linear;
@@ -17,6 +19,7 @@ pub mod loss;
 pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
+mod recent;
 pub mod rls;
 mod room;
 pub mod rules;
@@ -30,6 +33,7 @@ pub use describe::{Description, NamedColumn};
 pub use baseline::{Last, Mean};
 pub use features::Features;
 pub use pipeline::{Pipeline, Scratch};
+pub use recent::Recent;
 
 /// What every model does, one sample at a time.
 pub trait Regressor {

@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::ModelSnapshot;
 use crate::{
     metrics::{Coverage, Interval, Rolling, drift::DetectorKind, saved, skill},
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch},
+    models::{
+        Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Recent, Scratch,
+        explain::{Explanation, explain},
+    },
 };
 use contender::Contender;
 use guard::Usual;
@@ -78,6 +81,8 @@ pub struct Prequential {
     version: u64,
     usual: Usual,
     intervals: Option<Intervals>,
+    /// What explanations look at.
+    recent: Recent,
     #[serde(skip)]
     raw: Vec<f64>,
     #[serde(skip)]
@@ -101,13 +106,15 @@ struct Saved {
     /// States from before there were intervals have none.
     #[serde(default)]
     intervals: Option<Intervals>,
+    #[serde(default)]
+    recent: Recent,
 }
 
 impl TryFrom<Saved> for Prequential {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { config, contenders, baseline, champion, version, usual, intervals } = saved;
+        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent } = saved;
         let n = contenders.len();
         if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
             return Err("the models are not those that are configured");
@@ -123,6 +130,7 @@ impl TryFrom<Saved> for Prequential {
             version,
             usual,
             intervals,
+            recent,
             raw: Vec::new(),
             predictions: vec![0.0; n],
             events: Vec::new(),
@@ -200,6 +208,7 @@ impl Prequential {
             version: 0,
             usual: Usual::default(),
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
+            recent: Recent::default(),
             scratch: Scratch::default(),
         }
     }
@@ -214,6 +223,7 @@ impl Prequential {
         let mut fresh = Self::new(config);
         fresh.version = stored.version;
         fresh.usual = stored.usual;
+        fresh.recent = stored.recent;
         let before = &stored.config;
         if before.intervals == config.intervals {
             let same = before.window == config.window;
@@ -264,6 +274,7 @@ impl Prequential {
                 intervals.score(y, published);
             }
             self.learn(x, y, baseline);
+            self.recent.push(x, y);
             self.version += 1;
             if self.version.is_multiple_of(ELECTION_EVERY) {
                 self.elect();
@@ -339,6 +350,12 @@ impl Prequential {
     /// Model `i` with all that it has learned.
     pub fn pipeline(&self, i: usize) -> Option<&Pipeline> {
         self.contenders.get(i).map(|contender| &contender.pipeline)
+    }
+
+    /// Which features matter to model `i` now; `columns` are those of the samples. `None` where it looks at none, and where
+    /// too few samples were learned from.
+    pub fn explain(&self, i: usize, columns: Vec<NamedColumn>) -> Option<Explanation> {
+        explain(self.pipeline(i)?, columns, &self.recent)
     }
 
     /// Scored samples in the rolling metrics of now.

@@ -5,7 +5,7 @@ use thalweg::{
     models::{Features, ModelConfig, ModelKind, linear},
     pipeline::{
         encode::Encoder,
-        prequential::{Config, Event, Prequential},
+        prequential::{Config, Drift, Event, Prequential},
     },
 };
 
@@ -34,7 +34,7 @@ fn drifts(race: &mut Prequential, samples: std::ops::Range<usize>) -> Vec<(usize
     for i in samples {
         let (x, y) = sample(i);
         for event in race.step(Features::new(&x), Some(y)).events {
-            if let Event::Drift { model } = event {
+            if let Event::Drift { model, .. } = event {
                 seen.push((i, *model));
             }
         }
@@ -94,19 +94,77 @@ fn a_restored_race_sees_what_one_that_never_stopped_sees() {
     }
 }
 
+/// As settings.toml names them.
+fn parameters(detector: &DetectorKind) -> serde_json::Value {
+    match detector {
+        DetectorKind::Adwin(_) => serde_json::json!({
+            "delta": 0.002, "clock": 32, "max_buckets": 5, "min_window_length": 5, "grace_period": 10
+        }),
+        DetectorKind::PageHinkley(_) => serde_json::json!({
+            "min_instances": 30, "delta": 0.005, "threshold": 50.0, "alpha": 0.9999, "mode": "both"
+        }),
+        DetectorKind::Kswin(_) => serde_json::json!({
+            "alpha": 1e-5, "window_size": 100, "stat_size": 30, "seed": 42
+        }),
+        DetectorKind::Cusum(_) => serde_json::json!({ "slack": 2.0, "threshold": 40.0, "rate": 0.005 }),
+    }
+}
+
+#[test]
+fn the_error_before_and_after_tells_how_much_the_model_suffers() {
+    for (detector, within) in detectors() {
+        let mut race = race(Some(detector));
+        drifts(&mut race, 0..CHANGE);
+        let mut first = None;
+        // The squared errors around the change, as the models are scored.
+        for i in CHANGE..CHANGE + within {
+            let (x, y) = sample(i);
+            for event in race.step(Features::new(&x), Some(y)).events {
+                if let Event::Drift { drift, .. } = event {
+                    first = first.or(Some(*drift));
+                }
+            }
+        }
+        let Drift { before, after } = first.expect("a drift");
+        // Noise of ±0.3 has a deviation of 0.17; of the turned plane errors are several units.
+        assert!(before > 0.1 && before < 0.6, "{}: before {before}", detector.name());
+        assert!(after > 2.0 * before && after < 12.0, "{}: after {after}, before {before}", detector.name());
+    }
+}
+
+#[test]
+fn a_model_that_gets_better_has_a_smaller_error_after_than_before() {
+    let mut race = race(Some(DetectorKind::default()));
+    let mut falls = 0;
+    for i in 0..1000 {
+        let (x, y) = sample(i);
+        for event in race.step(Features::new(&x), Some(y)).events {
+            if let Event::Drift { drift, .. } = event {
+                assert!(drift.after < drift.before, "{drift:?}");
+                falls += 1;
+            }
+        }
+    }
+    assert!(falls > 0);
+}
+
 #[test]
 fn a_drift_event_names_model_detector_and_errors() {
     for (detector, within) in detectors() {
         let mut race = race(Some(detector));
         drifts(&mut race, 0..CHANGE + within);
-        let encoder = Encoder::new("samples", 3, race.names().cloned().collect::<Vec<_>>());
-        let out = encoder.event(17, 1_700_000_000_000, Event::Drift { model: 1 }, &race);
+        let encoder = Encoder::new("samples", 3, race.names().cloned().collect::<Vec<_>>(), true);
+        let drift = Drift { before: 0.25, after: 6.5 };
+        let out = encoder.event(17, 1_700_000_000_000, Event::Drift { model: 1, drift }, &race);
         let event: serde_json::Value = serde_json::from_slice(&out.value.expect("a value")).expect("JSON");
         let standing = &race.standings()[1];
         let expected = serde_json::json!({
             "event": "drift",
             "model": "other",
             "detector": detector.name(),
+            "parameters": parameters(&detector),
+            "rmse_before": 0.25,
+            "rmse_after": 6.5,
             "faded_rmse": standing.faded.rmse(),
             "rmse": standing.rolling.rmse(),
             "source": { "topic": "samples", "partition": 3, "offset": 17 },

@@ -20,7 +20,7 @@ fn the_first_start_shows_every_model_learning_within_a_second() {
     let last = daemon.line("the last model's line", |line| line["model"] == "hoeffding_tree");
     // One second is the promise; debug builds on a busy machine get a second more.
     assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
-    for field in ["records", "rate", "lag", "skill"] {
+    for field in ["records", "rate", "lag", "skill", "coverage", "width"] {
         assert!(report[field].is_number(), "{field} in {report}");
     }
     assert!(report["champion"].is_string());
@@ -163,7 +163,26 @@ fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
         &[Some(br#"{"x":1,"y":10}"#), Some(br#"{"x":1,"y":20}"#), Some(br#"{"x":1}"#), Some(br#"{"x":1,"y":null}"#)],
     );
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
-    let predictions = site.predictions();
+    let mut predictions = site.predictions();
+    // Nothing is known of errors before the first, of 10; the interval that a Laplace distribution of that size would
+    // have narrows a little, because it holds the second target.
+    let half = -10.0 * 0.1_f64.ln();
+    let halves = [None, Some(half), Some(half * (-0.03_f64).exp()), Some(half * (-0.03_f64).exp())];
+    for (prediction, half) in predictions.iter_mut().zip(halves) {
+        let value = prediction["prediction"].as_f64().expect("a number");
+        let ends = ["lower", "upper"].map(|end| {
+            prediction.as_object_mut().and_then(|prediction| prediction.remove(end)).expect("an end").as_f64()
+        });
+        match (ends, half) {
+            ([Some(lower), Some(upper)], Some(half)) => {
+                assert!(
+                    (lower - (value - half)).abs() < 1e-9 && (upper - (value + half)).abs() < 1e-9,
+                    "{lower} {upper}"
+                );
+            }
+            (ends, half) => assert_eq!((ends, half), ([None; 2], None)),
+        }
+    }
     let expected = [
         r#"{"source":{"topic":"samples","partition":0,"offset":0},"timestamp":1700000000000,"target":10.0,"prediction":0.0,"model":"mean","version":0,"predictions":{"mean":0.0,"before":0.0}}"#,
         r#"{"source":{"topic":"samples","partition":0,"offset":1},"timestamp":1700000000000,"target":20.0,"prediction":10.0,"model":"mean","version":1,"predictions":{"mean":10.0,"before":10.0}}"#,
@@ -189,6 +208,9 @@ fn a_new_champion_is_an_event() {
         events.into_iter().find(|event: &Value| event["event"] == "champion_changed").expect("a new champion");
     assert_eq!(first["from"]["model"], "mean");
     assert!(first["to"]["rmse"].as_f64() < first["from"]["rmse"].as_f64(), "{first}");
+    // The window fills up to 1,000, and there is an election every hundred samples.
+    let offset = first["source"]["offset"].as_u64().expect("an offset");
+    assert_eq!(first["over"].as_u64(), Some(1000.min(offset + 1)), "{first}");
 }
 
 /// The events of a site, parsed.
@@ -236,9 +258,26 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
 
     let drift = of("drift");
     let drifted = drift.iter().find(|event| event["model"] == "linear").expect("a drift");
-    assert_eq!(keys(drifted), ["detector", "event", "faded_rmse", "model", "rmse", "source", "timestamp"]);
+    assert_eq!(
+        keys(drifted),
+        [
+            "detector",
+            "event",
+            "faded_rmse",
+            "model",
+            "parameters",
+            "rmse",
+            "rmse_after",
+            "rmse_before",
+            "source",
+            "timestamp"
+        ]
+    );
     assert_eq!(drifted["detector"], "page_hinkley");
-    assert!(drifted["faded_rmse"].is_number() && drifted["rmse"].is_number(), "{drifted}");
+    assert_eq!((&drifted["parameters"]["threshold"], &drifted["parameters"]["mode"]), (&50.0.into(), &"both".into()));
+    for field in ["faded_rmse", "rmse", "rmse_before", "rmse_after"] {
+        assert!(drifted[field].is_number(), "{field} in {drifted}");
+    }
 
     let lines = daemon.lines_of("model");
     let last = lines.iter().rfind(|line| line["model"] == "linear").expect("a line");

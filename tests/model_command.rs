@@ -222,6 +222,47 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before_and_that_is_said() {
     assert!(said.contains("no checkpoint of partition 0 is intact"), "{said}");
 }
 
+#[test]
+fn the_features_that_matter_now_are_named_for_every_kind_of_model() {
+    let models = r#"models=[{kind="mean"},{kind="linear"},{kind="rls",scale=false},{kind="hoeffding_tree",grace_period=50},{kind="amrules"}]"#;
+    let site = Site::new(&["generator.enabled=false", models]);
+    // `big` counts nothing however large it is; `b` takes over from `a` half way.
+    let values = |i: u32| [i * 7 % 11, i * 5 % 13, i * 3 % 17 * 1000];
+    let y = |i: u32, [a, b, _]: [u32; 3]| if i < 2000 { 3 * a } else { 3 * b };
+    let sample = |i: u32| {
+        let [a, b, big] = values(i);
+        format!(r#"{{"a":{a},"b":{b},"big":{big},"y":{}}}"#, y(i, values(i)))
+    };
+    let samples: Vec<String> = (0..5000).map(sample).collect();
+    insert(&site, &samples[..2000]);
+    let importance = |name: &str| export(&site, &[name])["partitions"][0]["models"][0]["importance"].clone();
+    let expected = [
+        ("linear", "standardised_weights", "importance by standardised weights"),
+        ("rls", "standardised_weights", "importance by standardised weights"),
+        ("hoeffding_tree", "variance_reduction", "importance by variance reduction"),
+        ("amrules", "permutation", "importance by permutation"),
+    ];
+    for (name, method, heading) in expected {
+        let found = importance(name);
+        assert_eq!((&found["method"], &found["samples"]), (&method.into(), &200.into()), "{name}");
+        assert_eq!(found["features"][0]["feature"], "a", "{name}: {found}");
+        assert!(found["features"][0]["share"].as_f64().is_some_and(|share| share > 0.9), "{name}: {found}");
+        let text = show(&site, &[name]);
+        let told = text.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading} in {text}"));
+        assert_eq!(words(told, "share").len(), 1, "{told}");
+        let first = words(told, "a");
+        assert!(first[1].parse::<f64>().is_ok_and(|share| share > 0.9), "{told}");
+        assert!(told.contains("over the last 200 samples"), "{told}");
+    }
+    assert_eq!(importance("mean"), Value::Null);
+    assert!(!show(&site, &["mean"]).contains("importance"));
+
+    insert(&site, &samples[2000..]);
+    for name in ["linear", "rls", "amrules"] {
+        assert_eq!(importance(name)["features"][0]["feature"], "b", "{name}: {}", importance(name));
+    }
+}
+
 fn plane(n: u32) -> Vec<String> {
     (0..n).map(|i| format!(r#"{{"a":{},"b":{},"y":{}}}"#, i % 7, i % 5, 2 * (i % 7) + i % 5)).collect()
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    metrics::skill,
+    metrics::{Coverage, skill},
     pipeline::{
         snapshot::{ModelSnapshot, Snapshot},
         store::Store,
@@ -30,6 +30,8 @@ struct Overview {
     unsaved: i64,
     champion: String,
     models: Vec<ModelSnapshot>,
+    /// Of the intervals around what is published, where there are any.
+    coverage: Option<Coverage>,
 }
 
 /// Reports every `every` until `stop`, and then once more.
@@ -83,6 +85,7 @@ impl Overview {
                         unsaved: 0,
                         champion: String::new(),
                         models: snapshot.models.clone(),
+                        coverage: snapshot.coverage,
                     });
                 }
                 Some(all) => all.add(snapshot),
@@ -98,6 +101,7 @@ impl Overview {
         self.dead_letters += snapshot.dead_letters;
         self.missed += snapshot.missed;
         self.lag += snapshot.lag();
+        self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
         let base = |models: &[ModelSnapshot]| models.iter().find(|model| model.kind == "mean").cloned();
         for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
             mine.total = mine.total.merged(other.total);
@@ -126,6 +130,8 @@ impl Overview {
             lag = self.lag,
             champion = self.champion,
             skill = rounded(skill),
+            coverage = self.coverage.map(|coverage| rounded(coverage.recent())),
+            width = self.coverage.map(|coverage| rounded(coverage.recent_width())),
             dead_letters = self.dead_letters,
             missed = self.missed,
             unsaved = self.unsaved,

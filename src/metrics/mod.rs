@@ -3,11 +3,14 @@
 //! Reading order: [`Mae`], [`Rmse`], [`R2`], [`Bias`], [`Smape`] (one metric each, cumulative and mergeable), [`Scores`]
 //! (all of them), [`Quantiles`] (how errors are distributed), [`Rolling`] (both over a sliding window, exactly), [`Faded`]
 //! (old samples count less), [`Scorecard`] (all that is kept of a model), [`statistics`] (what metrics and trees build on),
-//! [`drift`] (when a stream of errors has changed), [`significance`] (whether a difference is more than noise).
+//! [`drift`] (when a stream of errors has changed), [`significance`] (whether a difference is more than noise),
+//! [`Conformal`] (intervals around predictions), [`Coverage`] (how good these are).
 //!
 //! Invariant: nothing here knows a runtime, a clock or entropy, and a window holds a bounded number of samples.
 
 mod bias;
+mod conformal;
+mod coverage;
 pub mod drift;
 mod faded;
 mod mae;
@@ -23,6 +26,8 @@ pub mod statistics;
 use serde::{Deserialize, Serialize};
 
 pub use bias::Bias;
+pub use conformal::{Conformal, Interval};
+pub use coverage::Coverage;
 pub use faded::Faded;
 pub use mae::Mae;
 pub use quantiles::Quantiles;

@@ -1,7 +1,8 @@
 //! The learning engine: online regression models behind one seam.
 //!
 //! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
-//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), then a file or folder per family.
+//! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), [`explain`] (which
+//! features matter to it), then a file or folder per family.
 //!
 //! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.
@@ -13,6 +14,7 @@ mod bootstrap;
 pub mod champion;
 pub mod describe;
 pub mod ekf_mlp;
+pub mod explain;
 pub mod features;
 pub mod forest;
 pub mod innovation;
@@ -24,6 +26,7 @@ pub mod model_tree;
 pub mod optimizer;
 pub mod passive_aggressive;
 mod pipeline;
+mod recent;
 pub mod rls;
 pub mod rls_poly;
 mod room;
@@ -38,6 +41,7 @@ pub use describe::{Description, NamedColumn};
 pub use baseline::{Last, Mean};
 pub use features::Features;
 pub use pipeline::{Pipeline, Scratch};
+pub use recent::Recent;
 
 /// What every model does, one sample at a time.
 pub trait Regressor {
@@ -228,6 +232,26 @@ impl Model {
 }
 
 impl Model {
+    /// Whether what it weighs is not the columns that it sees, but what it makes of them.
+    pub fn prepares_columns(&self) -> bool {
+        match self {
+            Model::RlsPoly(_) | Model::EkfMlp(_) | Model::Innovation(_) | Model::ModelTree(_) | Model::Mixture(_) => {
+                true
+            }
+            Model::Mean(_)
+            | Model::Last(_)
+            | Model::Linear(_)
+            | Model::PassiveAggressive(_)
+            | Model::Rls(_)
+            | Model::HoeffdingTree(_)
+            | Model::AdaptiveTree(_)
+            | Model::AdaptiveRandomForest(_)
+            | Model::AmRules(_)
+            | Model::Champion(_)
+            | Model::Blend(_) => false,
+        }
+    }
+
     /// What it has learned, by the names of the columns that it sees.
     pub fn describe(&self, columns: &[NamedColumn]) -> Description {
         let linear = |intercept, weights| Description::Linear(describe::Linear::new(intercept, weights, columns));

@@ -7,6 +7,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::record::{Headers, Outgoing};
+use crate::metrics::Interval;
 
 /// The longest text of a 64-bit number, whole or not.
 const LONGEST_NUMBER: usize = 24;
@@ -23,25 +24,29 @@ pub(super) struct Form {
     models: Vec<Vec<u8>>,
     /// `"<name>":` per model, with a comma before all but the first.
     members: Vec<Vec<u8>>,
+    /// Whether there are ends of an interval.
+    intervals: bool,
     /// The most bytes that a prediction takes.
     most: usize,
 }
 
 impl Form {
-    pub(super) fn new(topic: &str, partition: i32, names: &[Arc<str>]) -> Self {
+    pub(super) fn new(topic: &str, partition: i32, names: &[Arc<str>], intervals: bool) -> Self {
         let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
         let member = |(i, name): (usize, &String)| format!("{}{name}:", if i > 0 { "," } else { "" }).into_bytes();
         let form = Self {
             head: format!(r#"{{"source":{{"topic":{},"partition":{partition},"offset":"#, quote(topic)).into_bytes(),
             models: quoted.iter().map(|name| format!(r#","model":{name},"version":"#).into_bytes()).collect(),
             members: quoted.iter().enumerate().map(member).collect(),
+            intervals,
             most: 0,
         };
         let champion = form.models.iter().map(Vec::len).max().unwrap_or(0);
         let members: usize = form.members.iter().map(Vec::len).sum();
         let words = TIMESTAMP.len() + TARGET.len() + PREDICTION.len() + PREDICTIONS.len() + END.len();
+        let ends = usize::from(intervals) * (LOWER.len() + UPPER.len() + 2 * LONGEST_NUMBER);
         let numbers = (5 + names.len()) * LONGEST_NUMBER;
-        Self { most: form.head.len() + champion + members + words + numbers, ..form }
+        Self { most: form.head.len() + champion + members + words + ends + numbers, ..form }
     }
 
     fn write(&self, out: &mut Vec<u8>, draft: &Draft, predictions: &[f64]) {
@@ -53,6 +58,15 @@ impl Form {
         number(out, draft.target.unwrap_or(f64::NAN));
         out.extend_from_slice(PREDICTION);
         number(out, predictions[draft.champion]);
+        if self.intervals {
+            // Nothing is known of errors before the first one.
+            let unknown = Interval { lower: f64::NAN, upper: f64::NAN };
+            let Interval { lower, upper } = draft.interval.unwrap_or(unknown);
+            out.extend_from_slice(LOWER);
+            number(out, lower);
+            out.extend_from_slice(UPPER);
+            number(out, upper);
+        }
         out.extend_from_slice(&self.models[draft.champion]);
         integer(out, draft.version);
         out.extend_from_slice(PREDICTIONS);
@@ -67,6 +81,8 @@ impl Form {
 const TIMESTAMP: &[u8] = b"},\"timestamp\":";
 const TARGET: &[u8] = b",\"target\":";
 const PREDICTION: &[u8] = b",\"prediction\":";
+const LOWER: &[u8] = b",\"lower\":";
+const UPPER: &[u8] = b",\"upper\":";
 const PREDICTIONS: &[u8] = b",\"predictions\":{";
 const END: &[u8] = b"}}";
 
@@ -79,6 +95,7 @@ pub(super) struct Draft {
     pub(super) target: Option<f64>,
     pub(super) champion: usize,
     pub(super) version: u64,
+    pub(super) interval: Option<Interval>,
 }
 
 /// Predictions of one partition, in the order of their sources.
@@ -178,27 +195,43 @@ mod tests {
     #[test]
     fn no_prediction_is_longer_than_what_was_reckoned_with() {
         let names = ["a\"b".into(), "model".into()];
-        let form = Arc::new(Form::new("topic\n", i32::MIN, &names));
-        let mut drafts = Drafts::default();
-        for champion in 0..2 {
-            let draft = Draft {
-                source: i64::MIN,
-                timestamp: i64::MIN,
-                key: None,
-                target: Some(-f64::MIN_POSITIVE),
-                champion,
-                version: u64::MAX,
-            };
-            drafts.add(&form, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
+        for intervals in [false, true] {
+            let form = Arc::new(Form::new("topic\n", i32::MIN, &names, intervals));
+            let mut drafts = Drafts::default();
+            for champion in 0..2 {
+                let draft = Draft {
+                    source: i64::MIN,
+                    timestamp: i64::MIN,
+                    key: None,
+                    target: Some(-f64::MIN_POSITIVE),
+                    champion,
+                    version: u64::MAX,
+                    interval: Some(Interval { lower: -f64::MAX, upper: -f64::MIN_POSITIVE }),
+                };
+                drafts.add(&form, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
+            }
+            let (most, mut spelled) = (drafts.bytes(), Vec::new());
+            drafts.spell(&mut spelled);
+            let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
+            assert!(bytes <= most && most < bytes + 2 * (BESIDES + 60), "{bytes} of at most {most}");
+            for record in spelled {
+                let value: serde_json::Value = serde_json::from_slice(&record.value.expect("a value")).expect("JSON");
+                assert_eq!(value["source"]["topic"], "topic\n");
+                assert_eq!(value["predictions"]["a\"b"], -1.234_567_890_123_456_7e-300);
+                assert_eq!(value.get("lower"), intervals.then(|| (-f64::MAX).into()).as_ref());
+                assert_eq!(value.get("upper"), intervals.then(|| (-f64::MIN_POSITIVE).into()).as_ref());
+            }
         }
-        let (most, mut spelled) = (drafts.bytes(), Vec::new());
+    }
+
+    #[test]
+    fn before_anything_was_scored_the_ends_of_the_interval_are_null() {
+        let form = Arc::new(Form::new("topic", 0, &["model".into()], true));
+        let draft = Draft { source: 0, timestamp: 0, key: None, target: None, champion: 0, version: 0, interval: None };
+        let (mut drafts, mut spelled) = (Drafts::default(), Vec::new());
+        drafts.add(&form, draft, &[1.5]);
         drafts.spell(&mut spelled);
-        let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
-        assert!(bytes <= most && most < bytes + 2 * (BESIDES + 60), "{bytes} of at most {most}");
-        for record in spelled {
-            let value: serde_json::Value = serde_json::from_slice(&record.value.expect("a value")).expect("JSON");
-            assert_eq!(value["source"]["topic"], "topic\n");
-            assert_eq!(value["predictions"]["a\"b"], -1.234_567_890_123_456_7e-300);
-        }
+        let value = spelled.remove(0).value.expect("a value");
+        assert!(String::from_utf8_lossy(&value).contains(r#""prediction":1.5,"lower":null,"upper":null,"model":"#));
     }
 }

@@ -10,9 +10,10 @@ use super::{
     decode::{Rejection, Sample},
     drafts::{Draft, Drafts, Form},
     gap::Gap,
-    prequential::{Event, Prequential, Rescue, Step},
+    prequential::{Drift, Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
 };
+use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
 
 /// Headers of ours begin so.
 pub(super) const PREFIX: &str = "thalweg.";
@@ -30,10 +31,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for predictions of `names`, made from `topic`/`partition`.
-    pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>) -> Self {
+    /// An encoder for predictions of `names`, with `intervals` around what is published or without, made from
+    /// `topic`/`partition`.
+    pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>, intervals: bool) -> Self {
         let names: Vec<Arc<str>> = names.into_iter().collect();
-        let form = Arc::new(Form::new(topic, partition, &names));
+        let form = Arc::new(Form::new(topic, partition, &names, intervals));
         Self { topic: topic.to_owned(), partition, names, form }
     }
 
@@ -49,6 +51,7 @@ impl Encoder {
                 target: sample.target,
                 champion: step.champion,
                 version: step.version,
+                interval: step.interval,
             },
             step.predictions,
         );
@@ -74,12 +77,18 @@ impl Encoder {
         let model = |i: usize| self.names.get(i).map_or("", |name| name);
         let standing = |i: usize| Standing { model: model(i), rmse: race.rolling_rmse(i) };
         let body = match event {
-            Event::ChampionChanged { of, from, to } => {
-                Body::ChampionChanged { champion: of.map(model), from: standing(from), to: standing(to) }
-            }
-            Event::Drift { model: i } => Body::Drift {
+            Event::ChampionChanged { of, from, to } => Body::ChampionChanged {
+                champion: of.map(model),
+                from: standing(from),
+                to: standing(to),
+                over: race.rolling_n(),
+            },
+            Event::Drift { model: i, drift: Drift { before, after } } => Body::Drift {
                 model: model(i),
                 detector: race.config().drift.map_or("none", |drift| drift.name()),
+                parameters: race.config().drift.as_ref().map(Parameters::from),
+                rmse_before: before,
+                rmse_after: after,
                 faded_rmse: race.faded_rmse(i),
                 rmse: race.rolling_rmse(i),
             },
@@ -129,10 +138,14 @@ enum Body<'a> {
         champion: Option<&'a str>,
         from: Standing<'a>,
         to: Standing<'a>,
+        over: u64,
     },
     Drift {
         model: &'a str,
         detector: &'static str,
+        parameters: Option<Parameters<'a>>,
+        rmse_before: f64,
+        rmse_after: f64,
         faded_rmse: f64,
         rmse: f64,
     },
@@ -143,6 +156,27 @@ enum Body<'a> {
         version: u64,
     },
     Gap(Gap),
+}
+
+/// A detector's own, under the names of the settings.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Parameters<'a> {
+    Adwin(&'a AdwinParams),
+    PageHinkley(&'a PageHinkleyParams),
+    Kswin(&'a KswinParams),
+    Cusum(&'a CusumParams),
+}
+
+impl<'a> From<&'a DetectorKind> for Parameters<'a> {
+    fn from(kind: &'a DetectorKind) -> Self {
+        match kind {
+            DetectorKind::Adwin(params) => Self::Adwin(params),
+            DetectorKind::PageHinkley(params) => Self::PageHinkley(params),
+            DetectorKind::Kswin(params) => Self::Kswin(params),
+            DetectorKind::Cusum(params) => Self::Cusum(params),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -100,7 +100,12 @@ impl Processor {
             topic: config.topic.clone(),
             settings: config.fingerprint(),
             decoder: Decoder::new(&config.schema, index),
-            encoder: Encoder::new(&config.topic, partition, prequential.names().cloned()),
+            encoder: Encoder::new(
+                &config.topic,
+                partition,
+                prequential.names().cloned(),
+                config.race.intervals.is_some(),
+            ),
             prequential,
             progress,
             high_watermark: progress.position,
@@ -246,6 +251,7 @@ impl Processor {
             version: self.prequential.version(),
             champion: self.prequential.champion(),
             models: self.prequential.standings(),
+            coverage: self.prequential.coverage(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::prequential::Counts;
-use crate::metrics::{Faded, Quantiles, Scores};
+use crate::metrics::{Coverage, Faded, Quantiles, Scores};
 
 /// One model's standing.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub champion: usize,
     /// In configured order.
     pub models: Vec<ModelSnapshot>,
+    /// How good the intervals around what is published were; `None` where nobody asks for any.
+    pub coverage: Option<Coverage>,
 }
 
 impl Snapshot {

@@ -53,7 +53,7 @@ pub struct Settings {
     pub schema: Schema,
     /// `[generator]`
     pub generator: crate::generator::Config,
-    /// `[[models]]`, `[guard]` and most of `[metrics]`
+    /// `[[models]]`, `[guard]`, `[intervals]` and most of `[metrics]`
     pub race: prequential::Config,
     /// `metrics.report_every`: time between two reports.
     pub report_every: Duration,
@@ -118,7 +118,7 @@ impl Settings {
             schema: schema(root.section("schema")),
             generator: generator::read(root.section("generator")),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
-            race: race::read(models, &mut metrics, root.section("guard")),
+            race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals")),
             state: state(root.section("state")),
             logging: logging(root.section("logging")),
         };

@@ -1,4 +1,4 @@
-//! `[metrics]` and `[guard]`: how the race is watched.
+//! `[metrics]`, `[guard]` and `[intervals]`: how the race is watched.
 
 use super::{Section, detector};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     pipeline::prequential::{Action, Config, GuardConfig},
 };
 
-pub(super) fn read(models: Vec<ModelConfig>, metrics: &mut Section, mut guard: Section) -> Config {
+pub(super) fn read(models: Vec<ModelConfig>, metrics: &mut Section, mut guard: Section, intervals: Section) -> Config {
     let default = Config::of(models);
     Config {
         window: metrics.integer("window", default.window as u64, 1..=10_000_000) as usize,
@@ -22,6 +22,14 @@ pub(super) fn read(models: Vec<ModelConfig>, metrics: &mut Section, mut guard: S
             factor: guard.number("factor", default.guard.factor, "over 1", |factor| factor > 1.0),
             every: guard.integer("every", u64::from(default.guard.every), 1..=1_000_000_000) as u32,
         },
+        intervals: coverage(intervals, default.intervals),
         models: default.models,
     }
+}
+
+fn coverage(mut section: Section, default: Option<f64>) -> Option<f64> {
+    let enabled = section.boolean("enabled", default.is_some());
+    let within = |coverage: f64| (0.5..1.0).contains(&coverage);
+    let coverage = section.number("coverage", default.unwrap_or(0.9), "0.5 or more and under 1", within);
+    enabled.then_some(coverage)
 }

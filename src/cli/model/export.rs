@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Learned, LearnedModel, Selection};
 use crate::{
     metrics::Scores,
-    models::{Description, ModelKind, steps::StepDescription},
+    models::{Description, ModelKind, explain::Explanation, steps::StepDescription},
     settings::Settings,
 };
 
@@ -56,6 +56,7 @@ struct Model<'a> {
     total: Errors,
     steps: &'a [StepDescription],
     learned: &'a Description,
+    importance: Option<&'a Explanation>,
 }
 
 #[derive(Serialize)]
@@ -114,6 +115,7 @@ fn model(model: &LearnedModel) -> anyhow::Result<Model<'_>> {
         total: (&model.standing.total).into(),
         steps: &model.steps,
         learned: &model.description,
+        importance: model.explanation.as_ref(),
     })
 }
 

@@ -11,7 +11,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use crate::{
-    models::{Description, ModelConfig, steps::StepDescription},
+    models::{Description, ModelConfig, explain::Explanation, steps::StepDescription},
     pipeline::{
         archive::{Archive, Found},
         snapshot::ModelSnapshot,
@@ -53,6 +53,8 @@ struct LearnedModel {
     is_champion: bool,
     steps: Vec<StepDescription>,
     description: Description,
+    /// `None` where there is nothing to explain.
+    explanation: Option<Explanation>,
 }
 
 pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
@@ -106,7 +108,8 @@ fn select(found: &Found, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> 
     let described = wanted.filter_map(|(i, (config, standing))| {
         let (steps, description) = race.describe(i, &columns)?;
         let is_champion = i == race.champion();
-        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description })
+        let explanation = race.explain(i, columns.clone());
+        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description, explanation })
     });
     Ok(described.collect())
 }

@@ -87,11 +87,9 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     if counts.records == 0 {
         anyhow::bail!("{} holds no records", options.file.display());
     }
-    let standings = replay.prequential.standings();
-    let champion = replay.prequential.champion();
     match options.report {
-        Report::Json => report::json(&mut stdout().lock(), counts, champion, &standings)?,
-        Report::Text => report::text(&mut stdout().lock(), counts, champion, &standings)?,
+        Report::Json => report::json(&mut stdout().lock(), counts, &replay.prequential)?,
+        Report::Text => report::text(&mut stdout().lock(), counts, &replay.prequential)?,
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{super::figures::significant, Counts};
 use crate::{
-    metrics::{Faded, Quantiles, Scores},
-    pipeline::snapshot::ModelSnapshot,
+    metrics::{Coverage, Faded, Quantiles, Scores},
+    pipeline::{prequential::Prequential, snapshot::ModelSnapshot},
 };
 
 #[derive(Serialize)]
@@ -16,7 +16,32 @@ struct Report<'a> {
     scored: u64,
     dead_letters: u64,
     champion: &'a str,
+    /// Absent where nobody asks for intervals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intervals: Option<Intervals>,
     models: Vec<ModelReport<'a>>,
+}
+
+/// Over the whole run, and of late.
+#[derive(Serialize)]
+struct Intervals {
+    target: f64,
+    coverage: f64,
+    width: f64,
+    recent_coverage: f64,
+    recent_width: f64,
+}
+
+impl From<Coverage> for Intervals {
+    fn from(coverage: Coverage) -> Self {
+        Self {
+            target: coverage.target(),
+            coverage: coverage.total(),
+            width: coverage.total_width(),
+            recent_coverage: coverage.recent(),
+            recent_width: coverage.recent_width(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -76,12 +101,14 @@ impl From<&Faded> for FadedErrors {
     }
 }
 
-pub(super) fn json(out: &mut impl Write, counts: Counts, champion: usize, models: &[ModelSnapshot]) -> io::Result<()> {
+pub(super) fn json(out: &mut impl Write, counts: Counts, race: &Prequential) -> io::Result<()> {
+    let models = race.standings();
     let report = Report {
         records: counts.records,
         scored: counts.scored,
         dead_letters: counts.rejected,
-        champion: models.get(champion).map_or("", |model| &model.name),
+        champion: models.get(race.champion()).map_or("", |model| &model.name),
+        intervals: race.coverage().map(Into::into),
         models: models
             .iter()
             .map(|model| ModelReport {
@@ -103,7 +130,8 @@ pub(super) fn json(out: &mut impl Write, counts: Counts, champion: usize, models
     writeln!(out)
 }
 
-pub(super) fn text(out: &mut impl Write, counts: Counts, champion: usize, models: &[ModelSnapshot]) -> io::Result<()> {
+pub(super) fn text(out: &mut impl Write, counts: Counts, race: &Prequential) -> io::Result<()> {
+    let models = race.standings();
     let Counts { records, scored, rejected } = counts;
     writeln!(out, "{records} records, {scored} scored, {rejected} not usable")?;
     let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max(5);
@@ -113,11 +141,17 @@ pub(super) fn text(out: &mut impl Write, counts: Counts, champion: usize, models
         "model", "RMSE", "MAE", "R2", "skill", "refused"
     )?;
     for (i, model) in models.iter().enumerate() {
-        let mark = if i == champion { '*' } else { ' ' };
+        let mark = if i == race.champion() { '*' } else { ' ' };
         let ModelSnapshot { name, total, total_skill, counts, .. } = model;
         let (rmse, mae, r2) = (significant(total.rmse()), significant(total.mae()), total.r2());
         let refused = counts.refused;
         writeln!(out, "{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}")?;
     }
-    writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")
+    writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")?;
+    if let Some(coverage) = race.coverage() {
+        let (held, wanted) = (100.0 * coverage.total(), 100.0 * coverage.target());
+        let width = significant(coverage.total_width());
+        writeln!(out, "intervals held {held:.2} % of the targets ({wanted} % wanted), mean width {width}")?;
+    }
+    Ok(())
 }

@@ -90,6 +90,13 @@ impl Kswin {
         (1 + usize::from(full)) * self.params.window_size as usize * size_of::<f64>()
     }
 
+    /// Means of the older values in the window and of the latest `stat_size`; 0 of none.
+    pub(super) fn means(&self) -> [f64; 2] {
+        let older = self.window.len().saturating_sub(self.params.stat_size as usize);
+        let (older, latest) = self.window.split_at(older);
+        [older, latest].map(|values| values.iter().sum::<f64>() / values.len().max(1) as f64)
+    }
+
     /// Takes the next value; whether the distribution has changed. A value that is not finite is passed over.
     pub fn update(&mut self, value: f64) -> bool {
         let (n, size) = (self.params.stat_size as usize, self.params.window_size as usize);

@@ -51,6 +51,15 @@ impl Default for DetectorKind {
     }
 }
 
+/// What a detector saw change: means of the values that it watches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// Before the change.
+    pub before: f64,
+    /// Since then; `None` where the detector keeps no window of the latest values.
+    pub after: Option<f64>,
+}
+
 /// A detector with what it has seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Detector {
@@ -83,6 +92,35 @@ impl Detector {
             Detector::PageHinkley(detector) => detector.update(value),
             Detector::Kswin(detector) => detector.update(value),
             Detector::Cusum(detector) => detector.update(value),
+        }
+    }
+
+    /// Takes the next error, in the target's unit; what has changed of the squared error, where something has. As
+    /// [`Detector::update`] with its square, but for CUSUM, which squares by itself.
+    #[inline]
+    pub fn watch_square(&mut self, error: f64) -> Option<Shift> {
+        let value = error * error;
+        match self {
+            Detector::Adwin(detector) => {
+                let (n, total) = (detector.width() as f64 + 1.0, detector.total() + value);
+                // What has left the window is from before the change.
+                detector.update(value).then(|| {
+                    let before = (total - detector.total()) / (n - detector.width() as f64).max(1.0);
+                    Shift { before: before.max(0.0), after: Some(detector.estimation()) }
+                })
+            }
+            Detector::PageHinkley(detector) => {
+                let [before, ..] = detector.state();
+                detector.update(value).then_some(Shift { before, after: None })
+            }
+            Detector::Kswin(detector) => detector.update(value).then(|| {
+                let [before, after] = detector.means();
+                Shift { before, after: Some(after) }
+            }),
+            Detector::Cusum(detector) => {
+                let before = detector.usual();
+                detector.update(error).then_some(Shift { before, after: None })
+            }
         }
     }
 

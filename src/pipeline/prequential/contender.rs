@@ -9,7 +9,11 @@ use super::{
     guard::{Errors, Guard, Rescue},
 };
 use crate::{
-    metrics::{Scorecard, drift::Detector, saved},
+    metrics::{
+        Scorecard,
+        drift::{Detector, Shift},
+        saved,
+    },
     models::{Features, ModelConfig, Pipeline, Scratch},
 };
 
@@ -25,6 +29,15 @@ pub(super) struct Contender {
     /// Baselines cannot diverge.
     pub(super) guard: Option<Guard>,
     pub(super) counts: Counts,
+}
+
+/// How a model's error has changed: RMSEs, in the target's unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drift {
+    /// Of what the detector had seen until the change.
+    pub before: f64,
+    /// Since then, as far as the detector can tell.
+    pub after: f64,
 }
 
 /// What happened to a model, since the beginning.
@@ -71,14 +84,14 @@ impl Contender {
         }
     }
 
-    /// Scores what was published for this model; whether its squared error has changed.
+    /// Scores what was published for this model; how its squared error has changed, where it has. A detector that keeps no
+    /// recent window is taken at its word, and the faded error stands for the error since.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, prediction: f64) -> bool {
+    pub(super) fn score(&mut self, y: f64, prediction: f64) -> Option<Drift> {
         self.scores.update(y, prediction);
-        let error = y - prediction;
-        let drifted = self.detector.as_mut().is_some_and(|detector| detector.update(error * error));
-        self.counts.drifts += u64::from(drifted);
-        drifted
+        let Shift { before, after } = self.detector.as_mut()?.watch_square(y - prediction)?;
+        self.counts.drifts += 1;
+        Some(Drift { before: before.sqrt(), after: after.map_or_else(|| self.scores.faded.rmse(), f64::sqrt) })
     }
 
     #[inline]

@@ -7,10 +7,11 @@
 
 //!
 //! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `wiring`
-//! (models over others' predictions).
+//! (models over others' predictions), `intervals` (how far off what is published may be).
 
 mod contender;
 mod guard;
+mod intervals;
 mod wiring;
 
 use std::sync::Arc;
@@ -19,16 +20,19 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::ModelSnapshot;
 use crate::{
-    metrics::{Rolling, drift::DetectorKind, saved, skill},
+    metrics::{Coverage, Interval, Rolling, drift::DetectorKind, saved, skill},
     models::{
-        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Scratch, champion, steps::StepDescription,
+        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Recent, Scratch, champion,
+        explain::{Explanation, explain},
+        steps::StepDescription,
     },
 };
 use contender::Contender;
 use guard::Usual;
+use intervals::Intervals;
 use wiring::Wiring;
 
-pub use contender::Counts;
+pub use contender::{Counts, Drift};
 pub use guard::{Action, Config as GuardConfig, Rescue};
 pub use wiring::{Misfit, check};
 
@@ -48,12 +52,23 @@ pub struct Config {
     pub drift: Option<DetectorKind>,
     /// How models are kept from running away.
     pub guard: GuardConfig,
+    /// Share of the targets that the interval around the published prediction is to hold, over 0 and under 1; `None` where
+    /// nobody asks.
+    #[serde(default)]
+    pub intervals: Option<f64>,
 }
 
 impl Config {
     /// The usual way to race these models.
     pub fn of(models: Vec<ModelConfig>) -> Self {
-        Self { models, window: 1000, fading: 0.99, drift: Some(DetectorKind::default()), guard: GuardConfig::default() }
+        Self {
+            models,
+            window: 1000,
+            fading: 0.99,
+            drift: Some(DetectorKind::default()),
+            guard: GuardConfig::default(),
+            intervals: Some(0.9),
+        }
     }
 }
 
@@ -69,6 +84,9 @@ pub struct Prequential {
     /// Samples learned from.
     version: u64,
     usual: Usual,
+    intervals: Option<Intervals>,
+    /// What explanations look at.
+    recent: Recent,
     #[serde(skip)]
     wiring: Wiring,
     #[serde(skip)]
@@ -93,13 +111,18 @@ struct Saved {
     #[serde(deserialize_with = "saved::count")]
     version: u64,
     usual: Usual,
+    /// States from before there were intervals have none.
+    #[serde(default)]
+    intervals: Option<Intervals>,
+    #[serde(default)]
+    recent: Recent,
 }
 
 impl TryFrom<Saved> for Prequential {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { config, contenders, baseline, champion, version, usual } = saved;
+        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent } = saved;
         let n = contenders.len();
         if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
             return Err("the models are not those that are configured");
@@ -119,6 +142,8 @@ impl TryFrom<Saved> for Prequential {
             champion,
             version,
             usual,
+            intervals,
+            recent,
             raw: vec![0.0; n],
             predictions: vec![0.0; n],
             events: Vec::new(),
@@ -143,17 +168,22 @@ pub struct Step<'a> {
     pub champion: usize,
     /// Samples the models had learned from when they predicted.
     pub version: u64,
+    /// Where the target was expected, around the published prediction; `None` where nobody asks, and before anything was
+    /// scored.
+    pub interval: Option<Interval>,
     /// What happened besides, in order.
     pub events: &'a [Event],
 }
 
 /// Something that happens now and then. Models by index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
     /// The error of a model has changed.
     Drift {
         /// The model.
         model: usize,
+        /// How.
+        drift: Drift,
     },
     /// The guard put a diverging model back on its feet.
     Rescued {
@@ -195,6 +225,8 @@ impl Prequential {
             champion: 0,
             version: 0,
             usual: Usual::default(),
+            intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
+            recent: Recent::default(),
             scratch: Scratch::default(),
         }
     }
@@ -209,7 +241,12 @@ impl Prequential {
         let mut fresh = Self::new(config);
         fresh.version = stored.version;
         fresh.usual = stored.usual;
+        fresh.recent = stored.recent;
         let before = &stored.config;
+        if before.intervals == config.intervals {
+            let same = before.window == config.window;
+            fresh.intervals = stored.intervals.map(|it| if same { it } else { it.over(config.window) });
+        }
         let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
         let mut kept: Vec<Contender> = stored.contenders;
         if let Baseline::Own(own) = stored.baseline {
@@ -246,16 +283,22 @@ impl Prequential {
     pub fn step(&mut self, x: Features<'_>, target: Option<f64>) -> Step<'_> {
         let (champion, version) = (self.champion, self.version);
         let baseline = self.predict(x);
+        let published = self.predictions[champion];
+        let interval = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
         self.events.clear();
         if let Some(y) = target {
             self.score(y, baseline);
+            if let Some(intervals) = &mut self.intervals {
+                intervals.score(y, published);
+            }
             self.learn(x, y, baseline);
+            self.recent.push(x, y);
             self.version += 1;
             if self.version.is_multiple_of(ELECTION_EVERY) {
                 self.elect();
             }
         }
-        Step { predictions: &self.predictions, champion, version, events: &self.events }
+        Step { predictions: &self.predictions, champion, version, interval, events: &self.events }
     }
 
     /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
@@ -291,8 +334,8 @@ impl Prequential {
         let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
             contender.counts.implausible += u64::from(prediction.to_bits() != own.to_bits());
-            if contender.score(y, prediction) {
-                self.events.push(Event::Drift { model });
+            if let Some(drift) = contender.score(y, prediction) {
+                self.events.push(Event::Drift { model, drift });
             }
         }
         if let Baseline::Own(own) = &mut self.baseline {
@@ -359,6 +402,19 @@ impl Prequential {
         Some(self.contenders.get(i)?.pipeline.describe(columns))
     }
 
+    /// Which features matter to model `i` now; `columns` are those of the samples. `None` where it looks at none, and where
+    /// too few samples were learned from.
+    pub fn explain(&self, i: usize, columns: Vec<NamedColumn>) -> Option<Explanation> {
+        // What models over others' predictions see is none of the columns.
+        let pipeline = self.pipeline(i).filter(|_| self.wiring.is_plain(i))?;
+        explain(pipeline, columns, &self.recent)
+    }
+
+    /// Scored samples in the rolling metrics of now.
+    pub fn rolling_n(&self) -> u64 {
+        self.contenders.first().map_or(0, |contender| contender.scores.rolling.scores().n())
+    }
+
     /// Rolling RMSE of model `i`, in the target's unit.
     pub fn rolling_rmse(&self, i: usize) -> f64 {
         self.contenders.get(i).map_or(0.0, |contender| contender.scores.rolling.scores().rmse())
@@ -367,6 +423,11 @@ impl Prequential {
     /// Faded RMSE of model `i`, in the target's unit.
     pub fn faded_rmse(&self, i: usize) -> f64 {
         self.contenders.get(i).map_or(0.0, |contender| contender.scores.faded.rmse())
+    }
+
+    /// How good the intervals were; `None` where nobody asks for any.
+    pub fn coverage(&self) -> Option<Coverage> {
+        self.intervals.as_ref().map(Intervals::coverage)
     }
 
     /// Every model's standing, in configured order.

@@ -16,6 +16,7 @@ use crate::{
     models::{
         Description,
         describe::{Linear, Weight},
+        explain::Explanation,
         steps::StepDescription,
     },
     settings::Settings,
@@ -56,7 +57,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
 }
 
 fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result<()> {
-    let LearnedModel { config, standing, is_champion, steps, description } = model;
+    let LearnedModel { config, standing, is_champion, steps, description, explanation } = model;
     let mark = if *is_champion { ", champion" } else { "" };
     writeln!(out, "{} ({}{mark})", config.name, standing.kind)?;
     let counts = standing.counts;
@@ -79,6 +80,11 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
     for description in steps {
         step(out, description)?;
     }
+    learned(out, description, depth)?;
+    explanation.as_ref().map_or(Ok(()), |explanation| importance(out, explanation))
+}
+
+fn learned(out: &mut impl Write, description: &Description, depth: usize) -> io::Result<()> {
     match description {
         Description::Constant(constant) => writeln!(out, "  predicts {}", number(constant.prediction)),
         Description::Linear(model) => linear(out, model),
@@ -153,6 +159,18 @@ fn linear(out: &mut impl Write, model: &Linear) -> io::Result<()> {
         table.row(feature, [*weight]);
     }
     table.print(out, 2)
+}
+
+/// The features that matter most, with their shares.
+fn importance(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
+    const SHOWN: usize = 10;
+    let Explanation { method, samples, features } = explanation;
+    let mut table = Table::new(&[&format!("importance by {}", method.in_words()), "share"]);
+    features.iter().take(SHOWN).for_each(|it| table.row(&it.feature, [it.share]));
+    table.print(out, 2)?;
+    let more = features.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("and {more} more, ") } else { String::new() };
+    writeln!(out, "    {more}over the last {samples} samples")
 }
 
 /// The weights, largest first; equal ones in the order of the columns.

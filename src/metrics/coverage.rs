@@ -1,0 +1,144 @@
+//! How many targets the intervals have held, and how wide they were.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Interval, saved};
+
+/// The share of targets that intervals held, and the mean width of these: since the beginning, and of late. Wide intervals
+/// hold much and say little, so that one counts only beside the other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// The share wanted.
+    target: f64,
+    /// What an interval counts of the one after it, of late.
+    keep: f64,
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
+    #[serde(deserialize_with = "saved::count")]
+    held: u64,
+    width: f64,
+    recent: Sums,
+}
+
+/// Faded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    weight: f64,
+    held: f64,
+    width: f64,
+}
+
+impl Coverage {
+    /// Nothing counted. `target` is the share wanted; what counts as of late fades over about `window` intervals, ≥ 1.
+    pub fn new(target: f64, window: usize) -> Self {
+        let keep = 1.0 - 1.0 / window.max(1) as f64;
+        Self { target, keep, n: 0, held: 0, width: 0.0, recent: Sums::default() }
+    }
+
+    /// Counts an interval and its target.
+    #[inline]
+    pub fn update(&mut self, y: f64, interval: Interval) {
+        let (held, width) = (interval.holds(y), interval.width());
+        self.n += 1;
+        self.held += u64::from(held);
+        // Means, where sums could overflow.
+        self.width += (width - self.width) / self.n as f64;
+        let Sums { weight, held: recently_held, width: recent_width } = &mut self.recent;
+        *weight = self.keep * *weight + 1.0;
+        *recently_held = self.keep * *recently_held + f64::from(held);
+        *recent_width += (width - *recent_width) / *weight;
+    }
+
+    /// What both have counted, as one.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let mean =
+            |a: f64, of: f64, b: f64, over: f64| if of + over > 0.0 { (a * of + b * over) / (of + over) } else { 0.0 };
+        let (mine, others) = (self.recent, other.recent);
+        Self {
+            target: self.target,
+            keep: self.keep,
+            n: self.n + other.n,
+            held: self.held + other.held,
+            width: mean(self.width, self.n as f64, other.width, other.n as f64),
+            recent: Sums {
+                weight: mine.weight + others.weight,
+                held: mine.held + others.held,
+                width: mean(mine.width, mine.weight, others.width, others.weight),
+            },
+        }
+    }
+
+    /// The share wanted.
+    pub fn target(&self) -> f64 {
+        self.target
+    }
+
+    /// Intervals counted.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Share of the targets held of late, 0 to 1; 0 before the first.
+    pub fn recent(&self) -> f64 {
+        if self.recent.weight > 0.0 { self.recent.held / self.recent.weight } else { 0.0 }
+    }
+
+    /// Mean width of late, in the target's unit; 0 before the first.
+    pub fn recent_width(&self) -> f64 {
+        self.recent.width
+    }
+
+    /// Share of the targets held since the beginning, 0 to 1; 0 before the first.
+    pub fn total(&self) -> f64 {
+        if self.n > 0 { self.held as f64 / self.n as f64 } else { 0.0 }
+    }
+
+    /// Mean width since the beginning, in the target's unit; 0 before the first.
+    pub fn total_width(&self) -> f64 {
+        self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(half: f64) -> Interval {
+        Interval { lower: -half, upper: half }
+    }
+
+    #[test]
+    fn shares_and_widths_are_of_all_and_of_late() {
+        let mut coverage = Coverage::new(0.9, 10);
+        assert_eq!((coverage.total(), coverage.recent(), coverage.total_width()), (0.0, 0.0, 0.0));
+        (0..100).for_each(|_| coverage.update(1.0, interval(2.0)));
+        (0..100).for_each(|_| coverage.update(1.0, interval(0.5)));
+        assert_eq!((coverage.n(), coverage.total()), (200, 0.5));
+        assert!((coverage.total_width() - 2.5).abs() < 1e-12);
+        assert!(coverage.recent() < 1e-4 && (coverage.recent_width() - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn two_partitions_add_up() {
+        let (mut a, mut b, mut both) = (Coverage::new(0.9, 1000), Coverage::new(0.9, 1000), Coverage::new(0.9, 1000));
+        for i in 0..300 {
+            let (y, interval) = (f64::from(i % 7), interval(f64::from(i % 10)));
+            if i % 3 == 0 { &mut a } else { &mut b }.update(y, interval);
+            both.update(y, interval);
+        }
+        let merged = a.merged(b);
+        assert_eq!((merged.n(), merged.total()), (both.n(), both.total()));
+        assert!((merged.total_width() - both.total_width()).abs() < 1e-12);
+        assert!((merged.recent() - both.recent()).abs() < 0.05);
+        let none = Coverage::new(0.9, 10);
+        assert_eq!(none.merged(none).recent_width(), 0.0);
+    }
+
+    #[test]
+    fn the_widest_interval_there_is_has_a_width() {
+        let mut coverage = Coverage::new(0.9, 10);
+        (0..10).for_each(|_| coverage.update(0.0, interval(f64::MAX)));
+        assert!(coverage.total_width().is_finite() && coverage.recent_width().is_finite());
+    }
+}

@@ -1,0 +1,353 @@
+//! Which features matter to a model now.
+//!
+//! Three methods, of which a model takes the one that its form allows; all three measure the target's variance that a
+//! feature accounts for, so that their shares compare:
+//! - *standardised weights* for linear models: (weight × standard deviation of the column)², by the latest samples.
+//! - *variance reduction* for trees and forests (Breiman et al. 1984): what the splits on a feature take off the sum of
+//!   squares, and what the weights of the linear models in the leaves account for below them.
+//! - *permutation* for all else (Breiman 2001): by how much the squared error over the latest samples grows when the
+//!   feature's values among them change places.
+//!
+//! Invariant: read-only, deterministic; shares are finite and not negative. What this does not do: tell correlated
+//! features apart, or say anything about causes.
+
+use std::collections::BTreeMap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::{
+    Description, NamedColumn, Pipeline, Recent, Scratch,
+    describe::{Branch, Leaf, Linear, Node, Test},
+};
+use crate::metrics::statistics::Var;
+
+/// How the importance of features was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Of a linear model.
+    StandardisedWeights,
+    /// Of trees.
+    VarianceReduction,
+    /// Of any other.
+    Permutation,
+}
+
+impl Method {
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Method::StandardisedWeights => "standardised weights",
+            Method::VarianceReduction => "variance reduction",
+            Method::Permutation => "permutation",
+        }
+    }
+}
+
+/// A feature, and how much of what the model makes of all of them is its doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Importance {
+    /// As people know it; for linear models and trees what the steps made of fields, such as `x0*x1`.
+    pub feature: String,
+    /// 0 to 1. The shares of a model sum to 1, but are all 0 where no feature matters.
+    pub share: f64,
+}
+
+/// The features that matter to a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// How they were found.
+    pub method: Method,
+    /// Latest samples that were looked at.
+    pub samples: usize,
+    /// Most important first; equal ones in the order of their names.
+    pub features: Vec<Importance>,
+}
+
+/// Fewest samples that say anything.
+const LEAST: usize = 10;
+
+/// Orders in which each feature's values are put; more would tell chance better from effect, and take longer.
+const SHUFFLES: u64 = 3;
+
+/// What matters to a model, by the latest samples. `columns` are those of the samples. `None` where the model looks at no
+/// feature, and where there are too few samples.
+pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> Option<Explanation> {
+    if recent.len() < LEAST {
+        return None;
+    }
+    let permutation = |columns: Vec<NamedColumn>| (Method::Permutation, by_permutation(pipeline, &columns, recent));
+    let (_, description) = pipeline.describe(columns.clone());
+    let (method, sums) = match &description {
+        Description::Constant(_) => return None,
+        // Their weights are for what they make of the columns themselves.
+        _ if pipeline.model().prepares_columns() => permutation(columns),
+        Description::Linear(model) => {
+            let deviations = deviations(pipeline, columns, recent);
+            let mut sums = zeros(&deviations);
+            sums.extend(by_weight(model, &deviations));
+            (Method::StandardisedWeights, sums)
+        }
+        Description::Tree(tree) => {
+            let deviations = deviations(pipeline, columns, recent);
+            (Method::VarianceReduction, by_variance([&tree.root], deviations))
+        }
+        Description::Forest(forest) => {
+            let deviations = deviations(pipeline, columns, recent);
+            (Method::VarianceReduction, by_variance(forest.trees.iter().map(|tree| &tree.root), deviations))
+        }
+        Description::Rules(_) | Description::Network(_) | Description::Mixture(_) => permutation(columns),
+    };
+    Some(Explanation { method, samples: recent.len(), features: shares(sums) })
+}
+
+/// Shares of the whole, largest first.
+fn shares(mut sums: BTreeMap<String, f64>) -> Vec<Importance> {
+    // Halves of the largest number would overflow the sum.
+    let most = sums.values().fold(0.0_f64, |most, sum| most.max(*sum));
+    if most > 0.0 {
+        sums.values_mut().for_each(|sum| *sum = (*sum).min(f64::MAX) / most.min(f64::MAX));
+    }
+    let total: f64 = sums.values().sum();
+    let share = |sum: f64| if total > 0.0 { sum / total } else { 0.0 };
+    let mut shares: Vec<Importance> =
+        sums.into_iter().map(|(feature, sum)| Importance { feature, share: share(sum) }).collect();
+    shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shares
+}
+
+/// Standard deviations, over the latest samples, of the columns that the model sees.
+fn deviations(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> BTreeMap<String, f64> {
+    let (_, columns) = pipeline.steps().describe(columns);
+    let mut spread = vec![Var::default(); columns.len()];
+    let mut rows = Vec::new();
+    for (row, _) in recent.rows() {
+        let seen = pipeline.steps().transform_one(recent.features(row), &mut rows);
+        for (i, spread) in spread.iter_mut().enumerate() {
+            if let Some(value) = seen.get(i) {
+                spread.update(value, 1.0);
+            }
+        }
+    }
+    let deviation = |var: Var| var.get().max(0.0).sqrt();
+    columns.into_iter().zip(spread).map(|(column, var)| (column.name, deviation(var))).collect()
+}
+
+/// Every column is named, also where it does nothing.
+fn zeros(deviations: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    deviations.keys().map(|name| (name.clone(), 0.0)).collect()
+}
+
+fn by_weight(model: &Linear, deviations: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for weight in &model.weights {
+        let deviation = deviations.get(&weight.feature).copied().unwrap_or(0.0);
+        let effect = weight.weight * deviation;
+        sums.insert(weight.feature.clone(), effect * effect);
+    }
+    sums
+}
+
+fn by_variance<'a>(
+    roots: impl IntoIterator<Item = &'a Node>,
+    deviations: BTreeMap<String, f64>,
+) -> BTreeMap<String, f64> {
+    let mut reduction = Reduction { sums: zeros(&deviations), deviations };
+    for root in roots {
+        reduction.below(root);
+    }
+    reduction.sums
+}
+
+/// Sums of squares that each feature accounts for.
+struct Reduction {
+    sums: BTreeMap<String, f64>,
+    /// Of the columns among what reaches the node.
+    deviations: BTreeMap<String, f64>,
+}
+
+impl Reduction {
+    /// The targets below `node`. As deep as the tree, whose height is bounded.
+    fn below(&mut self, node: &Node) -> Var {
+        match node {
+            Node::Leaf(leaf) => self.leaf(leaf),
+            Node::Branch(branch) => self.branch(branch),
+        }
+    }
+
+    fn branch(&mut self, Branch { feature, test, children, .. }: &Branch) -> Var {
+        // A threshold leaves about half of what its feature varies.
+        let before = self.deviations.get(feature).copied();
+        if let (Some(before), Test::AtMost { .. }) = (before, test) {
+            self.deviations.insert(feature.clone(), 0.5 * before);
+        }
+        let (mut whole, mut within) = (Var::default(), 0.0);
+        for child in children {
+            let part = self.below(child);
+            within += part.s;
+            whole = whole.merged(part);
+        }
+        if let Some(before) = before {
+            self.deviations.insert(feature.clone(), before);
+        }
+        *self.sums.entry(feature.clone()).or_default() += (whole.s - within).max(0.0);
+        whole
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) -> Var {
+        let variance = leaf.deviation * leaf.deviation;
+        let whole = Var { n: leaf.n, mean: leaf.mean, s: variance * (leaf.n - 1.0).max(0.0) };
+        let Some(model) = leaf.model.as_ref().filter(|_| leaf.uses_model) else { return whole };
+        let effects = by_weight(model, &self.deviations);
+        let sum: f64 = effects.values().sum();
+        // A model that has just begun, or runs away, accounts for no more than there is.
+        let fits = if sum > variance { variance / sum } else { 1.0 };
+        for (feature, effect) in effects {
+            *self.sums.entry(feature).or_default() += leaf.n * effect * fits;
+        }
+        whole
+    }
+}
+
+fn by_permutation(pipeline: &Pipeline, columns: &[NamedColumn], recent: &Recent) -> BTreeMap<String, f64> {
+    let mut scratch = Scratch::default();
+    let rows: Vec<(&[f64], f64)> = recent.rows().collect();
+    let mut error = |row: &[f64], y: f64| {
+        let error = y - pipeline.predict_one(recent.features(row), &mut scratch);
+        error * error
+    };
+    let usual: f64 = rows.iter().map(|(row, y)| error(row, *y)).sum();
+    let mut sums = BTreeMap::new();
+    let mut row = Vec::new();
+    for (i, column) in columns.iter().enumerate().take(recent.columns()) {
+        let mut permuted = 0.0;
+        for shuffle in 0..SHUFFLES {
+            // The same places for every feature, so that chance is the same for all.
+            for ((features, y), place) in rows.iter().zip(places(rows.len(), shuffle)) {
+                row.clear();
+                row.extend_from_slice(features);
+                row[i] = rows[place].0[i];
+                permuted += error(&row, *y);
+            }
+        }
+        let grown = permuted / SHUFFLES as f64 - usual;
+        // False for NaN: a model that is ill is not explained.
+        sums.insert(column.name.clone(), if grown > 0.0 { grown } else { 0.0 });
+    }
+    sums
+}
+
+/// The numbers below `n` in an order of their own for each `seed` (Fisher and Yates 1938).
+fn places(n: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut places: Vec<usize> = (0..n).collect();
+    for i in (1..n).rev() {
+        places.swap(i, rng.random_range(0..=i));
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Features, ModelConfig, ModelKind, forest, linear, rules, steps::StepKind, tree};
+
+    /// 6 a − 3 b, a step of `c`, and `d` for nothing; `a` a thousand times as large as it counts.
+    fn sample(rng: &mut ChaCha8Rng) -> ([f64; 4], f64) {
+        let [a, b, c, d] = std::array::from_fn(|_| rng.random::<f64>());
+        ([1000.0 * a, b, c, d], 6.0 * a - 3.0 * b + if c > 0.5 { 1.0 } else { 0.0 })
+    }
+
+    fn columns() -> Vec<NamedColumn> {
+        ["a", "b", "c", "d"].map(|name| NamedColumn::new(name, None)).to_vec()
+    }
+
+    fn learned(config: &ModelConfig, n: usize) -> (Pipeline, Recent) {
+        let (mut pipeline, mut recent, mut scratch) = (Pipeline::new(config), Recent::default(), Scratch::default());
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..n {
+            let (x, y) = sample(&mut rng);
+            pipeline.learn_one(Features::new(&x), y, &mut scratch).expect("learned");
+            recent.push(Features::new(&x), y);
+        }
+        (pipeline, recent)
+    }
+
+    fn explained(config: &ModelConfig) -> Explanation {
+        let (pipeline, recent) = learned(config, 5000);
+        let explanation = explain(&pipeline, columns(), &recent).expect("explained");
+        assert_eq!(explanation.samples, recent.len());
+        assert_eq!(explain(&pipeline, columns(), &recent).as_ref(), Some(&explanation), "the same again");
+        let total: f64 = explanation.features.iter().map(|it| it.share).sum();
+        assert!((total - 1.0).abs() < 1e-9, "{explanation:?}");
+        explanation
+    }
+
+    fn share(explanation: &Explanation, name: &str) -> f64 {
+        explanation.features.iter().find(|it| it.feature == name).map_or(f64::NAN, |it| it.share)
+    }
+
+    #[test]
+    fn every_kind_of_model_names_the_features_that_the_target_is_made_of() {
+        let scaled = |kind| ModelConfig::new("m", kind).scaled(true);
+        let means = tree::Params { leaf_prediction: tree::LeafPrediction::Mean, ..Default::default() };
+        let cases = [
+            (scaled(ModelKind::Linear(linear::Params::default())), Method::StandardisedWeights),
+            (scaled(ModelKind::Rls(Default::default())), Method::StandardisedWeights),
+            (ModelConfig::new("m", ModelKind::HoeffdingTree(means)), Method::VarianceReduction),
+            (scaled(ModelKind::HoeffdingTree(tree::Params::default())), Method::VarianceReduction),
+            (scaled(ModelKind::AdaptiveTree(Default::default())), Method::VarianceReduction),
+            (
+                scaled(ModelKind::AdaptiveRandomForest(Box::new(forest::Params { n_models: 3, ..Default::default() }))),
+                Method::VarianceReduction,
+            ),
+            (scaled(ModelKind::AmRules(rules::Params::default())), Method::Permutation),
+        ];
+        for (config, method) in cases {
+            let explanation = explained(&config);
+            let names: Vec<&str> = explanation.features.iter().map(|it| it.feature.as_str()).collect();
+            let kind = config.kind.name();
+            assert_eq!((explanation.method, &names[..2]), (method, &["a", "b"][..]), "{kind}: {explanation:?}");
+            // Of the target's variance 36/12, 9/12 and 1/4.
+            let (a, d) = (share(&explanation, "a"), share(&explanation, "d"));
+            assert!((a - 0.75).abs() < 0.12 && d < 0.05, "{kind}: {explanation:?}");
+        }
+    }
+
+    #[test]
+    fn what_steps_make_of_features_is_named_after_them() {
+        let mut config = ModelConfig::new("m", ModelKind::Rls(Default::default()));
+        config.steps = vec![StepKind::SCALE, StepKind::Polynomial { interaction_only: true, max_columns: 64 }];
+        let explanation = explained(&config);
+        assert!(share(&explanation, "a*b").is_finite() && share(&explanation, "a") > 0.5, "{explanation:?}");
+    }
+
+    #[test]
+    fn there_is_nothing_to_explain_without_features_or_samples() {
+        let (mean, recent) = learned(&ModelConfig::new("m", ModelKind::Mean), 500);
+        assert_eq!(explain(&mean, columns(), &recent), None);
+        let (linear, recent) = learned(&ModelConfig::new("m", ModelKind::Linear(linear::Params::default())), LEAST - 1);
+        assert_eq!(explain(&linear, columns(), &recent), None);
+    }
+
+    #[test]
+    fn a_model_that_has_learned_nothing_finds_no_feature_important() {
+        for kind in [ModelKind::Linear(linear::Params::default()), ModelKind::AmRules(rules::Params::default())] {
+            let config = ModelConfig::new("m", kind);
+            let (_, recent) = learned(&config, 300);
+            let explanation = explain(&Pipeline::new(&config), columns(), &recent).expect("explained");
+            assert!(explanation.features.iter().all(|it| it.share == 0.0), "{explanation:?}");
+            assert_eq!(explanation.features.len(), 4);
+        }
+    }
+
+    #[test]
+    fn shares_of_the_largest_numbers_are_shares() {
+        let sums = [("a", f64::MAX), ("b", f64::MAX), ("c", f64::INFINITY), ("d", 0.0)];
+        let shares = shares(sums.map(|(name, sum)| (name.to_owned(), sum)).into());
+        assert!((shares.iter().map(|it| it.share).sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+        assert_eq!(shares[0].share, shares[1].share);
+    }
+}

@@ -1,0 +1,199 @@
+//! The latest samples, bounded in number and bytes, for questions that only data can answer.
+//!
+//! Invariant: at most [`MOST_ROWS`] samples and [`MOST_BYTES`] bytes of values, oldest overwritten first; taking a sample in
+//! allocates only until the window is full, or where a column is new. What this does not do: learn from them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Features;
+
+/// Samples kept.
+const MOST_ROWS: usize = 200;
+
+/// Bytes of values kept; of wide rows there are fewer, and none where not even two fit.
+const MOST_BYTES: usize = 1 << 17;
+
+/// A window of samples: features as they came, and targets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct Recent {
+    /// Numbers in a row: its features, then the target.
+    width: usize,
+    nominal: Vec<bool>,
+    /// Row by row; the oldest is at `next` where the window is full.
+    values: Vec<f64>,
+    /// Row that the next sample takes.
+    next: usize,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    width: usize,
+    nominal: Vec<bool>,
+    values: Vec<f64>,
+    next: usize,
+}
+
+impl TryFrom<Saved> for Recent {
+    type Error = &'static str;
+
+    fn try_from(Saved { width, nominal, values, next }: Saved) -> Result<Self, Self::Error> {
+        let rows = values.len().checked_div(width).unwrap_or(0);
+        let most = rows_of(width);
+        if values.len() != rows * width || rows > most || next > rows || rows < most && next != rows {
+            return Err("a window of samples does not hold whole samples");
+        }
+        let targets = values.chunks_exact(width.max(1)).filter_map(<[f64]>::last);
+        if targets.chain([&0.0]).any(|y| !y.is_finite()) || values.iter().any(|value| value.is_infinite()) {
+            return Err("a window of samples holds a number that is not finite");
+        }
+        Ok(Self { width, nominal, values, next })
+    }
+}
+
+/// Rows of that many numbers that are kept.
+fn rows_of(width: usize) -> usize {
+    let most = MOST_BYTES / (size_of::<f64>() * width.max(1));
+    if most < 2 { 0 } else { most.min(MOST_ROWS) }
+}
+
+impl Recent {
+    /// Takes in a sample with its target, which is finite.
+    #[inline]
+    pub fn push(&mut self, x: Features<'_>, y: f64) {
+        if x.len() + 1 != self.width {
+            self.widen(x);
+        }
+        let (width, most) = (self.width, rows_of(self.width));
+        if most == 0 {
+            return;
+        }
+        if self.next == most {
+            self.next = 0;
+        }
+        // Columns that this sample has not.
+        let missing = width - 1 - x.len();
+        if self.values.len() < most * width {
+            self.values.extend_from_slice(x.values());
+            self.values.extend(std::iter::repeat_n(f64::NAN, missing));
+            self.values.push(y);
+        } else {
+            let row = &mut self.values[self.next * width..][..width];
+            row[..x.len()].copy_from_slice(x.values());
+            row[x.len()..width - 1].fill(f64::NAN);
+            row[width - 1] = y;
+        }
+        self.next += 1;
+    }
+
+    /// Makes room for columns that are new; the samples there are do not know them.
+    #[cold]
+    fn widen(&mut self, x: Features<'_>) {
+        let known = self.nominal.len();
+        self.nominal.extend((known..x.len()).map(|i| x.is_nominal(i)));
+        let width = x.len() + 1;
+        if width <= self.width {
+            return;
+        }
+        let (rows, most) = (self.len(), rows_of(width));
+        let kept = rows.min(most);
+        let mut values = Vec::with_capacity(most * width);
+        for (features, y) in self.rows().skip(rows - kept) {
+            values.extend_from_slice(features);
+            values.extend(std::iter::repeat_n(f64::NAN, width - 1 - features.len()));
+            values.push(y);
+        }
+        (self.width, self.next, self.values) = (width, kept, values);
+    }
+
+    /// Samples in the window.
+    pub fn len(&self) -> usize {
+        self.values.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Columns of the features.
+    pub fn columns(&self) -> usize {
+        self.width.saturating_sub(1)
+    }
+
+    /// A row of this window, with its columns' kinds.
+    pub fn features<'a>(&'a self, row: &'a [f64]) -> Features<'a> {
+        Features::with_nominal(row, &self.nominal)
+    }
+
+    /// Features and target of each sample, oldest first.
+    pub fn rows(&self) -> impl Iterator<Item = (&[f64], f64)> {
+        let full = self.next < self.len();
+        let (newer, older) = self.values.split_at(if full { self.next * self.width } else { 0 });
+        let rows = [older, newer].into_iter().flat_map(|values| values.chunks_exact(self.width.max(1)));
+        rows.filter_map(|row| row.split_last().map(|(y, features)| (features, *y)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(recent: &Recent) -> Vec<f64> {
+        recent.rows().map(|(_, y)| y).collect()
+    }
+
+    #[test]
+    fn the_latest_samples_stay_in_order() {
+        let mut recent = Recent::default();
+        for i in 0..1234_i32 {
+            recent.push(Features::new(&[f64::from(i), f64::NAN]), f64::from(-i));
+            let first = (i + 1 - MOST_ROWS as i32).max(0);
+            assert_eq!(targets(&recent), (first..=i).map(|i| f64::from(-i)).collect::<Vec<_>>());
+            let saved = rmp_serde::to_vec_named(&recent).expect("saved");
+            let restored: Recent = rmp_serde::from_slice(&saved).expect("restored");
+            assert_eq!((targets(&restored), restored.next), (targets(&recent), recent.next));
+        }
+        assert!(recent.rows().all(|(x, y)| x[0] == -y && x[1].is_nan()));
+    }
+
+    #[test]
+    fn a_new_column_is_unknown_in_what_came_before_and_a_short_row_has_none_of_it() {
+        let mut recent = Recent::default();
+        (0..300).for_each(|i| recent.push(Features::new(&[f64::from(i)]), 1.0));
+        recent.push(Features::with_nominal(&[5.0, 2.0], &[false, true]), 2.0);
+        recent.push(Features::new(&[6.0]), 3.0);
+        let rows: Vec<_> = recent.rows().collect();
+        assert_eq!((rows.len(), recent.columns()), (MOST_ROWS, 2));
+        assert_eq!(rows[0].0[0], 102.0);
+        assert!(rows[0].0[1].is_nan() && rows[199].0[1].is_nan() && rows[199].1 == 3.0);
+        assert_eq!(rows[198].0, [5.0, 2.0]);
+        assert!(recent.features(rows[198].0).is_nominal(1));
+    }
+
+    #[test]
+    fn wide_rows_are_fewer() {
+        for (columns, rows) in [(1, 200), (80, 200), (999, 16), (8191, 2), (8192, 0), (1_000_000, 0)] {
+            let mut recent = Recent::default();
+            let x = vec![1.0; columns];
+            (0..250).for_each(|_| recent.push(Features::new(&x), 1.0));
+            assert_eq!(recent.len(), rows, "{columns}");
+            assert!(recent.values.capacity() * 8 <= 2 * MOST_BYTES, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_window_is_refused() {
+        let saved = |width: usize, values: &[f64], next: usize| {
+            let state = (width, Vec::<bool>::new(), values, next);
+            rmp_serde::from_slice::<Recent>(&rmp_serde::to_vec(&state).expect("saved")).is_ok()
+        };
+        assert!(saved(2, &[1.0, 2.0], 1) && saved(2, &[f64::NAN, 2.0], 1) && saved(0, &[], 0));
+        for (width, values, next) in
+            [(2, &[1.0][..], 0), (2, &[1.0, 2.0], 0), (2, &[1.0, 2.0], 2), (2, &[1.0, f64::NAN], 1), (0, &[1.0], 0)]
+        {
+            assert!(!saved(width, values, next), "{width} {values:?} {next}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Intervals around the published prediction, whichever model it is of.
+//!
+//! One for the race rather than one per model: what a reader of predictions sees is a single series of errors, and it is
+//! this series that intervals are to hold, across changes of the champion, too.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Conformal, Coverage, Interval};
+
+/// What makes the intervals, and how good they were.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Intervals {
+    conformal: Conformal,
+    coverage: Coverage,
+}
+
+impl Intervals {
+    /// `coverage` as of [`Conformal::new`]; it counts as of late over about `window` samples.
+    pub(super) fn new(coverage: f64, window: usize) -> Self {
+        Self { conformal: Conformal::new(coverage), coverage: Coverage::new(coverage, window) }
+    }
+
+    /// The interval around the published prediction; `None` before anything was scored.
+    #[inline]
+    pub(super) fn around(&self, prediction: f64) -> Option<Interval> {
+        self.conformal.around(prediction)
+    }
+
+    /// Scores the interval that was published around `prediction`, and learns from its target.
+    #[inline]
+    pub(super) fn score(&mut self, y: f64, prediction: f64) {
+        if let Some(interval) = self.conformal.around(prediction) {
+            self.coverage.update(y, interval);
+        }
+        self.conformal.update(y, prediction);
+    }
+
+    pub(super) fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// The same intervals, whose quality is counted anew over another window.
+    pub(super) fn over(self, window: usize) -> Self {
+        Self { coverage: Coverage::new(self.conformal.coverage(), window), ..self }
+    }
+}

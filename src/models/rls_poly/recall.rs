@@ -86,7 +86,7 @@ impl Recall {
     pub(super) fn score(&mut self, terms: &[f64], y: f64, error: f64) {
         self.n += 1;
         let rate = (1.0 / self.n as f64).max(RATE);
-        self.recent += rate * (error * error - self.recent);
+        self.recent = (self.recent + rate * (error * error - self.recent)).min(f64::MAX);
         for kept in &mut self.kept {
             let error = y - kept.regression.predict(terms);
             // Weights that have grown beyond all measure would make it infinite, which compares well, but cannot be saved.
@@ -96,11 +96,11 @@ impl Recall {
 
     /// Keeps a copy of a model; of too many, the oldest goes.
     pub(super) fn keep(&mut self, regression: &Regression, usual: f64) {
-        let settled = self.n >= SETTLED;
-        if settled {
-            self.n = 0;
+        if self.n < SETTLED {
+            return;
         }
-        if !settled || self.most == 0 {
+        self.n = 0;
+        if self.most == 0 {
             return;
         }
         if self.kept.len() < self.most {

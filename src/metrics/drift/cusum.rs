@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::saved;
+
 /// Parameters of [`Cusum`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CusumParams {
@@ -26,7 +28,9 @@ impl Default for CusumParams {
 pub struct Cusum {
     params: CusumParams,
     /// The usual squared error; 0 before the first one.
+    #[serde(deserialize_with = "saved::finite")]
     usual: f64,
+    #[serde(deserialize_with = "saved::finite")]
     sum: f64,
 }
 

@@ -44,10 +44,13 @@ impl Default for Params {
 }
 
 /// A network with one layer of tanh units beside a linear regression, all of whose weights an extended Kalman filter estimates
-/// jointly (Singhal and Wu 1989, "Training multilayer perceptrons with the extended Kalman algorithm"; the noise of the
-/// target followed, the covariance kept in bounds: Puskorius and Feldkamp 1994, "Neurocontrol of nonlinear dynamical
-/// systems with Kalman filter trained recurrent networks"). Where squared errors stay above what is usual (CUSUM: Page
-/// 1954), it becomes less sure of its weights.
+/// jointly (Singhal and Wu 1989, "Training multilayer perceptrons with the extended Kalman algorithm").
+///
+/// What Puskorius and Feldkamp ("Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks",
+/// 1994) have artificial process noise for, staying able to learn, forgetting does here (Sorenson and Sacks 1971, "Recursive
+/// fading memory filtering"). The variance of the target around the network follows from its errors (covariance matching:
+/// Mehra 1972, "Approaches to adaptive filtering"). Where squared errors stay above what is usual (CUSUM: Page 1954), it
+/// becomes less sure of its weights.
 pub type EkfMlp = Standalone<Filter>;
 
 impl EkfMlp {

@@ -11,9 +11,6 @@ use crate::metrics::saved;
 /// expressed in the new unit.
 const FIRST: u64 = 20;
 
-/// Deviations that a target is from the mean at most, for the statistics.
-const FURTHEST: f64 = 10.0;
-
 /// Running mean and variance (Welford 1962), and those that are in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Target {
@@ -54,9 +51,7 @@ impl Target {
     /// Takes a target in; how numbers change where the unit does.
     pub(super) fn learn(&mut self, y: f64) -> Option<Change> {
         self.n += 1;
-        // A single outlier must not make all else look alike.
-        let furthest = if self.n > FIRST && self.varied { FURTHEST * self.variance.sqrt() } else { f64::INFINITY };
-        let off = (y - self.mean).clamp(-furthest, furthest);
+        let off = y - self.mean;
         let rate = 1.0 / self.n as f64;
         self.mean += rate * off;
         self.variance += rate * ((1.0 - rate) * off * off - self.variance);

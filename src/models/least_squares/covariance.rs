@@ -291,3 +291,61 @@ pub(in crate::models) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
     a_rest.iter().zip(b_rest).fold(sum, |sum, (a, b)| sum + a * b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in −1..1 without structure that matters here.
+    fn number(i: usize) -> f64 {
+        2.0 * ((i as f64 + 1.0) * 0.754_877_666_246_692_7).fract() - 1.0
+    }
+
+    /// The same as a whole matrix.
+    fn whole(covariance: &Covariance) -> Vec<Vec<f64>> {
+        let element = |i: usize, j: usize| covariance.triangle[end_of_row(i.max(j)) - i.abs_diff(j)];
+        (0..covariance.len()).map(|i| (0..covariance.len()).map(|j| element(i, j)).collect()).collect()
+    }
+
+    #[test]
+    fn the_passes_over_rows_short_and_long_do_what_the_equations_say() {
+        for n in [1, 2, 7, SHORT, SHORT + 1, 77] {
+            let mut covariance = Covariance::with_diagonal((0..n).map(|i| 1.0 + 0.1 * i as f64));
+            let mut gain = Vec::new();
+            for t in 0..5 {
+                let x: Vec<f64> = (0..n).map(|i| number(t * n + i)).collect();
+                let before = whole(&covariance);
+                let expected: Vec<f64> =
+                    before.iter().map(|row| row.iter().zip(&x).map(|(p, x)| p * x).sum()).collect();
+                let reach = covariance.project(&x, &mut gain);
+                let off = gain.iter().zip(&expected).map(|(g, e)| (g - e).abs()).fold(0.0, f64::max);
+                let expected_reach: f64 = x.iter().zip(&expected).map(|(x, g)| x * g).sum();
+                assert!(off < 1e-12 && (reach - expected_reach).abs() < 1e-10, "{n}: {off}, {reach}, {expected_reach}");
+                let q = 0.9 + reach;
+                covariance.shrink(&mut gain, q, 0.9);
+                for (i, row) in whole(&covariance).iter().enumerate() {
+                    for (j, element) in row.iter().enumerate() {
+                        let due = (before[i][j] - expected[i] * expected[j] / q) / 0.9;
+                        assert!((element - due).abs() < 1e-12, "{n}: {element}, {due}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_isolated_weight_depends_on_no_other() {
+        let mut covariance = Covariance::with_diagonal([1.0; 5]);
+        let mut gain = Vec::new();
+        covariance.project(&[1.0, 2.0, 3.0, 4.0, 5.0], &mut gain);
+        covariance.shrink(&mut gain, 56.0, 1.0);
+        covariance.isolate(2, 7.0);
+        for (i, row) in whole(&covariance).iter().enumerate() {
+            for (j, element) in row.iter().enumerate() {
+                let due_zero = i != j && (i == 2 || j == 2);
+                assert_eq!(*element == 0.0, due_zero, "{i}, {j}: {element}");
+            }
+        }
+        assert_eq!(covariance.diagonal(2), 7.0);
+    }
+}

@@ -127,3 +127,66 @@ impl Regression {
         2 * size_of_val(self.weights.as_slice()) + self.covariance.heap_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_excited_stays_as_unsure_as_at_the_start() {
+        let mut regression = Regression::new([1e3, 0.5, 0.5]);
+        let mut gain = Vec::new();
+        for i in 0..100_000 {
+            let terms = [1.0, f64::from(i % 7) - 3.0, 0.0];
+            let error = 2.0 * terms[1] - regression.predict(&terms);
+            regression.learn(&terms, error, 0.99, 1.0, &mut gain).expect("learned");
+            let variance = regression.covariance.diagonal(2);
+            assert!(variance > 0.4 && variance < 0.53, "{variance} after {i}");
+        }
+        assert!((regression.weights()[1] - 2.0).abs() < 1e-6 && regression.weights()[2] == 0.0);
+    }
+
+    #[test]
+    fn a_million_samples_of_terms_that_say_the_same_leave_every_variance_positive() {
+        let mut regression = Regression::new([1e3, 1e9, 1e9, 1.0]);
+        let mut gain = Vec::new();
+        for i in 0..1_000_000_u32 {
+            let z = f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24) - 0.5;
+            let terms = [1.0, z, z, 1e-9 * z];
+            let error = z - regression.predict(&terms);
+            regression.learn(&terms, error, 0.999, 1.0, &mut gain).expect("learned");
+            for i in 0..4 {
+                let variance = regression.covariance.diagonal(i);
+                assert!(variance > 0.0 && variance.is_finite(), "{variance} of {i}");
+            }
+        }
+        assert!(regression.predict(&[1.0, 0.3, 0.3, 3e-10]) - 0.3 < 1e-6);
+    }
+
+    #[test]
+    fn a_sample_that_would_leave_what_is_not_finite_changes_nothing() {
+        for (variance, term, error) in
+            [(1e308, 1e3, 1.0), (1e100, 1e300, 1.0), (1.0, 1.0, f64::INFINITY), (1.0, f64::NAN, 1.0)]
+        {
+            let mut regression = Regression::new([variance; 3]);
+            let before = regression.clone();
+            let refused = regression.learn(&[term; 3], error, 0.99, 1.0, &mut Vec::new());
+            assert!(refused.is_err() && regression == before, "{variance}, {term}, {error}");
+        }
+    }
+
+    #[test]
+    fn a_state_whose_parts_do_not_fit_is_refused() {
+        let state = serde_json::to_value(Regression::new([1.0, 2.0])).expect("saved");
+        let damaged = |field: &str, value: serde_json::Value| {
+            let mut state = state.clone();
+            state[field] = value;
+            serde_json::from_value::<Regression>(state).is_err()
+        };
+        assert!(serde_json::from_value::<Regression>(state.clone()).is_ok());
+        assert!(damaged("covariance", vec![1.0, 0.0].into()), "no whole triangle");
+        assert!(damaged("covariance", vec![1.0].into()), "too small");
+        assert!(damaged("most", vec![1.0, -1.0].into()), "a negative variance");
+        assert!(damaged("weights", vec![1.0].into()), "too few");
+    }
+}

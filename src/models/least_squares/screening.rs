@@ -63,6 +63,11 @@ impl TryFrom<Saved> for Screening {
 }
 
 impl Screening {
+    /// Features that it has seen.
+    pub(in crate::models) fn len(&self) -> usize {
+        self.linear.len()
+    }
+
     /// Takes in a row of standardised features, of which 0 is as good as unknown, with its target.
     pub(in crate::models) fn learn(&mut self, z: impl ExactSizeIterator<Item = f64>, y: f64) {
         self.n += 1;

@@ -34,11 +34,13 @@ impl<E: Expert> Regressor for Standalone<E> {
         self.range.clip(self.expert.predict(self.standardizer.row(x, &mut room)))
     }
 
-    /// Refuses targets beyond 1e150, and what the expert refuses; the statistics of the features then know the sample.
+    /// Refuses targets beyond 1e150, and what the expert refuses; the statistics of features and target then know the
+    /// sample.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         if !TargetRange::accepts(y) {
             return Err(Refused);
         }
+        let y = self.range.learn(y);
         if let Some(i) = self.standardizer.learn(x, y) {
             self.expert.renew(i);
         }
@@ -46,7 +48,6 @@ impl<E: Expert> Regressor for Standalone<E> {
             let mut room: Room = [0.0; _];
             self.expert.learn(self.standardizer.row(x, &mut room), y, weight)?;
         }
-        self.range.learn(y);
         Ok(())
     }
 

@@ -1,34 +1,48 @@
-//! The targets seen so far bound what may be predicted.
+//! The targets seen so far bound what may be predicted, and what a single target may say.
 
 use serde::{Deserialize, Serialize};
 
-/// The smallest and the largest target. A prediction may go beyond by half of what lies between them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Option<[f64; 2]>", into = "Option<[f64; 2]>")]
-pub(in crate::models) struct TargetRange(Option<[f64; 2]>);
+use crate::metrics::saved;
 
-impl From<TargetRange> for Option<[f64; 2]> {
-    fn from(range: TargetRange) -> Self {
-        range.0
-    }
+/// The smallest and the largest target. A prediction may go beyond by half of what lies between them, and a target that is
+/// learned by ten times as much: one further out is learned as if it were there. So an outlier is got over, whatever its
+/// size, and a stream that has moved elsewhere is followed in a few samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub(in crate::models) struct TargetRange {
+    n: u64,
+    least: f64,
+    most: f64,
 }
 
-impl TryFrom<Option<[f64; 2]>> for TargetRange {
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
+    least: f64,
+    most: f64,
+}
+
+impl TryFrom<Saved> for TargetRange {
     type Error = &'static str;
 
-    fn try_from(range: Option<[f64; 2]>) -> Result<Self, Self::Error> {
-        match range {
-            // Also false of NaN.
-            Some([least, most]) if !(Self::accepts(least) && Self::accepts(most) && least <= most) => {
-                Err("a range of targets is not one")
-            }
-            range => Ok(Self(range)),
-        }
+    fn try_from(Saved { n, least, most }: Saved) -> Result<Self, Self::Error> {
+        // Also false of NaN.
+        let sound = TargetRange::accepts(least) && TargetRange::accepts(most) && least <= most;
+        if sound { Ok(Self { n, least, most }) } else { Err("a range of targets is not one") }
     }
 }
 
 /// Targets beyond this are refused: their squares, and nine times as much, are still finite.
 const LARGEST: f64 = 1e150;
+
+/// So many targets are taken for what they are.
+const FIRST: u64 = 20;
+
+/// How far predictions, and targets, may go beyond the range, in ranges.
+const PREDICTED: f64 = 0.5;
+const LEARNED: f64 = 10.0;
 
 impl TargetRange {
     /// Whether a target can be learned from; not what is not finite, nor beyond 1e150.
@@ -36,20 +50,25 @@ impl TargetRange {
         y.abs() <= LARGEST
     }
 
-    /// Takes in a target that is accepted.
-    pub(in crate::models) fn learn(&mut self, y: f64) {
-        let [least, most] = self.0.unwrap_or([y, y]);
-        self.0 = Some([least.min(y), most.max(y)]);
+    /// Takes in a target that is accepted; what of it is to be learned.
+    pub(in crate::models) fn learn(&mut self, y: f64) -> f64 {
+        if self.n == 0 {
+            (self.least, self.most) = (y, y);
+        }
+        self.n += 1;
+        let y = if self.n > FIRST && self.most > self.least { self.within(LEARNED, y) } else { y };
+        (self.least, self.most) = (self.least.min(y), self.most.max(y));
+        y
     }
 
     /// The prediction as near to `p` as may be; 0 before the first target, the middle where `p` is not a number.
     pub(in crate::models) fn clip(&self, p: f64) -> f64 {
-        let Some([least, most]) = self.0 else { return 0.0 };
-        if p.is_nan() {
-            return f64::midpoint(least, most);
-        }
-        let beyond = 0.5 * (most - least);
-        p.clamp(least - beyond, most + beyond)
+        if p.is_nan() { f64::midpoint(self.least, self.most) } else { self.within(PREDICTED, p) }
+    }
+
+    fn within(&self, ranges: f64, value: f64) -> f64 {
+        let beyond = ranges * (self.most - self.least);
+        value.clamp(self.least - beyond, self.most + beyond).clamp(-LARGEST, LARGEST)
     }
 }
 
@@ -66,5 +85,14 @@ mod tests {
         range.learn(4.0);
         let clipped = [0.0, 1.5, 3.0, 9.0, f64::INFINITY, f64::NAN].map(|p| range.clip(p));
         assert_eq!(clipped, [1.0, 1.5, 3.0, 5.0, 5.0, 3.0]);
+    }
+
+    #[test]
+    fn an_outlier_widens_the_range_by_a_bounded_share_and_a_move_is_followed() {
+        let mut range = TargetRange::default();
+        (0..20).for_each(|i| assert_eq!(range.learn(f64::from(i)), f64::from(i)));
+        assert_eq!((range.learn(1e12), range.learn(-5.0)), (209.0, -5.0));
+        let followed = (0..12).position(|_| range.learn(1e6) == 1e6);
+        assert_eq!(followed, Some(3));
     }
 }

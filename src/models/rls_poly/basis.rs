@@ -83,6 +83,9 @@ impl TryFrom<Saved> for Basis {
         if !full || terms.len() > MOST_TERMS || !terms.as_flattened().iter().all(|f| usize::from(*f) < last) {
             return Err("a polynomial has terms of nothing");
         }
+        if screening.as_ref().is_some_and(|screening| screening.len() > inputs) {
+            return Err("the features of a polynomial's terms are chosen from more than there are");
+        }
         if screening.is_some() != (inputs > most && form != Form::Linear) {
             return Err("the features of a polynomial's terms are chosen where there is nothing to choose");
         }

@@ -7,8 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::MOST_KEPT;
 use crate::{metrics::saved, models::least_squares::Regression};
 
-/// Share by which a recent squared error follows the latest one.
+/// Share by which a recent squared error follows the latest one, at least. Errors of before a drift count no more.
 const RATE: f64 = 0.03;
+
+/// Samples after a drift, or after an exchange, before models are compared.
+const FIRST: u64 = 20;
+
+/// Samples after which a model is worth being kept. A great drift is noticed again and again until its errors are usual.
+const SETTLED: u64 = 200;
 
 /// An earlier model comes back where its recent squared error is under these shares: of the current model's, and of what was
 /// usual in its own time.
@@ -21,6 +27,8 @@ const AS_BEFORE: f64 = 2.0;
 pub(super) struct Recall {
     most: usize,
     kept: Vec<Kept>,
+    /// Samples since the last drift or exchange.
+    n: u64,
     /// Recent squared error of the current model.
     recent: f64,
 }
@@ -30,6 +38,8 @@ pub(super) struct Recall {
 struct Saved {
     most: usize,
     kept: Vec<Kept>,
+    #[serde(deserialize_with = "saved::count")]
+    n: u64,
     #[serde(deserialize_with = "saved::finite")]
     recent: f64,
 }
@@ -37,11 +47,11 @@ struct Saved {
 impl TryFrom<Saved> for Recall {
     type Error = &'static str;
 
-    fn try_from(Saved { most, kept, recent }: Saved) -> Result<Self, Self::Error> {
+    fn try_from(Saved { most, kept, n, recent }: Saved) -> Result<Self, Self::Error> {
         if kept.len() > most || most > MOST_KEPT {
             return Err("a polynomial keeps more models than it may");
         }
-        Ok(Self { most, kept, recent })
+        Ok(Self { most, kept, n, recent })
     }
 }
 
@@ -59,7 +69,7 @@ struct Kept {
 impl Recall {
     /// Keeps at most so many models.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, kept: Vec::new(), recent: 0.0 }
+        Self { most, kept: Vec::new(), n: 0, recent: 0.0 }
     }
 
     /// Whether all models have `n` weights.
@@ -74,16 +84,22 @@ impl Recall {
 
     /// Takes in how far the current model is off, and how far the others are.
     pub(super) fn score(&mut self, terms: &[f64], y: f64, error: f64) {
-        self.recent += RATE * (error * error - self.recent);
+        self.n += 1;
+        let rate = (1.0 / self.n as f64).max(RATE);
+        self.recent = (self.recent + rate * (error * error - self.recent)).min(f64::MAX);
         for kept in &mut self.kept {
             let error = y - kept.regression.predict(terms);
             // Weights that have grown beyond all measure would make it infinite, which compares well, but cannot be saved.
-            kept.recent = (kept.recent + RATE * (error * error - kept.recent)).min(f64::MAX);
+            kept.recent = (kept.recent + rate * (error * error - kept.recent)).min(f64::MAX);
         }
     }
 
     /// Keeps a copy of a model; of too many, the oldest goes.
     pub(super) fn keep(&mut self, regression: &Regression, usual: f64) {
+        if self.n < SETTLED {
+            return;
+        }
+        self.n = 0;
         if self.most == 0 {
             return;
         }
@@ -98,10 +114,14 @@ impl Recall {
     /// Exchanges the current model, of which `usual` is the usual squared error, for an earlier one that does clearly
     /// better; its own usual squared error.
     pub(super) fn swap(&mut self, current: &mut Regression, usual: f64) -> Option<f64> {
+        if self.n < FIRST {
+            return None;
+        }
         let best = self.kept.iter_mut().min_by(|a, b| a.recent.total_cmp(&b.recent))?;
         if !(best.recent < BETTER * self.recent && best.recent < AS_BEFORE * best.usual) {
             return None;
         }
+        self.n = 0;
         std::mem::swap(&mut best.regression, current);
         std::mem::swap(&mut best.recent, &mut self.recent);
         Some(std::mem::replace(&mut best.usual, usual))

@@ -9,8 +9,8 @@ use thalweg::{
     generator::{self, Function, Stream},
     metrics::Scores,
     models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, mixture, passive_aggressive,
-        rls, rls_poly, rules, tree,
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, ekf_mlp, innovation, linear, mixture, model_tree,
+        passive_aggressive, rls, rls_poly, rules, tree,
     },
 };
 
@@ -93,6 +93,16 @@ fn innovation(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 5)]
 fn mixture(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::Mixture(mixture::Params::default()));
+}
+
+#[divan::bench(sample_count = 10)]
+fn model_tree(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::ModelTree(model_tree::Params::default()));
+}
+
+#[divan::bench(sample_count = 30)]
+fn model_tree_single(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::ModelTree(model_tree::Params { n_models: 1, ..Default::default() }));
 }
 
 #[divan::bench(sample_count = 30)]

@@ -9,7 +9,7 @@ use support::kinds::every_kind;
 use thalweg::{
     metrics::Scores,
     models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch,
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, model_tree,
         steps::StepKind,
         tree::{self, LeafPrediction, Splitter, adaptive},
     },
@@ -148,6 +148,17 @@ fn a_tree_allocates_far_less_often_than_once_a_record() {
 /// By `ebst`, `tebst` and `qo`; 35,001, 7,971 and 5,219 as this is written. A new leaf's `tebst` makes a list of values and
 /// a table of their places for each feature.
 const MOST_PER_100_000: [u64; 3] = [40_000, 9_000, 6_500];
+
+/// Nodes keep their room, so that a model tree that has been at its largest splits and prunes without any.
+#[test]
+fn model_trees_allocate_nothing_once_they_have_been_at_their_largest() {
+    let params = model_tree::Params { n_models: 2, max_nodes: 15, ..Default::default() };
+    let mut learner = Learner::new(&ModelConfig::new("model_tree", ModelKind::ModelTree(params)));
+    learner.run(0..20_000);
+    let before = learner.pipeline.memory_bytes();
+    let info = measure(|| learner.run(20_000..60_000));
+    assert_eq!((info.count_total, learner.pipeline.memory_bytes()), (0, before));
+}
 
 /// A leaf that may not split any more watches nothing.
 #[test]

@@ -9,7 +9,7 @@ use thalweg::{
     models::{
         ModelKind, ekf_mlp, innovation, linear,
         loss::Loss,
-        mixture,
+        mixture, model_tree,
         optimizer::{Optimizer, Schedule},
         passive_aggressive, rls, rls_poly,
         rules::{self, PredType},
@@ -83,7 +83,9 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let rules = ModelKind::AmRules(rules::Params::default());
     let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
     let mixture = ModelKind::Mixture(mixture::Params::default());
-    let experts = [(false, rls_poly), (false, ekf_mlp), (false, innovation), (true, mixture)];
+    let model_tree = ModelKind::ModelTree(model_tree::Params::default());
+    let experts = [rls_poly, ekf_mlp, innovation].map(|kind| (false, kind));
+    let experts = experts.into_iter().chain([(true, mixture), (false, model_tree)]);
     let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
     let others = [(true, rules), (false, tree), (false, forest)];
     assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());
@@ -321,6 +323,13 @@ fn wrong_parameters_of_experts_are_named() {
     problem("mixture", "members = \"linear\"", "members", "list");
     problem("innovation", "forgetting = 0.0", "forgetting", "over 0 and at most 1");
     problem("innovation", "regularization = -1.0", "regularization", "over 0");
+    problem("model_tree", "n_models = 33", "n_models", "from 1 to 32");
+    problem("model_tree", "max_depth = 25", "max_depth", "from 0 to 24");
+    problem("model_tree", "max_nodes = 0", "max_nodes", "from 1 to 1023");
+    problem("model_tree", "forgetting = 0.0", "forgetting", "over 0 and at most 1");
+    problem("model_tree", "regularization = 0.0", "regularization", "over 0");
+    problem("model_tree", "max_features = 1.5", "max_features", "at most 1");
+    problem("model_tree", "grace_period = 0", "grace_period", "from 1");
 }
 
 #[test]

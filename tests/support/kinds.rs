@@ -7,7 +7,7 @@ use thalweg::models::{
     forest::{self, Aggregation},
     innovation, linear,
     loss::Loss,
-    mixture,
+    mixture, model_tree,
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
@@ -68,6 +68,14 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
         ModelKind::Mixture(mixture::Params::default()),
         ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
+        ModelKind::ModelTree(model_tree::Params::default()),
+        ModelKind::ModelTree(model_tree::Params {
+            n_models: 1,
+            max_nodes: 7,
+            max_features: MaxFeatures::All,
+            grace_period: 20,
+            ..Default::default()
+        }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -98,6 +106,7 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::EkfMlp(_)
             | ModelKind::Innovation(_)
             | ModelKind::Mixture(_)
+            | ModelKind::ModelTree(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

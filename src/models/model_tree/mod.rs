@@ -115,7 +115,7 @@ impl Expert for Forest {
 
     fn heap_bytes(&self) -> usize {
         let trees = self.trees.iter().map(Tree::heap_bytes).sum::<usize>();
-        let gain = self.gain.capacity() * size_of::<f64>();
+        let gain = (self.columns.len() + 1) * size_of::<f64>();
         size_of_val(self.trees.as_slice()) + trees + self.columns.heap_bytes() + gain
     }
 }

@@ -17,7 +17,7 @@ use crate::models::{
     steps::StepKind,
 };
 
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "mean",
     "last",
     "linear",
@@ -27,6 +27,7 @@ const KINDS: [&str; 13] = [
     "ekf_mlp",
     "innovation",
     "mixture",
+    "model_tree",
     "hoeffding_tree",
     "adaptive_tree",
     "adaptive_random_forest",
@@ -88,6 +89,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         "ekf_mlp" => ModelKind::EkfMlp(experts::ekf_mlp(&mut section)),
         "innovation" => ModelKind::Innovation(experts::innovation(&mut section)),
         "mixture" => ModelKind::Mixture(experts::mixture(&mut section)),
+        "model_tree" => ModelKind::ModelTree(tree::model_tree(&mut section)),
         "adaptive_tree" => ModelKind::AdaptiveTree(Box::new(tree::adaptive(&mut section))),
         "adaptive_random_forest" => ModelKind::AdaptiveRandomForest(Box::new(tree::forest(&mut section))),
         "amrules" => ModelKind::AmRules(rules::read(&mut section)),
@@ -101,7 +103,9 @@ fn read(mut section: Section) -> Option<ModelConfig> {
             steps::read(&mut section, false)
         }
         // They standardise what they get.
-        ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) => steps::read(&mut section, false),
+        ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
+            steps::read(&mut section, false)
+        }
         // Least squares makes nothing of a category, and much of its mean target.
         ModelKind::Mixture(_) => steps::read_or(&mut section, false, &[StepKind::TargetEncoder { smoothing: 10.0 }]),
         // Anomalies and ties are told by standard deviations, and linear models need no less.

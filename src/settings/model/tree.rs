@@ -3,6 +3,7 @@
 use super::{super::detector, Section, linear_params};
 use crate::models::{
     forest::{self, Aggregation, LARGEST_LAMBDA, MOST_MODELS},
+    model_tree::{self, DEEPEST, MOST_NODES, MOST_TREES},
     tree::{LeafPrediction, MaxFeatures, Params, Splitter, adaptive},
 };
 
@@ -80,7 +81,7 @@ pub(super) fn forest(section: &mut Section) -> forest::Params {
     let default = forest::Params::default();
     forest::Params {
         n_models: section.integer("n_models", u64::from(default.n_models), 1..=MOST_MODELS as u64) as u32,
-        max_features: max_features(section),
+        max_features: max_features(section, default.max_features),
         aggregation_method: match section.one_of("aggregation_method", "median", &["median", "mean"]) {
             "mean" => Aggregation::Mean,
             _ => Aggregation::Median,
@@ -96,8 +97,24 @@ pub(super) fn forest(section: &mut Section) -> forest::Params {
     }
 }
 
+/// The parameters of model trees.
+pub(super) fn model_tree(section: &mut Section) -> model_tree::Params {
+    let default = model_tree::Params::default();
+    let share = |share: f64| share > 0.0 && share <= 1.0;
+    model_tree::Params {
+        n_models: section.integer("n_models", u64::from(default.n_models), 1..=u64::from(MOST_TREES)) as u32,
+        max_depth: section.integer("max_depth", u64::from(default.max_depth), 0..=u64::from(DEEPEST)) as u32,
+        max_nodes: section.integer("max_nodes", u64::from(default.max_nodes), 1..=u64::from(MOST_NODES)) as u32,
+        forgetting: section.number("forgetting", default.forgetting, "over 0 and at most 1", share),
+        regularization: section.number("regularization", default.regularization, "over 0", |strength| strength > 0.0),
+        max_features: max_features(section, default.max_features),
+        grace_period: section.integer("grace_period", u64::from(default.grace_period), 1..=1_000_000) as u32,
+        seed: section.integer("seed", default.seed, 0..=u64::MAX),
+    }
+}
+
 /// A name, a share with a point in it, or a whole number.
-fn max_features(section: &mut Section) -> MaxFeatures {
+fn max_features(section: &mut Section, default: MaxFeatures) -> MaxFeatures {
     if section.is_number("max_features") {
         let number = section.number("max_features", 1.0, "over 0", |number| number > 0.0);
         return if number.fract() == 0.0 && number > 1.0 {
@@ -106,12 +123,14 @@ fn max_features(section: &mut Section) -> MaxFeatures {
             MaxFeatures::Share(number)
         } else {
             section.problem("max_features", "must be a whole number over 1, or a share over 0 and at most 1");
-            MaxFeatures::default()
+            default
         };
     }
-    match section.one_of("max_features", "sqrt", &["sqrt", "log2", "all"]) {
-        "log2" => MaxFeatures::Log2,
-        "all" => MaxFeatures::All,
-        _ => MaxFeatures::Sqrt,
+    let Some(name) = section.optional_text("max_features") else { return default };
+    match section.chosen("max_features", &name, &["sqrt", "log2", "all"]) {
+        Some("sqrt") => MaxFeatures::Sqrt,
+        Some("log2") => MaxFeatures::Log2,
+        Some(_) => MaxFeatures::All,
+        None => default,
     }
 }

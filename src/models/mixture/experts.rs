@@ -103,8 +103,8 @@ impl Experts {
         ]
     }
 
-    /// Learns that `z`, which made these predictions, had the target `y`.
-    pub(super) fn learn(&mut self, z: &[f64], predictions: &Predictions, y: f64, weight: f64, n: u64) {
+    /// Learns that `z`, which made these predictions, had the target `last`, or `y` for those that an outlier could mislead.
+    pub(super) fn learn(&mut self, z: &[f64], predictions: &Predictions, y: f64, last: f64, weight: f64, n: u64) {
         let [.., cubic, network, _, _, _] = *predictions;
         let rests: [(&mut dyn Expert, f64); 2] =
             [(&mut self.cubic_rest, y - cubic), (&mut self.network_rest, y - network)];
@@ -117,7 +117,7 @@ impl Experts {
             // What one refuses leaves it as it was.
             let _ = expert.learn(z, y, weight);
         }
-        self.last = y;
+        self.last = last;
     }
 
     /// Place `i` of a row holds another feature from now on.

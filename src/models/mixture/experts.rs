@@ -70,7 +70,7 @@ impl Default for Experts {
         Self {
             last: 0.0,
             innovation: steps(2, 0.99, 1.0),
-            autoregression: steps(24, 0.999, 10.0),
+            autoregression: steps(24, 0.995, 10.0),
             linear: polynomial(Form::Linear, 0.999, 1.0, 0),
             quadratic: polynomial(Form::Degree2, 0.99, 3.0, 0),
             cubic: polynomial(Form::Pair3, 0.999_95, 5.0, rls_poly::MOST_KEPT as u32),

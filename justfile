@@ -63,6 +63,10 @@ bench-engine:
 bench-engine-table *arguments:
     benches/engine_table {{ arguments }}
 
+# Writes docs/accuracy.md: the mixture and its experts beside the best of River, in about an hour. --quick to try it.
+bench-accuracy *arguments:
+    benches/accuracy {{ arguments }}
+
 # Writes docs/performance.md: the whole beside plain copies and the Python stacks, on a broker of its own, in an hour.
 bench-pipeline *arguments:
     benches/pipeline_table {{ arguments }}

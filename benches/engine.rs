@@ -87,6 +87,11 @@ fn innovation(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::Innovation(innovation::Params::default()));
 }
 
+#[divan::bench(sample_count = 5)]
+fn mixture(bencher: Bencher<'_, '_>) {
+    run(bencher, false, ModelKind::Mixture(mixture::Params::default()));
+}
+
 #[divan::bench(sample_count = 10)]
 fn model_tree(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::ModelTree(model_tree::Params::default()));
@@ -95,11 +100,6 @@ fn model_tree(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 30)]
 fn model_tree_single(bencher: Bencher<'_, '_>) {
     run(bencher, false, ModelKind::ModelTree(model_tree::Params { n_models: 1, ..Default::default() }));
-}
-
-#[divan::bench(sample_count = 5)]
-fn mixture(bencher: Bencher<'_, '_>) {
-    run(bencher, false, ModelKind::Mixture(mixture::Params::default()));
 }
 
 #[divan::bench(sample_count = 30)]

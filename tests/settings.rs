@@ -84,7 +84,8 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
     let mixture = ModelKind::Mixture(mixture::Params::default());
     let model_tree = ModelKind::ModelTree(model_tree::Params::default());
-    let experts = [(false, rls_poly), (false, ekf_mlp), (false, innovation), (false, model_tree), (true, mixture)];
+    let experts = [rls_poly, ekf_mlp, innovation].map(|kind| (false, kind));
+    let experts = experts.into_iter().chain([(true, mixture), (false, model_tree)]);
     let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
     let others = [(true, rules), (false, tree), (false, forest)];
     assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());

@@ -65,6 +65,9 @@ pub fn every_kind() -> Vec<ModelKind> {
         ModelKind::EkfMlp(ekf_mlp::Params::default()),
         ModelKind::EkfMlp(ekf_mlp::Params { hidden: 3, forgetting: 1.0, seed: 7 }),
         ModelKind::Innovation(innovation::Params::default()),
+        ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
+        ModelKind::Mixture(mixture::Params::default()),
+        ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
         ModelKind::ModelTree(model_tree::Params::default()),
         ModelKind::ModelTree(model_tree::Params {
             n_models: 1,
@@ -73,9 +76,6 @@ pub fn every_kind() -> Vec<ModelKind> {
             grace_period: 20,
             ..Default::default()
         }),
-        ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
-        ModelKind::Mixture(mixture::Params::default()),
-        ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
@@ -105,8 +105,8 @@ pub fn every_kind() -> Vec<ModelKind> {
             | ModelKind::RlsPoly(_)
             | ModelKind::EkfMlp(_)
             | ModelKind::Innovation(_)
-            | ModelKind::ModelTree(_)
             | ModelKind::Mixture(_)
+            | ModelKind::ModelTree(_)
             | ModelKind::HoeffdingTree(_)
             | ModelKind::AdaptiveTree(_)
             | ModelKind::AdaptiveRandomForest(_)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, MlPoly, Weights, recent::Recent, stacking::Stacked};
+use super::{Aggregate, Boa, MlPoly, Weights, recent::Recent, stacking::Stacked};
 
 /// ML-Poly m; stacking on top of m, and on top of an average by recent errors; ML-Poly over these three. m brings the bound
 /// (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, and the last
@@ -11,6 +11,7 @@ use super::{Aggregate, MlPoly, Weights, recent::Recent, stacking::Stacked};
 pub(super) struct Combined {
     long: Stacked<MlPoly>,
     short: Stacked<Recent>,
+    steady: Boa,
     last: MlPoly,
 }
 
@@ -22,23 +23,26 @@ impl Default for Combined {
         Self {
             long: Stacked::new(MlPoly::fading(FADING)),
             short: Stacked::new(Recent::default()),
+            steady: Boa::default(),
             last: MlPoly::fading(FADING),
         }
     }
 }
 
-/// The averages of both parts, and the three candidates that become one.
+/// The averages, and the candidates that become one.
 struct Candidates {
     long: f64,
     short: f64,
-    all: [f64; 3],
+    steady: f64,
+    all: [f64; 4],
 }
 
 impl Combined {
     fn candidates(&self, members: &[f64]) -> Candidates {
         let (long, short) = (self.long.base().predict(members), self.short.base().predict(members));
-        let all = [long, self.long.correct(members, long), self.short.correct(members, short)];
-        Candidates { long, short, all }
+        let steady = self.steady.predict(members);
+        let all = [long, self.long.correct(members, long), self.short.correct(members, short), steady];
+        Candidates { long, short, steady, all }
     }
 }
 
@@ -48,10 +52,11 @@ impl Aggregate for Combined {
     }
 
     fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
-        let Candidates { long, short, all } = self.candidates(members);
+        let Candidates { long, short, steady, all } = self.candidates(members);
         self.last.learn(&all, prediction, y);
         self.long.learn_with(members, long, y);
         self.short.learn_with(members, short, y);
+        self.steady.learn(members, steady, y);
     }
 
     fn weights(&self) -> &Weights {
@@ -60,7 +65,8 @@ impl Aggregate for Combined {
 
     fn heap_bytes(&self) -> usize {
         let weights = |of: &Weights| size_of_val(of.as_slice());
-        let inner = weights(self.short.weights()) + weights(self.last.weights());
-        inner + self.long.heap_bytes() + self.short.heap_bytes() + self.last.heap_bytes()
+        let inner = [&self.short as &dyn Aggregate, &self.steady, &self.last];
+        let inner = inner.iter().map(|rule| rule.heap_bytes() + weights(rule.weights())).sum::<usize>();
+        inner + self.long.heap_bytes()
     }
 }

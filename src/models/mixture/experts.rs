@@ -70,7 +70,7 @@ impl Default for Experts {
         Self {
             last: 0.0,
             innovation: steps(2, 0.99, 1.0),
-            autoregression: steps(24, 0.999, 10.0),
+            autoregression: steps(24, 0.995, 10.0),
             linear: polynomial(Form::Linear, 0.999, 1.0, 0),
             quadratic: polynomial(Form::Degree2, 0.99, 3.0, 0),
             cubic: polynomial(Form::Pair3, 0.999_95, 5.0, rls_poly::MOST_KEPT as u32),
@@ -103,8 +103,8 @@ impl Experts {
         ]
     }
 
-    /// Learns that `z`, which made these predictions, had the target `y`.
-    pub(super) fn learn(&mut self, z: &[f64], predictions: &Predictions, y: f64, weight: f64, n: u64) {
+    /// Learns that `z`, which made these predictions, had the target `last`, or `y` for those that an outlier could mislead.
+    pub(super) fn learn(&mut self, z: &[f64], predictions: &Predictions, y: f64, last: f64, weight: f64, n: u64) {
         let [.., cubic, network, _, _, _] = *predictions;
         let rests: [(&mut dyn Expert, f64); 2] =
             [(&mut self.cubic_rest, y - cubic), (&mut self.network_rest, y - network)];
@@ -117,7 +117,7 @@ impl Experts {
             // What one refuses leaves it as it was.
             let _ = expert.learn(z, y, weight);
         }
-        self.last = y;
+        self.last = last;
     }
 
     /// Place `i` of a row holds another feature from now on.

@@ -46,6 +46,8 @@ pub struct Mixture {
     aggregation: Aggregation,
     /// Each member's mean squared error over about 1 / [`RATE`] samples.
     errors: Predictions,
+    /// The mixture's own, of which no target counts as more than [`FURTHEST`] away.
+    usual: f64,
 }
 
 /// What a state file holds, not yet checked.
@@ -58,25 +60,35 @@ struct Saved {
     experts: Experts,
     aggregation: Aggregation,
     errors: Predictions,
+    #[serde(deserialize_with = "saved::finite")]
+    usual: f64,
 }
 
 impl TryFrom<Saved> for Mixture {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { n, standardizer, range, experts, aggregation, errors } = saved;
+        let Saved { n, standardizer, range, experts, aggregation, errors, usual } = saved;
         if !experts.is_sound() || !errors.iter().all(|error| error.is_finite()) {
             return Err("a mixture holds a number that is not finite");
         }
         if aggregation.weights().len() > MEMBERS {
             return Err("a mixture weighs more members than it has");
         }
-        Ok(Self { n, standardizer, range, experts, aggregation, errors })
+        Ok(Self { n, standardizer, range, experts, aggregation, errors, usual })
     }
 }
 
 /// The least share by which the members' mean squared errors follow the latest ones.
 const RATE: f64 = 0.01;
+
+/// How many usual errors a target is from its prediction at most, for those who learn it. A single outlier then moves no
+/// weight for long, while a jump to another level is believed within a few samples, as each of them makes five times the
+/// error usual.
+const FURTHEST: f64 = 50.0;
+
+/// Samples before it is known what is usual.
+const SETTLED: u64 = 50;
 
 impl Mixture {
     /// A mixture that has learned nothing.
@@ -88,6 +100,7 @@ impl Mixture {
             experts: Experts::default(),
             aggregation: Aggregation::new(rule),
             errors: [0.0; MEMBERS],
+            usual: 0.0,
         }
     }
 
@@ -130,9 +143,15 @@ impl Regressor for Mixture {
         let mut room: Room = [0.0; _];
         let z = self.standardizer.row(x, &mut room);
         let predictions = self.experts.predict(z, self.range, self.n);
+        let together = self.range.clip(self.aggregation.predict(&predictions));
+        let furthest = if self.n >= SETTLED && self.usual > 0.0 { FURTHEST * self.usual.sqrt() } else { f64::INFINITY };
+        let last = y;
+        let y = y.clamp(together - furthest, together + furthest);
         self.aggregation.learn(&predictions, y);
-        self.experts.learn(z, &predictions, y, weight, self.n);
+        self.experts.learn(z, &predictions, y, last, weight, self.n);
         self.n += 1;
+        let rate = (1.0 / self.n as f64).max(RATE);
+        self.usual += rate * ((together - y) * (together - y) - self.usual);
         Self::follow(&mut self.errors, &predictions, y, self.n);
         self.range.learn(y);
         if let Some(i) = self.standardizer.learn(x, y) {

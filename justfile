@@ -51,6 +51,10 @@ kafka-start:
 kafka-stop:
     tests/kafka/kafka stop --port 19092
 
+# The page of `thalweg compare` in a real browser.
+test-report:
+    .ci/run release report
+
 # Licences, sources and known holes of the dependencies; needs cargo-deny and, for the holes, the network.
 deny:
     cargo deny check

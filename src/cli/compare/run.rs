@@ -115,8 +115,8 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         batch.step(&mut race, samples.nominal(), job.own);
         time += began.elapsed();
         batch.scored().for_each(|(record, y, prediction)| trace.update(record, y, prediction));
-        if trace.losses.len() > 0 {
-            trace.curve.update(counts.records - 1, race.rolling_rmse(job.own));
+        if let Some((record, ..)) = batch.scored().last() {
+            trace.curve.update(record, race.rolling_rmse(job.own));
         }
         part.reached(samples.position());
     }

@@ -88,7 +88,7 @@ fn overall(out: &mut String, standings: &Standings) -> std::fmt::Result {
         "</table></div>\n<p class=\"soft\">By the rank of the RMSE on each stream (Demšar 2006); ~ within noise, or too few \
          streams to tell. Skill is 1 − RMSE/RMSE(mean).</p>"
     )?;
-    settings(out, standings, overall.winner(), "Settings of the first")?;
+    settings(out, standings, overall.winner(), "Settings of the first", true)?;
     writeln!(out, "</section>")
 }
 
@@ -111,7 +111,7 @@ fn section(out: &mut String, standings: &Standings, i: usize, board: &Board) -> 
         pairs(out, standings, board)?;
     }
     predictions(out, standings, board)?;
-    settings(out, standings, board.winner(), "Settings of the winner")?;
+    settings(out, standings, board.winner(), "Settings of the winner", standings.streams.len() == 1)?;
     rejections(out, board)?;
     writeln!(out, "</section>")?;
     Ok(())
@@ -151,8 +151,7 @@ fn curves(out: &mut String, standings: &Standings, board: &Board) -> anyhow::Res
         })
         .collect();
     let title = format!("Rolling RMSE of each model on {}", board.name);
-    let svg =
-        plot::curves(&title, &lines, &board.transitions, board.counts.records).map_err(anyhow::Error::from_boxed)?;
+    let svg = plot::curves(&title, &lines, &board.transitions).map_err(anyhow::Error::from_boxed)?;
     writeln!(out, "<h3>Error over time</h3>\n<ul class=\"legend\">")?;
     for &model in drawn {
         let (series, name) = (series_of(board, model), escaped(&standings.models[model].name));
@@ -264,10 +263,14 @@ fn predictions(out: &mut String, standings: &Standings, board: &Board) -> anyhow
     Ok(())
 }
 
-fn settings(out: &mut String, standings: &Standings, model: usize, title: &str) -> std::fmt::Result {
+/// What to paste to run a model. A stream's is folded away: there are as many as streams.
+fn settings(out: &mut String, standings: &Standings, model: usize, title: &str, is_open: bool) -> std::fmt::Result {
     writeln!(
         out,
-        "<h3>{title}</h3>\n<p class=\"soft\">In settings.toml, in place of its [[models]]:</p>\n<pre><code>{}</code></pre>",
+        "<details{}><summary>{title}: {}</summary>\n<p class=\"soft\">In settings.toml, in place of its [[models]]:</p>\n\
+         <pre><code>{}</code></pre></details>",
+        if is_open { " open=\"open\"" } else { "" },
+        escaped(&standings.models[model].name),
         escaped(&standings.models[model].toml)
     )
 }

@@ -83,26 +83,23 @@ pub(super) struct Line<'a> {
 }
 
 /// Errors over records, with the places where the concept changes. Later lines lie on top.
-pub(super) fn curves(
-    title: &str,
-    lines: &[Line<'_>],
-    transitions: &[Transition],
-    records: u64,
-) -> Result<String, Error> {
+pub(super) fn curves(title: &str, lines: &[Line<'_>], transitions: &[Transition]) -> Result<String, Error> {
     let (scale, low, high) = range_of(lines);
     let (width, height) = (960, 340);
+    // Not to the end of the stream, of which the last records may all have been refused.
+    let last = lines.iter().filter_map(|line| line.bins.last()).map(|bin| bin.at).max().unwrap_or(0).max(1) as f64;
     drawn(title, (width, height), |area| {
-        let x = 0.0..records.max(2) as f64;
         let mut chart = ChartBuilder::on(area)
             .margin_top(10)
+            .margin_left(8)
             .margin_right(24)
             .x_label_area_size(44)
             .y_label_area_size(70)
-            .build_cartesian_2d(x, scale.place(low)..scale.place(high))?;
+            .build_cartesian_2d(0.0..last, scale.place(low)..scale.place(high))?;
         mesh(&mut chart, ("record", Scale::Linear, 8), ("rolling RMSE", scale, 6))?;
         let (bottom, top) = (scale.place(low), scale.place(high));
-        for Transition { at, width } in transitions {
-            let (from, to) = (*at as f64, ((at + width) as f64).min(records as f64));
+        for Transition { at, width } in transitions.iter().filter(|it| it.at as f64 <= last) {
+            let (from, to) = (*at as f64, ((at + width) as f64).min(last));
             if *width > 0 {
                 chart.draw_series([Rectangle::new([(from, bottom), (to, top)], SPAN.mix(0.15).filled())])?;
             }
@@ -144,6 +141,7 @@ pub(super) fn scatter(title: &str, pairs: &[(f64, f64)], of: usize) -> Result<St
     drawn(title, (420, 380), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin_top(10)
+            .margin_left(8)
             .margin_right(20)
             .x_label_area_size(44)
             .y_label_area_size(74)
@@ -173,6 +171,7 @@ pub(super) fn latest<'a>(
     drawn(title, (640, 380), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin_top(10)
+            .margin_left(8)
             .margin_right(24)
             .x_label_area_size(44)
             .y_label_area_size(74)

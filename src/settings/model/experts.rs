@@ -2,11 +2,13 @@
 
 use super::super::Section;
 use crate::models::{
+    ModelConfig, ModelKind,
     aggregation::Rule,
     ekf_mlp::{self, MOST_HIDDEN},
     innovation::{self, MOST_LAGS},
     mixture,
     rls_poly::{self, Form, MOST_KEPT},
+    steps::StepKind,
 };
 
 pub(super) fn rls_poly(section: &mut Section) -> rls_poly::Params {
@@ -39,6 +41,15 @@ pub(super) fn innovation(section: &mut Section) -> innovation::Params {
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
     }
+}
+
+/// Least squares makes nothing of a category, and much of its mean target.
+pub(super) const ENCODED: [StepKind; 1] = [StepKind::TargetEncoder { smoothing: 10.0 }];
+
+/// The mixture that races where the settings name no models.
+pub(super) fn default_mixture() -> ModelConfig {
+    let kind = ModelKind::Mixture(mixture::Params::default());
+    ModelConfig { steps: ENCODED.to_vec(), ..ModelConfig::new(kind.name(), kind) }
 }
 
 pub(super) fn mixture(section: &mut Section) -> mixture::Params {

@@ -15,7 +15,6 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
-    steps::StepKind,
 };
 
 const KINDS: [&str; 15] = [
@@ -48,6 +47,7 @@ pub(super) fn default_race() -> Vec<ModelConfig> {
         model(false, ModelKind::Last),
         model(true, ModelKind::Linear(linear::Params::default())),
         model(true, ModelKind::HoeffdingTree(crate::models::tree::Params::default())),
+        experts::default_mixture(),
     ]
 }
 
@@ -111,8 +111,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
             steps::read(&mut section, false)
         }
-        // Least squares makes nothing of a category, and much of its mean target.
-        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &[StepKind::TargetEncoder { smoothing: 10.0 }]),
+        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &experts::ENCODED),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };

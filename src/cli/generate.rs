@@ -12,7 +12,7 @@ use crate::{
 /// What to print; whatever is left out is as in `[generator]`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The function, e.g. friedman, friedman_drift, planes2d, mv, sine, geometric, expression
+    /// The function, e.g. friedman, friedman_drift (friedman_drift:lea, :gra, :gsg), planes2d, mv, sine, geometric, expression
     #[arg(long)]
     function: Option<String>,
     /// Number of samples

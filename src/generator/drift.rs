@@ -91,3 +91,35 @@ impl Drift {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(positions: &[u64], width: u64, repeat: u64, returns: bool, until: u64) -> Vec<(u64, u64)> {
+        transitions(positions, width, repeat, returns, until).map(|it| (it.at, it.width)).collect()
+    }
+
+    #[test]
+    fn transitions_come_again_with_every_round() {
+        assert_eq!(found(&[15, 30], 0, 0, true, 100), [(15, 0), (30, 0)]);
+        assert_eq!(found(&[15, 30], 0, 0, true, 30), [(15, 0)]);
+        assert_eq!(found(&[15, 30], 5, 45, false, 90), [(15, 5), (30, 5), (60, 5), (75, 5)]);
+        assert_eq!(found(&[15, 30], 5, 45, true, 61), [(15, 5), (30, 5), (45, 0), (60, 5)]);
+        assert_eq!(found(&[1], 0, 2, true, u64::MAX).len(), MOST_TRANSITIONS);
+    }
+
+    #[test]
+    fn between_two_transitions_nothing_changes() {
+        let drift = Drift { positions: vec![40, 70], width: 10, change: Change::Rotate, repeat: 100 };
+        let mut inside = vec![false; 250];
+        for Transition { at, width } in drift.transitions(250) {
+            (at..=at + width).filter_map(|i| inside.get_mut(i as usize)).for_each(|it| *it = true);
+        }
+        for i in 1..250 {
+            let change = drift.concept(i - 1, 0.5) != drift.concept(i, 0.5);
+            assert!(!change || inside[i as usize], "a change at {i}");
+        }
+        assert!(inside[40] && inside[100] && inside[170]);
+    }
+}

@@ -120,11 +120,15 @@ impl Function {
     /// Every name that `function = "…"` takes.
     pub const NAMES: [&str; 7] = ["friedman", "friedman_drift", "planes2d", "mv", "sine", "geometric", "expression"];
 
-    /// The function of this name with its default parameters.
+    /// The function of this name with its default parameters. `friedman_drift:lea` names the type of drift, too.
     ///
     /// # Errors
     /// For an unknown name, and for `expression`, which has no defaults.
     pub fn from_name(name: &str) -> Result<Self, Error> {
+        if let Some(drift_type) = name.strip_prefix("friedman_drift:").and_then(DriftType::from_name) {
+            let position = drift_type.usual_positions();
+            return Ok(Function::FriedmanDrift(FriedmanDrift { drift_type, position, ..FriedmanDrift::default() }));
+        }
         Ok(match name {
             "friedman" => Function::Friedman,
             "friedman_drift" => Function::FriedmanDrift(FriedmanDrift::default()),
@@ -137,7 +141,10 @@ impl Function {
                 return Err(Error::new("function", problem));
             }
             _ => {
-                let problem = format!("there is no function `{name}`; there are {}", Self::NAMES.join(", "));
+                let problem = format!(
+                    "there is no function `{name}`; there are {}, and for other drifts friedman_drift:lea, :gra, :gsg",
+                    Self::NAMES.join(", ")
+                );
                 return Err(Error::new("function", problem));
             }
         })

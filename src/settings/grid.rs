@@ -76,16 +76,15 @@ pub fn grid(grids: &[String]) -> Result<Vec<Entry>, Errors> {
         let problem = format!("makes {} models, more than {MOST_MODELS}; leave some out", models.len());
         problems.push(Problem::new("--grid", &problem));
     }
-    if !problems.is_empty() {
-        return Err(problems.into());
-    }
-    checked(models).map_err(|errors| {
-        let mut problems: Vec<Problem> = errors.problems().iter().map(|it| placed(it, &places)).collect();
-        // A key that is wrong is so in every model that it was multiplied to.
-        let mut seen = std::collections::HashSet::new();
-        problems.retain(|problem| seen.insert((problem.path.clone(), problem.message.clone())));
-        problems.into()
-    })
+    let entries = if models.is_empty() || models.len() > MOST_MODELS { Ok(Vec::new()) } else { checked(models) };
+    let entries = entries.unwrap_or_else(|errors| {
+        problems.extend(errors.problems().iter().map(|it| placed(it, &places)));
+        Vec::new()
+    });
+    // A key that is wrong is so in every model that it was multiplied to.
+    let mut seen = std::collections::HashSet::new();
+    problems.retain(|problem| seen.insert((problem.path.clone(), problem.message.clone())));
+    if problems.is_empty() { Ok(entries) } else { Err(problems.into()) }
 }
 
 /// Reads models and keeps their text.

@@ -24,6 +24,9 @@ const MOST_CENTRE: f64 = 0.95;
 /// The least logarithm of the half width over the usual error: predictions that are always perfect leave nothing to follow.
 const LEAST_WIDTH: f64 = -4.0;
 
+/// The greatest, beyond which eᶿ is no number. Nothing leads there.
+const MOST_WIDTH: f64 = 700.0;
+
 /// Where the target is expected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -95,7 +98,11 @@ impl TryFrom<Saved> for Conformal {
         if !(coverage > 0.0 && coverage < 1.0) {
             return Err("intervals cannot hold that share of the targets");
         }
-        if scale < 0.0 || centre.is_nan() || centre.abs() > MOST_CENTRE || log_width < LEAST_WIDTH {
+        if scale < 0.0
+            || centre.is_nan()
+            || centre.abs() > MOST_CENTRE
+            || !(LEAST_WIDTH..=MOST_WIDTH).contains(&log_width)
+        {
             return Err("intervals have an impossible shape");
         }
         Ok(Self { coverage, n, scale, log_width, centre, half: half(scale, log_width) })
@@ -134,7 +141,7 @@ impl Conformal {
             let (below, above) = (f64::from(y < interval.lower), f64::from(y > interval.upper));
             let rate = WIDTH_RATE.max(FIRST_WIDTH_RATE / (self.n as f64).sqrt());
             let missed = below + above;
-            self.log_width = (self.log_width + rate * (missed - (1.0 - self.coverage))).max(LEAST_WIDTH);
+            self.log_width = (self.log_width + rate * (missed - (1.0 - self.coverage))).clamp(LEAST_WIDTH, MOST_WIDTH);
             self.centre = (self.centre + CENTRE_RATE * (above - below)).clamp(-MOST_CENTRE, MOST_CENTRE);
         }
         self.n += 1;

@@ -9,13 +9,16 @@ use super::{Interval, saved};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The share wanted.
+    #[serde(deserialize_with = "saved::finite")]
     target: f64,
     /// What an interval counts of the one after it, of late.
+    #[serde(deserialize_with = "saved::finite")]
     keep: f64,
     #[serde(deserialize_with = "saved::count")]
     n: u64,
     #[serde(deserialize_with = "saved::count")]
     held: u64,
+    #[serde(deserialize_with = "saved::finite")]
     width: f64,
     recent: Sums,
 }
@@ -23,8 +26,11 @@ pub struct Coverage {
 /// Faded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
+    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
+    #[serde(deserialize_with = "saved::finite")]
     held: f64,
+    #[serde(deserialize_with = "saved::finite")]
     width: f64,
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: at most [`MOST_ROWS`] samples and [`MOST_BYTES`] bytes of values, oldest overwritten first; taking a sample in
 //! allocates only until the window is full, or where a column is new. What this does not do: learn from them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Features;
 
@@ -21,6 +21,7 @@ pub struct Recent {
     width: usize,
     nominal: Vec<bool>,
     /// Row by row; the oldest is at `next` where the window is full.
+    #[serde(serialize_with = "known")]
     values: Vec<f64>,
     /// Row that the next sample takes.
     next: usize,
@@ -31,14 +32,20 @@ pub struct Recent {
 struct Saved {
     width: usize,
     nominal: Vec<bool>,
-    values: Vec<f64>,
+    values: Vec<Option<f64>>,
     next: usize,
+}
+
+/// Nothing stands for an unknown value, for which some formats have no number.
+fn known<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())))
 }
 
 impl TryFrom<Saved> for Recent {
     type Error = &'static str;
 
     fn try_from(Saved { width, nominal, values, next }: Saved) -> Result<Self, Self::Error> {
+        let values: Vec<f64> = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
         let rows = values.len().checked_div(width).unwrap_or(0);
         let most = rows_of(width);
         if values.len() != rows * width || rows > most || next > rows || rows < most && next != rows {
@@ -54,7 +61,7 @@ impl TryFrom<Saved> for Recent {
 
 /// Rows of that many numbers that are kept.
 fn rows_of(width: usize) -> usize {
-    let most = MOST_BYTES / (size_of::<f64>() * width.max(1));
+    let most = MOST_BYTES / width.max(1).saturating_mul(size_of::<f64>());
     if most < 2 { 0 } else { most.min(MOST_ROWS) }
 }
 
@@ -185,13 +192,14 @@ mod tests {
 
     #[test]
     fn a_damaged_window_is_refused() {
-        let saved = |width: usize, values: &[f64], next: usize| {
+        let saved = |width: usize, values: &[Option<f64>], next: usize| {
             let state = (width, Vec::<bool>::new(), values, next);
             rmp_serde::from_slice::<Recent>(&rmp_serde::to_vec(&state).expect("saved")).is_ok()
         };
-        assert!(saved(2, &[1.0, 2.0], 1) && saved(2, &[f64::NAN, 2.0], 1) && saved(0, &[], 0));
+        let [one, none] = [Some(1.0), None];
+        assert!(saved(2, &[one, one], 1) && saved(2, &[none, one], 1) && saved(0, &[], 0));
         for (width, values, next) in
-            [(2, &[1.0][..], 0), (2, &[1.0, 2.0], 0), (2, &[1.0, 2.0], 2), (2, &[1.0, f64::NAN], 1), (0, &[1.0], 0)]
+            [(2, &[one][..], 0), (2, &[one, one], 0), (2, &[one, one], 2), (2, &[one, none], 1), (0, &[one], 0)]
         {
             assert!(!saved(width, values, next), "{width} {values:?} {next}");
         }

@@ -48,6 +48,9 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
         prequential.step(Features::with_nominal(&x, &NOMINAL), Some(y));
     }
     prequential.standings();
+    for i in 0..prequential.config().models.len() {
+        prequential.explain(i, stored.index.named_columns());
+    }
     again::<prequential::Prequential>(&prequential);
     for config in races() {
         let mut processor = Processor::new(&config, 0, 0, Some(stored.clone())).0;

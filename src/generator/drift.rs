@@ -114,7 +114,11 @@ mod tests {
         let drift = Drift { positions: vec![40, 70], width: 10, change: Change::Rotate, repeat: 100 };
         let mut inside = vec![false; 250];
         for Transition { at, width } in drift.transitions(250) {
-            (at..=at + width).filter_map(|i| inside.get_mut(i as usize)).for_each(|it| *it = true);
+            for i in at..=at + width {
+                if let Some(inside) = inside.get_mut(i as usize) {
+                    *inside = true;
+                }
+            }
         }
         for i in 1..250 {
             let change = drift.concept(i - 1, 0.5) != drift.concept(i, 0.5);

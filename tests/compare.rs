@@ -279,7 +279,7 @@ fn the_page_stands_alone_whatever_streams_and_models_are_called() {
         page.split("http").skip(1).map(|rest| rest.split('"').next().expect("a part")).collect();
     assert_eq!(addresses, BTreeSet::from(["-equiv=", "://www.w3.org/1999/xhtml", "://www.w3.org/2000/svg"]));
     assert_eq!(page.matches("<svg class=\"plot\"").count(), 6);
-    assert_eq!(page.matches("class=\"drift\" points=").count(), 2, "two drifts are marked");
+    assert_eq!(page.matches("class=\"drift\" stroke-width").count(), 2, "two drifts are marked");
     assert!(page.contains("The concept changes at 300–400, 700–800."), "and named");
     assert!(page.contains("prefers-color-scheme: dark"));
 }

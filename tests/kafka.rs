@@ -3,6 +3,8 @@
 //! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port; `tests/kafka/kafka start` runs a broker. Without
 //! one these tests fail: they never skip.
 
+#[path = "kafka/compare.rs"]
+mod compare;
 #[path = "support/conformance.rs"]
 mod conformance;
 #[path = "kafka/dead_letters.rs"]

@@ -22,7 +22,10 @@ use anyhow::Context;
 use clap::{ArgGroup, Args};
 
 use super::samples::Format;
-use crate::settings::{Settings, Sources};
+use crate::{
+    logging,
+    settings::{Settings, Sources},
+};
 use plan::Plan;
 use standings::Standings;
 use topics::Offsets;
@@ -97,6 +100,10 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
     let folder = &options.out;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("folder {} cannot be made; choose another --out", folder.display()))?;
+    if !options.topic.is_empty() {
+        // A broker that does not answer is waited for, and said so.
+        logging::start(&settings.logging)?;
+    }
     let plan = Plan::new(sources, settings, options)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let runs = run::all(&plan, settings, jobs)?;

@@ -5,7 +5,6 @@ use std::{io, str::FromStr};
 use super::super::samples::{Spool, SpoolWriter};
 use crate::{
     app::history::{self, Part, Wanted},
-    logging,
     settings::Settings,
 };
 
@@ -71,8 +70,6 @@ pub(super) fn wanted(topics: &[String], offsets: &[Offsets]) -> Result<Vec<Wante
 /// Copies what is wanted, a spool for each partition with its name.
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn copied(settings: &Settings, wanted: &Wanted) -> anyhow::Result<Vec<(String, Spool)>> {
-    // A broker that does not answer is waited for, and said so. Whoever asks for two topics has the log already.
-    let _ = logging::start(&settings.logging);
     let mut names = Vec::new();
     // Both closures add to it, one after the other.
     let writers = std::cell::RefCell::new(Vec::new());

@@ -215,7 +215,9 @@ fn misjudged(config: &ModelConfig, n: usize) -> (usize, isize, f64) {
 #[test]
 fn what_models_and_steps_say_they_take_is_within_a_fifth_of_what_they_take() {
     for config in plain_models() {
-        let (said, taken, off) = misjudged(&config, 20_000);
+        // Experts that learn by least squares have all their room from the start, and take their time.
+        let expert = matches!(config.kind, ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_));
+        let (said, taken, off) = misjudged(&config, if expert { 2000 } else { 20_000 });
         assert!(off.abs() <= 0.2, "says {said}, takes {taken}: {config:?}");
     }
 }

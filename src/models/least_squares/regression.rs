@@ -164,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn a_variance_that_rounding_eats_up_is_as_at_the_start_again() {
+        let mut regression = Regression::new([1e9; 3]);
+        let mut gain = Vec::new();
+        for i in 0..1000 {
+            let terms = [1e5, 3e5 + f64::from(i % 3), 7e5 / 3.0];
+            regression.learn(&terms, 1.0, 0.999, 1.0, &mut gain).expect("learned");
+            for i in 0..3 {
+                let variance = regression.covariance.diagonal(i);
+                assert!(variance > 0.0, "{variance} of {i}");
+            }
+        }
+    }
+
+    #[test]
     fn a_sample_that_would_leave_what_is_not_finite_changes_nothing() {
         for (variance, term, error) in
             [(1e308, 1e3, 1.0), (1e100, 1e300, 1.0), (1.0, 1.0, f64::INFINITY), (1.0, f64::NAN, 1.0)]

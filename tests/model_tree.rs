@@ -118,14 +118,27 @@ fn what_has_become_worse_than_its_root_is_pruned() {
 fn a_full_tree_makes_place_where_more_is_to_be_had() {
     let mut model = model(Params { max_nodes: 7, ..one() });
     let mut stream = Stream::new();
-    // At first what x[0] does is all there is; then what x[1] does is more, while the old remains.
-    learn(&mut model, &mut stream, 10_000, |x: &[f64; 3], noise| (4.0 * x[0]).sin() + 0.1 * noise);
+    // Two halves, of which one takes all nodes that there are, and later on the other has much more use for them.
+    for i in 0..30_000 {
+        let (mut x, noise) = stream.next::<3>();
+        x[2] = x[2].signum();
+        let half = if x[2] < 0.0 { (6.0 * x[0]).sin() } else { -5.0 * x[0] };
+        let more = if x[2] > 0.0 && i >= 10_000 { 5.0 * (6.0 * x[1]).sin() } else { 0.0 };
+        model.learn_one(Features::new(&x), half + more + 0.1 * noise, 1.0).expect("learned");
+        if i == 9999 {
+            assert_eq!(nodes(&model), 7);
+        }
+    }
     assert_eq!(nodes(&model), 7);
-    let rmse = learn(&mut model, &mut stream, 20_000, |x: &[f64; 3], noise| {
-        (4.0 * x[0]).sin() + 20.0 * x[1].abs() + 0.1 * noise
-    });
-    assert_eq!(nodes(&model), 7);
-    assert!(rmse < 1.5, "{rmse}");
+    let columns = ["a", "b", "c"].map(|name| NamedColumn::new(name, None));
+    assert!(divides_by(&trees(&model, &columns)[0].root, "b"));
+}
+
+fn divides_by(node: &Node, feature: &str) -> bool {
+    match node {
+        Node::Leaf(_) => false,
+        Node::Branch(it) => it.feature == feature || it.children.iter().any(|child| divides_by(child, feature)),
+    }
 }
 
 #[test]

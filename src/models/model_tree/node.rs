@@ -24,6 +24,9 @@ const SHARPNESS: i32 = 8;
 /// A child that has seen so many samples counts as much as its parent does (Quinlan 1992 takes 15).
 const SMOOTHING: f64 = 5.0;
 
+/// The models of branches serve comparison and smoothing, for which one sample in so many is enough.
+const THINNING: u64 = 4;
+
 /// Larger errors count as so large.
 const LARGEST_ERROR: f64 = 1e152;
 
@@ -124,9 +127,8 @@ impl Node {
             }
         }
         let is_leaf = matches!(self.role, Role::Leaf(_));
-        // The models of branches serve comparison and smoothing; every second sample is enough for that.
-        if is_leaf || self.age.is_multiple_of(2) {
-            let forgetting = if is_leaf { params.forgetting } else { params.forgetting * params.forgetting };
+        if is_leaf || self.age.is_multiple_of(THINNING) {
+            let forgetting = if is_leaf { params.forgetting } else { params.forgetting.powi(THINNING as i32) };
             self.plane.learn(row, error, weight, forgetting, params, gain);
         }
     }

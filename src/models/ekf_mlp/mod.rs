@@ -188,11 +188,16 @@ impl Filter {
         let reach = self.covariance.project(&self.slopes, &mut self.gain);
         let error = y - output;
         let q = self.noise / weight + reach;
+        // Not by clamp, which takes no bound that is not a number.
         let furthest = FURTHEST * q.sqrt();
-        let step = error.clamp(-furthest, furthest) / q;
+        let step = error.max(-furthest).min(furthest) / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
         // Also false of NaN.
-        let sound = reach >= 0.0 && q.is_finite() && largest.is_finite() && (step * largest).abs() < LARGEST;
+        let sound = reach >= 0.0
+            && q.is_finite()
+            && error.is_finite()
+            && largest.is_finite()
+            && (step * largest).abs() < LARGEST;
         if !sound {
             return Err(Refused);
         }

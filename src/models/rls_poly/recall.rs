@@ -11,7 +11,7 @@ use crate::{metrics::saved, models::least_squares::Regression};
 const RATE: f64 = 0.03;
 
 /// Samples after a drift, or after an exchange, before models are compared.
-const FIRST: u64 = 20;
+const FIRST: u64 = 30;
 
 /// Samples after which a model is worth being kept. A great drift is noticed again and again until its errors are usual.
 const SETTLED: u64 = 200;

@@ -363,7 +363,7 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
         site.command(&arguments).stdin(std::fs::File::open(&file).expect("open")).output().expect("the binary runs");
     let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &3.into(), &2.into()));
-    assert_eq!(report["models"].as_array().map(Vec::len), Some(4));
+    assert_eq!(report["models"].as_array().map(Vec::len), Some(5));
     let linear = &report["models"][2];
     assert_eq!((&linear["name"], &linear["kind"]), (&"linear".into(), &"linear".into()));
     let errors = ["mae", "rmse", "r2", "bias", "smape", "error_p50", "error_p90", "error_p99"];
@@ -374,7 +374,7 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     assert!(["mae", "rmse", "bias", "smape"].iter().all(|field| linear["faded"][field].is_number()), "{linear}");
     let rows = read(&out);
     let rows: Vec<&str> = rows.lines().collect();
-    assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree");
+    assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree,mixture");
     let heads: Vec<&str> =
         rows[1..].iter().map(|row| row.split_inclusive(',').take(2).last().map_or("", |t| t)).collect();
     assert_eq!(heads, ["3.0,", "5.0,", ",", "9.0,"]);

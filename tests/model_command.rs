@@ -158,7 +158,7 @@ fn it_runs_beside_the_daemon_and_writes_to_a_file() {
     let file = site.path("models.json");
     stdout(&site.run(&["model", "export", "--output", &file.display().to_string()]));
     let document: Value = serde_json::from_str(&read(&file)).expect("JSON");
-    assert_eq!(document["partitions"][0]["models"].as_array().map(Vec::len), Some(4));
+    assert_eq!(document["partitions"][0]["models"].as_array().map(Vec::len), Some(5));
     assert!(show(&site, &[]).contains("partition 0 of samples"));
     assert!(daemon.stop().success());
 }

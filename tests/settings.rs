@@ -9,7 +9,7 @@ use thalweg::{
     models::{
         ModelKind, ekf_mlp, innovation, linear,
         loss::Loss,
-        mixture, model_tree,
+        model_tree,
         optimizer::{Optimizer, Schedule},
         passive_aggressive, rls, rls_poly,
         rules::{self, PredType},
@@ -82,10 +82,8 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
     let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
     let rules = ModelKind::AmRules(rules::Params::default());
     let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
-    let mixture = ModelKind::Mixture(mixture::Params::default());
     let model_tree = ModelKind::ModelTree(model_tree::Params::default());
-    let experts = [rls_poly, ekf_mlp, innovation].map(|kind| (false, kind));
-    let experts = experts.into_iter().chain([(true, mixture), (false, model_tree)]);
+    let experts = [rls_poly, ekf_mlp, innovation, model_tree].map(|kind| (false, kind));
     let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
     let others = [(true, rules), (false, tree), (false, forest)];
     assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());

@@ -184,6 +184,8 @@ fn check_prediction(record: &Record, prediction: &Outgoing) {
         timestamp: i64,
         target: Option<f64>,
         prediction: f64,
+        lower: Option<f64>,
+        upper: Option<f64>,
         model: &'a str,
         version: u64,
         predictions: std::collections::BTreeMap<&'a str, f64>,
@@ -200,6 +202,10 @@ fn check_prediction(record: &Record, prediction: &Outgoing) {
     let read: Prediction<'_> = serde_json::from_slice(value).unwrap_or_else(|error| panic!("{error}: {}", text()));
     assert_eq!((read.source.topic, read.source.partition, read.source.offset), ("samples", 0, record.offset));
     assert_eq!(read.predictions.len(), 4);
+    assert_eq!(read.lower.is_some(), read.upper.is_some());
+    if let (Some(lower), Some(upper)) = (read.lower, read.upper) {
+        assert!(lower <= read.prediction && read.prediction <= upper, "{}", text());
+    }
     assert_eq!(prediction.source, record.offset);
 }
 

@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(entries.len(), 3);
         for entry in entries {
             let value = tables(File::from_str(&entry.toml, FileFormat::Toml)).expect("its text is good");
-            assert_eq!(checked(value).expect("its text is good"), [entry.clone()]);
+            assert_eq!(checked(value).expect("its text is good"), std::slice::from_ref(&entry));
             assert!(matches!(entry.config.kind, ModelKind::Linear(_)));
         }
     }

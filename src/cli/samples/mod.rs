@@ -31,7 +31,7 @@ pub(super) struct Samples {
 
 enum Origin {
     Rows { input: Input, names: Vec<String> },
-    Generated { stream: Stream, count: u64, features: Vec<f64>, line: Vec<u8> },
+    Generated { stream: Box<Stream>, count: u64, features: Vec<f64>, line: Vec<u8> },
     Records(SpoolReader),
 }
 
@@ -66,7 +66,7 @@ impl Samples {
         // Functions have names of their own, whatever the stream in the settings looks like.
         let schema =
             Schema { target: encode::TARGET.to_owned(), features: None, key: None, timestamp: None, ..schema.clone() };
-        let origin = Origin::Generated { stream, count, features: Vec::new(), line: Vec::new() };
+        let origin = Origin::Generated { stream: Box::new(stream), count, features: Vec::new(), line: Vec::new() };
         Ok(Self::new(origin, &schema))
     }
 

@@ -4,7 +4,7 @@
 //! how far it is trusted), `plane` (its linear model), `grid` (what a leaf keeps to find splits), `split` (the search),
 //! `columns` (which features a tree works on), `describe` and `restore`.
 //!
-//! Invariant: trees are bounded in depth and nodes, and each works on at most [`MOST_COLUMNS`](columns::MOST_COLUMNS)
+//! Invariant: trees are bounded in depth and nodes, and each works on at most `MOST_COLUMNS`
 //! features. The same samples and seed give the same bits.
 
 mod columns;

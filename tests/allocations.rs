@@ -9,7 +9,7 @@ use support::kinds::every_kind;
 use thalweg::{
     metrics::Scores,
     models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, model_tree,
+        Features, ModelConfig, ModelKind, Pipeline, Scratch, mixture, model_tree,
         steps::StepKind,
         tree::{self, LeafPrediction, Splitter, adaptive},
     },
@@ -158,6 +158,23 @@ fn model_trees_allocate_nothing_once_they_have_been_at_their_largest() {
     let before = learner.pipeline.memory_bytes();
     let info = measure(|| learner.run(20_000..60_000));
     assert_eq!((info.count_total, learner.pipeline.memory_bytes()), (0, before));
+}
+
+/// Its trees allocate where they grow, and a polynomial where it keeps an earlier model.
+#[test]
+fn a_mixture_predicts_without_allocating_and_learns_nearly_so() {
+    let mut learner = Learner::new(&ModelConfig::new("mixture", ModelKind::Mixture(mixture::Params::default())));
+    learner.run(0..10_000);
+    let Learner { pipeline, scratch, .. } = &mut learner;
+    let predicting = measure(|| {
+        for i in 0..1000 {
+            let (x, _) = sample(i);
+            std::hint::black_box(pipeline.predict_one(Features::with_nominal(&x, &NOMINAL), scratch));
+        }
+    });
+    assert_eq!(predicting.count_total, 0);
+    let info = measure(|| learner.run(10_000..20_000));
+    assert!(info.count_total <= 1000, "{} allocations of {} bytes", info.count_total, info.bytes_total);
 }
 
 /// A leaf that may not split any more watches nothing.

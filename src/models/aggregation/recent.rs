@@ -50,3 +50,19 @@ impl Aggregate for Recent {
         size_of_val(self.errors.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_member_of_late_has_most_of_the_weight() {
+        let mut recent = Recent::default();
+        let mut learn = |members: [f64; 2], n: usize| {
+            (0..n).for_each(|_| recent.learn(&members, 0.0, 0.0));
+            recent.weights().as_slice()[0]
+        };
+        assert!(learn([1.0, 2.0], 2000) > 0.99);
+        assert!(learn([2.0, 1.0], 300) < 0.01);
+    }
+}

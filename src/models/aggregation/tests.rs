@@ -209,6 +209,20 @@ fn a_member_that_is_not_finite_has_no_say_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_member_that_is_never_finite_does_not_keep_the_others_from_being_learned() {
+    for rule in Rule::ALL {
+        let mut aggregation = Aggregation::new(rule);
+        for (mut members, y) in rows(2000, [5.0, 0.5, 5.0, 1.0], [5.0, 0.5, 5.0, 1.0]) {
+            members[3] = f64::NAN;
+            aggregation.learn(&members, y);
+        }
+        // The second one is the best by far.
+        let prediction = aggregation.predict(&[10.0, 0.0, 10.0, f64::NAN]);
+        assert!(prediction.abs() < 2.0, "{rule:?}: {prediction}");
+    }
+}
+
+#[test]
 fn no_number_however_large_or_small_makes_a_later_prediction_unsound() {
     for rule in Rule::ALL {
         let mut aggregation = Aggregation::new(rule);

@@ -124,6 +124,24 @@ fn what_is_published_is_what_the_configured_champion_follows() {
 }
 
 #[test]
+fn from_the_first_sample_on_only_what_the_champion_follows_is_published() {
+    // Neither the champion itself nor a model that is no member, though both come before its members.
+    let of = |members: &[&str]| race(vec![champion("best", members, 0.02), tree(), mean(), linear()]);
+    let mut stream = friedman();
+    let mut x = Vec::new();
+    let mut first = Prequential::new(&of(&["mean", "linear"]));
+    for _ in 0..300 {
+        let y = stream.next_sample(&mut x);
+        let step = first.step(Features::new(&x), Some(y));
+        assert!(step.champion >= 2, "model {} is published", step.champion);
+    }
+    // Other members, before there was an election among them.
+    let (mut restored, _) = Prequential::restored(first, &of(&["tree"]));
+    assert_eq!(restored.champion(), 1);
+    assert_eq!(restored.step(Features::new(&x), None).champion, 1);
+}
+
+#[test]
 fn a_champion_with_a_margin_changes_its_mind_less_often() {
     // Two of a kind, which differ by chance only.
     let slow = |lr| {

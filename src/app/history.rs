@@ -37,6 +37,19 @@ pub enum Error {
         /// What is there.
         held: Range<i64>,
     },
+    /// Part of it may yet be taken back.
+    #[error(
+        "{topic}/{partition}: what is from offset {from} on belongs to a transaction that is still open; leave the end out, or \
+         try again when it has ended"
+    )]
+    Uncommitted {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The first offset of it.
+        from: i64,
+    },
     /// Where they are put.
     #[error("records cannot be kept meanwhile")]
     Output(#[from] io::Error),
@@ -110,14 +123,80 @@ async fn show(
         let mut next = from;
         while next < to {
             let fetched = history.read(partition, next).await?;
+            if fetched.next_offset <= next {
+                // What was dropped meanwhile must not go missing unseen; what is not committed is not there yet.
+                let held = history.range(partition).await?;
+                match wanted.to {
+                    _ if held.start > next => {
+                        return Err(Error::Offsets { topic: topic.clone(), partition, from: next, to, held });
+                    }
+                    Some(_) => return Err(Error::Uncommitted { topic: topic.clone(), partition, from: next }),
+                    None => break,
+                }
+            }
             for record in fetched.records.iter().filter(|record| record.offset < to) {
                 see(record.value.as_deref())?;
-            }
-            if fetched.next_offset <= next {
-                break;
             }
             next = fetched.next_offset;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{record::Record, transport::Fetched};
+
+    /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
+    /// `open` on are not committed.
+    struct Shifting {
+        first: i64,
+        dropped: i64,
+        open: i64,
+    }
+
+    impl History for Shifting {
+        fn partitions(&self) -> i32 {
+            1
+        }
+
+        async fn range(&mut self, _: i32) -> Result<Range<i64>, transport::Error> {
+            Ok(self.first..10)
+        }
+
+        async fn read(&mut self, _: i32, offset: i64) -> Result<Fetched, transport::Error> {
+            let end = if offset < self.first { offset } else { self.open.min(offset + 3) };
+            let record = |offset| Record { offset, value: Some(vec![b'0' + offset as u8].into()), ..Record::default() };
+            self.first = self.dropped;
+            Ok(Fetched { records: (offset..end).map(record).collect(), next_offset: end, high_watermark: 10 })
+        }
+    }
+
+    async fn read(dropped: i64, open: i64, to: Option<i64>) -> (String, Result<(), Error>) {
+        let wanted = Wanted { topic: "samples".to_owned(), partition: None, from: None, to };
+        let mut seen = String::new();
+        let see = |value: Option<&[u8]>| {
+            seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
+            Ok(())
+        };
+        let end = show(Shifting { first: 0, dropped, open }, &wanted, |_| Ok(()), see).await;
+        (seen, end)
+    }
+
+    #[tokio::test]
+    async fn records_that_are_dropped_while_they_are_read_are_missed() {
+        assert!(matches!(read(0, 10, None).await, (seen, Ok(())) if seen == "0123456789"));
+        for to in [None, Some(10)] {
+            let (_, end) = read(7, 10, to).await;
+            assert!(matches!(end, Err(Error::Offsets { from: 3, to: 10, held: Range { start: 7, end: 10 }, .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_committed_ends_an_open_range_and_fails_one_that_asks_for_it() {
+        assert!(matches!(read(0, 5, None).await, (seen, Ok(())) if seen == "01234"));
+        assert!(matches!(read(0, 5, Some(5)).await, (seen, Ok(())) if seen == "01234"));
+        assert!(matches!(read(0, 5, Some(6)).await, (_, Err(Error::Uncommitted { from: 5, .. }))));
+    }
 }

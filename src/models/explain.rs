@@ -78,27 +78,25 @@ pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) 
     if recent.len() < LEAST {
         return None;
     }
-    let permutation = |columns: Vec<NamedColumn>| (Method::Permutation, by_permutation(pipeline, &columns, recent));
+    let weighs_columns = pipeline.model().weighs_columns();
     let (_, description) = pipeline.describe(columns.clone());
     let (method, sums) = match &description {
         Description::Constant(_) => return None,
-        // Their weights are for what they make of the columns themselves.
-        _ if pipeline.model().prepares_columns() => permutation(columns),
-        Description::Linear(model) => {
+        Description::Linear(model) if weighs_columns => {
             let deviations = deviations(pipeline, columns, recent);
             let mut sums = zeros(&deviations);
             sums.extend(by_weight(model, &deviations));
             (Method::StandardisedWeights, sums)
         }
-        Description::Tree(tree) => {
+        Description::Tree(tree) if weighs_columns => {
             let deviations = deviations(pipeline, columns, recent);
             (Method::VarianceReduction, by_variance([&tree.root], deviations))
         }
-        Description::Forest(forest) => {
+        Description::Forest(forest) if weighs_columns => {
             let deviations = deviations(pipeline, columns, recent);
             (Method::VarianceReduction, by_variance(forest.trees.iter().map(|tree| &tree.root), deviations))
         }
-        Description::Rules(_) | Description::Network(_) | Description::Mixture(_) => permutation(columns),
+        _ => (Method::Permutation, by_permutation(pipeline, &columns, recent)),
     };
     Some(Explanation { method, samples: recent.len(), features: shares(sums) })
 }

@@ -232,11 +232,11 @@ impl Model {
 }
 
 impl Model {
-    /// Whether what it weighs is not the columns that it sees, but what it makes of them.
-    pub fn prepares_columns(&self) -> bool {
+    /// Whether what it weighs is the columns that it sees, and not what it makes of them.
+    pub fn weighs_columns(&self) -> bool {
         match self {
             Model::RlsPoly(_) | Model::EkfMlp(_) | Model::Innovation(_) | Model::ModelTree(_) | Model::Mixture(_) => {
-                true
+                false
             }
             Model::Mean(_)
             | Model::Last(_)
@@ -248,7 +248,7 @@ impl Model {
             | Model::AdaptiveRandomForest(_)
             | Model::AmRules(_)
             | Model::Champion(_)
-            | Model::Blend(_) => false,
+            | Model::Blend(_) => true,
         }
     }
 

@@ -42,6 +42,14 @@ impl Pipeline {
     }
 
     /// The model behind the steps, where that is a champion.
+    pub fn champion(&self) -> Option<&Champion> {
+        match &self.model {
+            Model::Champion(champion) => Some(champion),
+            _ => None,
+        }
+    }
+
+    /// The same, to elect another.
     pub fn champion_mut(&mut self) -> Option<&mut Champion> {
         match &mut self.model {
             Model::Champion(champion) => Some(champion),

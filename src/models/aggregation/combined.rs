@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Boa, MlPoly, Weights, recent::Recent, stacking::Stacked};
 
-/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; ML-Poly over these three. m brings the bound
-/// (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, and the last
-/// ML-Poly sees to it that none of them can do lasting harm.
+/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings the
+/// bound (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, BOA a
+/// steady hand on short series, and the last ML-Poly sees to it that none of them can do lasting harm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Combined {
     long: Stacked<MlPoly>,

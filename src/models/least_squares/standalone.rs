@@ -14,7 +14,7 @@ pub struct Standalone<E> {
     expert: E,
 }
 
-#[allow(private_bounds)]
+#[expect(private_bounds, reason = "which experts there are is the engine's own affair")]
 impl<E: Expert> Standalone<E> {
     /// A model around an expert that has learned nothing.
     pub(in crate::models) fn around(expert: E) -> Self {
@@ -27,7 +27,6 @@ impl<E: Expert> Standalone<E> {
     }
 }
 
-#[allow(private_bounds)]
 impl<E: Expert> Regressor for Standalone<E> {
     fn predict_one(&self, x: Features<'_>) -> f64 {
         let mut room: Room = [0.0; _];

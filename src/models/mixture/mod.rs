@@ -104,7 +104,7 @@ impl Mixture {
         }
     }
 
-    /// Counts a sample's squared errors into the members' means of late; it was the `n`th.
+    /// Counts a sample's squared errors into their means of late; it was the `n`th.
     fn follow(means: &mut [f64], predictions: &[f64], y: f64, n: u64) {
         let rate = (1.0 / n as f64).max(RATE);
         for (mean, prediction) in means.iter_mut().zip(predictions) {
@@ -150,8 +150,7 @@ impl Regressor for Mixture {
         self.aggregation.learn(&predictions, y);
         self.experts.learn(z, &predictions, y, last, weight, self.n);
         self.n += 1;
-        let rate = (1.0 / self.n as f64).max(RATE);
-        self.usual += rate * ((together - y) * (together - y) - self.usual);
+        Self::follow(std::slice::from_mut(&mut self.usual), &[together], y, self.n);
         Self::follow(&mut self.errors, &predictions, y, self.n);
         self.range.learn(y);
         if let Some(i) = self.standardizer.learn(x, y) {

@@ -4,14 +4,16 @@
 //! daemon, `replay`, tests and benchmarks all call [`Prequential::step`]. It knows no transport, clock or entropy: the
 //! same samples give the same bits.
 //! What this does not do: decode, publish, or decide when to save.
-
 //!
 //! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `wiring`
-//! (models over others' predictions), `intervals` (how far off what is published may be).
+//! (models over others' predictions), `election` (whose prediction is published), `intervals` (how far off that may be),
+//! `restore` (going on from a stored state).
 
 mod contender;
+mod election;
 mod guard;
 mod intervals;
+mod restore;
 mod wiring;
 
 use std::sync::Arc;
@@ -20,9 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::ModelSnapshot;
 use crate::{
-    metrics::{Coverage, Interval, Rolling, drift::DetectorKind, saved, skill},
+    metrics::{Coverage, Interval, drift::DetectorKind, skill},
     models::{
-        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Recent, Scratch, champion,
+        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Recent, Scratch,
         explain::{Explanation, explain},
         steps::StepDescription,
     },
@@ -35,9 +37,6 @@ use wiring::Wiring;
 pub use contender::{Counts, Drift};
 pub use guard::{Action, Config as GuardConfig, Rescue};
 pub use wiring::{Misfit, check};
-
-/// Scored samples between two elections of the champion: often enough to follow a drift, seldom enough not to flap.
-const ELECTION_EVERY: u64 = 100;
 
 /// What is raced, and how it is watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +73,7 @@ impl Config {
 
 /// All models of one partition with their metrics.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
+#[serde(try_from = "restore::Saved")]
 pub struct Prequential {
     config: Config,
     contenders: Vec<Contender>,
@@ -99,57 +98,6 @@ pub struct Prequential {
     events: Vec<Event>,
     #[serde(skip)]
     scratch: Scratch,
-}
-
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    config: Config,
-    contenders: Vec<Contender>,
-    baseline: Baseline,
-    champion: usize,
-    #[serde(deserialize_with = "saved::count")]
-    version: u64,
-    usual: Usual,
-    /// States from before there were intervals have none.
-    #[serde(default)]
-    intervals: Option<Intervals>,
-    #[serde(default)]
-    recent: Recent,
-}
-
-impl TryFrom<Saved> for Prequential {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent } = saved;
-        let n = contenders.len();
-        if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
-            return Err("the models are not those that are configured");
-        }
-        if champion >= n || matches!(baseline, Baseline::Configured(i) if i >= n) {
-            return Err("the champion or the baseline is none of the models");
-        }
-        let Ok(wiring) = Wiring::new(&config.models) else {
-            return Err("a model has members that are not there");
-        };
-        Ok(Self {
-            wiring,
-            row: Vec::new(),
-            config,
-            contenders,
-            baseline,
-            champion,
-            version,
-            usual,
-            intervals,
-            recent,
-            raw: vec![0.0; n],
-            predictions: vec![0.0; n],
-            events: Vec::new(),
-            scratch: Scratch::default(),
-        })
-    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -212,7 +160,7 @@ impl Prequential {
             Some(i) => Baseline::Configured(i),
             None => Baseline::Own(Box::new(Contender::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
         };
-        Self {
+        let mut race = Self {
             // Settings are checked; models whose members are not there see features, whatever these are.
             wiring: Wiring::new(models).unwrap_or_default(),
             row: Vec::new(),
@@ -228,55 +176,9 @@ impl Prequential {
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
             recent: Recent::default(),
             scratch: Scratch::default(),
-        }
-    }
-
-    /// Goes on from a stored state under today's settings: a model that is configured exactly as it was keeps what it
-    /// has learned, any other starts afresh. Names those that do. Metrics, detectors and guards with other settings
-    /// begin anew.
-    pub fn restored(stored: Self, config: &Config) -> (Self, Vec<String>) {
-        if stored.config == *config {
-            return (stored, Vec::new());
-        }
-        let mut fresh = Self::new(config);
-        fresh.version = stored.version;
-        fresh.usual = stored.usual;
-        fresh.recent = stored.recent;
-        let before = &stored.config;
-        if before.intervals == config.intervals {
-            let same = before.window == config.window;
-            fresh.intervals = stored.intervals.map(|it| if same { it } else { it.over(config.window) });
-        }
-        let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
-        let mut kept: Vec<Contender> = stored.contenders;
-        if let Baseline::Own(own) = stored.baseline {
-            kept.push(*own);
-        }
-        let mut afresh = Vec::new();
-        for contender in fresh.all_mut() {
-            let Some(i) = kept.iter().position(|old| old.config == contender.config) else {
-                afresh.push(contender.config.name.clone());
-                continue;
-            };
-            let old = kept.swap_remove(i);
-            (contender.pipeline, contender.counts) = (old.pipeline, old.counts);
-            let scores = std::mem::replace(&mut contender.scores, old.scores);
-            if before.window != config.window {
-                contender.scores.rolling = Rolling::new(config.window);
-            }
-            if before.fading != config.fading {
-                contender.scores.faded = scores.faded;
-            }
-            if before.drift == config.drift {
-                contender.detector = old.detector;
-            }
-            if before.guard == config.guard {
-                contender.guard = old.guard;
-            }
-        }
-        fresh.champion =
-            fresh.contenders.iter().position(|contender| Some(&contender.name) == champion.as_ref()).unwrap_or(0);
-        (fresh, afresh)
+        };
+        race.champion = race.followed().unwrap_or(0);
+        race
     }
 
     /// One sample: all models predict; where there is a target they are scored, then they learn.
@@ -294,9 +196,7 @@ impl Prequential {
             self.learn(x, y, baseline);
             self.recent.push(x, y);
             self.version += 1;
-            if self.version.is_multiple_of(ELECTION_EVERY) {
-                self.elect();
-            }
+            self.elect_when_due();
         }
         Step { predictions: &self.predictions, champion, version, interval, events: &self.events }
     }
@@ -455,35 +355,6 @@ impl Prequential {
             }
         };
         self.contenders.iter().map(standing).collect()
-    }
-
-    /// Every configured champion looks whom to follow. What is published is what the first of them follows; where there is
-    /// none, the model with the lowest rolling RMSE, unless the present one is hardly worse.
-    fn elect(&mut self) {
-        let mut rmses = std::mem::take(&mut self.row);
-        rmses.clear();
-        rmses.extend(self.contenders.iter().map(|contender| contender.scores.rolling.scores().rmse()));
-        let Self { contenders, wiring, events, .. } = self;
-        let mut published = None;
-        for (of, contender) in contenders.iter_mut().enumerate() {
-            let (Some(champion), Some(members)) = (contender.pipeline.champion_mut(), wiring.members(of)) else {
-                continue;
-            };
-            let from = members.get(champion.current());
-            let changed = champion.elect(members.iter().map(|member| rmses[*member]));
-            let Some(&to) = members.get(champion.current()) else { continue };
-            published = published.or(Some(to));
-            if let Some(&from) = from.filter(|_| changed) {
-                events.push(Event::ChampionChanged { of: Some(of), from, to });
-            }
-        }
-        let from = self.champion;
-        self.champion =
-            published.unwrap_or_else(|| champion::best(from, rmses.iter().copied(), champion::Params::MARGIN));
-        self.row = rmses;
-        if published.is_none() && self.champion != from {
-            self.events.push(Event::ChampionChanged { of: None, from, to: self.champion });
-        }
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Contender> {

@@ -70,7 +70,9 @@ impl History for EmbeddedHistory {
     async fn read(&mut self, partition: i32, offset: i64) -> Result<Fetched, Error> {
         let read = self.table.read(&self.connection, partition, offset, PAGE_RECORDS, PAGE_BYTES);
         let records = read.map_err(|source| self.failed(source))?;
-        let next_offset = records.last().map_or(offset, |record| record.offset + 1);
+        // Offsets here have no holes, so what comes first is `offset` or that is gone.
+        let there = records.first().is_some_and(|record| record.offset == offset);
+        let next_offset = records.last().filter(|_| there).map_or(offset, |record| record.offset + 1);
         Ok(Fetched { records, next_offset, high_watermark: next_offset })
     }
 }

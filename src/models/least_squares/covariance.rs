@@ -1,28 +1,38 @@
-//! The covariance of weights that are learned by least squares: a packed symmetric matrix with the two passes that an
-//! update takes, and the ways to bring it back into bounds.
+//! The covariance of weights that are learned by least squares: a symmetric matrix with the two passes that an update
+//! takes, and the ways to bring it back into bounds.
 //!
-//! Invariant: symmetric by construction, since one triangle is all there is. Loops go along rows, without a bounds check
-//! or a branch inside, so that the processor does several columns at once, as many as it can; sums keep their order and
-//! nothing is fused, so that the bits are the same on every processor. What this does not do: weights, and deciding which updates are sound.
+//! Invariant: the matrix is a lower triangle of square tiles, those on the diagonal whole and exactly symmetric, and what
+//! is beyond its last row and column is 0. A tile's row is what the processor does at once, without an end to take care
+//! of; sums keep their order and nothing is fused, so that the bits are the same on every processor. What this does not
+//! do: weights, and deciding which updates are sound.
 
 use std::array;
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, dispatch, f64x4};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A symmetric positive definite matrix, its lower triangle row by row.
+/// A symmetric positive definite matrix.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Vec<f64>")]
 pub(in crate::models) struct Covariance {
     /// Rows, and as many columns.
     n: usize,
-    triangle: Vec<f64>,
+    /// Row by row of tiles.
+    tiles: Vec<Tile>,
 }
 
-/// Saved as the triangle alone.
+/// Rows and columns of a tile: with more, small matrices would be mostly padding; with fewer, no register would be full.
+const SIDE: usize = 4;
+
+/// Elements by row and column. No row is in two of the processor's cache lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(align(64))]
+struct Tile([[f64; SIDE]; SIDE]);
+
+/// Saved as its lower triangle, row by row.
 impl Serialize for Covariance {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.triangle.serialize(to)
+        to.collect_seq((0..self.n).flat_map(|i| (0..=i).map(move |j| self.element(i, j))))
     }
 }
 
@@ -38,48 +48,45 @@ impl TryFrom<Vec<f64>> for Covariance {
         if !triangle.iter().all(|element| element.is_finite()) {
             return Err("a covariance holds a number that is not finite");
         }
-        Ok(Self { n, triangle })
+        let mut made = Self::with_diagonal(std::iter::repeat_n(0.0, n));
+        let places = (0..n).flat_map(|i| (0..=i).map(move |j| (i, j)));
+        places.zip(triangle).for_each(|((i, j), element)| made.set(i, j, element));
+        Ok(made)
     }
 }
 
-/// Index of the diagonal's element `i` in the packed triangle.
-fn end_of_row(i: usize) -> usize {
-    i * (i + 3) / 2
+/// The number of tiles before those of a row of tiles.
+fn first_of_row(row: usize) -> usize {
+    row * (row + 1) / 2
 }
-
-/// Rows of at most so many elements are summed up one after the other; longer ones in [`LANES`] sums side by side.
-const SHORT: usize = 32;
 
 /// By how much a variance outgrows its bound before all are brought back at once. What is never excited grows with every
 /// sample that is forgotten, and once in a while is enough.
 const TOLERANCE: f64 = 1.05;
 
-/// Sums side by side: as many as keep the processor's adders busy without wider registers than every one has.
+/// Sums side by side in a product of two lists: as many as keep the processor's adders busy.
 const LANES: usize = 8;
-
-/// Rows of a long product at once, and elements of each.
-const ROWS: usize = 4;
 
 impl Covariance {
     /// A diagonal matrix.
     pub(in crate::models) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
-        let mut made = Self { n: 0, triangle: Vec::new() };
+        let mut made = Self { n: 0, tiles: Vec::new() };
         variances.into_iter().for_each(|variance| made.push(variance));
-        made.triangle.shrink_to_fit();
+        made.tiles.shrink_to_fit();
         made
     }
 
     /// A further row and column, 0 but for the diagonal.
     pub(in crate::models) fn push(&mut self, variance: f64) {
-        self.triangle.reserve_exact(self.n + 1);
-        self.triangle.extend(std::iter::repeat_n(0.0, self.n));
-        self.triangle.push(variance);
+        self.reserve(self.n + 1);
+        self.tiles.resize(first_of_row((self.n + 1).div_ceil(SIDE)), Tile::default());
         self.n += 1;
+        self.set(self.n - 1, self.n - 1, variance);
     }
 
     /// Makes room for `n` rows, so that pushing them moves nothing.
     pub(in crate::models) fn reserve(&mut self, n: usize) {
-        self.triangle.reserve_exact((n * (n + 1) / 2).saturating_sub(self.triangle.len()));
+        self.tiles.reserve_exact(first_of_row(n.div_ceil(SIDE)).saturating_sub(self.tiles.len()));
     }
 
     /// Rows, and as many columns.
@@ -89,34 +96,47 @@ impl Covariance {
 
     /// Element `i` of the diagonal.
     pub(in crate::models) fn diagonal(&self, i: usize) -> f64 {
-        self.triangle[end_of_row(i)]
+        self.element(i, i)
+    }
+
+    /// Where element (i, j) is: the tile, and row and column in it.
+    fn place(i: usize, j: usize) -> (usize, usize, usize) {
+        let (i, j) = (i.max(j), i.min(j));
+        (first_of_row(i / SIDE) + j / SIDE, i % SIDE, j % SIDE)
+    }
+
+    fn element(&self, i: usize, j: usize) -> f64 {
+        let (tile, row, column) = Self::place(i, j);
+        self.tiles[tile].0[row][column]
+    }
+
+    fn set(&mut self, i: usize, j: usize, element: f64) {
+        let (tile, row, column) = Self::place(i, j);
+        self.tiles[tile].0[row][column] = element;
+        if i / SIDE == j / SIDE {
+            self.tiles[tile].0[column][row] = element;
+        }
     }
 
     /// Writes its product with `x`, which is as long as it, into `gain`; x · gain.
     pub(in crate::models) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
         let x = &x[..self.n];
         gain.clear();
-        gain.reserve_exact(self.n);
-        if self.n <= SHORT {
-            project_short(&self.triangle, x, gain);
-            return x.iter().zip(&*gain).map(|(x, g)| x * g).sum();
-        }
-        gain.resize(self.n, 0.0);
-        dispatch!(Level::new(), _ => project_long(&self.triangle, x, gain));
+        gain.reserve_exact(self.n.next_multiple_of(SIDE));
+        gain.resize(self.n.next_multiple_of(SIDE), 0.0);
+        dispatch!(Level::new(), simd => project(simd, &self.tiles, x, gain));
+        gain.truncate(self.n);
         dot(x, gain)
     }
 
     /// Takes gain · gainᵀ / `q` off and divides by `forgetting`: what remains once the sample is learned that `gain` was
     /// projected from. Scales `gain` by 1/√`q`: k · kᵀ of that is exactly symmetric, which keeps it from diverging.
-    pub(in crate::models) fn shrink(&mut self, gain: &mut [f64], q: f64, forgetting: f64) {
+    pub(in crate::models) fn shrink(&mut self, gain: &mut Vec<f64>, q: f64, forgetting: f64) {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
-        let keep = 1.0 / forgetting;
-        if self.n <= SHORT {
-            shrink(&mut self.triangle, gain, keep);
-        } else {
-            dispatch!(Level::new(), _ => shrink(&mut self.triangle, gain, keep));
-        }
+        gain.resize(self.n.next_multiple_of(SIDE), 0.0);
+        dispatch!(Level::new(), simd => shrink(simd, &mut self.tiles, gain, 1.0 / forgetting));
+        gain.truncate(self.n);
     }
 
     /// Brings element `i` of the diagonal down to `most` as if weight `i` had been observed to be what it is, at O(n²).
@@ -125,17 +145,10 @@ impl Covariance {
     pub(in crate::models) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
         let variance = self.diagonal(i);
         column.clear();
-        column.extend((0..self.n).map(|j| self.triangle[end_of_row(i.max(j)) - i.abs_diff(j)]));
+        column.extend((0..self.n).map(|j| self.element(i, j)));
         let share = (variance - most) / variance / variance;
-        let mut rest = self.triangle.as_mut_slice();
-        for (j, &c_j) in column.iter().enumerate() {
-            let (line, after) = rest.split_at_mut(j + 1);
-            rest = after;
-            if c_j != 0.0 {
-                line.iter_mut().zip(&*column).for_each(|(p, c_k)| *p -= share * c_j * c_k);
-            }
-        }
-        self.triangle[end_of_row(i)] = most;
+        self.update(|j, k, p| p - share * (column[j] * column[k]));
+        self.set(i, i, most);
     }
 
     /// Brings the diagonal back into its bounds, at O(n²) where an element is clearly beyond and O(n) else: scales row and column
@@ -163,118 +176,92 @@ impl Covariance {
 
     /// Multiplies row and column `i` by `factors[i]`, for all `i` at once: correlations stay as they are.
     pub(in crate::models) fn scale(&mut self, factors: &[f64]) {
-        let mut rest = self.triangle.as_mut_slice();
-        for (i, &f_i) in factors[..self.n].iter().enumerate() {
-            let (line, after) = rest.split_at_mut(i + 1);
-            rest = after;
-            line.iter_mut().zip(factors).for_each(|(p, f_j)| *p *= f_i * f_j);
-        }
+        self.update(|i, j, p| p * (factors[i] * factors[j]));
     }
 
     /// Makes weight `i` as unsure as `variance` says, and of nothing else: its row and column become 0.
     pub(in crate::models) fn isolate(&mut self, i: usize, variance: f64) {
-        let start = end_of_row(i) - i;
-        self.triangle[start..=start + i].fill(0.0);
-        for j in i..self.n {
-            self.triangle[end_of_row(j) - j + i] = 0.0;
-        }
-        self.triangle[end_of_row(i)] = variance;
+        (0..self.n).for_each(|j| self.set(i, j, 0.0));
+        self.set(i, i, variance);
     }
 
     /// Forgets how weights depend on each other: what is off the diagonal becomes 0, and element `i` of the diagonal what
     /// `variance` makes of `i` and it.
     pub(in crate::models) fn isolate_all(&mut self, variance: impl Fn(usize, f64) -> f64) {
-        let mut rest = self.triangle.as_mut_slice();
-        for i in 0..self.n {
-            let (line, after) = rest.split_at_mut(i + 1);
-            rest = after;
-            line[..i].fill(0.0);
-            line[i] = variance(i, line[i]);
-        }
+        self.update(|i, j, p| if i == j { variance(i, p) } else { 0.0 });
     }
 
     /// Adds `variance` to each element of the diagonal.
     pub(in crate::models) fn loosen(&mut self, variance: f64) {
-        (0..self.n).for_each(|i| self.triangle[end_of_row(i)] += variance);
+        for i in 0..self.n {
+            self.set(i, i, self.diagonal(i) + variance);
+        }
+    }
+
+    /// Makes each element what `of` makes of its row, its column, which is not beyond the diagonal, and itself.
+    fn update(&mut self, of: impl Fn(usize, usize, f64) -> f64) {
+        for i in 0..self.n {
+            for j in 0..=i {
+                self.set(i, j, of(i, j, self.element(i, j)));
+            }
+        }
     }
 
     /// Becomes as `other`, which is as large.
     pub(in crate::models) fn copy(&mut self, other: &Self) {
-        self.triangle.copy_from_slice(&other.triangle);
+        self.tiles.copy_from_slice(&other.tiles);
     }
 
     /// Bytes on the heap.
     pub(in crate::models) fn heap_bytes(&self) -> usize {
-        size_of_val(self.triangle.as_slice())
+        size_of_val(self.tiles.as_slice())
     }
 }
 
-fn project_short(triangle: &[f64], x: &[f64], gain: &mut Vec<f64>) {
-    let mut rest = triangle;
-    for (i, &x_i) in x.iter().enumerate() {
-        let (line, after) = rest.split_at(i + 1);
-        rest = after;
-        // The part left of the diagonal counts for this element, and mirrored for those before it.
-        let mut sum = 0.0;
-        for ((p, x_j), g) in line[..i].iter().zip(x).zip(gain.iter_mut()) {
-            sum += p * x_j;
-            *g += p * x_i;
-        }
-        gain.push(sum + line[i] * x_i);
-    }
-}
-
-/// The same, [`ROWS`] rows at once, so that `x` and `gain` are read and written once for all of them and no sum waits for the
-/// one before.
+/// Both arguments as long as the rows of `tiles`, `gain` with its last tile's padding. It is 0 before.
 #[inline(always)]
-fn project_long(triangle: &[f64], x: &[f64], gain: &mut [f64]) {
-    let mut rest = triangle;
-    let (blocks, last) = x.as_chunks::<ROWS>();
-    for (b, x_rows) in blocks.iter().enumerate() {
-        let i = b * ROWS;
-        let rows: [&[f64]; ROWS] = array::from_fn(|r| {
-            let (row, after) = rest.split_at(i + 1 + r);
-            rest = after;
-            row
-        });
-        let (before, corner) = gain.split_at_mut(i);
-        let gains = &mut before.as_chunks_mut::<ROWS>().0[..b];
-        let lines = rows.map(|row| &row.as_chunks::<ROWS>().0[..b]);
-        let mut sums = [[0.0; ROWS]; ROWS];
-        for (j, (gain, x)) in gains.iter_mut().zip(&blocks[..b]).enumerate() {
-            for ((sums, line), x_row) in sums.iter_mut().zip(lines).zip(x_rows) {
-                let p = &line[j];
-                *sums = array::from_fn(|k| sums[k] + p[k] * x[k]);
-                *gain = array::from_fn(|k| gain[k] + p[k] * x_row);
-            }
-        }
-        // What is left is the triangle where these rows meet their own columns.
-        for (r, (row, sums)) in rows.iter().zip(sums).enumerate() {
-            corner[r] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
-            for (j, p) in row[i..i + r].iter().enumerate() {
-                corner[r] += p * x_rows[j];
-                corner[j] += p * x_rows[r];
-            }
-            corner[r] += row[i + r] * x_rows[r];
-        }
-    }
-    for (i, &x_i) in (x.len() - last.len()..).zip(last) {
-        let (line, after) = rest.split_at(i + 1);
+fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
+    let row_of = |row: &[f64; SIDE]| f64x4::simd_from(simd, *row);
+    let (blocks, beyond) = x.as_chunks::<SIDE>();
+    let last = array::from_fn(|k| beyond.get(k).copied().unwrap_or_default());
+    let gains = gain.as_chunks_mut::<SIDE>().0;
+    let mut rest = tiles;
+    for b in 0..gains.len() {
+        let (row, after) = rest.split_at(b + 1);
         rest = after;
-        gain[i] = dot(&line[..i], x) + line[i] * x_i;
-        gain[..i].iter_mut().zip(line).for_each(|(g, p)| *g += p * x_i);
+        let x_rows = blocks.get(b).unwrap_or(&last).map(|x| f64x4::splat(simd, x));
+        let (before, own) = gains.split_at_mut(b);
+        // What is left of the diagonal counts for these rows, and mirrored for those before them.
+        let mut sums = [f64x4::splat(simd, 0.0); SIDE];
+        for ((Tile(tile), x), g) in row.iter().zip(blocks).zip(before) {
+            let (x, mut mirrored) = (row_of(x), row_of(g));
+            for r in 0..SIDE {
+                let p = row_of(&tile[r]);
+                sums[r] += p * x;
+                mirrored += p * x_rows[r];
+            }
+            *g = mirrored.into();
+        }
+        let corner = row[b].0;
+        let whole = (0..SIDE).fold(f64x4::splat(simd, 0.0), |sum, r| sum + row_of(&corner[r]) * x_rows[r]);
+        let sums: [[f64; SIDE]; SIDE] = sums.map(Into::into);
+        own[0] = array::from_fn(|r| (sums[r][0] + sums[r][2]) + (sums[r][1] + sums[r][3]) + whole[r]);
     }
 }
 
-/// Element by element (p − k · k) · `keep`.
+/// Element by element (p − k · k) · `keep`; `gain` as long as the rows of `tiles`.
 #[inline(always)]
-fn shrink(triangle: &mut [f64], gain: &[f64], keep: f64) {
-    let mut rest = triangle;
-    for (i, &k_i) in gain.iter().enumerate() {
-        let (line, after) = rest.split_at_mut(i + 1);
+fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
+    let gains = gain.as_chunks::<SIDE>().0;
+    let mut rest = tiles;
+    for (b, k_rows) in gains.iter().enumerate() {
+        let (row, after) = rest.split_at_mut(b + 1);
         rest = after;
-        for (p, k_j) in line.iter_mut().zip(gain) {
-            *p = (*p - k_i * k_j) * keep;
+        for (Tile(tile), k) in row.iter_mut().zip(gains) {
+            let k = f64x4::simd_from(simd, *k);
+            for (p, k_row) in tile.iter_mut().zip(k_rows) {
+                *p = ((f64x4::simd_from(simd, *p) - k * *k_row) * keep).into();
+            }
         }
     }
 }
@@ -303,13 +290,12 @@ mod tests {
 
     /// The same as a whole matrix.
     fn whole(covariance: &Covariance) -> Vec<Vec<f64>> {
-        let element = |i: usize, j: usize| covariance.triangle[end_of_row(i.max(j)) - i.abs_diff(j)];
-        (0..covariance.len()).map(|i| (0..covariance.len()).map(|j| element(i, j)).collect()).collect()
+        (0..covariance.len()).map(|i| (0..covariance.len()).map(|j| covariance.element(i, j)).collect()).collect()
     }
 
     #[test]
-    fn the_passes_over_rows_short_and_long_do_what_the_equations_say() {
-        for n in [1, 2, 7, SHORT, SHORT + 1, 77] {
+    fn the_passes_over_whole_and_partial_tiles_do_what_the_equations_say() {
+        for n in [1, 2, 4, 7, 32, 77] {
             let mut covariance = Covariance::with_diagonal((0..n).map(|i| 1.0 + 0.1 * i as f64));
             let mut gain = Vec::new();
             for t in 0..5 {

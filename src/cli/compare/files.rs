@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::standings::{Board, LEAST_STREAMS, RunScore, Standings};
+use super::standings::{Board, Figures, LEAST_STREAMS, Score, Standings};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -42,11 +42,7 @@ struct DriftPart {
 struct ScorePart<'a> {
     model: &'a str,
     #[serde(flatten)]
-    errors: Errors,
-    micros: f64,
-    bytes: usize,
-    #[serde(flatten)]
-    incidents: Incidents,
+    figures: Figures,
     runs: Vec<RunPart>,
 }
 
@@ -54,27 +50,7 @@ struct ScorePart<'a> {
 struct RunPart {
     seed: Option<u64>,
     #[serde(flatten)]
-    errors: Errors,
-    micros: f64,
-    bytes: usize,
-    #[serde(flatten)]
-    incidents: Incidents,
-}
-
-#[derive(Serialize)]
-struct Errors {
-    rmse: f64,
-    mae: f64,
-    r2: f64,
-    skill: f64,
-}
-
-#[derive(Serialize)]
-struct Incidents {
-    refused: u64,
-    implausible: u64,
-    drifts: u64,
-    rescues: u64,
+    figures: Figures,
 }
 
 #[derive(Serialize)]
@@ -131,13 +107,6 @@ struct ModelPart<'a> {
     settings: &'a str,
 }
 
-impl Incidents {
-    fn new(counts: crate::pipeline::prequential::Counts) -> Self {
-        let crate::pipeline::prequential::Counts { refused, implausible, drifts, rescues } = counts;
-        Self { refused, implausible, drifts, rescues }
-    }
-}
-
 /// Everything as JSON. What is no finite number is null.
 pub(super) fn json(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     let name = |model: usize| standings.models[model].name.as_str();
@@ -160,22 +129,9 @@ pub(super) fn json(standings: &Standings) -> anyhow::Result<Vec<u8>> {
 fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
     let name = |model: usize| standings.models[model].name.as_str();
     let models = board.order.iter().map(|&model| {
-        let score = &board.scores[model];
-        let run = |(seed, run): (&Option<u64>, &RunScore)| RunPart {
-            seed: *seed,
-            errors: Errors { rmse: run.rmse, mae: run.mae, r2: run.r2, skill: run.skill },
-            micros: run.micros,
-            bytes: run.bytes,
-            incidents: Incidents::new(run.incidents),
-        };
-        ScorePart {
-            model: name(model),
-            errors: Errors { rmse: score.rmse, mae: score.mae, r2: score.r2, skill: score.skill },
-            micros: score.micros,
-            bytes: score.bytes,
-            incidents: Incidents::new(score.incidents),
-            runs: board.seeds.iter().zip(&score.runs).map(run).collect(),
-        }
+        let Score { mean, runs } = &board.scores[model];
+        let run = |(seed, run): (&Option<u64>, &Figures)| RunPart { seed: *seed, figures: *run };
+        ScorePart { model: name(model), figures: *mean, runs: board.seeds.iter().zip(runs).map(run).collect() }
     });
     let pairs = board.pairs.iter().map(|pair| PairPart {
         a: name(pair.a),

@@ -15,6 +15,7 @@ mod standings;
 mod text;
 mod topics;
 mod trace;
+mod verdict;
 
 use std::{fmt, io::Write, num::NonZero, path::PathBuf};
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a difference that could not be judged is never called beyond noise.
 
+use serde::Serialize;
+
 use super::{
     Problems,
     plan::{self, Plan, Stream},
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     generator::Transition,
-    metrics::significance::{BLOCKS, Friedman, friedman, holm, mean_ranks, nemenyi, paired},
+    metrics::significance::{Friedman, friedman, holm, mean_ranks, nemenyi, paired},
     pipeline::{prequential, snapshot::ModelSnapshot},
 };
 
@@ -64,30 +66,25 @@ pub(super) enum Test {
     TooShort,
 }
 
-/// A model's errors on a stream: means over the runs.
+/// A model on a stream.
 pub(super) struct Score {
+    /// Means over the runs; the most bytes, and all incidents.
+    pub(super) mean: Figures,
+    pub(super) runs: Vec<Figures>,
+}
+
+/// What is reported of a run.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Figures {
     pub(super) rmse: f64,
     pub(super) mae: f64,
     pub(super) r2: f64,
     pub(super) skill: f64,
     /// Microseconds per record.
     pub(super) micros: f64,
-    /// At the end of the run that took most.
+    /// At the end.
     pub(super) bytes: usize,
-    /// Over all runs.
-    pub(super) incidents: prequential::Counts,
-    pub(super) runs: Vec<RunScore>,
-}
-
-/// The errors of one run.
-#[derive(Clone, Copy)]
-pub(super) struct RunScore {
-    pub(super) rmse: f64,
-    pub(super) mae: f64,
-    pub(super) r2: f64,
-    pub(super) skill: f64,
-    pub(super) micros: f64,
-    pub(super) bytes: usize,
+    #[serde(flatten)]
     pub(super) incidents: prequential::Counts,
 }
 
@@ -162,16 +159,16 @@ impl Board {
         if runs.chunks(models).any(|run| run.iter().any(|it| it.counts != run[0].counts)) {
             return None;
         }
-        let mut scores: Vec<Vec<RunScore>> = (0..models).map(|_| Vec::new()).collect();
+        let mut scores: Vec<Vec<Figures>> = (0..models).map(|_| Vec::new()).collect();
         let mut traces = Vec::new();
         for (i, run) in runs.into_iter().enumerate() {
-            scores[i % models].push(RunScore::new(&run));
+            scores[i % models].push(Figures::new(&run));
             if i < models {
                 traces.push(run.trace);
             }
         }
         let scores: Vec<Score> = scores.into_iter().map(Score::new).collect();
-        let rmse: Vec<f64> = scores.iter().map(|score| score.rmse).collect();
+        let rmse: Vec<f64> = scores.iter().map(|score| score.mean.rmse).collect();
         let (test, pairs) = compared(&scores, &traces);
         Some(Self {
             name: stream.name.clone(),
@@ -205,7 +202,7 @@ impl Board {
     }
 }
 
-impl RunScore {
+impl Figures {
     fn new(run: &Run) -> Self {
         let ModelSnapshot { total, total_skill, counts, memory, .. } = &run.model;
         Self {
@@ -221,9 +218,9 @@ impl RunScore {
 }
 
 impl Score {
-    fn new(runs: Vec<RunScore>) -> Self {
-        let of = |what: fn(&RunScore) -> f64| mean(runs.iter().map(what));
-        Self {
+    fn new(runs: Vec<Figures>) -> Self {
+        let of = |what: fn(&Figures) -> f64| mean(runs.iter().map(what));
+        let mean = Figures {
             rmse: of(|run| run.rmse),
             mae: of(|run| run.mae),
             r2: of(|run| run.r2),
@@ -231,8 +228,8 @@ impl Score {
             micros: of(|run| run.micros),
             bytes: runs.iter().map(|run| run.bytes).max().unwrap_or(0),
             incidents: runs.iter().fold(prequential::Counts::default(), |sum, run| sum.merged(run.incidents)),
-            runs,
-        }
+        };
+        Self { mean, runs }
     }
 }
 
@@ -264,7 +261,7 @@ fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
         for b in a + 1..scores.len() {
             let differences: Vec<f64> = series[a].iter().zip(&series[b]).map(|(a, b)| a - b).collect();
             let p = paired(&differences).map(|found| found.p);
-            pairs.push(Pair { a, b, difference: scores[a].rmse - scores[b].rmse, p });
+            pairs.push(Pair { a, b, difference: scores[a].mean.rmse - scores[b].mean.rmse, p });
         }
     }
     let judged: Vec<f64> = pairs.iter().filter_map(|pair| pair.p).collect();
@@ -278,10 +275,10 @@ fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
 impl Overall {
     fn new(streams: &[Board], models: usize) -> Self {
         let errors: Vec<Vec<f64>> =
-            streams.iter().map(|board| board.scores.iter().map(|score| score.rmse).collect()).collect();
+            streams.iter().map(|board| board.scores.iter().map(|score| score.mean.rmse).collect()).collect();
         let mean_ranks = mean_ranks(&errors);
         let wins = (0..models).map(|model| streams.iter().filter(|board| board.winner() == model).count());
-        let skill = (0..models).map(|model| mean(streams.iter().map(|board| board.scores[model].skill)));
+        let skill = (0..models).map(|model| mean(streams.iter().map(|board| board.scores[model].mean.skill)));
         let friedman = if streams.len() < LEAST_STREAMS { None } else { friedman(&mean_ranks, streams.len()) };
         Self {
             order: ascending(&mean_ranks),
@@ -305,102 +302,6 @@ impl Overall {
     }
 }
 
-impl Test {
-    /// The test in full, with who it is from.
-    pub(super) fn described(self) -> String {
-        match self {
-            Test::Seeds(seeds) => format!(
-                "paired t-test (Student 1908) of the RMSE over {seeds} seeds, adjusted for the number of pairs (Holm 1979)"
-            ),
-            Test::Blocks => format!(
-                "t-test of the squared errors' difference over {BLOCKS} stretches of the run, which keeps their \
-                 autocorrelation inside (Diebold and Mariano 1995; Ibragimov and Müller 2010), adjusted for the number of \
-                 pairs (Holm 1979)"
-            ),
-            Test::TooShort => "too few records to tell differences from noise".to_owned(),
-        }
-    }
-}
-
-impl Standings {
-    fn name(&self, model: usize) -> &str {
-        &self.models[model].name
-    }
-
-    /// A stream's result in a sentence.
-    pub(super) fn verdict(&self, board: &Board) -> String {
-        use super::super::figures::{chance, significant};
-        let winner = board.winner();
-        let rmse = board.scores[winner].rmse;
-        let mut text = format!("{} wins with RMSE {}", self.name(winner), significant(rmse));
-        let Some(&second) = board.order.get(1) else { return format!("{text}; it ran alone") };
-        let level = board.level();
-        let less = less_than(rmse, board.scores[second].rmse);
-        text.push_str(&format!(", {less} {}", self.name(second)));
-        if board.test == Test::TooShort {
-            text.push_str("; too few records to tell that from noise");
-        } else if board.pair(winner, second).is_some_and(|pair| pair.p.is_none()) {
-            text.push_str("; errors without bounds, which no test can judge");
-        } else if level.is_empty() {
-            let p = board.pairs.iter().filter(|pair| pair.a == winner || pair.b == winner).filter_map(|pair| pair.p);
-            text.push_str(&format!("; beyond noise against all ({})", chance(p.fold(0.0, f64::max))));
-        } else {
-            let names: Vec<&str> = level.iter().take(3).map(|model| self.name(*model)).collect();
-            let more = if level.len() > 3 { format!(" and {} more", level.len() - 3) } else { String::new() };
-            text.push_str(&format!("; within noise of {}{more}", names.join(", ")));
-        }
-        text
-    }
-
-    /// The result over all streams in a sentence.
-    pub(super) fn overall_verdict(&self) -> String {
-        use super::super::figures::chance;
-        let overall = &self.overall;
-        let winner = overall.winner();
-        let count = self.streams.len();
-        let mut text = format!(
-            "{} leads with mean rank {:.2} over {count} streams",
-            self.name(winner),
-            overall.mean_ranks[winner]
-        );
-        match (overall.friedman, overall.critical_difference) {
-            (None, _) => text.push_str(&format!(
-                "; {count} are too few to say that of other streams (from {LEAST_STREAMS} on ranks are tested)"
-            )),
-            (Some(found), None) => {
-                text.push_str(&format!("; but ranks do not differ beyond noise (Friedman, {})", chance(found.p)));
-            }
-            (Some(found), Some(critical)) => {
-                let beaten: Vec<&str> = overall
-                    .order
-                    .iter()
-                    .filter(|model| overall.beyond_noise(winner, **model))
-                    .map(|model| self.name(*model))
-                    .collect();
-                let beaten = if beaten.is_empty() { "none".to_owned() } else { beaten.join(", ") };
-                text.push_str(&format!(
-                    "; beyond noise against {beaten}: ranks differ (Friedman, {}), by {critical:.2} at least to count (Nemenyi)",
-                    chance(found.p)
-                ));
-            }
-        }
-        text
-    }
-}
-
-/// How a smaller error compares.
-fn less_than(error: f64, other: f64) -> String {
-    if error == other {
-        return "the same as".to_owned();
-    }
-    let share = 100.0 * (1.0 - error / other);
-    match share {
-        share if !share.is_finite() || share < 0.05 => "hardly less than".to_owned(),
-        share if share < 10.0 => format!("{share:.1} % less than"),
-        share => format!("{share:.0} % less than"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,14 +314,5 @@ mod tests {
     #[test]
     fn means_of_huge_errors_are_finite() {
         assert_eq!(mean([1.5e308, 1.5e308, 1.5e308].into_iter()), 1.5e308);
-    }
-
-    #[test]
-    fn smaller_errors_are_told_in_shares() {
-        assert_eq!(less_than(1.0, 2.0), "50 % less than");
-        assert_eq!(less_than(1.98, 2.0), "1.0 % less than");
-        assert_eq!(less_than(2.0, 2.0), "the same as");
-        assert_eq!(less_than(2.0, 2.0001), "hardly less than");
-        assert_eq!(less_than(2.0, f64::INFINITY), "100 % less than");
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     super::figures::{bytes, grouped, short, significant},
-    standings::{ALPHA, Board, Pair, Score, Standings, Test},
+    standings::{ALPHA, Board, Figures, Pair, Standings, Test},
 };
 use crate::generator::Transition;
 
@@ -78,7 +78,7 @@ fn table(out: &mut impl Write, standings: &Standings, board: &Board, width: usiz
         "", "model", "RMSE", "MAE", "R2", "skill", "us/record", "bytes", "to best"
     )?;
     for (place, &model) in board.order.iter().enumerate() {
-        let Score { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model];
+        let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model].mean;
         let name = cut(&standings.models[model].name, width);
         let (rmse, mae) = (significant(*rmse), significant(*mae));
         let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size));
@@ -103,7 +103,7 @@ pub(super) fn distance(board: &Board, model: usize) -> String {
         Some(pair) if pair.beyond_noise() => "",
         Some(_) => "~",
     };
-    let more = 100.0 * (board.scores[model].rmse / board.scores[winner].rmse - 1.0);
+    let more = 100.0 * (board.scores[model].mean.rmse / board.scores[winner].mean.rmse - 1.0);
     match more {
         more if !more.is_finite() => format!("{mark}far off"),
         more if more < 1000.0 => format!("{mark}+{more:.1} %"),

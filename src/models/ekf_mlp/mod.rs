@@ -39,7 +39,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { hidden: 16, forgetting: 0.999, seed: 42 }
+        Self { hidden: 20, forgetting: 0.9995, seed: 42 }
     }
 }
 

@@ -109,6 +109,16 @@ impl Basis {
         self.terms.len()
     }
 
+    /// The degree of term `i`.
+    pub(super) fn degree(&self, i: usize) -> usize {
+        let of = |f: u8| match usize::from(f) {
+            ONE => 0,
+            f if f < SLOTS => 1,
+            f => [1, 2, 3, 2][(f - SLOTS) % PER_SLOT],
+        };
+        self.terms[i].map(of).iter().sum()
+    }
+
     /// Appends the terms of further inputs, up to `n` of them.
     pub(super) fn grow(&mut self, n: usize) {
         if n <= self.inputs {

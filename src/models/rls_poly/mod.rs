@@ -32,7 +32,8 @@ pub struct Params {
     pub basis: Form,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
-    /// Strength of the pull of the weights towards 0 at the start and after a drift, > 0.
+    /// Strength of the pull of linear terms' weights towards 0 at the start and after a drift, > 0; twice as strong with
+    /// each further degree.
     pub regularization: f64,
     /// Models of before a drift that are kept, at most [`MOST_KEPT`].
     pub recall: u32,
@@ -43,6 +44,10 @@ impl Default for Params {
         Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 5.0, recall: MOST_KEPT as u32 }
     }
 }
+
+/// How many times harder a term is pulled than one of a degree less: most products say nothing, and while samples are few
+/// the simpler explanation is the likelier one.
+const HARDER: f64 = 2.0;
 
 /// The variance of the intercept before anything was learned, and after a drift.
 const INTERCEPT: (f64, f64) = (1e3, 10.0);
@@ -113,7 +118,8 @@ impl Polynomial {
         self.basis.grow(n);
         let (before, now) = (self.regression.len(), self.basis.len());
         if before < now {
-            let added = vec![1.0 / self.params.regularization; now - before];
+            let pull = |i| self.params.regularization * f64::powi(HARDER, self.basis.degree(i) as i32 - 1);
+            let added: Vec<f64> = (before..now).map(|i| 1.0 / pull(i)).collect();
             self.regression.extend(&added);
             self.recall.regressions().for_each(|regression| regression.extend(&added));
         }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use super::{
     super::figures::{bytes, chance, grouped, significant},
-    standings::{Board, Score, Standings},
+    standings::{Board, Figures, Standings},
     text,
 };
 use plot::{Line, SERIES};
@@ -189,7 +189,7 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
     out.push_str("<h3>Leaderboard</h3>\n<div class=\"wide\"><table>\n<tr><th></th><th>model</th><th>RMSE</th><th>MAE</th><th>R²</th>");
     out.push_str("<th>skill</th><th>µs/record</th><th>bytes</th><th>to best</th></tr>\n");
     for (place, &model) in board.order.iter().enumerate() {
-        let Score { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model];
+        let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model].mean;
         let level = place > 0 && board.pair(board.winner(), model).is_some_and(|pair| !pair.beyond_noise());
         writeln!(
             out,

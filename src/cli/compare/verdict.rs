@@ -1,0 +1,115 @@
+//! Results in sentences.
+
+use super::{
+    super::figures::{chance, significant},
+    standings::{Board, LEAST_STREAMS, Standings, Test},
+};
+use crate::metrics::significance::BLOCKS;
+
+impl Test {
+    /// The test in full, with who it is from.
+    pub(super) fn described(self) -> String {
+        match self {
+            Test::Seeds(seeds) => format!(
+                "paired t-test (Student 1908) of the RMSE over {seeds} seeds, adjusted for the number of pairs (Holm 1979)"
+            ),
+            Test::Blocks => format!(
+                "t-test of the squared errors' difference over {BLOCKS} stretches of the run, which keeps their \
+                 autocorrelation inside (Diebold and Mariano 1995; Ibragimov and Müller 2010), adjusted for the number of \
+                 pairs (Holm 1979)"
+            ),
+            Test::TooShort => "too few records to tell differences from noise".to_owned(),
+        }
+    }
+}
+
+impl Standings {
+    fn name(&self, model: usize) -> &str {
+        &self.models[model].name
+    }
+
+    /// A stream's result in a sentence.
+    pub(super) fn verdict(&self, board: &Board) -> String {
+        let winner = board.winner();
+        let rmse = board.scores[winner].mean.rmse;
+        let mut text = format!("{} wins with RMSE {}", self.name(winner), significant(rmse));
+        let Some(&second) = board.order.get(1) else { return format!("{text}; it ran alone") };
+        let level = board.level();
+        let less = less_than(rmse, board.scores[second].mean.rmse);
+        text.push_str(&format!(", {less} {}", self.name(second)));
+        if board.test == Test::TooShort {
+            text.push_str("; too few records to tell that from noise");
+        } else if board.pair(winner, second).is_some_and(|pair| pair.p.is_none()) {
+            text.push_str("; errors without bounds, which no test can judge");
+        } else if level.is_empty() {
+            let p = board.pairs.iter().filter(|pair| pair.a == winner || pair.b == winner).filter_map(|pair| pair.p);
+            text.push_str(&format!("; beyond noise against all ({})", chance(p.fold(0.0, f64::max))));
+        } else {
+            let names: Vec<&str> = level.iter().take(3).map(|model| self.name(*model)).collect();
+            let more = if level.len() > 3 { format!(" and {} more", level.len() - 3) } else { String::new() };
+            text.push_str(&format!("; within noise of {}{more}", names.join(", ")));
+        }
+        text
+    }
+
+    /// The result over all streams in a sentence.
+    pub(super) fn overall_verdict(&self) -> String {
+        let overall = &self.overall;
+        let winner = overall.winner();
+        let count = self.streams.len();
+        let mut text = format!(
+            "{} leads with mean rank {:.2} over {count} streams",
+            self.name(winner),
+            overall.mean_ranks[winner]
+        );
+        match (overall.friedman, overall.critical_difference) {
+            (None, _) => text.push_str(&format!(
+                "; {count} are too few to say that of other streams (from {LEAST_STREAMS} on ranks are tested)"
+            )),
+            (Some(found), None) => {
+                text.push_str(&format!("; but ranks do not differ beyond noise (Friedman, {})", chance(found.p)));
+            }
+            (Some(found), Some(critical)) => {
+                let beaten: Vec<&str> = overall
+                    .order
+                    .iter()
+                    .filter(|model| overall.beyond_noise(winner, **model))
+                    .map(|model| self.name(*model))
+                    .collect();
+                let beaten = if beaten.is_empty() { "none".to_owned() } else { beaten.join(", ") };
+                text.push_str(&format!(
+                    "; beyond noise against {beaten}: ranks differ (Friedman, {}), by {critical:.2} at least to count (Nemenyi)",
+                    chance(found.p)
+                ));
+            }
+        }
+        text
+    }
+}
+
+/// How a smaller error compares.
+fn less_than(error: f64, other: f64) -> String {
+    if error == other {
+        return "the same as".to_owned();
+    }
+    let share = 100.0 * (1.0 - error / other);
+    match share {
+        share if !share.is_finite() || share < 0.05 => "hardly less than".to_owned(),
+        share if share < 10.0 => format!("{share:.1} % less than"),
+        share => format!("{share:.0} % less than"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaller_errors_are_told_in_shares() {
+        assert_eq!(less_than(1.0, 2.0), "50 % less than");
+        assert_eq!(less_than(1.98, 2.0), "1.0 % less than");
+        assert_eq!(less_than(2.0, 2.0), "the same as");
+        assert_eq!(less_than(2.0, 2.0001), "hardly less than");
+        assert_eq!(less_than(2.0, f64::INFINITY), "100 % less than");
+    }
+}

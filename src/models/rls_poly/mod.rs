@@ -32,7 +32,7 @@ pub struct Params {
     pub basis: Form,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
-    /// Strength of the pull of linear terms' weights towards 0 at the start and after a drift, > 0; twice as strong with
+    /// Strength of the pull of linear terms' weights towards 0 at the start and after a drift, > 0; four times as strong with
     /// each further degree.
     pub regularization: f64,
     /// Models of before a drift that are kept, at most [`MOST_KEPT`].
@@ -41,13 +41,13 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 5.0, recall: MOST_KEPT as u32 }
+        Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 2.0, recall: MOST_KEPT as u32 }
     }
 }
 
 /// How many times harder a term is pulled than one of a degree less: most products say nothing, and while samples are few
 /// the simpler explanation is the likelier one.
-const HARDER: f64 = 2.0;
+const HARDER: f64 = 4.0;
 
 /// The variance of the intercept before anything was learned, and after a drift.
 const INTERCEPT: (f64, f64) = (1e3, 10.0);

@@ -11,34 +11,33 @@ use std::{ops::Range, slice::from_ref, time::Duration};
 
 use bus::{Bus, Names, proved};
 use support::{
-    batter::{Ground, Plan, batter},
+    batter::{ENSEMBLES, Ground, MODELS, Plan, batter},
     daemon::Site,
     proof::{FOREIGN, Proof, source},
 };
 use thalweg::pipeline::transport::Output;
 
-const MODELS: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{kind="adaptive_tree",grace_period=50}]"#;
-
 struct OnKafka {
     bus: Bus,
     names: Names,
     site: Site,
+    models: &'static str,
 }
 
 impl OnKafka {
-    fn new(name: &str, partitions: i32, settings: &[&str]) -> Self {
+    fn new(name: &str, partitions: i32, models: &'static str, settings: &[&str]) -> Self {
         #[expect(clippy::disallowed_methods, reason = "where the broker is, is no setting of the daemon")]
         let broker = std::env::var("THALWEG_TEST_BROKERS");
         let bus =
             Bus::new(broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`"));
         let names = Names::unique(name, partitions);
-        let site = names.site(bus.address(), &[settings, &[MODELS]].concat());
-        Self { bus, names, site }
+        let site = names.site(bus.address(), &[settings, &[models]].concat());
+        Self { bus, names, site, models }
     }
 
     /// All that a finished run owes, for the source offsets of `sources`.
     fn proved(&self, sources: &[Range<i64>], start: &str) -> Proof {
-        let mut proof = proved(&self.bus, &self.names, &self.site, sources, start, &[MODELS]);
+        let mut proof = proved(&self.bus, &self.names, &self.site, sources, start, &[self.models]);
         let dead_letters: i64 =
             (0..self.names.output_partitions).map(|p| self.bus.end(&self.names.outputs[1], p)).sum();
         proof.holds("there are dead letters", dead_letters > 0);
@@ -72,7 +71,7 @@ impl Ground for OnKafka {
 
 #[test]
 fn a_hundred_kills_on_kafka_lose_nothing_double_nothing_and_change_no_bit() {
-    let ground = OnKafka::new("kill", 3, &["state.every=120ms"]);
+    let ground = OnKafka::new("kill", 3, MODELS, &["state.every=120ms"]);
     let plan = Plan { kills: 100, seed: 3, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
     let battering = batter(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
@@ -82,7 +81,7 @@ fn a_hundred_kills_on_kafka_lose_nothing_double_nothing_and_change_no_bit() {
 
 #[test]
 fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_double_nothing() {
-    let mut ground = OnKafka::new("shared", 3, &["state.every=120ms"]);
+    let mut ground = OnKafka::new("shared", 3, MODELS, &["state.every=120ms"]);
     ground.names.output_partitions = 2;
     ground.names.outputs.iter().for_each(|output| ground.bus.create(output, 2));
     let plan = Plan { kills: 30, seed: 7, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
@@ -94,7 +93,7 @@ fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_doub
 
 #[test]
 fn kills_on_kafka_before_the_first_checkpoint_are_survived_too() {
-    let ground = OnKafka::new("first", 2, &["state.every=1h"]);
+    let ground = OnKafka::new("first", 2, ENSEMBLES, &["state.every=1h"]);
     let plan = Plan { kills: 15, seed: 4, work: Duration::from_millis(300), rate: 5_000, full_speed: 15 };
     let battering = batter(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
@@ -104,7 +103,7 @@ fn kills_on_kafka_before_the_first_checkpoint_are_survived_too() {
 
 #[test]
 fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed() {
-    let ground = OnKafka::new("latest", 1, &["state.every=200ms", "transport.kafka.start=latest"]);
+    let ground = OnKafka::new("latest", 1, MODELS, &["state.every=200ms", "transport.kafka.start=latest"]);
     // Samples of before; none of them may be predicted.
     ground.bus.create(&ground.names.samples, 1);
     let before = || (0..2000).map(|i| Some(format!(r#"{{"x0":0.5,"x1":{i},"y":1}}"#).into_bytes()));
@@ -121,5 +120,16 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
     let mut proof = ground.proved(from_ref(&(first..end)), &first.to_string());
     proof.holds(format!("it began at {first}, before the end of then"), first >= 2000);
     println!("Kafka, latest: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_on_kafka_change_no_bit_of_a_mixture_a_champion_and_intervals() {
+    let ground = OnKafka::new("ensembles", 2, ENSEMBLES, &["state.every=120ms"]);
+    let plan = Plan { kills: 30, seed: 8, work: Duration::from_millis(400), rate: 3_000, full_speed: 15 };
+    let battering = batter(&ground, &plan);
+    let mut proof = ground.proved(&ground.whole(), "earliest");
+    proof.mixture_and_intervals(&ground.bus.all(&ground.names));
+    println!("Kafka, ensembles: {}; {}", battering.summary(), proof.summary());
     proof.hold();
 }

@@ -9,13 +9,11 @@ use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
 use support::{
-    batter::{Ground, Plan, batter},
+    batter::{ENSEMBLES, Ground, MODELS, Plan, batter},
     daemon::{Site, stdout},
     proof::{FOREIGN, Proof, Topics},
 };
 use thalweg::pipeline::record::{Headers, Record};
-
-const MODELS: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{kind="adaptive_tree",grace_period=50}]"#;
 
 /// All that is published has to be there at the end.
 const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
@@ -137,11 +135,23 @@ fn a_hundred_kills_lose_nothing_double_nothing_and_change_no_bit() {
 
 #[test]
 fn kills_before_the_first_checkpoint_are_survived_too() {
-    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, MODELS]);
+    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, ENSEMBLES]);
     let ground = StateFile { site, partitions: 2 };
     let plan = Plan { kills: 15, seed: 2, work: Duration::from_millis(150), rate: 5_000, full_speed: 15 };
     let battering = batter(&ground, &plan);
     let proof = proved(&ground);
     println!("embedded, first checkpoint: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_change_no_bit_of_a_mixture_a_champion_and_intervals() {
+    let site = Site::new(&["state.every=80ms", KEEP_ALL, ENSEMBLES]);
+    let ground = StateFile { site, partitions: 1 };
+    let plan = Plan { kills: 40, seed: 6, work: Duration::from_millis(250), rate: 3_000, full_speed: 20 };
+    let battering = batter(&ground, &plan);
+    let mut proof = proved(&ground);
+    proof.mixture_and_intervals(&ground.topics());
+    println!("embedded, ensembles: {}; {}", battering.summary(), proof.summary());
     proof.hold();
 }

@@ -14,6 +14,12 @@ use super::{
     daemon::{Daemon, Site},
 };
 
+/// Models of a race, as a setting.
+pub const MODELS: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{kind="adaptive_tree",grace_period=50}]"#;
+
+/// Models that are made of others, and the one of many experts.
+pub const ENSEMBLES: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{name="blend",kind="mixture",members=["mean","linear","hoeffding_tree"]},{kind="mixture"},{kind="champion",members=["linear","blend","mixture"]}]"#;
+
 /// Where a daemon is battered.
 pub trait Ground {
     /// Its folder and settings.

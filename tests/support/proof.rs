@@ -54,6 +54,17 @@ impl Proof {
         assert!(self.findings.is_empty(), "{}:\n{}", self.summary(), self.findings.join("\n"));
     }
 
+    /// That the mixture's prediction is what is published, with an interval, once it has shown what it can do.
+    pub fn mixture_and_intervals(&mut self, topics: &Topics) {
+        for (partition, predictions) in topics.of(Output::Predictions).iter().enumerate() {
+            let last = predictions.last().and_then(|record| record.value.as_deref());
+            let last: Value = last.map_or(Value::Null, |value| serde_json::from_slice(value).expect("JSON"));
+            let bounds = ["lower", "prediction", "upper"].map(|name| last[name].as_f64().unwrap_or(f64::NAN));
+            self.holds(format!("partition {partition} ends with the mixture: {last}"), last["model"] == "mixture");
+            self.holds(format!("within an interval: {last}"), bounds[0] < bounds[1] && bounds[1] < bounds[2]);
+        }
+    }
+
     fn found(&mut self, what: String, details: &[String]) {
         let mut text = what;
         for detail in details.iter().take(SHOWN) {

@@ -83,6 +83,25 @@ fn errors_are_those_of_a_replay_of_the_same_samples() {
 }
 
 #[test]
+fn what_matters_to_a_model_is_told() {
+    let site = Site::new(&[r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree"},{kind="mixture"}]"#]);
+    stdout(&site.run(&["compare", "--function", "friedman", "-n", "3000"]));
+    let document = document(&site);
+    let importance = |model: &str| scores(&document["streams"][0], model)["importance"].clone();
+    assert_eq!(importance("mean"), Value::Null);
+    for (model, method) in [("linear", "standardised_weights"), ("mixture", "permutation")] {
+        let found = importance(model);
+        assert_eq!(found["method"], method, "{model}");
+        // Friedman's function is 10 x3 and less of the others; x5 to x9 are noise.
+        assert_eq!(found["features"][0]["feature"], "x3", "{model}: {found}");
+        assert_eq!(found["features"].as_array().map(Vec::len), Some(10), "{model}");
+    }
+    let page = read(&site.path("compare/compare.html"));
+    let table = page.split("What matters to mixture").nth(1).expect("a table");
+    assert!(table.contains("<td>x3</td>") && table.contains("By permutation over the last"), "{table}");
+}
+
+#[test]
 fn results_do_not_depend_on_how_many_run_at_once() {
     let mut results = Vec::new();
     for jobs in ["1", "2", "7"] {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::standings::{Board, Figures, LEAST_STREAMS, Score, Standings};
+use crate::models::explain::Explanation;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -44,6 +45,7 @@ struct ScorePart<'a> {
     #[serde(flatten)]
     figures: Figures,
     runs: Vec<RunPart>,
+    importance: Option<&'a Explanation>,
 }
 
 #[derive(Serialize)]
@@ -131,7 +133,12 @@ fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
     let models = board.order.iter().map(|&model| {
         let Score { mean, runs } = &board.scores[model];
         let run = |(seed, run): (&Option<u64>, &Figures)| RunPart { seed: *seed, figures: *run };
-        ScorePart { model: name(model), figures: *mean, runs: board.seeds.iter().zip(runs).map(run).collect() }
+        ScorePart {
+            model: name(model),
+            figures: *mean,
+            runs: board.seeds.iter().zip(runs).map(run).collect(),
+            importance: board.importance[model].as_ref(),
+        }
     });
     let pairs = board.pairs.iter().map(|pair| PairPart {
         a: name(pair.a),

@@ -19,7 +19,7 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    models::Features,
+    models::{Features, explain::Explanation},
     pipeline::{
         prequential::{Config, Prequential},
         snapshot::ModelSnapshot,
@@ -40,6 +40,8 @@ pub(super) struct Run {
     /// In predicting, scoring and learning; reading the stream is not in it.
     pub(super) time: Duration,
     pub(super) trace: Trace,
+    /// What mattered to it at the end.
+    pub(super) importance: Option<Explanation>,
 }
 
 /// What a stream held.
@@ -130,7 +132,8 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         _ => {}
     }
     let mut standings = race.standings();
-    Ok(Run { model: standings.swap_remove(job.own), counts, time, trace })
+    let importance = race.explain(job.own, samples.named_columns());
+    Ok(Run { model: standings.swap_remove(job.own), counts, time, trace, importance })
 }
 
 /// A few decoded samples, so that reading is not timed and the clock not asked too often.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     generator::Transition,
     metrics::significance::{Friedman, friedman, holm, mean_ranks, nemenyi, paired},
+    models::explain::Explanation,
     pipeline::{prequential, snapshot::ModelSnapshot},
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Board {
     pub(super) pairs: Vec<Pair>,
     /// Of each model's first run.
     pub(super) traces: Vec<Trace>,
+    /// What mattered to each model at the end of its first run; `None` for those that look at no feature.
+    pub(super) importance: Vec<Option<Explanation>>,
 }
 
 /// How differences on a stream are told from noise.
@@ -160,11 +163,12 @@ impl Board {
             return None;
         }
         let mut scores: Vec<Vec<Figures>> = (0..models).map(|_| Vec::new()).collect();
-        let mut traces = Vec::new();
+        let (mut traces, mut importance) = (Vec::new(), Vec::new());
         for (i, run) in runs.into_iter().enumerate() {
             scores[i % models].push(Figures::new(&run));
             if i < models {
                 traces.push(run.trace);
+                importance.push(run.importance);
             }
         }
         let scores: Vec<Score> = scores.into_iter().map(Score::new).collect();
@@ -181,6 +185,7 @@ impl Board {
             scores,
             pairs,
             traces,
+            importance,
         })
     }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::{
     generator::{self, Stream, encode},
+    models::NamedColumn,
     pipeline::decode::{Decoder, Index, Rejection, Sample, Schema},
 };
 use input::{Input, Row};
@@ -82,6 +83,11 @@ impl Samples {
     /// Whether each column seen so far holds categories.
     pub(super) fn nominal(&self) -> &[bool] {
         self.decoder.index().nominal()
+    }
+
+    /// The columns seen so far, as people know them.
+    pub(super) fn named_columns(&self) -> Vec<NamedColumn> {
+        self.decoder.index().named_columns()
     }
 
     /// How much there is in all, in a unit of its own; `None` where that is unknown.

@@ -12,9 +12,13 @@ use super::{
     standings::{Board, Figures, Standings},
     text,
 };
+use crate::models::explain::{Explanation, Importance};
 use plot::{Line, SERIES};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Features in a table at most.
+const MOST_FEATURES: usize = 12;
 
 /// Models in a table of all pairs at most.
 const MOST_PAIRED: usize = 12;
@@ -111,6 +115,7 @@ fn section(out: &mut String, standings: &Standings, i: usize, board: &Board) -> 
         pairs(out, standings, board)?;
     }
     predictions(out, standings, board)?;
+    importance(out, standings, board)?;
     settings(out, standings, board.winner(), "Settings of the winner", standings.streams.len() == 1)?;
     rejections(out, board)?;
     writeln!(out, "</section>")?;
@@ -261,6 +266,31 @@ fn predictions(out: &mut String, standings: &Standings, board: &Board) -> anyhow
         trace.scatter.kept.len()
     )?;
     Ok(())
+}
+
+/// The features that matter to the winner.
+fn importance(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
+    let winner = board.winner();
+    let Some(Explanation { method, samples, features }) = &board.importance[winner] else { return Ok(()) };
+    let name = escaped(&standings.models[winner].name);
+    writeln!(out, "<h3>What matters to {name}</h3>\n<div class=\"wide\"><table class=\"shares\">")?;
+    writeln!(out, "<tr><th>feature</th><th>share</th><th></th></tr>")?;
+    for Importance { feature, share } in features.iter().take(MOST_FEATURES) {
+        writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td><i style=\"width:{:.1}%\"></i></td></tr>",
+            escaped(feature),
+            text::share(*share),
+            100.0 * share
+        )?;
+    }
+    let more = features.len().saturating_sub(MOST_FEATURES);
+    let more = if more > 0 { format!(" {more} more are in the JSON file.") } else { String::new() };
+    writeln!(
+        out,
+        "</table></div>\n<p class=\"soft\">By {} over the last {samples} samples.{more}</p>",
+        method.in_words()
+    )
 }
 
 /// What to paste to run a model. A stream's is folded away: there are as many as streams.

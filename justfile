@@ -63,7 +63,7 @@ deny:
 bench-engine:
     cargo bench --bench engine
 
-# Writes docs/engine.md: speed and accuracy beside River, in about half an hour; needs Python 3.10. --quick to try it.
+# Writes docs/engine.md: speed and accuracy beside River, in about half an hour; needs Python 3.11. --quick to try it.
 bench-engine-table *arguments:
     benches/engine_table {{ arguments }}
 

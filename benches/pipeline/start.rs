@@ -85,7 +85,8 @@ fn state_bytes(database: &Path) -> i64 {
 /// A daemon whose state has become large.
 async fn learned() -> Daemon {
     let models = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",scale=true,max_size=64}]"#;
-    let daemon = generating(Race::Default, &["generator.rate=0", "state.every=1s", models]);
+    // Slow enough for the last checkpoint to be hardly larger.
+    let daemon = generating(Race::Default, &["generator.rate=50_000", "state.every=200ms", models]);
     let watched = daemon.start(&["run"]);
     let database = daemon.database();
     wait(&watched, || end(&database).is_some() && state_bytes(&database) >= LARGE_STATE).await;

@@ -98,7 +98,7 @@ fn a_season_in_the_target_alone_is_found() {
         let y = 100.0 + 0.1 * f64::from(i) + 10.0 * (f64::from(i % 12 * 7919 % 13) - 6.0);
         mixture.step(Features::new(&[]), y);
     }
-    assert!(mixture.scores.rmse() < 1.46, "{}", mixture.scores.rmse());
+    assert!(mixture.scores.rmse() < 1.0, "{}", mixture.scores.rmse());
 }
 
 #[test]
@@ -156,16 +156,15 @@ fn one_wild_target_is_forgotten() {
 }
 
 #[test]
-fn from_a_jump_to_another_level_less_than_a_hundredth_is_left_after_thirty_samples() {
-    const JUMP: f64 = 1e5;
+fn a_jump_to_another_level_is_followed_within_a_few_samples() {
     let mut mixture = Learner::new(default());
     for (i, (x, y)) in samples(1400, 5).iter().enumerate() {
         if i == 1030 {
             mixture.scores = Scores::default();
         }
-        mixture.step(Features::new(x), if i < 1000 { *y } else { JUMP + y });
+        mixture.step(Features::new(x), if i < 1000 { *y } else { 1e5 + y });
     }
-    assert!(mixture.scores.rmse() < 0.01 * JUMP, "{}", mixture.scores.rmse());
+    assert!(mixture.scores.rmse() < 15.0, "{}", mixture.scores.rmse());
 }
 
 #[test]

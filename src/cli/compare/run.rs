@@ -40,7 +40,7 @@ pub(super) struct Run {
     /// In predicting, scoring and learning; reading the stream is not in it.
     pub(super) time: Duration,
     pub(super) trace: Trace,
-    /// What mattered to it at the end.
+    /// What mattered to it at the end of a stream's first run; the others are not asked.
     pub(super) importance: Option<Explanation>,
 }
 
@@ -132,7 +132,7 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         _ => {}
     }
     let mut standings = race.standings();
-    let importance = race.explain(job.own, samples.named_columns());
+    let importance = if job.run == 0 { race.explain(job.own, samples.named_columns()) } else { None };
     Ok(Run { model: standings.swap_remove(job.own), counts, time, trace, importance })
 }
 

@@ -21,6 +21,9 @@ pub(super) struct Stacked<Base> {
     /// σ².
     #[serde(deserialize_with = "saved::finite")]
     usual: f64,
+    /// Whether the last error was one of [`MOST_ERROR`] or more.
+    #[serde(default)]
+    beyond: bool,
     /// Room for the deviations, as the regression sees them, and for its gain.
     #[serde(skip)]
     row: Vec<f64>,
@@ -46,7 +49,15 @@ const MOST_ERROR: f64 = 10.0;
 
 impl<Base: Aggregate> Stacked<Base> {
     pub(super) fn new(base: Base) -> Self {
-        Self { base, regression: Regression::new([VARIANCE]), n: 0, usual: 0.0, row: Vec::new(), gain: Vec::new() }
+        Self {
+            base,
+            regression: Regression::new([VARIANCE]),
+            n: 0,
+            usual: 0.0,
+            beyond: false,
+            row: Vec::new(),
+            gain: Vec::new(),
+        }
     }
 
     pub(super) fn base(&self) -> &Base {
@@ -75,9 +86,18 @@ impl<Base: Aggregate> Stacked<Base> {
             self.row.extend(members.iter().map(|member| deviation(*member, average, sigma)));
             // More weights than members come from a damaged state only.
             self.row.resize(self.regression.len(), 0.0);
-            let error = ((y - average) / sigma).clamp(-MOST_ERROR, MOST_ERROR) - self.regression.predict(&self.row);
-            // All is within a few units, so that there is nothing to refuse.
-            let _ = self.regression.learn(&self.row, error, FORGETTING, 1.0, &mut self.gain);
+            let error = (y - average) / sigma;
+            let jumped = self.beyond && error.abs() >= MOST_ERROR;
+            self.beyond = error.abs() >= MOST_ERROR;
+            if jumped {
+                // Not an outlier: what members deviated by before says nothing about where the target is now, and would be
+                // said of a σ that is as large as the jump.
+                self.regression = Regression::new([VARIANCE]);
+            } else {
+                let error = error.clamp(-MOST_ERROR, MOST_ERROR) - self.regression.predict(&self.row);
+                // All is within a few units, so that there is nothing to refuse.
+                let _ = self.regression.learn(&self.row, error, FORGETTING, 1.0, &mut self.gain);
+            }
         }
         self.n += 1;
         let square = (average - y) * (average - y);

@@ -48,7 +48,7 @@ impl TryFrom<Vec<f64>> for Covariance {
         if !triangle.iter().all(|element| element.is_finite()) {
             return Err("a covariance holds a number that is not finite");
         }
-        let mut made = Self::with_diagonal(std::iter::repeat_n(0.0, n));
+        let mut made = Self { n, tiles: vec![Tile::default(); first_of_row(n.div_ceil(SIDE))] };
         let places = (0..n).flat_map(|i| (0..=i).map(move |j| (i, j)));
         places.zip(triangle).for_each(|((i, j), element)| made.set(i, j, element));
         Ok(made)
@@ -218,7 +218,7 @@ impl Covariance {
     }
 }
 
-/// Both arguments as long as the rows of `tiles`, `gain` with its last tile's padding. It is 0 before.
+/// The product of the matrix and `x` into `gain`, which is 0 before and as long as the rows of `tiles`, padding included.
 #[inline(always)]
 fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
     let row_of = |row: &[f64; SIDE]| f64x4::simd_from(simd, *row);
@@ -249,7 +249,7 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
     }
 }
 
-/// Element by element (p − k · k) · `keep`; `gain` as long as the rows of `tiles`.
+/// Element by element (p − k · k) · `keep`; `gain` as long as the rows of `tiles`, padding included.
 #[inline(always)]
 fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
     let gains = gain.as_chunks::<SIDE>().0;

@@ -10,8 +10,9 @@ use crate::metrics::saved;
 
 /// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss, with
 /// the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's weight is
-/// in proportion to η exp(η Σ r (1 − η r)), where η = min(1 / max |r|, √(ln K / Σ r²)): regrets that vary count for less.
-/// The range is the running maximum instead of its next power of two, so that it does not depend on the unit.
+/// in proportion to η exp(η Σ r (1 − η r)), where η = min(1 / (2 max |r|), √(ln K / Σ r²)): regrets that vary count for less,
+/// and η |r| stays under the half that its bound needs. The range is the running maximum instead of a power of two above it,
+/// so that it does not depend on the unit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Boa {
     members: Vec<Member>,
@@ -35,7 +36,7 @@ impl Member {
     /// η; 0 while nothing told this member from the average.
     fn rate(&self, members: usize) -> f64 {
         if self.squares > 0.0 && self.range > 0.0 {
-            (1.0 / self.range).min(((members.max(2) as f64).ln() / self.squares).sqrt())
+            (0.5 / self.range).min(((members.max(2) as f64).ln() / self.squares).sqrt())
         } else {
             0.0
         }

@@ -17,9 +17,10 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Deserialize as _;
 use tokio::time::Instant;
 
-use super::{Error, Store};
+use super::{Error, Store, messages::Messages};
 use crate::pipeline::checkpoint::Checkpoint;
 
 /// The statement that makes the table.
@@ -328,7 +329,7 @@ pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpo
     if i64::from(crc32fast::hash(state)) != checksum {
         return Err("its checksum is wrong".to_owned());
     }
-    rmp_serde::from_slice(state).map_err(|error| error.to_string())
+    Checkpoint::deserialize(&mut Messages::new(state)).map_err(|error| error.to_string())
 }
 
 /// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from

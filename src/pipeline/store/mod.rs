@@ -9,11 +9,12 @@
 //! end of the process at any moment; the last commits before a power loss may be missing, but never half there (WAL,
 //! `synchronous = NORMAL`).
 //!
-//! Reading order: this file, `checkpoints`, `error`, `lock`.
+//! Reading order: this file, `checkpoints`, `messages`, `error`, `lock`.
 
 mod checkpoints;
 mod error;
 mod lock;
+mod messages;
 
 use std::{
     collections::BTreeMap,

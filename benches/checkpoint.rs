@@ -8,6 +8,7 @@ use thalweg::{
     generator::{self, Function, Stream},
     models::{Features, ModelConfig, ModelKind, tree},
     pipeline::prequential::{Config, Prequential},
+    state,
 };
 
 /// Bytes of the tree.
@@ -65,5 +66,5 @@ fn encode(bencher: Bencher<'_, '_>, name: &str) {
 fn restore(bencher: Bencher<'_, '_>, name: &str) {
     let state = rmp_serde::to_vec_named(&race(splitter(name)).0).expect("encoded");
     let counter = BytesCount::new(state.len());
-    bencher.counter(counter).bench_local(|| rmp_serde::from_slice::<Prequential>(&state).expect("restored"));
+    bencher.counter(counter).bench_local(|| state::read::<Prequential>(&state).expect("restored"));
 }

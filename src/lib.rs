@@ -8,12 +8,12 @@
 //! 4. [`pipeline`]: a record's way from the samples topic to the predictions topic.
 //! 5. [`models`] and [`metrics`]: the learning engine, which knows no runtime, transport, clock or entropy.
 //!
-//! Imports point down this list and never up; a test holds them to it. 3 and 4 are a package of their own, as is 5: see
-//! `crates/`. ARCHITECTURE.md maps concepts to files.
+//! [`state`] reads back what 4 has saved of 5. Imports point down this list and never up; a test holds them to it. 3 and 4
+//! are a package of their own, as are 5 and `state`: see `crates/`. ARCHITECTURE.md maps concepts to files.
 
 pub mod app;
 pub mod cli;
 pub mod logging;
 pub mod settings;
 
-pub use thalweg_stream::{generator, metrics, models, pipeline};
+pub use thalweg_stream::{generator, metrics, models, pipeline, state};

@@ -7,3 +7,4 @@ pub mod generator;
 pub mod pipeline;
 
 pub use thalweg_engine::{metrics, models};
+pub use thalweg_state as state;

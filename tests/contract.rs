@@ -5,7 +5,10 @@
 mod support;
 
 use support::kinds::{NOMINAL, every_kind, samples};
-use thalweg::models::{Features, ModelConfig, Pipeline, Scratch};
+use thalweg::{
+    models::{Features, ModelConfig, Pipeline, Scratch},
+    state,
+};
 
 fn configs() -> impl Iterator<Item = ModelConfig> {
     let of = |scale| every_kind().into_iter().map(move |kind| ModelConfig::new(kind.name(), kind).scaled(scale));
@@ -34,7 +37,7 @@ impl Learner {
 
     fn restored(&self) -> Self {
         let bytes = rmp_serde::to_vec_named(&self.pipeline).expect("saved");
-        Self { pipeline: rmp_serde::from_slice(&bytes).expect("restored"), scratch: Scratch::default() }
+        Self { pipeline: state::read(&bytes).expect("restored"), scratch: Scratch::default() }
     }
 }
 

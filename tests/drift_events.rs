@@ -7,6 +7,7 @@ use thalweg::{
         encode::Encoder,
         prequential::{Config, Drift, Event, Prequential},
     },
+    state,
 };
 
 /// The relation between features and target turns around here.
@@ -88,7 +89,7 @@ fn a_restored_race_sees_what_one_that_never_stopped_sees() {
         let mut seen = drifts(&mut stopped, 0..CHANGE - 7);
         let config = stopped.config().clone();
         let saved = rmp_serde::to_vec_named(&stopped).expect("saved");
-        let mut restored = Prequential::restored(rmp_serde::from_slice(&saved).expect("restored"), &config).0;
+        let mut restored = Prequential::restored(state::read(&saved).expect("restored"), &config).0;
         seen.extend(drifts(&mut restored, CHANGE - 7..CHANGE + 300));
         assert_eq!(seen, expected, "{}", detector.name());
     }

@@ -6,6 +6,7 @@ use thalweg::{
     models::{Description, Features, ModelConfig, ModelKind, aggregation::Rule, champion, linear, mixture, tree},
     pipeline::prequential::{Config, Event, Misfit, Prequential, check},
     settings::{Settings, Sources},
+    state,
 };
 
 fn champion(name: &str, members: &[&str], margin: f64) -> ModelConfig {
@@ -175,7 +176,7 @@ fn a_restored_race_with_champions_and_mixtures_goes_on_to_the_bit() {
         let mut stream = friedman();
         run(&mut uninterrupted, &mut stream, stop);
         let bytes = rmp_serde::to_vec_named(&uninterrupted).expect("saved");
-        let mut restored: Prequential = rmp_serde::from_slice(&bytes).expect("restored");
+        let mut restored: Prequential = state::read(&bytes).expect("restored");
         let mut again = friedman();
         (0..stop).for_each(|_| {
             again.next_sample(&mut Vec::new());

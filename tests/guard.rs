@@ -14,6 +14,7 @@ use thalweg::{
         decode::LARGEST,
         prequential::{Action, Config, Event, GuardConfig, Prequential, Rescue},
     },
+    state,
 };
 
 fn stream(name: &str) -> Stream {
@@ -292,7 +293,7 @@ fn the_guard_goes_on_after_a_restart_as_if_there_had_been_none() {
             if i == stop {
                 let bytes = rmp_serde::to_vec_named(&stopped).expect("saved");
                 let config = stopped.config().clone();
-                let stored = rmp_serde::from_slice(&bytes).expect("restored");
+                let stored = state::read(&bytes).expect("restored");
                 stopped = Prequential::restored(stored, &config).0;
             }
             let (x, y) = plane(i, if i < 500 { 1.0 } else { 100.0 });

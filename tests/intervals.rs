@@ -9,6 +9,7 @@ use thalweg::{
     metrics::Conformal,
     models::{Features, ModelConfig, ModelKind, linear, tree},
     pipeline::prequential::{Config as Race, Prequential},
+    state,
 };
 
 fn race() -> Race {
@@ -105,7 +106,8 @@ fn a_state_from_before_there_were_intervals_keeps_its_models_and_begins_them() {
     let mut state: Value = serde_json::to_value(&old).expect("a state");
     state.as_object_mut().and_then(|state| state.remove("intervals")).expect("the intervals");
     state["config"].as_object_mut().and_then(|config| config.remove("intervals")).expect("the setting");
-    let stored: Prequential = serde_json::from_value(state).expect("an old state");
+    let bytes = rmp_serde::to_vec_named(&state).expect("an old state");
+    let stored: Prequential = state::read(&bytes).expect("an old state");
     let (mut restored, afresh) = Prequential::restored(stored, &race());
     assert_eq!((restored.version(), afresh), (500, vec![]));
     let x = [0.5; 10];

@@ -1,4 +1,4 @@
-//! Imports point one way: main → cli → app → {generator, pipeline} → models → metrics. Settings are read by cli and
+//! Imports point one way: main → cli → app → {generator, pipeline} → state → models → metrics. Settings are read by cli and
 //! app only, and the engine knows no runtime, transport, clock or entropy.
 
 use std::{
@@ -8,13 +8,14 @@ use std::{
 };
 
 /// What each part of the crate may name of the others.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("cli", &["app", "settings", "logging", "generator", "pipeline", "models", "metrics"]),
     ("app", &["settings", "generator", "pipeline", "models", "metrics"]),
     ("settings", &["logging", "generator", "pipeline", "models", "metrics"]),
     ("logging", &[]),
     ("generator", &[]),
-    ("pipeline", &["models", "metrics"]),
+    ("pipeline", &["state", "models", "metrics"]),
+    ("state", &["models", "metrics"]),
     ("models", &["metrics"]),
     ("metrics", &[]),
 ];

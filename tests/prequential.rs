@@ -8,6 +8,7 @@ use thalweg::{
         decode::LARGEST,
         prequential::{Config as Race, Event, Prequential},
     },
+    state,
 };
 
 fn models() -> Vec<ModelConfig> {
@@ -77,7 +78,7 @@ fn a_restored_state_goes_on_to_the_bit_at_any_record() {
         let mut stream = stream("friedman_drift");
         run(&mut uninterrupted, &mut stream, stop);
         let saved = rmp_serde::to_vec_named(&uninterrupted).expect("saved");
-        let restored: Prequential = rmp_serde::from_slice(&saved).expect("restored");
+        let restored: Prequential = state::read(&saved).expect("restored");
         let (mut restored, afresh) = Prequential::restored(restored, &race(models(), 100));
         assert!(afresh.is_empty());
         let mut again = self::stream("friedman_drift");

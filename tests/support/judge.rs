@@ -12,6 +12,7 @@ use thalweg::{
         record::{Outgoing, Record},
         transport::Outbox,
     },
+    state,
 };
 
 /// What became of a record.
@@ -147,7 +148,7 @@ impl Judge {
             }
         }
         let bytes = rmp_serde::to_vec_named(&stored).expect("saved");
-        let restored: Checkpoint = rmp_serde::from_slice(&bytes).expect("restored");
+        let restored: Checkpoint = state::read(&bytes).expect("restored");
         assert!(rmp_serde::to_vec_named(&restored).expect("saved again") == bytes, "the checkpoint has changed");
         let mut other = Processor::new(&self.config, 0, 0, Some(restored)).0;
         // Both go on alike.

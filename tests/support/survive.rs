@@ -14,6 +14,7 @@ use thalweg::{
         record::Record,
         transport::Outbox,
     },
+    state,
 };
 
 use super::kinds::{NOMINAL, every_kind, samples};
@@ -26,7 +27,7 @@ const MORE: usize = 12;
 
 /// Restores a model and goes on with it; whether it was accepted.
 pub fn pipeline(bytes: &[u8]) -> bool {
-    let Ok(mut pipeline) = rmp_serde::from_slice::<Pipeline>(bytes) else { return false };
+    let Ok(mut pipeline) = state::read::<Pipeline>(bytes) else { return false };
     let mut scratch = Scratch::default();
     for (x, y) in samples(TRAINED + MORE).skip(TRAINED).chain([(vec![1e150; 8], 1e99), (vec![], 0.0)]) {
         let x = Features::with_nominal(&x, &NOMINAL);
@@ -41,7 +42,7 @@ pub fn pipeline(bytes: &[u8]) -> bool {
 
 /// Restores all that a state file holds of a partition and goes on with it; whether it was accepted.
 pub fn checkpoint(bytes: &[u8]) -> bool {
-    let Ok(stored) = rmp_serde::from_slice::<Checkpoint>(bytes) else { return false };
+    let Ok(stored) = state::read::<Checkpoint>(bytes) else { return false };
     // Under the settings of then, whatever they are by now.
     let mut prequential = stored.prequential.clone();
     for (x, y) in samples(MORE) {
@@ -70,7 +71,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
 /// ends of their range can have overflown since.
 fn again<T: Serialize + DeserializeOwned>(state: &T) {
     let bytes = rmp_serde::to_vec_named(state).expect("saved");
-    drop(rmp_serde::from_slice::<T>(&bytes));
+    drop(state::read::<T>(&bytes));
 }
 
 /// Trained models of every kind, behind no steps and behind all of them: name and bytes.

@@ -55,7 +55,7 @@ fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
     // Before the lock, which would make a file where there is none.
     Archive::open(&settings.state.path)?;
     let Restored { checkpoint, moved } = Store::open(&settings.state)?.restore(id, &settings.topics.samples)?;
-    let Checkpoint { topic, partition, position, .. } = &checkpoint;
+    let Checkpoint { topic, partition, position, .. } = &*checkpoint;
     let version = checkpoint.prequential.version();
     let then = if moved {
         "The topic was made anew since, so that nothing is learned or published again"

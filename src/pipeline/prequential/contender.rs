@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thalweg_state::whole;
 
 use super::{
     Config,
@@ -20,11 +21,15 @@ use crate::{
 /// A model, its scores, and what watches over it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Contender {
+    #[serde(deserialize_with = "whole")]
     pub(super) config: ModelConfig,
     pub(super) name: Arc<str>,
+    #[serde(deserialize_with = "whole")]
     pub(super) pipeline: Pipeline,
+    #[serde(deserialize_with = "whole")]
     pub(super) scores: Scorecard,
     /// Whether the squared error has changed; `None` where nobody asks.
+    #[serde(deserialize_with = "whole")]
     pub(super) detector: Option<Detector>,
     /// Baselines cannot diverge.
     pub(super) guard: Option<Guard>,

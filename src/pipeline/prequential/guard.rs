@@ -5,6 +5,7 @@
 //! What this does not do: refuse single samples, which is every model's own duty.
 
 use serde::{Deserialize, Serialize};
+use thalweg_state::whole;
 
 use crate::{
     metrics::saved,
@@ -91,6 +92,7 @@ pub(super) struct Guard {
 /// A state worth going back to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Good {
+    #[serde(deserialize_with = "whole")]
     pipeline: Box<Pipeline>,
     /// Whether the model has gone back to it before.
     tried: bool,

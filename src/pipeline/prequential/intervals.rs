@@ -4,12 +4,14 @@
 //! this series that intervals are to hold, across changes of the champion, too.
 
 use serde::{Deserialize, Serialize};
+use thalweg_state::whole;
 
 use crate::metrics::{Conformal, Coverage, Interval};
 
 /// What makes the intervals, and how good they were.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Intervals {
+    #[serde(deserialize_with = "whole")]
     conformal: Conformal,
     coverage: Coverage,
 }

@@ -19,6 +19,7 @@ mod wiring;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thalweg_state::whole;
 
 use super::snapshot::ModelSnapshot;
 use crate::{
@@ -42,12 +43,14 @@ pub use wiring::{Misfit, check};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The models, at least one, with distinct names.
+    #[serde(deserialize_with = "whole")]
     pub models: Vec<ModelConfig>,
     /// Scored samples in the rolling metrics, ≥ 1.
     pub window: usize,
     /// What a score counts of the one after it in the faded metrics, over 0 and at most 1.
     pub fading: f64,
     /// Watches each model's squared error; `None` where nobody asks.
+    #[serde(deserialize_with = "whole")]
     pub drift: Option<DetectorKind>,
     /// How models are kept from running away.
     pub guard: GuardConfig,

@@ -4,6 +4,7 @@
 //! learned.
 
 use serde::Deserialize;
+use thalweg_state::whole;
 
 use super::{Baseline, Config, Contender, Intervals, Prequential, Usual, wiring::Wiring};
 use crate::{
@@ -24,7 +25,7 @@ pub(super) struct Saved {
     /// States from before there were intervals have none.
     #[serde(default)]
     intervals: Option<Intervals>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     recent: Recent,
 }
 

@@ -1,14 +1,14 @@
 //! Checkpoints in the state file: the last few of each partition, each with a checksum.
 //!
-//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in parts,
-//! of which the first is in its row and the others are in rows of their own.
+//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in parts
+//! and written part by part: the first is in its row, the others are in rows of their own.
 //!
 //! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and of each of the settings
 //! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
 
 use std::{
     borrow::Cow,
-    io,
+    io, mem,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,11 +16,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde::Deserialize as _;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use tokio::time::Instant;
 
-use super::{Error, Store, messages::Messages};
+use super::{Error, Store};
 use crate::pipeline::checkpoint::Checkpoint;
 
 /// The statement that makes the table.
@@ -65,71 +64,93 @@ pub struct Saved {
     pub bytes: usize,
 }
 
-/// A checkpoint as bytes.
+/// A checkpoint that is to be written.
 #[derive(Debug)]
-pub struct Encoded {
-    topic: String,
-    partition: i32,
-    position: i64,
-    settings: u32,
+pub struct Saving {
+    checkpoint: Box<Checkpoint>,
     keep: u32,
-    state: Parts,
     begun: Instant,
     sealed: Arc<AtomicBool>,
 }
 
-impl Encoded {
-    /// Writes it and drops the oldest beyond what is kept.
-    pub(in crate::pipeline) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+impl Saving {
+    /// Writes it and drops the oldest beyond what is kept; returns its size in bytes.
+    pub(in crate::pipeline) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<usize> {
         if self.sealed.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(0);
         }
-        let (first, others) =
-            self.state.parts.split_first().map_or((&[][..], &[][..]), |(first, others)| (&**first, others));
+        let Checkpoint { topic, partition, position, settings, .. } = &*self.checkpoint;
         tx.prepare_cached(
             "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             VALUES (?1, ?2, ?3, 0, x'', ?4)",
         )?
-        .execute(params![
-            self.topic,
-            self.partition,
-            self.position,
-            self.state.checksum.clone().finalize(),
-            first,
-            self.settings
-        ])?;
-        let id = tx.last_insert_rowid();
-        let mut insert = tx.prepare_cached("INSERT INTO thalweg_checkpoint_parts VALUES (?1, ?2, ?3)")?;
-        for (part, state) in (1..).zip(others) {
-            insert.execute(params![id, part, state])?;
+        .execute(params![topic, partition, position, settings])?;
+        let bytes = Parts::new(tx, tx.last_insert_rowid())?.write(&self.checkpoint)?;
+        tx.prepare_cached(RETAIN)?.execute(params![topic, partition, self.keep])?;
+        Ok(bytes)
+    }
+}
+
+/// A checkpoint on its way into its rows, part by part, so that the whole of it is never in memory.
+struct Parts<'tx> {
+    tx: &'tx Transaction<'tx>,
+    insert: CachedStatement<'tx>,
+    id: i64,
+    /// Goes into the row of the checkpoint, together with the checksum.
+    first: Vec<u8>,
+    part: Vec<u8>,
+    written: u32,
+    bytes: usize,
+    checksum: crc32fast::Hasher,
+    /// Why the file did not take a part.
+    failure: Option<rusqlite::Error>,
+}
+
+impl<'tx> Parts<'tx> {
+    fn new(tx: &'tx Transaction<'tx>, id: i64) -> rusqlite::Result<Self> {
+        let insert = tx.prepare_cached("INSERT INTO thalweg_checkpoint_parts VALUES (?1, ?2, ?3)")?;
+        let (first, part, checksum) = (Vec::new(), Vec::with_capacity(PART), crc32fast::Hasher::new());
+        Ok(Self { tx, insert, id, first, part, written: 0, bytes: 0, checksum, failure: None })
+    }
+
+    fn write(mut self, checkpoint: &Checkpoint) -> rusqlite::Result<usize> {
+        let encoded = rmp_serde::encode::write_named(&mut self, checkpoint);
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
-        tx.prepare_cached(RETAIN)?.execute(params![self.topic, self.partition, self.keep])?;
+        encoded.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        self.put()?;
+        self.tx
+            .prepare_cached("UPDATE thalweg_checkpoints SET checksum = ?1, state = ?2 WHERE id = ?3")?
+            .execute(params![self.checksum.finalize(), self.first, self.id])?;
+        Ok(self.bytes)
+    }
+
+    /// Puts the part that is full, or the last one, where it belongs.
+    fn put(&mut self) -> rusqlite::Result<()> {
+        if self.first.is_empty() {
+            self.first = mem::replace(&mut self.part, Vec::with_capacity(PART));
+        } else if !self.part.is_empty() {
+            self.written += 1;
+            self.insert.execute(params![self.id, self.written, self.part])?;
+            self.part.clear();
+        }
         Ok(())
     }
 }
 
-/// Bytes in parts, with the checksum of them all.
-#[derive(Debug, Default)]
-struct Parts {
-    parts: Vec<Vec<u8>>,
-    checksum: crc32fast::Hasher,
-}
-
-impl Parts {
-    fn bytes(&self) -> usize {
-        self.parts.iter().map(Vec::len).sum()
-    }
-}
-
-impl io::Write for Parts {
+impl io::Write for Parts<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let part = match self.parts.last_mut() {
-            Some(part) if part.len() < PART => part,
-            _ => self.parts.push_mut(Vec::with_capacity(PART)),
-        };
-        let bytes = &bytes[..bytes.len().min(PART - part.len())];
-        part.extend_from_slice(bytes);
+        if self.part.len() == PART
+            && let Err(failure) = self.put()
+        {
+            self.failure = Some(failure);
+            return Err(io::Error::other("the state file does not take it"));
+        }
+        let bytes = &bytes[..bytes.len().min(PART - self.part.len())];
+        self.part.extend_from_slice(bytes);
         self.checksum.update(bytes);
+        self.bytes += bytes.len();
         Ok(bytes.len())
     }
 
@@ -142,47 +163,25 @@ impl Store {
     /// Writes a checkpoint in a transaction of its own.
     ///
     /// # Errors
-    /// When it cannot be encoded or written.
+    /// When it cannot be written.
     pub async fn save(self: &Arc<Self>, checkpoint: Box<Checkpoint>) -> Result<(), Error> {
-        let store = Arc::clone(self);
-        let encoded = tokio::task::spawn_blocking(move || store.encode(&checkpoint)).await;
-        let encoded = Arc::new(encoded.map_err(|_| Error::Cancelled { path: self.path.clone() })??);
-        let job = Arc::clone(&encoded);
-        self.write("a checkpoint cannot be written", move |tx| job.insert(tx)).await?;
-        self.note_saved(&encoded);
+        let saving = Arc::new(self.saving(checkpoint));
+        let job = Arc::clone(&saving);
+        let bytes = self.write("a checkpoint cannot be written", move |tx| job.insert(tx)).await?;
+        self.note_saved(&saving, bytes);
         Ok(())
     }
 
-    /// Turns a checkpoint into bytes, ready to be written in whatever transaction it belongs to.
-    ///
-    /// # Errors
-    /// When it cannot be encoded.
-    pub fn encode(&self, checkpoint: &Checkpoint) -> Result<Encoded, Error> {
-        let begun = Instant::now();
-        let mut state = Parts::default();
-        rmp_serde::encode::write_named(&mut state, checkpoint)
-            .map_err(|error| Error::Encode { path: self.path.clone(), reason: error.to_string() })?;
-        Ok(Encoded {
-            topic: checkpoint.topic.clone(),
-            partition: checkpoint.partition,
-            position: checkpoint.position,
-            settings: checkpoint.settings,
-            keep: self.keep,
-            state,
-            begun,
-            sealed: Arc::clone(&self.sealed),
-        })
+    /// A checkpoint that is to be written in whatever transaction it belongs to.
+    pub(in crate::pipeline) fn saving(&self, checkpoint: Box<Checkpoint>) -> Saving {
+        Saving { checkpoint, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
     }
 
-    /// Remembers that a checkpoint is committed.
-    pub(in crate::pipeline) fn note_saved(&self, encoded: &Encoded) {
-        let saved = Saved {
-            at: Instant::now(),
-            took: encoded.begun.elapsed(),
-            position: encoded.position,
-            bytes: encoded.state.bytes(),
-        };
-        self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(encoded.partition, saved);
+    /// Remembers that a checkpoint of so many bytes is committed.
+    pub(in crate::pipeline) fn note_saved(&self, saving: &Saving, bytes: usize) {
+        let Checkpoint { partition, position, .. } = *saving.checkpoint;
+        let saved = Saved { at: Instant::now(), took: saving.begun.elapsed(), position, bytes };
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, saved);
     }
 
     /// The last checkpoint of a partition that this process has written.
@@ -271,9 +270,9 @@ impl Store {
         if let Some((newest, _)) = newest {
             checkpoint = checkpoint.moved_to(&newest);
         }
-        let encoded = self.encode(&checkpoint)?;
-        self.write_blocking("a checkpoint cannot be restored", |tx| encoded.insert(tx))?;
-        Ok(Restored { checkpoint, moved })
+        let saving = self.saving(Box::new(checkpoint));
+        self.write_blocking("a checkpoint cannot be restored", |tx| saving.insert(tx))?;
+        Ok(Restored { checkpoint: saving.checkpoint, moved })
     }
 }
 
@@ -281,7 +280,7 @@ impl Store {
 #[derive(Debug)]
 pub struct Restored {
     /// It.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: Box<Checkpoint>,
     /// Whether it is at another place now, since the topic was made anew after it had been written.
     pub moved: bool,
 }
@@ -329,7 +328,7 @@ pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpo
     if i64::from(crc32fast::hash(state)) != checksum {
         return Err("its checksum is wrong".to_owned());
     }
-    Checkpoint::deserialize(&mut Messages::new(state)).map_err(|error| error.to_string())
+    thalweg_state::read(state).map_err(|error| error.to_string())
 }
 
 /// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from

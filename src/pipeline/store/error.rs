@@ -83,14 +83,6 @@ pub enum Error {
         /// Its format.
         found: i64,
     },
-    /// A checkpoint could not be turned into bytes.
-    #[error("state file {path}: a checkpoint cannot be encoded: {reason}")]
-    Encode {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
     /// There is no file.
     #[error("state file {path} does not exist: nothing has been learned yet, or `state.path` is another")]
     Missing {

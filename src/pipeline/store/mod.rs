@@ -9,12 +9,11 @@
 //! end of the process at any moment; the last commits before a power loss may be missing, but never half there (WAL,
 //! `synchronous = NORMAL`).
 //!
-//! Reading order: this file, `checkpoints`, `messages`, `error`, `lock`.
+//! Reading order: this file, `checkpoints`, `error`, `lock`.
 
 mod checkpoints;
 mod error;
 mod lock;
-mod messages;
 
 use std::{
     collections::BTreeMap,
@@ -31,8 +30,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use checkpoints::{Encoded, Restored, Saved};
-pub(super) use checkpoints::{LACKING, decode, needed_from, newest, whole};
+pub(super) use checkpoints::{LACKING, Saving, decode, needed_from, newest, whole};
+pub use checkpoints::{Restored, Saved};
 pub use error::Error;
 
 /// What this version writes; an older one is migrated, a newer one refused.
@@ -45,6 +44,9 @@ const WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);
+/// Of each connection: as much of the file as SQLite keeps in memory. Rows are appended and read in order, so that more
+/// (2 MB by default) only takes room.
+const CACHE: &str = "PRAGMA cache_size = -512;";
 
 /// How the state is kept, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +105,7 @@ impl Store {
                  PRAGMA journal_size_limit = 67108864;
                  CREATE TABLE IF NOT EXISTS thalweg_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
             )
+            .and_then(|()| writer.execute_batch(CACHE))
             .map_err(sqlite("it cannot be prepared; if it is not a database of Thalweg, name another `state.path`"))?;
         let store = Self {
             path,
@@ -142,6 +145,7 @@ impl Store {
         let open = || {
             let connection = Connection::open_with_flags(&self.path, flags)?;
             connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
+            connection.execute_batch(CACHE)?;
             Ok(connection)
         };
         open().map_err(|source| self.sqlite("it cannot be opened for reading", source))

@@ -10,7 +10,15 @@
 //! through `left`. Nodes never move, the tree is never rebalanced: which node is below which follows from the order of
 //! the samples alone. All walks are loops with their own stack.
 
-use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
 
 use crate::{
     metrics::statistics::Var,
@@ -36,7 +44,7 @@ pub(super) struct Ebst {
     shortcut: Shortcut,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     key: f64,
     /// The target at `key`, and that of dropped nodes since the key before it.
@@ -46,10 +54,44 @@ pub(super) struct Node {
 }
 
 impl Serialize for Node {
-    /// Without the fields' names, which would take as much again: nearly all of a state file is nodes. Read either way.
+    /// Without the fields' names, which would take as much again: nearly all of a state file is nodes.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { key, target: Var { n, mean, s }, left, right } = self;
         (key, (n, mean, s), left, right).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    /// With or without the fields' names, which older states have.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EitherWay)
+    }
+}
+
+struct EitherWay;
+
+impl<'de> Visitor<'de> for EitherWay {
+    type Value = Node;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a node of a search tree")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, fields: A) -> Result<Node, A::Error> {
+        let (key, (n, mean, s), left, right) = Deserialize::deserialize(SeqAccessDeserializer::new(fields))?;
+        Ok(Node { key, target: Var { n, mean, s }, left, right })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Node, A::Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            key: f64,
+            target: Var,
+            left: u32,
+            right: u32,
+        }
+        let Named { key, target, left, right } = Named::deserialize(MapAccessDeserializer::new(fields))?;
+        Ok(Node { key, target, left, right })
     }
 }
 
@@ -305,4 +347,29 @@ enum Phase {
     Right,
     /// Both sides are done.
     Both,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_read_with_the_names_of_its_fields_and_without() {
+        #[derive(Serialize)]
+        struct Named {
+            key: f64,
+            target: Var,
+            left: u32,
+            right: u32,
+        }
+        let node = Node { key: 0.5, target: Var { n: 2.0, mean: -1.0, s: 0.25 }, left: 7, right: NONE };
+        let Node { key, target, left, right } = node;
+        let named = rmp_serde::to_vec_named(&Named { key, target, left, right }).expect("written");
+        let unnamed = rmp_serde::to_vec_named(&node).expect("written");
+        assert!(unnamed.len() < named.len());
+        for bytes in [named, unnamed] {
+            let read: Node = rmp_serde::from_slice(&bytes).expect("read");
+            assert_eq!(format!("{read:?}"), format!("{node:?}"));
+        }
+    }
 }

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Shared, table};
 use crate::pipeline::{
-    checkpoint::{Checkpoint, OutputOffsets, Outputs},
-    store::{self, Encoded},
+    checkpoint::{OutputOffsets, Outputs},
+    store::{self, Saving},
     transport::{Error, Outbox, Output, Publisher, Resumed},
 };
 
@@ -91,18 +91,18 @@ impl EmbeddedPublisher {
         if outboxes.recv_many(&mut group, GROUP).await == 0 {
             return Ok(None);
         }
-        let (batch, shared) = (Batch::of(group, next, self.shared.topics.fingerprint()), Arc::clone(&self.shared));
-        let made = tokio::task::spawn_blocking(move || batch.made_ready(&shared)).await;
-        made.map_err(|_| store::Error::Cancelled { path: self.shared.store.path().to_owned() })?.map(Some)
+        let batch = Batch::of(group, next, &self.shared);
+        let made = tokio::task::spawn_blocking(move || batch.spelled()).await;
+        made.map_err(|_| store::Error::Cancelled { path: self.shared.store.path().to_owned() }).map(Some)
     }
 
     async fn write(&self, batch: Batch, confirmed: &watch::Sender<i64>) -> Result<(), store::Error> {
         let batch = Arc::new(batch);
         let (shared, partition, job) = (Arc::clone(&self.shared), self.partition, Arc::clone(&batch));
         let commit = move |tx: &rusqlite::Transaction<'_>| job.commit(&shared, tx, partition);
-        self.shared.store.write("predictions cannot be written", commit).await?;
-        if let Some(checkpoint) = &batch.encoded {
-            self.shared.store.note_saved(checkpoint);
+        let bytes = self.shared.store.write("predictions cannot be written", commit).await?;
+        if let Some(checkpoint) = &batch.checkpoint {
+            self.shared.store.note_saved(checkpoint, bytes);
         }
         confirmed.send_replace(batch.position);
         self.shared.consumed.send_modify(|count| *count += 1);
@@ -116,13 +116,13 @@ struct Batch {
     /// Input offset after all of them.
     position: i64,
     /// Only the newest checkpoint of a group is worth its bytes.
-    checkpoint: Option<Box<Checkpoint>>,
-    encoded: Option<Encoded>,
+    checkpoint: Option<Saving>,
 }
 
 impl Batch {
     /// `next` are the outputs' next offsets, before and after.
-    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, topics: u32) -> Self {
+    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, shared: &Shared) -> Self {
+        let topics = shared.topics.fingerprint();
         let mut newest = None;
         for outbox in &mut outboxes {
             for (next, output) in next.iter_mut().zip(Output::ALL) {
@@ -134,23 +134,23 @@ impl Batch {
             }
         }
         let position = outboxes.last().map_or(0, |outbox| outbox.position);
-        Self { outboxes, position, checkpoint: newest, encoded: None }
+        Self { outboxes, position, checkpoint: newest.map(|checkpoint| shared.store.saving(checkpoint)) }
     }
 
-    /// With all that takes long and needs no transaction behind it.
-    fn made_ready(mut self, shared: &Shared) -> Result<Self, store::Error> {
+    /// With the records as they are to be written, for which no transaction has to wait.
+    fn spelled(mut self) -> Self {
         self.outboxes.iter_mut().for_each(Outbox::spell);
-        self.encoded = self.checkpoint.take().map(|checkpoint| shared.store.encode(&checkpoint)).transpose()?;
-        Ok(self)
+        self
     }
 
-    fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<()> {
+    /// Returns the size of the checkpoint, in bytes.
+    fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<usize> {
         for (output, table) in shared.outputs.iter().enumerate() {
             let records = self.outboxes.iter().flat_map(|outbox| &outbox.records[output]);
             table.append(tx, partition, records)?;
             table.retain(tx, partition, &shared.retention, i64::MAX)?;
         }
         table::set_progress(tx, &shared.topics.samples, partition, self.position)?;
-        self.encoded.as_ref().map_or(Ok(()), |checkpoint| checkpoint.insert(tx))
+        self.checkpoint.as_ref().map_or(Ok(0), |checkpoint| checkpoint.insert(tx))
     }
 }

@@ -1,8 +1,8 @@
-//! Reads the named MessagePack that a checkpoint was written as, and takes nothing else.
+//! Reads the named MessagePack that a state was written as, and takes nothing else.
 //!
-//! A reader for any MessagePack offers each type whatever comes. For the few hundred types of a checkpoint that was two
-//! megabytes of code and a quarter of the build, since each type then brings the ways along in which it is never written.
-//! Here the type says what comes next, and anything else is an error.
+//! A reader for any MessagePack offers each type whatever comes. For the few hundred types of a state that was two megabytes
+//! of code and a quarter of the build, since each type then brings the ways along in which it is never written. Here the
+//! type says what comes next, and anything else is an error.
 
 use std::fmt;
 
@@ -15,12 +15,20 @@ use serde::de::{
 /// Values in values, at most; the types of a checkpoint stay far below, and the stack holds that many.
 const DEPTH: u32 = 128;
 
+/// The name of a newtype that takes a value as the bytes that it is written in.
+pub(super) const WHOLE: &str = "thalweg_state::Whole";
+
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
     /// They end too early, or are something else.
     #[error("{what} was expected {left} bytes before the end")]
-    Expected { what: &'static str, left: usize },
+    Expected {
+        /// What should have been there.
+        what: &'static str,
+        /// Where: bytes from there to the end.
+        left: usize,
+    },
     /// A type does not take what it holds.
     #[error("{0}")]
     Refused(String),
@@ -229,8 +237,13 @@ impl<'de> Deserializer<'de> for &mut Messages<'de> {
         if self.at(Marker::FixArray(0)) { visitor.visit_unit() } else { Err(self.expected("an empty list")) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        if name != WHOLE {
+            return visitor.visit_newtype_struct(self);
+        }
+        let bytes = self.bytes;
+        self.skip()?;
+        visitor.visit_borrowed_bytes(&bytes[..bytes.len() - self.bytes.len()])
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -366,7 +379,7 @@ mod tests {
 
     use serde::{Deserialize, Serialize};
 
-    use super::*;
+    use super::{super::read, *};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Everything {
@@ -465,10 +478,6 @@ mod tests {
 
     fn written<T: Serialize>(value: &T) -> Vec<u8> {
         rmp_serde::to_vec_named(value).expect("written")
-    }
-
-    fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Error> {
-        T::deserialize(&mut Messages::new(bytes))
     }
 
     #[test]

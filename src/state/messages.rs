@@ -1,7 +1,7 @@
 //! Reads the named MessagePack that a state was written as, and takes nothing else.
 //!
 //! A reader for any MessagePack offers each type whatever comes. For the few hundred types of a state that was two megabytes
-//! of code and a quarter of the build, since each type then brings the ways along in which it is never written. Here the
+//! of code and a third of the build, since each type then brings the ways along in which it is never written. Here the
 //! type says what comes next, and anything else is an error.
 
 use std::fmt;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thalweg_state::whole;
 
 use super::{
     Config,
@@ -16,6 +15,7 @@ use crate::{
         saved,
     },
     models::{Features, ModelConfig, Pipeline, Scratch},
+    state::whole,
 };
 
 /// A model, its scores, and what watches over it.

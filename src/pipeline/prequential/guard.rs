@@ -5,11 +5,11 @@
 //! What this does not do: refuse single samples, which is every model's own duty.
 
 use serde::{Deserialize, Serialize};
-use thalweg_state::whole;
 
 use crate::{
     metrics::saved,
     models::{ModelConfig, Pipeline},
+    state::whole,
 };
 
 /// What happens to a model that diverges.

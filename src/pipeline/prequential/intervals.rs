@@ -4,9 +4,11 @@
 //! this series that intervals are to hold, across changes of the champion, too.
 
 use serde::{Deserialize, Serialize};
-use thalweg_state::whole;
 
-use crate::metrics::{Conformal, Coverage, Interval};
+use crate::{
+    metrics::{Conformal, Coverage, Interval},
+    state::whole,
+};
 
 /// What makes the intervals, and how good they were.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -19,7 +19,6 @@ mod wiring;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thalweg_state::whole;
 
 use super::snapshot::ModelSnapshot;
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
         explain::{Explanation, explain},
         steps::StepDescription,
     },
+    state::whole,
 };
 use contender::Contender;
 use guard::Usual;

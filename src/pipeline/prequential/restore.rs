@@ -4,12 +4,12 @@
 //! learned.
 
 use serde::Deserialize;
-use thalweg_state::whole;
 
 use super::{Baseline, Config, Contender, Intervals, Prequential, Usual, wiring::Wiring};
 use crate::{
     metrics::{Rolling, saved},
     models::{Recent, Scratch},
+    state::whole,
 };
 
 /// What a state file holds, not yet checked.

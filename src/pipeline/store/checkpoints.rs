@@ -20,7 +20,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, para
 use tokio::time::Instant;
 
 use super::{Error, Store};
-use crate::pipeline::checkpoint::Checkpoint;
+use crate::{pipeline::checkpoint::Checkpoint, state};
 
 /// The statement that makes the table.
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints (
@@ -85,7 +85,7 @@ impl Saving {
              VALUES (?1, ?2, ?3, 0, x'', ?4)",
         )?
         .execute(params![topic, partition, position, settings])?;
-        let bytes = Parts::new(tx, tx.last_insert_rowid())?.write(&self.checkpoint)?;
+        let bytes = Parts::new(tx, tx.last_insert_rowid())?.encode(&self.checkpoint)?;
         tx.prepare_cached(RETAIN)?.execute(params![topic, partition, self.keep])?;
         Ok(bytes)
     }
@@ -113,7 +113,8 @@ impl<'tx> Parts<'tx> {
         Ok(Self { tx, insert, id, first, part, written: 0, bytes: 0, checksum, failure: None })
     }
 
-    fn write(mut self, checkpoint: &Checkpoint) -> rusqlite::Result<usize> {
+    /// Encodes a checkpoint into its rows; returns its size in bytes.
+    fn encode(mut self, checkpoint: &Checkpoint) -> rusqlite::Result<usize> {
         let encoded = rmp_serde::encode::write_named(&mut self, checkpoint);
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -328,7 +329,7 @@ pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpo
     if i64::from(crc32fast::hash(state)) != checksum {
         return Err("its checksum is wrong".to_owned());
     }
-    thalweg_state::read(state).map_err(|error| error.to_string())
+    state::read(state).map_err(|error| error.to_string())
 }
 
 /// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from

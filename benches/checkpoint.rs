@@ -22,7 +22,7 @@ fn main() {
 fn race(splitter: tree::Splitter) -> (Prequential, usize) {
     let function = Function::from_name("friedman").expect("a function");
     let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
-    let tree = ModelKind::HoeffdingTree(tree::Params { splitter, ..tree::Params::default() });
+    let tree = ModelKind::HoeffdingTree(tree::Params { splitter, max_bytes: 2 * SIZE, ..tree::Params::default() });
     let mut race = Prequential::new(&Config::of(vec![
         ModelConfig::new("mean", ModelKind::Mean),
         ModelConfig::new("tree", tree).scaled(true),

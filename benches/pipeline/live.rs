@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rskafka::client::partition::Compression;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use crate::topics::{Broker, Samples, record};
+use crate::{
+    line::Line,
+    topics::{Broker, Samples},
+};
 
 /// Between two produce requests of the source.
 const TICK: Duration = Duration::from_millis(1);
@@ -48,7 +50,7 @@ pub(crate) async fn latencies(
     rate: u64,
     time: Duration,
 ) -> Latencies {
-    let sink = broker.partition(samples, 0).await;
+    let sink = Arc::new(Line::open(&broker.address, samples).await);
     let first = broker.end(samples, 0).await;
     // By offset from `first` on, when each was made.
     let made: Arc<Mutex<Vec<Option<Instant>>>> = Arc::default();
@@ -67,18 +69,16 @@ pub(crate) async fn latencies(
                 continue;
             }
             let now = Instant::now();
-            let batch = (0..count).map(|_| record(generator.json())).collect();
+            let batch = (0..count).map(|_| generator.json()).collect();
             let (sink, source) = (Arc::clone(&sink), Arc::clone(&source));
             requests.spawn(async move {
-                let offsets = sink.produce(batch, Compression::NoCompression).await.expect("produced");
+                let at = (sink.produce(batch).await - first) as usize;
                 let mut made = source.lock().unwrap_or_else(PoisonError::into_inner);
-                for offset in offsets {
-                    let at = (offset - first) as usize;
-                    if made.len() <= at {
-                        made.resize(at + 1, None);
-                    }
-                    made[at] = Some(now);
+                let end = at + count as usize;
+                if made.len() < end {
+                    made.resize(end, None);
                 }
+                made[at..end].fill(Some(now));
             });
             sent += count;
             while requests.try_join_next().is_some() {}
@@ -103,15 +103,14 @@ pub(crate) async fn latencies(
 /// When the prediction of each sample from offset `first` on was there.
 async fn arrivals(broker: &Broker, predictions: &str, first: i64, total: u64) -> Vec<Option<Instant>> {
     let (found, mut incoming) = mpsc::channel(64);
-    let client = broker.partition(predictions, 0).await;
+    let mut offset = broker.start(predictions, 0).await;
+    let line = Line::open(&broker.address, predictions).await;
     let reader = tokio::spawn(async move {
-        let mut offset = client.get_offset(rskafka::client::partition::OffsetAt::Earliest).await.expect("an offset");
         loop {
-            let (records, _) = client.fetch_records(offset, 1..4 << 20, 100).await.expect("fetched");
+            let records = line.fetch(offset, 1, 100).await;
             let now = Instant::now();
-            offset = records.last().map_or(offset, |record| record.offset + 1);
-            let sources: Vec<i64> =
-                records.iter().filter_map(|record| source(record.record.value.as_deref()?)).collect();
+            offset = records.last().map_or(offset, |(at, _)| at + 1);
+            let sources: Vec<i64> = records.iter().filter_map(|(_, value)| source(value)).collect();
             if found.send((now, sources)).await.is_err() {
                 return;
             }

@@ -8,6 +8,7 @@
 
 mod copy;
 mod daemon;
+mod line;
 mod live;
 mod peers;
 mod process;

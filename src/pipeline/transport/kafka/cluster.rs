@@ -26,7 +26,7 @@ use super::{
     Config, Sasl, SaslMechanism, Tls,
     batches::Committed,
     fault::{Fault, Try},
-    fetch::Fetcher,
+    fetch::{Fetcher, Wait},
     retry::Retry,
 };
 
@@ -225,12 +225,12 @@ impl Handle {
 
     /// Committed records from `offset` on.
     pub(super) async fn fetch(&mut self, offset: i64) -> Try<Committed> {
-        Ok(self.fetcher.fetch(offset).await?.committed)
+        Ok(self.fetcher.fetch(offset, Wait::First).await?.committed)
     }
 }
 
 pub(super) fn milliseconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+    i32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
 }
 
 /// A login as the client library names it.

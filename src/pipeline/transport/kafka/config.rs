@@ -31,7 +31,8 @@ pub struct Config {
     pub fetch_bytes: i32,
     /// Time a fetch waits at the broker for a first record.
     pub fetch_wait: Duration,
-    /// Time between two fetches at least, as long as nothing is behind: records that come meanwhile go through together.
+    /// Time a fetch waits at the broker for more, as long as nothing is behind: records that come meanwhile go through
+    /// together.
     pub linger: Duration,
     /// Produce requests under way at once, ≥ 1.
     pub in_flight: usize,
@@ -55,7 +56,7 @@ impl Default for Config {
             backoff_max: Duration::from_secs(5),
             fetch_bytes: 512 << 10,
             fetch_wait: Duration::from_millis(500),
-            linger: Duration::from_millis(1),
+            linger: Duration::from_millis(2),
             in_flight: 5,
             max_batch_bytes: 900 << 10,
         }

@@ -37,6 +37,15 @@ pub(super) struct Fetcher {
     connection: Option<Connection>,
 }
 
+/// How long a fetch may wait at the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For a first record.
+    First,
+    /// For the linger, unless there is enough for a whole fetch sooner.
+    Linger,
+}
+
 /// What a fetch brought.
 #[derive(Debug)]
 pub(super) struct Fetched {
@@ -51,25 +60,45 @@ impl Fetcher {
         Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, connection: None }
     }
 
-    /// Committed records from `offset` on. Waits a moment when there are none.
-    pub(super) async fn fetch(&mut self, offset: i64) -> Try<Fetched> {
-        let fetched = self.attempt(offset).await;
+    /// Committed records from `offset` on; none where none came in time.
+    pub(super) async fn fetch(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
+        let fetched = self.attempt(offset, wait).await;
         if matches!(fetched, Err(Fault::Passing(_))) {
             self.connection = None;
         }
         fetched
     }
 
-    async fn attempt(&mut self, offset: i64) -> Try<Fetched> {
+    async fn attempt(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
         let cluster = Arc::clone(&self.cluster);
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(connection::to_leader(&cluster, &self.topic, self.partition).await?),
         };
         let action = format!("fetching from `{}`/{}", self.topic, self.partition);
-        let request = Request::new(cluster.config(), &self.topic, self.partition, offset);
+        let bytes = cluster.config().fetch_bytes;
+        let (least, longest) = match wait {
+            Wait::First => (1, cluster.config().fetch_wait),
+            Wait::Linger => (bytes, cluster.config().linger),
+        };
+        let request = FetchRequest {
+            replica_id: NORMAL_CONSUMER,
+            max_wait_ms: Int32(milliseconds(longest)),
+            min_bytes: Int32(least),
+            max_bytes: Some(Int32(bytes)),
+            isolation_level: Some(IsolationLevel::ReadCommitted),
+            topics: vec![FetchRequestTopic {
+                topic: String_(self.topic.clone()),
+                partitions: vec![FetchRequestPartition {
+                    partition: Int32(self.partition),
+                    fetch_offset: Int64(offset),
+                    partition_max_bytes: Int32(bytes),
+                }],
+            }],
+        };
+        let request = Request(request);
         let answer = async { connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };
-        let answer = cluster.bounded(cluster.config().fetch_wait, answer).await?;
+        let answer = cluster.bounded(longest, answer).await?;
         if let Some(error) = answer.error {
             return Err(Fault::of_protocol(&action, error, error.to_string()));
         }
@@ -81,25 +110,6 @@ impl Fetcher {
 }
 
 struct Request(FetchRequest);
-
-impl Request {
-    fn new(config: &super::Config, topic: &str, partition: i32, offset: i64) -> Self {
-        let bytes = Int32(config.fetch_bytes);
-        let partition = FetchRequestPartition {
-            partition: Int32(partition),
-            fetch_offset: Int64(offset),
-            partition_max_bytes: bytes,
-        };
-        Self(FetchRequest {
-            replica_id: NORMAL_CONSUMER,
-            max_wait_ms: Int32(milliseconds(config.fetch_wait)),
-            min_bytes: Int32(1),
-            max_bytes: Some(bytes),
-            isolation_level: Some(IsolationLevel::ReadCommitted),
-            topics: vec![FetchRequestTopic { topic: String_(topic.to_owned()), partitions: vec![partition] }],
-        })
-    }
-}
 
 impl RequestBody for Request {
     type ResponseBody = Answer;

@@ -6,7 +6,7 @@ use super::{
     batches::Committed,
     cluster::Handle,
     fault::{Fault, Try},
-    fetch::Fetcher,
+    fetch::{Fetcher, Wait},
     producer::ProducerId,
 };
 use crate::pipeline::{
@@ -72,7 +72,7 @@ pub(super) async fn sent_back(handle: &mut Handle, since: i64, producer: Option<
     // A topic that ends earlier was made anew.
     let mut offset = if since > range.end { range.start } else { since.max(range.start) };
     while offset < range.end && !found.written {
-        let committed = fetcher.fetch(offset).await?.committed;
+        let committed = fetcher.fetch(offset, Wait::First).await?.committed;
         offset = after(&committed, offset)?;
         let mine = committed.written.iter().find(|batch| Some(batch.producer) == producer);
         found.written = mine.is_some();
@@ -121,7 +121,7 @@ async fn look(
         // Newer windows come first, so a number from one of them stands.
         let newer = landed.sequence;
         while offset < end {
-            let mut committed = fetcher.fetch(offset).await?.committed;
+            let mut committed = fetcher.fetch(offset, Wait::First).await?.committed;
             let next = after(&committed, offset)?;
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|batch| batch.producer == producer);

@@ -3,13 +3,12 @@
 use std::{ops::Range, sync::Arc};
 
 use rskafka::client::partition::OffsetAt;
-use tokio::time::Instant;
 
 use super::{
     Shared,
     cluster::{Cluster, Handle},
     fault::{Fault, Try},
-    fetch::{self, Fetcher},
+    fetch::{self, Fetcher, Wait},
     retry::persist,
 };
 use crate::pipeline::transport::{Error, Fetched, Reader, Start};
@@ -21,8 +20,8 @@ pub struct KafkaReader {
     /// Asks for offsets.
     handle: Handle,
     fetcher: Fetcher,
-    /// Not before; `None` where there is more to fetch, or where nothing came for a while.
-    next: Option<Instant>,
+    /// Of the next fetch. It lingers behind records, where there are no more of them.
+    wait: Wait,
     /// Whether the log says that the topic is written in transactions.
     said: bool,
     cluster: Arc<Cluster>,
@@ -35,7 +34,7 @@ impl KafkaReader {
         Self {
             handle: Handle::new(&shared.cluster, topic, partition),
             fetcher: Fetcher::new(&shared.cluster, topic, partition),
-            next: None,
+            wait: Wait::First,
             said: false,
             cluster: Arc::clone(&shared.cluster),
             action: format!("reading `{topic}`/{partition}"),
@@ -53,12 +52,9 @@ impl Reader for KafkaReader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        if let Some(next) = self.next {
-            tokio::time::sleep_until(next).await;
-            self.next = None;
-        }
+        let wait = self.wait;
         let fetched =
-            persist!(self.cluster, self.action.as_str(), fetched(&mut self.fetcher, &mut self.handle, offset))?;
+            persist!(self.cluster, self.action.as_str(), fetched(&mut self.fetcher, &mut self.handle, offset, wait))?;
         let committed = fetched.committed;
         if committed.transactional && !self.said {
             self.said = true;
@@ -74,7 +70,7 @@ impl Reader for KafkaReader {
         let high_watermark = fetched.last_stable_offset.max(next_offset);
         let linger = self.cluster.config().linger;
         let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
-        self.next = (caught_up && !linger.is_zero()).then(|| Instant::now() + linger);
+        self.wait = if caught_up && !linger.is_zero() { Wait::Linger } else { Wait::First };
         Ok(Fetched { records: committed.records, next_offset, high_watermark })
     }
 }
@@ -95,8 +91,8 @@ async fn resolved(handle: &mut Handle, start: Start) -> Try<i64> {
     }
 }
 
-async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64) -> Try<fetch::Fetched> {
-    match fetcher.fetch(offset).await {
+async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64, wait: Wait) -> Try<fetch::Fetched> {
+    match fetcher.fetch(offset, wait).await {
         Err(Fault::OutOfRange) => Err(out_of_range(handle, offset).await?),
         // When it is back it may be another one, so the worker has to look anew.
         Err(Fault::NoTopic(problem)) => {

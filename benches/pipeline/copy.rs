@@ -11,13 +11,18 @@ use rskafka::client::partition::Compression;
 use rusqlite::{Connection, params};
 use tokio::sync::mpsc;
 
-use crate::topics::{Broker, record};
+use crate::{
+    line::Line,
+    topics::{Broker, record},
+};
 
 /// Bytes asked for in one fetch, and put into one produce request.
 const FETCH: std::ops::Range<i32> = 1..4 << 20;
 const BATCH_BYTES: usize = 900 << 10;
 /// Produce requests in flight.
 const IN_FLIGHT: usize = 5;
+/// How long a live fetch waits for more, in milliseconds, as the daemon's does.
+const LINGER: i32 = 2;
 /// Rows in one transaction.
 const ROWS: i64 = 4000;
 
@@ -65,6 +70,27 @@ pub(crate) async fn passthrough(broker: &Broker, from: &str, to: &str, records: 
     }
     fetch.await.expect("fetched");
     start.elapsed()
+}
+
+/// Live, and for ever: a fetch at a time, as the daemon fetches, and a request for what it brought. Each copy has `size`
+/// bytes and says which record it is of, so that it can be told when it came.
+pub(crate) async fn live(address: &str, from: &str, to: &str, size: usize) {
+    let (source, sink) = (Line::open(address, from).await, Arc::new(Line::open(address, to).await));
+    let (mut offset, mut wait) = (0, (1, 500));
+    loop {
+        let found = source.fetch(offset, wait.0, wait.1).await;
+        wait = if found.is_empty() { (1, 500) } else { (FETCH.end, LINGER) };
+        let Some((last, _)) = found.last() else { continue };
+        offset = last + 1;
+        let copies = found.iter().map(|(at, value)| {
+            let mut copy = fitted(value, size);
+            let name = format!("{{\"offset\":{at}}}");
+            copy[..name.len()].copy_from_slice(name.as_bytes());
+            copy
+        });
+        let (sink, copies) = (Arc::clone(&sink), copies.collect());
+        tokio::spawn(async move { sink.produce(copies).await });
+    }
 }
 
 /// In one SQLite file: rows of `samples` are read and appended to another table, in transactions of several thousand,

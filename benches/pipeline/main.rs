@@ -21,6 +21,7 @@ mod topics;
 use std::path::PathBuf;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 use topics::Broker;
@@ -50,6 +51,9 @@ struct Options {
     /// File to write, with its plots beside it; without it the report is printed
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Copies one topic to another until it is told to stop, and does nothing else: topic, topic, bytes of a copy
+    #[arg(long, hide = true, value_delimiter = ',')]
+    copy: Vec<String>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -64,6 +68,14 @@ impl Options {
 #[tokio::main]
 async fn main() {
     let options = Options::parse();
+    if let [from, to, size] = &options.copy[..] {
+        let mut terminate = signal(SignalKind::terminate()).expect("a signal");
+        tokio::select! {
+            () = copy::live(&options.brokers, from, to, size.parse().expect("bytes")) => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
     let broker = Broker::connect(options.brokers.clone()).await;
     let mut report = Report::new(&options);
     if options.wants("backlog") {

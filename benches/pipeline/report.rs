@@ -26,10 +26,14 @@ pub(crate) struct Row {
 impl Row {
     /// Ours beside theirs; the ratio is to be `target` at least.
     pub(crate) fn ratio(measure: String, sides: (String, &str, String), ratio: f64, target: f64) -> Self {
-        let (ours, whose, theirs) = sides;
-        let times = |ratio: f64| if ratio < 10.0 { format!("{ratio:.2} ×") } else { format!("{ratio:.0} ×") };
         let target = format!("≥ {target} × {}", kept(ratio >= target));
-        Self { measure, ours, beside: format!("{whose}: {theirs}"), ratio: times(ratio), target }
+        Self { target, ..Self::beside(measure, sides, ratio) }
+    }
+
+    /// Ours beside theirs, for information.
+    pub(crate) fn beside(measure: String, (ours, whose, theirs): (String, &str, String), ratio: f64) -> Self {
+        let ratio = if ratio < 10.0 { format!("{ratio:.2} ×") } else { format!("{ratio:.0} ×") };
+        Self { measure, ours, beside: format!("{whose}: {theirs}"), ratio, target: "–".into() }
     }
 
     /// Ours, with a limit of its own.

@@ -1,6 +1,6 @@
 //! The sections of the report: what is run, and what is compared with what.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use thalweg::pipeline::{
     record::Outgoing,
@@ -16,7 +16,7 @@ use crate::{
     daemon::{Daemon, Race},
     live::{self, Latencies},
     peers::{Peer, RIVER, SPARK},
-    process::Usage,
+    process::{Usage, Watched},
     report::{Report, Row, rate, thousands},
     scaling,
     topics::{Broker, Samples},
@@ -24,6 +24,9 @@ use crate::{
 
 /// Samples that a Python peer gets: they are as fast on more, only later.
 const PEER_RECORDS: u64 = 100_000;
+
+/// Of a prediction of two models, about.
+const LIVE_COPY_BYTES: usize = 300;
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -207,7 +210,8 @@ pub(crate) async fn live(options: &Options, broker: &Broker, report: &mut Report
         &format!(
             "Samples at a steady rate for {} s, after a warm-up: from the moment one is made, before it is sent to the broker, \
              until a consumer has read its prediction, which is after that was acknowledged. Source, broker, daemon and \
-             consumer share the machine. {}.",
+             consumer share the machine. {}. The plain copy fetches as the daemon does, with the same linger, and produces \
+             as many bytes, over rskafka's protocol code; it shows what of the daemon's figures is the transport.",
             options.seconds,
             Race::Linear.label()
         ),
@@ -218,6 +222,18 @@ pub(crate) async fn live(options: &Options, broker: &Broker, report: &mut Report
     report.row(Row::limit("10,000 a second, p50".into(), format!("{p50:.2} ms"), p50 < 2.0, "< 2 ms"));
     report.row(Row::limit("10,000 a second, p99".into(), format!("{p99:.2} ms"), p99 < 5.0, "< 5 ms"));
     report.row(Row::plain("10,000 a second, CPU per record".into(), format!("{:.1} µs", our_cpu * 1e6)));
+    let (copied, copy_cpu) = live_copy(broker, 10_000, LIVE_COPY_BYTES, time).await;
+    report.latencies("10,000 samples a second", "plain copy", &copied);
+    report.row(Row::beside(
+        "10,000 a second, p99".into(),
+        (format!("{p99:.2} ms"), "plain copy", format!("{:.2} ms", copied.quantile(0.99))),
+        copied.quantile(0.99) / p99,
+    ));
+    report.row(Row::beside(
+        "10,000 a second, CPU per record".into(),
+        (format!("{:.1} µs", our_cpu * 1e6), "plain copy", format!("{:.1} µs", copy_cpu * 1e6)),
+        copy_cpu / our_cpu,
+    ));
     if let Some(python) = &options.python {
         let (samples, predictions) = (broker.topic("live-peer"), broker.topic("live-peer-predictions"));
         broker.create(&samples, 1).await;
@@ -260,19 +276,46 @@ pub(crate) async fn live(options: &Options, broker: &Broker, report: &mut Report
 
 /// Latencies of the daemon, and seconds of CPU time it took per record.
 async fn live_daemon(broker: &Broker, per_second: u64, time: Duration) -> (Latencies, f64) {
-    let (samples, name) =
-        (broker.topic(&format!("live-{per_second}")), broker.topic(&format!("live-{per_second}-out")));
-    broker.create(&samples, 1).await;
+    let name = broker.topic(&format!("live-{per_second}"));
+    let samples = format!("{name}-samples");
     let daemon = Daemon::on(broker, &samples, &name, Race::Linear);
-    broker.create(&format!("{name}-predictions"), 1).await;
-    let watched = daemon.start(&["run"]);
-    let found = live::latencies(broker, &samples, &format!("{name}-predictions"), per_second, time).await;
+    let start = || daemon.start(&["run"]);
+    live_process(broker, (&samples, &format!("{name}-predictions")), per_second, time, &daemon.log(), start).await
+}
+
+/// The same of a plain copy.
+async fn live_copy(broker: &Broker, per_second: u64, size: usize, time: Duration) -> (Latencies, f64) {
+    let name = broker.topic(&format!("live-copy-{per_second}"));
+    let (samples, copies) = (format!("{name}-samples"), format!("{name}-copies"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let start = || {
+        let mut command = Command::new(std::env::current_exe().expect("this benchmark"));
+        command.args(["--brokers", &broker.address, "--copy", &format!("{samples},{copies},{size}")]);
+        Watched::start(&mut command, &log)
+    };
+    live_process(broker, (&samples, &copies), per_second, time, &log, start).await
+}
+
+/// Of a process that reads the first topic and writes the other.
+async fn live_process(
+    broker: &Broker,
+    (samples, results): (&str, &str),
+    per_second: u64,
+    time: Duration,
+    log: &Path,
+    start: impl FnOnce() -> Watched,
+) -> (Latencies, f64) {
+    broker.create(samples, 1).await;
+    broker.create(results, 1).await;
+    let watched = start();
+    let found = live::latencies(broker, samples, results, per_second, time).await;
     let Usage { cpu_seconds, .. } = watched.usage();
-    let log = daemon.log();
+    let log = log.to_owned();
     tokio::task::spawn_blocking(move || watched.stop(&log)).await.expect("a task");
-    let all = broker.end(&samples, 0).await.max(1) as f64;
-    broker.delete(&samples).await;
-    broker.delete(&format!("{name}-predictions")).await;
+    let all = broker.end(samples, 0).await.max(1) as f64;
+    broker.delete(samples).await;
+    broker.delete(results).await;
     (found, cpu_seconds / all)
 }
 

@@ -42,6 +42,27 @@ fn both_signals_stop_in_order_with_exit_code_0() {
     }
 }
 
+/// Of a running process.
+#[cfg(target_os = "linux")]
+fn told_by_the_kernel(daemon: &support::daemon::Daemon, what: &str) -> String {
+    String::from_utf8(std::fs::read(format!("/proc/{}/{what}", daemon.id())).expect("/proc")).expect("text")
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_run_has_one_arena_for_all_its_threads_unless_told_otherwise() {
+    let site = Site::new(&[]);
+    for (environment, expected) in [(vec![], "1"), (vec![("MALLOC_ARENA_MAX", "3".to_owned())], "3")] {
+        let mut daemon = site.start_with(&environment);
+        daemon.event("report");
+        let told = told_by_the_kernel(&daemon, "environ");
+        let arenas = told.split('\0').find_map(|variable| variable.strip_prefix("MALLOC_ARENA_MAX="));
+        assert_eq!(arenas, Some(expected));
+        assert_eq!(told_by_the_kernel(&daemon, "comm").trim_end(), "thalweg");
+        assert!(daemon.stop().success());
+    }
+}
+
 #[test]
 fn clean_restarts_lose_and_repeat_nothing_and_equal_a_run_that_never_stopped() {
     let site = Site::new(&["generator.rate=20000", "metrics.report_every=100ms"]);

@@ -92,14 +92,9 @@ impl Daemon {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Watched {
-        self.start_in(&[], arguments)
-    }
-
-    /// With these variables besides those that this process has.
-    pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Watched {
         let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
         let settings = self.settings.iter().flat_map(|setting| ["--set", setting]);
-        command.args(arguments).args(settings).envs(environment.iter().copied()).current_dir(self.folder.path());
+        command.args(arguments).args(settings).current_dir(self.folder.path());
         Watched::start(&mut command, &self.log())
     }
 

@@ -319,29 +319,16 @@ async fn live_process(
     (found, cpu_seconds / all)
 }
 
-/// What the daemon with the shipped models takes after ten times the backlog, and, as the service runs it, after twice.
+/// What the daemon with the shipped models takes after ten times the backlog.
 pub(crate) async fn memory(options: &Options, broker: &Broker, report: &mut Report) {
     let records = 10 * options.records;
-    report.section(
-        "Memory",
-        &format!(
-            "Resident memory of the daemon after {} samples on Kafka; with the environment of the service, after {}.",
-            thousands(records as f64),
-            thousands(2.0 * options.records as f64)
-        ),
-    );
-    let label = Race::Default.label();
-    resident(broker, records, label, &[], report).await;
-    resident(broker, 2 * options.records, &format!("{label}, as a service"), &[("MALLOC_ARENA_MAX", "1")], report)
-        .await;
-}
-
-async fn resident(broker: &Broker, records: u64, label: &str, environment: &[(&str, &str)], report: &mut Report) {
+    let about = format!("Resident memory of the daemon after {} samples on Kafka.", thousands(records as f64));
+    report.section("Memory", &about);
     let samples = broker.topic("memory");
     broker.fill(&samples, 1, records).await;
     let name = broker.topic("memory-out");
     let daemon = Daemon::on(broker, &samples, &name, Race::Default);
-    let watched = daemon.start_in(environment, &["run"]);
+    let watched = daemon.start(&["run"]);
     let predictions = format!("{name}-predictions");
     while !daemon_has_published(broker, &predictions, records).await {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -349,7 +336,7 @@ async fn resident(broker: &Broker, records: u64, label: &str, environment: &[(&s
     let usage = watched.usage();
     let log = daemon.log();
     tokio::task::spawn_blocking(move || watched.stop(&log)).await.expect("a task");
-    let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
+    let (label, mib) = (Race::Default.label(), |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0));
     let fits = usage.resident_kib < 30 << 10;
     report.row(Row::limit(label.to_owned(), mib(usage.resident_kib), fits, "< 30 MiB"));
     report.row(Row::plain(format!("{label}, at most"), mib(usage.peak_kib)));

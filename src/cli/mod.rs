@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong (`EX_CONFIG`, on which the
 //! service is not restarted).
 
+mod arena;
 mod compare;
 mod dead_letters;
 mod figures;
@@ -68,6 +69,9 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, None | Some(Command::Run { .. })) {
+        arena::share();
+    }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
     let settings = match Settings::load(&sources) {
         Ok(settings) => settings,

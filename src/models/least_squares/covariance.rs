@@ -9,7 +9,7 @@
 use std::array;
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFrom, dispatch, f64x4};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 
 /// A symmetric positive definite matrix.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,7 +32,12 @@ struct Tile([[f64; SIDE]; SIDE]);
 /// Saved as its lower triangle, row by row.
 impl Serialize for Covariance {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq((0..self.n).flat_map(|i| (0..=i).map(move |j| self.element(i, j))))
+        // With its length: a format that writes it first would have to keep all elements until the last one is known.
+        let mut triangle = to.serialize_seq(Some(self.n * (self.n + 1) / 2))?;
+        for i in 0..self.n {
+            (0..=i).try_for_each(|j| triangle.serialize_element(&self.element(i, j)))?;
+        }
+        triangle.end()
     }
 }
 

@@ -39,7 +39,7 @@ pub(in crate::pipeline) const LACKING: &str =
     "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
 
 /// Bytes of a part.
-const PART: usize = 256 << 10;
+const PART: usize = 64 << 10;
 
 /// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
 const RETAIN: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2

@@ -35,7 +35,7 @@ use super::{
 use tasks::{Sink, Source, fetch, process};
 
 /// Fetched batches that may wait for `process`, and outboxes that may wait for `publish`.
-const QUEUE: usize = 2;
+const QUEUE: usize = 1;
 /// Wait before beginning again after an interruption; it doubles while nothing gets through.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 const RESTART_WITHIN: Duration = Duration::from_secs(5);

@@ -54,7 +54,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             backoff_initial: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
-            fetch_bytes: 512 << 10,
+            fetch_bytes: 256 << 10,
             fetch_wait: Duration::from_millis(500),
             linger: Duration::from_millis(2),
             in_flight: 5,

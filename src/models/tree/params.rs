@@ -79,7 +79,7 @@ impl Default for Params {
             binary_split: false,
             merit_preprune: true,
             remove_poor_attrs: false,
-            max_bytes: 4 << 20,
+            max_bytes: 2 << 20,
         }
     }
 }

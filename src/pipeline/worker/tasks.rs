@@ -59,21 +59,25 @@ async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), t
         if !more && brought.is_none() {
             return Ok(());
         }
+        // No more is fetched than there is room for.
+        let place = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            place = batches.reserve() => place,
+        };
+        let Ok(place) = place else { return Ok(()) };
+        let place = brought.is_some().then_some(place);
         let fetch = async { if more { Some(reader.fetch(offset).await) } else { None } };
         let hand_on = async {
-            let Some(fetched) = brought.take() else { return true };
+            let (Some(fetched), Some(place)) = (brought.take(), place) else { return };
             let rows = ahead.read(fetched.records.iter().map(|record| record.value.as_deref()));
-            batches.send(Batch { fetched, rows }).await.is_ok()
+            place.send(Batch { fetched, rows });
         };
-        let (fetched, wanted) = tokio::select! {
+        let (fetched, ()) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = batches.closed() => return Ok(()),
             // In this order: the request is sent first.
             both = futures_util::future::join(fetch, hand_on) => both,
         };
-        if !wanted {
-            return Ok(());
-        }
         let Some(fetched) = fetched else { continue };
         let mut fetched = fetched?;
         polls.fetch_add(1, Ordering::Relaxed);

@@ -118,7 +118,7 @@ async fn a_large_checkpoint_is_kept_in_parts_and_goes_as_a_whole() {
     assert_eq!(parts(), [(2, each), (3, each)]);
     for (id, damage) in (5..).zip([
         "DELETE FROM thalweg_checkpoint_parts WHERE part = 2",
-        "UPDATE thalweg_checkpoint_parts SET part = 7 - part WHERE part < 3",
+        "UPDATE thalweg_checkpoint_parts SET part = -part WHERE part < 3",
         "UPDATE thalweg_checkpoint_parts SET state = zeroblob(length(state)) WHERE part = 1",
     ]) {
         save(&store, 0, 500_000).await;

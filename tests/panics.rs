@@ -5,35 +5,26 @@
 
 mod support;
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use support::within;
+use support::{
+    bent::{Bent, Published, worker_config},
+    within,
+};
 use tempfile::TempDir;
 use thalweg::{
     app,
-    models::{ModelConfig, ModelKind},
     pipeline::{
-        checkpoint::Outputs,
-        decode::Schema,
-        gap::Policy,
-        prequential, processor,
         record::Outgoing,
         store::{self, Store},
-        transport::{
-            Error, Fetched, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
-            embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
-        },
+        transport::Transport,
         worker::{self, Gauges},
     },
     settings::{Settings, Sources},
 };
-use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -90,7 +81,7 @@ async fn in_the_processing() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
     let store = Arc::new(Store::open(&config).expect("a state file"));
-    let transport = embedded(&store).await;
+    let transport = Bent::open(&store).await.inner;
     let sample = |value: &str| Outgoing { value: Some(value.into()), ..Outgoing::default() };
     transport.append_samples(0, vec![sample(r#"{"x":1,"y":1}"#), sample("bad")]).await.expect("appended");
     drop((transport, store));
@@ -112,112 +103,16 @@ async fn in_the_reports() {
     assert!(matches!(error, app::Error::Panicked), "{error:?}");
 }
 
-async fn embedded(store: &Arc<Store>) -> Embedded {
-    Embedded::open(embedded::Config::default(), Topics::default(), Arc::clone(store)).await.expect("open")
-}
-
-/// Panics in a reader or a publisher.
-struct Broken {
-    inner: Embedded,
-    reading: bool,
-}
-
-struct BrokenReader {
-    inner: EmbeddedReader,
-    /// Whether the next fetch panics.
-    broken: Option<AtomicBool>,
-}
-
-struct BrokenPublisher {
-    inner: EmbeddedPublisher,
-    broken: bool,
-}
-
-impl Transport for Broken {
-    type Reader = BrokenReader;
-    type Publisher = BrokenPublisher;
-
-    fn partitions(&self) -> &[i32] {
-        self.inner.partitions()
-    }
-    async fn reader(&self, partition: i32) -> Result<BrokenReader, Error> {
-        let broken = self.reading.then(|| AtomicBool::new(false));
-        Ok(BrokenReader { inner: self.inner.reader(partition).await?, broken })
-    }
-    async fn publisher(&self, partition: i32) -> Result<BrokenPublisher, Error> {
-        Ok(BrokenPublisher { inner: self.inner.publisher(partition).await?, broken: !self.reading })
-    }
-    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
-        self.inner.append_samples(first, samples).await
-    }
-    fn retries(&self) -> u64 {
-        0
-    }
-    async fn generated(&self) -> Result<u64, Error> {
-        self.inner.generated().await
-    }
-}
-
-impl Reader for BrokenReader {
-    async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
-        self.inner.resolve(start).await
-    }
-    async fn range(&mut self) -> Result<Range<i64>, Error> {
-        self.inner.range().await
-    }
-    async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        if let Some(broken) = &self.broken {
-            assert!(!broken.swap(true, Ordering::Relaxed), "the second fetch panics");
-        }
-        self.inner.fetch(offset).await
-    }
-}
-
-impl Publisher for BrokenPublisher {
-    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
-        self.inner.resume(since, position).await
-    }
-    async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
-        if !self.broken {
-            return self.inner.run(outboxes, confirmed).await;
-        }
-        let first = outboxes.recv().await.expect("an outbox");
-        let (sender, receiver) = mpsc::channel(1);
-        sender.send(first).await.expect("sent");
-        drop(sender);
-        self.inner.run(receiver, confirmed).await?;
-        panic!("after the first outbox")
-    }
-}
-
-/// Runs a worker over 100 samples on a broken transport; its error, and the newest checkpoint's position.
-async fn broken(reading: bool) -> (worker::Error, Option<i64>) {
+/// Runs a worker over 100 samples on a transport with something wrong; its error, and the newest checkpoint's position.
+async fn broken(bend: impl FnOnce(&mut Bent)) -> (worker::Error, Option<i64>) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
     let store = Arc::new(Store::open(&config).expect("a state file"));
-    let inner = embedded(&store).await;
-    let sample = |i| Outgoing { value: Some(format!(r#"{{"x":{i},"y":{i}}}"#).into()), ..Outgoing::default() };
-    inner.append_samples(0, (0..100).map(sample).collect()).await.expect("appended");
-    let config = worker::Config {
-        processor: processor::Config {
-            topic: "samples".into(),
-            schema: Schema::default(),
-            race: prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)]),
-        },
-        start: Start::Earliest,
-        on_gap: Policy::Stop,
-        // Only what a stop leaves counts.
-        checkpoint_every: std::time::Duration::from_secs(3600),
-        until_caught_up: false,
-    };
-    let work = worker::run(
-        Arc::new(Broken { inner, reading }),
-        Arc::clone(&store),
-        Arc::new(config),
-        0,
-        Gauges::default(),
-        CancellationToken::new(),
-    );
+    let mut transport = Bent::open(&store).await;
+    transport.fill(100).await;
+    bend(&mut transport);
+    let (kept, stop) = (Arc::clone(&store), CancellationToken::new());
+    let work = worker::run(Arc::new(transport), kept, worker_config(false), 0, Gauges::default(), stop);
     let ended = within("the end", work).await;
     let position = store.load("samples", 0).expect("readable").map(|checkpoint| checkpoint.position);
     (ended.expect_err("a panic is an error"), position)
@@ -225,14 +120,19 @@ async fn broken(reading: bool) -> (worker::Error, Option<i64>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_reading() {
-    let (error, position) = broken(true).await;
+    let fetched = AtomicBool::new(false);
+    let second_panics = move |_| {
+        assert!(!fetched.swap(true, Ordering::Relaxed), "the second fetch panics");
+        None
+    };
+    let (error, position) = broken(|transport| transport.on_fetch = Arc::new(second_panics)).await;
     assert!(matches!(error, worker::Error::Panicked { task: "fetch" }), "{error:?}");
     assert_eq!(position, Some(0), "only the checkpoint from before the first record");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_publishing() {
-    let (error, position) = broken(false).await;
+    let (error, position) = broken(|transport| transport.published = Published::FirstOutbox).await;
     assert!(matches!(error, worker::Error::Panicked { task: "publish" }), "{error:?}");
     assert_eq!(position, Some(0), "only the checkpoint from before the first record");
 }

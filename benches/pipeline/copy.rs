@@ -9,6 +9,7 @@ use std::{
 
 use rskafka::client::partition::Compression;
 use rusqlite::{Connection, params};
+use thalweg::pipeline::transport::kafka;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -21,8 +22,6 @@ const FETCH: std::ops::Range<i32> = 1..4 << 20;
 const BATCH_BYTES: usize = 900 << 10;
 /// Produce requests in flight.
 const IN_FLIGHT: usize = 5;
-/// How long a live fetch waits for more, in milliseconds, as the daemon's does.
-const LINGER: i32 = 2;
 /// Rows in one transaction.
 const ROWS: i64 = 4000;
 
@@ -76,10 +75,12 @@ pub(crate) async fn passthrough(broker: &Broker, from: &str, to: &str, records: 
 /// bytes and says which record it is of, so that it can be told when it came.
 pub(crate) async fn live(address: &str, from: &str, to: &str, size: usize) {
     let (source, sink) = (Line::open(address, from).await, Arc::new(Line::open(address, to).await));
-    let (mut offset, mut wait) = (0, (1, 500));
+    let daemon = kafka::Config::default();
+    let (first, linger) = ((1, daemon.fetch_wait), (daemon.fetch_bytes, daemon.linger));
+    let (mut offset, mut wait) = (0, first);
     loop {
         let found = source.fetch(offset, wait.0, wait.1).await;
-        wait = if found.is_empty() { (1, 500) } else { (FETCH.end, LINGER) };
+        wait = if found.is_empty() { first } else { linger };
         let Some((last, _)) = found.last() else { continue };
         offset = last + 1;
         let copies = found.iter().map(|(at, value)| {

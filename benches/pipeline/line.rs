@@ -2,7 +2,7 @@
 //! request that follows another within its round trip waits for the acknowledgement, which made up most of what came
 //! late in the live runs, before the daemon had seen it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rskafka::{
     messenger::Messenger,
@@ -74,14 +74,14 @@ impl Line {
         answer.base_offset.0
     }
 
-    /// Offsets and values from `offset` on, after at most `wait` milliseconds, or as soon as there are `least` bytes.
-    pub(crate) async fn fetch(&self, offset: i64, least: i32, wait: i32) -> Vec<(i64, Vec<u8>)> {
+    /// Offsets and values from `offset` on, after `wait` at most, or as soon as there are `least` bytes.
+    pub(crate) async fn fetch(&self, offset: i64, least: i32, wait: Duration) -> Vec<(i64, Vec<u8>)> {
         let bytes = Int32(4 << 20);
         let partition =
             FetchRequestPartition { partition: Int32(0), fetch_offset: Int64(offset), partition_max_bytes: bytes };
         let request = FetchRequest {
             replica_id: NORMAL_CONSUMER,
-            max_wait_ms: Int32(wait),
+            max_wait_ms: Int32(wait.as_millis() as i32),
             min_bytes: Int32(least),
             max_bytes: Some(bytes),
             isolation_level: Some(IsolationLevel::ReadUncommitted),

@@ -103,11 +103,11 @@ pub(crate) async fn latencies(
 /// When the prediction of each sample from offset `first` on was there.
 async fn arrivals(broker: &Broker, predictions: &str, first: i64, total: u64) -> Vec<Option<Instant>> {
     let (found, mut incoming) = mpsc::channel(64);
-    let mut offset = broker.start(predictions, 0).await;
+    let mut offset = 0;
     let line = Line::open(&broker.address, predictions).await;
     let reader = tokio::spawn(async move {
         loop {
-            let records = line.fetch(offset, 1, 100).await;
+            let records = line.fetch(offset, 1, Duration::from_millis(100)).await;
             let now = Instant::now();
             offset = records.last().map_or(offset, |(at, _)| at + 1);
             let sources: Vec<i64> = records.iter().filter_map(|(_, value)| source(value)).collect();

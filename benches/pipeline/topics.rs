@@ -54,10 +54,6 @@ impl Broker {
         self.partition(topic, partition).await.get_offset(OffsetAt::Latest).await.expect("an offset")
     }
 
-    pub(crate) async fn start(&self, topic: &str, partition: i32) -> i64 {
-        self.partition(topic, partition).await.get_offset(OffsetAt::Earliest).await.expect("an offset")
-    }
-
     /// Makes a topic with `records` of Friedman's samples, spread evenly; returns their bytes.
     pub(crate) async fn fill(&self, topic: &str, partitions: i32, records: u64) -> u64 {
         self.create(topic, partitions).await;

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod batter;
+pub mod bent;
 pub mod broker;
 pub mod daemon;
 pub mod judge;

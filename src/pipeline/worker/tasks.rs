@@ -59,16 +59,20 @@ async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), t
         if !more && brought.is_none() {
             return Ok(());
         }
-        // No more is fetched than there is room for.
-        let place = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            place = batches.reserve() => place,
+        let handed = match brought.take() {
+            None => None,
+            // No more is fetched than there is room for.
+            Some(fetched) => tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                place = batches.reserve() => match place {
+                    Ok(place) => Some((fetched, place)),
+                    Err(_) => return Ok(()),
+                },
+            },
         };
-        let Ok(place) = place else { return Ok(()) };
-        let place = brought.is_some().then_some(place);
         let fetch = async { if more { Some(reader.fetch(offset).await) } else { None } };
         let hand_on = async {
-            let (Some(fetched), Some(place)) = (brought.take(), place) else { return };
+            let Some((fetched, place)) = handed else { return };
             let rows = ahead.read(fetched.records.iter().map(|record| record.value.as_deref()));
             place.send(Batch { fetched, rows });
         };

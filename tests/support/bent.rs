@@ -1,0 +1,145 @@
+//! The embedded transport with something wrong, for what no real one does on demand.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use thalweg::{
+    models::{ModelConfig, ModelKind},
+    pipeline::{
+        checkpoint::Outputs,
+        decode::Schema,
+        gap::Policy,
+        prequential, processor,
+        record::Outgoing,
+        store::Store,
+        transport::{
+            Error, Fetched, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
+            embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
+        },
+        worker,
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+/// Asked at every fetch, with its offset; what it gives stands for what the transport has.
+pub type OnFetch = Arc<dyn Fn(i64) -> Option<Fetched> + Send + Sync>;
+
+/// What is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    All,
+    /// The first outbox, and then a panic.
+    FirstOutbox,
+    /// Not even looked at.
+    Nothing,
+}
+
+/// The transport.
+pub struct Bent {
+    pub inner: Embedded,
+    /// The end that it says there is.
+    pub end: Option<i64>,
+    pub on_fetch: OnFetch,
+    pub published: Published,
+}
+
+impl Bent {
+    /// With nothing wrong yet.
+    pub async fn open(store: &Arc<Store>) -> Self {
+        let inner = Embedded::open(embedded::Config::default(), Topics::default(), Arc::clone(store));
+        let inner = inner.await.expect("open");
+        Self { inner, end: None, on_fetch: Arc::new(|_| None), published: Published::All }
+    }
+
+    /// Appends samples, the first there are.
+    pub async fn fill(&self, count: i64) {
+        let sample = |i| Outgoing { value: Some(format!(r#"{{"x":{i},"y":{i}}}"#).into()), ..Outgoing::default() };
+        self.inner.append_samples(0, (0..count).map(sample).collect()).await.expect("appended");
+    }
+}
+
+/// Of a worker with one model, which leaves a checkpoint at its start and at its end only.
+pub fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
+    Arc::new(worker::Config {
+        processor: processor::Config {
+            topic: "samples".into(),
+            schema: Schema::default(),
+            race: prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)]),
+        },
+        start: Start::Earliest,
+        on_gap: Policy::Stop,
+        checkpoint_every: Duration::from_secs(3600),
+        until_caught_up,
+    })
+}
+
+pub struct BentReader {
+    inner: EmbeddedReader,
+    end: Option<i64>,
+    on_fetch: OnFetch,
+}
+
+pub struct BentPublisher {
+    inner: EmbeddedPublisher,
+    published: Published,
+}
+
+impl Transport for Bent {
+    type Reader = BentReader;
+    type Publisher = BentPublisher;
+
+    fn partitions(&self) -> &[i32] {
+        self.inner.partitions()
+    }
+    async fn reader(&self, partition: i32) -> Result<BentReader, Error> {
+        let inner = self.inner.reader(partition).await?;
+        Ok(BentReader { inner, end: self.end, on_fetch: Arc::clone(&self.on_fetch) })
+    }
+    async fn publisher(&self, partition: i32) -> Result<BentPublisher, Error> {
+        Ok(BentPublisher { inner: self.inner.publisher(partition).await?, published: self.published })
+    }
+    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+        self.inner.append_samples(first, samples).await
+    }
+    fn retries(&self) -> u64 {
+        self.inner.retries()
+    }
+    async fn generated(&self) -> Result<u64, Error> {
+        self.inner.generated().await
+    }
+}
+
+impl Reader for BentReader {
+    async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
+        self.inner.resolve(start).await
+    }
+    async fn range(&mut self) -> Result<Range<i64>, Error> {
+        let range = self.inner.range().await?;
+        Ok(range.start..self.end.unwrap_or(range.end))
+    }
+    async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
+        match (self.on_fetch)(offset) {
+            Some(fetched) => Ok(fetched),
+            None => self.inner.fetch(offset).await,
+        }
+    }
+}
+
+impl Publisher for BentPublisher {
+    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
+        self.inner.resume(since, position).await
+    }
+    async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
+        match self.published {
+            Published::All => self.inner.run(outboxes, confirmed).await,
+            Published::FirstOutbox => {
+                let first = outboxes.recv().await.expect("an outbox");
+                let (sender, receiver) = mpsc::channel(1);
+                sender.send(first).await.expect("sent");
+                drop(sender);
+                self.inner.run(receiver, confirmed).await?;
+                panic!("after the first outbox")
+            }
+            Published::Nothing => std::future::pending().await,
+        }
+    }
+}

@@ -8,6 +8,7 @@
 
 mod copy;
 mod daemon;
+mod latency;
 mod line;
 mod live;
 mod peers;
@@ -88,7 +89,7 @@ async fn main() {
         sections::partitions(&options, &broker, &mut report).await;
     }
     if options.wants("live") {
-        sections::live(&options, &broker, &mut report).await;
+        live::section(&options, &broker, &mut report).await;
     }
     if options.wants("memory") {
         sections::memory(&options, &broker, &mut report).await;

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     pub(crate) label: &'static str,
-    script: &'static str,
+    pub(crate) script: &'static str,
 }
 
 pub(crate) const RIVER: Peer = Peer { label: "River + confluent-kafka", script: "river_kafka.py" };

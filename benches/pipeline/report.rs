@@ -8,7 +8,7 @@ use std::{
 
 use plotters::prelude::*;
 
-use crate::{Options, live::Latencies};
+use crate::{Options, latency::Latencies};
 
 const QUANTILES: [(&str, f64); 6] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];

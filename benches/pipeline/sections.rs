@@ -1,6 +1,6 @@
 //! The sections of the report: what is run, and what is compared with what.
 
-use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use thalweg::pipeline::{
     record::Outgoing,
@@ -14,9 +14,7 @@ use thalweg::pipeline::{
 use crate::{
     Options, copy,
     daemon::{Daemon, Race},
-    live::{self, Latencies},
-    peers::{Peer, RIVER, SPARK},
-    process::{Usage, Watched},
+    peers::{Outcome, Peer, RIVER, SPARK},
     report::{Report, Row, rate, thousands},
     scaling,
     topics::{Broker, Samples},
@@ -25,12 +23,17 @@ use crate::{
 /// Samples that a Python peer gets: they are as fast on more, only later.
 const PEER_RECORDS: u64 = 100_000;
 
-/// Of a prediction of two models, about.
-const LIVE_COPY_BYTES: usize = 300;
+/// Who works off a backlog, too, and how many times as fast the daemon is to be.
+const BACKLOG_PEERS: [(Peer, f64); 2] = [(RIVER, 25.0), (SPARK, 40.0)];
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn median(values: Vec<f64>) -> f64 {
+    middle(values, |value| *value)
+}
+
+/// The run whose value is in the middle.
+pub(crate) fn middle<T>(mut runs: Vec<T>, value: impl Fn(&T) -> f64) -> T {
+    runs.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    runs.swap_remove(runs.len() / 2)
 }
 
 fn per_second(records: u64, time: Duration) -> f64 {
@@ -58,6 +61,7 @@ pub(crate) async fn backlog(options: &Options, broker: &Broker, report: &mut Rep
         Daemon::on(broker, &samples, &name(0), race).backlog().await;
         let size = broker.record_bytes(&format!("{}-predictions", name(0))).await;
         let mut rates: [Vec<f64>; 2] = Default::default();
+        let mut outcomes: [Vec<Outcome>; BACKLOG_PEERS.len()] = Default::default();
         for run in 1..=options.runs {
             let copies = broker.topic(&format!("copy-{}-{run}", race.peer()));
             let copied = copy::passthrough(broker, &samples, &copies, options.records, size).await;
@@ -68,6 +72,9 @@ pub(crate) async fn backlog(options: &Options, broker: &Broker, report: &mut Rep
             let predictions = format!("{}-predictions", name(run));
             assert_eq!(broker.end(&predictions, 0).await, options.records as i64, "predictions lost or doubled");
             broker.delete(&predictions).await;
+            for ((peer, _), outcomes) in BACKLOG_PEERS.iter().zip(&mut outcomes) {
+                outcomes.extend(backlog_of_peer(options, broker, &samples, race, *peer, run).await);
+            }
         }
         let [copied, learned] = rates.map(median);
         report.row(Row::ratio(
@@ -76,40 +83,48 @@ pub(crate) async fn backlog(options: &Options, broker: &Broker, report: &mut Rep
             learned / copied,
             target,
         ));
-        for (peer, target) in [(RIVER, 25.0), (SPARK, 40.0)] {
-            backlog_of_peer(options, broker, report, &samples, race, learned, (peer, target)).await;
+        for ((peer, target), outcomes) in BACKLOG_PEERS.into_iter().zip(outcomes) {
+            if outcomes.is_empty() {
+                continue;
+            }
+            let outcome = middle(outcomes, |outcome| outcome.records_per_second);
+            report.row(Row::ratio(
+                format!("{}, {} records of it for the peer", race.label(), thousands(peer_records(options) as f64)),
+                (rate(learned), peer.label, rate(outcome.records_per_second)),
+                learned / outcome.records_per_second,
+                target,
+            ));
+            report.note(&format!(
+                "{}, {}: {} MiB resident at most, first prediction {:.1} s after its start",
+                peer.label,
+                race.label(),
+                outcome.usage.peak_kib / 1024,
+                outcome.first_prediction_seconds
+            ));
         }
     }
     broker.delete(&samples).await;
 }
 
+/// Nothing without a Python to run it.
 async fn backlog_of_peer(
     options: &Options,
     broker: &Broker,
-    report: &mut Report,
     samples: &str,
     race: Race,
-    learned: f64,
-    (peer, target): (Peer, f64),
-) {
-    let Some(python) = &options.python else { return };
-    let predictions = broker.topic(&format!("peer-{}-{}", race.peer(), target));
+    peer: Peer,
+    run: usize,
+) -> Option<Outcome> {
+    let python = options.python.as_ref()?;
+    let predictions = broker.topic(&format!("peer-{}-{}-{run}", race.peer(), peer.script));
     broker.create(&predictions, 1).await;
-    let records = PEER_RECORDS.min(options.records);
-    let outcome = peer.backlog(python, broker, samples, &predictions, race, records);
-    report.row(Row::ratio(
-        format!("{}, {} records of it for the peer", race.label(), thousands(records as f64)),
-        (rate(learned), peer.label, rate(outcome.records_per_second)),
-        learned / outcome.records_per_second,
-        target,
-    ));
-    report.note(&format!(
-        "{}, {}: {} MiB resident at most, first prediction {:.1} s after its start",
-        peer.label,
-        race.label(),
-        outcome.usage.peak_kib / 1024,
-        outcome.first_prediction_seconds
-    ));
+    let outcome = peer.backlog(python, broker, samples, &predictions, race, peer_records(options));
+    broker.delete(&predictions).await;
+    Some(outcome)
+}
+
+fn peer_records(options: &Options) -> u64 {
+    PEER_RECORDS.min(options.records)
 }
 
 /// The same inside the state file.
@@ -200,123 +215,6 @@ pub(crate) async fn partitions(options: &Options, broker: &Broker, report: &mut 
             1.0,
         ));
     }
-}
-
-/// Samples at a steady rate.
-pub(crate) async fn live(options: &Options, broker: &Broker, report: &mut Report) {
-    let time = Duration::from_secs(options.seconds);
-    report.section(
-        "Live",
-        &format!(
-            "Samples at a steady rate for {} s, after a warm-up: from the moment one is made, before it is sent to the broker, \
-             until a consumer has read its prediction, which is after that was acknowledged. Source, broker, daemon and \
-             consumer share the machine. {}. The plain copy fetches as the daemon does, with the same linger, and produces \
-             as many bytes, over rskafka's protocol code; it shows what of the daemon's figures is the transport.",
-            options.seconds,
-            Race::Linear.label()
-        ),
-    );
-    let (ours, our_cpu) = live_daemon(broker, 10_000, time).await;
-    report.latencies("10,000 samples a second", "Thalweg", &ours);
-    let (p50, p99) = (ours.quantile(0.5), ours.quantile(0.99));
-    report.row(Row::limit("10,000 a second, p50".into(), format!("{p50:.2} ms"), p50 < 2.0, "< 2 ms"));
-    report.row(Row::limit("10,000 a second, p99".into(), format!("{p99:.2} ms"), p99 < 5.0, "< 5 ms"));
-    report.row(Row::plain("10,000 a second, CPU per record".into(), format!("{:.1} µs", our_cpu * 1e6)));
-    let (copied, copy_cpu) = live_copy(broker, 10_000, LIVE_COPY_BYTES, time).await;
-    report.latencies("10,000 samples a second", "plain copy", &copied);
-    report.row(Row::beside(
-        "10,000 a second, p99".into(),
-        (format!("{p99:.2} ms"), "plain copy", format!("{:.2} ms", copied.quantile(0.99))),
-        copied.quantile(0.99) / p99,
-    ));
-    report.row(Row::beside(
-        "10,000 a second, CPU per record".into(),
-        (format!("{:.1} µs", our_cpu * 1e6), "plain copy", format!("{:.1} µs", copy_cpu * 1e6)),
-        copy_cpu / our_cpu,
-    ));
-    if let Some(python) = &options.python {
-        let (samples, predictions) = (broker.topic("live-peer"), broker.topic("live-peer-predictions"));
-        broker.create(&samples, 1).await;
-        broker.create(&predictions, 1).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        let peer = RIVER.live(python, broker, &samples, &predictions, Race::Linear, &log);
-        let theirs = live::latencies(broker, &samples, &predictions, 10_000, time).await;
-        let cpu = peer.usage().cpu_seconds / theirs.came().max(1) as f64;
-        peer.stop(&log);
-        report.latencies("10,000 samples a second", RIVER.label, &theirs);
-        report.row(Row::ratio(
-            "10,000 a second, p99".into(),
-            (format!("{p99:.2} ms"), RIVER.label, format!("{:.1} ms", theirs.quantile(0.99))),
-            theirs.quantile(0.99) / p99,
-            10.0,
-        ));
-        report.row(Row::ratio(
-            "10,000 a second, CPU per record".into(),
-            (format!("{:.1} µs", our_cpu * 1e6), RIVER.label, format!("{:.1} µs", cpu * 1e6)),
-            cpu / our_cpu,
-            20.0,
-        ));
-        report.note(&format!(
-            "{} had predicted {} of {} samples of the live run when it ended.",
-            RIVER.label,
-            theirs.came(),
-            theirs.sent
-        ));
-    }
-    let (fast, cpu) = live_daemon(broker, 100_000, time).await;
-    report.latencies("100,000 samples a second", "Thalweg", &fast);
-    let p99 = fast.quantile(0.99);
-    let kept_up = fast.came() as u64 == fast.sent;
-    report.row(Row::limit("100,000 a second, p99".into(), format!("{p99:.2} ms"), p99 < 50.0 && kept_up, "< 50 ms"));
-    report.row(Row::plain("100,000 a second, p50".into(), format!("{:.2} ms", fast.quantile(0.5))));
-    report.row(Row::plain("100,000 a second, largest lag".into(), format!("{} samples", fast.largest_lag)));
-    report.row(Row::plain("100,000 a second, CPU per record".into(), format!("{:.1} µs", cpu * 1e6)));
-}
-
-/// Latencies of the daemon, and seconds of CPU time it took per record.
-async fn live_daemon(broker: &Broker, per_second: u64, time: Duration) -> (Latencies, f64) {
-    let name = broker.topic(&format!("live-{per_second}"));
-    let samples = format!("{name}-samples");
-    let daemon = Daemon::on(broker, &samples, &name, Race::Linear);
-    let start = || daemon.start(&["run"]);
-    live_process(broker, (&samples, &format!("{name}-predictions")), per_second, time, &daemon.log(), start).await
-}
-
-/// The same of a plain copy.
-async fn live_copy(broker: &Broker, per_second: u64, size: usize, time: Duration) -> (Latencies, f64) {
-    let name = broker.topic(&format!("live-copy-{per_second}"));
-    let (samples, copies) = (format!("{name}-samples"), format!("{name}-copies"));
-    let folder = tempfile::tempdir().expect("a folder");
-    let log = folder.path().join("log");
-    let start = || {
-        let mut command = Command::new(std::env::current_exe().expect("this benchmark"));
-        command.args(["--brokers", &broker.address, "--copy", &format!("{samples},{copies},{size}")]);
-        Watched::start(&mut command, &log)
-    };
-    live_process(broker, (&samples, &copies), per_second, time, &log, start).await
-}
-
-/// Of a process that reads the first topic and writes the other.
-async fn live_process(
-    broker: &Broker,
-    (samples, results): (&str, &str),
-    per_second: u64,
-    time: Duration,
-    log: &Path,
-    start: impl FnOnce() -> Watched,
-) -> (Latencies, f64) {
-    broker.create(samples, 1).await;
-    broker.create(results, 1).await;
-    let watched = start();
-    let found = live::latencies(broker, samples, results, per_second, time).await;
-    let Usage { cpu_seconds, .. } = watched.usage();
-    let log = log.to_owned();
-    tokio::task::spawn_blocking(move || watched.stop(&log)).await.expect("a task");
-    let all = broker.end(samples, 0).await.max(1) as f64;
-    broker.delete(samples).await;
-    broker.delete(results).await;
-    (found, cpu_seconds / all)
 }
 
 /// What the daemon with the shipped models takes after ten times the backlog.

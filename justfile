@@ -75,6 +75,10 @@ bench-accuracy *arguments:
 bench-pipeline *arguments:
     benches/pipeline_table {{ arguments }}
 
+# Draws target/flamegraph.svg: where the daemon's CPU time goes over a backlog on Kafka. Needs perf and inferno.
+flamegraph *arguments:
+    benches/flamegraph {{ arguments }}
+
 # Instructions of the hot loops against benches/instructions.tsv; --accept writes it. Needs valgrind.
 bench-instructions *arguments:
     benches/instructions {{ arguments }}

@@ -127,7 +127,8 @@ async fn arrivals(broker: &Broker, predictions: &str, first: i64, total: u64) ->
             }
         }
     }
-    reader.abort();
+    drop(incoming);
+    reader.await.expect("the reader");
     arrivals
 }
 

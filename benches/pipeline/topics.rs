@@ -34,6 +34,10 @@ impl Broker {
     pub(crate) async fn create(&self, topic: &str, partitions: i32) {
         let controller = self.client.controller_client().expect("a controller");
         controller.create_topic(topic, partitions, 1, 10_000).await.expect("a topic");
+        // It is there before its partitions answer.
+        for partition in 0..partitions {
+            self.end(topic, partition).await;
+        }
     }
 
     pub(crate) async fn delete(&self, topic: &str) {

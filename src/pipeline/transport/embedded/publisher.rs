@@ -72,30 +72,17 @@ impl Publisher for EmbeddedPublisher {
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
-        while let Some(batch) = self.ready(&mut outboxes, &mut next).await? {
-            self.write(batch, &confirmed).await?;
+        loop {
+            let mut group = Vec::with_capacity(GROUP);
+            if outboxes.recv_many(&mut group, GROUP).await == 0 {
+                return Ok(());
+            }
+            self.write(Batch::of(group, &mut next, &self.shared), &confirmed).await?;
         }
-        Ok(())
     }
 }
 
 impl EmbeddedPublisher {
-    /// The outboxes that wait, as what goes into one transaction; `None` when there are no more. `next` are the outputs'
-    /// next offsets, before and after.
-    async fn ready(
-        &self,
-        outboxes: &mut mpsc::Receiver<Outbox>,
-        next: &mut OutputOffsets,
-    ) -> Result<Option<Batch>, store::Error> {
-        let mut group = Vec::with_capacity(GROUP);
-        if outboxes.recv_many(&mut group, GROUP).await == 0 {
-            return Ok(None);
-        }
-        let batch = Batch::of(group, next, &self.shared);
-        let made = tokio::task::spawn_blocking(move || batch.spelled()).await;
-        made.map_err(|_| store::Error::Cancelled { path: self.shared.store.path().to_owned() }).map(Some)
-    }
-
     async fn write(&self, batch: Batch, confirmed: &watch::Sender<i64>) -> Result<(), store::Error> {
         let batch = Arc::new(batch);
         let (shared, partition, job) = (Arc::clone(&self.shared), self.partition, Arc::clone(&batch));
@@ -137,17 +124,15 @@ impl Batch {
         Self { outboxes, position, checkpoint: newest.map(|checkpoint| shared.store.saving(checkpoint)) }
     }
 
-    /// With the records as they are to be written, for which no transaction has to wait.
-    fn spelled(mut self) -> Self {
-        self.outboxes.iter_mut().for_each(Outbox::spell);
-        self
-    }
-
     /// Returns the size of the checkpoint, in bytes.
     fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<usize> {
-        for (output, table) in shared.outputs.iter().enumerate() {
-            let records = self.outboxes.iter().flat_map(|outbox| &outbox.records[output]);
-            table.append(tx, partition, records)?;
+        for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
+            for outbox in &self.outboxes {
+                table.append(tx, partition, &outbox.records[output as usize])?;
+                if output == Output::Predictions {
+                    table.append_drafts(tx, partition, &outbox.drafts)?;
+                }
+            }
             table.retain(tx, partition, &shared.retention, i64::MAX)?;
         }
         table::set_progress(tx, &shared.topics.samples, partition, self.position)?;

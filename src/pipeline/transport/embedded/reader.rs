@@ -17,7 +17,7 @@ use crate::pipeline::{
 
 /// Records and bytes brought by one fetch.
 const FETCH_RECORDS: usize = 4096;
-const FETCH_BYTES: usize = 1 << 20;
+const FETCH_BYTES: usize = 512 << 10;
 /// An empty fetch comes back after this; also how soon records inserted by another program are seen.
 const PATIENCE: Duration = Duration::from_millis(250);
 

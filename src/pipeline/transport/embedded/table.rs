@@ -1,13 +1,16 @@
 //! One topic as a table.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use rusqlite::{
-    Connection, OptionalExtension, Transaction, params,
+    CachedStatement, Connection, OptionalExtension, Transaction, params,
     types::{ToSqlOutput, ValueRef},
 };
 
 use super::{Config, headers};
 use crate::pipeline::{
+    drafts::Drafts,
     record::{Headers, Outgoing, Record},
     transport::{Output, source},
 };
@@ -98,22 +101,31 @@ impl Table {
         partition: i32,
         records: impl IntoIterator<Item = &'r Outgoing>,
     ) -> rusqlite::Result<()> {
-        let mut records = records.into_iter().peekable();
-        if records.peek().is_none() {
-            return Ok(());
+        let mut rows = self.appender(tx, partition)?;
+        for Outgoing { timestamp, key, value, headers, .. } in records {
+            rows.add(*timestamp, key.as_deref(), value.as_deref(), headers)?;
         }
-        let mut insert = tx.prepare_cached(&self.insert)?;
-        let mut bytes = 0;
-        for (offset, record) in (self.next_offset(tx, partition)?..).zip(records) {
-            let headers = (!record.headers.is_empty()).then(|| headers::spelled(&record.headers));
-            let (key, value) = (text(record.key.as_deref()), text(record.value.as_deref()));
-            insert.execute(params![partition, offset, record.timestamp, key, value, headers])?;
-            bytes += record.key.as_ref().map_or(0, Vec::len) + record.value.as_ref().map_or(0, Vec::len);
-        }
-        self.count_bytes(tx, partition, bytes as i64)
+        self.appended(tx, partition, rows.bytes)
     }
 
-    /// Records from `offset` on, up to `limit` of them or until `bytes` are full.
+    /// Appends drafts as they are spelled.
+    pub(super) fn append_drafts(&self, tx: &Transaction<'_>, partition: i32, drafts: &Drafts) -> rusqlite::Result<()> {
+        let mut rows = self.appender(tx, partition)?;
+        drafts.each(|draft, value| rows.add(draft.timestamp, draft.key.as_deref(), Some(value), &Headers::new()))?;
+        self.appended(tx, partition, rows.bytes)
+    }
+
+    fn appender<'tx>(&self, tx: &'tx Transaction<'_>, partition: i32) -> rusqlite::Result<Appender<'tx>> {
+        let (insert, next) = (tx.prepare_cached(&self.insert)?, self.next_offset(tx, partition)?);
+        Ok(Appender { insert, partition, next, bytes: 0 })
+    }
+
+    fn appended(&self, tx: &Transaction<'_>, partition: i32, bytes: usize) -> rusqlite::Result<()> {
+        if bytes > 0 { self.count_bytes(tx, partition, bytes as i64) } else { Ok(()) }
+    }
+
+    /// Records from `offset` on, up to `limit` of them or until `bytes` are full. They share one buffer: one of its own for
+    /// each would be made by one thread and given back by another, which then wait for each other's allocations.
     pub(super) fn read(
         &self,
         connection: &Connection,
@@ -124,17 +136,24 @@ impl Table {
     ) -> rusqlite::Result<Vec<Record>> {
         let mut select = connection.prepare_cached(&self.select)?;
         let mut rows = select.query(params![partition, offset, limit as i64])?;
-        let mut records = Vec::new();
-        let mut size = 0;
-        while size < bytes
+        let mut found = Vec::new();
+        let mut held = Vec::new();
+        while held.len() < bytes
             && let Some(row) = rows.next()?
         {
-            let (key, value) = (blob(row.get_ref(2)?), blob(row.get_ref(3)?));
-            size += key.as_ref().map_or(0, Bytes::len) + value.as_ref().map_or(0, Bytes::len);
-            let headers = cell_headers(row.get_ref(4)?);
-            records.push(Record { offset: row.get(0)?, timestamp: milliseconds(row.get_ref(1)?), key, value, headers });
+            let (key, value) = (hold(&mut held, row.get_ref(2)?), hold(&mut held, row.get_ref(3)?));
+            found.push((row.get(0)?, milliseconds(row.get_ref(1)?), key, value, cell_headers(row.get_ref(4)?)));
         }
-        Ok(records)
+        let held = Bytes::from(held);
+        let cut = |range: Option<Range<usize>>| range.map(|range| held.slice(range));
+        let record = |(offset, timestamp, key, value, headers)| Record {
+            offset,
+            timestamp,
+            key: cut(key),
+            value: cut(value),
+            headers,
+        };
+        Ok(found.into_iter().map(record).collect())
     }
 
     /// The source offset of the last record that was made from `topic`/`partition`, looking back no further than `since`.
@@ -151,10 +170,12 @@ impl Table {
         let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
         let mut backwards = connection.prepare_cached(&self.backwards)?;
         let mut rows = backwards.query(params![partition, since])?;
+        let mut value = Vec::new();
         while let Some(row) = rows.next()? {
-            let value = blob(row.get_ref(0)?);
+            value.clear();
+            let value = hold(&mut value, row.get_ref(0)?).map(|range| &value[range]);
             let headers = cell_headers(row.get_ref(1)?);
-            let offset = source::offset(output, value.as_deref(), &headers, topic, partition);
+            let offset = source::offset(output, value, &headers, topic, partition);
             if offset.is_some() {
                 return Ok(offset);
             }
@@ -211,6 +232,32 @@ impl Table {
     }
 }
 
+/// Puts rows at the end of a partition.
+struct Appender<'tx> {
+    insert: CachedStatement<'tx>,
+    partition: i32,
+    /// Offset of the next row.
+    next: i64,
+    /// Of keys and values so far.
+    bytes: usize,
+}
+
+impl Appender<'_> {
+    fn add(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> rusqlite::Result<()> {
+        let headers = (!headers.is_empty()).then(|| headers::spelled(headers));
+        self.insert.execute(params![self.partition, self.next, timestamp, text(key), text(value), headers])?;
+        self.next += 1;
+        self.bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        Ok(())
+    }
+}
+
 /// Makes the tables beside the topics: how far each partition is consumed, how many bytes a topic holds.
 pub(super) fn create_progress(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
@@ -244,14 +291,16 @@ fn text(bytes: Option<&[u8]>) -> ToSqlOutput<'_> {
     })
 }
 
-/// The bytes of a cell. A number that somebody wrote by hand is read as the text it prints as.
-fn blob(value: ValueRef<'_>) -> Option<Bytes> {
+/// Where in `held` the bytes of a cell are now. A number that somebody wrote by hand is read as the text it prints as.
+fn hold(held: &mut Vec<u8>, value: ValueRef<'_>) -> Option<Range<usize>> {
+    let start = held.len();
     match value {
-        ValueRef::Null => None,
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(Bytes::copy_from_slice(bytes)),
-        ValueRef::Integer(number) => Some(number.to_string().into()),
-        ValueRef::Real(number) => Some(number.to_string().into()),
+        ValueRef::Null => return None,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => held.extend_from_slice(bytes),
+        ValueRef::Integer(number) => held.extend_from_slice(number.to_string().as_bytes()),
+        ValueRef::Real(number) => held.extend_from_slice(number.to_string().as_bytes()),
     }
+    Some(start..held.len())
 }
 
 /// The headers in a cell.

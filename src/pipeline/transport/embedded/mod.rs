@@ -164,7 +164,7 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
                 for partition in 0..partitions {
                     let numbered = (first..).zip(records.iter());
                     let mine = numbered.filter(|(i, _)| i % partitions == partition).map(|(_, record)| record);
-                    job.samples.append(tx, partition as i32, mine)?;
+                    job.samples.append(tx, partition as i32, |rows| rows.records(mine))?;
                     let needed = needed_from(tx, &job.topics.samples, partition as i32, job.store.keep())?;
                     job.samples.retain(tx, partition as i32, &job.retention, needed)?;
                 }

@@ -127,11 +127,13 @@ impl Batch {
     /// Returns the size of the checkpoint, in bytes.
     fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<usize> {
         for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
-            for outbox in &self.outboxes {
-                table.append(tx, partition, &outbox.records[output as usize])?;
-                if output == Output::Predictions {
-                    table.append_drafts(tx, partition, &outbox.drafts)?;
-                }
+            if self.outboxes.iter().any(|outbox| outbox.count(output) > 0) {
+                table.append(tx, partition, |rows| {
+                    self.outboxes.iter().try_for_each(|outbox| {
+                        rows.records(&outbox.records[output as usize])?;
+                        if output == Output::Predictions { rows.drafts(&outbox.drafts) } else { Ok(()) }
+                    })
+                })?;
             }
             table.retain(tx, partition, &shared.retention, i64::MAX)?;
         }

@@ -95,33 +95,17 @@ impl Table {
         found.map_or_else(|| self.next_offset(tx, partition), Ok)
     }
 
-    pub(super) fn append<'r>(
+    /// Appends the rows that `add` adds.
+    pub(super) fn append(
         &self,
         tx: &Transaction<'_>,
         partition: i32,
-        records: impl IntoIterator<Item = &'r Outgoing>,
+        add: impl FnOnce(&mut Appender<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let mut rows = self.appender(tx, partition)?;
-        for Outgoing { timestamp, key, value, headers, .. } in records {
-            rows.add(*timestamp, key.as_deref(), value.as_deref(), headers)?;
-        }
-        self.appended(tx, partition, rows.bytes)
-    }
-
-    /// Appends drafts as they are spelled.
-    pub(super) fn append_drafts(&self, tx: &Transaction<'_>, partition: i32, drafts: &Drafts) -> rusqlite::Result<()> {
-        let mut rows = self.appender(tx, partition)?;
-        drafts.each(|draft, value| rows.add(draft.timestamp, draft.key.as_deref(), Some(value), &Headers::new()))?;
-        self.appended(tx, partition, rows.bytes)
-    }
-
-    fn appender<'tx>(&self, tx: &'tx Transaction<'_>, partition: i32) -> rusqlite::Result<Appender<'tx>> {
         let (insert, next) = (tx.prepare_cached(&self.insert)?, self.next_offset(tx, partition)?);
-        Ok(Appender { insert, partition, next, bytes: 0 })
-    }
-
-    fn appended(&self, tx: &Transaction<'_>, partition: i32, bytes: usize) -> rusqlite::Result<()> {
-        if bytes > 0 { self.count_bytes(tx, partition, bytes as i64) } else { Ok(()) }
+        let mut rows = Appender { insert, partition, next, bytes: 0 };
+        add(&mut rows)?;
+        if rows.bytes > 0 { self.count_bytes(tx, partition, rows.bytes as i64) } else { Ok(()) }
     }
 
     /// Records from `offset` on, up to `limit` of them or until `bytes` are full. They share one buffer: one of its own for
@@ -233,7 +217,7 @@ impl Table {
 }
 
 /// Puts rows at the end of a partition.
-struct Appender<'tx> {
+pub(super) struct Appender<'tx> {
     insert: CachedStatement<'tx>,
     partition: i32,
     /// Offset of the next row.
@@ -243,7 +227,19 @@ struct Appender<'tx> {
 }
 
 impl Appender<'_> {
-    fn add(
+    pub(super) fn records<'r>(&mut self, records: impl IntoIterator<Item = &'r Outgoing>) -> rusqlite::Result<()> {
+        let row = |record: &Outgoing| {
+            self.row(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers)
+        };
+        records.into_iter().try_for_each(row)
+    }
+
+    /// Drafts, spelled one after the other.
+    pub(super) fn drafts(&mut self, drafts: &Drafts) -> rusqlite::Result<()> {
+        drafts.each(|draft, value| self.row(draft.timestamp, draft.key.as_deref(), Some(value), &Headers::new()))
+    }
+
+    fn row(
         &mut self,
         timestamp: i64,
         key: Option<&[u8]>,

@@ -172,6 +172,18 @@ fn an_expression_is_evaluated_over_its_features_and_the_samples_number() {
 }
 
 #[test]
+fn a_formulas_signs_and_powers_bind_as_the_settings_file_says() {
+    let value = |formula: &str| {
+        let expression = Expression {
+            formula: formula.to_owned(),
+            features: vec![("a".to_owned(), Distribution::Constant { value: 3.0 })],
+        };
+        samples(&config(Function::Expression(expression)), 0, 1)[0].1
+    };
+    assert_eq!([value("-a^2"), value("-(a^2)"), value("2^a^2"), value("2^(a^2)")], [9.0, -9.0, 64.0, 512.0]);
+}
+
+#[test]
 fn noise_has_its_spread_and_leaves_the_features_alone() {
     let clean = named("friedman");
     for (noise, sd) in [

@@ -197,6 +197,146 @@ fn key_and_timestamp_come_from_their_fields_and_are_no_features() {
     }
 }
 
+/// What a sample says: its features by name, target, key and time.
+type Told = (Vec<(String, f64)>, Option<f64>, Option<String>, Option<i64>);
+
+/// By the short way, the one that was read ahead, the long one, and as cells: all must agree.
+fn every_way(schema: &Schema, json: &str) -> Told {
+    let told = |decoder: &mut Decoder, way: usize| -> Told {
+        let bytes = json.as_bytes();
+        let mut ahead = Ahead::new(1 << 20);
+        let rows = ahead.read([Some(bytes)].into_iter());
+        // A second time, when names and categories are known.
+        for _ in 0..2 {
+            let sample = match way {
+                0 => decoder.decode(Some(bytes)),
+                1 => decoder.decode_ahead(Some(bytes), rows.get(0)),
+                _ => decoder.decode_full(bytes),
+            };
+            assert!(sample.is_ok(), "{json}");
+        }
+        let sample = decoder.decode_ahead(Some(bytes), rows.get(0).filter(|_| way == 1)).expect(json);
+        let (values, rest) =
+            (sample.features.values().to_vec(), (sample.target, sample.key.map(str::to_owned), sample.timestamp));
+        let names = decoder.index().column_names().iter().cloned();
+        (names.zip(values).filter(|(_, value)| !value.is_nan()).collect(), rest.0, rest.1, rest.2)
+    };
+    let ways: Vec<Told> = (0..3).map(|way| told(&mut decoder(schema), way)).collect();
+    assert_eq!((&ways[0], &ways[0]), (&ways[1], &ways[2]), "{json}");
+    ways.into_iter().next().expect("three")
+}
+
+#[test]
+fn a_field_can_be_key_time_and_feature_at_once() {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let keyed = Schema { key: Some("id".into()), ..Schema::default() };
+    let timed = Schema { timestamp: Some("at".into()), ..Schema::default() };
+    let at = Some(1_700_000_000_000);
+    // Whatever it is written as, the key is a category and copied.
+    for (value, key) in [("\"d7\"", "d7"), ("7", "7"), ("true", "true")] {
+        let schema = Schema { nominal: texts(&["id"]), ..keyed.clone() };
+        let told = every_way(&schema, &format!(r#"{{"id":{value},"x":2,"y":3}}"#));
+        let mut features = told.0;
+        features.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!((features, told.1, told.2.as_deref()), (named(&[("id", 0.0), ("x", 2.0)]), Some(3.0), Some(key)));
+    }
+    let json = r#"{"id":7,"x":2,"y":3}"#;
+    let only = every_way(&keyed, json);
+    assert_eq!((only.0, only.2.as_deref()), (named(&[("x", 2.0)]), Some("7")));
+    let kept = every_way(&Schema { key_is_feature: true, ..keyed.clone() }, json);
+    assert_eq!((kept.0, kept.2.as_deref()), (named(&[("id", 7.0), ("x", 2.0)]), Some("7")));
+    let listed = every_way(&Schema { features: Some(texts(&["x", "id"])), ..keyed.clone() }, json);
+    assert_eq!((listed.0, listed.2.as_deref()), (named(&[("x", 2.0), ("id", 7.0)]), Some("7")));
+
+    // A time is a number for the models however it is written.
+    for value in ["1700000000000", "\"2023-11-14T22:13:20Z\""] {
+        let json = format!(r#"{{"at":{value},"x":2,"y":3}}"#);
+        let only = every_way(&timed, &json);
+        assert_eq!((only.0, only.3), (named(&[("x", 2.0)]), at));
+        let kept = every_way(&Schema { timestamp_is_feature: true, ..timed.clone() }, &json);
+        assert_eq!((kept.0, kept.3), (named(&[("at", 1.7e12), ("x", 2.0)]), at));
+        let listed = every_way(&Schema { features: Some(texts(&["at"])), ..timed.clone() }, &json);
+        assert_eq!((listed.0, listed.3), (named(&[("at", 1.7e12)]), at));
+    }
+    // All at once.
+    let schema = Schema { key: Some("at".into()), timestamp_is_feature: true, ..timed };
+    let all = every_way(&schema, r#"{"at":1700000000000,"x":2,"y":3}"#);
+    assert_eq!((all.0.len(), all.2.as_deref(), all.3), (2, Some("1700000000000"), at));
+    // The target stays the target. The settings refuse this one.
+    let schema = Schema { key: Some("y".into()), ..Schema::default() };
+    let told = every_way(&schema, r#"{"x":2,"y":3}"#);
+    assert_eq!((told.1, told.2.as_deref()), (Some(3.0), Some("3")));
+}
+
+#[test]
+fn what_is_named_is_found_within_what_is_ignored() {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let schema = Schema {
+        ignore: texts(&["meta", "after.raw"]),
+        key: Some("meta.device.id".into()),
+        timestamp: Some("meta.at".into()),
+        target: "meta.list.1".into(),
+        nominal: texts(&["after.raw.kind"]),
+        ..Schema::default()
+    };
+    let json = r#"{"meta":{"device":{"id":"d7","n":1},"at":1700000000000,"list":[8,9,10],"other":{"id":3}},
+        "after":{"x":1,"raw":{"kind":"a","b":2}}}"#;
+    let told = every_way(&schema, json);
+    let mut features = told.0;
+    features.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(features, named(&[("after.raw.kind", 0.0), ("after.x", 1.0)]));
+    assert_eq!((told.1, told.2.as_deref(), told.3), (Some(9.0), Some("d7"), Some(1_700_000_000_000)));
+}
+
+#[test]
+fn a_time_that_holds_others_is_no_time_and_no_features() {
+    for at in [r#"{"seconds":1774747800,"nanos":5}"#, "[2026,3,29,1,30]"] {
+        let mut decoder = decoder(&Schema { timestamp: Some("at".into()), ..Schema::default() });
+        let json = format!(r#"{{"at":{at},"x":1}}"#);
+        assert_eq!(decoder.decode(Some(json.as_bytes())).expect_err(at).reason(), "bad_timestamp");
+        assert_eq!(decoder.index().columns(), 0);
+    }
+}
+
+#[test]
+fn a_state_from_when_a_field_had_one_role_opens_with_all_of_them() {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // As it was written: the last role of a name was the only one.
+    let saved = serde_json::json!({
+        "schema": {
+            "target": "y", "features": null, "nominal": ["id"], "key": "id", "timestamp": "at", "ignore": [],
+            "max_features": 4096, "max_record_bytes": 1_048_576
+        },
+        "names": [
+            ["y", "Target"], ["id", {"Nominal": 1}], ["at", "Timestamp"], ["x", {"Column": 0}]
+        ],
+        "columns": ["x", "id"],
+        "nominal": [false, true],
+        "categories": [[], ["d1", "d7"]]
+    });
+    let index: Index = serde_json::from_value(saved.clone()).expect("opened");
+    let schema =
+        Schema { nominal: texts(&["id"]), key: Some("id".into()), timestamp: Some("at".into()), ..Schema::default() };
+    assert!(index.fits(&schema));
+    let mut decoder = Decoder::new(&schema, index);
+    let sample = decoder.decode(Some(br#"{"id":"d7","at":1700000000000,"x":2,"y":3}"#)).expect("good");
+    assert_eq!((sample.features.values(), sample.key), (&[2.0, 1.0][..], Some("d7")));
+    assert_eq!((sample.timestamp, sample.target), (Some(1_700_000_000_000), Some(3.0)));
+
+    // A listed feature that was the key had a column that nothing reached.
+    let mut saved = saved;
+    saved["schema"]["features"] = serde_json::json!(["x", "id"]);
+    saved["schema"]["nominal"] = serde_json::json!([]);
+    saved["names"][1][1] = serde_json::json!("Key");
+    saved["nominal"] = serde_json::json!([]);
+    saved["categories"] = serde_json::json!([[], []]);
+    let index: Index = serde_json::from_value(saved).expect("opened");
+    let schema = Schema { nominal: vec![], features: Some(texts(&["x", "id"])), ..schema };
+    let mut decoder = Decoder::new(&schema, index);
+    let sample = decoder.decode(Some(br#"{"id":7,"x":2,"y":3}"#)).expect("good");
+    assert_eq!((sample.features.values(), sample.key), (&[2.0, 7.0][..], Some("7")));
+}
+
 #[test]
 fn what_a_stream_can_make_grow_has_a_bound() {
     let schema = Schema { max_features: 2, max_record_bytes: 64, nominal: vec!["c".into()], ..Schema::default() };
@@ -305,13 +445,16 @@ proptest! {
         records in prop::collection::vec((0..RECORDS.len(), "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?", 1..24_usize), 1..40),
         length in 1..50_usize,
         listed in any::<bool>(),
+        kept in any::<bool>(),
     ) {
         let schema = Schema {
             nominal: vec!["c".into()],
             key: Some("k".into()),
             timestamp: Some("t".into()),
+            timestamp_is_feature: kept && !listed,
+            key_is_feature: kept && !listed,
             ignore: vec!["i".into()],
-            features: listed.then(|| ["x0", "x2", "c"].map(str::to_owned).to_vec()),
+            features: listed.then(|| ["x0", "x2", "c", "k"].map(str::to_owned).to_vec()),
             max_record_bytes: 60,
             ..Schema::default()
         };

@@ -207,6 +207,26 @@ fn what_does_not_fit_together_is_refused() {
     assert_problem("models = []", "models", &["at least one"]);
     assert_problem("[schema]\nignore = [\"y\"]", "schema.ignore", &["target"]);
     assert_problem("[schema]\nfeatures = [\"a\"]\nnominal = [\"b\"]", "schema.nominal", &["`b`"]);
+    assert_problem("[schema]\nnominal = [\"a\"]\nignore = [\"a\"]", "schema.ignore", &["`a`", "schema.nominal"]);
+    for list in ["features", "nominal", "ignore"] {
+        assert_problem(&format!("[schema]\n{list} = [\"y\"]"), &format!("schema.{list}"), &["target", "`y`"]);
+        assert_problem(&format!("[schema]\n{list} = [\"a\", \"a\"]"), &format!("schema.{list}"), &["`a`", "once"]);
+        assert_problem(&format!("[schema]\n{list} = [\"\"]"), &format!("schema.{list}"), &["empty"]);
+    }
+    for role in ["key", "timestamp"] {
+        assert_problem(&format!("[schema]\n{role} = \"y\""), &format!("schema.{role}"), &["target", "`y`"]);
+        assert_problem(&format!("[schema]\n{role} = \"\""), &format!("schema.{role}"), &["empty"]);
+        let flag = format!("schema.{role}_is_feature");
+        assert_problem(&format!("[schema]\n{role}_is_feature = true"), &flag, &[&format!("schema.{role}")]);
+        let both = format!("[schema]\n{role} = \"a\"\n{role}_is_feature = true");
+        assert_problem(&format!("{both}\nfeatures = [\"b\"]"), &flag, &["schema.features", "`a`"]);
+        assert_problem(&format!("{both}\nignore = [\"a\"]"), &flag, &["schema.ignore", "`a`"]);
+        assert!(load(&format!("{both}\nnominal = [\"a\"]"), &[], &[]).is_ok(), "key, category and feature at once");
+        assert!(
+            load(&format!("[schema]\n{role} = \"a.b\"\nignore = [\"a\", \"a.b\"]"), &[], &[]).is_ok(),
+            "never a feature"
+        );
+    }
     assert_problem("[[models]]\nkind = \"linear\"\nl1 = 0.1\nl2 = 0.1", "models[0].l1", &["l2"]);
     let short = "generator.function = { kind = \"friedman_drift\", drift_type = \"lea\", position = [1, 2] }";
     assert_problem(short, "generator.function.position", &["3 strictly increasing"]);

@@ -12,6 +12,7 @@ mod generator;
 mod grid;
 mod model;
 mod race;
+mod schema;
 mod section;
 mod sources;
 mod spelled;
@@ -115,7 +116,7 @@ impl Settings {
             start,
             on_gap,
             topics: transport::topics(root.section("topics")),
-            schema: schema(root.section("schema")),
+            schema: schema::read(root.section("schema")),
             generator: generator::read(root.section("generator")),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals")),
@@ -138,53 +139,6 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())
     }
-}
-
-fn schema(mut section: Section) -> Schema {
-    let default = Schema::default();
-    section.one_of("format", "json", &["json"]);
-    let features = match section.take("features") {
-        None => None,
-        Some(value) if value.clone().into_string().is_ok_and(|text| text == "auto") => None,
-        Some(value) => section.list_of_texts("features", value, "\"auto\" or a list of names"),
-    };
-    let schema = Schema {
-        target: section.text("target", &default.target),
-        nominal: section.texts("nominal"),
-        ignore: section.texts("ignore"),
-        key: section.optional_text("key"),
-        timestamp: section.optional_text("timestamp"),
-        max_features: section.integer("max_features", default.max_features as u64, 1..=1_000_000) as usize,
-        max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes as u64, 1..=1 << 30) as usize,
-        features,
-    };
-    if schema.target.is_empty() {
-        section.problem("target", "must not be empty");
-    }
-    for (key, names) in [
-        ("features", schema.features.as_deref().unwrap_or_default()),
-        ("nominal", &schema.nominal),
-        ("ignore", &schema.ignore),
-    ] {
-        if names.contains(&schema.target) {
-            section.problem(key, &format!("must not hold the target `{}`", schema.target));
-        }
-    }
-    for name in schema.features.iter().flatten().filter(|name| schema.ignore.contains(name)) {
-        section.problem("ignore", &format!("must not hold the feature `{name}`"));
-    }
-    if let Some(features) = &schema.features {
-        if features.is_empty() {
-            section.problem("features", "must name at least one, or be \"auto\"");
-        }
-        if features.len() > schema.max_features {
-            section.problem("max_features", &format!("must be at least {}, the features listed", features.len()));
-        }
-        for name in schema.nominal.iter().filter(|name| !features.contains(name)) {
-            section.problem("nominal", &format!("`{name}` is not in schema.features"));
-        }
-    }
-    schema
 }
 
 fn state(mut section: Section) -> store::Config {

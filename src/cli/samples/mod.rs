@@ -65,8 +65,15 @@ impl Samples {
     pub(super) fn generated(config: &generator::Config, count: u64, schema: &Schema) -> Result<Self, generator::Error> {
         let stream = Stream::new(config)?;
         // Functions have names of their own, whatever the stream in the settings looks like.
-        let schema =
-            Schema { target: encode::TARGET.to_owned(), features: None, key: None, timestamp: None, ..schema.clone() };
+        let schema = Schema {
+            target: encode::TARGET.to_owned(),
+            features: None,
+            key: None,
+            key_is_feature: false,
+            timestamp: None,
+            timestamp_is_feature: false,
+            ..schema.clone()
+        };
         let origin = Origin::Generated { stream: Box::new(stream), count, features: Vec::new(), line: Vec::new() };
         Ok(Self::new(origin, &schema))
     }

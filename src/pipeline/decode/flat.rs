@@ -5,10 +5,7 @@
 
 use sonic_number::{ParserNumber, parse_number};
 
-use super::{
-    Draft,
-    index::{Field, Index},
-};
+use super::{Draft, index::Index, role::Field};
 
 /// The record is not of the plain kind; nothing is known about it yet.
 pub(super) struct NotFlat;
@@ -42,7 +39,7 @@ pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, n
         return Ok(());
     }
     // Those want the number's text, as the long way spells it.
-    if matches!(field, Field::Nominal(_) | Field::NewNominal | Field::Key) {
+    if field.wants_text() {
         return Err(NotFlat);
     }
     draft.number(index, field, name, number, String::new).map_err(|_| NotFlat)

@@ -1,4 +1,4 @@
-//! What each field name of a stream means: target, feature column, or nothing.
+//! What each field name of a stream means, and the columns and categories that came of it.
 //!
 //! Invariant: columns are numbered in order of first appearance and never renumbered; the number of names, columns and
 //! categories is bounded whatever a stream sends.
@@ -7,29 +7,15 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rejection, Schema};
+use super::{
+    Rejection, Schema,
+    role::{Field, Part},
+};
 use crate::models::NamedColumn;
 
 /// Categories a nominal feature may have, and bytes each may have: names and categories are all that grows here.
 const MAX_CATEGORIES: usize = 1024;
 const MAX_CATEGORY_BYTES: usize = 512;
-
-/// The role of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Field {
-    Target,
-    /// A numeric feature's column.
-    Column(usize),
-    /// A nominal feature's column.
-    Nominal(usize),
-    Key,
-    Timestamp,
-    Ignored,
-    /// A name never seen; becomes a numeric column if it brings a number and the features are not listed.
-    New,
-    /// A name listed as nominal, not seen yet.
-    NewNominal,
-}
 
 /// A feature on its first appearance.
 #[derive(Debug)]
@@ -46,13 +32,16 @@ pub(super) struct NewColumn {
 pub struct Index {
     /// What it was made from.
     schema: Schema,
-    /// Known names in order of first appearance.
-    names: Vec<(String, Field)>,
+    /// Known names in order of first appearance. Which of them is the key or the time is said by the schema.
+    names: Vec<(String, Part)>,
     /// Column to name.
     columns: Vec<String>,
     nominal: Vec<bool>,
     /// Per column, the categories of a nominal one in order of first appearance.
     categories: Vec<Vec<String>>,
+    /// Per name what it is.
+    #[serde(skip)]
+    fields: Vec<Field>,
     #[serde(skip)]
     lookup: HashMap<String, usize>,
     #[serde(skip)]
@@ -69,7 +58,7 @@ pub struct Index {
 #[derive(Deserialize)]
 struct Saved {
     schema: Schema,
-    names: Vec<(String, Field)>,
+    names: Vec<(String, Part)>,
     columns: Vec<String>,
     nominal: Vec<bool>,
     categories: Vec<Vec<String>>,
@@ -86,62 +75,98 @@ impl TryFrom<Saved> for Index {
         if categories.iter().any(|categories| categories.len() > MAX_CATEGORIES) {
             return Err("a column of the index has too many categories");
         }
-        let known = |field: &Field| !matches!(field, Field::Column(i) | Field::Nominal(i) if *i >= d);
-        if !names.iter().all(|(_, field)| known(field)) {
+        let known = |part: &Part| !matches!(part, Part::Column(i) | Part::Nominal(i) if *i >= d);
+        if !names.iter().all(|(_, part)| known(part)) {
             return Err("a name in the index leads to no column");
         }
-        let mut index = Self {
-            schema,
-            names,
-            columns,
-            nominal,
-            categories,
-            lookup: HashMap::new(),
-            category_lookup: Vec::new(),
-            follows: Vec::new(),
-            longest: 0,
-        };
+        let mut index = Self { names, columns, nominal, categories, ..Self::empty(schema) };
         index.longest = index.names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
         let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
         index.category_lookup = index.categories.iter().map(numbered).collect();
+        // A feature that was the key, too, used to be kept as the key alone.
+        for column in 0..d {
+            let nominal = index.nominal.get(column).is_some_and(|nominal| *nominal);
+            let name = index.columns[column].clone();
+            index.add_name(&name, Part::feature(column, nominal));
+        }
+        index.mark();
         Ok(index)
     }
 }
 
 impl Index {
-    /// What `schema` says before the first record.
-    pub fn new(schema: &Schema) -> Self {
-        let mut index = Self {
-            schema: schema.clone(),
+    fn empty(schema: Schema) -> Self {
+        Self {
+            schema,
             names: Vec::new(),
             columns: Vec::new(),
             nominal: Vec::new(),
             categories: Vec::new(),
+            fields: Vec::new(),
             lookup: HashMap::new(),
             category_lookup: Vec::new(),
             follows: Vec::new(),
             longest: 0,
-        };
+        }
+    }
+
+    /// What `schema` says before the first record.
+    pub fn new(schema: &Schema) -> Self {
+        let mut index = Self::empty(schema.clone());
         for name in schema.features.iter().flatten() {
             let nominal = schema.nominal.contains(name);
             index.add_column(name, nominal);
         }
-        index.add_name(&schema.target, Field::Target);
+        index.add_name(&schema.target, Part::Target);
         for name in &schema.ignore {
-            index.add_name(name, Field::Ignored);
-        }
-        for (name, field) in [(&schema.key, Field::Key), (&schema.timestamp, Field::Timestamp)] {
-            if let Some(name) = name {
-                index.add_name(name, field);
-            }
+            index.add_name(name, Part::Ignored);
         }
         if index.is_open() {
             for name in &schema.nominal {
-                index.add_name(name, Field::NewNominal);
+                index.add_name(name, Part::NewNominal);
             }
         }
+        let [key, time] = [(&schema.key, schema.key_is_feature), (&schema.timestamp, schema.timestamp_is_feature)];
+        for (name, _) in [key, time] {
+            let Some(name) = name.as_ref().filter(|name| !index.lookup.contains_key(*name)) else { continue };
+            // One field may be both.
+            let is_feature = [key, time].iter().any(|(other, is_feature)| other.as_ref() == Some(name) && *is_feature);
+            index.add_name(name, if is_feature && index.is_open() { Part::New } else { Part::Ignored });
+        }
+        index.mark();
         index
+    }
+
+    /// Finds out what each name is besides its part, of what the schema says.
+    fn mark(&mut self) {
+        let schema = &self.schema;
+        let listed = schema.features.iter().flatten().chain(&schema.nominal);
+        let named = [Some(&schema.target), schema.key.as_ref(), schema.timestamp.as_ref()].into_iter().flatten();
+        let wanted: Vec<String> = listed.chain(named).cloned().collect();
+        // On the way from what is ignored to a name within it.
+        for name in self.schema.ignore.clone() {
+            let inner = |wanted: &&String| wanted.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'));
+            for inner in wanted.iter().filter(inner) {
+                let dots = inner.match_indices('.').map(|(at, _)| at).filter(|at| *at >= name.len());
+                for between in dots.map(|at| &inner[..at]) {
+                    if !self.lookup.contains_key(between) {
+                        self.add_name(between, Part::Ignored);
+                    }
+                }
+            }
+        }
+        self.fields.clear();
+        for (name, part) in &self.names {
+            let is = |field: &Option<String>| field.as_ref() == Some(name);
+            let holds = |wanted: &String| wanted.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+            self.fields.push(Field {
+                part: *part,
+                key: is(&self.schema.key),
+                timestamp: is(&self.schema.timestamp),
+                inner: *part == Part::Ignored && wanted.iter().any(holds),
+            });
+        }
     }
 
     /// Whether columns mean under `schema` what they mean here; limits may differ.
@@ -167,9 +192,9 @@ impl Index {
         self.columns.len()
     }
 
-    /// Number of names that mean something; what one means changes with it only.
-    pub(super) fn names(&self) -> usize {
-        self.names.len()
+    /// A number that grows whenever a name comes to mean something else.
+    pub(super) fn age(&self) -> usize {
+        self.names.len() + self.columns.len()
     }
 
     /// Which columns are nominal; empty when none is.
@@ -182,16 +207,16 @@ impl Index {
         self.schema.features.is_none()
     }
 
-    /// The role of `name`. `cursor` is the place of the name before it in the record, plus one: records of a stream
+    /// What `name` is. `cursor` is the place of the name before it in the record, plus one: records of a stream
     /// mostly spell the same fields in the same order, so what followed last time is tried before hashing.
     #[inline]
     pub(super) fn field(&mut self, name: &str, cursor: &mut usize) -> Field {
         if let Some(&next) = self.follows.get(*cursor)
-            && let Some((known, field)) = self.names.get(next)
+            && let Some((known, _)) = self.names.get(next)
             && known == name
         {
             *cursor = next + 1;
-            return *field;
+            return self.fields[next];
         }
         // A record of one long name with thousands of elements must not cost their product.
         let known = if name.len() > self.longest { None } else { self.lookup.get(name) };
@@ -202,9 +227,9 @@ impl Index {
                 }
                 self.follows[*cursor] = found;
                 *cursor = found + 1;
-                self.names[found].1
+                self.fields[found]
             }
-            None => Field::New,
+            None => Field::NEW,
         }
     }
 
@@ -268,16 +293,22 @@ impl Index {
             self.nominal.resize(column, false);
             self.nominal.push(nominal);
         }
-        self.add_name(name, if nominal { Field::Nominal(column) } else { Field::Column(column) });
+        self.add_name(name, Part::feature(column, nominal));
         column
     }
 
-    fn add_name(&mut self, name: &str, field: Field) {
+    fn add_name(&mut self, name: &str, part: Part) {
         match self.lookup.get(name) {
-            Some(&i) => self.names[i].1 = field,
+            Some(&i) => {
+                self.names[i].1 = part;
+                if let Some(field) = self.fields.get_mut(i) {
+                    field.part = part;
+                }
+            }
             None => {
                 self.lookup.insert(name.to_owned(), self.names.len());
-                self.names.push((name.to_owned(), field));
+                self.names.push((name.to_owned(), part));
+                self.fields.push(Field { part, ..Field::NEW });
                 self.longest = self.longest.max(name.len());
             }
         }

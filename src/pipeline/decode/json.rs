@@ -8,7 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::{
     Draft, Rejection,
-    index::{Field, Index},
+    index::Index,
+    role::{Field, Part},
 };
 
 /// Reads `bytes`, which must hold one object and nothing else.
@@ -16,7 +17,7 @@ pub(super) fn read_object(bytes: &[u8], index: &mut Index, draft: &mut Draft) ->
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut path = std::mem::take(&mut draft.path);
     path.clear();
-    let read = json.deserialize_any(Root(Reader { index, draft, path: &mut path, cursor: &mut 0 }));
+    let read = json.deserialize_any(Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring: false }));
     let read = read.and_then(|()| json.end());
     draft.path = path;
     read.map_err(|error| draft.rejection.take().unwrap_or_else(|| explain(bytes, &error)))
@@ -29,11 +30,20 @@ struct Reader<'d> {
     /// The flattened name of where the parser is.
     path: &'d mut String,
     cursor: &'d mut usize,
+    /// Within something ignored, of which only what has a name of its own counts.
+    ignoring: bool,
 }
 
 impl Reader<'_> {
     fn reborrow(&mut self) -> Reader<'_> {
-        Reader { index: self.index, draft: self.draft, path: self.path, cursor: self.cursor }
+        let Self { ignoring, .. } = *self;
+        Reader { index: self.index, draft: self.draft, path: self.path, cursor: self.cursor, ignoring }
+    }
+
+    /// What the path names.
+    fn field(&mut self) -> Field {
+        let field = self.index.field(self.path, self.cursor);
+        if self.ignoring && field == Field::NEW { Field { part: Part::Ignored, ..field } } else { field }
     }
 
     /// serde carries only texts out of a visitor, so the reason waits in the draft.
@@ -104,13 +114,13 @@ impl<'de> Visitor<'de> for Name<'_> {
         f.write_str("a name")
     }
 
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Field, E> {
-        let Reader { index, path, cursor, .. } = self.0;
+    fn visit_str<E: serde::de::Error>(mut self, name: &str) -> Result<Field, E> {
+        let path = &mut *self.0.path;
         if !path.is_empty() {
             path.push('.');
         }
         path.push_str(name);
-        Ok(index.field(path, cursor))
+        Ok(self.0.field())
     }
 }
 
@@ -128,11 +138,16 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    /// A target that is not a number must not turn into features by being flattened.
-    fn refuse_target<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
-        if self.field == Field::Target {
+    /// Looks at what holds others: a target or a time must not turn into features by being flattened.
+    fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
+        self.reader.ignoring |= self.field.part == Part::Ignored;
+        if self.field.part == Part::Target {
             let field = self.reader.path.clone();
             return Err(self.reader.refuse(Rejection::NotANumber { field, found }));
+        }
+        if self.field.timestamp {
+            let field = self.reader.path.clone();
+            return Err(self.reader.refuse(Rejection::BadTimestamp { field }));
         }
         Ok(())
     }
@@ -142,8 +157,8 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // What is ignored by name is ignored with all that it holds.
-        if self.field == Field::Ignored {
+        // What is ignored by name is ignored with all that it holds, but for what is named itself.
+        if self.field.part == Part::Ignored && self.field.is_plain() && !self.field.inner {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
         deserializer.deserialize_any(self)
@@ -188,18 +203,17 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
-        self.refuse_target("an object")?;
+        self.open("an object")?;
         self.reader.members(map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        self.refuse_target("an array")?;
+        self.open("an array")?;
         let prefix = self.reader.path.len();
         for i in 0_u64.. {
             self.reader.path.push('.');
             self.reader.path.push_str(itoa::Buffer::new().format(i));
-            let Reader { index, path, cursor, .. } = self.reader.reborrow();
-            let field = index.field(path, cursor);
+            let field = self.reader.field();
             let element = elements.next_element_seed(Value { reader: self.reader.reborrow(), field })?;
             self.reader.path.truncate(prefix);
             if element.is_none() {

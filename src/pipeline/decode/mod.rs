@@ -9,8 +9,10 @@ mod flat;
 mod index;
 mod json;
 mod rejection;
+mod role;
 
-use index::{Field, NewColumn};
+use index::NewColumn;
+use role::{Field, Part};
 
 pub use ahead::{Ahead, Layout, Row, Rows};
 pub use index::Index;
@@ -31,12 +33,19 @@ pub struct Schema {
     pub features: Option<Vec<String>>,
     /// Features whose values are categories: text, or numbers and booleans taken as text.
     pub nominal: Vec<String>,
-    /// Field whose value becomes the prediction's key; without it the record's own key is copied.
+    /// Field whose value becomes the prediction's key; without it the record's own key is copied. It can be a feature
+    /// besides: as a category where it is in `nominal`, as a number where it is in `features`.
     pub key: Option<String>,
+    /// Whether the key is a numeric feature, too, where features are not listed.
+    #[serde(default)]
+    pub key_is_feature: bool,
     /// Field with the time of the sample (milliseconds since the Unix epoch, or RFC 3339 text); without it the
-    /// record's own timestamp is taken.
+    /// record's own timestamp is taken. As a feature it is the milliseconds since 1970, however it is written.
     pub timestamp: Option<String>,
-    /// Fields that are never features.
+    /// Whether the time is a feature, too, where features are not listed.
+    #[serde(default)]
+    pub timestamp_is_feature: bool,
+    /// Fields that are never features, with all that is nested in them; what the other keys name is still used.
     pub ignore: Vec<String>,
     /// Most features a stream may have, 1 to 1,000,000.
     pub max_features: usize,
@@ -51,7 +60,9 @@ impl Default for Schema {
             features: None,
             nominal: Vec::new(),
             key: None,
+            key_is_feature: false,
             timestamp: None,
+            timestamp_is_feature: false,
             ignore: Vec::new(),
             max_features: 4096,
             max_record_bytes: 1 << 20,
@@ -90,11 +101,11 @@ pub struct Decoder {
     known: Known,
 }
 
-/// What the fields of the last layout are, as long as there are so many names.
+/// What the fields of the last layout are, as long as the index is of that age.
 #[derive(Debug, Default)]
 struct Known {
     layout: Option<Arc<Layout>>,
-    names: usize,
+    age: usize,
     fields: Vec<Field>,
 }
 
@@ -173,14 +184,14 @@ impl Decoder {
     #[inline]
     fn know(&mut self, layout: &Arc<Layout>) {
         let Self { index, known, .. } = self;
-        let names = index.names();
-        if known.names == names && known.layout.as_ref().is_some_and(|known| Arc::ptr_eq(known, layout)) {
+        let age = index.age();
+        if known.age == age && known.layout.as_ref().is_some_and(|known| Arc::ptr_eq(known, layout)) {
             return;
         }
         let mut cursor = 0;
         known.fields.clear();
         known.fields.extend(layout.names().map(|name| index.field(name, &mut cursor)));
-        (known.layout, known.names) = (Some(Arc::clone(layout)), names);
+        (known.layout, known.age) = (Some(Arc::clone(layout)), age);
     }
 
     /// As [`Decoder::decode`] for a value within the limits, without trying the short way first. Tests hold the two
@@ -255,27 +266,61 @@ impl Draft {
         number: f64,
         text: impl FnOnce() -> String,
     ) -> Result<(), Rejection> {
-        match field {
-            Field::Column(column) => self.set(column, checked(name, number)?),
-            Field::Target => self.target = Some(checked(name, number)?),
-            Field::Nominal(_) | Field::NewNominal | Field::Key => return self.text(index, field, name, &text()),
-            Field::Timestamp => self.timestamp = Some(milliseconds(name, number)?),
-            Field::New if index.is_open() => {
+        if !field.is_plain() {
+            let text = if field.wants_text() { text() } else { String::new() };
+            return self.marked(index, field, name, number, text);
+        }
+        match field.part {
+            Part::Column(column) => self.set(column, checked(name, number)?),
+            Part::Target => self.target = Some(checked(name, number)?),
+            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
+            Part::New if index.is_open() => {
                 check_name(name)?;
                 self.add(index, name, checked(name, number)?, None)?;
             }
-            Field::New | Field::Ignored => {}
+            Part::New | Part::Ignored => {}
         }
         Ok(())
     }
 
+    /// Takes a number for the key or the time.
+    fn marked(
+        &mut self,
+        index: &Index,
+        field: Field,
+        name: &str,
+        mut number: f64,
+        text: String,
+    ) -> Result<(), Rejection> {
+        if field.key {
+            self.take_key(&text)?;
+        }
+        if field.timestamp {
+            let milliseconds = milliseconds(name, number)?;
+            self.timestamp = Some(milliseconds);
+            number = milliseconds as f64;
+        }
+        self.number(index, Field { part: field.part, ..Field::NEW }, name, number, || text)
+    }
+
     /// Takes text for a field.
     fn text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
-        match field {
-            Field::Target | Field::Column(_) => {
+        if field.key {
+            self.take_key(text)?;
+        }
+        if field.timestamp {
+            let milliseconds = rfc3339(name, text)?;
+            self.timestamp = Some(milliseconds);
+            if !field.wants_text() {
+                let plain = Field { part: field.part, ..Field::NEW };
+                return self.number(index, plain, name, milliseconds as f64, String::new);
+            }
+        }
+        match field.part {
+            Part::Target | Part::Column(_) => {
                 return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" });
             }
-            Field::Nominal(column) => match index.category(column, text) {
+            Part::Nominal(column) => match index.category(column, text) {
                 Some(number) => self.set(column, number),
                 None => {
                     self.new_categories.retain(|(other, _)| *other != column);
@@ -283,17 +328,20 @@ impl Draft {
                     self.set(column, 0.0);
                 }
             },
-            Field::NewNominal => {
+            Part::NewNominal => {
                 check_name(name)?;
                 self.add(index, name, 0.0, Some(text.to_owned()))?;
             }
-            Field::Key => {
-                check_key(Some(text.as_bytes()))?;
-                self.key = Some(text.to_owned());
-            }
-            Field::Timestamp => self.timestamp = Some(rfc3339(name, text)?),
-            Field::Ignored | Field::New => {}
+            Part::Ignored | Part::New => {}
         }
+        Ok(())
+    }
+
+    fn take_key(&mut self, text: &str) -> Result<(), Rejection> {
+        check_key(Some(text.as_bytes()))?;
+        let key = self.key.get_or_insert_default();
+        key.clear();
+        key.push_str(text);
         Ok(())
     }
 

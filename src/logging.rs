@@ -3,10 +3,22 @@
 //! Every line carries `event`, a name that does not change between versions, beside the text for people; README lists
 //! them with their fields. What this does not do: files or rotation; lines go to standard error or to the journal.
 
-use std::io::{self, IsTerminal};
+mod worded;
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::Path,
+};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use worded::Worded;
+
+/// Where systemd's journal takes lines.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,21 +47,51 @@ impl Default for Config {
     }
 }
 
-/// Begins logging for the whole process.
-///
-/// # Errors
-/// When the journal is asked for and not there.
-pub fn start(config: &Config) -> io::Result<()> {
+/// Whether systemd's journal is on this machine.
+pub fn has_journal() -> bool {
+    Path::new(JOURNAL).exists()
+}
+
+/// Begins logging for the whole process. `journal_stream` is what systemd says of the stream that it gave to the process
+/// (`JOURNAL_STREAM`). Where the journal is asked for and not there, lines are text, and the first of them says so.
+pub fn start(config: &Config, journal_stream: Option<&str>) {
     // The client library reports its own retries at info; ours say the same with what a person can do about it.
     let library = config.level.min(LevelFilter::ERROR);
     let filter = Targets::new().with_default(library).with_target("thalweg", config.level);
+    let mut missing = None;
     let layer = match config.format {
-        Format::Text => {
-            fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).boxed()
-        }
+        Format::Text => text(journal_stream),
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_target(false).boxed(),
-        Format::Journald => tracing_journald::layer()?.with_field_prefix(Some("THALWEG".into())).boxed(),
+        Format::Journald => match tracing_journald::layer() {
+            Ok(layer) => Worded::new(layer.with_field_prefix(Some("THALWEG".into()))).boxed(),
+            Err(error) => {
+                missing = Some(error);
+                text(journal_stream)
+            }
+        },
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-    Ok(())
+    if let Some(error) = missing {
+        tracing::warn!(
+            event = "journal_unreachable",
+            %error,
+            "logging.format is \"journald\", but {JOURNAL} does not answer; is this machine run by systemd? The log is text \
+             on standard error instead"
+        );
+    }
+}
+
+/// Lines for people on standard error.
+fn text(journal_stream: Option<&str>) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false);
+    // The journal has a time of its own for each line.
+    if goes_to(journal_stream) { layer.without_time().boxed() } else { layer.boxed() }
+}
+
+/// Whether standard error is the stream that systemd describes as `device:inode`; a process that was started from a service
+/// inherits the description, though its standard error may be another.
+fn goes_to(journal_stream: Option<&str>) -> bool {
+    let Some((device, inode)) = journal_stream.and_then(|stream| stream.split_once(':')) else { return false };
+    let own = io::stderr().as_fd().try_clone_to_owned().and_then(|own| File::from(own).metadata());
+    own.is_ok_and(|own| device.parse() == Ok(own.dev()) && inode.parse() == Ok(own.ino()))
 }

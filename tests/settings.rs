@@ -365,3 +365,48 @@ fn a_password_is_never_shown() {
     let number = load("", &[("THALWEG__TRANSPORT__KAFKA__SASL__PASSWORD", "12345")], &[]).expect_err("no user name");
     assert!(!number.to_string().contains("12345"), "{number}");
 }
+
+#[test]
+fn keys_in_the_wrong_place_are_told_where_they_belong() {
+    assert_problem("target = \"price\"", "target", &["did you mean `schema.target`?"]);
+    assert_problem("[schema]\nwindow = 5", "schema.window", &["`metrics.window`"]);
+    assert_problem("[[models]]\nkind = \"linear\"\nlr = 0.1", "models[0].lr", &["did you mean `optimizer.lr`?"]);
+    assert_problem("[[models]]\nkind = \"linear\"\nepsilon = 0.1", "models[0].epsilon", &["`loss.epsilon`"]);
+    // What is like a key beside it was more likely meant.
+    assert_problem("[schema]\ntargets = \"y\"", "schema.targets", &["did you mean `target`?"]);
+}
+
+#[test]
+fn times_without_a_unit_are_told_how_to_be_written() {
+    assert_problem("[metrics]\nreport_every = 5", "metrics.report_every", &["no unit", "\"5s\""]);
+    assert_problem("[state]\nevery = 0.5", "state.every", &["no unit", "\"0.5s\""]);
+    assert_problem("[state]\nevery = true", "state.every", &["must be a time such as"]);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_line_and_its_name_once() {
+    for (toml, parts) in [
+        ("[schema\ntarget = 1\n", ["line 1, column 8", "[schema"]),
+        ("x = 1\nx = 2\n", ["line 2, column 1", "duplicate key"]),
+    ] {
+        let problems = problems(toml);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].matches("settings.toml").count(), 1, "{}", problems[0]);
+        assert!(problems[0].lines().next().is_some_and(|line| line.contains(parts[0])), "{}", problems[0]);
+        assert!(problems[0].contains(parts[1]), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_and_not_no_file() {
+    let written = Written::new("");
+    let folder = written.0.path().to_owned();
+    std::fs::write(folder.join("latin.toml"), b"[schema]\ntarget = \"pr\xe9s\"\n").expect("write");
+    std::fs::write(folder.join("marked.toml"), "\u{feff}[schema]\ntarget = \"price\"\n").expect("write");
+    let load = |path: PathBuf| Settings::load(&Sources::new(Some(path), [], []));
+    for (name, part) in [("", "is a folder"), ("latin.toml", "UTF-8"), ("none.toml", "none of this name")] {
+        let errors = load(folder.join(name)).expect_err("it cannot be read").to_string();
+        assert!(errors.contains(part), "{part} in {errors}");
+    }
+    assert_eq!(load(folder.join("marked.toml")).expect("a mark is no harm").schema.target, "price");
+}

@@ -77,9 +77,9 @@ impl Error {
 /// processed (the generator then rests).
 ///
 /// # Errors
-/// Whatever needs a person; all that was confirmed is kept.
+/// Whatever needs a person; all that was confirmed is kept. It has been logged, as `failed`.
 pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let store = Arc::new(Store::open(&settings.state)?);
+    let store = Arc::new(Store::open(&settings.state).inspect_err(failed)?);
     tracing::info!(
         event = "starting",
         version = env!("CARGO_PKG_VERSION"),
@@ -124,9 +124,14 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
     };
     match &result {
         Ok(()) => tracing::info!(event = "stopped", "stopped; the next start carries on from here"),
-        Err(error) => tracing::error!(event = "failed", error = %chain(error), "stopped by an error"),
+        Err(error) => failed(error),
     }
     result
+}
+
+/// Says what ended it: the log is where that is said, and said once.
+fn failed(error: &(impl std::error::Error + 'static)) {
+    tracing::error!(event = "failed", error = %chain(error), "stopped by an error");
 }
 
 /// A task's name and how it ended.

@@ -4,6 +4,7 @@
 //! service is not restarted).
 
 mod arena;
+mod check;
 mod compare;
 mod dead_letters;
 mod figures;
@@ -11,10 +12,11 @@ mod generate;
 mod model;
 mod replay;
 mod samples;
+mod signals;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     app, logging,
@@ -28,6 +30,9 @@ const BAD_SETTINGS: u8 = 78;
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// As of `run`
+    #[arg(long)]
+    until_caught_up: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -50,7 +55,7 @@ enum Command {
         #[arg(long)]
         until_caught_up: bool,
     },
-    /// Checks the settings and prints every error at once
+    /// Checks the settings, and the files they name, and prints every error at once
     Check,
     /// Predicts, scores and learns over a CSV or JSONL file, without any transport
     Replay(replay::Options),
@@ -69,29 +74,46 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if matches!(cli.command, None | Some(Command::Run { .. })) {
+    let command = cli.command.unwrap_or(Command::Run { until_caught_up: false });
+    if cli.until_caught_up && !matches!(command, Command::Run { .. }) {
+        let problem = "--until-caught-up belongs to `thalweg run`, no other command takes it";
+        Cli::command().error(ErrorKind::ArgumentConflict, problem).exit();
+    }
+    if matches!(command, Command::Run { .. }) {
         arena::share();
     }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
-    let settings = match Settings::load(&sources) {
+    // Those who run on the files are told at once what is wrong with them, and not restarted for it.
+    let with_files = |settings: Settings| match command {
+        Command::Run { .. } => settings.check_files().map(|()| settings),
+        Command::Check => match (settings.check_files(), settings.check_state()) {
+            (Ok(()), Ok(_)) => Ok(settings),
+            (Err(files), Err(state)) => Err(files.and(state)),
+            (Err(errors), _) | (_, Err(errors)) => Err(errors),
+        },
+        _ => Ok(settings),
+    };
+    let settings = match Settings::load(&sources).and_then(with_files) {
         Ok(settings) => settings,
         Err(errors) => {
             eprintln!("{errors}");
             return ExitCode::from(BAD_SETTINGS);
         }
     };
-    let done = match cli.command.unwrap_or(Command::Run { until_caught_up: false }) {
-        Command::Run { until_caught_up } => run(settings, until_caught_up),
-        Command::Check => {
-            println!("settings are good: {}", settings.summary());
-            Ok(())
-        }
+    let done = match command {
+        Command::Run { until_caught_up } => return run(settings, until_caught_up || cli.until_caught_up),
+        Command::Check => check::run(&sources, &settings),
         Command::Replay(options) => replay::run(&settings, &options),
         Command::Compare(options) => compare::run(&sources, &settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),
         Command::Model(command) => model::run(&settings, &command),
         Command::DeadLetters(command) => dead_letters::run(&settings, &command),
     };
+    ended(done)
+}
+
+/// Says what went wrong, if anything did.
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
@@ -111,47 +133,37 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(text)
 }
 
+/// A variable of the system's, which is no setting.
+#[expect(clippy::disallowed_methods, reason = "what the system says about this process, not a setting")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Threads that wait for the state file. Each keeps memory of its own for the records that pass through it, so more than
 /// are of use would only hold more.
 const BLOCKING_THREADS: usize = 3;
 
-fn run(settings: Settings, until_caught_up: bool) -> anyhow::Result<()> {
-    logging::start(&settings.logging)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
+    let begun = || -> anyhow::Result<_> {
+        logging::start(&settings.logging, variable("JOURNAL_STREAM").as_deref());
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+        Ok(runtime)
+    };
+    let runtime = match begun() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(error)),
+    };
     runtime.block_on(async {
-        let stop = signal()?;
-        Ok(app::run(settings, until_caught_up, stop).await?)
-    })
-}
-
-/// Resolves at the first SIGINT or SIGTERM; a second one ends the process at once.
-fn signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (told, stop) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut told = Some(told);
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            match told.take() {
-                // The daemon may have ended by itself.
-                Some(told) => drop(told.send(())),
-                None => {
-                    tracing::warn!(event = "killed", "second signal: stopping at once, without a checkpoint");
-                    #[expect(clippy::disallowed_methods, reason = "told twice: now, whatever is lost")]
-                    std::process::exit(130);
-                }
-            }
+        let stop = match signals::stop() {
+            Ok(stop) => stop,
+            Err(error) => return ended(Err(error.into())),
+        };
+        match app::run(settings, until_caught_up, stop).await {
+            Ok(()) => ExitCode::SUCCESS,
+            // The log has it, as `failed`.
+            Err(_) => ExitCode::FAILURE,
         }
-    });
-    Ok(async move {
-        // A sender that is gone means the same: nobody can tell us any more.
-        let _ = stop.await;
     })
 }
 

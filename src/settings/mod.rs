@@ -8,6 +8,7 @@
 //! per section of settings.toml, `grid` (many models out of one entry) with `spelled` (values back to text).
 
 mod detector;
+mod files;
 mod generator;
 mod grid;
 mod model;
@@ -17,6 +18,7 @@ mod section;
 mod sources;
 mod spelled;
 mod transport;
+mod variables;
 
 use std::{fmt, time::Duration};
 
@@ -124,7 +126,14 @@ impl Settings {
             logging: logging(root.section("logging")),
         };
         drop((root, metrics));
-        problems.into_result(settings)
+        let known = problems.known();
+        let strays = sources.strays().iter().map(String::as_str);
+        let misspelt = variables::problems(strays, sources.variables(), &known);
+        match problems.into_result(settings) {
+            Ok(settings) if misspelt.is_empty() => Ok(settings),
+            Ok(_) => Err(misspelt.into()),
+            Err(errors) => Err(errors.and(misspelt)),
+        }
     }
 
     /// What is set, in a line.

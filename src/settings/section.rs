@@ -8,6 +8,8 @@ use std::{cell::RefCell, collections::HashMap, fmt, ops::RangeInclusive, rc::Rc,
 
 use config::{Value, ValueKind};
 
+use super::variables;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -30,6 +32,17 @@ pub struct Errors(Vec<Problem>);
 impl Errors {
     pub(super) fn one(path: &str, message: &str) -> Self {
         Self(vec![Problem::new(path, message)])
+    }
+
+    /// These and `more`. What `more` says of a variable is not said again of the key it was taken for.
+    pub fn and(mut self, more: impl Into<Self>) -> Self {
+        let more = more.into().0;
+        let taken_for =
+            |problem: &Problem| problem.path.strip_prefix("environment variable ").and_then(variables::path);
+        let roots: Vec<String> = more.iter().filter_map(taken_for).collect();
+        self.0.retain(|problem| !roots.contains(&problem.path));
+        self.0.extend(more);
+        self
     }
 
     /// Each problem.
@@ -59,13 +72,48 @@ impl std::error::Error for Errors {}
 
 /// Where sections put what they find.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Problems(Rc<RefCell<Vec<Problem>>>);
+pub(super) struct Problems(Rc<RefCell<Found>>);
+
+#[derive(Debug, Default)]
+struct Found {
+    problems: Vec<Problem>,
+    /// Paths of the keys that nobody asked for, and what was likely meant beside them.
+    unknown: Vec<(String, String)>,
+    /// Paths of all keys that were asked for.
+    known: Vec<String>,
+}
 
 impl Problems {
     /// `value` if nothing was found.
     pub(super) fn into_result<T>(self, value: T) -> Result<T, Errors> {
-        let problems = self.0.take();
+        let Found { mut problems, unknown, known } = self.0.take();
+        for (path, beside) in unknown {
+            // A key in the wrong place is told by its name, wherever it belongs.
+            let meant = if beside.is_empty() { elsewhere(&path, &known) } else { beside };
+            problems.push(Problem::new(&path, &format!("is not a setting{meant}")));
+        }
         if problems.is_empty() { Ok(value) } else { Err(Errors(problems)) }
+    }
+
+    /// Paths of all keys that were asked for up to now.
+    pub(super) fn known(&self) -> Vec<String> {
+        self.0.borrow().known.clone()
+    }
+}
+
+/// Where a key of this name belongs, as the end of a message; below its section rather than anywhere else.
+fn elsewhere(path: &str, known: &[String]) -> String {
+    let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let ends = |other: &&String| other.rsplit_once('.').is_some_and(|(_, last)| last == key);
+    let below = |other: &&&String| !section.is_empty() && other.starts_with(&format!("{section}."));
+    let mut places: Vec<&String> = known.iter().filter(ends).collect();
+    places.sort();
+    places.dedup();
+    let within: Vec<&&String> = places.iter().filter(below).collect();
+    match (within[..].first(), &places[..]) {
+        (Some(place), _) => format!("; did you mean `{}`?", &place[section.len() + 1..]),
+        (None, [place]) => format!("; did you mean `{place}`?"),
+        _ => String::new(),
     }
 }
 
@@ -90,7 +138,7 @@ impl Section {
 
     /// Reports that something is wrong with a key.
     pub(super) fn problem(&self, key: &str, message: &str) {
-        self.problems.0.borrow_mut().push(Problem::new(&self.at(key), message));
+        self.problems.0.borrow_mut().problems.push(Problem::new(&self.at(key), message));
     }
 
     fn wrong_type(&self, key: &str, wanted: &str, value: &Value) {
@@ -99,9 +147,20 @@ impl Section {
         self.problem(key, &format!("must be {wanted}, not {}{from}", kind_of(&value.kind)));
     }
 
+    fn ask(&mut self, key: &str) {
+        self.asked.push(key.to_owned());
+        self.problems.0.borrow_mut().known.push(self.at(key));
+    }
+
+    /// Says that keys of these names belong into the table `key` of this section, where they may be looked for in vain.
+    pub(super) fn holds(&mut self, key: &str, names: &[&str]) {
+        let at = self.at(key);
+        self.problems.0.borrow_mut().known.extend(names.iter().map(|name| format!("{at}.{name}")));
+    }
+
     /// The raw value of a key.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
-        self.asked.push(key.to_owned());
+        self.ask(key);
         self.table.remove(key).filter(|value| !matches!(value.kind, ValueKind::Nil))
     }
 
@@ -146,7 +205,7 @@ impl Section {
 
     /// Whether there is such a key; counts as asking for it.
     pub(super) fn has(&mut self, key: &str) -> bool {
-        self.asked.push(key.to_owned());
+        self.ask(key);
         self.table.get(key).is_some_and(|value| !matches!(value.kind, ValueKind::Nil))
     }
 
@@ -277,7 +336,19 @@ impl Section {
 
     /// A time such as "5s" or "250ms", at least `least`.
     pub(super) fn duration(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
-        let Some(text) = self.optional_text(key) else { return default };
+        let Some(value) = self.take(key) else { return default };
+        let text = match value.kind {
+            ValueKind::String(text) => text,
+            ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::Float(_) => {
+                let number = kind_of(&value.kind);
+                self.problem(key, &format!("{number} has no unit; write it like \"{number}s\" or \"{number}ms\""));
+                return default;
+            }
+            _ => {
+                self.wrong_type(key, "a time such as \"5s\"", &value);
+                return default;
+            }
+        };
         match humantime::parse_duration(&text) {
             Ok(duration) if duration >= least => duration,
             Ok(_) => {
@@ -384,8 +455,8 @@ impl Section {
 impl Drop for Section {
     fn drop(&mut self) {
         for key in self.rest() {
-            let meant = suggestion(&key, self.asked.iter().map(String::as_str));
-            self.problem(&key, &format!("is not a setting{meant}"));
+            let beside = suggestion(&key, self.asked.iter().map(String::as_str));
+            self.problems.0.borrow_mut().unknown.push((self.at(&key), beside));
         }
     }
 }

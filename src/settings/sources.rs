@@ -1,13 +1,19 @@
 //! Where values come from, and how they lie on top of each other.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use config::{Config, File, FileFormat, Value, ValueKind};
 
-use super::section::{Errors, Problem};
+use super::{
+    section::{Errors, Problem},
+    variables,
+};
 
-/// Environment variables that are settings begin so: `THALWEG__TRANSPORT__KIND` is `transport.kind`.
-const PREFIX: &str = "THALWEG__";
 /// Read where it exists and no other file is named.
 const DEFAULT_FILE: &str = "settings.toml";
 
@@ -17,6 +23,8 @@ pub struct Sources {
     file: Option<PathBuf>,
     /// Key path, text, and where it is from; later ones win.
     overrides: Vec<(String, String, String)>,
+    /// Variables that look as if they were meant as settings, and are none.
+    strays: Vec<String>,
 }
 
 impl Sources {
@@ -27,33 +35,57 @@ impl Sources {
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: impl IntoIterator<Item = String>,
     ) -> Self {
+        let mut strays = Vec::new();
         let mut variables: Vec<(String, String, String)> = environment
             .into_iter()
-            .filter_map(|(name, text)| {
-                let path = name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".");
-                Some((path, text, format!("environment variable {name}")))
+            .filter_map(|(name, text)| match variables::path(&name) {
+                Some(path) => Some((path, text, format!("environment variable {name}"))),
+                None => {
+                    strays.extend(variables::is_stray(&name).then_some(name));
+                    None
+                }
             })
             .collect();
         // The environment has no order of its own; a shorter path first lets a longer one refine it.
         variables.sort();
+        strays.sort();
         let set = overrides.into_iter().map(|text| match text.split_once('=') {
             Some((path, value)) => (path.trim().to_owned(), value.trim().to_owned(), "--set".to_owned()),
             None => (text, String::new(), "--set without `=`".to_owned()),
         });
         variables.extend(set);
-        Self { file, overrides: variables }
+        Self { file, overrides: variables, strays }
+    }
+
+    /// The file that is read, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        let default = Path::new(DEFAULT_FILE);
+        self.file.as_deref().or_else(|| default.exists().then_some(default))
+    }
+
+    /// What lies over the file, by where it is from and its key's path; values are not told.
+    pub fn over_file(&self) -> impl Iterator<Item = String> {
+        self.overrides.iter().map(|(path, _, origin)| match origin.as_str() {
+            "--set" => format!("--set {path}"),
+            origin => origin.to_owned(),
+        })
+    }
+
+    /// Variables that begin as settings do, and are none of those that Thalweg knows.
+    pub fn strays(&self) -> &[String] {
+        &self.strays
+    }
+
+    /// Each variable that is read as a setting, with the key's path.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.overrides.iter().filter_map(|(path, _, origin)| {
+            origin.strip_prefix("environment variable ").map(|name| (name, path.as_str()))
+        })
     }
 
     /// All layers as one table.
     pub(super) fn merged(&self) -> Result<HashMap<String, Value>, Errors> {
-        let named = self.file.clone().map(|path| (path, true));
-        let (path, required) = named.unwrap_or_else(|| (DEFAULT_FILE.into(), false));
-        let file = File::from(path.clone()).format(FileFormat::Toml).required(required);
-        let mut config = Config::builder().add_source(file).build().map_err(|error| {
-            let hint =
-                if required && !path.exists() { "the file cannot be read".to_owned() } else { error.to_string() };
-            Errors::one(&path.display().to_string(), &hint)
-        })?;
+        let mut config = self.read()?;
         let mut problems = Vec::new();
         for (path, text, origin) in &self.overrides {
             if path.is_empty() || origin.ends_with("`=`") {
@@ -71,6 +103,47 @@ impl Sources {
             Err(error) => Err(Errors::one("settings", &error.to_string())),
         }
     }
+
+    /// The file's layer.
+    fn read(&self) -> Result<Config, Errors> {
+        let path = self.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let wrong = |problem: String| Errors::one(&path.display().to_string(), &problem);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound && self.file.is_none() => String::new(),
+            Err(error) => return Err(wrong(unreadable(&error))),
+        };
+        // A mark that some editors put at the beginning of a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let file = File::from_str(text, FileFormat::Toml);
+        Config::builder().add_source(file).build().map_err(|error| wrong(told(&error.to_string())))
+    }
+}
+
+/// Why a file cannot be read, and what to do.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "the file cannot be read: there is none of this name".to_owned(),
+        ErrorKind::IsADirectory => "is a folder; name the file in it, e.g. --settings FOLDER/settings.toml".to_owned(),
+        ErrorKind::PermissionDenied => "the file cannot be read: this user may not; see who owns it".to_owned(),
+        ErrorKind::InvalidData => "the file cannot be read: it is no UTF-8 text; save it as UTF-8".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    }
+}
+
+/// What the parser says, the place first and what stands there below, a little further in.
+fn told(error: &str) -> String {
+    let mut lines = error.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    let Some(place) = first.strip_prefix("TOML parse error at ") else { return error.trim().to_owned() };
+    let (shown, words): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.contains('|') && is_margin(line));
+    let shown = shown.iter().filter(|line| line.trim() != "|").map(|line| format!("\n    {line}"));
+    format!("{place}: {}{}", words.join(" "), shown.collect::<String>())
+}
+
+/// Whether a line is one of those that the parser draws around the place.
+fn is_margin(line: &str) -> bool {
+    line.split('|').next().is_some_and(|margin| margin.trim().chars().all(|c| c.is_ascii_digit()))
 }
 
 fn overridden(config: &Config, path: &str, text: &str, origin: &str) -> Result<Config, config::ConfigError> {

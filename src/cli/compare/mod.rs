@@ -103,7 +103,7 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
         .with_context(|| format!("folder {} cannot be made; choose another --out", folder.display()))?;
     if !options.topic.is_empty() {
         // A broker that does not answer is waited for, and said so.
-        logging::start(&settings.logging)?;
+        logging::start(&settings.logging, None);
     }
     let plan = Plan::new(sources, settings, options)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);

@@ -120,6 +120,9 @@ fn read(mut section: Section) -> Option<ModelConfig> {
 
 fn linear_params(section: &mut Section) -> linear::Params {
     let default = linear::Params::default();
+    // Where people look for them in vain: in other tools they stand beside the model's own.
+    section.holds("optimizer", &["lr", "rho", "beta_1", "beta_2", "eps", "alpha", "beta"]);
+    section.holds("loss", &["epsilon", "c"]);
     let params = linear::Params {
         optimizer: optimizer(section),
         loss: loss(section),

@@ -243,7 +243,7 @@ pub(super) fn sasl(sasl: &Sasl) -> SaslConfig {
     }
 }
 
-fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {
+pub(super) fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {
     let failed = |problem: String, reason: &dyn std::fmt::Display| Error::Broker {
         action: "setting up TLS".to_owned(),
         problem,

@@ -68,6 +68,18 @@ pub use reader::KafkaReader;
 use super::{Error, Output, Topics, Transport};
 use crate::pipeline::{record::Outgoing, store::Store};
 use cluster::Cluster;
+
+/// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn check_tls(tls: &Tls) -> Result<(), String> {
+    match cluster::tls(tls) {
+        Ok(_) => Ok(()),
+        Err(Error::Broker { problem, reason, .. }) => Err(format!("{problem} ({reason})")),
+        Err(other) => Err(other.to_string()),
+    }
+}
 use fault::Fault;
 use generated::Generated;
 use retry::persist;

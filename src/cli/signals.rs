@@ -1,0 +1,86 @@
+//! SIGINT and SIGTERM: the first stops the daemon in order, a later one at once.
+//!
+//! Invariant: what comes within a second of the first signal is the same wish. `timeout` tells a process and then its
+//! group, and a key is easily hit twice; neither wants to lose a checkpoint.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// Resolves at the first signal; one that comes over a second later ends the process.
+pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (told, stop) = oneshot::channel();
+    let (heard, signals) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if heard.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        if insisted(signals, told).await {
+            tracing::warn!(event = "killed", "second signal: stopping at once, without a checkpoint");
+            #[expect(clippy::disallowed_methods, reason = "told twice: now, whatever is lost")]
+            std::process::exit(130);
+        }
+    });
+    Ok(async move {
+        // A sender that is gone means the same: nobody can tell us any more.
+        let _ = stop.await;
+    })
+}
+
+/// Passes the first signal on, and returns at one that is a wish of its own; `false` where none can come any more.
+async fn insisted(mut signals: mpsc::Receiver<()>, told: oneshot::Sender<()>) -> bool {
+    if signals.recv().await.is_none() {
+        return false;
+    }
+    let first = Instant::now();
+    // The daemon may have ended by itself.
+    let _ = told.send(());
+    while signals.recv().await.is_some() {
+        if first.elapsed() >= ONE_WISH {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::poll;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn signals_within_a_second_of_the_first_are_one_and_a_later_one_ends_it() {
+        let ((heard, signals), (told, mut stop)) = (mpsc::channel(1), oneshot::channel());
+        let mut insisted = Box::pin(insisted(signals, told));
+        assert!(poll!(&mut insisted).is_pending() && stop.try_recv().is_err());
+        for wait in [0, 0, 400, 599] {
+            advance(Duration::from_millis(wait)).await;
+            heard.send(()).await.expect("somebody listens");
+            assert!(poll!(&mut insisted).is_pending(), "after {wait} ms");
+        }
+        assert_eq!(stop.try_recv(), Ok(()));
+        advance(Duration::from_millis(1)).await;
+        heard.send(()).await.expect("somebody listens");
+        assert_eq!(poll!(&mut insisted), Poll::Ready(true));
+    }
+}

@@ -1,0 +1,69 @@
+//! The files that settings name: whether they are there and hold what they should.
+//!
+//! Apart from reading the settings, since a grid or a replay needs none of them. Nothing is left behind.
+
+use std::{fs, fs::OpenOptions, io, path::Path};
+
+use super::{Errors, Problem, Settings, Transport};
+use crate::pipeline::transport::kafka;
+
+impl Settings {
+    /// Looks at certificates and keys: whether they can be read, are some, and fit together.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn check_files(&self) -> Result<(), Errors> {
+        let Transport::Kafka(config) = &self.transport else { return Ok(()) };
+        let Some(tls) = &config.tls else { return Ok(()) };
+        let (chain, key) = tls.identity.as_ref().map(|(chain, key)| (chain, key)).unzip();
+        let named = [("ca_file", tls.ca_file.as_ref()), ("cert_file", chain), ("key_file", key)];
+        let mut problems = Vec::new();
+        for (name, file) in named {
+            if let Some(file) = file
+                && let Err(error) = readable(file)
+            {
+                let at = format!("transport.kafka.tls.{name}");
+                problems.push(Problem::new(&at, &format!("{} cannot be read: {error}", file.display())));
+            }
+        }
+        // What cannot be read would only be said once more.
+        if problems.is_empty()
+            && let Err(problem) = kafka::check_tls(tls)
+        {
+            problems.push(Problem::new("transport.kafka.tls", &problem));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+    }
+
+    /// Whether the state file can be written; `true` where it is there already.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check_state(&self) -> Result<bool, Errors> {
+        let path = &self.state.path;
+        let wrong = |problem: String| Errors::one("state.path", &problem);
+        if path.is_dir() {
+            return Err(wrong(format!("{} is a folder; name a file in it", path.display())));
+        }
+        let folders = path.ancestors().skip(1);
+        // The first that is there; what is missing below it is made at the start.
+        let folder =
+            folders.map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it }).find(|it| it.exists());
+        let folder = folder.unwrap_or(Path::new("."));
+        let written = tempfile::tempfile_in(folder).and_then(|_| {
+            let there = path.exists();
+            if there {
+                OpenOptions::new().append(true).open(path)?;
+            }
+            Ok(there)
+        });
+        written.map_err(|error| {
+            let (path, folder) = (path.display(), folder.display());
+            wrong(format!("{path} cannot be written ({error}); let this user write to it and to {folder}"))
+        })
+    }
+}
+
+fn readable(file: &Path) -> io::Result<()> {
+    fs::read(file).map(drop)
+}

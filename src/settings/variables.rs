@@ -1,0 +1,62 @@
+//! Environment variables: which of them are settings, and which were likely meant as some.
+//!
+//! `THALWEG__TRANSPORT__KIND` is `transport.kind`: two underscores stand for each dot, since one may be part of a name.
+//! Invariant: a variable that names a setting with too few or too many underscores, or in small letters, is an error and
+//! never ignored. What others put into the environment is none of ours.
+
+use super::section::Problem;
+
+/// Environment variables that are settings begin so.
+const PREFIX: &str = "THALWEG__";
+
+/// Of this project's own tools and tests.
+const OURS: [&str; 4] = ["KAFKA_", "SOAK_", "SYSTEMD_", "TEST_"];
+
+/// The key's path of a variable that is a setting.
+pub(super) fn path(name: &str) -> Option<String> {
+    name.strip_prefix(PREFIX).map(|rest| rest.to_lowercase().replace("__", "."))
+}
+
+/// Whether a variable that is no setting begins as one.
+pub(super) fn is_stray(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    let Some(rest) = upper.strip_prefix("THALWEG_") else { return false };
+    let ours = name.starts_with("THALWEG_") && OURS.iter().any(|own| rest.starts_with(own));
+    !ours && !of_kubernetes(rest)
+}
+
+/// Whether Kubernetes puts it there for a service whose name begins with `thalweg`.
+fn of_kubernetes(rest: &str) -> bool {
+    let ends = ["SERVICE_HOST", "SERVICE_PORT", "_TCP", "_UDP", "_SCTP", "_ADDR", "_PROTO"];
+    rest.ends_with("PORT") || rest.contains("SERVICE_PORT_") || ends.iter().any(|end| rest.ends_with(end))
+}
+
+/// What is wrong with variables by the keys there are: `strays` are none, `read` is the name and path of those that are.
+pub(super) fn problems<'a>(
+    strays: impl Iterator<Item = &'a str>,
+    read: impl Iterator<Item = (&'a str, &'a str)>,
+    known: &[String],
+) -> Vec<Problem> {
+    let unknown = read.filter(|(_, path)| !known.iter().any(|key| key == path));
+    let candidates = strays.chain(unknown.map(|(name, _)| name));
+    let told = candidates.filter_map(|name| {
+        let meant = meant(name, known).filter(|meant| meant != name)?;
+        let message = format!("is not a setting; sections and keys are set apart by two underscores: {meant}");
+        Some(Problem::new(&format!("environment variable {name}"), &message))
+    });
+    told.collect()
+}
+
+/// The variable that was meant: the known path that it begins with, however many underscores it has.
+fn meant(name: &str, known: &[String]) -> Option<String> {
+    let plain = |text: &str| text.to_lowercase().replace('.', "_").replace("__", "_");
+    let wanted = plain(name).strip_prefix("thalweg_")?.to_owned();
+    let fits = |key: &&String| {
+        let key = plain(key);
+        wanted == key || wanted.strip_prefix(&key).is_some_and(|rest| rest.starts_with('_'))
+    };
+    let longest = known.iter().filter(fits).max_by_key(|key| key.len())?;
+    let rest = wanted.strip_prefix(&plain(longest)).unwrap_or_default().trim_start_matches('_');
+    let path = if rest.is_empty() { longest.clone() } else { format!("{longest}.{rest}") };
+    Some(format!("{PREFIX}{}", path.replace('.', "__").to_uppercase()))
+}

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use thalweg::pipeline::{
     store::{self, Store},
     transport::{
-        Error, Reader as _, Topics, Transport as _,
+        Error, Opening, Reader as _, Topics, Transport as _,
         embedded::{Config, Embedded},
     },
 };
@@ -47,7 +47,7 @@ impl Place for StateFile {
     }
 
     async fn open(&self, topics: Topics) -> Result<Embedded, Error> {
-        Embedded::open(Config::default(), topics, self.store()).await
+        Embedded::open(Config::default(), topics, self.store(), &Opening::to_generate()).await
     }
 }
 

@@ -133,6 +133,42 @@ fn insert(site: &Site, values: &[Option<&[u8]>]) {
 }
 
 #[test]
+fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
+    let site = Site::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);
+    let sample: &[u8] = br#"{"x":1.5,"y":2}"#;
+    insert(&site, &[Some(sample); 20]);
+    let mut daemon = site.start(&[]);
+    daemon.event("generator_rests");
+    daemon.line("all of them", |line| line["records"] == 20);
+    assert!(daemon.stop().success());
+    assert_eq!(site.topic("samples").len(), 20);
+    // Asked for, it refuses; told that it may, it goes on.
+    let refused = site.run(&["--set", "generator.enabled=true"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("generator.into_foreign_topic = true"), "{said}");
+    assert_eq!(site.topic("samples").len(), 20);
+    let mut daemon = site.start(&["--set", "generator.into_foreign_topic=true"]);
+    daemon.line("all of both", |line| line["records"] == 520);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_dead_letter_that_was_sent_back_is_no_reason_for_the_generator_to_rest() {
+    let settings = ["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"];
+    let mut site = Site::new(&[&settings[..], &["schema.max_record_bytes=220"]].concat());
+    let mut daemon = site.start(&[]);
+    daemon.line("all of them", |line| line["records"] == 500);
+    assert!(daemon.stop().success());
+    assert!(site.run(&["dead-letters", "retry", "--all"]).status.success());
+    let held = site.topic("samples").len();
+    assert!(held > 500, "{held}");
+    site.settings.push("generator.count=700".into());
+    let mut daemon = site.start(&[]);
+    daemon.line("all of both", |line| line["records"] == held + 200);
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
     let huge = format!(r#"{{"x":1,"y":2,"text":"{}"}}"#, "x".repeat(10 << 20));
     let good: &[u8] = br#"{"x":1.5,"y":2}"#;

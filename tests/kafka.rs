@@ -13,6 +13,8 @@ mod dead_letters;
 mod hostile;
 #[path = "kafka/hostile.rs"]
 mod hostile_records;
+#[path = "kafka/own_topics.rs"]
+mod own_topics;
 mod support;
 
 use std::{
@@ -27,7 +29,7 @@ use thalweg::pipeline::{
     record::Outgoing,
     store::{self, Store},
     transport::{
-        Error, Reader, Topics, Transport,
+        Error, Opening, Reader, Topics, Transport,
         kafka::{Config, Kafka},
     },
 };
@@ -59,7 +61,7 @@ impl Place for Broker {
 
     async fn open(&self, topics: Topics) -> Result<Kafka, Error> {
         let config = Config { brokers: vec![broker()], ..Config::default() };
-        Kafka::open(config, topics, self.store(), CancellationToken::new()).await
+        Kafka::open(config, topics, self.store(), Opening::to_generate(), CancellationToken::new()).await
     }
 }
 
@@ -69,9 +71,11 @@ all_of_them!(on_broker);
 async fn a_missing_topic_that_may_not_be_created_says_what_to_do() {
     let place = on_broker("missing").await;
     let config = Config { brokers: vec![broker()], create_topics: false, ..Config::default() };
-    let opened = Kafka::open(config, place.topics(), place.store(), CancellationToken::new()).await;
+    support::broker::create(&place.topics.samples, 1);
+    let opened =
+        Kafka::open(config, place.topics(), place.store(), Opening::to_generate(), CancellationToken::new()).await;
     let error = opened.expect_err("there is no such topic").to_string();
-    assert!(error.contains("create_topics") && error.contains(&place.topics.samples), "{error}");
+    assert!(error.contains("create_topics") && error.contains(&place.topics.predictions), "{error}");
 }
 
 #[tokio::test]
@@ -82,7 +86,7 @@ async fn waiting_for_a_broker_that_is_not_there_can_be_stopped() {
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let config = Config { brokers: vec![format!("127.0.0.1:{port}")], ..Config::default() };
     let shutdown = CancellationToken::new();
-    let opening = Kafka::open(config, place.topics(), place.store(), shutdown.clone());
+    let opening = Kafka::open(config, place.topics(), place.store(), Opening::default(), shutdown.clone());
     let (opened, ()) = tokio::join!(opening, async {
         tokio::task::yield_now().await;
         shutdown.cancel();
@@ -94,7 +98,9 @@ async fn waiting_for_a_broker_that_is_not_there_can_be_stopped() {
 async fn lingering(place: &Broker, fetch_bytes: i32) -> Kafka {
     let linger = Duration::from_secs(1);
     let config = Config { brokers: vec![broker()], linger, fetch_bytes, ..Config::default() };
-    Kafka::open(config, place.topics(), place.store(), CancellationToken::new()).await.expect("open")
+    Kafka::open(config, place.topics(), place.store(), Opening::to_generate(), CancellationToken::new())
+        .await
+        .expect("open")
 }
 
 fn sample(number: u64) -> Vec<Outgoing> {
@@ -175,8 +181,6 @@ async fn a_lost_state_file_does_not_publish_anything_twice() {
 async fn bad_input_on_kafka_ends_in_dead_letters_and_the_stream_goes_on() {
     let topics = topics("bad");
     let site = site(&topics, &["generator.enabled=false"]);
-    // The daemon makes the topics.
-    assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let good = || Some(br#"{"x":1.5,"y":2}"#.to_vec());
     let huge = Some(vec![b'x'; 10 << 20]);
     let bad: Vec<(Option<Vec<u8>>, &str)> = vec![

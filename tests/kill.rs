@@ -15,6 +15,9 @@ use support::{
 };
 use thalweg::pipeline::record::{Headers, Record};
 
+/// The records that are mixed in are not the generator's.
+const AMONG: &str = "generator.into_foreign_topic=true";
+
 /// All that is published has to be there at the end.
 const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
 
@@ -124,7 +127,7 @@ fn proved(ground: &StateFile) -> Proof {
 
 #[test]
 fn a_hundred_kills_lose_nothing_double_nothing_and_change_no_bit() {
-    let site = Site::new(&["state.every=80ms", KEEP_ALL, MODELS]);
+    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, MODELS]);
     let ground = StateFile { site, partitions: 1 };
     let plan = Plan { kills: 100, seed: 1, work: Duration::from_millis(250), rate: 10_000, full_speed: 10 };
     let battering = batter(&ground, &plan);
@@ -135,7 +138,7 @@ fn a_hundred_kills_lose_nothing_double_nothing_and_change_no_bit() {
 
 #[test]
 fn kills_before_the_first_checkpoint_are_survived_too() {
-    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, ENSEMBLES]);
+    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, AMONG, ENSEMBLES]);
     let ground = StateFile { site, partitions: 2 };
     let plan = Plan { kills: 15, seed: 2, work: Duration::from_millis(150), rate: 5_000, full_speed: 15 };
     let battering = batter(&ground, &plan);
@@ -146,7 +149,7 @@ fn kills_before_the_first_checkpoint_are_survived_too() {
 
 #[test]
 fn kills_change_no_bit_of_a_mixture_a_champion_and_intervals() {
-    let site = Site::new(&["state.every=80ms", KEEP_ALL, ENSEMBLES]);
+    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, ENSEMBLES]);
     let ground = StateFile { site, partitions: 1 };
     let plan = Plan { kills: 40, seed: 6, work: Duration::from_millis(250), rate: 3_000, full_speed: 20 };
     let battering = batter(&ground, &plan);

@@ -410,3 +410,25 @@ fn a_file_that_cannot_be_read_is_an_error_and_not_no_file() {
     }
     assert_eq!(load(folder.join("marked.toml")).expect("a mark is no harm").schema.target, "price");
 }
+
+#[test]
+fn nothing_is_generated_on_kafka_unless_somebody_asks_for_it() {
+    let kafka = "transport.kind=kafka";
+    let enabled = |toml: &str, overrides: &[&str]| load(toml, &[], overrides).expect("good").generator.enabled;
+    assert!(enabled("", &[]));
+    assert!(!enabled("", &[kafka]));
+    assert!(!enabled("[generator]\nrate = 5", &[kafka]));
+    assert!(enabled("[generator]\nenabled = true", &[kafka]));
+    assert!(!enabled("[generator]\nenabled = false", &[]));
+    let shipped = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml")).expect("read");
+    assert!(!enabled(&shipped, &[kafka]));
+    assert!(!load(&shipped, &[], &[kafka]).expect("good").generator.into_foreign_topic);
+}
+
+#[test]
+fn what_the_generator_will_do_is_told_in_words() {
+    let told = |overrides: &[&str]| load("", &[], overrides).expect("good").summary();
+    assert!(told(&["transport.kind=kafka"]).contains("generator off (on Kafka"));
+    let asked = told(&["transport.kind=kafka", "generator.enabled=true", "topics.samples=mine"]);
+    assert!(asked.contains("into `mine`; it refuses to start where"), "{asked}");
+}

@@ -6,7 +6,7 @@ use thalweg::pipeline::{
     record::Outgoing,
     store::{self, Store},
     transport::{
-        Topics, Transport,
+        Opening, Topics, Transport,
         embedded::{self, Embedded},
     },
 };
@@ -172,7 +172,7 @@ async fn fill(daemon: &Daemon, records: u64) {
     let store = store::Config { path: daemon.database(), ..store::Config::default() };
     let store = std::sync::Arc::new(Store::open(&store).expect("a state file"));
     let config = embedded::Config { retention_records: u64::MAX >> 1, retention_bytes: u64::MAX >> 1 };
-    let transport = Embedded::open(config, Topics::default(), store).await.expect("open");
+    let transport = Embedded::open(config, Topics::default(), store, &Opening::to_generate()).await.expect("open");
     let mut samples = Samples::new();
     let mut first = 0;
     while first < records {

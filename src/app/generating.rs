@@ -44,12 +44,27 @@ pub(super) async fn run<T: Transport>(
         "generator started"
     );
     let sent = match generator::task::run(stream, &config, Sink(transport), shutdown.clone()).await {
+        Err(transport::Error::Foreign { topic, found }) if !config.asked_for => {
+            rests(&topic, &found);
+            return Ok(());
+        }
         // What could not be appended is made again at the next start.
         Err(error) if shutdown.is_cancelled() && error.may_pass() => 0,
         sent => sent?,
     };
     tracing::info!(event = "generator_stopped", sent, "generator stopped");
     Ok(())
+}
+
+/// Says that a generator which nobody has asked for leaves a topic to whoever else writes there.
+pub(super) fn rests(topic: &str, found: &str) {
+    tracing::warn!(
+        event = "generator_rests",
+        topic,
+        found,
+        "somebody else writes samples, so none are made up; generator.enabled = false says so for good, \
+         generator.into_foreign_topic = true mixes them"
+    );
 }
 
 /// The samples topic as the generator sees it.

@@ -19,7 +19,7 @@ use crate::{
     pipeline::{
         processor,
         store::{self, Store},
-        transport::{self, Transport, embedded::Embedded, kafka::Kafka},
+        transport::{self, Generating, Opening, Transport, embedded::Embedded, kafka::Kafka},
         worker::{self, Gauges},
     },
     settings::{self, Settings},
@@ -63,6 +63,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the settings have to change first, so that starting again soon is of no use.
+    pub fn is_for_the_settings(&self) -> bool {
+        match self {
+            Error::Transport(error) | Error::Generator(generating::Error::Transport(error)) => {
+                error.is_for_the_settings()
+            }
+            Error::Worker { source, .. } => {
+                matches!(&**source, worker::Error::Transport(error) if error.is_for_the_settings())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a task has panicked.
     fn is_defect(&self) -> bool {
         match self {
@@ -78,7 +91,7 @@ impl Error {
 ///
 /// # Errors
 /// Whatever needs a person; all that was confirmed is kept. It has been logged, as `failed`.
-pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let store = Arc::new(Store::open(&settings.state).inspect_err(failed)?);
     tracing::info!(
         event = "starting",
@@ -88,18 +101,36 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
         models = settings.race.models.len(),
         "thalweg starts"
     );
-    report::tell_systemd_status(&format!("opening the {} transport", settings.transport.name()));
+    report::tell_systemd_status(&opening(&settings));
     let shutdown = CancellationToken::new();
     let opening = async {
         let topics = settings.topics.clone();
+        let generating = Generating { into_foreign_topic: settings.generator.into_foreign_topic };
+        let wanted = Opening {
+            generating: (settings.generator.enabled && !until_caught_up).then_some(generating),
+            until_caught_up,
+            status: Some(Arc::new(report::tell_systemd_status)),
+        };
         match &settings.transport {
             settings::Transport::Embedded(config) => {
-                let transport = Embedded::open(config.clone(), topics, Arc::clone(&store)).await?;
+                let config = config.clone();
+                let open = async |opening: &Opening| {
+                    Embedded::open(config.clone(), topics.clone(), Arc::clone(&store), opening).await
+                };
+                let transport = match open(&wanted).await {
+                    // Nobody has asked for it, so it makes way.
+                    Err(transport::Error::Foreign { topic, found }) if !settings.generator.asked_for => {
+                        generating::rests(&topic, &found);
+                        settings.generator.enabled = false;
+                        open(&Opening { generating: None, ..wanted.clone() }).await?
+                    }
+                    other => other?,
+                };
                 // Without its type, or the compiler has to lay out everything that awaits in one future.
                 serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
             }
             settings::Transport::Kafka(config) => {
-                let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), shutdown.clone());
+                let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), wanted, shutdown.clone());
                 let transport = open.boxed().await?;
                 serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
             }
@@ -132,6 +163,14 @@ pub async fn run(settings: Settings, until_caught_up: bool, stop: impl Future<Ou
 /// Says what ended it: the log is where that is said, and said once.
 fn failed(error: &(impl std::error::Error + 'static)) {
     tracing::error!(event = "failed", error = %chain(error), "stopped by an error");
+}
+
+/// What a start waits for first.
+fn opening(settings: &Settings) -> String {
+    match &settings.transport {
+        settings::Transport::Embedded(_) => "opening the embedded transport".to_owned(),
+        settings::Transport::Kafka(config) => format!("connecting to Kafka at {}", config.brokers.join(", ")),
+    }
 }
 
 /// A task's name and how it ended.

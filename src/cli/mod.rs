@@ -1,7 +1,7 @@
 //! The command line: reads it, loads the settings, calls one command.
 //!
-//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong (`EX_CONFIG`, on which the
-//! service is not restarted).
+//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong, or the broker refuses the login
+//! or the certificate that they name (`EX_CONFIG`, on which the service is not restarted).
 
 mod arena;
 mod check;
@@ -119,7 +119,12 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("thalweg: {error:#}");
-            ExitCode::FAILURE
+            let app = error.downcast_ref::<app::Error>();
+            if app.is_some_and(app::Error::is_for_the_settings) {
+                ExitCode::from(BAD_SETTINGS)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

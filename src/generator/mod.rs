@@ -51,8 +51,13 @@ impl Error {
 /// What is generated (`[generator]`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Whether the daemon generates at all.
+    /// Whether the daemon generates at all. Where nobody has said so it does on the embedded transport only, so that nothing
+    /// is made up in a topic of a cluster without being asked for.
     pub enabled: bool,
+    /// Whether somebody has asked for it, rather than left it at its default.
+    pub asked_for: bool,
+    /// Whether it may write among samples that it did not generate.
+    pub into_foreign_topic: bool,
     /// What the target is of the features.
     pub function: Function,
     /// Samples a second, ≥ 0; 0 is as fast as the transport takes them.
@@ -72,6 +77,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             enabled: true,
+            asked_for: false,
+            into_foreign_topic: false,
             function: Function::FriedmanDrift(FriedmanDrift::default()),
             rate: 1000.0,
             seed: 42,

@@ -5,10 +5,13 @@ use crate::generator::{
     Config, Distribution, Drift, DriftType, Expression, FriedmanDrift, Function, Noise, Sine, Stream, drift::Change,
 };
 
-pub(super) fn read(mut section: Section) -> Config {
+/// `by_default`: whether there is a generator where the settings do not say.
+pub(super) fn read(mut section: Section, by_default: bool) -> Config {
     let default = Config::default();
     let config = Config {
-        enabled: section.boolean("enabled", default.enabled),
+        asked_for: section.has("enabled"),
+        enabled: section.boolean("enabled", by_default),
+        into_foreign_topic: section.boolean("into_foreign_topic", default.into_foreign_topic),
         rate: section
             .number("rate", default.rate, "0 (as fast as possible) or more", |rate| (0.0..=1e9).contains(&rate)),
         seed: section.integer("seed", default.seed, 0..=u64::MAX),

@@ -111,6 +111,7 @@ impl Settings {
         let table = sources.merged()?;
         let (mut root, problems) = Section::root(table);
         let transport::Read { transport, start, on_gap } = transport::read(root.section("transport"));
+        let generates = matches!(transport, Transport::Embedded(_));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
         let settings = Self {
@@ -119,7 +120,7 @@ impl Settings {
             on_gap,
             topics: transport::topics(root.section("topics")),
             schema: schema::read(root.section("schema")),
-            generator: generator::read(root.section("generator")),
+            generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals")),
             state: state(root.section("state")),
@@ -139,8 +140,26 @@ impl Settings {
     /// What is set, in a line.
     pub fn summary(&self) -> String {
         let names: Vec<&str> = self.race.models.iter().map(|model| model.name.as_str()).collect();
-        let generator = if self.generator.enabled { self.generator.function.name() } else { "off" };
-        format!("transport {}, generator {generator}, models {}", self.transport.name(), names.join(", "))
+        format!("transport {}, generator {}, models {}", self.transport.name(), self.generating(), names.join(", "))
+    }
+
+    /// What the generator will do, in words.
+    fn generating(&self) -> String {
+        let (generator, samples) = (&self.generator, &self.topics.samples);
+        if !generator.enabled {
+            let told = if generator.asked_for { "" } else { " (on Kafka it runs only where generator.enabled = true)" };
+            return format!("off{told}");
+        }
+        let rate = match generator.rate {
+            0.0 => "as fast as it can".to_owned(),
+            rate => format!("{rate} samples/s"),
+        };
+        let among = match (generator.into_foreign_topic, generator.asked_for) {
+            (true, _) => ", whatever else that topic holds",
+            (false, true) => "; it refuses to start where that topic holds samples of somebody else",
+            (false, false) => "; it rests where that topic holds samples of somebody else",
+        };
+        format!("{} ({rate} into `{samples}`{among})", generator.function.name())
     }
 }
 

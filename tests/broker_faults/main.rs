@@ -68,6 +68,9 @@ impl Scene {
     fn at(name: &str, settings: &[&str], broker: &'static Broker, turn: MutexGuard<'static, ()>, at: &str) -> Self {
         let bus = Bus::new(broker.address());
         let names = Names::unique(name, 1);
+        if settings.contains(&"generator.enabled=false") {
+            bus.create(&names.samples, names.partitions);
+        }
         let site = names.site(at, &[&SETTINGS, settings].concat());
         Self { bus, names, site, broker, _turn: turn }
     }

@@ -12,7 +12,7 @@ use thalweg::{
         record::Outgoing,
         store::Store,
         transport::{
-            Error, Fetched, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
+            Error, Fetched, Opening, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
             embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
         },
         worker,
@@ -45,7 +45,8 @@ pub struct Bent {
 impl Bent {
     /// With nothing wrong yet.
     pub async fn open(store: &Arc<Store>) -> Self {
-        let inner = Embedded::open(embedded::Config::default(), Topics::default(), Arc::clone(store));
+        let (topics, opening) = (Topics::default(), Opening::default());
+        let inner = Embedded::open(embedded::Config::default(), topics, Arc::clone(store), &opening);
         let inner = inner.await.expect("open");
         Self { inner, end: None, on_fetch: Arc::new(|_| None), published: Published::All }
     }

@@ -52,6 +52,26 @@ pub async fn partition(topic: &str) -> PartitionClient {
     client().await.partition_client(topic, 0, UnknownTopicHandling::Retry).await.expect("a partition")
 }
 
+/// Makes a topic, unless it is there; from within a runtime or without.
+pub fn create(topic: &str, partitions: i32) {
+    let topic = topic.to_owned();
+    let made = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let client = client().await;
+            let there = async || client.list_topics().await.expect("topics").iter().any(|other| other.name == topic);
+            if !there().await {
+                let controller = client.controller_client().expect("a controller");
+                controller.create_topic(&topic, partitions, 1, 10_000).await.expect("a new topic");
+            }
+            while !there().await {
+                tokio::task::yield_now().await;
+            }
+        });
+    });
+    made.join().expect("made");
+}
+
 /// Appends a batch for each value.
 pub async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
     let partition = partition(topic).await;
@@ -90,7 +110,10 @@ pub async fn all(topic: &str) -> Vec<RecordAndOffset> {
 
 /// A daemon's folder and settings for topics of one's own.
 pub fn site(topics: &Topics, more: &[&str]) -> Site {
-    let mut site = Site::new(more);
+    let mut site = Site::new(&[&["generator.enabled=true"], more].concat());
+    if more.contains(&"generator.enabled=false") {
+        create(&topics.samples, 1);
+    }
     site.settings.extend([
         "transport.kind=kafka".to_owned(),
         format!("transport.kafka.brokers=[\"{}\"]", broker()),

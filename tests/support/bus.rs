@@ -60,7 +60,9 @@ impl Names {
 
     /// A daemon's folder with these topics on a broker at `address`.
     pub fn site(&self, address: &str, more: &[&str]) -> Site {
-        let mut site = Site::new(more);
+        // Whoever mixes records in does so in topics of a generator's.
+        let generator = ["generator.enabled=true", "generator.into_foreign_topic=true"];
+        let mut site = Site::new(&[&generator, more].concat());
         let [predictions, dead_letters, events] = &self.outputs;
         site.settings.extend([
             "transport.kind=kafka".to_owned(),

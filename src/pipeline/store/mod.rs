@@ -245,14 +245,28 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn meta(&self, name: &str) -> Result<Option<i64>, Error> {
-        self.write_blocking("a number cannot be read", |tx| {
-            tx.query_row("SELECT value FROM thalweg_meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+        self.write_blocking("a number cannot be read", |tx| meta(tx, name))
+    }
+
+    /// The numbers kept under all names that begin with `prefix`, which must end with a character below `~`.
+    ///
+    /// # Errors
+    /// As [`Store::meta`].
+    pub fn metas(&self, prefix: &str) -> Result<Vec<i64>, Error> {
+        self.write_blocking("numbers cannot be read", |tx| {
+            let mut query = tx.prepare("SELECT value FROM thalweg_meta WHERE name > ?1 AND name < ?1 || '~'")?;
+            query.query_map([prefix], |row| row.get(0))?.collect()
         })
     }
 
     fn sqlite(&self, action: &'static str, source: rusqlite::Error) -> Error {
         Error::of(self.path.clone(), action, source)
     }
+}
+
+/// The number kept under `name` in `thalweg_meta`.
+pub(super) fn meta(tx: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    tx.prepare_cached("SELECT value FROM thalweg_meta WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
 }
 
 /// Keeps a number under `name` in `thalweg_meta`.

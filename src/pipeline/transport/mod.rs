@@ -9,6 +9,7 @@ mod dead_letters;
 pub mod embedded;
 mod history;
 pub mod kafka;
+mod opening;
 mod source;
 
 use std::{future::Future, ops::Range};
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use dead_letters::{DeadLetters, Fate, Page};
 pub use history::History;
+pub use opening::{Generating, Opening, Status};
 
 use super::{
     checkpoint::{Checkpoint, Outputs},
@@ -270,6 +272,28 @@ pub enum Error {
         /// What the client said.
         reason: String,
     },
+    /// The broker does not let us in, and will not at the next try: what the settings say of logins and certificates has to
+    /// change, or the broker.
+    #[error("Kafka, {action}: {problem} ({reason})")]
+    Access {
+        /// What was being done.
+        action: String,
+        /// What is wrong, and what to do.
+        problem: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// The generator would mix its samples into somebody's own.
+    #[error(
+        "topic `{topic}`: {found}, so nothing is generated into it. To learn from what is in the topic, set \
+         generator.enabled = false; to mix made-up samples into it all the same, set generator.into_foreign_topic = true"
+    )]
+    Foreign {
+        /// The samples topic.
+        topic: String,
+        /// What is in it, and where.
+        found: String,
+    },
     /// Publishing failed midway; what has landed is found out by beginning again at the checkpoint.
     #[error("publishing for partition {partition} was interrupted: {problem}")]
     Interrupted {
@@ -287,6 +311,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the settings have to change first, or the broker's, so that starting again soon is of no use.
+    pub fn is_for_the_settings(&self) -> bool {
+        matches!(self, Error::Access { .. })
+    }
+
     /// Whether it may work at the next start, without anyone doing anything about it.
     pub fn may_pass(&self) -> bool {
         match self {

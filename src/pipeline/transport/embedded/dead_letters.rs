@@ -132,6 +132,8 @@ impl DeadLetters for EmbeddedDeadLetters {
                 samples.append(tx, letter.source.partition, |rows| rows.records([&letter.sample()]))?;
                 fates.push(Fate::Sent);
             }
+            let sent = fates.iter().filter(|fate| **fate == Fate::Sent).count();
+            super::count_appended(tx, &topics.samples, sent as i64)?;
             if let Some(letter) = letters.first() {
                 forget(tx, &topics.dead_letters, letter.partition, first(letter))?;
             }

@@ -22,10 +22,10 @@ pub use history::EmbeddedHistory;
 pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
 
-use super::{Error, Topics, Transport};
+use super::{Error, Opening, Topics, Transport};
 use crate::pipeline::{
     record::Outgoing,
-    store::{Store, needed_from, set_meta},
+    store::{Store, meta, needed_from, set_meta},
 };
 use table::Table;
 
@@ -65,10 +65,28 @@ struct Shared {
     appended: watch::Sender<u64>,
     /// Counts commits of outputs, to wake a generator that waits for room.
     consumed: watch::Sender<u64>,
+    /// Whether samples may be appended among rows that somebody else has written.
+    among_others: bool,
 }
 
 /// A generator that waits for room looks again after this, whatever happens.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Name in `thalweg_meta` of the number of samples that were appended by Thalweg, over all partitions. More than that are
+/// somebody's who writes to the file.
+fn appended_name(topic: &str) -> String {
+    format!("appended:{topic}")
+}
+
+/// Takes note of samples that Thalweg has appended.
+fn count_appended(tx: &rusqlite::Transaction<'_>, topic: &str, count: i64) -> rusqlite::Result<()> {
+    let name = appended_name(topic);
+    match meta(tx, &name)? {
+        Some(before) => set_meta(tx, &name, before + count),
+        // Nobody has counted from the beginning.
+        None => Ok(()),
+    }
+}
 
 /// Name in `thalweg_meta` of the number of generated samples.
 fn generated_name(topics: &Topics) -> String {
@@ -79,8 +97,9 @@ impl Embedded {
     /// Opens the topics, creating those that are missing.
     ///
     /// # Errors
-    /// When the state file cannot be written, or holds more partitions than it now should.
-    pub async fn open(config: Config, topics: Topics, store: Arc<Store>) -> Result<Self, Error> {
+    /// When the state file cannot be written, or holds more partitions than it now should, or when the generator would
+    /// write among somebody's samples ([`Error::Foreign`]).
+    pub async fn open(config: Config, topics: Topics, store: Arc<Store>, opening: &Opening) -> Result<Self, Error> {
         let table = |name: &str| Table::new(name);
         let shared = Shared {
             samples: table(&topics.samples),
@@ -88,17 +107,29 @@ impl Embedded {
             retention: config,
             appended: watch::Sender::new(0),
             consumed: watch::Sender::new(0),
+            among_others: opening.generating.is_none_or(|generating| generating.into_foreign_topic),
             topics,
             store,
         };
         let tables: Vec<Table> = [&shared.samples].into_iter().chain(&shared.outputs).cloned().collect();
-        let samples = shared.samples.clone();
-        let present = shared
+        let (samples, generated) = (shared.samples.clone(), generated_name(&shared.topics));
+        let (present, own) = shared
             .store
             .write("its topics cannot be made", move |tx| {
                 table::create_progress(tx)?;
                 tables.iter().try_for_each(|table| table.create(tx))?;
-                samples.partitions(tx)
+                let present = samples.partitions(tx)?;
+                let (held, name) = (samples.appended(tx)?, appended_name(samples.name()));
+                let own = match meta(tx, &name)? {
+                    Some(appended) => held <= appended,
+                    // A state of before this was counted.
+                    None if held == 0 || meta(tx, &generated)?.unwrap_or(0) > 0 => {
+                        set_meta(tx, &name, held)?;
+                        true
+                    }
+                    None => false,
+                };
+                Ok((present, own))
             })
             .await?;
         let count = shared.topics.partitions;
@@ -109,6 +140,9 @@ impl Embedded {
                     "it holds {present} partitions but topics.partitions is {count}; raise it to {present}"
                 ),
             });
+        }
+        if !own && !shared.among_others {
+            return Err(foreign(&shared.topics.samples));
         }
         Ok(Self { shared: Arc::new(shared), partitions: (0..count).collect() })
     }
@@ -143,6 +177,19 @@ impl Transport for Embedded {
     }
 }
 
+/// What came of trying to append.
+enum Room {
+    Taken,
+    None,
+    /// There is room, but somebody else has written to the topic.
+    Foreign,
+}
+
+fn foreign(topic: &str) -> Error {
+    let found = "its table holds rows that Thalweg did not write".to_owned();
+    Error::Foreign { topic: topic.to_owned(), found }
+}
+
 async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
     // One more owner per try, since a try that finds no room hands nothing back.
     let samples = Arc::new(samples);
@@ -154,12 +201,16 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
             .store
             .write("samples cannot be appended", move |tx| {
                 let limit = job.retention.retention_records.cast_signed();
+                let mut held = 0;
                 for partition in 0..partitions {
-                    let waiting =
-                        job.samples.next_offset(tx, partition as i32)? - job.consumed(tx, partition as i32)?;
-                    if waiting >= limit {
-                        return Ok(false);
+                    let next = job.samples.next_offset(tx, partition as i32)?;
+                    held += next;
+                    if next - job.consumed(tx, partition as i32)? >= limit {
+                        return Ok(Room::None);
                     }
+                }
+                if !job.among_others && meta(tx, &appended_name(&job.topics.samples))?.is_none_or(|own| held > own) {
+                    return Ok(Room::Foreign);
                 }
                 for partition in 0..partitions {
                     let numbered = (first..).zip(records.iter());
@@ -170,12 +221,17 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
                 }
                 let generated = first + records.len() as u64;
                 set_meta(tx, &generated_name(&job.topics), generated.cast_signed())?;
-                Ok(true)
+                count_appended(tx, &job.topics.samples, records.len() as i64)?;
+                Ok(Room::Taken)
             })
             .await?;
-        if room {
-            shared.appended.send_modify(|count| *count += 1);
-            return Ok(());
+        match room {
+            Room::Taken => {
+                shared.appended.send_modify(|count| *count += 1);
+                return Ok(());
+            }
+            Room::Foreign => return Err(foreign(&shared.topics.samples)),
+            Room::None => {}
         }
         if shared.store.is_closing() {
             return Err(Error::Stopped);

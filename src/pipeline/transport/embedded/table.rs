@@ -70,6 +70,19 @@ impl Table {
         Ok(())
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Records that have ever been appended, over all partitions.
+    pub(super) fn appended(&self, tx: &Connection) -> rusqlite::Result<i64> {
+        let mut total = 0;
+        for partition in 0..self.partitions(tx)? {
+            total += self.next_offset(tx, partition)?;
+        }
+        Ok(total)
+    }
+
     /// Number of partitions that hold records.
     pub(super) fn partitions(&self, tx: &Connection) -> rusqlite::Result<i32> {
         let last: Option<i32> = tx.query_row(&self.partitions, [], |row| row.get(0))?;

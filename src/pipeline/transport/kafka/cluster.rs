@@ -5,25 +5,23 @@ use std::{
     ops::Range,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use rskafka::{
-    BackoffConfig,
-    client::{
-        Client, ClientBuilder, Credentials, SaslConfig,
-        partition::{OffsetAt, PartitionClient, UnknownTopicHandling},
-    },
+    client::{Credentials, SaslConfig},
+    protocol::messages::MetadataResponseBroker,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
 use super::{
-    super::Error,
+    super::{Error, Status},
     Config, Sasl, SaslMechanism, Tls,
+    admin::{self, At},
     batches::Committed,
     fault::{Fault, Try},
     fetch::{Fetcher, Wait},
@@ -37,14 +35,16 @@ const SYSTEM_CERTIFICATES: [&str; 3] =
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// The cluster, reached through one client that is made anew after a failure.
+/// The cluster: how to reach it, and what is known of it.
 pub(super) struct Cluster {
     config: Config,
     tls: Option<Arc<rustls::ClientConfig>>,
-    client: Mutex<Option<Arc<Client>>>,
-    /// Topics that must be there, with their partitions.
-    topics: Mutex<BTreeMap<String, i32>>,
+    /// Addresses of all brokers, as the cluster named them last.
+    known: StdMutex<Vec<String>>,
+    /// Topics of ours that are made again where they go, with their partitions.
+    topics: StdMutex<BTreeMap<String, i32>>,
     retries: AtomicU64,
+    status: Option<Status>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -54,9 +54,31 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(config: Config) -> Result<Self, Error> {
+    pub(super) fn new(config: Config, status: Option<Status>) -> Result<Self, Error> {
         let tls = config.tls.as_ref().map(tls).transpose()?.map(Arc::new);
-        Ok(Self { config, tls, client: Mutex::default(), topics: Mutex::default(), retries: AtomicU64::new(0) })
+        let (known, topics) = (StdMutex::default(), StdMutex::default());
+        Ok(Self { config, tls, known, topics, retries: AtomicU64::new(0), status })
+    }
+
+    /// Shows what is being waited for.
+    pub(super) fn show(&self, status: &str) {
+        if let Some(show) = &self.status {
+            show(status);
+        }
+    }
+
+    /// Addresses to ask, the configured ones first: any of them may be away for good.
+    pub(super) fn candidates(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.config.brokers.clone();
+        all.extend(known.iter().filter(|broker| !self.config.brokers.contains(broker)).cloned());
+        all
+    }
+
+    /// Takes note of the cluster's brokers.
+    pub(super) fn knows(&self, brokers: &[MetadataResponseBroker]) {
+        let named = brokers.iter().map(|broker| format!("{}:{}", broker.host.0, broker.port.0));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = named.collect();
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -72,24 +94,9 @@ impl Cluster {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a try that failed: the next one connects anew.
-    pub(super) async fn failed(&self) {
+    /// Takes note of a try that failed.
+    pub(super) fn failed(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
-        self.client.lock().await.take();
-    }
-
-    /// One try under the deadline.
-    pub(super) async fn within<T>(
-        &self,
-        action: &str,
-        extra: Duration,
-        call: impl Future<Output = rskafka::client::error::Result<T>>,
-    ) -> Try<T> {
-        let deadline = self.config.request_timeout + extra;
-        match timeout(deadline, call).await {
-            Ok(result) => result.map_err(|error| Fault::of(action, error)),
-            Err(_) => Err(Fault::timeout(deadline)),
-        }
     }
 
     /// A try of anything under the deadline.
@@ -103,38 +110,20 @@ impl Cluster {
         Retry::new(self, action)
     }
 
-    async fn client(&self) -> Try<Arc<Client>> {
-        let mut cached = self.client.lock().await;
-        if let Some(client) = &*cached {
-            return Ok(Arc::clone(client));
-        }
-        // The first error is ours to judge.
-        let no_retries = BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() };
-        let mut builder = ClientBuilder::new(self.config.brokers.clone())
-            .client_id(self.config.client_id.as_str())
-            .max_message_size(MAX_MESSAGE_BYTES)
-            .backoff_config(no_retries);
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(Arc::clone(tls));
-        }
-        if let Some(sasl) = &self.config.sasl {
-            builder = builder.sasl_config(self::sasl(sasl));
-        }
-        let client = Arc::new(self.within("connecting", Duration::ZERO, builder.build()).await?);
-        *cached = Some(Arc::clone(&client));
-        Ok(client)
-    }
-
     /// The number of partitions of a topic, if it exists.
     pub(super) async fn partitions_of(&self, topic: &str) -> Try<Option<i32>> {
-        let client = self.client().await?;
-        let topics = self.within("listing topics", Duration::ZERO, client.list_topics()).await?;
-        Ok(topics.iter().find(|other| other.name == topic).map(|topic| topic.partitions.len() as i32))
+        admin::partitions_of(self, topic).await
     }
 
-    /// Remembers that a topic must be there.
-    pub(super) async fn rely_on(&self, topic: &str, partitions: i32) {
-        self.topics.lock().await.insert(topic.to_owned(), partitions);
+    /// Remembers that a topic must be there, and is ours to make.
+    pub(super) fn rely_on(&self, topic: &str, partitions: i32) {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
+    }
+
+    /// Whether a topic that `action` names is made again where it goes.
+    pub(super) fn makes_again(&self, action: &str) -> bool {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        self.config.create_topics && topics.keys().any(|topic| action.contains(&format!("`{topic}`")))
     }
 
     /// Makes those topics again that have gone, where that is allowed.
@@ -142,7 +131,7 @@ impl Cluster {
         if !self.config.create_topics {
             return Ok(());
         }
-        let topics = self.topics.lock().await.clone();
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (topic, partitions) in topics {
             if self.partitions_of(&topic).await?.is_none() {
                 self.create(&topic, partitions).await?;
@@ -153,74 +142,45 @@ impl Cluster {
     }
 
     pub(super) async fn create(&self, topic: &str, partitions: i32) -> Try<()> {
-        let client = self.client().await?;
-        let action = format!("creating topic `{topic}`");
-        let controller = client.controller_client().map_err(|error| Fault::of(&action, error))?;
-        let timeout_ms = milliseconds(self.config.request_timeout);
-        let create = controller.create_topic(topic, partitions, self.config.replication_factor, timeout_ms);
-        self.within(&action, Duration::ZERO, create).await
+        admin::create(self, topic, partitions).await
     }
 }
 
 /// One partition of one topic, over a connection that is made when it is needed and dropped when it fails.
 #[derive(Debug)]
 pub(super) struct Handle {
-    cluster: Arc<Cluster>,
-    topic: String,
-    partition: i32,
-    client: Option<Arc<PartitionClient>>,
     fetcher: Fetcher,
 }
 
 impl Handle {
     pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
-        let fetcher = Fetcher::new(cluster, topic, partition);
-        Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, client: None, fetcher }
+        Self { fetcher: Fetcher::new(cluster, topic, partition) }
     }
 
     pub(super) fn cluster(&self) -> &Arc<Cluster> {
-        &self.cluster
+        self.fetcher.cluster()
     }
 
     pub(super) fn topic(&self) -> &str {
-        &self.topic
+        self.fetcher.topic()
     }
 
     pub(super) fn partition(&self) -> i32 {
-        self.partition
+        self.fetcher.partition()
     }
 
-    /// The connection, made anew where there is none.
-    pub(super) async fn connected(&mut self) -> Try<Arc<PartitionClient>> {
-        if let Some(client) = &self.client {
-            return Ok(Arc::clone(client));
-        }
-        let cluster = self.cluster.client().await?;
-        let action = format!("connecting to `{}`/{}", self.topic, self.partition);
-        let connect = cluster.partition_client(self.topic.as_str(), self.partition, UnknownTopicHandling::Error);
-        let client = Arc::new(self.cluster.within(&action, Duration::ZERO, connect).await?);
-        self.client = Some(Arc::clone(&client));
-        Ok(client)
-    }
-
-    /// Drops the connection if `result` may be its fault.
-    fn judged<T>(&mut self, result: Try<T>) -> Try<T> {
-        if matches!(result, Err(Fault::Passing(_) | Fault::NoTopic(_))) {
-            self.client = None;
-        }
-        result
-    }
-
-    /// First offset, and the high watermark.
+    /// First offset, and the end of what is committed.
     pub(super) async fn range(&mut self) -> Try<Range<i64>> {
-        Ok(self.offset(OffsetAt::Earliest).await?..self.offset(OffsetAt::Latest).await?)
+        Ok(self.offset(At::Earliest).await?..self.offset(At::Latest).await?)
     }
 
-    pub(super) async fn offset(&mut self, at: OffsetAt) -> Try<i64> {
-        let client = self.connected().await?;
-        let action = format!("asking for offsets of `{}`/{}", self.topic, self.partition);
-        let offset = self.cluster.within(&action, Duration::ZERO, client.get_offset(at)).await;
-        self.judged(offset)
+    pub(super) async fn offset(&mut self, at: At) -> Try<i64> {
+        self.fetcher.offset(at).await
+    }
+
+    /// Committed records in whole batches, of which the first may begin before `offset`.
+    pub(super) async fn batches(&mut self, offset: i64) -> Try<Committed> {
+        Ok(self.fetcher.whole(offset, Wait::Never).await?.committed)
     }
 
     /// Committed records from `offset` on.
@@ -244,7 +204,7 @@ pub(super) fn sasl(sasl: &Sasl) -> SaslConfig {
 }
 
 pub(super) fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {
-    let failed = |problem: String, reason: &dyn std::fmt::Display| Error::Broker {
+    let failed = |problem: String, reason: &dyn std::fmt::Display| Error::Access {
         action: "setting up TLS".to_owned(),
         problem,
         reason: reason.to_string(),

@@ -1,16 +1,17 @@
-//! A connection to the broker that leads a partition.
+//! A connection to a broker, logged in.
 //!
 //! rskafka keeps its connections to itself; these are made of the same parts (its messenger, rustls), from the same
-//! settings. Every step has a deadline.
+//! settings. Every step has a deadline. What is wrong at the first bytes is told in the words of the settings: whoever
+//! speaks another protocol than the one expected (`greeting`) will do so at the next try, too.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
 use rskafka::{
     client::error::RequestError,
     messenger::{Messenger, SaslError},
     protocol::{
         messages::{MetadataRequest, MetadataRequestTopic, MetadataResponse},
-        primitives::String_,
+        primitives::{Boolean, String_},
     },
 };
 use rustls::pki_types::ServerName;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     cluster::{Cluster, MAX_MESSAGE_BYTES, sasl},
     fault::{Fault, Try},
+    greeting::{Greeted, Greeting},
 };
 
 /// Encrypted or not.
@@ -30,33 +32,75 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + Debug> Stream for S {}
 
 /// A connection that is logged in.
-pub(super) type Connection = Messenger<BufStream<Box<dyn Stream>>>;
+pub(super) type Connection = Messenger<BufStream<Greeted<Box<dyn Stream>>>>;
 
 /// Connects to the leader of `topic`/`partition`, which the first broker that answers is asked for.
 pub(super) async fn to_leader(cluster: &Cluster, topic: &str, partition: i32) -> Try<Connection> {
+    let (broker, connection, metadata) = asked(cluster, Some(topic)).await?;
+    let leader = leader(&metadata, topic, partition)?;
+    if leader == broker { Ok(connection) } else { to_broker(cluster, &leader).await }
+}
+
+/// Connects to the broker that makes topics.
+pub(super) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
+    let (broker, connection, metadata) = asked(cluster, None).await?;
+    let id = metadata.controller_id;
+    let controller = metadata.brokers.iter().find(|broker| Some(broker.node_id) == id);
+    let controller = controller.map(|broker| format!("{}:{}", broker.host.0, broker.port.0));
+    match controller {
+        Some(controller) if controller != broker => to_broker(cluster, &controller).await,
+        Some(_) => Ok(connection),
+        None => Err(Fault::passing("the cluster has no controller at the moment")),
+    }
+}
+
+/// What the first broker that answers knows: of `topic`, or of all topics.
+pub(super) async fn metadata(cluster: &Cluster, topic: Option<&str>) -> Try<MetadataResponse> {
+    Ok(asked(cluster, topic).await?.2)
+}
+
+/// Asks the brokers of the settings, and those that the cluster named last, until one answers.
+async fn asked(cluster: &Cluster, topic: Option<&str>) -> Try<(String, Connection, MetadataResponse)> {
     let mut fault = None;
-    for broker in &cluster.config().brokers {
+    for broker in cluster.candidates() {
         let asked = async {
-            let connection = connect(cluster, broker).await?;
-            let leader = leader(&connection, topic, partition).await?;
-            Ok((connection, leader))
+            let connection = connect(cluster, &broker).await?;
+            let metadata = ask(cluster, &connection, &broker, topic).await?;
+            Ok((connection, metadata))
         };
         match cluster.bounded(Duration::ZERO, asked).await {
-            Ok((connection, leader)) if leader == *broker => return Ok(connection),
-            Ok((_, leader)) => return cluster.bounded(Duration::ZERO, connect(cluster, &leader)).await,
-            Err(other) => fault = Some(other),
+            Ok((connection, metadata)) => {
+                cluster.knows(&metadata.brokers);
+                return Ok((broker, connection, metadata));
+            }
+            // A login that one broker refuses, the others refuse, too.
+            Err(fault @ Fault::Fatal(_)) => return Err(fault),
+            Err(other) => fault = Some(fault.unwrap_or(other)),
         }
     }
     Err(fault.unwrap_or_else(|| Fault::passing("there is no broker to ask")))
 }
 
+/// A request that no broker takes as a wish for the topic: by default they would make it, as their own settings have it.
+async fn ask(cluster: &Cluster, connection: &Connection, broker: &str, topic: Option<&str>) -> Try<MetadataResponse> {
+    let topics = topic.map(|topic| vec![MetadataRequestTopic { name: String_(topic.to_owned()) }]);
+    let request = MetadataRequest { topics, allow_auto_topic_creation: Some(Boolean(false)) };
+    connection.request(request).await.map_err(|error| {
+        let fault = Fault::of_request(&format!("asking {broker} for its topics"), error);
+        match fault {
+            // Only then is anything but a login allowed to be the first request.
+            Fault::Passing(problem) if cluster.config().sasl.is_none() => Fault::Passing(format!(
+                "{broker}: {problem}. It ended the connection at the first request: does this port want a login \
+                 (transport.kafka.sasl)?"
+            )),
+            other => other,
+        }
+    })
+}
+
 /// `host:port` of the leader.
-async fn leader(connection: &Connection, topic: &str, partition: i32) -> Try<String> {
+fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Try<String> {
     let action = format!("looking for the leader of `{topic}`/{partition}");
-    let topics = Some(vec![MetadataRequestTopic { name: String_(topic.to_owned()) }]);
-    let request = MetadataRequest { topics, allow_auto_topic_creation: None };
-    let metadata: MetadataResponse =
-        connection.request(request).await.map_err(|error| Fault::of_request(&action, error))?;
     let refused = |error: rskafka::client::error::ProtocolError| Fault::of_protocol(&action, error, error.to_string());
     let found = metadata.topics.iter().find(|found| found.name.0 == topic);
     let found = found.ok_or_else(|| Fault::passing("the broker does not know the topic"))?;
@@ -73,6 +117,21 @@ async fn leader(connection: &Connection, topic: &str, partition: i32) -> Try<Str
     }
 }
 
+/// Connects to an address that the cluster has named.
+async fn to_broker(cluster: &Cluster, broker: &str) -> Try<Connection> {
+    let connected = cluster.bounded(Duration::ZERO, connect(cluster, broker)).await;
+    if cluster.config().brokers.iter().any(|configured| configured == broker) {
+        return connected;
+    }
+    connected.map_err(|fault| match fault {
+        Fault::Passing(problem) => Fault::Passing(format!(
+            "{problem}. The address {broker} is not in transport.kafka.brokers, it is the one that the broker itself tells \
+             clients to use; if it cannot be reached from here, mend the broker's advertised.listeners"
+        )),
+        other => other,
+    })
+}
+
 async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
     let passing = |error: &dyn std::fmt::Display| Fault::passing(format!("{broker}: {error}"));
     let socket = TcpStream::connect(broker).await.map_err(|error| passing(&error))?;
@@ -85,16 +144,66 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(host.to_owned()).map_err(|error| passing(&error))?;
             let encrypted = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await;
-            Box::new(encrypted.map_err(|error| passing(&error))?)
+            Box::new(encrypted.map_err(|error| unencrypted(broker, &error))?)
         }
     };
     let client_id = cluster.config().client_id.as_str().into();
+    let greeting = Greeting::default();
+    let stream = Greeted::new(stream, greeting.clone());
     let mut connection = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
-    connection.sync_versions().await.map_err(|error| passing(&error))?;
+    if let Err(error) = connection.sync_versions().await {
+        let encrypted = cluster.tls().is_some();
+        return Err(refused_certificate(broker, &error.to_string())
+            .unwrap_or_else(|| passing(&greeting.problem(encrypted).unwrap_or_else(|| error.to_string()))));
+    }
     if let Some(login) = &cluster.config().sasl {
         connection.do_sasl(sasl(login)).await.map_err(|error| refused(broker, error))?;
     }
     Ok(connection)
+}
+
+/// Why there is no encryption. What has to do with certificates is the same at the next try.
+fn unencrypted(broker: &str, error: &io::Error) -> Fault {
+    let text = error.to_string();
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::access(
+            &format!("encrypting the connection to {broker}"),
+            "the broker's certificate is not accepted; check transport.kafka.tls.ca_file, and that the broker's name in \
+             transport.kafka.brokers and its advertised.listeners is one that its certificate is for",
+            text,
+        ),
+        Some(rustls::Error::AlertReceived(_)) => {
+            refused_certificate(broker, &text).unwrap_or_else(|| Fault::passing(format!("{broker}: {text}")))
+        }
+        Some(rustls::Error::InvalidMessage(_)) => Fault::passing(format!(
+            "{broker}: {text}: what answers there does not speak TLS. Is this the broker's encrypted port? Without \
+             encryption leave out transport.kafka.tls"
+        )),
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => Fault::passing(format!(
+            "{broker}: {text}: it ended the connection at the first byte. Is this the broker's encrypted port? Without \
+             encryption leave out transport.kafka.tls"
+        )),
+        _ => Fault::passing(format!("{broker}: {text}")),
+    }
+}
+
+/// A certificate of ours that the broker does not take, of which it may speak only after the handshake.
+fn refused_certificate(broker: &str, text: &str) -> Option<Fault> {
+    const ALERTS: [&str; 7] = [
+        "CertificateRequired",
+        "BadCertificate",
+        "UnsupportedCertificate",
+        "CertificateRevoked",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnknownCA",
+    ];
+    if !(text.contains("fatal alert") && ALERTS.iter().any(|alert| text.contains(alert))) {
+        return None;
+    }
+    let problem = "the broker does not accept our certificate; check transport.kafka.tls.cert_file and key_file";
+    Some(Fault::access(&format!("encrypting the connection to {broker}"), problem, text.to_owned()))
 }
 
 /// Why a login failed: for good, unless it was the connection that did.

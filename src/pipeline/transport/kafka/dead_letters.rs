@@ -48,7 +48,7 @@ impl KafkaDeadLetters {
     /// # Errors
     /// When a topic is missing, or the broker refuses for good.
     pub async fn open(config: Config, topics: Topics) -> Result<Self, Error> {
-        let cluster = Arc::new(Cluster::new(config)?);
+        let cluster = Arc::new(Cluster::new(config, None)?);
         let handles = async |topic: &str| {
             let count = persist!(cluster, format!("looking for topic `{topic}`"), cluster.partitions_of(topic))?;
             let missing = || Error::Topic {

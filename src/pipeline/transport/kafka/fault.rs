@@ -1,11 +1,6 @@
 //! What can fail, and what it means: the one place that decides between trying again, a new connection, and a person.
 
-use std::sync::Arc;
-
-use rskafka::{
-    BackoffError, ConnectionError,
-    client::error::{Error as ClientError, ProtocolError, RequestError},
-};
+use rskafka::client::error::{ProtocolError, RequestError};
 
 use super::super::Error;
 
@@ -51,23 +46,6 @@ impl Fault {
         Fault::Passing(format!("no answer within {after:?}"))
     }
 
-    /// What an error of the client library means while doing `action`.
-    pub(super) fn of(action: &str, error: ClientError) -> Self {
-        // With retries off, the library still wraps what it would have tried again.
-        let text = error.to_string();
-        match innermost(&error) {
-            Innermost::Protocol(protocol) => Self::of_protocol(action, protocol, text),
-            Innermost::Sasl => Self::of_login(action, text),
-            Innermost::Other if text.contains("control batch record version") => Self::fatal(
-                action,
-                "the topic holds transaction markers, and only topics.samples may be written in transactions; let no \
-                 other program write to the topics of Thalweg's outputs, nor to samples that the generator makes",
-                text,
-            ),
-            Innermost::Other => Fault::Passing(text),
-        }
-    }
-
     /// What a broker's answer means while doing `action`.
     pub(super) fn of_protocol(action: &str, error: ProtocolError, text: String) -> Self {
         let problem = match error {
@@ -87,7 +65,7 @@ impl Fault {
             }
             ProtocolError::SaslAuthenticationFailed
             | ProtocolError::UnsupportedSaslMechanism
-            | ProtocolError::IllegalSaslState => "the broker refuses the login; check transport.kafka.sasl",
+            | ProtocolError::IllegalSaslState => return Self::of_login(action, text),
             ProtocolError::InvalidTimestamp => {
                 "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
                  message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime"
@@ -109,7 +87,9 @@ impl Fault {
     /// What it means that a request of ours failed.
     pub(super) fn of_request(action: &str, error: RequestError) -> Self {
         match error {
-            RequestError::NoVersionMatch { .. } => Self::fatal(action, VERSION, error.to_string()),
+            RequestError::NoVersionMatch { .. } | RequestError::WriteError(_) => {
+                Self::fatal(action, VERSION, error.to_string())
+            }
             // It arrived whole (TCP and the length of the answer say so), so that it would be the same again.
             RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => {
                 Self::fatal(action, UNREADABLE, error.to_string())
@@ -121,47 +101,15 @@ impl Fault {
     /// A login that failed for good.
     pub(super) fn of_login(action: &str, text: String) -> Self {
         let problem = "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login";
-        Self::fatal(action, problem, text)
+        Self::access(action, problem, text)
     }
 
-    fn fatal(action: &str, problem: &str, reason: String) -> Self {
+    /// What no further try gets past: only other settings, or the broker's, do.
+    pub(super) fn access(action: &str, problem: &str, reason: String) -> Self {
+        Fault::Fatal(Error::Access { action: action.to_owned(), problem: problem.to_owned(), reason })
+    }
+
+    pub(super) fn fatal(action: &str, problem: &str, reason: String) -> Self {
         Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason })
     }
-}
-
-enum Innermost {
-    Protocol(ProtocolError),
-    Sasl,
-    Other,
-}
-
-fn innermost(error: &ClientError) -> Innermost {
-    match error {
-        ClientError::ServerError { protocol_error, .. } => Innermost::Protocol(*protocol_error),
-        ClientError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => of_source(source.as_ref()),
-        ClientError::Connection(error) => of_connection(error),
-        _ => Innermost::Other,
-    }
-}
-
-fn of_connection(error: &ConnectionError) -> Innermost {
-    match error {
-        ConnectionError::SaslFailed(_) => Innermost::Sasl,
-        ConnectionError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => of_source(source.as_ref()),
-        _ => Innermost::Other,
-    }
-}
-
-fn of_source(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Innermost {
-    if let Some(error) = source.downcast_ref::<ClientError>() {
-        return innermost(error);
-    }
-    if let Some(error) = source.downcast_ref::<ConnectionError>() {
-        return of_connection(error);
-    }
-    if let Some(error) = source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
-        // Several brokers failed, and only their texts are left.
-        return if error.to_string().contains("Sasl handshake failed") { Innermost::Sasl } else { Innermost::Other };
-    }
-    Innermost::Other
 }

@@ -6,6 +6,7 @@
 use std::{
     io::{Cursor, Read},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use rskafka::protocol::{
 };
 
 use super::{
+    admin::{self, At},
     batches::{Aborted, Committed, committed, malformed},
     cluster::{Cluster, milliseconds},
     connection::{self, Connection},
@@ -44,6 +46,8 @@ pub(super) enum Wait {
     First,
     /// For the linger, unless there is enough for a whole fetch sooner.
     Linger,
+    /// Not at all.
+    Never,
 }
 
 /// What a fetch brought.
@@ -60,13 +64,51 @@ impl Fetcher {
         Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, connection: None }
     }
 
-    /// Committed records from `offset` on; none where none came in time.
-    pub(super) async fn fetch(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
-        let fetched = self.attempt(offset, wait).await;
-        if matches!(fetched, Err(Fault::Passing(_))) {
+    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Where the partition begins, ends, or was at a time.
+    pub(super) async fn offset(&mut self, at: At) -> Try<i64> {
+        let cluster = Arc::clone(&self.cluster);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connection::to_leader(&cluster, &self.topic, self.partition).await?),
+        };
+        let asked = admin::offset(connection, &self.topic, self.partition, at);
+        let offset = cluster.bounded(Duration::ZERO, asked).await;
+        self.judged(offset)
+    }
+
+    /// Drops the connection if `result` may be its fault.
+    fn judged<T>(&mut self, result: Try<T>) -> Try<T> {
+        if matches!(result, Err(Fault::Passing(_) | Fault::NoTopic(_))) {
             self.connection = None;
         }
-        fetched
+        result
+    }
+
+    /// Committed records from `offset` on; none where none came in time.
+    pub(super) async fn fetch(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
+        let mut fetched = self.whole(offset, wait).await?;
+        let records = &mut fetched.committed.records;
+        let older = records.partition_point(|record| record.offset < offset);
+        records.drain(..older);
+        Ok(fetched)
+    }
+
+    /// The same in whole batches, of which the first may begin before `offset`.
+    pub(super) async fn whole(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
+        let fetched = self.attempt(offset, wait).await;
+        self.judged(fetched)
     }
 
     async fn attempt(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
@@ -80,6 +122,7 @@ impl Fetcher {
         let (least, longest) = match wait {
             Wait::First => (1, cluster.config().fetch_wait),
             Wait::Linger => (bytes, cluster.config().linger),
+            Wait::Never => (0, Duration::ZERO),
         };
         let request = FetchRequest {
             replica_id: NORMAL_CONSUMER,
@@ -102,10 +145,7 @@ impl Fetcher {
         if let Some(error) = answer.error {
             return Err(Fault::of_protocol(&action, error, error.to_string()));
         }
-        let mut committed = answer.committed;
-        let older = committed.records.partition_point(|record| record.offset < offset);
-        committed.records.drain(..older);
-        Ok(Fetched { committed, last_stable_offset: answer.last_stable_offset })
+        Ok(Fetched { committed: answer.committed, last_stable_offset: answer.last_stable_offset })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a sample's number with the broker is its place among those of its partition, so that a sample is there once
 //! however often it is sent, and what of a batch is there already is found by its number.
+//! Where it is guarded, every record in the topic is the generator's: it looks before the first sample and at whatever
+//! comes in between, and ends when somebody else writes there.
 
 use std::{
     collections::HashMap,
@@ -10,14 +12,19 @@ use std::{
 
 use super::{
     Refused, Shared,
-    cluster::Handle,
+    cluster::{Cluster, Handle},
     fault::{Fault, Try},
     landed::{self, Landed},
     lower,
+    origin::{self, GENERATED, Held},
     producer::{self, Producer, ProducerId},
     retry::persist,
 };
-use crate::pipeline::{record::Outgoing, store::set_meta, transport::Error};
+use crate::pipeline::{
+    record::Outgoing,
+    store::{Store, set_meta},
+    transport::Error,
+};
 
 /// Name in the state file of the number of samples that are there.
 pub(super) fn name(shared: &Shared) -> String {
@@ -28,6 +35,8 @@ pub(super) fn name(shared: &Shared) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Generated {
     lanes: HashMap<i32, Lane>,
+    /// Where each partition ended when all in it was found to be the generator's; empty where anything may be.
+    guarded: Vec<i64>,
 }
 
 /// The way into one partition.
@@ -43,6 +52,8 @@ struct Lane {
     /// What was found there.
     landed: Landed,
     refused: Refused,
+    /// Up to here all in the partition is the generator's; `None` where anything may be.
+    own: Option<i64>,
 }
 
 /// Samples on their way, and the number of the first.
@@ -52,6 +63,32 @@ struct Batch {
 }
 
 impl Generated {
+    /// One that writes only among its own samples.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] when the topic holds, or has held, anything else.
+    pub(super) async fn guarded(
+        cluster: &Arc<Cluster>,
+        store: &Store,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Self, Error> {
+        let mut guarded = Vec::new();
+        for partition in 0..partitions {
+            let ours = identities(store, topic, partition)?;
+            let noted = store.meta(&offset_name(topic, partition))?.unwrap_or(0);
+            let mut handle = Handle::new(cluster, topic, partition);
+            let action = format!("looking who has written to `{topic}`/{partition}");
+            let held = persist!(cluster, action, origin::held(&mut handle))?;
+            if let Some(found) = not_ours(&held, &ours, noted) {
+                let found = format!("{found} in partition {partition}");
+                return Err(Error::Foreign { topic: topic.to_owned(), found });
+            }
+            guarded.push(held.range.end);
+        }
+        Ok(Self { lanes: HashMap::new(), guarded })
+    }
+
     /// Appends samples, of which `samples[0]` is number `first`, and notes it.
     pub(super) async fn append(
         &mut self,
@@ -72,7 +109,7 @@ impl Generated {
             let Some(mut batch) = batch else { continue };
             let lane = match self.lanes.remove(&partition) {
                 Some(lane) => lane,
-                None => Lane::open(shared, partition).await?,
+                None => Lane::open(shared, partition, self.guarded.get(partition as usize).copied()).await?,
             };
             // Put back whatever comes of it.
             let lane = self.lanes.entry(partition).or_insert(lane);
@@ -81,7 +118,9 @@ impl Generated {
             persist!(cluster, action, lane.append(shared, &mut batch))?;
         }
         let mut notes = vec![(name(shared), after.cast_signed())];
-        notes.extend(self.lanes.iter().map(|(partition, lane)| (offset_name(shared, *partition), lane.noted)));
+        notes.extend(
+            self.lanes.iter().map(|(partition, lane)| (offset_name(&shared.topics.samples, *partition), lane.noted)),
+        );
         let note =
             move |tx: &rusqlite::Transaction<'_>| notes.iter().try_for_each(|(name, it)| set_meta(tx, name, *it));
         shared.store.write("the generator's position cannot be written", note).await?;
@@ -89,12 +128,32 @@ impl Generated {
     }
 }
 
+/// What is not the generator's of what a partition holds, told as the beginning of a sentence. `noted` is the offset up to
+/// which this state file knows what has been generated.
+fn not_ours(held: &Held, ours: &[ProducerId], noted: i64) -> Option<String> {
+    if let Some(record) = held.edges.iter().find_map(|committed| origin::stranger(committed, ours)) {
+        return Some(format!(
+            "it holds records that Thalweg's generator did not write, such as that at offset {}",
+            record.offset
+        ));
+    }
+    if held.decided < held.range.end {
+        return Some(format!("another program writes a transaction at offset {}", held.decided));
+    }
+    let empty = held.edges.iter().all(|committed| committed.records.is_empty());
+    if empty && held.range.end > 0 && noted == 0 {
+        let end = held.range.end;
+        return Some(format!("it is empty now, but somebody has written to it before (it ends at offset {end})"));
+    }
+    None
+}
+
 impl Lane {
-    async fn open(shared: &Arc<Shared>, partition: i32) -> Result<Self, Error> {
+    async fn open(shared: &Arc<Shared>, partition: i32, own: Option<i64>) -> Result<Self, Error> {
         let handle = Handle::new(&shared.cluster, &shared.topics.samples, partition);
         // Noted behind the identity: one that has none yet may have sent samples anywhere.
-        let noted = shared.store.meta(&offset_name(shared, partition))?.unwrap_or(0);
-        let known = shared.store.meta(&identity_name(shared, partition))?;
+        let noted = shared.store.meta(&offset_name(&shared.topics.samples, partition))?.unwrap_or(0);
+        let known = shared.store.meta(&identity_name(&shared.topics.samples, partition, shared.sample_partitions))?;
         let id = match known {
             Some(id) => id,
             None => identity(shared, partition).await?,
@@ -107,6 +166,7 @@ impl Lane {
             unsure: known.is_some(),
             landed: Landed::default(),
             refused: Refused::default(),
+            own,
         })
     }
 
@@ -138,6 +198,7 @@ impl Lane {
                 Ok(base) => {
                     batch.sent(count);
                     (self.noted, self.refused) = (base + count as i64, Refused::default());
+                    self.watch(shared, base).await?;
                 }
                 Err(Fault::TooLarge) if count > 1 => {
                     lower(&shared.sample_batch_bytes, bytes / 2);
@@ -164,8 +225,34 @@ impl Lane {
                 self.producer.insert(opened)
             }
         };
-        let base = producer.append(sequence, samples.to_vec()).await?;
+        let mut samples = samples.to_vec();
+        if let Some(first) = samples.first_mut() {
+            first.headers.set(GENERATED, sequence.to_string());
+        }
+        let base = producer.append(sequence, samples).await?;
         Fault::unless_new(base, self.landed.end)
+    }
+
+    /// Looks at what has come before the batch at `base` since all there was ours.
+    async fn watch(&mut self, shared: &Shared, base: i64) -> Try<()> {
+        let Some(own) = self.own else { return Ok(()) };
+        if base != own {
+            let topic = &shared.topics.samples;
+            let partition = self.handle.partition();
+            let ours = identities(&shared.store, topic, partition).map_err(Fault::Fatal)?;
+            // A topic that was made anew begins at 0.
+            let between = if own < base { own } else { 0 }..base;
+            let came = origin::records(&mut self.handle, between, false).await?;
+            if let Some(record) = came.iter().find_map(|committed| origin::stranger(committed, &ours)) {
+                let found = format!(
+                    "somebody else writes to it as well (partition {partition}, offset {}), while the generator runs",
+                    record.offset
+                );
+                return Err(Fault::Fatal(Error::Foreign { topic: topic.clone(), found }));
+            }
+        }
+        self.own = Some(self.noted);
+        Ok(())
     }
 
     /// What a failed request means: mostly to look what is there.
@@ -219,19 +306,24 @@ impl Batch {
 /// A new identity for a lane, noted before it is used.
 async fn identity(shared: &Arc<Shared>, partition: i32) -> Result<ProducerId, Error> {
     let id = producer::identity(&shared.cluster, &shared.topics.samples, partition).await?;
-    let name = identity_name(shared, partition);
+    let name = identity_name(&shared.topics.samples, partition, shared.sample_partitions);
     let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
     shared.store.write("the generator's identity cannot be written", note).await?;
     Ok(id)
 }
 
-/// A sample's number depends on how many partitions there are.
-fn identity_name(shared: &Shared, partition: i32) -> String {
-    format!("generator:{}/{partition}/{}", shared.topics.samples, shared.sample_partitions)
+/// The identities under which this state file's generator has ever written into a partition, of however many there were.
+fn identities(store: &Store, topic: &str, partition: i32) -> Result<Vec<ProducerId>, Error> {
+    Ok(store.metas(&format!("generator:{topic}/{partition}/"))?)
 }
 
-fn offset_name(shared: &Shared, partition: i32) -> String {
-    format!("generated:{}/{partition}", shared.topics.samples)
+/// A sample's number depends on how many partitions there are.
+fn identity_name(topic: &str, partition: i32, partitions: i32) -> String {
+    format!("generator:{topic}/{partition}/{partitions}")
+}
+
+fn offset_name(topic: &str, partition: i32) -> String {
+    format!("generated:{topic}/{partition}")
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl KafkaHistory {
     /// # Errors
     /// When there is no such topic, or the broker refuses for good.
     pub async fn open(config: Config, topic: &str) -> Result<Self, Error> {
-        let cluster = Arc::new(Cluster::new(config)?);
+        let cluster = Arc::new(Cluster::new(config, None)?);
         let count = persist!(cluster, format!("looking for topic `{topic}`"), cluster.partitions_of(topic))?;
         let Some(count) = count else {
             let problem = "the broker has no such topic; has the daemon run with these settings?".to_owned();

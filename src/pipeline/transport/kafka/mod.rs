@@ -1,9 +1,10 @@
 //! Topics of an Apache Kafka.
 //!
-//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry`,
-//! `reader` with `connection`, `fetch`, `batches` (what is committed), `records` and `compression`, `publisher` with
-//! `producer` and `produce`, `landed` (what is there already), `generated` (samples), `dead_letters` with `ledger` and
-//! `claims` (sent back by people).
+//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry` and
+//! `admin`, `input` (the samples topic, waited for), `reader` with `connection` and `greeting` (who is there), `fetch`,
+//! `batches` (what is committed), `records` and `compression`, `publisher` with `producer` and `produce`, `landed` (what is
+//! there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with `ledger` and `claims`
+//! (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -16,6 +17,7 @@
 //! | --- | --- | --- |
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
+//! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
@@ -24,6 +26,7 @@
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
+mod admin;
 mod batches;
 mod claims;
 mod cluster;
@@ -35,9 +38,12 @@ mod dead_letters;
 mod fault;
 mod fetch;
 mod generated;
+mod greeting;
 mod history;
+mod input;
 mod landed;
 mod ledger;
+mod origin;
 mod produce;
 mod producer;
 mod publisher;
@@ -53,9 +59,10 @@ use std::{
         Arc, Mutex as StdMutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 pub use batches::read_log;
@@ -65,7 +72,7 @@ pub use history::KafkaHistory;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
-use super::{Error, Output, Topics, Transport};
+use super::{Error, Opening, Output, Topics, Transport};
 use crate::pipeline::{record::Outgoing, store::Store};
 use cluster::Cluster;
 
@@ -101,8 +108,10 @@ struct Shared {
     topics: Topics,
     /// Partitions of the samples topic.
     sample_partitions: i32,
-    /// Partitions of each output topic, in [`Output`] order.
+    /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
     output_partitions: [i32; 3],
+    /// Whether the output topics are there.
+    outputs: OnceCell<()>,
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
     batch_bytes: [AtomicUsize; 3],
     /// Bytes of a produce request of generated samples at most, likewise.
@@ -139,33 +148,36 @@ impl Shared {
 }
 
 impl Kafka {
-    /// Connects, waiting for the broker as long as it takes, and makes sure that the topics exist.
+    /// Connects, waiting for the broker and the samples topic as long as it takes. That topic is made only for a generator
+    /// to fill; the outputs are made when the first worker has found where it goes on.
     ///
     /// # Errors
-    /// When a topic is missing and may not be created, or the broker refuses for good; [`Error::Stopped`] when
-    /// `shutdown` comes first.
+    /// When an output is missing and may not be created, when the generator would write among somebody's records
+    /// ([`Error::Foreign`]), or the broker refuses for good; [`Error::Stopped`] when `shutdown` comes first.
     pub async fn open(
         config: Config,
         topics: Topics,
         store: Arc<Store>,
+        opening: Opening,
         shutdown: CancellationToken,
     ) -> Result<Self, Error> {
+        let brokers = config.brokers.join(", ");
+        let late = async {
+            tokio::time::sleep(SAY_AFTER).await;
+            tracing::warn!(event = "waiting", brokers, "Kafka has not answered yet; waiting for it");
+            std::future::pending().await
+        };
         tokio::select! {
             () = shutdown.cancelled() => Err(Error::Stopped),
-            opened = Self::connect(config, topics, store) => opened,
+            opened = Self::connect(config, topics, store, opening) => opened,
+            never = late => never,
         }
     }
 
-    async fn connect(config: Config, topics: Topics, store: Arc<Store>) -> Result<Self, Error> {
-        let cluster = Arc::new(Cluster::new(config)?);
+    async fn connect(config: Config, topics: Topics, store: Arc<Store>, opening: Opening) -> Result<Self, Error> {
+        let cluster = Arc::new(Cluster::new(config, opening.status.clone())?);
+        let sample_partitions = input::partitions(&cluster, &topics, &opening).await?;
         let config = cluster.config();
-        let sample_partitions = ensure(&cluster, &topics.samples, topics.partitions).await?;
-        let mut output_partitions = [0; 3];
-        for (count, name) in
-            output_partitions.iter_mut().zip([&topics.predictions, &topics.dead_letters, &topics.events])
-        {
-            *count = ensure(&cluster, name, sample_partitions).await?;
-        }
         let partitions = match &config.partitions {
             Partitions::All => (0..sample_partitions).collect(),
             Partitions::Only(list) => {
@@ -179,10 +191,28 @@ impl Kafka {
                 list.clone()
             }
         };
+        let generator = match opening.generating {
+            Some(generating) if !generating.into_foreign_topic => {
+                Generated::guarded(&cluster, &store, &topics.samples, sample_partitions).await?
+            }
+            _ => Generated::default(),
+        };
+        let mut output_partitions = [0; 3];
+        for (count, name) in
+            output_partitions.iter_mut().zip([&topics.predictions, &topics.dead_letters, &topics.events])
+        {
+            let found = persist!(cluster, format!("looking for topic `{name}`"), cluster.partitions_of(name))?;
+            if found.is_none() && !config.create_topics {
+                let problem = "it does not exist; create it, or set transport.kafka.create_topics = true".to_owned();
+                return Err(Error::Topic { topic: name.clone(), problem });
+            }
+            *count = found.unwrap_or(sample_partitions);
+        }
         let limit = config.max_batch_bytes;
         let shared = Shared {
             sample_partitions,
             output_partitions,
+            outputs: OnceCell::new(),
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),
             sample_batch_bytes: AtomicUsize::new(limit),
             refused: StdMutex::default(),
@@ -191,15 +221,38 @@ impl Kafka {
             store,
             topics,
         };
-        Ok(Self { shared: Arc::new(shared), partitions, generator: Mutex::default() })
+        Ok(Self { shared: Arc::new(shared), partitions, generator: Mutex::new(generator) })
     }
 }
 
-/// The number of partitions of a topic, which is created where it is missing and may be.
+/// As long may a broker take to answer before the log says that it is waited for.
+const SAY_AFTER: Duration = Duration::from_secs(3);
+
+impl Shared {
+    /// Makes the output topics that are missing. Not before it is known where a worker goes on, so that a start which
+    /// comes to nothing leaves nothing behind.
+    async fn make_outputs(&self) -> Result<(), Error> {
+        let make = async || {
+            for output in Output::ALL {
+                let (topic, partitions) = (self.output_topic(output), self.output_partitions[output as usize]);
+                let found = ensure(&self.cluster, topic, partitions).await?;
+                if found != partitions {
+                    let problem = format!("it was made with {found} partitions meanwhile; start again");
+                    return Err(Error::Topic { topic: topic.to_owned(), problem });
+                }
+            }
+            Ok(())
+        };
+        self.outputs.get_or_try_init(make).await.copied()
+    }
+}
+
+/// The number of partitions of a topic that is made with `partitions` where it is missing and may be, now and whenever it
+/// goes.
 async fn ensure(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Result<i32, Error> {
     let look = async || {
         if let Some(count) = cluster.partitions_of(topic).await? {
-            cluster.rely_on(topic, count).await;
+            cluster.rely_on(topic, count);
             return Ok(count);
         }
         if !cluster.config().create_topics {

@@ -122,6 +122,7 @@ impl KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
+        self.shared.make_outputs().await?;
         let id = self.identity().await?;
         // What the checkpoint says of another identity says nothing of this one.
         let known = since.numbers.filter(|numbers| numbers.producer == id);

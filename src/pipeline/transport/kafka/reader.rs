@@ -2,10 +2,9 @@
 
 use std::{ops::Range, sync::Arc};
 
-use rskafka::client::partition::OffsetAt;
-
 use super::{
     Shared,
+    admin::At,
     cluster::{Cluster, Handle},
     fault::{Fault, Try},
     fetch::{self, Fetcher, Wait},
@@ -77,17 +76,14 @@ impl Reader for KafkaReader {
 
 async fn resolved(handle: &mut Handle, start: Start) -> Try<i64> {
     match start {
-        Start::Earliest => handle.offset(OffsetAt::Earliest).await,
-        Start::Latest => handle.offset(OffsetAt::Latest).await,
+        Start::Earliest => handle.offset(At::Earliest).await,
+        Start::Latest => handle.offset(At::Latest).await,
         Start::Offset(offset) => Ok(offset),
-        Start::Timestamp(time) => {
-            let time = chrono::DateTime::from_timestamp_millis(time).unwrap_or_default();
-            match handle.offset(OffsetAt::Timestamp(time)).await? {
-                // Nothing is that young.
-                offset if offset < 0 => handle.offset(OffsetAt::Latest).await,
-                offset => Ok(offset),
-            }
-        }
+        Start::Timestamp(time) => match handle.offset(At::Time(time)).await? {
+            // Nothing is that young.
+            offset if offset < 0 => handle.offset(At::Latest).await,
+            offset => Ok(offset),
+        },
     }
 }
 

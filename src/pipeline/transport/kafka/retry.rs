@@ -10,6 +10,9 @@ use crate::pipeline::transport::Error;
 /// Between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// A first failure that took this long is said at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// A topic that has gone is made again when nobody else has done so by then.
 const GONE_FOR: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,7 @@ pub(super) struct Retry {
     action: String,
     attempts: u32,
     wait: Duration,
+    begun: Instant,
     said: Option<Instant>,
     /// Since when the topic has been missing.
     gone: Option<Instant>,
@@ -45,7 +49,8 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) fn new(cluster: &Arc<Cluster>, action: impl Into<String>) -> Self {
         let wait = cluster.config().backoff_initial;
-        Self { cluster: Arc::clone(cluster), action: action.into(), attempts: 0, wait, said: None, gone: None }
+        let (cluster, begun) = (Arc::clone(cluster), Instant::now());
+        Self { cluster, action: action.into(), attempts: 0, wait, begun, said: None, gone: None }
     }
 
     pub(super) fn succeeded<T>(&self, value: T) -> T {
@@ -68,20 +73,23 @@ impl Retry {
         let no_topic = matches!(fault, Fault::NoTopic(_));
         let problem = match fault {
             Fault::Fatal(error) => return Err(error),
-            Fault::NoTopic(problem) if self.cluster.config().create_topics => {
+            Fault::NoTopic(problem) if self.cluster.makes_again(&self.action) => {
                 format!("{problem}; it is created again when it does not come back within {GONE_FOR:?}")
             }
-            Fault::NoTopic(problem) => format!("{problem}; create it, or set transport.kafka.create_topics = true"),
+            Fault::NoTopic(problem) => format!("{problem}; create it, and it goes on"),
             Fault::Passing(problem) => problem,
             Fault::OutOfRange => "the offset is out of range".to_owned(),
             Fault::TooLarge => "the batch is too large".to_owned(),
             Fault::OutOfSequence(problem) => problem,
         };
         self.attempts += 1;
-        self.cluster.failed().await;
+        self.cluster.failed();
         // A first failure may be gone in a moment, as right after a topic was created.
-        if self.attempts > 1 && self.said.is_none_or(|said| said.elapsed() >= QUIET) {
+        let lasts = self.attempts > 1 || self.begun.elapsed() >= AT_ONCE;
+        if lasts && self.said.is_none_or(|said| said.elapsed() >= QUIET) {
             self.said = Some(Instant::now());
+            let brokers = self.cluster.config().brokers.join(", ");
+            self.cluster.show(&format!("waiting for Kafka at {brokers}: {problem}"));
             tracing::warn!(
                 event = "broker_unreachable",
                 action = self.action,

@@ -133,6 +133,32 @@ fn insert(site: &Site, values: &[Option<&[u8]>]) {
 }
 
 #[test]
+fn what_is_published_has_the_clock_s_time_or_where_that_is_wanted_the_sample_s() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as i64;
+    for (setting, clock) in [("clock", true), ("sample", false)] {
+        let site = Site::new(&["generator.enabled=false", &format!("output.timestamp={setting}")]);
+        insert(&site, &[Some(br#"{"x":1.5,"y":2}"#), Some(b"no"), Some(br#"{"x":1.5,"y":2}"#)]);
+        assert!(site.run(&["run", "--until-caught-up"]).status.success());
+        let times = |topic: &str| {
+            let state = site.state();
+            let mut query =
+                state.prepare(&format!("SELECT timestamp FROM \"{topic}\" ORDER BY offset")).expect("a topic");
+            let rows = query.query_map([], |row| row.get::<_, i64>(0)).expect("rows");
+            rows.map(|row| row.expect("a time")).collect::<Vec<_>>()
+        };
+        let (predictions, letters) = (times("predictions"), times("dead-letters"));
+        if clock {
+            assert!(predictions.iter().all(|time| *time >= now) && predictions.is_sorted(), "{predictions:?}");
+        } else {
+            assert_eq!(predictions, [1_700_000_000_000; 2]);
+        }
+        assert!(letters[0] >= now, "{letters:?}");
+        assert_eq!(site.topic("dead-letters")[0].2["thalweg.timestamp"], "1700000000000");
+        assert_eq!(site.predictions()[0]["timestamp"], 1_700_000_000_000_i64);
+    }
+}
+
+#[test]
 fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
     let site = Site::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);
     let sample: &[u8] = br#"{"x":1.5,"y":2}"#;

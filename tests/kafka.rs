@@ -104,7 +104,8 @@ async fn lingering(place: &Broker, fetch_bytes: i32) -> Kafka {
 }
 
 fn sample(number: u64) -> Vec<Outgoing> {
-    vec![Outgoing { value: Some(format!("{number:0>300}").into()), ..Outgoing::default() }]
+    let timestamp = support::broker::now().timestamp_millis();
+    vec![Outgoing { timestamp, value: Some(format!("{number:0>300}").into()), ..Outgoing::default() }]
 }
 
 #[tokio::test]

@@ -118,6 +118,8 @@ fn proved(ground: &StateFile) -> Proof {
     let sources: Vec<_> = topics.samples.iter().map(|records| 0..records.len() as i64).collect();
     proof.each_once(&topics, &sources);
     proof.same_outputs(&topics, &undisturbed.topics());
+    // The records that are mixed in are from 2023.
+    proof.times_go_on(&topics, 1_750_000_000_000);
     proof.same_state(&ground.site, &undisturbed.site, "samples", topics.samples.len());
     let generated = topics.samples.iter().flatten().filter(|record| record.key.as_deref() != Some(FOREIGN)).count();
     proof.generated_once(&topics, &stdout(&ground.site.run(&["generate", "-n", &generated.to_string()])));

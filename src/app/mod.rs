@@ -109,6 +109,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         let wanted = Opening {
             generating: (settings.generator.enabled && !until_caught_up).then_some(generating),
             until_caught_up,
+            timestamps: settings.timestamps,
             status: Some(Arc::new(report::tell_systemd_status)),
         };
         match &settings.transport {

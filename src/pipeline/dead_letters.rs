@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    encode::{PREFIX, RETRY},
+    encode::{PREFIX, RETRY, TIMESTAMP},
     record::{Headers, Outgoing, Record},
     transport::{DeadLetters, Error, Fate},
 };
@@ -60,6 +60,7 @@ impl DeadLetter {
             offset: take("thalweg.offset")?.parse().ok()?,
         };
         let (reason, error) = (take("thalweg.reason")?, take("thalweg.error").unwrap_or_default());
+        let time = take(TIMESTAMP).and_then(|time| time.parse().ok());
         let truncated = take("thalweg.truncated").map(|bytes| bytes.parse().unwrap_or(0));
         let mut headers = record.headers.owned();
         headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
@@ -67,7 +68,7 @@ impl DeadLetter {
         Some(Self {
             partition,
             offset: record.offset,
-            timestamp: record.timestamp,
+            timestamp: time.unwrap_or(record.timestamp),
             source,
             reason,
             error,
@@ -90,6 +91,15 @@ impl DeadLetter {
         headers.set(RETRY, self.place());
         let (key, value) = (self.key.clone(), self.value.clone());
         Outgoing { source: 0, timestamp: self.timestamp, key, value, headers }
+    }
+}
+
+impl DeadLetter {
+    /// The sample for a topic of which a broker deletes what is old: written at `now`, its own time in a header.
+    pub(super) fn sample_at(&self, now: i64) -> Outgoing {
+        let mut sample = self.sample();
+        sample.headers.set(TIMESTAMP, self.timestamp.to_string());
+        Outgoing { timestamp: now, ..sample }
     }
 }
 

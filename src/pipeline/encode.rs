@@ -21,6 +21,21 @@ pub(super) const PREFIX: &str = "thalweg.";
 /// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
 pub(super) const RETRY: &str = "thalweg.retry";
 
+/// On a dead letter, and on a sample that was sent back: the sample's time, in milliseconds since the Unix epoch. The
+/// record's own is when it was written.
+pub(super) const TIMESTAMP: &str = "thalweg.timestamp";
+
+/// When the sample in a record was, where its fields do not say: the record's time, unless it was sent back.
+#[inline]
+pub(super) fn time(record: &Record) -> i64 {
+    if record.headers.is_empty() { record.timestamp } else { first_time(record) }
+}
+
+fn first_time(record: &Record) -> i64 {
+    let before = record.headers.get(RETRY).and_then(|_| record.headers.get(TIMESTAMP));
+    before.and_then(|time| std::str::from_utf8(time).ok()?.parse().ok()).unwrap_or(record.timestamp)
+}
+
 /// Encodes what is made from one partition.
 #[derive(Debug)]
 pub struct Encoder {
@@ -46,7 +61,7 @@ impl Encoder {
             &self.form,
             Draft {
                 source: source.offset,
-                timestamp: sample.timestamp.unwrap_or(source.timestamp),
+                timestamp: sample.timestamp.unwrap_or_else(|| time(source)),
                 key: sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec),
                 target: sample.target,
                 champion: step.champion,
@@ -68,8 +83,9 @@ impl Encoder {
         set("thalweg.topic", self.topic.clone());
         set("thalweg.partition", self.partition.to_string());
         set("thalweg.offset", source.offset.to_string());
+        set(TIMESTAMP, time(source).to_string());
         let [key, value] = [&source.key, &source.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
-        Outgoing { source: source.offset, timestamp: source.timestamp, key, value, headers }
+        Outgoing { source: source.offset, timestamp: time(source), key, value, headers }
     }
 
     /// An event that the record at `offset` brought about; `race` is as it was after it.

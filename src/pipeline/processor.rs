@@ -6,7 +6,7 @@
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},
     decode::{Decoder, Index, Rejection, Row, Schema, check_key},
-    encode::Encoder,
+    encode::{self, Encoder},
     gap::{Anchor, Gap},
     prequential::{self, Prequential},
     record::Record,
@@ -165,7 +165,7 @@ impl Processor {
         if let Some(gap) = self.progress.gap.take_if(|gap| offset >= gap.resumed)
             && wanted(Output::Events)
         {
-            outbox.push(Output::Events, self.encoder.gap(offset, record.timestamp, gap));
+            outbox.push(Output::Events, self.encoder.gap(offset, encode::time(&record), gap));
         }
         let usable = check_key(record.key.as_deref());
         match usable.and_then(|()| self.decoder.decode_ahead(record.value.as_deref(), row)) {
@@ -178,7 +178,7 @@ impl Processor {
                     // A copy, because the step borrows the models that an event is spelled from.
                     let events = step.events.to_vec();
                     for event in events {
-                        let event = self.encoder.event(offset, record.timestamp, event, &self.prequential);
+                        let event = self.encoder.event(offset, encode::time(&record), event, &self.prequential);
                         outbox.push(Output::Events, event);
                     }
                 }

@@ -30,7 +30,7 @@ use crate::{
         decode::Schema,
         gap::Policy,
         prequential, store,
-        transport::{Start, Topics, embedded, kafka},
+        transport::{Start, Timestamps, Topics, embedded, kafka},
     },
 };
 use section::Section;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub start: Start,
     /// `transport.on_gap`
     pub on_gap: Policy,
+    /// `output.timestamp`: the record time of what is published.
+    pub timestamps: Timestamps,
     /// `[schema]`
     pub schema: Schema,
     /// `[generator]`
@@ -92,6 +94,7 @@ impl Default for Settings {
             topics: Topics::default(),
             start: Start::default(),
             on_gap: Policy::default(),
+            timestamps: Timestamps::default(),
             schema: Schema::default(),
             generator: crate::generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
@@ -119,6 +122,7 @@ impl Settings {
             start,
             on_gap,
             topics: transport::topics(root.section("topics")),
+            timestamps: timestamps(root.section("output")),
             schema: schema::read(root.section("schema")),
             generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
@@ -166,6 +170,13 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())
+    }
+}
+
+fn timestamps(mut section: Section) -> Timestamps {
+    match section.one_of("timestamp", "clock", &["clock", "sample"]) {
+        "sample" => Timestamps::Sample,
+        _ => Timestamps::Clock,
     }
 }
 

@@ -19,6 +19,7 @@ mod gaps;
 mod limits;
 mod numbers;
 mod outages;
+mod retention;
 mod topics;
 
 use std::{slice::from_ref, sync::MutexGuard};

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 fn record(value: Option<Vec<u8>>) -> Record {
-    Record { key: None, value, headers: Default::default(), timestamp: Default::default() }
+    Record { key: None, value, headers: Default::default(), timestamp: crate::support::broker::now() }
 }
 
 async fn send(topics: &Topics, records: Vec<Record>, compression: Compression) {

@@ -100,7 +100,7 @@ async fn one_record_in_the_last_partition_is_enough() {
         key: None,
         value: sample(0),
         headers: Default::default(),
-        timestamp: Default::default(),
+        timestamp: super::support::broker::now(),
     };
     let last = of(&topics.samples, 2).await;
     last.produce(vec![record], rskafka::client::partition::Compression::NoCompression).await.expect("produce");

@@ -25,6 +25,11 @@ pub fn broker() -> String {
     broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`")
 }
 
+/// The clock's time: brokers delete what is old.
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    std::time::SystemTime::now().into()
+}
+
 /// Names of one's own, since all tests share the broker.
 fn unique(name: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -75,7 +80,7 @@ pub fn create(topic: &str, partitions: i32) {
 /// Appends a batch for each value.
 pub async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
     let partition = partition(topic).await;
-    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: Default::default() };
+    let record = |value| Record { key: None, value, headers: Default::default(), timestamp: now() };
     for value in values {
         partition.produce(vec![record(value)], Compression::NoCompression).await.expect("produce");
     }

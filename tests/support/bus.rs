@@ -31,6 +31,12 @@ use crate::support::{
     proof::{self, FOREIGN, Proof},
 };
 
+/// Milliseconds since the Unix epoch.
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("a clock").as_millis() as i64
+}
+
 /// Names of a daemon's topics.
 #[derive(Clone)]
 pub struct Names {
@@ -202,14 +208,25 @@ impl Bus {
 
     /// Appends records with a key, in batches that every broker takes.
     pub fn produce(&self, topic: &str, partition: i32, key: &[u8], values: impl IntoIterator<Item = Option<Vec<u8>>>) {
-        let timestamp = |i: i64| chrono::DateTime::from_timestamp_millis(1_700_000_000_000 + i).expect("a time");
-        let record = |(i, value)| KafkaRecord {
+        self.produce_at(topic, partition, key, now(), values);
+    }
+
+    /// The same with records of a time, in milliseconds since the Unix epoch.
+    pub fn produce_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &[u8],
+        time: i64,
+        values: impl IntoIterator<Item = Option<Vec<u8>>>,
+    ) {
+        let record = |value| KafkaRecord {
             key: Some(key.to_vec()),
             value,
             headers: Default::default(),
-            timestamp: timestamp(i),
+            timestamp: chrono::DateTime::from_timestamp_millis(time).expect("a time"),
         };
-        let records: Vec<KafkaRecord> = (0..).zip(values).map(record).collect();
+        let records: Vec<KafkaRecord> = values.into_iter().map(record).collect();
         let client = self.partition(topic, partition);
         for batch in records.chunks(1000) {
             self.wait("a produce", client.produce(batch.to_vec(), Compression::NoCompression)).expect("a produce");
@@ -275,6 +292,8 @@ pub fn proved(bus: &Bus, names: &Names, site: &Site, sources: &[Range<i64>], sta
     let mut proof = Proof::default();
     proof.each_once(&topics, sources);
     proof.same_outputs(&topics, &others);
+    // No test takes an hour.
+    proof.times_go_on(&topics, now() - 3_600_000);
     proof.same_state(site, &undisturbed, &names.samples, topics.samples.len());
     let generated = topics.samples.iter().flatten().filter(|record| record.key.as_deref() != Some(FOREIGN)).count();
     proof.generated_once(&topics, &stdout(&site.run(&["generate", "-n", &generated.to_string()])));

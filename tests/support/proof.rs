@@ -118,13 +118,30 @@ impl Proof {
         }
     }
 
-    /// Every output record is, but for its offset, the one that `undisturbed` has.
+    /// The time of records never goes back, and is no sample's.
+    pub fn times_go_on(&mut self, topics: &Topics, since: i64) {
+        for output in Output::ALL {
+            for (partition, records) in topics.of(output).iter().enumerate() {
+                let back = |pair: &[Record]| {
+                    (pair[1].timestamp < pair[0].timestamp)
+                        .then(|| format!("{}\n    before {}", text(&pair[0]), text(&pair[1])))
+                };
+                let mut wrong: Vec<String> = records.windows(2).filter_map(back).collect();
+                wrong.extend(records.first().filter(|record| record.timestamp < since).map(text));
+                if !wrong.is_empty() {
+                    self.found(format!("{output:?}/{partition}: times go back, or are from before the test"), &wrong);
+                }
+            }
+        }
+    }
+
+    /// Every output record is, but for its offset and the time it was published, the one that `undisturbed` has.
     pub fn same_outputs(&mut self, topics: &Topics, undisturbed: &Topics) {
         for output in Output::ALL {
             for (partition, (ours, theirs)) in topics.of(output).iter().zip(undisturbed.of(output)).enumerate() {
                 let differ = |(ours, theirs): (&Record, &Record)| {
                     let mut theirs = theirs.clone();
-                    theirs.offset = ours.offset;
+                    (theirs.offset, theirs.timestamp) = (ours.offset, ours.timestamp);
                     (*ours != theirs).then(|| format!("{}\n    not {}", text(ours), text(&theirs)))
                 };
                 let differences: Vec<String> = ours.iter().zip(theirs).filter_map(differ).collect();

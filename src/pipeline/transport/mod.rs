@@ -11,6 +11,7 @@ mod history;
 pub mod kafka;
 mod opening;
 mod source;
+mod stamps;
 
 use std::{future::Future, ops::Range};
 
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 pub use dead_letters::{DeadLetters, Fate, Page};
 pub use history::History;
 pub use opening::{Generating, Opening, Status};
+pub use stamps::Timestamps;
 
 use super::{
     checkpoint::{Checkpoint, Outputs},
@@ -99,6 +101,15 @@ pub enum Output {
 impl Output {
     /// Every output stream.
     pub const ALL: [Output; 3] = [Output::Predictions, Output::DeadLetters, Output::Events];
+
+    /// Its key in `[topics]`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Output::Predictions => "predictions",
+            Output::DeadLetters => "dead_letters",
+            Output::Events => "events",
+        }
+    }
 }
 
 /// What a worker made of a run of input records, to be published as one step.

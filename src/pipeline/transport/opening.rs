@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::Timestamps;
+
 /// Says in a line what is being waited for.
 pub type Status = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -12,6 +14,8 @@ pub struct Opening {
     pub generating: Option<Generating>,
     /// Whether the daemon ends once it has caught up: what is not there is then not waited for.
     pub until_caught_up: bool,
+    /// Of what is published.
+    pub timestamps: Timestamps,
     /// Where to say what is being waited for.
     pub status: Option<Status>,
 }
@@ -32,10 +36,11 @@ impl Opening {
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generating, until_caught_up, status: _ } = self;
+        let Self { generating, until_caught_up, timestamps, status: _ } = self;
         f.debug_struct("Opening")
             .field("generating", generating)
             .field("until_caught_up", until_caught_up)
+            .field("timestamps", timestamps)
             .finish_non_exhaustive()
     }
 }

@@ -129,7 +129,7 @@ impl DeadLetters for EmbeddedDeadLetters {
                     fates.push(Fate::Already);
                     continue;
                 }
-                samples.append(tx, letter.source.partition, |rows| rows.records([&letter.sample()]))?;
+                samples.append(tx, letter.source.partition, None, |rows| rows.records([&letter.sample()]))?;
                 fates.push(Fate::Sent);
             }
             let sent = fates.iter().filter(|fate| **fate == Fate::Sent).count();

@@ -22,7 +22,7 @@ pub use history::EmbeddedHistory;
 pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
 
-use super::{Error, Opening, Topics, Transport};
+use super::{Error, Opening, Timestamps, Topics, Transport};
 use crate::pipeline::{
     record::Outgoing,
     store::{Store, meta, needed_from, set_meta},
@@ -65,6 +65,8 @@ struct Shared {
     appended: watch::Sender<u64>,
     /// Counts commits of outputs, to wake a generator that waits for room.
     consumed: watch::Sender<u64>,
+    /// Of what is published.
+    timestamps: Timestamps,
     /// Whether samples may be appended among rows that somebody else has written.
     among_others: bool,
 }
@@ -107,6 +109,7 @@ impl Embedded {
             retention: config,
             appended: watch::Sender::new(0),
             consumed: watch::Sender::new(0),
+            timestamps: opening.timestamps,
             among_others: opening.generating.is_none_or(|generating| generating.into_foreign_topic),
             topics,
             store,
@@ -215,7 +218,7 @@ async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<O
                 for partition in 0..partitions {
                     let numbered = (first..).zip(records.iter());
                     let mine = numbered.filter(|(i, _)| i % partitions == partition).map(|(_, record)| record);
-                    job.samples.append(tx, partition as i32, |rows| rows.records(mine))?;
+                    job.samples.append(tx, partition as i32, None, |rows| rows.records(mine))?;
                     let needed = needed_from(tx, &job.topics.samples, partition as i32, job.store.keep())?;
                     job.samples.retain(tx, partition as i32, &job.retention, needed)?;
                 }

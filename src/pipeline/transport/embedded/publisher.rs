@@ -9,7 +9,10 @@ use super::{Shared, table};
 use crate::pipeline::{
     checkpoint::{OutputOffsets, Outputs},
     store::{self, Saving},
-    transport::{Error, Outbox, Output, Publisher, Resumed},
+    transport::{
+        Error, Outbox, Output, Publisher, Resumed, Timestamps,
+        stamps::{self, Stamps},
+    },
 };
 
 /// Outboxes committed together when they wait.
@@ -20,11 +23,25 @@ const GROUP: usize = 8;
 pub struct EmbeddedPublisher {
     shared: Arc<Shared>,
     partition: i32,
+    stamps: [Stamps; 3],
 }
 
 impl EmbeddedPublisher {
     pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
-        Self { shared, partition }
+        Self { shared, partition, stamps: Default::default() }
+    }
+
+    /// Learns what times there are already.
+    async fn look_at_times(&self) -> Result<(), store::Error> {
+        let partition = self.partition;
+        let ask = self.ask(move |shared, tx| {
+            let times = shared.outputs.each_ref().map(|table| table.last_time(tx, partition));
+            times.into_iter().collect::<rusqlite::Result<Vec<_>>>()
+        });
+        for (stamps, time) in self.stamps.iter().zip(ask.await?) {
+            stamps.saw(time.unwrap_or(0));
+        }
+        Ok(())
     }
 
     /// Next offset of each output.
@@ -72,12 +89,17 @@ impl Publisher for EmbeddedPublisher {
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         let mut next = self.ends().await?;
+        self.look_at_times().await?;
         loop {
             let mut group = Vec::with_capacity(GROUP);
             if outboxes.recv_many(&mut group, GROUP).await == 0 {
                 return Ok(());
             }
-            self.write(Batch::of(group, &mut next, &self.shared), &confirmed).await?;
+            let times = Output::ALL.map(|output| {
+                let sample_s = self.shared.timestamps == Timestamps::Sample && output != Output::DeadLetters;
+                (!sample_s).then(|| self.stamps[output as usize].next(stamps::now()))
+            });
+            self.write(Batch::of(group, &mut next, times, &self.shared), &confirmed).await?;
         }
     }
 }
@@ -100,6 +122,8 @@ impl EmbeddedPublisher {
 /// What goes into one transaction.
 struct Batch {
     outboxes: Vec<Outbox>,
+    /// Of the records of each output.
+    times: [Option<i64>; 3],
     /// Input offset after all of them.
     position: i64,
     /// Only the newest checkpoint of a group is worth its bytes.
@@ -108,7 +132,7 @@ struct Batch {
 
 impl Batch {
     /// `next` are the outputs' next offsets, before and after.
-    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, shared: &Shared) -> Self {
+    fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, times: [Option<i64>; 3], shared: &Shared) -> Self {
         let topics = shared.topics.fingerprint();
         let mut newest = None;
         for outbox in &mut outboxes {
@@ -121,14 +145,14 @@ impl Batch {
             }
         }
         let position = outboxes.last().map_or(0, |outbox| outbox.position);
-        Self { outboxes, position, checkpoint: newest.map(|checkpoint| shared.store.saving(checkpoint)) }
+        Self { outboxes, times, position, checkpoint: newest.map(|checkpoint| shared.store.saving(checkpoint)) }
     }
 
     /// Returns the size of the checkpoint, in bytes.
     fn commit(&self, shared: &Shared, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<usize> {
         for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
             if self.outboxes.iter().any(|outbox| outbox.count(output) > 0) {
-                table.append(tx, partition, |rows| {
+                table.append(tx, partition, self.times[output as usize], |rows| {
                     self.outboxes.iter().try_for_each(|outbox| {
                         rows.records(&outbox.records[output as usize])?;
                         if output == Output::Predictions { rows.drafts(&outbox.drafts) } else { Ok(()) }

@@ -101,6 +101,14 @@ impl Table {
         Ok(last.map_or(0, |offset| offset + 1))
     }
 
+    /// Time of the newest record.
+    pub(super) fn last_time(&self, tx: &Connection, partition: i32) -> rusqlite::Result<Option<i64>> {
+        let Some(last) = self.next_offset(tx, partition)?.checked_sub(1) else { return Ok(None) };
+        let mut select = tx.prepare_cached(&self.select)?;
+        let mut rows = select.query(params![partition, last, 1])?;
+        rows.next()?.map(|row| row.get_ref(1).map(milliseconds)).transpose()
+    }
+
     /// Offset of the first record at or after `timestamp`, or of the next one where there is none.
     pub(super) fn offset_since(&self, tx: &Connection, partition: i32, timestamp: i64) -> rusqlite::Result<i64> {
         let found: Option<i64> =
@@ -108,15 +116,16 @@ impl Table {
         found.map_or_else(|| self.next_offset(tx, partition), Ok)
     }
 
-    /// Appends the rows that `add` adds.
+    /// Appends the rows that `add` adds, at `time`, or at that of each record where there is none.
     pub(super) fn append(
         &self,
         tx: &Transaction<'_>,
         partition: i32,
+        time: Option<i64>,
         add: impl FnOnce(&mut Appender<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         let (insert, next) = (tx.prepare_cached(&self.insert)?, self.next_offset(tx, partition)?);
-        let mut rows = Appender { insert, partition, next, bytes: 0 };
+        let mut rows = Appender { insert, partition, time, next, bytes: 0 };
         add(&mut rows)?;
         if rows.bytes > 0 { self.count_bytes(tx, partition, rows.bytes as i64) } else { Ok(()) }
     }
@@ -233,6 +242,8 @@ impl Table {
 pub(super) struct Appender<'tx> {
     insert: CachedStatement<'tx>,
     partition: i32,
+    /// Of all rows; `None` where each has its own.
+    time: Option<i64>,
     /// Offset of the next row.
     next: i64,
     /// Of keys and values so far.
@@ -259,6 +270,7 @@ impl Appender<'_> {
         value: Option<&[u8]>,
         headers: &Headers,
     ) -> rusqlite::Result<()> {
+        let timestamp = self.time.unwrap_or(timestamp);
         let headers = (!headers.is_empty()).then(|| headers::spelled(headers));
         self.insert.execute(params![self.partition, self.next, timestamp, text(key), text(value), headers])?;
         self.next += 1;

@@ -2,15 +2,23 @@
 //!
 //! Invariant: nothing here makes a topic but [`create`], which takes its partitions from whoever wants it.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    io::{Cursor, Write},
+    time::Duration,
+};
 
 use rskafka::protocol::{
+    api_key::ApiKey,
+    api_version::{ApiVersion, ApiVersionRange},
     error::Error as ProtocolError,
     messages::{
         CreateTopicRequest, CreateTopicsRequest, IsolationLevel, ListOffsetsRequest, ListOffsetsRequestPartition,
-        ListOffsetsRequestTopic, NORMAL_CONSUMER,
+        ListOffsetsRequestTopic, NORMAL_CONSUMER, ReadVersionedError, ReadVersionedType, RequestBody,
+        WriteVersionedError, WriteVersionedType,
     },
-    primitives::{Boolean, Int16, Int32, Int64, String_},
+    primitives::{Boolean, Int8, Int16, Int32, Int64, NullableString, String_},
+    traits::{ReadType, WriteType},
 };
 
 use super::{
@@ -111,5 +119,89 @@ pub(super) async fn offset(connection: &Connection, topic: &str, partition: i32,
         (Some(error), _) => Err(Fault::of_protocol(&action, error, error.to_string())),
         (None, Some(offset)) => Ok(offset.0),
         (None, None) => Err(Fault::passing(format!("{action}: the broker answered nothing"))),
+    }
+}
+
+/// How long a topic keeps records by the time that their producer gives them, in milliseconds; `None` where it does not
+/// delete by that. `Err` with the broker's words where this user may not ask.
+pub(super) async fn retention(cluster: &Cluster, topic: &str) -> Try<Result<Option<i64>, String>> {
+    let action = format!("asking for the settings of `{topic}`");
+    let connection = connection::to_controller(cluster).await?;
+    let request = DescribeConfigs { topic: topic.to_owned() };
+    let answer = async { connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };
+    let Configs { error, values } = cluster.bounded(Duration::ZERO, answer).await?;
+    match error {
+        Some(error @ (ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed)) => {
+            return Ok(Err(error.to_string()));
+        }
+        Some(error) => return Err(Fault::of_protocol(&action, error, error.to_string())),
+        None => {}
+    }
+    let value = |name: &str| values.get(name).map_or("", String::as_str);
+    let deletes = value(CLEANUP).contains("delete") && value(TIME) != "LogAppendTime";
+    let retention = value(RETENTION).parse().ok().filter(|retention| deletes && *retention >= 0);
+    Ok(Ok(retention))
+}
+
+const RETENTION: &str = "retention.ms";
+const CLEANUP: &str = "cleanup.policy";
+const TIME: &str = "message.timestamp.type";
+
+/// Asks for settings of a topic.
+struct DescribeConfigs {
+    topic: String,
+}
+
+impl RequestBody for DescribeConfigs {
+    type ResponseBody = Configs;
+    const API_KEY: ApiKey = ApiKey::DescribeConfigs;
+    /// What brokers from Kafka 1.1 to 4 have in common.
+    const API_VERSION_RANGE: ApiVersionRange = ApiVersionRange::new(ApiVersion(Int16(1)), ApiVersion(Int16(1)));
+    const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ApiVersion(Int16(4));
+}
+
+impl<W: Write> WriteVersionedType<W> for DescribeConfigs {
+    fn write_versioned(&self, writer: &mut W, _: ApiVersion) -> Result<(), WriteVersionedError> {
+        const TOPIC: Int8 = Int8(2);
+        Int32(1).write(writer)?;
+        TOPIC.write(writer)?;
+        String_(self.topic.clone()).write(writer)?;
+        let names = [RETENTION, CLEANUP, TIME];
+        Int32(names.len() as i32).write(writer)?;
+        for name in names {
+            String_(name.to_owned()).write(writer)?;
+        }
+        // Without where else a value might come from.
+        Boolean(false).write(writer)?;
+        Ok(())
+    }
+}
+
+struct Configs {
+    error: Option<ProtocolError>,
+    values: HashMap<String, String>,
+}
+
+impl ReadVersionedType<Cursor<Vec<u8>>> for Configs {
+    fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
+        let _throttle_time = Int32::read(reader)?;
+        let mut configs = Self { error: None, values: HashMap::new() };
+        for _ in 0..Int32::read(reader)?.0 {
+            configs.error = ProtocolError::new(Int16::read(reader)?.0);
+            let _said = NullableString::read(reader)?;
+            let _kind = Int8::read(reader)?;
+            let _topic = String_::read(reader)?;
+            for _ in 0..Int32::read(reader)?.0 {
+                let (name, value) = (String_::read(reader)?.0, NullableString::read(reader)?.0);
+                let _read_only = Boolean::read(reader)?;
+                let _source = Int8::read(reader)?;
+                let _is_sensitive = Boolean::read(reader)?;
+                for _ in 0..Int32::read(reader)?.0 {
+                    let _synonym = (String_::read(reader)?, NullableString::read(reader)?, Int8::read(reader)?);
+                }
+                configs.values.insert(name, value.unwrap_or_default());
+            }
+        }
+        Ok(configs)
     }
 }

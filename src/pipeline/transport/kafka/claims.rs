@@ -132,7 +132,7 @@ impl KafkaDeadLetters {
         let Some(handle) = self.samples.get_mut(to.partition as usize) else { return Ok(None) };
         let action = format!("sending dead letters back to `{}`/{}", handle.topic(), handle.partition());
         let mut attempt = async || {
-            let samples = letters.iter().map(DeadLetter::sample).collect();
+            let samples = letters.iter().map(|letter| letter.sample_at(now())).collect();
             let base = match producer::once(handle, producer, samples).await {
                 Err(Fault::TooLarge) => return Ok(None),
                 appended => appended?,

@@ -17,6 +17,7 @@ use super::{
     landed::{self, Landed},
     lower,
     origin::{self, GENERATED, Held},
+    produce::Time,
     producer::{self, Producer, ProducerId},
     retry::persist,
 };
@@ -229,7 +230,7 @@ impl Lane {
         if let Some(first) = samples.first_mut() {
             first.headers.set(GENERATED, sequence.to_string());
         }
-        let base = producer.append(sequence, samples).await?;
+        let base = producer.append(sequence, samples, Time::Own).await?;
         Fault::unless_new(base, self.landed.end)
     }
 

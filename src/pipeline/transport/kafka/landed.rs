@@ -26,6 +26,8 @@ pub(super) struct Landed {
     pub(super) sequence: Option<i32>,
     /// The end of the partition.
     pub(super) end: i64,
+    /// The latest time of a record looked at, 0 where there is none.
+    pub(super) time: i64,
 }
 
 /// What is in an output that was made from `topic`/`partition` or written by `producer`, looking no further back than
@@ -126,6 +128,8 @@ async fn look(
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|batch| batch.producer == producer);
             landed.sequence = newer.or(mine.map(|batch| batch.next_sequence)).or(landed.sequence);
+            let times = committed.records.iter().map(|record| record.timestamp);
+            landed.time = times.max().unwrap_or(0).max(landed.time);
             enough |= found(&mut landed, &committed);
             offset = next;
         }

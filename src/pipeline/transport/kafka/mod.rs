@@ -21,6 +21,8 @@
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
+//! | `older_than_retention` | warn | records are given a time from before what their topic keeps; `topic`, `oldest`, `retention_ms` |
+//! | `retention_unknown` | warn | how long a topic keeps records may not be asked; `topic`, `refused` |
 //! | `new_producer` | warn | a broker did not go on with our numbers; `partition` |
 //! | `transactional_topic` | info | the samples are written in transactions; `topic`, `partition`, `offset` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
@@ -72,7 +74,7 @@ pub use history::KafkaHistory;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
-use super::{Error, Opening, Output, Topics, Transport};
+use super::{Error, Opening, Output, Timestamps, Topics, Transport, stamps::Stamps};
 use crate::pipeline::{record::Outgoing, store::Store};
 use cluster::Cluster;
 
@@ -112,6 +114,12 @@ struct Shared {
     output_partitions: [i32; 3],
     /// Whether the output topics are there.
     outputs: OnceCell<()>,
+    /// Of what is published.
+    timestamps: Timestamps,
+    /// The newest time in each partition of each output.
+    stamps: [Vec<Stamps>; 3],
+    /// How long each output keeps records, in milliseconds, where it deletes them by the time that we give them.
+    retention: OnceCell<[Option<i64>; 3]>,
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
     batch_bytes: [AtomicUsize; 3],
     /// Bytes of a produce request of generated samples at most, likewise.
@@ -134,6 +142,11 @@ impl Shared {
     /// The partition that holds what is made from `partition`.
     fn output_partition(&self, output: Output, partition: i32) -> i32 {
         partition % self.output_partitions[output as usize].max(1)
+    }
+
+    /// Of the partition of an output that holds what is made from `partition`.
+    fn stamps(&self, output: Output, partition: i32) -> &Stamps {
+        &self.stamps[output as usize][self.output_partition(output, partition) as usize]
     }
 
     /// Whether a partition of an output holds only what is made from one partition of the samples.
@@ -213,6 +226,9 @@ impl Kafka {
             sample_partitions,
             output_partitions,
             outputs: OnceCell::new(),
+            timestamps: opening.timestamps,
+            stamps: output_partitions.map(|count| (0..count.max(1)).map(|_| Stamps::default()).collect()),
+            retention: OnceCell::new(),
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),
             sample_batch_bytes: AtomicUsize::new(limit),
             refused: StdMutex::default(),
@@ -244,6 +260,35 @@ impl Shared {
             Ok(())
         };
         self.outputs.get_or_try_init(make).await.copied()
+    }
+}
+
+impl Shared {
+    /// Asks how long the outputs keep what is given the time of samples.
+    async fn look_up_retention(&self) -> Result<(), Error> {
+        if self.timestamps == Timestamps::Clock {
+            return Ok(());
+        }
+        let look = async || {
+            let mut all = [None; 3];
+            for output in [Output::Predictions, Output::Events] {
+                let topic = self.output_topic(output);
+                let action = format!("asking how long `{topic}` keeps records");
+                let found = persist!(self.cluster, action, admin::retention(&self.cluster, topic))?;
+                all[output as usize] = found.unwrap_or_else(|refused| {
+                    tracing::warn!(
+                        event = "retention_unknown",
+                        topic,
+                        refused,
+                        "how long the topic keeps records may not be asked (right DescribeConfigs), so nothing is said where \
+                         output.timestamp = \"sample\" makes records older than that"
+                    );
+                    None
+                });
+            }
+            Ok(all)
+        };
+        self.retention.get_or_try_init(look).await.map(drop)
     }
 }
 

@@ -1,9 +1,6 @@
 //! The produce request, written by us: rskafka's has no header without a value, and copies every batch three times.
 
-use std::{
-    io,
-    time::{Duration, SystemTime},
-};
+use std::{io, time::Duration};
 
 use rskafka::protocol::{
     api_key::ApiKey,
@@ -23,11 +20,8 @@ use super::{
 use crate::pipeline::{
     drafts::Drafts,
     record::{Headers, Outgoing},
+    transport::stamps::{AHEAD, now},
 };
-
-/// A record this much ahead of the clock is stamped with the clock's time: brokers refuse more than an hour, and theirs
-/// may be behind ours.
-const AHEAD: Duration = Duration::from_secs(1800);
 
 /// One batch for one partition.
 pub(super) struct Produce<'a> {
@@ -66,6 +60,15 @@ impl WriteVersionedType<Vec<u8>> for Produce<'_> {
     }
 }
 
+/// When the records of a batch are said to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// All at this time, in milliseconds since the Unix epoch.
+    At(i64),
+    /// Each at its own, or now, where no broker takes that.
+    Own,
+}
+
 /// What a batch is made of.
 #[derive(Debug)]
 pub(super) enum Records {
@@ -93,6 +96,14 @@ impl Records {
         match self {
             Self::Ready(records) => records.iter().map(Outgoing::size).sum(),
             Self::Drafts(drafts) => drafts.bytes(),
+        }
+    }
+
+    /// The earliest time of its own that any of them has.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        match self {
+            Self::Ready(records) => records.iter().map(|record| record.timestamp).min(),
+            Self::Drafts(drafts) => drafts.timestamps().min(),
         }
     }
 
@@ -134,16 +145,21 @@ pub(super) struct Batch {
     /// The number of the first record.
     pub(super) sequence: i32,
     pub(super) records: Records,
+    pub(super) time: Time,
     pub(super) compression: CompressionKind,
 }
 
 impl Batch {
     /// Onto the end of `out`, as it is in the log.
     fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let now = now();
         let latest = now.saturating_add(AHEAD.as_millis() as i64);
-        // A sample's time may be any, so what a broker would refuse is left to the value to say.
-        let time = |timestamp| if timestamp > latest { now } else { timestamp };
+        let time = |timestamp| match self.time {
+            Time::At(time) => time,
+            // A sample's time may be any, so what a broker would refuse is left to the value to say.
+            Time::Own if timestamp > latest => now,
+            Time::Own => timestamp,
+        };
         let (first, latest) = self.records.times(time);
         let count = length(self.records.len())?;
 
@@ -277,7 +293,8 @@ mod tests {
     fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
         // Not at the front of a request.
         let mut out = b"request".to_vec();
-        Batch { producer: 7, sequence: 11, records: records.into(), compression }.write(&mut out).expect("written");
+        let batch = Batch { producer: 7, sequence: 11, records: records.into(), time: Time::Own, compression };
+        batch.write(&mut out).expect("written");
         out.split_off("request".len())
     }
 

@@ -28,7 +28,7 @@ use super::{
     cluster::{Cluster, Handle},
     connection::{self, Connection},
     fault::{Fault, Try},
-    produce::{Batch, Produce, Records},
+    produce::{Batch, Produce, Records, Time},
     retry::persist,
 };
 use crate::pipeline::{record::Outgoing, transport::Error};
@@ -64,7 +64,7 @@ async fn ask(cluster: &Cluster, topic: &str, partition: i32) -> Try<ProducerId> 
 /// whomever and however late, one lands. Returns its offset, or `None` where the broker says that there is another one.
 pub(super) async fn once(handle: &Handle, id: ProducerId, records: Vec<Outgoing>) -> Try<Option<i64>> {
     let producer = Producer::open(handle.cluster(), handle.topic(), handle.partition(), id).await?;
-    match producer.append(0, records).await {
+    match producer.append(0, records, Time::Own).await {
         Ok(offset) => Ok(Some(offset)),
         Err(Fault::OutOfSequence(_)) => Ok(None),
         Err(fault) => Err(fault),
@@ -90,14 +90,20 @@ impl Producer {
 
     /// Appends records, of which the first has the number `sequence`; returns its offset. Calls on one connection reach
     /// the broker in the order in which they are first polled.
-    pub(super) async fn append(&self, sequence: i32, records: impl Into<Records>) -> Try<i64> {
+    pub(super) async fn append(&self, sequence: i32, records: impl Into<Records>, time: Time) -> Try<i64> {
         let action = format!("producing to `{}`/{}", self.topic, self.partition);
         let config = self.cluster.config();
         let request = Produce {
             topic: &self.topic,
             partition: self.partition,
             timeout: config.request_timeout,
-            batch: Batch { producer: self.id, sequence, records: records.into(), compression: config.compression },
+            batch: Batch {
+                producer: self.id,
+                sequence,
+                records: records.into(),
+                time,
+                compression: config.compression,
+            },
         };
         let answer =
             async { self.connection.request(request).await.map_err(|error| Fault::of_request(&action, error)) };

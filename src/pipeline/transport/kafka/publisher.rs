@@ -18,15 +18,20 @@ use super::{
     cluster::Handle,
     fault::Fault,
     landed,
+    produce::Time,
     producer::{self, Producer, ProducerId},
     requests::{Landing, Lane, Request, Size, requests},
     retry::persist,
     saves::Saves,
 };
 use crate::pipeline::{
+    burst::Burst,
     checkpoint::{Checkpoint, Numbers, Outputs},
     store::set_meta,
-    transport::{Error, Outbox, Output, Publisher, Resumed},
+    transport::{
+        Error, Outbox, Output, Publisher, Resumed, Timestamps,
+        stamps::{self},
+    },
 };
 
 /// Publishes what is made from one partition.
@@ -37,6 +42,8 @@ pub struct KafkaPublisher {
     handles: [Handle; 3],
     /// Where the outputs stand; known once it has resumed.
     outputs: Outputs,
+    /// Records of samples that are older than their topic keeps any.
+    too_old: Burst,
 }
 
 /// An outbox under way.
@@ -53,7 +60,7 @@ impl KafkaPublisher {
             let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
             Handle::new(&shared.cluster, topic, partition)
         });
-        Self { shared, partition, handles, outputs: Outputs::default() }
+        Self { shared, partition, handles, outputs: Outputs::default(), too_old: Burst::default() }
     }
 
     /// By which the broker knows this worker, also after a restart. A new one where there is none, or where a broker has
@@ -90,6 +97,32 @@ impl KafkaPublisher {
         change(all.entry(self.partition).or_default())
     }
 
+    /// When the records of a request are said to be written.
+    fn time_of(&mut self, request: &Request) -> Time {
+        let output = request.output;
+        if self.shared.timestamps == Timestamps::Clock || output == Output::DeadLetters {
+            return Time::At(self.shared.stamps(output, self.partition).next(stamps::now()));
+        }
+        let retention = self.shared.retention.get().and_then(|all| all[output as usize]);
+        if let (Some(retention), Some(oldest)) = (retention, request.records.oldest())
+            && oldest < stamps::now().saturating_sub(retention)
+        {
+            let topic = self.shared.output_topic(output);
+            self.too_old.seen(output.name(), |times| {
+                tracing::warn!(
+                    event = "older_than_retention",
+                    topic,
+                    oldest,
+                    retention_ms = retention,
+                    times,
+                    "records carry the time of samples that are older than the topic keeps any (retention.ms): the broker \
+                     deletes them soon, whoever has read them. Set output.timestamp = \"clock\", or raise retention.ms"
+                );
+            });
+        }
+        Time::Own
+    }
+
     /// Tells when there is something between what this process has sent: nobody else should write there.
     fn watch(&self, output: Output, expected: i64, base: i64) {
         // Whoever sends dead letters back says so on the events topic.
@@ -123,6 +156,7 @@ impl KafkaPublisher {
 impl Publisher for KafkaPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         self.shared.make_outputs().await?;
+        self.shared.look_up_retention().await?;
         let id = self.identity().await?;
         // What the checkpoint says of another identity says nothing of this one.
         let known = since.numbers.filter(|numbers| numbers.producer == id);
@@ -139,6 +173,7 @@ impl Publisher for KafkaPublisher {
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
             numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
             self.outputs.offsets[i] = found.end;
+            self.shared.stamps(output, self.partition).saw(found.time);
         }
         self.outputs.numbers = Some(numbers);
         self.outputs.topics = self.shared.topics.fingerprint();
@@ -162,7 +197,8 @@ impl Publisher for KafkaPublisher {
             while under_way.len() < in_flight
                 && let Some(request) = waiting.pop_front_if(|request| lanes[request.output as usize].is_free())
             {
-                under_way.push_back(lanes[request.output as usize].send(request));
+                let time = self.time_of(&request);
+                under_way.push_back(lanes[request.output as usize].send(request, time));
             }
             tokio::select! {
                 biased;

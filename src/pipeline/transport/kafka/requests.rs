@@ -12,7 +12,7 @@ use super::{
     cut,
     fault::Fault,
     lower,
-    produce::Records,
+    produce::{Records, Time},
     producer::{self, Producer},
     publisher::KafkaPublisher,
 };
@@ -54,20 +54,20 @@ impl Lane {
         self.landed = Some(Instant::now());
     }
 
-    /// Sends a request.
-    pub(super) fn send(&mut self, request: Request) -> BoxFuture<'static, Landing> {
+    /// Sends a request, written at `time`.
+    pub(super) fn send(&mut self, request: Request, time: Time) -> BoxFuture<'static, Landing> {
         let Request { output, records, size } = request;
         let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
         self.sequence = producer::advance(self.sequence, size.records);
         self.open += 1;
-        Box::pin(async move { Landing { output, result: producer.append(sequence, records).await, size } })
+        Box::pin(async move { Landing { output, result: producer.append(sequence, records, time).await, size } })
     }
 }
 
 /// A request that is not sent yet.
 pub(super) struct Request {
     pub(super) output: Output,
-    records: Records,
+    pub(super) records: Records,
     size: Size,
 }
 

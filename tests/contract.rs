@@ -113,6 +113,30 @@ fn nothing_that_comes_in_makes_a_later_prediction_unsound() {
 }
 
 #[test]
+fn a_series_without_features_is_learned_and_may_gain_one() {
+    for config in configs() {
+        let mut learner = Learner::new(&config);
+        let mut restored = Learner::new(&config);
+        let y = |i: i32| 10.0 + (0.1 * f64::from(i)).sin();
+        for i in 0..1500 {
+            if i % 111 == 0 {
+                restored = learner.restored();
+            }
+            let predicted = learner.predict(&[]);
+            assert!(predicted.is_finite(), "{config:?} at {i}");
+            assert_eq!(predicted.to_bits(), restored.predict(&[]).to_bits(), "{config:?} at {i}");
+            assert!(learner.learn(&[], y(i)) && restored.learn(&[], y(i)), "{config:?} at {i}");
+        }
+        assert!((learner.predict(&[]) - 10.0).abs() < 3.0, "{config:?}: {}", learner.predict(&[]));
+        for i in 0..300 {
+            assert!(learner.predict(&[f64::from(i % 7)]).is_finite(), "{config:?}");
+            learner.learn(&[f64::from(i % 7)], y(i));
+        }
+        assert!(learner.predict(&[]).is_finite() && learner.predict(&[1.0, 2.0]).is_finite(), "{config:?}");
+    }
+}
+
+#[test]
 fn a_constant_target_is_learned_and_kept() {
     for config in configs() {
         // FTRL's own L2 penalty pulls towards 0, and steps of ±1 never quite settle.

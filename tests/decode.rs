@@ -1,7 +1,7 @@
 //! Decoding: what becomes a feature, what is refused and why, and that what is refused leaves no trace.
 
 use proptest::prelude::*;
-use thalweg::pipeline::decode::{Ahead, Decoder, Index, Rejection, Sample, Schema};
+use thalweg::pipeline::decode::{Absent, Ahead, Decoder, Index, Notice, Rejection, Sample, Schema, Unit};
 
 fn decoder(schema: &Schema) -> Decoder {
     Decoder::new(schema, Index::new(schema))
@@ -80,8 +80,8 @@ fn every_refusal_has_its_reason() {
         ("\"text\"", "not_an_object"),
         ("true", "not_an_object"),
         ("{}", "no_features"),
-        (r#"{"y":1}"#, "no_features"),
-        (r#"{"a":null,"b":"text","y":1}"#, "no_features"),
+        (r#"{"y":null}"#, "no_features"),
+        (r#"{"a":null,"b":"text"}"#, "no_features"),
         (r#"{"a":NaN}"#, "not_finite"),
         (r#"{"a": nan}"#, "not_finite"),
         ("{\"b\":1,\n\"a\":\n -Infinity}", "not_finite"),
@@ -156,7 +156,8 @@ fn listed_features_are_the_only_ones_in_their_order() {
     let mut decoder = decoder(&schema);
     let (features, _) = decoded(&mut decoder, r#"{"a":1,"p":{"q":2,"r":3},"b":4,"y":0}"#).expect("good");
     assert_eq!(features, named(&[("b", 4.0), ("p.q", 2.0)]));
-    assert_eq!(decoded(&mut decoder, r#"{"a":1,"y":0}"#), Err(Rejection::NoFeatures));
+    assert_eq!(decoded(&mut decoder, r#"{"a":1}"#), Err(Rejection::NoFeatures));
+    assert_eq!(decoded(&mut decoder, r#"{"a":1,"y":0}"#), Ok((vec![], Some(0.0))));
 }
 
 #[test]
@@ -347,11 +348,223 @@ fn what_a_stream_can_make_grow_has_a_bound() {
         decoded(&mut decoder, &format!("{{\"a\":1{}}}", " ".repeat(64))),
         Err(Rejection::TooLarge { .. })
     ));
-    for i in 1..1024 {
-        decoded(&mut decoder, &format!(r#"{{"c":"{i}"}}"#)).expect("good");
+}
+
+#[test]
+fn too_many_categories_cost_the_detail_and_not_the_record() {
+    let nominal = vec!["c".into()];
+    let schema = Schema { nominal, max_categories: 3, ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    let mut category = |text: &str| {
+        let json = format!(r#"{{"c":"{text}","y":1}}"#);
+        let ways = [0, 1, 2, 3].map(|way| {
+            let sample = match way {
+                0 | 1 => decoder.decode(Some(json.as_bytes())),
+                2 => decoder.decode_full(json.as_bytes()),
+                _ => decoder.decode_row([("c", text), ("y", "1")]),
+            };
+            sample.expect("good").features.values()[0]
+        });
+        assert!(ways.windows(2).all(|pair| pair[0] == pair[1]), "{ways:?}");
+        (ways[0], decoder.take_notices())
+    };
+    for (i, text) in ["a", "b", "c"].iter().enumerate() {
+        assert_eq!(category(text), (i as f64, vec![]));
     }
-    assert!(matches!(decoded(&mut decoder, r#"{"c":"one more"}"#), Err(Rejection::TooManyCategories { .. })));
-    decoded(&mut decoder, r#"{"c":"7"}"#).expect("known ones go on");
+    let (first, notices) = category("d");
+    assert_eq!((first, &notices), (3.0, &vec![Notice::CategoriesShared { field: "c".into(), limit: 3 }]));
+    assert!(notices[0].to_string().contains("schema.max_categories") && notices[0].is_warning());
+    for i in 0..2000 {
+        let (number, notices) = category(&format!("rare {i}"));
+        assert!(number < 3.0 + 32.0 && notices.is_empty());
+    }
+    assert_eq!(category("b"), (1.0, vec![]), "those that were first go on");
+    assert_eq!(category("d").0, first);
+    // A text without end is one category, and told apart from its like.
+    let schema = Schema { max_categories: 10, ..schema };
+    let mut decoder = Decoder::new(&schema, Index::new(&schema));
+    let long = |end: &str| format!(r#"{{"c":"{}{end}","y":1}}"#, "x".repeat(5000));
+    let mut number = |json: &str| decoder.decode(Some(json.as_bytes())).expect("good").features.values()[0];
+    assert_eq!([long("1"), long("2"), long("1")].map(|json| number(&json)), [0.0, 1.0, 0.0]);
+    assert_eq!(decoder.take_notices(), [Notice::CategoryCut { field: "c".into() }]);
+    let names = decoder.index().named_columns();
+    assert!(format!("{names:?}").len() < 1000, "{names:?}");
+}
+
+#[test]
+fn a_new_limit_of_categories_keeps_what_was_learned() {
+    let schema = Schema { nominal: vec!["c".into()], max_categories: 2, ..Schema::default() };
+    let mut first = decoder(&schema);
+    for i in 0..100 {
+        decoded(&mut first, &format!(r#"{{"c":"c{i}","y":1}}"#)).expect("good");
+    }
+    let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
+    for max_categories in [1, 2, 1000] {
+        let index: Index = rmp_serde::from_slice(&bytes).expect("restored");
+        let schema = Schema { max_categories, ..schema.clone() };
+        assert!(index.fits(&schema));
+        let known = index.named_columns();
+        let mut second = Decoder::new(&schema, index);
+        assert_eq!(decoded(&mut second, r#"{"c":"c1","y":1}"#).expect("good").0, named(&[("c", 1.0)]));
+        let (new, _) = decoded(&mut second, r#"{"c":"another","y":1}"#).expect("good");
+        let grown = second.index().named_columns() != known;
+        assert_eq!(grown, max_categories == 1000, "{new:?}: a number of its own where there is room");
+    }
+}
+
+#[test]
+fn a_series_of_targets_alone_is_a_stream_and_grows_features_later() {
+    let schema = Schema { timestamp: Some("at".into()), ..Schema::default() };
+    let json = r#"{"at":"2013-01-01 10:00:00","y":3}"#;
+    let told = every_way(&schema, json);
+    assert_eq!(told, (vec![], Some(3.0), None, Some(1_357_034_400_000)));
+    let mut decoder = decoder(&schema);
+    assert_eq!(decoded(&mut decoder, json), Ok((vec![], Some(3.0))));
+    assert_eq!(decoded(&mut decoder, r#"{"at":1,"x":2,"y":3}"#).expect("good").0, named(&[("x", 2.0)]));
+    // All unknown, as a record of a sensor that fell silent.
+    assert_eq!(decoded(&mut decoder, r#"{"x":null,"y":4}"#), Ok((vec![], Some(4.0))));
+    for nothing in [r#"{"at":1}"#, r#"{"x":null,"y":null}"#, "{}"] {
+        assert_eq!(decoded(&mut decoder, nothing), Err(Rejection::NoFeatures), "{nothing}");
+    }
+    assert_eq!(decoder.decode_row([("at", "2013-01-01"), ("y", "5")]).expect("good").target, Some(5.0));
+}
+
+#[test]
+fn what_a_sparse_record_leaves_out_is_zero_where_that_is_set() {
+    let schema = Schema { absent: Absent::Zero, nominal: vec!["c".into()], ..Schema::default() };
+    let mut decoders = [(); 3].map(|()| decoder(&schema));
+    let mut rows = |json: &str| {
+        let bytes = Some(json.as_bytes());
+        let ahead = Ahead::new(1000).read([bytes].into_iter());
+        let [short, read, full] = &mut decoders;
+        let rows = [
+            short.decode(bytes).map(|sample| sample.features.values().to_vec()),
+            read.decode_ahead(bytes, ahead.get(0)).map(|sample| sample.features.values().to_vec()),
+            full.decode_full(json.as_bytes()).map(|sample| sample.features.values().to_vec()),
+        ];
+        let bits = |row: &Vec<f64>| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let rows = rows.map(|row| row.expect(json));
+        assert!(rows.iter().all(|row| bits(row) == bits(&rows[0])), "{json}: {rows:?}");
+        rows[0].clone()
+    };
+    assert_eq!(rows(r#"{"a":1,"b":2,"y":0}"#), [1.0, 2.0]);
+    assert_eq!(rows(r#"{"b":3,"y":0}"#), [0.0, 3.0]);
+    assert_eq!(rows(r#"{"n":5,"y":0}"#), [0.0, 0.0, 5.0]);
+    let null = rows(r#"{"a":null,"b":null,"n":4,"y":0}"#);
+    assert!(null[0].is_nan() && null[1].is_nan() && null[2] == 4.0, "null says that it is unknown");
+    let category = rows(r#"{"a":1,"c":"red","y":0}"#);
+    assert_eq!(category, [1.0, 0.0, 0.0, 0.0]);
+    let without = rows(r#"{"a":1,"y":0}"#);
+    assert!(without[3].is_nan(), "a category that is not there is none");
+    assert_eq!(rows(r#"{"y":0}"#)[..3], [0.0; 3]);
+    // An empty cell is a value that is missing.
+    let sample = decoders[0].decode_row([("a", ""), ("b", "1"), ("y", "0")]).expect("good");
+    assert!(sample.features.values()[0].is_nan() && sample.features.values()[2] == 0.0);
+}
+
+/// Their times in milliseconds, read one after the other.
+fn times(schema: &Schema, values: &[&str]) -> Vec<Option<i64>> {
+    let schema = Schema { timestamp: Some("at".into()), ..schema.clone() };
+    let [mut short, mut full, mut table, mut behind] = [(); 4].map(|()| decoder(&schema));
+    let mut ahead = Ahead::new(1000);
+    let one = |value: &&str| {
+        let json = format!(r#"{{"at":{value},"x":1}}"#);
+        let rows = ahead.read([Some(json.as_bytes())].into_iter());
+        let time = |sample: Result<Sample<'_>, Rejection>| match sample {
+            Ok(sample) => sample.timestamp,
+            Err(refused) => {
+                assert_eq!(refused.reason(), "bad_timestamp", "{json}");
+                None
+            }
+        };
+        let ways = [
+            time(short.decode(Some(json.as_bytes()))),
+            time(full.decode_full(json.as_bytes())),
+            time(behind.decode_ahead(Some(json.as_bytes()), rows.get(0))),
+            time(table.decode_row([("at", value.trim_matches('"')), ("x", "1")])),
+        ];
+        assert!(ways.iter().all(|way| *way == ways[0]), "{json}: {ways:?}");
+        ways[0]
+    };
+    values.iter().map(one).collect()
+}
+
+#[test]
+fn times_are_understood_in_every_unit_and_as_text() {
+    let at = Some(1_357_034_400_000);
+    for value in ["1357034400", "1357034400000", "1357034400000000", "1357034400000000000", "1.3570344e9"] {
+        assert_eq!(times(&Schema::default(), &[value, &format!("\"{value}\"")]), [at, at], "{value}");
+    }
+    assert_eq!(times(&Schema::default(), &["1357034400.25"]), [Some(1_357_034_400_250)]);
+    let texts = ["\"2013-01-01 10:00:00\"", "\"2013-01-01T11:00:00+0100\"", "\"Tue, 01 Jan 2013 10:00:00 GMT\""];
+    assert_eq!(times(&Schema::default(), &texts), [at; 3]);
+    let paris = Schema { timezone: "Europe/Paris".into(), ..Schema::default() };
+    assert_eq!(times(&paris, &["\"2013-01-01 11:00:00\"", "\"2013-01-01T10:00:00Z\""]), [at; 2]);
+    let refused = ["\"01/02/2013\"", "\"soon\"", "true", "1e300", "\"\\u0000\""];
+    let json = |value: &str| format!(r#"{{"at":{value},"x":1}}"#);
+    let schema = Schema { timestamp: Some("at".into()), ..Schema::default() };
+    for value in refused {
+        let refused = decoder(&schema).decode(Some(json(value).as_bytes())).expect_err(value);
+        assert_eq!(refused.reason(), "bad_timestamp", "{value}");
+    }
+    let said = decoder(&schema).decode(Some(json("\"01/02/2013\"").as_bytes())).expect_err("two dates").to_string();
+    assert!(said.contains("01/02/2013") && said.contains("either way round") && said.contains("2013-01-31"), "{said}");
+}
+
+#[test]
+fn the_unit_of_times_is_found_once_said_once_and_kept_across_a_restart() {
+    let schema = Schema { timestamp: Some("at".into()), ..Schema::default() };
+    let mut first = decoder(&schema);
+    let time = |decoder: &mut Decoder, value: &str| {
+        let json = format!(r#"{{"at":{value},"x":1}}"#);
+        decoder.decode(Some(json.as_bytes())).map(|sample| sample.timestamp)
+    };
+    // Near 1970 nothing tells; a record that is refused decides nothing.
+    assert_eq!(time(&mut first, "0"), Ok(Some(0)));
+    first.decode(Some(br#"{"at":1357034400000,"x":1,"y":"no"}"#)).expect_err("refused");
+    assert_eq!(first.take_notices(), []);
+    assert_eq!(time(&mut first, "1357034400"), Ok(Some(1_357_034_400_000)));
+    let [notice] = &first.take_notices()[..] else { panic!("not said once") };
+    let said = notice.to_string();
+    assert!(
+        said.contains("in s,") && said.contains("2013-01-01T10:00:00Z") && said.contains("timestamp_unit"),
+        "{said}"
+    );
+    let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
+    let restored = || rmp_serde::from_slice::<Index>(&bytes).expect("restored");
+    let mut second = Decoder::new(&schema, restored());
+    for decoder in [&mut first, &mut second] {
+        assert_eq!(time(decoder, "1357034401"), Ok(Some(1_357_034_401_000)));
+        assert!(time(decoder, "1357034400000").is_err(), "as seconds the year 44,972");
+        assert_eq!(decoder.take_notices(), []);
+    }
+    // What is set comes before what was found, and changes no column.
+    let set = Schema { timestamp_unit: Some(Unit::Ms), timezone: "+01:00".into(), ..schema.clone() };
+    assert!(restored().fits(&set));
+    let mut third = Decoder::new(&set, restored());
+    assert_eq!(time(&mut third, "1357034400000"), Ok(Some(1_357_034_400_000)));
+    assert_eq!(time(&mut third, "\"1970-01-01 01:00\""), Ok(Some(0)));
+}
+
+#[test]
+fn an_implausible_time_is_used_and_told() {
+    let schema = Schema { timestamp: Some("at".into()), ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    let mut seen = |at: &str, now: i64| {
+        decoder.set_now(now);
+        let json = format!(r#"{{"at":{at},"x":1}}"#);
+        let time = decoder.decode(Some(json.as_bytes())).expect("used").timestamp.expect("a time");
+        (time, decoder.take_implausible())
+    };
+    let now = 1_800_000_000_000;
+    assert_eq!(seen("1799999999999", now), (1_799_999_999_999, None));
+    assert_eq!(seen("1800086400000", now).1, None, "a day ahead");
+    let late = seen("1800086400001", now).1.expect("told");
+    assert_eq!((late.field.as_str(), late.early, late.count), ("at", false, 1));
+    assert!(late.to_string().contains("schema.timestamp_ahead") && late.to_string().contains("2027-01-16"), "{late}");
+    assert_eq!(seen("631152000000", now).1, None);
+    let early = seen("631151999999", now).1.expect("told");
+    assert!(early.early && early.to_string().contains("schema.timestamp_min"), "{early}");
 }
 
 #[test]

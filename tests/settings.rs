@@ -208,6 +208,12 @@ fn what_does_not_fit_together_is_refused() {
     assert_problem("[schema]\nignore = [\"y\"]", "schema.ignore", &["target"]);
     assert_problem("[schema]\nfeatures = [\"a\"]\nnominal = [\"b\"]", "schema.nominal", &["`b`"]);
     assert_problem("[schema]\nnominal = [\"a\"]\nignore = [\"a\"]", "schema.ignore", &["`a`", "schema.nominal"]);
+    assert_problem("[schema]\ntimestamp_unit = \"sec\"", "schema.timestamp_unit", &["`sec`", "ms"]);
+    assert_problem("[schema]\ntimezone = \"Europe/Nowhere\"", "schema.timezone", &["Europe/Nowhere", "UTC"]);
+    assert_problem("[schema]\ntimestamp_min = \"01/02/1990\"", "schema.timestamp_min", &["1990-01-01"]);
+    assert_problem("[schema]\ntimestamp_ahead = \"1\"", "schema.timestamp_ahead", &["5s"]);
+    assert_problem("[schema]\nabsent = \"0\"", "schema.absent", &["unknown", "zero"]);
+    assert_problem("[schema]\nmax_categories = 0", "schema.max_categories", &["from 1 to 65536"]);
     for list in ["features", "nominal", "ignore"] {
         assert_problem(&format!("[schema]\n{list} = [\"y\"]"), &format!("schema.{list}"), &["target", "`y`"]);
         assert_problem(&format!("[schema]\n{list} = [\"a\", \"a\"]"), &format!("schema.{list}"), &["`a`", "once"]);

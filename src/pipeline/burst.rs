@@ -19,13 +19,18 @@ impl Burst {
     /// Notes one occurrence of `what`; calls `say` with the number of occurrences since it was last said, on the first
     /// and then at most every ten seconds.
     pub fn seen(&mut self, what: &'static str, say: impl FnOnce(u64)) {
+        self.seen_times(what, 1, say);
+    }
+
+    /// The same for `times` occurrences at once.
+    pub fn seen_times(&mut self, what: &'static str, times: u64, say: impl FnOnce(u64)) {
         let now = Instant::now();
         match self.seen.get_mut(what) {
-            Some((said, unsaid)) if now.duration_since(*said) < QUIET => *unsaid += 1,
+            Some((said, unsaid)) if now.duration_since(*said) < QUIET => *unsaid += times,
             known => {
                 let unsaid = known.map_or(0, |(_, unsaid)| *unsaid);
                 self.seen.insert(what, (now, 0));
-                say(unsaid + 1);
+                say(unsaid + times);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},
-    decode::{Decoder, Index, Rejection, Row, Schema, check_key},
+    decode::{Decoder, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
     encode::{self, Encoder},
     gap::{Anchor, Gap},
     prequential::{self, Prequential},
@@ -136,6 +136,21 @@ impl Processor {
         self.progress.position = self.progress.position.max(position);
         self.progress.anchor = last.or(self.progress.anchor);
         self.high_watermark = high_watermark;
+    }
+
+    /// Tells the clock's time, in milliseconds since 1970. It decides only what is said of samples' times.
+    pub fn set_now(&mut self, now: i64) {
+        self.decoder.set_now(now);
+    }
+
+    /// What should be said of the stream since the last time.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.decoder.take_notices()
+    }
+
+    /// The samples' times since the last time that can hardly be right.
+    pub fn take_implausible(&mut self) -> Option<Implausible> {
+        self.decoder.take_implausible()
     }
 
     /// Processes one record; what is to be published goes into `outbox`.

@@ -2,10 +2,10 @@
 //!
 //! Roles may be combined where that means something; what contradicts itself is told, all of it at once.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use super::section::Section;
-use crate::pipeline::decode::Schema;
+use crate::pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
 
 pub(super) fn read(mut section: Section) -> Schema {
     let default = Schema::default();
@@ -23,6 +23,22 @@ pub(super) fn read(mut section: Section) -> Schema {
         key_is_feature: section.boolean("key_is_feature", default.key_is_feature),
         timestamp: section.optional_text("timestamp"),
         timestamp_is_feature: section.boolean("timestamp_is_feature", default.timestamp_is_feature),
+        timestamp_unit: match section.one_of("timestamp_unit", "auto", &["auto", "s", "ms", "us", "ns"]) {
+            "s" => Some(Unit::S),
+            "ms" => Some(Unit::Ms),
+            "us" => Some(Unit::Us),
+            "ns" => Some(Unit::Ns),
+            _ => None,
+        },
+        timezone: timezone(&mut section, &default.timezone),
+        timestamp_min: timestamp_min(&mut section, default.timestamp_min),
+        timestamp_ahead: timestamp_ahead(&mut section, default.timestamp_ahead),
+        absent: match section.one_of("absent", "unknown", &["unknown", "zero"]) {
+            "zero" => Absent::Zero,
+            _ => Absent::Unknown,
+        },
+        max_categories: section.integer("max_categories", default.max_categories as u64, 1..=MAX_CATEGORIES as u64)
+            as usize,
         max_features: section.integer("max_features", default.max_features as u64, 1..=1_000_000) as usize,
         max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes as u64, 1..=1 << 30) as usize,
         features,
@@ -30,6 +46,28 @@ pub(super) fn read(mut section: Section) -> Schema {
     check_lists(&section, &schema);
     check_key_and_time(&section, &schema);
     schema
+}
+
+fn timezone(section: &mut Section, default: &str) -> String {
+    let name = section.text("timezone", default);
+    if zone(&name).is_none() {
+        let wanted = "a name such as \"UTC\" or \"Europe/Paris\", or an offset such as \"+01:00\"";
+        section.problem("timezone", &format!("`{name}` is no time zone; it is {wanted}"));
+    }
+    name
+}
+
+fn timestamp_min(section: &mut Section, default: i64) -> i64 {
+    let Some(text) = section.optional_text("timestamp_min") else { return default };
+    date(&text).unwrap_or_else(|| {
+        section.problem("timestamp_min", &format!("`{text}` is no time; write it like \"1990-01-01\""));
+        default
+    })
+}
+
+fn timestamp_ahead(section: &mut Section, default: u64) -> u64 {
+    let ahead = section.duration("timestamp_ahead", Duration::from_millis(default), Duration::ZERO);
+    u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn check_lists(section: &Section, schema: &Schema) {

@@ -105,7 +105,7 @@ fn shapes() -> Vec<Case> {
         case("a number", "17", "not_an_object"),
         case("a text in quotes", "\"x\"", "not_an_object"),
         case("null", "null", "not_an_object"),
-        case("only the target", r#"{"y":2}"#, "no_features"),
+        case("only the target", r#"{"y":2}"#, "prediction"),
         case("only nulls", r#"{"x":null,"y":null}"#, "no_features"),
         case("cut", r#"{"x":1.5,"y":"#, "not_json"),
         case("cut in a text", r#"{"x":1,"s":"ab"#, "not_json"),

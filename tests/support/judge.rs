@@ -6,7 +6,7 @@ use thalweg::{
     models::{Features, ModelConfig, ModelKind, Scratch, linear, tree},
     pipeline::{
         checkpoint::Checkpoint,
-        decode::{Decoder, Index, Rejection, Sample, Schema},
+        decode::{Absent, Decoder, Index, Rejection, Sample, Schema},
         prequential,
         processor::{Config, Processor},
         record::{Outgoing, Record},
@@ -46,6 +46,18 @@ pub fn schemas() -> Vec<Schema> {
             features: Some(texts(&["x0", "x1", "c", "d.e"])),
             nominal: texts(&["c"]),
             ignore: texts(&["s"]),
+            ..Schema::default()
+        },
+        Schema {
+            nominal: texts(&["c", "k"]),
+            key: Some("k".into()),
+            timestamp: Some("t".into()),
+            timestamp_is_feature: true,
+            ignore: texts(&["d"]),
+            features: None,
+            absent: Absent::Zero,
+            max_categories: 3,
+            timezone: "Europe/Paris".into(),
             ..Schema::default()
         },
         Schema {

@@ -80,6 +80,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         }
     }
     progress.finish_and_clear();
+    samples.take_notices().iter().for_each(|notice| eprintln!("{notice}"));
     if let Some(mut predictions) = replay.predictions {
         predictions.flush()?;
     }

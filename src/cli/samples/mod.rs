@@ -87,6 +87,12 @@ impl Samples {
         Self { origin, decoder: Decoder::new(schema, Index::new(schema)), limit: schema.max_record_bytes }
     }
 
+    /// What should be said of the stream since the last time.
+    pub(super) fn take_notices(&mut self) -> Vec<String> {
+        let notices = self.decoder.take_notices().into_iter().map(|notice| notice.to_string());
+        notices.chain(self.decoder.take_implausible().map(|implausible| implausible.to_string())).collect()
+    }
+
     /// Whether each column seen so far holds categories.
     pub(super) fn nominal(&self) -> &[bool] {
         self.decoder.index().nominal()

@@ -36,6 +36,7 @@ pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) ->
 #[inline]
 pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
     if number.is_nan() {
+        draft.null(index, field);
         return Ok(());
     }
     // Those want the number's text, as the long way spells it.

@@ -8,14 +8,12 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Rejection, Schema,
+    Absent, Notice, Rejection, Schema, Unit,
+    categories::{self, Categories, Category},
     role::{Field, Part},
+    time::{Clock, Moment},
 };
 use crate::models::NamedColumn;
-
-/// Categories a nominal feature may have, and bytes each may have: names and categories are all that grows here.
-const MAX_CATEGORIES: usize = 1024;
-const MAX_CATEGORY_BYTES: usize = 512;
 
 /// A feature on its first appearance.
 #[derive(Debug)]
@@ -37,15 +35,21 @@ pub struct Index {
     /// Column to name.
     columns: Vec<String>,
     nominal: Vec<bool>,
-    /// Per column, the categories of a nominal one in order of first appearance.
-    categories: Vec<Vec<String>>,
+    /// Per column, the categories of a nominal one.
+    categories: Vec<Categories>,
+    /// The unit of times, once it has been found.
+    unit: Option<Unit>,
     /// Per name what it is.
     #[serde(skip)]
     fields: Vec<Field>,
     #[serde(skip)]
     lookup: HashMap<String, usize>,
+    /// How times are read.
     #[serde(skip)]
-    category_lookup: Vec<HashMap<String, u32>>,
+    clock: Clock,
+    /// Not said yet.
+    #[serde(skip)]
+    notices: Vec<Notice>,
     /// Per name (plus one; 0 is the record's beginning) the name that came next last time. Only saves time.
     #[serde(skip)]
     follows: Vec<usize>,
@@ -61,29 +65,27 @@ struct Saved {
     names: Vec<(String, Part)>,
     columns: Vec<String>,
     nominal: Vec<bool>,
-    categories: Vec<Vec<String>>,
+    categories: Vec<Categories>,
+    #[serde(default)]
+    unit: Option<Unit>,
 }
 
 impl TryFrom<Saved> for Index {
     type Error = &'static str;
 
-    fn try_from(Saved { schema, names, columns, nominal, categories }: Saved) -> Result<Self, Self::Error> {
+    fn try_from(Saved { schema, names, columns, nominal, categories, unit }: Saved) -> Result<Self, Self::Error> {
         let d = columns.len();
         if categories.len() != d || !(nominal.is_empty() || nominal.len() == d) {
             return Err("the columns of the index do not fit each other");
-        }
-        if categories.iter().any(|categories| categories.len() > MAX_CATEGORIES) {
-            return Err("a column of the index has too many categories");
         }
         let known = |part: &Part| !matches!(part, Part::Column(i) | Part::Nominal(i) if *i >= d);
         if !names.iter().all(|(_, part)| known(part)) {
             return Err("a name in the index leads to no column");
         }
-        let mut index = Self { names, columns, nominal, categories, ..Self::empty(schema) };
+        let mut index = Self { names, columns, nominal, categories, unit, ..Self::empty(schema) };
         index.longest = index.names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        let numbered = |categories: &Vec<String>| categories.iter().cloned().zip(0..).collect();
-        index.category_lookup = index.categories.iter().map(numbered).collect();
+        index.clock = index.clock();
         // A feature that was the key, too, used to be kept as the key alone.
         for column in 0..d {
             let nominal = index.nominal.get(column).is_some_and(|nominal| *nominal);
@@ -97,6 +99,7 @@ impl TryFrom<Saved> for Index {
 
 impl Index {
     fn empty(schema: Schema) -> Self {
+        let clock = Clock { zone: schema.zone(), unit: schema.timestamp_unit };
         Self {
             schema,
             names: Vec::new(),
@@ -104,8 +107,10 @@ impl Index {
             nominal: Vec::new(),
             categories: Vec::new(),
             fields: Vec::new(),
+            unit: None,
             lookup: HashMap::new(),
-            category_lookup: Vec::new(),
+            clock,
+            notices: Vec::new(),
             follows: Vec::new(),
             longest: 0,
         }
@@ -169,10 +174,81 @@ impl Index {
         }
     }
 
-    /// Whether columns mean under `schema` what they mean here; limits may differ.
+    /// Whether columns mean under `schema` what they mean here; limits may differ, and how times are read.
     pub fn fits(&self, schema: &Schema) -> bool {
-        let Schema { max_features, max_record_bytes, .. } = self.schema;
-        self.schema == Schema { max_features, max_record_bytes, ..schema.clone() }
+        let Schema { max_features, max_record_bytes, max_categories, .. } = self.schema;
+        let Schema { timestamp_unit, timestamp_min, timestamp_ahead, .. } = self.schema;
+        let other = Schema {
+            max_features,
+            max_record_bytes,
+            max_categories,
+            timestamp_unit,
+            timestamp_min,
+            timestamp_ahead,
+            timezone: self.schema.timezone.clone(),
+            ..schema.clone()
+        };
+        self.schema == other
+    }
+
+    /// Goes on under `schema`, which [fits](Self::fits).
+    pub(super) fn adopt(&mut self, schema: &Schema) {
+        self.schema = schema.clone();
+        self.clock = self.clock();
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { zone: self.schema.zone(), unit: self.schema.timestamp_unit.or(self.unit) }
+    }
+
+    /// The moment that a number means, and the unit where this number decides it.
+    #[inline]
+    pub(super) fn time(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
+        self.clock.number(number)
+    }
+
+    /// The moment that a text means, likewise.
+    pub(super) fn time_of_text(&self, text: &str) -> Option<(Moment, Option<Unit>)> {
+        self.clock.text(text)
+    }
+
+    /// Numbers are times in `unit` from now on, of which `time` was the first.
+    pub(super) fn decide(&mut self, unit: Unit, time: Moment) {
+        (self.unit, self.clock.unit) = (Some(unit), Some(unit));
+        if let Some(field) = self.schema.timestamp.clone() {
+            self.notices.push(Notice::TimestampUnit {
+                field,
+                unit,
+                number: time.in_unit(unit),
+                time: time.milliseconds(),
+            });
+        }
+    }
+
+    /// What should be said since the last time.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The field of the time; empty where there is none.
+    pub(super) fn timestamp(&self) -> &str {
+        self.schema.timestamp.as_deref().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn absent_is_zero(&self) -> bool {
+        self.schema.absent == Absent::Zero
+    }
+
+    /// Makes a row of what is known before a record says anything.
+    #[inline]
+    pub(super) fn begin(&self, row: &mut Vec<f64>) {
+        row.clear();
+        match self.schema.absent {
+            Absent::Unknown => row.resize(self.columns.len(), f64::NAN),
+            Absent::Zero if self.nominal.is_empty() => row.resize(self.columns.len(), 0.0),
+            Absent::Zero => row.extend(self.nominal.iter().map(|nominal| if *nominal { f64::NAN } else { 0.0 })),
+        }
     }
 
     /// Feature names by column.
@@ -183,7 +259,7 @@ impl Index {
     /// The columns with the names of their categories.
     pub fn named_columns(&self) -> Vec<NamedColumn> {
         let categories =
-            |i: usize| self.nominal.get(i).is_some_and(|nominal| *nominal).then(|| self.categories[i].clone());
+            |i: usize| self.nominal.get(i).is_some_and(|nominal| *nominal).then(|| self.categories[i].names().to_vec());
         self.columns.iter().enumerate().map(|(i, name)| NamedColumn::new(name, categories(i))).collect()
     }
 
@@ -233,9 +309,9 @@ impl Index {
         }
     }
 
-    /// The number of a category of a nominal column, if it has been seen.
-    pub(super) fn category(&self, column: usize, text: &str) -> Option<f64> {
-        self.category_lookup.get(column)?.get(text).map(|&number| f64::from(number))
+    /// What `text` is to a nominal column.
+    pub(super) fn category<'t>(&self, column: usize, text: &'t str) -> Category<'t> {
+        self.categories[column].find(text, self.schema.max_categories)
     }
 
     /// Whether there is room for so many more columns.
@@ -252,43 +328,38 @@ impl Index {
         row: &mut Vec<f64>,
     ) -> Result<(), Rejection> {
         self.check_room(new.len())?;
-        for (column, text) in new_categories.iter() {
-            if self.categories[*column].len() >= MAX_CATEGORIES {
-                let field = self.columns[*column].clone();
-                return Err(Rejection::TooManyCategories { field, limit: MAX_CATEGORIES });
-            }
-            check_category(&self.columns[*column], text)?;
-        }
-        for NewColumn { name, category, .. } in new.iter() {
-            check_category(name, category.as_deref().unwrap_or(""))?;
-        }
         for (column, text) in new_categories.drain(..) {
             row[column] = self.add_category(column, text);
         }
         for NewColumn { name, value, category } in new.drain(..) {
             let column = self.add_column(&name, category.is_some());
             row.push(match category {
-                Some(text) => self.add_category(column, text),
+                Some(text) => match self.category(column, &text) {
+                    Category::New(name) => self.add_category(column, name.into_owned()),
+                    Category::Known(number) => f64::from(number),
+                },
                 None => value,
             });
         }
         Ok(())
     }
 
-    fn add_category(&mut self, column: usize, text: String) -> f64 {
-        let number = self.categories[column].len() as u32;
-        if self.category_lookup.len() <= column {
-            self.category_lookup.resize_with(column + 1, HashMap::new);
+    fn add_category(&mut self, column: usize, name: String) -> f64 {
+        let (field, known) = (&self.columns[column], &mut self.categories[column]);
+        if categories::is_shared(&name) && !known.are_shared() {
+            let limit = self.schema.max_categories;
+            self.notices.push(Notice::CategoriesShared { field: field.clone(), limit });
         }
-        self.category_lookup[column].insert(text.clone(), number);
-        self.categories[column].push(text);
-        f64::from(number)
+        if categories::is_cut(&name) && !known.are_cut() {
+            self.notices.push(Notice::CategoryCut { field: field.clone() });
+        }
+        f64::from(known.add(name))
     }
 
     fn add_column(&mut self, name: &str, nominal: bool) -> usize {
         let column = self.columns.len();
         self.columns.push(name.to_owned());
-        self.categories.push(Vec::new());
+        self.categories.push(Categories::default());
         if nominal || !self.nominal.is_empty() {
             self.nominal.resize(column, false);
             self.nominal.push(nominal);
@@ -313,11 +384,4 @@ impl Index {
             }
         }
     }
-}
-
-fn check_category(field: &str, text: &str) -> Result<(), Rejection> {
-    if text.len() > MAX_CATEGORY_BYTES {
-        return Err(Rejection::CategoryTooLong { field: field.to_owned(), limit: MAX_CATEGORY_BYTES });
-    }
-    Ok(())
 }

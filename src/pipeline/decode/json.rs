@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    Draft, Rejection,
+    Draft, Rejection, bad_timestamp,
     index::Index,
     role::{Field, Part},
 };
@@ -145,9 +145,13 @@ impl Value<'_> {
             let field = self.reader.path.clone();
             return Err(self.reader.refuse(Rejection::NotANumber { field, found }));
         }
+        self.refuse_time(found)
+    }
+
+    fn refuse_time<E: serde::de::Error>(&mut self, found: &str) -> Result<(), E> {
         if self.field.timestamp {
-            let field = self.reader.path.clone();
-            return Err(self.reader.refuse(Rejection::BadTimestamp { field }));
+            let rejection = bad_timestamp(self.reader.path, found);
+            return Err(self.reader.refuse(rejection));
         }
         Ok(())
     }
@@ -187,12 +191,14 @@ impl<'de> Visitor<'de> for Value<'_> {
         self.number(number as f64, || number.to_string())
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+    fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
+        self.refuse_time(if value { "true" } else { "false" })?;
         self.number(f64::from(u8::from(value)), || value.to_string())
     }
 
-    /// Null: unknown, as if the field were absent.
+    /// Null: unknown.
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.reader.draft.null(self.reader.index, self.field);
         Ok(())
     }
 

@@ -5,21 +5,29 @@
 //! state lives.
 
 mod ahead;
+mod categories;
 mod flat;
 mod index;
 mod json;
+mod notice;
 mod rejection;
 mod role;
+mod time;
 
+use categories::Category;
 use index::NewColumn;
 use role::{Field, Part};
+use time::Moment;
 
 pub use ahead::{Ahead, Layout, Row, Rows};
 pub use index::Index;
+pub use notice::{Implausible, Notice};
 pub use rejection::Rejection;
+pub use time::{Unit, date, zone};
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::models::Features;
@@ -39,18 +47,71 @@ pub struct Schema {
     /// Whether the key is a numeric feature, too, where features are not listed.
     #[serde(default)]
     pub key_is_feature: bool,
-    /// Field with the time of the sample (milliseconds since the Unix epoch, or RFC 3339 text); without it the
-    /// record's own timestamp is taken. As a feature it is the milliseconds since 1970, however it is written.
+    /// Field with the time of the sample, a number or text; without it the record's own timestamp is taken. As a feature it is the milliseconds since 1970, however it is written.
     pub timestamp: Option<String>,
     /// Whether the time is a feature, too, where features are not listed.
     #[serde(default)]
     pub timestamp_is_feature: bool,
+    /// What numbers in it count since 1970; `None` where that is found out by their size.
+    #[serde(default)]
+    pub timestamp_unit: Option<Unit>,
+    /// Zone of times in text that name none: one that [`zone`] knows.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// Milliseconds since 1970 before which a time is told to be implausible.
+    #[serde(default = "timestamp_min")]
+    pub timestamp_min: i64,
+    /// Milliseconds ahead of the clock from which on it is.
+    #[serde(default = "timestamp_ahead")]
+    pub timestamp_ahead: u64,
     /// Fields that are never features, with all that is nested in them; what the other keys name is still used.
     pub ignore: Vec<String>,
+    /// What a numeric feature is in a record that does not have it; `null` is unknown always.
+    #[serde(default)]
+    pub absent: Absent,
     /// Most features a stream may have, 1 to 1,000,000.
     pub max_features: usize,
+    /// Categories of a nominal feature that stand for themselves, 1 to [`MAX_CATEGORIES`]; what comes later shares a few.
+    #[serde(default = "max_categories")]
+    pub max_categories: usize,
     /// Largest record that is decoded, in bytes.
     pub max_record_bytes: usize,
+}
+
+/// What a feature is that a record does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Absent {
+    /// Unknown.
+    #[default]
+    Unknown,
+    /// Zero, as in sparse records that list only what there is. A nominal feature is unknown all the same.
+    Zero,
+}
+
+impl Schema {
+    fn zone(&self) -> TimeZone {
+        // Settings take no name that is not known.
+        zone(&self.timezone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// 1990-01-01.
+fn timestamp_min() -> i64 {
+    631_152_000_000
+}
+
+/// A day.
+fn timestamp_ahead() -> u64 {
+    86_400_000
+}
+
+fn max_categories() -> usize {
+    1024
 }
 
 impl Default for Schema {
@@ -63,8 +124,14 @@ impl Default for Schema {
             key_is_feature: false,
             timestamp: None,
             timestamp_is_feature: false,
+            timestamp_unit: None,
+            timezone: utc(),
+            timestamp_min: timestamp_min(),
+            timestamp_ahead: timestamp_ahead(),
             ignore: Vec::new(),
+            absent: Absent::default(),
             max_features: 4096,
+            max_categories: max_categories(),
             max_record_bytes: 1 << 20,
         }
     }
@@ -72,6 +139,9 @@ impl Default for Schema {
 
 /// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
 pub const LARGEST: f64 = 1e150;
+
+/// The largest [`Schema::max_categories`].
+pub const MAX_CATEGORIES: usize = 65_536;
 
 /// Longest name of a feature, so that names cannot eat the memory.
 const MAX_NAME_BYTES: usize = 512;
@@ -99,6 +169,11 @@ pub struct Decoder {
     max_record_bytes: usize,
     draft: Draft,
     known: Known,
+    /// Times outside are implausible.
+    plausible: RangeInclusive<i64>,
+    /// Milliseconds that times may be ahead of the clock.
+    ahead: u64,
+    implausible: Option<Implausible>,
 }
 
 /// What the fields of the last layout are, as long as the index is of that age.
@@ -122,7 +197,10 @@ struct Draft {
     new_categories: Vec<(usize, String)>,
     target: Option<f64>,
     key: Option<String>,
-    timestamp: Option<i64>,
+    timestamp: Option<Moment>,
+    /// The unit that the time decides.
+    unit: Option<Unit>,
+    /// How many known values it has brought for known columns.
     known: usize,
     /// Room for flattened names.
     path: String,
@@ -131,8 +209,34 @@ struct Draft {
 
 impl Decoder {
     /// A decoder that goes on from `index`, which [`Index::new`] starts or a checkpoint holds.
-    pub fn new(schema: &Schema, index: Index) -> Self {
-        Self { index, max_record_bytes: schema.max_record_bytes, draft: Draft::default(), known: Known::default() }
+    pub fn new(schema: &Schema, mut index: Index) -> Self {
+        if index.fits(schema) {
+            index.adopt(schema);
+        }
+        Self {
+            index,
+            max_record_bytes: schema.max_record_bytes,
+            draft: Draft::default(),
+            known: Known::default(),
+            plausible: schema.timestamp_min..=i64::MAX,
+            ahead: schema.timestamp_ahead,
+            implausible: None,
+        }
+    }
+
+    /// Tells the clock's time, in milliseconds since 1970. It decides only what is said of times.
+    pub fn set_now(&mut self, now: i64) {
+        self.plausible = *self.plausible.start()..=now.saturating_add_unsigned(self.ahead);
+    }
+
+    /// What should be said of the stream since the last time.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.index.take_notices()
+    }
+
+    /// The times since the last time that can hardly be right.
+    pub fn take_implausible(&mut self) -> Option<Implausible> {
+        self.implausible.take()
     }
 
     /// The names behind the columns.
@@ -219,7 +323,10 @@ impl Decoder {
         for (name, cell) in cells {
             let field = self.index.field(name, &mut cursor);
             let taken = match cell.trim() {
-                "" => Ok(()),
+                "" => {
+                    self.draft.null(&self.index, field);
+                    Ok(())
+                }
                 cell => match cell.parse::<f64>() {
                     Ok(number) => self.draft.number(&self.index, field, name, number, || cell.to_owned()),
                     Err(_) => self.draft.text(&self.index, field, name, cell),
@@ -232,26 +339,48 @@ impl Decoder {
 
     fn start(&mut self) {
         let draft = &mut self.draft;
-        draft.row.clear();
-        draft.row.resize(self.index.columns(), f64::NAN);
+        self.index.begin(&mut draft.row);
         draft.new.clear();
         draft.new_lookup.clear();
         draft.new_categories.clear();
-        (draft.target, draft.key, draft.timestamp, draft.known, draft.rejection) = (None, None, None, 0, None);
+        (draft.target, draft.key, draft.timestamp, draft.unit) = (None, None, None, None);
+        (draft.known, draft.rejection) = (0, None);
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
         let Self { index, draft, .. } = self;
-        if draft.known + draft.new.len() == 0 {
+        // A target alone is one more point of a series.
+        if draft.known + draft.new.len() == 0 && draft.target.is_none() {
             return Err(Rejection::NoFeatures);
         }
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
+        if let Some(moment) = draft.timestamp {
+            if let Some(unit) = draft.unit {
+                index.decide(unit, moment);
+            }
+            let time = moment.milliseconds();
+            if !self.plausible.contains(&time) {
+                note(&mut self.implausible, &self.index, time, &self.plausible);
+            }
+        }
+        let Self { index, draft, .. } = self;
         Ok(Sample {
             features: Features::with_nominal(&draft.row, index.nominal()),
             target: draft.target,
             key: draft.key.as_deref(),
-            timestamp: draft.timestamp,
+            timestamp: draft.timestamp.map(Moment::milliseconds),
         })
+    }
+}
+
+#[cold]
+fn note(implausible: &mut Option<Implausible>, index: &Index, time: i64, plausible: &RangeInclusive<i64>) {
+    match implausible {
+        Some(implausible) => implausible.count += 1,
+        None => {
+            let (field, early) = (index.timestamp().to_owned(), time < *plausible.start());
+            *implausible = Some(Implausible { field, time, early, count: 1 });
+        }
     }
 }
 
@@ -296,9 +425,8 @@ impl Draft {
             self.take_key(&text)?;
         }
         if field.timestamp {
-            let milliseconds = milliseconds(name, number)?;
-            self.timestamp = Some(milliseconds);
-            number = milliseconds as f64;
+            let moment = index.time(number).ok_or_else(|| bad_timestamp(name, &number.to_string()))?;
+            number = self.take_time(moment);
         }
         self.number(index, Field { part: field.part, ..Field::NEW }, name, number, || text)
     }
@@ -309,11 +437,11 @@ impl Draft {
             self.take_key(text)?;
         }
         if field.timestamp {
-            let milliseconds = rfc3339(name, text)?;
-            self.timestamp = Some(milliseconds);
-            if !field.wants_text() {
+            let moment = index.time_of_text(text).ok_or_else(|| bad_timestamp(name, text))?;
+            let value = self.take_time(moment);
+            if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
                 let plain = Field { part: field.part, ..Field::NEW };
-                return self.number(index, plain, name, milliseconds as f64, String::new);
+                return self.number(index, plain, name, value, String::new);
             }
         }
         match field.part {
@@ -321,10 +449,13 @@ impl Draft {
                 return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" });
             }
             Part::Nominal(column) => match index.category(column, text) {
-                Some(number) => self.set(column, number),
-                None => {
+                Category::Known(number) => {
                     self.new_categories.retain(|(other, _)| *other != column);
-                    self.new_categories.push((column, text.to_owned()));
+                    self.set(column, f64::from(number));
+                }
+                Category::New(name) => {
+                    self.new_categories.retain(|(other, _)| *other != column);
+                    self.new_categories.push((column, name.into_owned()));
                     self.set(column, 0.0);
                 }
             },
@@ -345,10 +476,26 @@ impl Draft {
         Ok(())
     }
 
-    fn set(&mut self, column: usize, value: f64) {
-        if self.row[column].is_nan() {
-            self.known += 1;
+    /// The feature that the time is, too.
+    #[inline]
+    fn take_time(&mut self, (moment, unit): (Moment, Option<Unit>)) -> f64 {
+        (self.timestamp, self.unit) = (Some(moment), unit);
+        moment.value()
+    }
+
+    /// Takes `null` for a field: unknown, also where absent is zero.
+    #[inline]
+    fn null(&mut self, index: &Index, field: Field) {
+        if let Part::Column(column) = field.part
+            && index.absent_is_zero()
+        {
+            self.row[column] = f64::NAN;
         }
+    }
+
+    #[inline]
+    fn set(&mut self, column: usize, value: f64) {
+        self.known += 1;
         self.row[column] = value;
     }
 
@@ -393,14 +540,9 @@ fn checked(name: &str, number: f64) -> Result<f64, Rejection> {
     Err(if number.is_finite() { Rejection::OutOfRange { field } } else { Rejection::NotFinite { field: Some(field) } })
 }
 
-fn milliseconds(name: &str, number: f64) -> Result<i64, Rejection> {
-    // Past this no date has a name in four digits; f64 counts milliseconds exactly up to there.
-    const YEAR_9999: f64 = 253_402_300_799_999.0;
-    if number.abs() <= YEAR_9999 { Ok(number as i64) } else { Err(Rejection::BadTimestamp { field: name.to_owned() }) }
-}
-
-fn rfc3339(name: &str, text: &str) -> Result<i64, Rejection> {
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| time.timestamp_millis())
-        .map_err(|_| Rejection::BadTimestamp { field: name.to_owned() })
+#[cold]
+fn bad_timestamp(name: &str, found: &str) -> Rejection {
+    let shown: String = found.chars().take(40).collect();
+    let value = if shown.len() < found.len() { format!("{shown}…") } else { shown };
+    Rejection::BadTimestamp { field: name.to_owned(), value, ambiguous: time::is_ambiguous(found) }
 }

@@ -77,27 +77,19 @@ pub enum Rejection {
         /// The limit.
         limit: usize,
     },
-    /// A category too long to keep.
-    #[error("field `{field}` holds text of more than {limit} bytes, too long for a category; list it in schema.ignore")]
-    CategoryTooLong {
-        /// The field.
-        field: String,
-        /// The limit.
-        limit: usize,
-    },
-    /// More categories than a nominal feature may have.
-    #[error("field `{field}` has more than {limit} categories; if it is an identifier, list it in schema.ignore")]
-    TooManyCategories {
-        /// The field.
-        field: String,
-        /// The limit.
-        limit: usize,
-    },
-    /// The timestamp field is neither milliseconds nor RFC 3339.
-    #[error("field `{field}` is no timestamp: neither milliseconds since 1970 nor RFC 3339 text")]
+    /// The timestamp field holds no time that is understood.
+    #[error(
+        "field `{field}` holds {value}, no time that is understood{}; write the year first, as in 2013-01-31T10:00:00Z, \
+         2013-01-31 10:00:00.5 or 2013-01-31, or a number since 1970 in schema.timestamp_unit",
+        if *ambiguous { ": its day and month could be either way round" } else { "" }
+    )]
     BadTimestamp {
         /// The field.
         field: String,
+        /// What it holds, shortened.
+        value: String,
+        /// Whether it is a date that could be two.
+        ambiguous: bool,
     },
 }
 
@@ -117,8 +109,6 @@ impl Rejection {
             Rejection::TooManyFeatures { .. } => "too_many_features",
             Rejection::NameTooLong { .. } => "name_too_long",
             Rejection::KeyTooLong { .. } => "key_too_long",
-            Rejection::CategoryTooLong { .. } => "category_too_long",
-            Rejection::TooManyCategories { .. } => "too_many_categories",
             Rejection::BadTimestamp { .. } => "bad_timestamp",
         }
     }

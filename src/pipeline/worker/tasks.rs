@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -135,6 +135,9 @@ pub(super) async fn process(
         };
         let Some(Batch { fetched, rows }) = batch else { break };
         let last = fetched.records.last().map(Anchor::of);
+        if last.is_some() {
+            processor.set_now(now());
+        }
         for (i, record) in fetched.records.into_iter().enumerate() {
             let offset = record.offset;
             if let Err(rejection) = processor.process_ahead(record, rows.get(i), &mut outbox) {
@@ -148,6 +151,9 @@ pub(super) async fn process(
             if outbox.bytes() >= OUTBOX_BYTES && outboxes.send(outbox.take()).await.is_err() {
                 return Ok(());
             }
+        }
+        if last.is_some() {
+            say(&mut processor, &mut rejections);
         }
         if fetched.high_watermark > 0 || last.is_some() {
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
@@ -181,4 +187,24 @@ pub(super) async fn process(
     let _ = outboxes.send(outbox).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// What the records of a batch have shown of their stream.
+fn say(processor: &mut Processor, bursts: &mut Burst) {
+    for notice in processor.take_notices() {
+        if notice.is_warning() {
+            tracing::warn!(event = notice.name(), "{notice}");
+        } else {
+            tracing::info!(event = notice.name(), "{notice}");
+        }
+    }
+    if let Some(implausible) = processor.take_implausible() {
+        bursts.seen_times("timestamp_implausible", implausible.count, |times| {
+            tracing::warn!(event = "timestamp_implausible", times, "{implausible}");
+        });
+    }
 }

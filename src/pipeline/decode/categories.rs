@@ -1,0 +1,183 @@
+//! The categories of one nominal feature, numbered in order of first appearance.
+//!
+//! Invariant: a number never changes its meaning, and there are at most so many as the schema allows and [`SHARED`] more.
+//! What comes when all have been given out costs the feature its detail, never the record: it shares a number with others.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::MAX_CATEGORIES;
+
+/// Numbers that the categories beyond the limit share, by a hash of their text.
+const SHARED: usize = 32;
+
+/// Bytes of a text that stands for itself; a longer one is cut and known by its hash.
+const MAX_BYTES: usize = 512;
+
+/// Bytes that are kept of a longer one.
+const KEPT_BYTES: usize = 64;
+
+/// What a text is to a feature.
+#[derive(Debug, PartialEq)]
+pub(super) enum Category<'t> {
+    /// One that has been seen.
+    Known(u32),
+    /// One that has not, by the name that it gets.
+    New(Cow<'t, str>),
+}
+
+/// Categories by number and by text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Categories {
+    names: Vec<String>,
+    lookup: HashMap<String, u32>,
+    /// The shared numbers, once they have been given out.
+    shared: Vec<Option<u32>>,
+}
+
+impl Categories {
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What `text` is where there may be `limit` of its kind.
+    pub(super) fn find<'t>(&self, text: &'t str, limit: usize) -> Category<'t> {
+        let name = if text.len() > MAX_BYTES { Cow::Owned(cut(text)) } else { Cow::Borrowed(text) };
+        if let Some(&number) = self.lookup.get(name.as_ref()) {
+            return Category::Known(number);
+        }
+        if self.own() < limit {
+            return Category::New(name);
+        }
+        let place = hash(&name) as usize % SHARED;
+        match self.shared.get(place).copied().flatten() {
+            Some(number) => Category::Known(number),
+            None => Category::New(Cow::Owned(shared_name(place))),
+        }
+    }
+
+    /// Adds what [`find`](Self::find) called new.
+    pub(super) fn add(&mut self, name: String) -> u32 {
+        // Never more than two limits, which fit.
+        let number = self.names.len() as u32;
+        if let Some(place) = shared_place(&name) {
+            self.shared.resize(SHARED, None);
+            self.shared[place] = Some(number);
+        }
+        self.lookup.insert(name.clone(), number);
+        self.names.push(name);
+        number
+    }
+
+    /// How many stand for themselves.
+    fn own(&self) -> usize {
+        self.names.len() - self.shared.iter().flatten().count()
+    }
+
+    /// Whether some share a number.
+    pub(super) fn are_shared(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
+    /// Whether some are known by their hash.
+    pub(super) fn are_cut(&self) -> bool {
+        self.names.iter().any(|name| is_cut(name))
+    }
+}
+
+/// Whether it is the name of a text that was too long.
+pub(super) fn is_cut(name: &str) -> bool {
+    name.len() >= KEPT_BYTES - 4 && name.len() <= KEPT_BYTES + 20 && name.contains("…#")
+}
+
+/// Whether it is the name of a number that several share.
+pub(super) fn is_shared(name: &str) -> bool {
+    shared_place(name).is_some()
+}
+
+fn shared_name(place: usize) -> String {
+    format!("(rare {place})")
+}
+
+fn shared_place(name: &str) -> Option<usize> {
+    let place: usize = name.strip_prefix("(rare ")?.strip_suffix(')')?.parse().ok()?;
+    (place < SHARED && shared_name(place) == name).then_some(place)
+}
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(KEPT_BYTES);
+    format!("{}…#{:016x}", &text[..end], hash(text))
+}
+
+/// FNV-1a (Fowler, Noll, Vo 1991), of 64 bits: the same on every machine.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Serialize for Categories {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Categories {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        if names.len() > MAX_CATEGORIES + SHARED {
+            return Err(serde::de::Error::custom("a column of the index has too many categories"));
+        }
+        let mut categories = Self::default();
+        for name in names {
+            categories.add(name);
+        }
+        Ok(categories)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(categories: &mut Categories, text: &str, limit: usize) -> u32 {
+        match categories.find(text, limit) {
+            Category::Known(number) => number,
+            Category::New(name) => {
+                let name = name.into_owned();
+                categories.add(name)
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_limit_the_rare_ones_share_a_bounded_number() {
+        let mut categories = Categories::default();
+        for i in 0..10 {
+            assert_eq!(number(&mut categories, &format!("c{i}"), 10), i);
+        }
+        let rare: Vec<u32> = (0..5000).map(|i| number(&mut categories, &format!("rare {i}"), 10)).collect();
+        assert_eq!(categories.names().len(), 10 + SHARED);
+        let saved = serde_json::to_string(&categories).expect("saved");
+        let mut restored: Categories = serde_json::from_str(&saved).expect("restored");
+        for (i, rare) in rare.iter().enumerate() {
+            assert_eq!(number(&mut restored, &format!("rare {i}"), 10), *rare);
+        }
+        assert_eq!(number(&mut restored, "c7", 10), 7, "those that were first go on");
+        // A higher limit gives room again, a lower one takes nothing away.
+        assert_eq!(number(&mut restored, "new", 11), 10 + SHARED as u32);
+        assert_eq!(number(&mut restored, "c7", 1), 7);
+    }
+
+    #[test]
+    fn a_long_text_is_known_by_its_hash() {
+        let mut categories = Categories::default();
+        let texts: Vec<String> = (0..100).map(|i| format!("{}{i}", "é".repeat(1000))).collect();
+        for round in 0..2 {
+            for (i, text) in (0..).zip(&texts) {
+                assert_eq!(number(&mut categories, text, 1000), i, "round {round}");
+            }
+        }
+        assert!(categories.names().iter().all(|name| name.len() < 100 && is_cut(name)));
+        assert!(categories.are_cut() && !is_cut("short") && !is_cut(&"x".repeat(512)));
+    }
+}

@@ -1,0 +1,108 @@
+//! What is worth saying about a stream, once each: what was taken for granted, and what gave way.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::Unit;
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The unit of times was found, and stays.
+    TimestampUnit {
+        /// The field.
+        field: String,
+        /// The unit.
+        unit: Unit,
+        /// The number that told.
+        number: f64,
+        /// What it means, in milliseconds since 1970.
+        time: i64,
+    },
+    /// A nominal feature has all the categories it may have.
+    CategoriesShared {
+        /// The field.
+        field: String,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// A category is too long to keep.
+    CategoryCut {
+        /// The field.
+        field: String,
+    },
+}
+
+impl Notice {
+    /// Its stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Notice::TimestampUnit { .. } => "timestamp_unit",
+            Notice::CategoriesShared { .. } => "categories_shared",
+            Notice::CategoryCut { .. } => "category_cut",
+        }
+    }
+
+    /// Whether something gives way, rather than being as it should.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Notice::TimestampUnit { .. })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::TimestampUnit { field, unit, number, time } => write!(
+                f,
+                "field `{field}`: times are taken to be in {}, since {number} is {}; schema.timestamp_unit says otherwise",
+                unit.name(),
+                Spelled(*time)
+            ),
+            Notice::CategoriesShared { field, limit } => write!(
+                f,
+                "field `{field}` has more than schema.max_categories = {limit} categories: the rare ones share a few from \
+                 now on; if it is an identifier, list it in schema.ignore"
+            ),
+            Notice::CategoryCut { field } => write!(
+                f,
+                "field `{field}` holds text too long for a category: it is told apart by its hash; if it is no category, \
+                 list it in schema.ignore"
+            ),
+        }
+    }
+}
+
+/// Times that can hardly be right, since the last time they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Implausible {
+    /// The field.
+    pub field: String,
+    /// The first of them, in milliseconds since 1970.
+    pub time: i64,
+    /// Whether that is too early rather than too late.
+    pub early: bool,
+    /// How many.
+    pub count: u64,
+}
+
+impl fmt::Display for Implausible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, time, early, .. } = self;
+        let bound = if *early { "before schema.timestamp_min" } else { "further ahead than schema.timestamp_ahead" };
+        write!(f, "field `{field}`: {} is {bound}; is schema.timestamp_unit right?", Spelled(*time))
+    }
+}
+
+/// A time as people read it.
+pub(super) struct Spelled(pub(super) i64);
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}

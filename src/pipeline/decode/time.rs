@@ -1,0 +1,517 @@
+//! The time of a sample, however it is written: a number in one of four units, or text.
+//!
+//! Invariant: the unit of numbers is found at the first one that tells and never changes while the state lives; what
+//! could be read in two ways is refused. It does not know what time it is: what is implausible others decide.
+
+use std::ops::RangeInclusive;
+
+use jiff::{
+    civil::DateTime,
+    fmt::rfc2822,
+    tz::{Offset, TimeZone},
+};
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since 1970 to which times are read: the end of the year 9999, past which no date has a name.
+const LAST: f64 = 253_402_300_799_999_999.0;
+
+/// Longest text that is looked at.
+const MAX_TEXT_BYTES: usize = 128;
+
+/// Microseconds since 1970 of the times that decide the unit: from 1973, before which numbers are small in any unit, to
+/// 2200, so that one slip of a digit cannot decide it wrongly.
+const DECIDING: RangeInclusive<i64> = 100_000_000_000_000..=7_258_118_400_000_000;
+
+/// What a number counts since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+impl Unit {
+    /// As the settings spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::S => "s",
+            Unit::Ms => "ms",
+            Unit::Us => "us",
+            Unit::Ns => "ns",
+        }
+    }
+
+    /// The unit in which a number of that size is a time between 1973 and 5138.
+    fn of(number: f64) -> Self {
+        match number.abs() {
+            ..1e11 => Unit::S,
+            ..1e14 => Unit::Ms,
+            ..1e17 => Unit::Us,
+            _ => Unit::Ns,
+        }
+    }
+
+    fn micros(self, number: f64) -> Option<i64> {
+        let micros = match self {
+            Unit::S => number * 1e6,
+            Unit::Ms => number * 1e3,
+            Unit::Us => number,
+            Unit::Ns => number / 1e3,
+        };
+        // Rounded, because most fractions of a second have no exact f64.
+        (micros.abs() <= LAST).then(|| micros.round() as i64)
+    }
+}
+
+/// A moment in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(i64);
+
+impl Moment {
+    /// Whole milliseconds, cut.
+    pub(super) fn milliseconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// The number that says it in `unit`, about.
+    pub(super) fn in_unit(self, unit: Unit) -> f64 {
+        let micros = self.0 as f64;
+        match unit {
+            Unit::S => micros / 1e6,
+            Unit::Ms => micros / 1e3,
+            Unit::Us => micros,
+            Unit::Ns => micros * 1e3,
+        }
+    }
+
+    /// As a feature: milliseconds with their fraction.
+    pub(super) fn value(self) -> f64 {
+        self.0 as f64 / 1e3
+    }
+}
+
+/// How times are read.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    /// Of texts that name none.
+    pub(super) zone: TimeZone,
+    /// Of numbers, once it is known.
+    pub(super) unit: Option<Unit>,
+}
+
+impl Clock {
+    /// The moment that a number says, and the unit where this number decides it.
+    #[inline]
+    pub(super) fn number(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
+        let unit = self.unit.unwrap_or_else(|| Unit::of(number));
+        let moment = Moment(unit.micros(number)?);
+        Some((moment, (self.unit.is_none() && DECIDING.contains(&moment.0)).then_some(unit)))
+    }
+
+    /// The moment that a text says, and the unit where it is the number that decides it.
+    pub(super) fn text(&self, text: &str) -> Option<(Moment, Option<Unit>)> {
+        let text = text.trim();
+        if text.is_empty() || text.len() > MAX_TEXT_BYTES {
+            return None;
+        }
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        // 20130101 and 20130101100000, which as numbers would be moments of 1970 or after 2600.
+        let compact = digits && matches!(text.len(), 8 | 14) && (text.starts_with("19") || text.starts_with("20"));
+        if compact
+            && self.unit.is_none()
+            && let Some(micros) = written(text, &self.zone)
+        {
+            return Some((Moment(micros), None));
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+            && let Ok(number) = text.parse()
+        {
+            return self.number(number);
+        }
+        let micros = written(text, &self.zone).or_else(|| rfc2822(text))?;
+        (micros.unsigned_abs() as f64 <= LAST).then_some((Moment(micros), None))
+    }
+}
+
+/// The zone of a setting: `UTC`, a name of the IANA database, or a fixed offset such as `+01:00`.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    let mut scanner = Scanner(name.as_bytes());
+    match scanner.offset() {
+        Some(offset) if scanner.0.is_empty() => Some(TimeZone::fixed(offset)),
+        _ => TimeZone::get(name).ok(),
+    }
+}
+
+/// The milliseconds since 1970 of a text such as "1990-01-01", in UTC where it names no zone; no number.
+pub fn date(text: &str) -> Option<i64> {
+    written(text.trim(), &TimeZone::UTC).map(|micros| micros.div_euclid(1000))
+}
+
+/// Whether it is a date whose day and month may stand either way round.
+pub(super) fn is_ambiguous(text: &str) -> bool {
+    let mut parts = text.trim().split(['/', '.', '-']);
+    let short = |part: Option<&str>| {
+        part.is_some_and(|part| matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    short(parts.next())
+        && short(parts.next())
+        && parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// A date of which the year comes first, with or without a time and a zone.
+fn written(text: &str, zone: &TimeZone) -> Option<i64> {
+    let mut rest = Scanner(text.as_bytes());
+    let (year, month, day) = rest.date()?;
+    let mut time = Time::default();
+    let mut offset = rest.zone();
+    if offset.is_none() && !rest.0.is_empty() && rest.0[0] != b'[' {
+        rest.separator()?;
+        time = rest.time()?;
+        offset = rest.zone();
+    }
+    let named = rest.annotation()?;
+    if !rest.0.is_empty() {
+        return None;
+    }
+    let Time { hour, minute, second, nanos } = time;
+    // ISO 8601's other name for the midnight that ends a day, and leap seconds, which no clock here counts.
+    let ends = (hour, minute, second, nanos) == (24, 0, 0, 0);
+    let (hour, second) = (if ends { 0 } else { hour }, if second == 60 { 59 } else { second });
+    let mut local = DateTime::new(year, month, day, hour, minute, second, nanos).ok()?;
+    if ends {
+        local = local.tomorrow().ok()?;
+    }
+    let stamp = match (offset, named) {
+        (Some(offset), _) => offset.to_timestamp(local),
+        (None, Some(named)) => TimeZone::get(named).ok()?.to_timestamp(local),
+        // In the hour that comes twice the first, in the hour that is left out as the clock stood before.
+        (None, None) => zone.to_timestamp(local),
+    };
+    i64::try_from(stamp.ok()?.as_nanosecond().div_euclid(1000)).ok()
+}
+
+/// As in mails and in HTTP: "Tue, 01 Jan 2013 10:00:00 GMT".
+fn rfc2822(text: &str) -> Option<i64> {
+    const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let stamp = match text.strip_suffix("UTC") {
+        Some(text) => PARSER.parse_timestamp(format!("{text}GMT")),
+        None => PARSER.parse_timestamp(text),
+    };
+    stamp.ok().map(|stamp| stamp.as_microsecond())
+}
+
+#[derive(Default)]
+struct Time {
+    hour: i8,
+    minute: i8,
+    second: i8,
+    nanos: i32,
+}
+
+/// What is left of a text.
+struct Scanner<'t>(&'t [u8]);
+
+impl<'t> Scanner<'t> {
+    /// Between so many and so many digits.
+    fn digits(&mut self, least: usize, most: usize) -> Option<i16> {
+        let count = self.0.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.0.split_at_checked(count).filter(|_| count >= least)?;
+        self.0 = rest;
+        Some(digits.iter().fold(0, |number, digit| 10 * number + i16::from(digit - b'0')))
+    }
+
+    fn two(&mut self, least: usize) -> Option<i8> {
+        self.digits(least, 2).map(|number| number as i8)
+    }
+
+    fn take(&mut self, wanted: &[u8]) -> Option<u8> {
+        let (first, rest) = self.0.split_first().filter(|(first, _)| wanted.contains(first))?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn word(&mut self, wanted: &str) -> Option<()> {
+        let (head, rest) = self.0.split_at_checked(wanted.len())?;
+        head.eq_ignore_ascii_case(wanted.as_bytes()).then(|| self.0 = rest)
+    }
+
+    fn spaces(&mut self) -> usize {
+        let before = self.0.len();
+        self.0 = self.0.trim_ascii_start();
+        before - self.0.len()
+    }
+
+    fn date(&mut self) -> Option<(i16, i8, i8)> {
+        let year = self.digits(4, 4)?;
+        let Some(mark) = self.take(b"-/.") else {
+            return Some((year, self.two(2)?, self.two(2)?));
+        };
+        let month = self.two(1)?;
+        self.take(&[mark])?;
+        Some((year, month, self.two(1)?))
+    }
+
+    /// Between a date and a time. Where nothing is between them, all are digits.
+    fn separator(&mut self) -> Option<()> {
+        let marked = self.spaces() > 0 || self.take(b"Tt_").is_some();
+        self.spaces();
+        (marked || self.0.first()?.is_ascii_digit()).then_some(())
+    }
+
+    fn time(&mut self) -> Option<Time> {
+        let mut time = Time { hour: self.two(1)?, ..Time::default() };
+        let colons = self.take(b":").is_some();
+        time.minute = self.two(2)?;
+        let digit = |rest: &[u8]| rest.first().is_some_and(u8::is_ascii_digit);
+        let more = if colons { self.take(b":").is_some() } else { digit(self.0) };
+        if more {
+            time.second = self.two(2)?;
+            if self.take(b".,").is_some() {
+                time.nanos = self.fraction()?;
+            }
+        }
+        let before = self.0;
+        self.spaces();
+        let half = if self.word("am").is_some() { Some(0) } else { self.word("pm").map(|()| 12) };
+        match half {
+            Some(half) if (1..=12).contains(&time.hour) => time.hour = time.hour % 12 + half,
+            Some(_) => return None,
+            None => self.0 = before,
+        }
+        Some(time)
+    }
+
+    /// Nanoseconds of a fraction of any length, at least one digit; what is finer is cut.
+    fn fraction(&mut self) -> Option<i32> {
+        let count = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.0.split_at_checked(count).filter(|_| count > 0)?;
+        self.0 = rest;
+        let nine = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+        Some(nine.fold(0, |number, digit| 10 * number + i32::from(digit - b'0')))
+    }
+
+    /// A zone that says its offset; what it is not is left.
+    fn zone(&mut self) -> Option<Offset> {
+        let before = self.0;
+        self.spaces();
+        if self.word("utc").is_some() || self.word("gmt").is_some() {
+            return Some(self.offset().unwrap_or(Offset::UTC));
+        }
+        if self.take(b"Zz").is_some() {
+            return Some(Offset::UTC);
+        }
+        let offset = self.offset();
+        if offset.is_none() {
+            self.0 = before;
+        }
+        offset
+    }
+
+    /// `+01`, `+0100`, `+01:00`, `+01:00:00`, also with the typographical minus.
+    fn offset(&mut self) -> Option<Offset> {
+        let before = self.0;
+        let sign = match self.take(b"+-") {
+            Some(b'+') => 1,
+            Some(_) => -1,
+            None => {
+                self.word("\u{2212}")?;
+                -1
+            }
+        };
+        let offset = self.offset_digits().and_then(|seconds| Offset::from_seconds(sign * seconds).ok());
+        if offset.is_none() {
+            self.0 = before;
+        }
+        offset
+    }
+
+    fn offset_digits(&mut self) -> Option<i32> {
+        let mut parts = [i32::from(self.digits(1, 2)?), 0, 0];
+        for part in &mut parts[1..] {
+            let colon = self.take(b":").is_some();
+            if colon || self.0.first().is_some_and(u8::is_ascii_digit) {
+                *part = i32::from(self.digits(2, 2)?);
+            }
+        }
+        let [hours, minutes, seconds] = parts;
+        (hours <= 18 && minutes < 60 && seconds < 60).then_some(3600 * hours + 60 * minutes + seconds)
+    }
+
+    /// The name in brackets that Java puts behind an offset, if there is one. `None` where the brackets are wrong.
+    fn annotation(&mut self) -> Option<Option<&'t str>> {
+        if self.take(b"[").is_none() {
+            return Some(None);
+        }
+        let end = self.0.iter().position(|byte| *byte == b']')?;
+        let name = std::str::from_utf8(&self.0[..end]).ok()?;
+        self.0 = &self.0[end + 1..];
+        Some(Some(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(unit: Option<Unit>, name: &str) -> Clock {
+        Clock { zone: zone(name).expect("a zone"), unit }
+    }
+
+    fn read(text: &str) -> Option<i64> {
+        clock(None, "UTC").text(text).map(|(moment, _)| moment.0)
+    }
+
+    /// 2013-01-01T10:00:00Z.
+    const TEN: i64 = 1_357_034_400_000_000;
+
+    #[test]
+    fn what_producers_write_is_understood() {
+        let day = TEN - 36_000_000_000;
+        for (text, expected) in [
+            ("2013-01-01T10:00:00Z", TEN),
+            ("2013-01-01t10:00:00z", TEN),
+            ("2013-01-01 10:00:00", TEN),
+            ("2013-01-01T10:00", TEN),
+            (" 2013-01-01  10:00:00 ", TEN),
+            ("2013/01/01 10:00:00", TEN),
+            ("2013-1-1 10:00:00", TEN),
+            ("2013-01-01T11:00:00+01:00", TEN),
+            ("2013-01-01T11:00:00+0100", TEN),
+            ("2013-01-01T11:00:00+01", TEN),
+            ("2013-01-01 11:00:00 +0100", TEN),
+            ("2013-01-01 11:00:00+01:00:00", TEN),
+            ("2013-01-01 10:00:00 UTC", TEN),
+            ("2013-01-01 10:00:00 GMT", TEN),
+            ("2013-01-01 10:00:00UTC", TEN),
+            ("2013-01-01 11:00:00 GMT+1", TEN),
+            ("2013-01-01T04:30:00\u{2212}05:30", TEN),
+            ("2013-01-01T11:00+01:00[Europe/Paris]", TEN),
+            ("2013-01-01T11:00[Europe/Paris]", TEN),
+            ("2013-01-01 10:00:00 AM", TEN),
+            ("2013-01-01 10:00:00 pm", TEN + 12 * 3_600_000_000),
+            ("20130101T100000Z", TEN),
+            ("20130101100000", TEN),
+            ("20130101", day),
+            ("2013-01-01", day),
+            ("2013-01-01Z", day),
+            ("2013-01-01+01:00", day - 3_600_000_000),
+            ("2012-12-31T24:00:00Z", day),
+            ("2012-12-31T23:59:60Z", day - 1_000_000),
+            ("2013-01-01T10:00:00.5", TEN + 500_000),
+            ("2013-01-01 10:00:00,25", TEN + 250_000),
+            ("2013-01-01 10:00:00.123456789Z", TEN + 123_456),
+            ("2013-01-01 10:00:00.1234567890123456789Z", TEN + 123_456),
+            ("Tue, 01 Jan 2013 10:00:00 GMT", TEN),
+            ("Tue, 01 Jan 2013 11:00:00 +0100", TEN),
+            ("Tue, 01 Jan 2013 10:00:00 UTC", TEN),
+            ("1357034400", TEN),
+            ("1357034400.25", TEN + 250_000),
+            ("1.3570344e9", TEN),
+            ("1357034400000", TEN),
+            ("1357034400000000", TEN),
+            ("1357034400000000000", TEN),
+            ("1969-12-31T23:59:59.999999Z", -1),
+            ("0001-01-01T00:00:00Z", -62_135_596_800_000_000),
+        ] {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_another_time_is_refused() {
+        for text in [
+            "",
+            " ",
+            "yesterday",
+            "01/02/2013",
+            "01-02-2013",
+            "1.2.2013 10:00",
+            "2013-01",
+            "2013-13-01",
+            "2013-02-29",
+            "2013-01-01T",
+            "2013-01-01T25:00",
+            "2013-01-01T10:60",
+            "2013-01-01T10:00:61",
+            "2013-01-01T10:00:00.",
+            "2013-01-01T10:00:00+",
+            "2013-01-01T10:00:00+25:00",
+            "2013-01-01T10:00:00 EST",
+            "2013-01-01T10:00:00Zx",
+            "2013-01-01 13:00 pm",
+            "2013-01-01 00:00 am",
+            "2013-01-01[Nowhere/Else]",
+            "2013-01-01T10:00[Europe/Paris",
+            "2013-01/01",
+            "2013-W01-1",
+            "2013-001",
+            "10:00:00",
+            "NaN",
+            "inf",
+            "1e400",
+            "-",
+            "1e18e",
+            "2013-01-0110:00:00x",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(read(&"1".repeat(200)), None);
+        assert!(is_ambiguous("01/02/2013 10:00") && is_ambiguous("1.2.13") && !is_ambiguous("2013-01-32"));
+    }
+
+    #[test]
+    fn texts_without_a_zone_are_in_the_zone_that_is_set() {
+        let micros = |name: &str, text: &str| clock(None, name).text(text).expect(text).0.0;
+        assert_eq!(micros("Europe/Paris", "2013-01-01 11:00:00"), TEN);
+        assert_eq!(micros("+01:00", "2013-01-01 11:00:00"), TEN);
+        assert_eq!(micros("-0530", "2013-01-01 04:30:00"), TEN);
+        assert_eq!(micros("America/New_York", "2013-07-01"), 1_372_651_200_000_000);
+        assert_eq!(micros("Europe/Paris", "2013-01-01 10:00:00Z"), TEN, "a text's own zone comes first");
+        // The hour that a clock leaves out counts on from before it, the hour that comes twice is the first.
+        let spring = micros("Europe/Paris", "2026-03-29 01:30:00");
+        assert_eq!(micros("Europe/Paris", "2026-03-29 02:30:00"), spring + 3_600_000_000);
+        assert_eq!(micros("Europe/Paris", "2026-10-25 02:30:00"), micros("UTC", "2026-10-25 00:30:00"));
+        for wrong in ["", "Europe/Nowhere", "+25:00", "CEST", "+01:00x"] {
+            assert!(zone(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_unit_is_found_by_size_once_a_number_tells() {
+        let auto = clock(None, "UTC");
+        for (number, unit) in [
+            (1_357_034_400.0, Unit::S),
+            (1_357_034_400_000.0, Unit::Ms),
+            (1_357_034_400_000_000.0, Unit::Us),
+            (1_357_034_400_000_000_000.0, Unit::Ns),
+        ] {
+            assert_eq!(auto.number(number), Some((Moment(TEN), Some(unit))));
+            assert_eq!(clock(Some(unit), "UTC").number(number), Some((Moment(TEN), None)));
+        }
+        // Near 1970 they all look alike, and a digit too many or too few is no reason to read all others so.
+        for number in [0.0, -1.5, 86_400.0, 99_999_999.0, -1e9, 13_570_344_000.0] {
+            assert_eq!(auto.number(number), Some((Moment((number * 1e6) as i64), None)));
+        }
+        for digits in [135_703_440_000.0, 13_570_344_000_000.0] {
+            let unit = auto.number(digits).expect("a time").1;
+            assert!(unit.is_none_or(|unit| unit == Unit::Ms), "{unit:?} from a slip in milliseconds");
+        }
+        assert_eq!(clock(Some(Unit::Ms), "UTC").number(5.0), Some((Moment(5000), None)));
+        for number in [1e300, -1e300, f64::INFINITY] {
+            assert_eq!(auto.number(number), None);
+        }
+        assert_eq!(clock(Some(Unit::S), "UTC").number(1_357_034_400_000.0), None, "the year 44,972");
+        // To the millisecond whatever a double makes of it.
+        for ms in (0..1000).map(|i| 1_774_747_800_000 + i) {
+            let seconds = auto.number(ms as f64 / 1e3).expect("s").0;
+            let nanos = auto.number(ms as f64 * 1e6).expect("ns").0;
+            assert_eq!((seconds.milliseconds(), nanos.milliseconds(), seconds.value()), (ms, ms, ms as f64));
+        }
+    }
+}

@@ -22,7 +22,7 @@ use std::{fmt, io::Write, num::NonZero, path::PathBuf};
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::samples::Format;
+use super::{figures::Emphasis, samples::Reading};
 use crate::{
     logging,
     settings::{Settings, Sources},
@@ -38,9 +38,8 @@ pub(super) struct Options {
     /// CSV with a header, or one JSON object per line; `-` is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How files are to be read [default: by their ending, else by their first byte]
-    #[arg(long, value_enum)]
-    format: Option<Format>,
+    #[command(flatten)]
+    reading: Reading,
     /// Generator functions, with noise and drift as in `[generator]`
     #[arg(long, value_name = "NAME", num_args = 1..)]
     function: Vec<String>,
@@ -117,7 +116,7 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
     ];
     files::write(folder, &written)?;
     let mut out = std::io::stdout().lock();
-    text::print(&mut out, &standings)?;
+    text::print(&mut out, &standings, Emphasis::of_stdout())?;
     let paths = written.map(|(name, _)| folder.join(name).display().to_string());
     writeln!(out, "\nwritten: {}", paths.join(", "))?;
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{
         generate,
-        samples::{Format, Samples, Spool},
+        samples::{Reading, Samples, Spool},
     },
     Options, Problems, topics,
 };
@@ -40,13 +40,13 @@ pub(super) struct Stream {
 enum Source {
     File {
         path: PathBuf,
-        format: Option<Format>,
+        reading: Reading,
     },
     /// Of what could be read only once.
     Spool {
         spool: Spool,
         path: PathBuf,
-        format: Option<Format>,
+        reading: Reading,
     },
     Topic(Spool),
     Function {
@@ -80,8 +80,8 @@ impl Stream {
     /// The samples of a run, from the beginning.
     pub(super) fn open(&self, run: usize, schema: &Schema) -> anyhow::Result<Samples> {
         match &self.source {
-            Source::File { path, format } => Samples::of_file(path, *format, schema),
-            Source::Spool { spool, path, format } => Samples::of_spool(spool, path, *format, schema),
+            Source::File { path, reading } => Samples::of_file(path, *reading, schema),
+            Source::Spool { spool, path, reading } => Samples::of_spool(spool, path, *reading, schema),
             Source::Topic(spool) => Ok(Samples::of_records(spool, schema)),
             Source::Function { config, count } => {
                 let mut config = config.as_ref().clone();
@@ -103,7 +103,7 @@ impl Plan {
             Err(error) => problems.push(format!("{error:#}")),
         };
         for path in &options.files {
-            take(file(path, options.format, &settings.schema).map(|stream| vec![stream]));
+            take(file(path, options.reading, &settings.schema).map(|stream| vec![stream]));
         }
         for name in &options.function {
             take(function(name, settings, options).map(|stream| vec![stream]));
@@ -143,12 +143,12 @@ impl Plan {
     }
 }
 
-fn file(path: &Path, format: Option<Format>, schema: &Schema) -> anyhow::Result<Stream> {
+fn file(path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Stream> {
     let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
     let cannot = |error: std::io::Error| anyhow::anyhow!("{name} cannot be read: {error}");
     let source = if path.as_os_str() == "-" {
         let spool = Spool::of(&mut std::io::stdin().lock()).map_err(cannot)?;
-        Source::Spool { spool, path: path.to_owned(), format }
+        Source::Spool { spool, path: path.to_owned(), reading }
     } else {
         let mut file = File::open(path).map_err(|error| match generator::Function::from_name(&name) {
             Ok(_) => {
@@ -157,19 +157,18 @@ fn file(path: &Path, format: Option<Format>, schema: &Schema) -> anyhow::Result<
             Err(_) => cannot(error),
         })?;
         let about = file.metadata().map_err(cannot)?;
-        if about.is_dir() {
-            anyhow::bail!("{name} cannot be read: it is a folder; name the files in it");
-        }
-        if about.is_file() {
-            Source::File { path: path.to_owned(), format }
+        if about.is_file() || about.is_dir() {
+            Source::File { path: path.to_owned(), reading }
         } else {
             // A pipe: each model needs it from the beginning.
-            Source::Spool { spool: Spool::of(&mut file).map_err(cannot)?, path: path.to_owned(), format }
+            Source::Spool { spool: Spool::of(&mut file).map_err(cannot)?, path: path.to_owned(), reading }
         }
     };
     let stream = Stream { name, source, seeds: vec![None], transitions: Vec::new() };
     // A header that cannot be read is found now.
-    stream.open(0, schema).map_err(|error| error.context(format!("{} cannot be read", stream.name)))?;
+    for note in stream.open(0, schema)?.notes() {
+        eprintln!("{}: {note}", stream.name);
+    }
     Ok(stream)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    super::figures::{bytes, grouped, short, significant},
+    super::figures::{Emphasis, bytes, grouped, short, significant},
     standings::{ALPHA, Board, Figures, Pair, Standings, Test},
 };
 use crate::generator::Transition;
@@ -11,7 +11,7 @@ use crate::generator::Transition;
 /// Characters of a model's name at most; files have it whole.
 const LONGEST_NAME: usize = 26;
 
-pub(super) fn print(out: &mut impl Write, standings: &Standings) -> io::Result<()> {
+pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Emphasis) -> io::Result<()> {
     let longest = standings.models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
     let width = longest.clamp(5, LONGEST_NAME);
     for board in &standings.streams {
@@ -19,7 +19,7 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings) -> io::Result<(
         for rejection in board.counts.rejections.iter().filter(|_| board.kind != "function") {
             eprintln!("{}: {rejection}", board.name);
         }
-        table(out, standings, board, width)?;
+        table(out, standings, board, width, emphasis)?;
         writeln!(out, "  {}\n", standings.verdict(board))?;
     }
     if standings.streams.len() > 1 {
@@ -71,7 +71,13 @@ pub(super) fn transition(transition: &Transition) -> String {
     }
 }
 
-fn table(out: &mut impl Write, standings: &Standings, board: &Board, width: usize) -> io::Result<()> {
+fn table(
+    out: &mut impl Write,
+    standings: &Standings,
+    board: &Board,
+    width: usize,
+    emphasis: Emphasis,
+) -> io::Result<()> {
     writeln!(
         out,
         "{:>4} {:width$} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}",
@@ -83,11 +89,11 @@ fn table(out: &mut impl Write, standings: &Standings, board: &Board, width: usiz
         let (rmse, mae) = (significant(*rmse), significant(*mae));
         let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size));
         let distance = distance(board, model);
-        writeln!(
-            out,
+        let row = format!(
             "{:>4} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {micros:>9.2} {size:>9} {distance:>9}",
             place + 1
-        )?;
+        );
+        writeln!(out, "{}", if place == 0 { emphasis.strong(row) } else { row })?;
     }
     Ok(())
 }

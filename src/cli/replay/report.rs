@@ -1,10 +1,16 @@
 //! The final metrics of a replay, for people and for programs.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 
-use super::{super::figures::significant, Counts};
+use super::{
+    super::figures::{Emphasis, significant},
+    Counts,
+};
 use crate::{
     metrics::{Coverage, Faded, Quantiles, Scores},
     pipeline::{prequential::Prequential, snapshot::ModelSnapshot},
@@ -15,6 +21,8 @@ struct Report<'a> {
     records: u64,
     scored: u64,
     dead_letters: u64,
+    /// How many of those for which reason.
+    reasons: &'a BTreeMap<&'static str, u64>,
     champion: &'a str,
     /// Absent where nobody asks for intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,12 +109,13 @@ impl From<&Faded> for FadedErrors {
     }
 }
 
-pub(super) fn json(out: &mut impl Write, counts: Counts, race: &Prequential) -> io::Result<()> {
+pub(super) fn json(out: &mut impl Write, counts: &Counts, race: &Prequential) -> io::Result<()> {
     let models = race.standings();
     let report = Report {
         records: counts.records,
         scored: counts.scored,
         dead_letters: counts.rejected,
+        reasons: &counts.reasons,
         champion: models.get(race.champion()).map_or("", |model| &model.name),
         intervals: race.coverage().map(Into::into),
         models: models
@@ -130,10 +139,13 @@ pub(super) fn json(out: &mut impl Write, counts: Counts, race: &Prequential) -> 
     writeln!(out)
 }
 
-pub(super) fn text(out: &mut impl Write, counts: Counts, race: &Prequential) -> io::Result<()> {
+pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, emphasis: Emphasis) -> io::Result<()> {
     let models = race.standings();
-    let Counts { records, scored, rejected } = counts;
-    writeln!(out, "{records} records, {scored} scored, {rejected} not usable")?;
+    let Counts { records, scored, rejected, reasons } = counts;
+    let told: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
+    writeln!(out, "{records} records, {scored} scored, {rejected} not usable{told}")?;
+    let best = models.iter().map(|model| model.total.rmse()).filter(|_| *scored > 0).min_by(f64::total_cmp);
     let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max(5);
     writeln!(
         out,
@@ -145,7 +157,9 @@ pub(super) fn text(out: &mut impl Write, counts: Counts, race: &Prequential) -> 
         let ModelSnapshot { name, total, total_skill, counts, .. } = model;
         let (rmse, mae, r2) = (significant(total.rmse()), significant(total.mae()), total.r2());
         let refused = counts.refused;
-        writeln!(out, "{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}")?;
+        let row = format!("{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}");
+        let row = if Some(total.rmse()) == best { emphasis.strong(row) } else { row };
+        writeln!(out, "{row}")?;
     }
     writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")?;
     if let Some(coverage) = race.coverage() {

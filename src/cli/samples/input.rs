@@ -1,8 +1,8 @@
-//! Rows of a CSV or JSONL file, one at a time and bounded in size.
+//! A file of samples, or standard input: opened, unpacked, known for CSV or JSON, and read row by row.
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, stdin},
+    io::{Read, stdin},
     path::Path,
     sync::{
         Arc,
@@ -10,8 +10,16 @@ use std::{
     },
 };
 
-use anyhow::Context;
-use clap::ValueEnum;
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+use super::{
+    Unusable, container,
+    dialect::Asked,
+    json::{self, Objects},
+    table::{self, Table},
+};
+use crate::pipeline::decode::Schema;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -20,14 +28,57 @@ pub(in crate::cli) enum Format {
     Jsonl,
 }
 
+/// What is said of files; the rest is found out.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(in crate::cli) struct Reading {
+    /// How files are to be read [default: by their ending, else by their first byte]; .gz and .zst are unpacked
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// What separates the cells of a CSV, e.g. ';' or tab [default: found among , ; tab |]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// What stands before the decimals in a CSV, '.' or ',' [default: found; a point where commas separate the cells]
+    #[arg(long, value_name = "CHAR", value_parser = decimal)]
+    decimal: Option<u8>,
+}
+
+impl From<Option<Format>> for Reading {
+    fn from(format: Option<Format>) -> Self {
+        Self { format, ..Self::default() }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" => Ok(b'\t'),
+        "comma" => Ok(b','),
+        "semicolon" => Ok(b';'),
+        "pipe" => Ok(b'|'),
+        "space" => Ok(b' '),
+        _ => match text.as_bytes() {
+            [b'"' | b'\n' | b'\r'] => Err("a quote or the end of a line cannot separate cells".to_owned()),
+            [byte] if byte.is_ascii() => Ok(*byte),
+            _ => Err("one ASCII character, or tab, comma, semicolon, pipe, space".to_owned()),
+        },
+    }
+}
+
+fn decimal(text: &str) -> Result<u8, String> {
+    match text {
+        "." | "point" => Ok(b'.'),
+        "," | "comma" => Ok(b','),
+        _ => Err("'.' or ','".to_owned()),
+    }
+}
+
 /// One row.
 pub(super) enum Row<'a> {
-    /// A line that should hold an object.
+    /// What should be an object.
     Json(&'a [u8]),
-    /// The cells of a table's row.
-    Cells(csv::StringRecordIter<'a>),
-    /// More than this many bytes without an end; passed over.
-    TooLong(usize),
+    /// A table's row.
+    Cells(&'a Table),
+    /// What could not be read.
+    Unusable(Unusable),
 }
 
 /// An open file, or standard input.
@@ -38,19 +89,26 @@ pub(super) struct Input {
 }
 
 enum Rows {
-    Csv { reader: Box<csv::Reader<Box<dyn BufRead>>>, record: csv::StringRecord },
-    Jsonl { reader: Box<dyn BufRead>, line: Vec<u8> },
+    Csv(Box<Table>),
+    Jsonl(Objects),
 }
 
 impl Input {
     /// Opens a file; `-` is standard input.
-    pub(super) fn open(path: &Path, format: Option<Format>) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
         if path.as_os_str() == "-" {
-            return Self::over(Box::new(stdin().lock()), None, path, format);
+            return Self::over(Box::new(stdin().lock()), None, path, reading, schema);
         }
         let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let size = file.metadata()?.len();
-        Self::over(Box::new(file), Some(size), path, format)
+        let about = file.metadata()?;
+        if about.is_dir() {
+            let name = path.display();
+            bail!(
+                "{name} cannot be read: it is a folder; name a file in it, or several as one: cat {name}/*.jsonl | thalweg replay -"
+            );
+        }
+        let size = about.is_file().then_some(about.len());
+        Self::over(Box::new(file), size, path, reading, schema)
     }
 
     /// Reads what `path` names from elsewhere, `size` bytes where that is known.
@@ -58,21 +116,30 @@ impl Input {
         read: Box<dyn Read>,
         size: Option<u64>,
         path: &Path,
-        format: Option<Format>,
+        reading: Reading,
+        schema: &Schema,
     ) -> anyhow::Result<Self> {
         let position = Arc::new(AtomicU64::new(0));
-        let counted = Counted { read, position: Arc::clone(&position) };
-        let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, counted));
-        let format = match format.or_else(|| by_ending(path)) {
-            Some(format) => format,
-            None => by_first_byte(reader.fill_buf()?),
-        };
+        let opened = container::opened(Counted { read, position: Arc::clone(&position) }, path)?;
+        let (head, whole, read) = (&opened.head[..], opened.whole, opened.read);
+        let asked = Asked { delimiter: reading.delimiter, decimal: reading.decimal };
+        let is_csv = reading.delimiter.is_some() || reading.decimal.is_some();
+        let format = reading.format.or(is_csv.then_some(Format::Csv)).or_else(|| by_content(head, path));
+        let cannot = || format!("{} cannot be read", path.display());
+        let limit = schema.max_record_bytes;
         let rows = match format {
-            Format::Csv => Rows::Csv {
-                reader: Box::new(csv::ReaderBuilder::new().flexible(true).from_reader(reader)),
-                record: csv::StringRecord::new(),
-            },
-            Format::Jsonl => Rows::Jsonl { reader, line: Vec::new() },
+            Some(Format::Jsonl) => Rows::Jsonl(Objects::open(read, head).with_context(cannot)?),
+            _ => {
+                let of = |field: &Option<String>, name: &str| field.as_deref() == Some(name);
+                let is_text = |name: &str| {
+                    schema.nominal.iter().any(|nominal| nominal == name)
+                        || of(&schema.key, name)
+                        || of(&schema.timestamp, name)
+                };
+                let is_name = |name: &str| schema.target == name;
+                let table = Table::open(read, head, whole, asked, limit, is_text, is_name);
+                Rows::Csv(Box::new(table.with_context(cannot)?))
+            }
         };
         Ok(Self { rows, size, position })
     }
@@ -87,74 +154,52 @@ impl Input {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// The names over a table's columns.
-    pub(super) fn names(&mut self) -> anyhow::Result<Vec<String>> {
-        match &mut self.rows {
-            Rows::Csv { reader, .. } => {
-                let header = reader.headers().context("the header of the CSV cannot be read")?;
-                Ok(header.iter().map(|name| name.trim().to_owned()).collect())
-            }
-            Rows::Jsonl { .. } => Ok(Vec::new()),
+    /// What is not as usual about the file, in sentences.
+    pub(super) fn notes(&self) -> Vec<String> {
+        match &self.rows {
+            Rows::Csv(table) => table.notes(),
+            Rows::Jsonl(_) => Vec::new(),
         }
     }
 
-    /// The next row; `None` at the end. A line over `limit` bytes is not kept in memory.
-    pub(super) fn next_row(&mut self, limit: usize) -> anyhow::Result<Option<Row<'_>>> {
+    /// The next row and its line; `None` at the end. What has over `limit` bytes is not kept in memory.
+    pub(super) fn next_row(&mut self, limit: usize) -> anyhow::Result<Option<(u64, Row<'_>)>> {
         match &mut self.rows {
-            Rows::Csv { reader, record } => Ok(reader.read_record(record)?.then(|| Row::Cells(record.iter()))),
-            Rows::Jsonl { reader, line } => {
-                loop {
-                    line.clear();
-                    if reader.as_mut().take(limit as u64 + 2).read_until(b'\n', line)? == 0 {
-                        return Ok(None);
-                    }
-                    if line.len() > limit && !line.ends_with(b"\n") {
-                        return Ok(Some(Row::TooLong(line.len() + skip_line(reader.as_mut())?)));
-                    }
-                    // A mark that some editors put at the beginning of a text.
-                    if line.starts_with(b"\xef\xbb\xbf") {
-                        line.drain(..3);
-                    }
-                    if !line.trim_ascii().is_empty() {
-                        break;
-                    }
-                }
-                Ok(Some(Row::Json(line.trim_ascii())))
+            Rows::Csv(table) => Ok(match table.next(limit)? {
+                table::Next::End => None,
+                table::Next::Unusable(problem) => Some((table.line(), Row::Unusable(problem))),
+                table::Next::Row => Some((table.line(), Row::Cells(table))),
+            }),
+            Rows::Jsonl(objects) => {
+                let line = objects.line() + 1;
+                Ok(match objects.next(limit)? {
+                    json::Next::End => None,
+                    json::Next::Unusable(problem) => Some((line, Row::Unusable(problem))),
+                    json::Next::Value(value) => Some((line, Row::Json(value))),
+                })
             }
         }
     }
 }
 
-/// Passes over the rest of a line; says how long it was.
-fn skip_line(reader: &mut dyn BufRead) -> std::io::Result<usize> {
-    let mut skipped = 0;
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(skipped);
-        }
-        let end = buffer.iter().position(|&byte| byte == b'\n');
-        let used = end.map_or(buffer.len(), |at| at + 1);
-        reader.consume(used);
-        skipped += used;
-        if end.is_some() {
-            return Ok(skipped);
-        }
+/// By the first byte where that leaves no doubt, else by the ending.
+fn by_content(head: &[u8], path: &Path) -> Option<Format> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let mut name = path.to_owned();
+    while name
+        .extension()
+        .is_some_and(|ending| ["gz", "zst", "zstd", "gzip"].iter().any(|it| ending.eq_ignore_ascii_case(it)))
+    {
+        name.set_extension("");
     }
-}
-
-fn by_ending(path: &Path) -> Option<Format> {
-    match path.extension()?.to_str()? {
-        "csv" => Some(Format::Csv),
-        "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
-        _ => None,
-    }
-}
-
-fn by_first_byte(bytes: &[u8]) -> Format {
-    match bytes.trim_ascii_start().first() {
-        Some(b'{') => Format::Jsonl,
-        _ => Format::Csv,
+    let ends =
+        |endings: &[&str]| name.extension().is_some_and(|is| endings.iter().any(|it| is.eq_ignore_ascii_case(it)));
+    if ends(&["csv", "tsv"]) {
+        Some(Format::Csv)
+    } else if ends(&["jsonl", "ndjson", "json"]) || matches!(text.first(), Some(b'{' | b'[')) {
+        Some(Format::Jsonl)
+    } else {
+        None
     }
 }
 

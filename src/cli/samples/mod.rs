@@ -4,10 +4,14 @@
 //! Invariant: whatever it comes from, a record goes through the daemon's own decoder, so what a model sees here is what it
 //! would see there, and what the daemon would refuse is refused.
 
+mod container;
+mod dialect;
 mod input;
+mod json;
 mod spool;
+mod table;
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use crate::{
     generator::{self, Stream, encode},
@@ -17,7 +21,7 @@ use crate::{
 use input::{Input, Row};
 use spool::SpoolReader;
 
-pub(super) use input::Format;
+pub(super) use input::Reading;
 pub(super) use spool::{Spool, SpoolWriter};
 
 /// Records of which it is said why they cannot be used; more are only counted.
@@ -31,31 +35,21 @@ pub(super) struct Samples {
 }
 
 enum Origin {
-    Rows { input: Input, names: Vec<String> },
+    Rows(Input),
     Generated { stream: Box<Stream>, count: u64, features: Vec<f64>, line: Vec<u8> },
     Records(SpoolReader),
 }
 
 impl Samples {
     /// The rows of a file; `-` is standard input.
-    pub(super) fn of_file(path: &Path, format: Option<Format>, schema: &Schema) -> anyhow::Result<Self> {
-        Self::of_input(Input::open(path, format)?, schema)
+    pub(super) fn of_file(path: &Path, reading: impl Into<Reading>, schema: &Schema) -> anyhow::Result<Self> {
+        Ok(Self::new(Origin::Rows(Input::open(path, reading.into(), schema)?), schema))
     }
 
     /// What could be read only once, from its spool. `path` says what it was.
-    pub(super) fn of_spool(
-        spool: &Spool,
-        path: &Path,
-        format: Option<Format>,
-        schema: &Schema,
-    ) -> anyhow::Result<Self> {
-        let reader = spool.reader();
-        Self::of_input(Input::over(Box::new(reader), Some(spool.size()), path, format)?, schema)
-    }
-
-    fn of_input(mut input: Input, schema: &Schema) -> anyhow::Result<Self> {
-        let names = input.names()?;
-        Ok(Self::new(Origin::Rows { input, names }, schema))
+    pub(super) fn of_spool(spool: &Spool, path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
+        let reader = Box::new(spool.reader());
+        Ok(Self::new(Origin::Rows(Input::over(reader, Some(spool.size()), path, reading, schema)?), schema))
     }
 
     /// The first `count` samples of a function, spelled and read as the daemon's.
@@ -106,7 +100,7 @@ impl Samples {
     /// How much there is in all, in a unit of its own; `None` where that is unknown.
     pub(super) fn size(&self) -> Option<u64> {
         match &self.origin {
-            Origin::Rows { input, .. } => input.size(),
+            Origin::Rows(input) => input.size(),
             Origin::Generated { count, .. } => Some(*count),
             Origin::Records(reader) => Some(reader.size()),
         }
@@ -115,9 +109,17 @@ impl Samples {
     /// How much has been read, in the same unit.
     pub(super) fn position(&self) -> u64 {
         match &self.origin {
-            Origin::Rows { input, .. } => input.position(),
+            Origin::Rows(input) => input.position(),
             Origin::Generated { stream, .. } => stream.position(),
             Origin::Records(reader) => reader.position(),
+        }
+    }
+
+    /// What is not as usual about a file, in sentences.
+    pub(super) fn notes(&self) -> Vec<String> {
+        match &self.origin {
+            Origin::Rows(input) => input.notes(),
+            Origin::Generated { .. } | Origin::Records(_) => Vec::new(),
         }
     }
 
@@ -125,15 +127,19 @@ impl Samples {
     ///
     /// # Errors
     /// When it cannot be read at all.
-    pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Rejection>>> {
+    pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Unusable>>> {
         let Self { origin, decoder, limit } = self;
+        let mut line = None;
         let decoded = match origin {
-            Origin::Rows { input, names } => match input.next_row(*limit)? {
-                None => return Ok(None),
-                Some(Row::Json(line)) => decoder.decode(Some(line)),
-                Some(Row::Cells(cells)) => decoder.decode_row(names.iter().map(String::as_str).zip(cells)),
-                Some(Row::TooLong(size)) => Err(Rejection::TooLarge { size, limit: *limit }),
-            },
+            Origin::Rows(input) => {
+                let Some((number, row)) = input.next_row(*limit)? else { return Ok(None) };
+                line = Some(number);
+                match row {
+                    Row::Json(value) => decoder.decode(Some(value)),
+                    Row::Cells(table) => decoder.decode_row(table.cells()),
+                    Row::Unusable(problem) => return Ok(Some(Err(problem))),
+                }
+            }
             Origin::Generated { stream, count, features, line } => {
                 if stream.position() == *count {
                     return Ok(None);
@@ -148,6 +154,42 @@ impl Samples {
                 Some(value) => decoder.decode(value),
             },
         };
-        Ok(Some(decoded))
+        Ok(Some(decoded.map_err(|rejection| Unusable::of(&rejection, line))))
+    }
+}
+
+/// Why a record cannot be used: as a dead letter says it, with the line of the file.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    line: Option<u64>,
+    reason: &'static str,
+    problem: String,
+}
+
+impl Unusable {
+    fn at(line: u64, reason: &'static str, problem: String) -> Self {
+        Self { line: Some(line), reason, problem }
+    }
+
+    fn of(rejection: &Rejection, line: Option<u64>) -> Self {
+        Self { line, reason: rejection.reason(), problem: rejection.to_string() }
+    }
+
+    fn too_long(line: u64, size: usize, limit: usize) -> Self {
+        Self::of(&Rejection::TooLarge { size, limit }, Some(line))
+    }
+
+    /// The stable code, as in the header `thalweg.reason`.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        f.write_str(&self.problem)
     }
 }

@@ -1,0 +1,111 @@
+//! The predictions of a replay as CSV: a row per sample.
+//!
+//! Columns: `i` (number of the record, from 0), `target`, a column per model by its name, and what the daemon would have
+//! published: `prediction`, `lower`, `upper`, `model`, `key`, `timestamp` (milliseconds since 1970). What is not known is
+//! empty. A model of one of those names has `model.` in front of it.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write, stdout},
+    path::Path,
+};
+
+use anyhow::Context;
+
+use crate::pipeline::{
+    decode::Sample,
+    prequential::{Prequential, Step},
+};
+
+/// Columns in front of the models'.
+const BEFORE: [&str; 2] = ["i", "target"];
+/// Columns behind the models'.
+const BEHIND: [&str; 6] = ["prediction", "lower", "upper", "model", "key", "timestamp"];
+
+/// Where rows go.
+pub(super) struct Predictions {
+    out: Box<dyn Write>,
+    line: Vec<u8>,
+    /// Of the models, as cells.
+    names: Vec<Vec<u8>>,
+}
+
+impl Predictions {
+    /// Begins the file, or standard output where it is `-`.
+    pub(super) fn create(path: &Path, race: &Prequential) -> anyhow::Result<Self> {
+        let out: Box<dyn Write> = if path.as_os_str() == "-" {
+            Box::new(stdout())
+        } else {
+            let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+            Box::new(file)
+        };
+        let mut out = BufWriter::with_capacity(1 << 16, out);
+        let mut line = Vec::new();
+        BEFORE.iter().for_each(|name| cell(&mut line, name));
+        for name in race.names() {
+            let taken = BEFORE.iter().chain(&BEHIND).any(|other| **other == **name);
+            if taken { cell(&mut line, &format!("model.{name}")) } else { cell(&mut line, name) }
+        }
+        BEHIND.iter().for_each(|name| cell(&mut line, name));
+        end(&mut line);
+        out.write_all(&line)?;
+        let quoted = race.names().map(|name| {
+            let mut quoted = Vec::new();
+            cell(&mut quoted, name);
+            quoted.pop();
+            quoted
+        });
+        Ok(Self { out: Box::new(out), line, names: quoted.collect() })
+    }
+
+    /// Writes the row of a sample.
+    pub(super) fn row(&mut self, i: u64, sample: &Sample<'_>, step: &Step<'_>) -> io::Result<()> {
+        let line = &mut self.line;
+        line.clear();
+        line.extend_from_slice(itoa::Buffer::new().format(i).as_bytes());
+        line.push(b',');
+        number(line, sample.target);
+        step.predictions.iter().for_each(|prediction| number(line, Some(*prediction)));
+        number(line, step.predictions.get(step.champion).copied());
+        number(line, step.interval.map(|interval| interval.lower));
+        number(line, step.interval.map(|interval| interval.upper));
+        line.extend_from_slice(self.names.get(step.champion).map_or(&[][..], Vec::as_slice));
+        line.push(b',');
+        cell(line, sample.key.unwrap_or_default());
+        if let Some(timestamp) = sample.timestamp {
+            line.extend_from_slice(itoa::Buffer::new().format(timestamp).as_bytes());
+        }
+        line.push(b',');
+        end(line);
+        self.out.write_all(line)
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn number(line: &mut Vec<u8>, value: Option<f64>) {
+    if let Some(value) = value {
+        line.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+    }
+    line.push(b',');
+}
+
+/// A cell, in quotes where it needs them.
+fn cell(line: &mut Vec<u8>, text: &str) {
+    if text.contains([',', '"', '\n', '\r']) {
+        line.push(b'"');
+        line.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(text.as_bytes());
+    }
+    line.push(b',');
+}
+
+/// Ends a row in place of the separator behind its last cell.
+fn end(line: &mut Vec<u8>) {
+    line.pop();
+    line.push(b'\n');
+}

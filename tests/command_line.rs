@@ -139,3 +139,32 @@ fn variables_with_the_wrong_underscores_are_errors_that_name_the_right_ones() {
     let (code, text) = check(&[("THALWEG_HOME", "x")]);
     assert!(code == Some(0) && text.contains("THALWEG_HOME is no setting"), "{text}");
 }
+
+#[test]
+fn relearn_lets_a_new_model_learn_everything_and_nothing_is_published_twice() {
+    let mut site = Site::new(&[
+        "generator.count=2000",
+        "generator.rate=0",
+        "metrics.report_every=50ms",
+        r#"models=[{kind="mean"}]"#,
+    ]);
+    let mut daemon = site.start(&[]);
+    daemon.line("all samples", |line| line["records"] == 2000);
+    let busy = site.run(&["model", "relearn", "--yes"]);
+    assert!(!busy.status.success() && stderr(&busy).contains("in use by process"), "{}", stderr(&busy));
+    assert!(daemon.stop().success());
+    let published = site.predictions();
+
+    site.settings.pop();
+    site.settings.push(r#"models=[{kind="mean"},{kind="rls"}]"#.to_owned());
+    assert!(stdout(&site.run(&["model", "relearn"])).contains("--yes"), "nothing is done unless it is asked for");
+    assert!(stdout(&site.run(&["model", "restore"])).contains("samples/0"));
+    stdout(&site.run(&["model", "relearn", "--yes"]));
+    let mut daemon = site.start(&["run", "--until-caught-up"]);
+    assert!(daemon.wait().success());
+    let begun = daemon.lines_of("worker_started");
+    assert_eq!((&begun[0]["replay"], &begun[0]["position"]), (&2000.into(), &0.into()), "{}", daemon.story());
+    let rls = daemon.lines_of("model").into_iter().rfind(|line| line["model"] == "rls").cloned().expect("a line");
+    assert!(rls["total_r2"].as_f64() > Some(0.5), "it has learned: {rls}");
+    assert_eq!(site.predictions(), published);
+}

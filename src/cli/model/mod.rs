@@ -1,9 +1,10 @@
 //! `thalweg model`: what the daemon has learned, out of the newest intact checkpoint of each partition.
 //!
-//! But for `restore` it may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
+//! But for `restore` and `relearn` it may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
 //! is only laid out, in `show` for a person and in `export` for a program.
 
 mod export;
+mod relearn;
 mod restore;
 mod show;
 
@@ -27,6 +28,8 @@ pub(super) enum Command {
     Export(export::Options),
     /// Lists the checkpoints there are, or goes back to one of them
     Restore(restore::Options),
+    /// Makes the next start learn anew from the oldest sample there is
+    Relearn(relearn::Options),
 }
 
 /// Which models.
@@ -62,6 +65,7 @@ pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> 
         Command::Show(options) => show::run(settings, options),
         Command::Export(options) => export::run(settings, options),
         Command::Restore(options) => restore::run(settings, options),
+        Command::Relearn(options) => relearn::run(settings, options),
     }
 }
 

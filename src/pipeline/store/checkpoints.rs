@@ -275,6 +275,15 @@ impl Store {
         self.write_blocking("a checkpoint cannot be restored", |tx| saving.insert(tx))?;
         Ok(Restored { checkpoint: saving.checkpoint, moved })
     }
+
+    /// Drops every checkpoint of `topic`, so that the next start learns from its beginning. Returns how many there were.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn forget(&self, topic: &str) -> Result<usize, Error> {
+        let drop = "DELETE FROM thalweg_checkpoints WHERE topic = ?1";
+        self.write_blocking("checkpoints cannot be dropped", |tx| tx.execute(drop, params![topic]))
+    }
 }
 
 /// What has been made the newest checkpoint.

@@ -84,7 +84,10 @@ pub enum Error {
         found: i64,
     },
     /// There is no file.
-    #[error("state file {path} does not exist: nothing has been learned yet, or `state.path` is another")]
+    #[error(
+        "state file {path} does not exist: nothing has been learned yet, or `state.path` is another. The service keeps its own: \
+         --set state.path=/var/lib/thalweg/thalweg.db"
+    )]
     Missing {
         /// The file.
         path: PathBuf,

@@ -10,7 +10,7 @@ use std::{
 /// What each part of the crate may name of the others.
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("cli", &["app", "settings", "logging", "generator", "pipeline", "models", "metrics"]),
-    ("app", &["settings", "generator", "pipeline", "models", "metrics"]),
+    ("app", &["settings", "logging", "generator", "pipeline", "models", "metrics"]),
     ("settings", &["logging", "generator", "pipeline", "models", "metrics"]),
     ("logging", &[]),
     ("generator", &[]),

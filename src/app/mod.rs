@@ -7,6 +7,7 @@ pub mod dead_letters;
 mod generating;
 pub mod history;
 mod report;
+mod table;
 mod vitals;
 
 use std::{future::Future, sync::Arc, time::Duration};

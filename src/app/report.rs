@@ -8,7 +8,9 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::table::{self, Totals};
 use crate::{
+    logging::{self, Screen},
     metrics::{Coverage, skill},
     pipeline::{
         snapshot::{ModelSnapshot, Snapshot},
@@ -19,6 +21,9 @@ use crate::{
 
 /// The first report comes this soon, so that one sees at once that it works.
 const FIRST_REPORT: Duration = Duration::from_millis(500);
+
+/// Rows on a terminal are looked at, so they change this often.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// All partitions as one.
 struct Overview {
@@ -34,8 +39,10 @@ struct Overview {
     coverage: Option<Coverage>,
 }
 
-/// Reports every `every` until `stop`, and then once more.
+/// Reports every `every` until `stop`, and then once more; where there is a screen, on that.
 pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Duration, stop: CancellationToken) {
+    let screen = logging::screen();
+    let every = if screen.is_some() { every.min(REFRESH) } else { every };
     let mut last: Option<(Instant, u64)> = None;
     let mut next = Instant::now() + FIRST_REPORT.min(every);
     loop {
@@ -56,9 +63,17 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Du
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
             last = Some((now, overview.records));
-            Overview { unsaved, ..overview }.report(rate, pause);
+            let overview = Overview { unsaved, ..overview };
+            match screen {
+                Some(screen) => overview.show(screen, &snapshots.iter().map(AsRef::as_ref).collect::<Vec<_>>(), rate),
+                None => overview.report(rate, pause),
+            }
+            overview.tell_systemd(rate);
         }
         if done {
+            if let Some(screen) = screen {
+                screen.leave();
+            }
             return;
         }
         next = now + every;
@@ -120,9 +135,27 @@ impl Overview {
         }
     }
 
+    /// Skill of the champion.
+    fn skill(&self) -> f64 {
+        self.models.iter().find(|model| *model.name == *self.champion).map_or(0.0, |model| model.skill)
+    }
+
+    /// In the place of what stood on the screen before.
+    fn show(&self, screen: &Screen, partitions: &[&Snapshot], rate: f64) {
+        let Self { records, dead_letters, missed, lag, ref champion, ref models, coverage, .. } = *self;
+        let totals = Totals { records, rate, lag, champion, dead_letters, missed, coverage };
+        screen.show(table::rows(&totals, models, partitions, screen.columns()));
+    }
+
+    /// `rate` in records/s.
+    fn tell_systemd(&self, rate: f64) {
+        let (Self { lag, champion, .. }, skill) = (self, self.skill());
+        tell_systemd_status(&format!("lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
+    }
+
     /// `rate` in records/s, `pause` in microseconds.
     fn report(&self, rate: f64, pause: u64) {
-        let skill = self.models.iter().find(|model| *model.name == *self.champion).map_or(0.0, |model| model.skill);
+        let skill = self.skill();
         tracing::info!(
             event = "report",
             records = self.records,
@@ -163,8 +196,6 @@ impl Overview {
                 "standing"
             );
         }
-        let Self { lag, champion, .. } = self;
-        tell_systemd_status(&format!("lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{Write, stdout};
 
 use crate::{
     logging,
-    settings::{Settings, Sources, Transport},
+    settings::{Settings, Sources},
 };
 
 pub(super) fn run(sources: &Sources, settings: &Settings) -> anyhow::Result<()> {
@@ -21,25 +21,13 @@ pub(super) fn run(sources: &Sources, settings: &Settings) -> anyhow::Result<()> 
         writeln!(out, "  over it      {over}")?;
     }
     let topics = &settings.topics;
-    let of = match &settings.transport {
-        Transport::Embedded(_) => "tables of the state file".to_owned(),
-        Transport::Kafka(config) => format!("Kafka at {}; not asked, `thalweg run` does", config.brokers.join(", ")),
-    };
     writeln!(
         out,
         "  topics       {} -> {}, {}, {}",
         topics.samples, topics.predictions, topics.dead_letters, topics.events
     )?;
-    writeln!(out, "               {of}")?;
-    if let Transport::Kafka(config) = &settings.transport
-        && let Some(tls) = &config.tls
-    {
-        let ca = tls.ca_file.as_ref().map_or("the system's certificates".to_owned(), |file| file.display().to_string());
-        let identity = tls
-            .identity
-            .as_ref()
-            .map_or(String::new(), |(chain, key)| format!("; we show {} with {}", chain.display(), key.display()));
-        writeln!(out, "  tls          the broker is vouched for by {ca}{identity}")?;
+    for line in settings.places() {
+        writeln!(out, "               {line}")?;
     }
     let schema = &settings.schema;
     let features = schema.features.as_ref().map_or("every number".to_owned(), |list| list.join(", "));

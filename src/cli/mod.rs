@@ -19,7 +19,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    app, logging,
+    app,
+    logging::{self, Surroundings},
     settings::{Settings, Sources},
 };
 
@@ -150,7 +151,8 @@ const BLOCKING_THREADS: usize = 3;
 
 fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
     let begun = || -> anyhow::Result<_> {
-        logging::start(&settings.logging, variable("JOURNAL_STREAM").as_deref());
+        let around = Surroundings { journal_stream: variable("JOURNAL_STREAM"), term: variable("TERM") };
+        logging::start(&settings.logging, &around);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
         Ok(runtime)

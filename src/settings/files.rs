@@ -35,6 +35,22 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
     }
 
+    /// Where topics are and how the way there is kept, in lines.
+    pub fn places(&self) -> Vec<String> {
+        let Transport::Kafka(config) = &self.transport else { return vec!["tables of the state file".to_owned()] };
+        let brokers = format!("Kafka at {}, which is not asked here", config.brokers.join(", "));
+        let tls = config.tls.as_ref().map(|tls| {
+            let ca =
+                tls.ca_file.as_ref().map_or("the system's certificates".to_owned(), |file| file.display().to_string());
+            let own = tls
+                .identity
+                .as_ref()
+                .map_or(String::new(), |(chain, key)| format!("; we show {} with {}", chain.display(), key.display()));
+            format!("TLS, the broker vouched for by {ca}{own}")
+        });
+        [brokers].into_iter().chain(tls).collect()
+    }
+
     /// Whether the state file can be written; `true` where it is there already.
     ///
     /// # Errors

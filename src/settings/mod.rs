@@ -195,10 +195,11 @@ fn state(mut section: Section) -> store::Config {
 
 fn logging(mut section: Section) -> logging::Config {
     use logging::Format;
-    let format = match section.one_of("format", "text", &["text", "json", "journald"]) {
+    let format = match section.one_of("format", "auto", &["auto", "text", "json", "journald"]) {
+        "text" => Format::Text,
         "json" => Format::Json,
         "journald" => Format::Journald,
-        _ => Format::Text,
+        _ => Format::Auto,
     };
     let level = match section.one_of("level", "info", &["error", "warn", "info", "debug", "trace"]) {
         "error" => LevelFilter::ERROR,

@@ -24,7 +24,7 @@ use clap::{ArgGroup, Args};
 
 use super::{figures::Emphasis, samples::Reading};
 use crate::{
-    logging,
+    logging::{self, Surroundings},
     settings::{Settings, Sources},
 };
 use plan::Plan;
@@ -102,7 +102,7 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
         .with_context(|| format!("folder {} cannot be made; choose another --out", folder.display()))?;
     if !options.topic.is_empty() {
         // A broker that does not answer is waited for, and said so.
-        logging::start(&settings.logging, None);
+        logging::start(&settings.logging, &Surroundings::default());
     }
     let plan = Plan::new(sources, settings, options)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);

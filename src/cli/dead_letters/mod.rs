@@ -35,7 +35,7 @@ impl Which {
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
     // A broker that does not answer is waited for, and said so.
-    logging::start(&settings.logging, None);
+    logging::start(&settings.logging, &logging::Surroundings::default());
     match command {
         Command::Show(options) => show::run(settings, options).await,
         Command::Retry(options) => retry::run(settings, options).await,

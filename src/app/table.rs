@@ -1,0 +1,146 @@
+//! How the daemon stands, as rows on a terminal: what the `report` and `model` lines of a log say, at a glance.
+//!
+//! Invariant: a figure is shown only where something was scored.
+
+use crate::{
+    logging::{Look, Row},
+    metrics::Coverage,
+    pipeline::snapshot::{ModelSnapshot, Snapshot},
+};
+
+/// Characters of a model's name at most.
+const LONGEST_NAME: usize = 24;
+/// Partitions that have a row each; of more, only the sum is told.
+const MOST_PARTITIONS: usize = 4;
+/// A change of the error that is none to speak of.
+const STEADY: f64 = 0.02;
+
+/// What is told of all partitions together.
+pub(super) struct Totals<'a> {
+    pub(super) records: u64,
+    /// Records a second.
+    pub(super) rate: f64,
+    pub(super) lag: i64,
+    pub(super) champion: &'a str,
+    pub(super) dead_letters: u64,
+    pub(super) missed: u64,
+    pub(super) coverage: Option<Coverage>,
+}
+
+/// The rows, for so many columns.
+pub(super) fn rows(
+    totals: &Totals<'_>,
+    models: &[ModelSnapshot],
+    partitions: &[&Snapshot],
+    columns: usize,
+) -> Vec<Row> {
+    let longest = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
+    let width = longest.clamp(5, LONGEST_NAME);
+    let wide = columns >= width + 52;
+    let head = if wide {
+        format!("  {:width$} {:>10} {:>10} {:>8} {:>8} {:>8}", "model", "RMSE", "MAE", "R2", "skill", "trend")
+    } else {
+        format!("  {:width$} {:>10} {:>8} {:>8}", "model", "RMSE", "skill", "trend")
+    };
+    let mut rows = vec![Row { text: head, look: Look::Faint }];
+    for model in models {
+        let is_champion = *model.name == *totals.champion;
+        let mark = if is_champion { '*' } else { ' ' };
+        let (name, scores) = (cut(&model.name), &model.rolling);
+        let known = scores.n() > 0;
+        let figure = |value: f64| if known { figure(value) } else { "-".to_owned() };
+        let share = |value: f64| if known { share(value) } else { "-".to_owned() };
+        let trend = if known { trend(model.faded.rmse(), scores.rmse()) } else { "-".to_owned() };
+        let (rmse, skill) = (figure(scores.rmse()), share(model.skill));
+        let text = if wide {
+            let (mae, r2) = (figure(scores.mae()), share(scores.r2()));
+            format!("{mark} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {trend:>8}")
+        } else {
+            format!("{mark} {name:width$} {rmse:>10} {skill:>8} {trend:>8}")
+        };
+        rows.push(Row { text, look: if is_champion { Look::Strong } else { Look::Plain } });
+    }
+    let faint = |text: String| Row { text, look: Look::Faint };
+    if (2..=MOST_PARTITIONS).contains(&partitions.len()) {
+        for partition in partitions {
+            let Snapshot { partition: number, records, .. } = partition;
+            let (lag, champion) = (grouped(partition.lag().unsigned_abs()), partition.champion_name());
+            rows.push(faint(format!(
+                "  partition {number}: lag {lag}, {} records, champion {champion}",
+                grouped(*records)
+            )));
+        }
+    }
+    let Totals { records, rate, lag, champion, dead_letters, missed, coverage } = totals;
+    let (lag, rate, records) = (grouped(lag.unsigned_abs()), grouped(rate.round() as u64), grouped(*records));
+    let over = if partitions.len() > 1 { format!("{} partitions, ", partitions.len()) } else { String::new() };
+    let mut last = format!("  {over}lag {lag}, {rate}/s, {records} records, champion {champion}");
+    if let Some(coverage) = coverage.filter(|coverage| coverage.n() > 0) {
+        last.push_str(&format!(", intervals {:.1} %", 100.0 * coverage.recent()));
+    }
+    for (count, what) in [(dead_letters, "not usable"), (missed, "missed")] {
+        if *count > 0 {
+            last.push_str(&format!(", {} {what}", grouped(*count)));
+        }
+    }
+    rows.push(faint(last));
+    rows
+}
+
+/// How the error of late compares with that over the whole window.
+fn trend(late: f64, window: f64) -> String {
+    let change = late / window - 1.0;
+    match change {
+        change if !change.is_finite() || change.abs() < STEADY => "steady".to_owned(),
+        change if change > 9.99 => "+999 %".to_owned(),
+        change => format!("{:+.0} %", 100.0 * change),
+    }
+}
+
+fn figure(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) { format!("{value:.3e}") } else { format!("{value:.4}") }
+}
+
+fn share(value: f64) -> String {
+    if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
+}
+
+fn cut(name: &str) -> String {
+    if name.chars().count() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trend_is_the_errors_change_of_late() {
+        assert_eq!(trend(1.01, 1.0), "steady");
+        assert_eq!(trend(0.5, 1.0), "-50 %");
+        assert_eq!(trend(100.0, 1.0), "+999 %");
+        assert_eq!(trend(0.0, 0.0), "steady");
+    }
+
+    #[test]
+    fn numbers_and_names_fit_their_columns() {
+        assert_eq!([0.0, 2.5, 1e150].map(figure), ["0.0000", "2.5000", "1.000e150"]);
+        assert_eq!([0.5, -1e9].map(share), ["0.5000", "-1.0e9"]);
+        assert_eq!(cut(&"x".repeat(40)).chars().count(), LONGEST_NAME);
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

@@ -91,7 +91,11 @@ impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, time, early, .. } = self;
         let bound = if *early { "before schema.timestamp_min" } else { "further ahead than schema.timestamp_ahead" };
-        write!(f, "field `{field}`: {} is {bound}; is schema.timestamp_unit right?", Spelled(*time))
+        write!(
+            f,
+            "field `{field}`: {} is {bound}; set that, or schema.timestamp_unit, if this is not as it should be",
+            Spelled(*time)
+        )
     }
 }
 

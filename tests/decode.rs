@@ -1,7 +1,11 @@
 //! Decoding: what becomes a feature, what is refused and why, and that what is refused leaves no trace.
 
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use thalweg::models::{ModelConfig, ModelKind, mixture, rls, tree};
 use thalweg::pipeline::decode::{Absent, Ahead, Decoder, Index, Notice, Rejection, Sample, Schema, Unit};
+use thalweg::pipeline::prequential::{self, Prequential};
 
 fn decoder(schema: &Schema) -> Decoder {
     Decoder::new(schema, Index::new(schema))
@@ -460,6 +464,44 @@ fn what_a_sparse_record_leaves_out_is_zero_where_that_is_set() {
     // An empty cell is a value that is missing.
     let sample = decoders[0].decode_row([("a", ""), ("b", "1"), ("y", "0")]).expect("good");
     assert!(sample.features.values()[0].is_nan() && sample.features.values()[2] == 0.0);
+}
+
+#[test]
+fn sparse_records_are_learned_to_their_noise_where_absent_is_zero() {
+    // Uniform noise of ±0.1, whose standard deviation is 0.0577.
+    let rolling = |absent: Absent| {
+        let kinds = [
+            ModelKind::Rls(rls::Params::default()),
+            ModelKind::Mixture(mixture::Params::default()),
+            ModelKind::HoeffdingTree(tree::Params::default()),
+            ModelKind::Mean,
+        ];
+        let models = kinds.map(|kind| ModelConfig::new(kind.name(), kind).scaled(false)).to_vec();
+        let mut race = Prequential::new(&prequential::Config::of(models));
+        let mut decoder = decoder(&Schema { absent, ..Schema::default() });
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let weights: Vec<f64> = (0..40).map(|_| rng.random_range(-2.0..2.0)).collect();
+        for _ in 0..3000 {
+            let mut there = [0; 3].map(|_| rng.random_range(0..40));
+            there.sort_unstable();
+            let mut there = there.to_vec();
+            there.dedup();
+            let names: Vec<String> = there.iter().map(|i| format!("\"n{i}\":1")).collect();
+            let sum: f64 = there.iter().map(|i| weights[*i]).sum();
+            let y = sum + rng.random_range(-0.1..0.1);
+            let json = format!("{{{},\"y\":{y}}}", names.join(","));
+            let sample = decoder.decode(Some(json.as_bytes())).expect("good");
+            race.step(sample.features, sample.target);
+        }
+        [0, 1, 2, 3].map(|i| race.rolling_rmse(i))
+    };
+    let [rls, mixture, tree, mean] = rolling(Absent::Zero);
+    assert!(
+        rls < 0.07 && mixture < 0.08 && tree < 0.4 * mean,
+        "rls {rls}, mixture {mixture}, tree {tree}, mean {mean}"
+    );
+    let [_, mixture, _, mean] = rolling(Absent::Unknown);
+    assert!(mixture > 0.8 * mean, "all that is known is one constant: {mixture} {mean}");
 }
 
 /// Their times in milliseconds, read one after the other.

@@ -116,7 +116,7 @@ fn headers_of_a_sample_stay_and_ours_are_said_anew() {
     );
     let mut names: Vec<_> = ours.iter().map(|(name, _)| String::from_utf8_lossy(&name["thalweg.".len()..])).collect();
     names.sort();
-    assert_eq!(names, ["error", "offset", "partition", "reason", "retry", "topic"]);
+    assert_eq!(names, ["error", "offset", "partition", "reason", "retry", "timestamp", "topic"]);
     assert_eq!(
         (letter.headers.get("thalweg.offset"), letter.headers.get("thalweg.retry")),
         (value(b"0"), value(b"0/3"))

@@ -1,9 +1,10 @@
 //! Recursive least squares: the linear regression that is optimal for what it has seen, at O(d²) a sample.
 //!
 //! Invariant: the covariance is symmetric by construction (one triangle is stored and updated), and its diagonal never
-//! exceeds where it started, so a direction that the stream never excites cannot wind up. Weights are finite; a sample
-//! that would change this is refused as a whole. Unknown and nominal features count as 0, which is the mean of a
-//! standardised one.
+//! exceeds twice where it started, so a direction that the stream never excites cannot wind up. Weights are finite; a
+//! sample that would change this is refused as a whole. Unknown and nominal features count as 0, which is the mean of a
+//! standardised one. d counts the columns that were ever anything but 0: the others have a weight of 0, and no row in the
+//! covariance.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +44,19 @@ pub struct RecursiveLeastSquares {
     weights: Vec<f64>,
     /// Row 0 is the intercept's.
     covariance: Covariance,
-    /// Room for the row with its leading 1, and for the gain.
+    /// The weight of each row of the covariance, in the order in which they were first excited.
+    places: Vec<usize>,
+    /// By weight, whether it has such a row; empty once all have.
+    #[serde(skip)]
+    excited: Vec<bool>,
+    /// Whether each weight's row is its own index.
+    #[serde(skip)]
+    in_order: bool,
+    /// Room for the row with its leading 1, for what of it is excited, and for the gain.
     #[serde(skip)]
     row: Vec<f64>,
+    #[serde(skip)]
+    packed: Vec<f64>,
     #[serde(skip)]
     gain: Vec<f64>,
 }
@@ -57,27 +68,54 @@ struct Saved {
     #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
     covariance: Covariance,
+    /// States from before had a row for every weight.
+    #[serde(default)]
+    places: Option<Vec<usize>>,
 }
 
 impl TryFrom<Saved> for RecursiveLeastSquares {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { params, weights, covariance } = saved;
-        if weights.is_empty() || covariance.len() != weights.len() {
+        let Saved { params, weights, covariance, places } = saved;
+        let places = places.unwrap_or_else(|| (0..weights.len()).collect());
+        let mut excited = vec![false; weights.len()];
+        let once = |place: &usize| excited.get_mut(*place).is_some_and(|it| !std::mem::replace(it, true));
+        let fit = places.first() == Some(&0) && covariance.len() == places.len() && places.iter().all(once);
+        // Who has no row has learned nothing.
+        if !fit || excited.iter().zip(&weights).any(|(excited, weight)| !excited && *weight != 0.0) {
             return Err("the covariance of a recursive least squares does not fit its weights");
         }
-        Ok(Self { params, weights, covariance, row: Vec::new(), gain: Vec::new() })
+        let mut model = Self { weights, covariance, places, excited, ..Self::empty(params) };
+        model.settle();
+        Ok(model)
     }
 }
 
 impl RecursiveLeastSquares {
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
-        let covariance = Covariance::with_diagonal([]);
-        let mut model = Self { params, weights: Vec::new(), covariance, row: Vec::new(), gain: Vec::new() };
-        model.grow(0);
+        let mut model = Self::empty(params);
+        model.weights.push(0.0);
+        model.covariance.push(start(&params, 0));
+        model.places.push(0);
+        model.settle();
         model
+    }
+
+    /// No weight at all.
+    fn empty(params: Params) -> Self {
+        Self {
+            params,
+            weights: Vec::new(),
+            covariance: Covariance::with_diagonal([]),
+            places: Vec::new(),
+            excited: Vec::new(),
+            in_order: false,
+            row: Vec::new(),
+            packed: Vec::new(),
+            gain: Vec::new(),
+        }
     }
 
     /// The intercept, in the target's unit.
@@ -92,37 +130,116 @@ impl RecursiveLeastSquares {
 
     /// The largest element on the covariance's diagonal: how unsure it is of the weight it knows least.
     pub fn largest_variance(&self) -> f64 {
-        (0..self.weights.len()).map(|i| self.covariance.diagonal(i)).fold(0.0, f64::max)
+        let of = |i: usize| self.covariance.diagonal(i);
+        let unexcited = if self.places.len() < self.weights.len() { start(&self.params, 1) } else { 0.0 };
+        (0..self.places.len()).map(of).fold(unexcited, f64::max)
     }
 
     /// Makes room for `d` columns.
     fn grow(&mut self, d: usize) {
-        let more = (d + 1).saturating_sub(self.weights.len());
-        self.weights.reserve_exact(more);
-        self.covariance.reserve(d + 1);
-        while self.weights.len() <= d {
-            self.covariance.push(start(&self.params, self.weights.len()));
-            self.weights.push(0.0);
+        if self.weights.len() <= d {
+            let more = d + 1 - self.weights.len();
+            self.weights.reserve_exact(more);
+            self.weights.resize(d + 1, 0.0);
+            self.settle();
         }
+    }
+
+    /// Sees anew what the lists of places say.
+    #[cold]
+    fn settle(&mut self) {
+        let whole = self.places.len() == self.weights.len();
+        self.in_order = whole && self.places.iter().copied().eq(0..self.weights.len());
+        self.excited = vec![false; if whole { 0 } else { self.weights.len() }];
+        if !whole {
+            self.places.iter().for_each(|place| self.excited[*place] = true);
+        }
+    }
+
+    /// Gives those weights a row in the covariance whose columns are not 0 for the first time.
+    fn excite(&mut self) {
+        let new = |(value, excited): &(&f64, &bool)| **value != 0.0 && !**excited;
+        let more = self.row.iter().zip(&self.excited).filter(new).count();
+        if more == 0 {
+            return;
+        }
+        self.places.reserve_exact(more);
+        self.covariance.reserve(self.places.len() + more);
+        for i in 0..self.weights.len() {
+            if self.row[i] != 0.0 && !self.excited[i] {
+                self.covariance.push(start(&self.params, i));
+                self.places.push(i);
+            }
+        }
+        self.settle();
     }
 
     /// Takes what `gain` has learned off the covariance, forgets, and brings the diagonal back into its bounds.
     fn shrink(&mut self, q: f64) {
-        let Self { covariance, gain, row, .. } = self;
-        covariance.shrink(gain, q, self.params.forgetting);
-        for i in 0..self.weights.len() {
-            let (variance, most) = (covariance.diagonal(i), start(&self.params, i));
+        let Self { covariance, gain, params, .. } = self;
+        covariance.shrink(gain, q, params.forgetting);
+        let n = covariance.len();
+        let mut beyond = 0;
+        for i in 0..n {
+            let (variance, most) = (covariance.diagonal(i), start(params, i));
             if variance > most {
-                // Scaling row and column instead would forget what keeps features that move slowly from throwing the
-                // weights about.
-                covariance.confine_by_observing(i, most, row);
+                beyond += 1;
             } else if variance <= 0.0 || variance.is_nan() {
                 // Rounding has eaten it up: as unsure as at the start.
                 covariance.isolate(i, most);
             }
         }
+        if beyond > 0 {
+            self.confine(beyond);
+        }
+    }
+
+    /// Brings the diagonal back into its bounds, which `beyond` of its elements exceed; O(d²), however many these are.
+    #[cold]
+    fn confine(&mut self, mut beyond: usize) {
+        let Self { covariance, gain: room, params, .. } = self;
+        let n = covariance.len();
+        for i in 0..n {
+            // Nothing depends on it, so nothing else changes.
+            let most = start(params, i);
+            if covariance.diagonal(i) > most && covariance.is_isolated(i) {
+                covariance.isolate(i, most);
+                beyond -= 1;
+            }
+        }
+        // Scaling row and column instead would forget what keeps features that move slowly from throwing the weights about.
+        if beyond <= MOST_OBSERVED {
+            for i in 0..n {
+                let most = start(params, i);
+                if covariance.diagonal(i) > most {
+                    covariance.confine_by_observing(i, most, room);
+                }
+            }
+            return;
+        }
+        let excess = |covariance: &Covariance, i: usize| covariance.diagonal(i) / start(params, i);
+        let furthest = |covariance: &Covariance| {
+            (0..n).max_by(|a, b| excess(covariance, *a).total_cmp(&excess(covariance, *b))).unwrap_or_default()
+        };
+        for _ in 0..MOST_OBSERVED {
+            let i = furthest(covariance);
+            if excess(covariance, i) > 1.0 {
+                covariance.confine_by_observing(i, start(params, i), room);
+            }
+        }
+        // Those whose turn does not come often enough.
+        if excess(covariance, furthest(covariance)) > FURTHEST {
+            room.resize(n, 0.0);
+            covariance.confine(|i| start(params, i), room);
+        }
     }
 }
+
+/// Weights that are brought back into bounds at a sample by observing them, each at O(d²).
+const MOST_OBSERVED: usize = 4;
+
+/// How many times its bound a variance may be while it waits for its turn.
+const FURTHEST: f64 = 2.0;
 
 /// Element `i` of the diagonal before anything was learned.
 fn start(params: &Params, i: usize) -> f64 {
@@ -156,8 +273,18 @@ impl Regressor for RecursiveLeastSquares {
             self.row.extend(x.values().iter().enumerate().map(known));
         }
         self.row.resize(self.weights.len(), 0.0);
+        if !self.excited.is_empty() {
+            self.excite();
+        }
         let error = y - self.row.iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f64>();
-        let reach = self.covariance.project(&self.row, &mut self.gain);
+        let reach = if self.in_order {
+            self.covariance.project(&self.row, &mut self.gain)
+        } else {
+            self.packed.clear();
+            self.packed.reserve_exact(self.places.len());
+            self.packed.extend(self.places.iter().map(|place| self.row[*place]));
+            self.covariance.project(&self.packed, &mut self.gain)
+        };
         let q = self.params.forgetting / weight + reach;
         let step = error / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
@@ -166,15 +293,93 @@ impl Regressor for RecursiveLeastSquares {
         if !sound {
             return Err(Refused);
         }
-        for (w, g) in self.weights.iter_mut().zip(&self.gain) {
-            *w += step * g;
+        if self.in_order {
+            self.weights.iter_mut().zip(&self.gain).for_each(|(w, g)| *w += step * g);
+        } else {
+            self.places.iter().zip(&self.gain).for_each(|(place, g)| self.weights[*place] += step * g);
         }
         self.shrink(q);
         Ok(())
     }
 
     fn memory_bytes(&self) -> usize {
-        // Weights, row and gain are equally long.
-        size_of::<Self>() + 3 * size_of_val(self.weights.as_slice()) + self.covariance.heap_bytes()
+        // The row is as long as the weights, the gain as the places; so is what is packed, where anything is.
+        let packed = if self.in_order { 0 } else { self.places.len() };
+        let numbers = 2 * self.weights.len() + 2 * self.places.len() + packed;
+        size_of::<Self>() + numbers * size_of::<f64>() + self.excited.len() + self.covariance.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::least_squares::PASSES;
+
+    /// Numbers in −1..1 without structure that matters here.
+    fn number(i: usize) -> f64 {
+        2.0 * ((i as f64 + 1.0) * 0.754_877_666_246_692_7).fract() - 1.0
+    }
+
+    /// The most passes over the covariance that a sample of those took, and the model.
+    fn most_passes(forgetting: f64, samples: usize, x: impl Fn(usize) -> Vec<f64>) -> (usize, RecursiveLeastSquares) {
+        let mut model = RecursiveLeastSquares::new(Params { forgetting, ..Params::default() });
+        let mut most = 0;
+        for t in 0..samples {
+            let (x, before) = (x(t), PASSES.get());
+            let known = |i: usize| if x[i].is_nan() { 0.0 } else { x[i] };
+            model.learn_one(Features::new(&x), 3.0 * known(0) - known(1), 1.0).expect("learned");
+            most = most.max(PASSES.get() - before);
+        }
+        (most, model)
+    }
+
+    #[test]
+    fn a_sample_costs_a_few_passes_whatever_the_columns_are_like() {
+        let live = |t: usize, i: usize| number(7 * t + i);
+        let cases: [(&str, &dyn Fn(usize, usize) -> f64); 6] = [
+            ("never varied", &|_, _| 0.0),
+            ("constant", &|_, i| i as f64),
+            ("varied once", &|t, i| if t < 50 { number(131 * t + i) } else { 0.0 }),
+            ("duplicates", &|t, i| live(t, i % 2)),
+            ("unknown", &|t, i| if t < 30 || t % 97 == i { live(t, i) } else { f64::NAN }),
+            ("vary late", &|t, i| if t > 4 * i { live(t, i) } else { 0.0 }),
+        ];
+        for forgetting in [0.9, 0.99, 0.999, 1.0] {
+            for (case, rest) in cases {
+                let x = |t| (0..80).map(|i| if i < 2 { live(t, i) } else { rest(t, i) }).collect();
+                let (most, model) = most_passes(forgetting, 600, x);
+                assert!(most <= MOST_OBSERVED + 2, "{case}, {forgetting}: {most}");
+                let variance = model.largest_variance();
+                assert!(variance <= INTERCEPT * FURTHEST, "{case}, {forgetting}: {variance}");
+                // An old memory that is short tells 80 columns apart no more than least squares could.
+                if forgetting > 0.98 {
+                    let off = (0..50).map(|t| {
+                        let x: Vec<f64> = x(1000 + t);
+                        let known = |i: usize| if x[i].is_nan() { 0.0 } else { x[i] };
+                        (model.predict_one(Features::new(&x)) - (3.0 * known(0) - known(1))).abs()
+                    });
+                    let off = off.fold(0.0, f64::max);
+                    assert!(off < 0.3, "{case}, {forgetting}: {off}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_that_never_varied_has_no_row_and_one_that_begins_to_is_learned() {
+        let x = |t: usize| vec![number(7 * t), number(7 * t + 1), 0.0, if t > 500 { number(7 * t + 2) } else { 0.0 }];
+        let (_, model) = most_passes(0.999, 500, x);
+        assert_eq!((model.covariance.len(), model.weights.len()), (3, 5));
+        let (_, model) = most_passes(0.999, 1000, x);
+        assert_eq!((model.places, model.in_order), (vec![0, 1, 2, 4], false));
+    }
+
+    #[test]
+    fn a_state_from_before_has_a_row_for_every_weight() {
+        let (_, model) = most_passes(0.99, 300, |t| vec![number(7 * t), number(7 * t + 1)]);
+        let mut state = serde_json::to_value(&model).expect("saved");
+        state.as_object_mut().expect("fields").remove("places");
+        let restored: RecursiveLeastSquares = serde_json::from_value(state).expect("opened");
+        assert!(restored.in_order && restored.weights == model.weights);
     }
 }

@@ -72,6 +72,12 @@ const TOLERANCE: f64 = 1.05;
 /// Sums side by side in a product of two lists: as many as keep the processor's adders busy.
 const LANES: usize = 8;
 
+#[cfg(test)]
+thread_local! {
+    /// Passes that have written to a whole matrix: what the tests of an update's cost count.
+    pub(in crate::models) static PASSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Covariance {
     /// A diagonal matrix.
     pub(in crate::models) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
@@ -140,6 +146,8 @@ impl Covariance {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
         gain.resize(self.n.next_multiple_of(SIDE), 0.0);
+        #[cfg(test)]
+        PASSES.set(PASSES.get() + 1);
         dispatch!(Level::new(), simd => shrink(simd, &mut self.tiles, gain, 1.0 / forgetting));
         gain.truncate(self.n);
     }
@@ -150,10 +158,15 @@ impl Covariance {
     pub(in crate::models) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
         let variance = self.diagonal(i);
         column.clear();
+        column.reserve_exact(self.n.next_multiple_of(SIDE));
         column.extend((0..self.n).map(|j| self.element(i, j)));
-        let share = (variance - most) / variance / variance;
-        self.update(|j, k, p| p - share * (column[j] * column[k]));
+        self.shrink(column, variance / (variance - most) * variance, 1.0);
         self.set(i, i, most);
+    }
+
+    /// Whether weight `i` depends on no other; O(n).
+    pub(in crate::models) fn is_isolated(&self, i: usize) -> bool {
+        (0..self.n).all(|j| j == i || self.element(i, j) == 0.0)
     }
 
     /// Brings the diagonal back into its bounds, at O(n²) where an element is clearly beyond and O(n) else: scales row and column
@@ -205,6 +218,8 @@ impl Covariance {
 
     /// Makes each element what `of` makes of its row, its column, which is not beyond the diagonal, and itself.
     fn update(&mut self, of: impl Fn(usize, usize, f64) -> f64) {
+        #[cfg(test)]
+        PASSES.set(PASSES.get() + 1);
         for i in 0..self.n {
             for j in 0..=i {
                 self.set(i, j, of(i, j, self.element(i, j)));

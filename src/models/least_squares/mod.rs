@@ -13,6 +13,8 @@ mod standalone;
 mod standardizer;
 mod target_range;
 
+#[cfg(test)]
+pub(in crate::models) use covariance::PASSES;
 pub(in crate::models) use covariance::{Covariance, dot};
 pub(in crate::models) use regression::Regression;
 pub(in crate::models) use screening::Screening;

@@ -39,7 +39,8 @@ fn noise(i: usize) -> f64 {
 /// A learning rate with which ten features of size 1 converge and features of size 100 blow up.
 fn fragile() -> ModelConfig {
     let optimizer = Optimizer::Sgd { lr: Schedule::Constant { lr: 0.05 } };
-    ModelConfig::new("fragile", ModelKind::Linear(linear::Params { optimizer, ..Default::default() }))
+    let kind = ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
+    ModelConfig { robust: false, ..ModelConfig::new("fragile", kind) }
 }
 
 fn race(action: Action) -> Prequential {

@@ -1,6 +1,6 @@
 //! The learning engine: online regression models behind one seam.
 //!
-//! Reading order: [`features`] (what a model sees), [`Regressor`] (what a model does), [`Model`] (the closed set),
+//! Reading order: [`features`] (what a model sees), [`fence`] (what is too absurd to be learned), [`Regressor`] (what a model does), [`Model`] (the closed set),
 //! [`Pipeline`] (feature steps in front of a model), [`describe`] (what it all looks like to a person), [`explain`] (which
 //! features matter to it), then a file or folder per family.
 //!
@@ -16,6 +16,7 @@ pub mod describe;
 pub mod ekf_mlp;
 pub mod explain;
 pub mod features;
+pub mod fence;
 pub mod forest;
 pub mod innovation;
 mod least_squares;
@@ -40,6 +41,7 @@ pub use describe::{Description, NamedColumn};
 
 pub use baseline::{Last, Mean};
 pub use features::Features;
+pub use fence::{Fence, Outlier};
 pub use pipeline::{Pipeline, Scratch};
 pub use recent::Recent;
 
@@ -72,12 +74,20 @@ pub struct ModelConfig {
     pub steps: Vec<steps::StepKind>,
     /// The model and its own parameters.
     pub kind: ModelKind,
+    /// Whether it learns an absurd value as the furthest usual one (see [`fence`]), or as it is.
+    #[serde(default = "robust")]
+    pub robust: bool,
+}
+
+/// Models of states from before knew nothing else, and go on.
+fn robust() -> bool {
+    true
 }
 
 impl ModelConfig {
     /// A model that sees the features as they come.
     pub fn new(name: &str, kind: ModelKind) -> Self {
-        Self { name: name.to_owned(), steps: Vec::new(), kind }
+        Self { name: name.to_owned(), steps: Vec::new(), kind, robust: true }
     }
 
     /// The same with standardised features, where `scale` is true.

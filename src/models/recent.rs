@@ -124,6 +124,26 @@ impl Recent {
         self.values.is_empty()
     }
 
+    /// Whether the next sample takes the place of the oldest.
+    pub fn is_full(&self) -> bool {
+        self.len() == rows_of(self.width)
+    }
+
+    /// Whether column `i` of the features is nominal.
+    pub fn is_nominal(&self, i: usize) -> bool {
+        self.nominal.get(i).copied().unwrap_or(false)
+    }
+
+    /// Replaces each number, unknown ones too, by what `of` makes of its column and it, oldest sample first; the target is
+    /// in the column behind the features.
+    pub fn amend(&mut self, mut of: impl FnMut(usize, f64) -> f64) {
+        let first = if self.next < self.len() { self.next } else { 0 };
+        for row in (first..self.len()).chain(0..first) {
+            let row = &mut self.values[row * self.width..][..self.width];
+            row.iter_mut().enumerate().for_each(|(i, value)| *value = of(i, *value));
+        }
+    }
+
     /// Columns of the features.
     pub fn columns(&self) -> usize {
         self.width.saturating_sub(1)

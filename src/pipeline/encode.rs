@@ -13,7 +13,10 @@ use super::{
     prequential::{Drift, Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
 };
-use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
+use crate::{
+    metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
+    models::Outlier,
+};
 
 /// Headers of ours begin so.
 pub(super) const PREFIX: &str = "thalweg.";
@@ -120,8 +123,18 @@ impl Encoder {
                 },
                 version: race.version(),
             },
+            Event::Outlier(outlier) => {
+                let column = outlier.column.map(|i| format!("column {i}"));
+                return self.outlier(offset, timestamp, outlier, column.as_deref());
+            }
         };
         self.published(offset, timestamp, body)
+    }
+
+    /// The event that robust models did not believe a value of `feature`, or of the target.
+    pub fn outlier(&self, offset: i64, timestamp: i64, outlier: Outlier, feature: Option<&str>) -> Outgoing {
+        let Outlier { value, taken_for, count, .. } = outlier;
+        self.published(offset, timestamp, Body::Outlier { feature, value, taken_for, count })
     }
 
     /// The event that records before `offset` were missed.
@@ -170,6 +183,13 @@ enum Body<'a> {
         action: &'static str,
         to_version: u64,
         version: u64,
+    },
+    Outlier {
+        /// `null` is the target.
+        feature: Option<&'a str>,
+        value: f64,
+        taken_for: f64,
+        count: u64,
     },
     Gap(Gap),
 }

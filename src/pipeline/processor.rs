@@ -8,7 +8,7 @@ use super::{
     decode::{Decoder, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
     encode::{self, Encoder},
     gap::{Anchor, Gap},
-    prequential::{self, Prequential},
+    prequential::{self, Event, Prequential},
     record::Record,
     snapshot::Snapshot,
     transport::{Outbox, Output, Published},
@@ -193,7 +193,15 @@ impl Processor {
                     // A copy, because the step borrows the models that an event is spelled from.
                     let events = step.events.to_vec();
                     for event in events {
-                        let event = self.encoder.event(offset, encode::time(&record), event, &self.prequential);
+                        let at = encode::time(&record);
+                        let event = match event {
+                            Event::Outlier(outlier) => {
+                                let names = self.decoder.index().column_names();
+                                let name = outlier.column.and_then(|i| names.get(i)).map(String::as_str);
+                                self.encoder.outlier(offset, at, outlier, name)
+                            }
+                            event => self.encoder.event(offset, at, event, &self.prequential),
+                        };
                         outbox.push(Output::Events, event);
                     }
                 }

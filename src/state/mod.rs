@@ -14,7 +14,7 @@ use thalweg_engine::{
         Conformal, Scorecard,
         drift::{Detector, DetectorKind},
     },
-    models::{ModelConfig, Pipeline, Recent},
+    models::{Fence, ModelConfig, Pipeline, Recent},
 };
 
 pub use messages::Error;
@@ -50,6 +50,7 @@ macro_rules! whole {
 whole!(
     Box<Pipeline>,
     Conformal,
+    Fence,
     ModelConfig,
     Option<Detector>,
     Option<DetectorKind>,

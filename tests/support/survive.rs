@@ -84,7 +84,7 @@ pub fn pipelines() -> Vec<(String, Vec<u8>)> {
         for (j, steps) in [&vec![], &one_hot, &encoded].into_iter().enumerate() {
             let name = format!("{}-{i}-{j}", kind.name());
             let mut pipeline =
-                Pipeline::new(&ModelConfig { name: name.clone(), steps: steps.clone(), kind: kind.clone() });
+                Pipeline::new(&ModelConfig { steps: steps.clone(), ..ModelConfig::new(&name, kind.clone()) });
             let mut scratch = Scratch::default();
             for (x, y) in samples(TRAINED) {
                 pipeline.learn_one(Features::with_nominal(&x, &NOMINAL), y, &mut scratch).expect("learned");

@@ -14,7 +14,7 @@ use crate::{
         drift::{Detector, Shift},
         saved,
     },
-    models::{Features, ModelConfig, Pipeline, Scratch},
+    models::{Features, ModelConfig, Pipeline, Recent, Scratch},
     state::whole,
 };
 
@@ -90,13 +90,20 @@ impl Contender {
     }
 
     /// Scores what was published for this model; how its squared error has changed, where it has. A detector that keeps no
-    /// recent window is taken at its word, and the faded error stands for the error since.
+    /// recent window is taken at its word, and the faded error stands for the error since. It sees the error from what is
+    /// `learned` of the target, since a single absurd one is no change.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, prediction: f64) -> Option<Drift> {
+    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64) -> Option<Drift> {
         self.scores.update(y, prediction);
-        let Shift { before, after } = self.detector.as_mut()?.watch_square(y - prediction)?;
+        let Shift { before, after } = self.detector.as_mut()?.watch_square(learned - prediction)?;
         self.counts.drifts += 1;
         Some(Drift { before: before.sqrt(), after: after.map_or_else(|| self.scores.faded.rmse(), f64::sqrt) })
+    }
+
+    /// Of what there is as it came and as robust models see it, what this one sees.
+    #[inline]
+    pub(super) fn sees<T>(&self, [as_it_is, usual]: [T; 2]) -> T {
+        if self.config.robust { usual } else { as_it_is }
     }
 
     #[inline]
@@ -105,6 +112,15 @@ impl Contender {
         if self.pipeline.learn_one(x, y, scratch).is_err() {
             self.counts.refused += 1;
         }
+    }
+
+    /// Learns the latest samples, and nothing else.
+    #[cold]
+    pub(super) fn relearn(&mut self, recent: &Recent, config: &Config, scratch: &mut Scratch) {
+        self.pipeline = Pipeline::new(&self.config);
+        self.detector = config.drift.map(Detector::new);
+        self.guard = self.guard.as_ref().map(|_| Guard::new(config.guard));
+        recent.rows().for_each(|(row, y)| self.learn(recent.features(row), y, scratch));
     }
 
     /// Lets the guard see how far off the model itself was.

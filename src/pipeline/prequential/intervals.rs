@@ -30,13 +30,13 @@ impl Intervals {
         self.conformal.around(prediction)
     }
 
-    /// Scores the interval that was published around `prediction`, and learns from its target.
+    /// Scores the interval that was published around `prediction`, and learns from what is `learned` of its target.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, prediction: f64) {
+    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64) {
         if let Some(interval) = self.conformal.around(prediction) {
             self.coverage.update(y, interval);
         }
-        self.conformal.update(y, prediction);
+        self.conformal.update(learned, prediction);
     }
 
     pub(super) fn coverage(&self) -> Coverage {

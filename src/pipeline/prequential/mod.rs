@@ -6,9 +6,10 @@
 //! What this does not do: decode, publish, or decide when to save.
 //!
 //! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `wiring`
-//! (models over others' predictions), `election` (whose prediction is published), `intervals` (how far off that may be),
+//! (models over others' predictions), `absurd` (values that are not believed), `election` (whose prediction is published), `intervals` (how far off that may be),
 //! `restore` (going on from a stored state).
 
+mod absurd;
 mod contender;
 mod election;
 mod guard;
@@ -24,7 +25,7 @@ use super::snapshot::ModelSnapshot;
 use crate::{
     metrics::{Coverage, Interval, drift::DetectorKind, skill},
     models::{
-        Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Recent, Scratch,
+        Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
         explain::{Explanation, explain},
         steps::StepDescription,
     },
@@ -89,6 +90,10 @@ pub struct Prequential {
     intervals: Option<Intervals>,
     /// What explanations look at.
     recent: Recent,
+    /// Which values are not believed.
+    fence: Fence,
+    #[serde(skip)]
+    fenced: Vec<f64>,
     #[serde(skip)]
     wiring: Wiring,
     #[serde(skip)]
@@ -143,6 +148,8 @@ pub enum Event {
         /// How.
         rescue: Rescue,
     },
+    /// A value that robust models do not learn as it is.
+    Outlier(Outlier),
     /// Another model is champion from the next sample on.
     ChampionChanged {
         /// The configured champion that follows it; `None` where none is configured.
@@ -178,6 +185,8 @@ impl Prequential {
             usual: Usual::default(),
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
             recent: Recent::default(),
+            fence: Fence::default(),
+            fenced: Vec::new(),
             scratch: Scratch::default(),
         };
         race.champion = race.followed().unwrap_or(0);
@@ -186,35 +195,52 @@ impl Prequential {
 
     /// One sample: all models predict; where there is a target they are scored, then they learn.
     pub fn step(&mut self, x: Features<'_>, target: Option<f64>) -> Step<'_> {
-        let (champion, version) = (self.champion, self.version);
-        let baseline = self.predict(x);
-        let published = self.predictions[champion];
-        let interval = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
         self.events.clear();
-        if let Some(y) = target {
-            self.score(y, baseline);
-            if let Some(intervals) = &mut self.intervals {
-                intervals.score(y, published);
-            }
-            self.learn(x, y, baseline);
-            self.recent.push(x, y);
-            self.version += 1;
-            self.elect_when_due();
-        }
+        let (champion, version) = (self.champion, self.version);
+        let interval = if self.is_usual(x) {
+            self.predict_score_learn([x; 2], target)
+        } else {
+            let row = self.admit(x, target.is_some());
+            let interval = self.predict_score_learn([x, x.replaced(&row)], target);
+            self.fenced = row;
+            interval
+        };
         Step { predictions: &self.predictions, champion, version, interval, events: &self.events }
     }
 
+    /// The sample as it is, and as robust models see it; the interval around what is published.
+    #[inline]
+    fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
+        let baseline = self.predict(x);
+        let published = self.predictions[self.champion];
+        let interval = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
+        if let Some(y) = target {
+            let learned = self.admit_target(y);
+            self.score([y, learned], baseline);
+            if let Some(intervals) = &mut self.intervals {
+                intervals.score(y, learned, published);
+            }
+            self.learn(x, [y, learned], baseline);
+            let [_, usual] = x;
+            self.recent.push(usual, learned);
+            self.version += 1;
+            self.begin_to_judge_when_due();
+            self.elect_when_due();
+        }
+        interval
+    }
+
     /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
-    fn predict(&mut self, x: Features<'_>) -> f64 {
+    fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
         let Self { contenders, raw, predictions, scratch, baseline, usual, wiring, row, .. } = self;
         for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
             if wiring.is_plain(i) {
-                *own = contender.pipeline.predict_one(x, scratch);
+                *own = contender.pipeline.predict_one(contender.sees(x), scratch);
             }
         }
         let mean = match &*baseline {
             Baseline::Configured(i) => raw[*i],
-            Baseline::Own(own) => own.pipeline.predict_one(x, scratch),
+            Baseline::Own(own) => own.pipeline.predict_one(own.sees(x), scratch),
         };
         // Finite weights can still give absurd predictions; then the mean is the honest guess.
         let published = |contender: &Contender, own: f64| {
@@ -233,31 +259,34 @@ impl Prequential {
         mean
     }
 
-    fn score(&mut self, y: f64, baseline: f64) {
+    /// `y` is the target as it is, and as robust models learn it.
+    fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) {
         let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
             contender.counts.implausible += u64::from(prediction.to_bits() != own.to_bits());
-            if let Some(drift) = contender.score(y, prediction) {
+            if let Some(drift) = contender.score(y, learned, prediction) {
                 self.events.push(Event::Drift { model, drift });
             }
         }
         if let Baseline::Own(own) = &mut self.baseline {
-            own.score(y, baseline);
+            own.score(y, learned, baseline);
         }
-        self.usual.update(y);
+        self.usual.update(learned);
     }
 
-    fn learn(&mut self, x: Features<'_>, y: f64, baseline: f64) {
+    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], baseline: f64) {
         let Self { contenders, raw, predictions, scratch, usual, events, version, wiring, row, .. } = self;
         let mut learn = |model: usize, contender: &mut Contender, x: Features<'_>, own: f64| {
-            contender.learn(x, y, scratch);
-            if let Some(rescue) = contender.guard(usual.errors(y, own, baseline), *version + 1) {
+            let learned = contender.sees(y);
+            contender.learn(x, learned, scratch);
+            if let Some(rescue) = contender.guard(usual.errors(y[1], own, baseline), *version + 1) {
                 events.push(Event::Rescued { model, rescue });
             }
         };
         for (model, (contender, &own)) in contenders.iter_mut().zip(&*raw).enumerate() {
             if wiring.is_plain(model) {
-                learn(model, contender, x, own);
+                let seen = contender.sees(x);
+                learn(model, contender, seen, own);
             }
         }
         for ensemble in &wiring.ensembles {
@@ -265,6 +294,7 @@ impl Prequential {
             learn(ensemble.model, &mut contenders[ensemble.model], columns, raw[ensemble.model]);
         }
         if let Baseline::Own(own) = &mut self.baseline {
+            let (x, y) = (own.sees(x), own.sees(y));
             own.learn(x, y, scratch);
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Baseline, Config, Contender, Intervals, Prequential, Usual, wiring::Wiring};
 use crate::{
     metrics::{Rolling, saved},
-    models::{Recent, Scratch},
+    models::{Fence, Recent, Scratch},
     state::whole,
 };
 
@@ -27,13 +27,16 @@ pub(super) struct Saved {
     intervals: Option<Intervals>,
     #[serde(default, deserialize_with = "whole")]
     recent: Recent,
+    /// States from before judged no value.
+    #[serde(default, deserialize_with = "whole")]
+    fence: Fence,
 }
 
 impl TryFrom<Saved> for Prequential {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent } = saved;
+        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent, fence } = saved;
         let n = contenders.len();
         if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
             return Err("the models are not those that are configured");
@@ -55,6 +58,8 @@ impl TryFrom<Saved> for Prequential {
             usual,
             intervals,
             recent,
+            fence,
+            fenced: Vec::new(),
             raw: vec![0.0; n],
             predictions: vec![0.0; n],
             events: Vec::new(),
@@ -75,6 +80,7 @@ impl Prequential {
         fresh.version = stored.version;
         fresh.usual = stored.usual;
         fresh.recent = stored.recent;
+        fresh.fence = stored.fence;
         let before = &stored.config;
         if before.intervals == config.intervals {
             let same = before.window == config.window;

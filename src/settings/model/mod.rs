@@ -115,7 +115,8 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
-    Some(ModelConfig { name, steps, kind })
+    let robust = section.boolean("robust", true);
+    Some(ModelConfig { name, steps, kind, robust })
 }
 
 fn linear_params(section: &mut Section) -> linear::Params {

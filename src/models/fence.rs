@@ -1,0 +1,441 @@
+//! What a column's values usually are, so that a single absurd one (a sensor's 65535, a −9999 for "unknown") is told from
+//! them before a model learns it.
+//!
+//! Invariant: a value further from the middle than thirty times the furthest that counts is taken for the nearest that counts,
+//! until such values have become so frequent that the stream must have changed: then they count. What a value may be taken
+//! for has been seen. Nothing is allocated per row. What this does not do: judge columns of which too little is known, or
+//! whose values were hardly ever different from each other; these pass.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Features, Recent};
+use crate::metrics::saved;
+
+/// Rows with a target before values are judged, at most.
+const FIRST: u64 = 100;
+
+/// How many times as far from the middle as any before a value may be: levels jump by ten times and more.
+const FURTHEST: f64 = 30.0;
+
+/// Values other than the middle that tell how far they go. Fewer say nothing.
+const LEAST_KNOWN: usize = 8;
+
+/// The share of them that is trusted at first; the rest must join on without a gap of [`FURTHEST`].
+const TRUSTED: f64 = 0.6;
+
+/// Values of a column that is new that are looked at together.
+const YOUNG: usize = 10;
+
+/// A value beyond counts this much less with each row that follows, as an exponent; at so many the stream has changed: 41 in a
+/// row, or 5 % of all for long.
+const MEMORY: f64 = 1000.0;
+const CHANGED: f64 = 40.0;
+
+/// Rows without a value beyond after which the next one is told of, and rows between two that are.
+const QUIET: u64 = 100;
+const TOLD_EVERY: u64 = 1000;
+
+/// A value that was not believed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlier {
+    /// The column; `None` is the target.
+    pub column: Option<usize>,
+    /// What the sample holds.
+    pub value: f64,
+    /// What it was taken for: the nearest value that counts.
+    pub taken_for: f64,
+    /// Values of the column that were not believed, this one included.
+    pub count: u64,
+}
+
+/// Ranges of usual values of all columns of the features, and of the target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct Fence {
+    /// Rows learned from.
+    rows: u64,
+    /// Whether values are judged already.
+    judges: bool,
+    /// By column, the usual values; what is in between needs no further look.
+    least: Vec<f64>,
+    most: Vec<f64>,
+    columns: Vec<Column>,
+    target: Column,
+    target_least: f64,
+    target_most: f64,
+}
+
+/// What a state file holds, not yet checked.
+#[derive(Deserialize)]
+struct Saved {
+    #[serde(deserialize_with = "saved::count")]
+    rows: u64,
+    judges: bool,
+    #[serde(deserialize_with = "saved::all_finite")]
+    least: Vec<f64>,
+    #[serde(deserialize_with = "saved::all_finite")]
+    most: Vec<f64>,
+    columns: Vec<Column>,
+    target: Column,
+    #[serde(deserialize_with = "saved::finite")]
+    target_least: f64,
+    #[serde(deserialize_with = "saved::finite")]
+    target_most: f64,
+}
+
+impl TryFrom<Saved> for Fence {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { rows, judges, least, most, columns, target, target_least, target_most } = saved;
+        if least.len() != columns.len() || most.len() != columns.len() {
+            return Err("the ranges of usual values are of different columns");
+        }
+        let sound = |column: &Column| column.young.len() <= YOUNG && column.centre.is_none_or(f64::is_finite);
+        if !columns.iter().chain([&target]).all(sound) {
+            return Err("a column looks at more values than it may, or at none");
+        }
+        Ok(Self { rows, judges, least, most, columns, target, target_least, target_most })
+    }
+}
+
+/// What is known of one column besides its range.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Column {
+    /// Its middle; `None` as long as it has none.
+    centre: Option<f64>,
+    /// Whether it is known how far its values go.
+    known: bool,
+    /// As long as it is not: the values other than the middle, or all while there is no middle.
+    #[serde(deserialize_with = "saved::all_finite")]
+    young: Vec<f64>,
+    /// Values beyond, of late.
+    #[serde(deserialize_with = "saved::finite")]
+    beyond: f64,
+    /// And since the beginning.
+    #[serde(deserialize_with = "saved::count")]
+    count: u64,
+    /// The row of the last one, and of the last one that was told of.
+    #[serde(deserialize_with = "saved::count")]
+    last: u64,
+    #[serde(deserialize_with = "saved::count")]
+    told: u64,
+}
+
+/// What becomes of a value that is not in the range.
+enum Verdict {
+    Counts,
+    /// It is taken for another one, and told of.
+    Beyond(f64, bool),
+}
+
+impl Fence {
+    /// Whether values are judged already.
+    #[inline]
+    pub fn judges(&self) -> bool {
+        self.judges
+    }
+
+    /// Whether all of a row's values are between those seen, so that there is nothing to do.
+    #[inline]
+    pub fn is_usual(&self, x: Features<'_>) -> bool {
+        let values = x.values();
+        values.len() <= self.least.len() && within(values, &self.least, &self.most)
+    }
+
+    /// Takes in a row that is not usual; `row` then holds what is to be learned of it. Tells of what was not believed.
+    #[cold]
+    pub fn admit(&mut self, x: Features<'_>, row: &mut Vec<f64>, mut tell: impl FnMut(Outlier)) {
+        row.clear();
+        row.extend_from_slice(x.values());
+        for i in self.columns.len()..x.len() {
+            self.push(if x.is_nominal(i) { None } else { Some(Column::default()) });
+        }
+        for (i, value) in row.iter_mut().enumerate() {
+            // Also true of NaN.
+            if !(*value < self.least[i] || *value > self.most[i]) {
+                continue;
+            }
+            let (column, range) = (&mut self.columns[i], (&mut self.least[i], &mut self.most[i]));
+            if let Verdict::Beyond(taken_for, told) = column.judge(*value, range, self.rows) {
+                if told {
+                    tell(Outlier { column: Some(i), value: *value, taken_for, count: column.count });
+                }
+                *value = taken_for;
+            }
+        }
+    }
+
+    /// What `row` is to hold where nothing is to be learned: what is beyond is taken for the nearest value that counts.
+    #[cold]
+    pub fn peek(&self, x: Features<'_>, row: &mut Vec<f64>) {
+        row.clear();
+        row.extend_from_slice(x.values());
+        let ranges = self.least.iter().zip(&self.most);
+        for ((value, (least, most)), column) in row.iter_mut().zip(ranges).zip(&self.columns) {
+            // False of NaN.
+            if (*value < *least || *value > *most) && !column.counts(*value, *least, *most) {
+                *value = value.clamp(*least, *most);
+            }
+        }
+    }
+
+    /// The same for the target; what is to be learned of it.
+    #[inline]
+    pub fn admit_target(&mut self, y: f64, tell: impl FnMut(Outlier)) -> f64 {
+        if self.target_least <= y && y <= self.target_most { y } else { self.judge_target(y, tell) }
+    }
+
+    #[cold]
+    fn judge_target(&mut self, y: f64, mut tell: impl FnMut(Outlier)) -> f64 {
+        let range = (&mut self.target_least, &mut self.target_most);
+        match self.target.judge(y, range, self.rows) {
+            Verdict::Counts => y,
+            Verdict::Beyond(taken_for, told) => {
+                if told {
+                    tell(Outlier { column: None, value: y, taken_for, count: self.target.count });
+                }
+                taken_for
+            }
+        }
+    }
+
+    /// One more row to learn from.
+    #[inline]
+    pub fn next(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Whether enough is known for the first judgement; `learned` samples have been.
+    #[inline]
+    pub fn is_due(&self, learned: u64, recent: &Recent) -> bool {
+        !self.judges && (learned >= FIRST || recent.len() >= YOUNG && recent.is_full())
+    }
+
+    /// Judges values from now on, by those of the latest rows. Those that are beyond are put right in `recent`; tells of the
+    /// first one of each column.
+    #[cold]
+    pub fn begin(&mut self, recent: &mut Recent, mut tell: impl FnMut(Outlier)) {
+        self.judges = true;
+        let mut values = Vec::with_capacity(recent.len());
+        for i in self.columns.len()..recent.columns() {
+            if recent.is_nominal(i) {
+                self.push(None);
+                continue;
+            }
+            values.clear();
+            values.extend(recent.rows().filter_map(|(x, _)| x.get(i).copied()).filter(|value| !value.is_nan()));
+            let (column, least, most) = Column::of(&mut values);
+            self.push(Some(column));
+            (self.least[i], self.most[i]) = (least, most);
+        }
+        values.clear();
+        values.extend(recent.rows().map(|(_, y)| y));
+        (self.target, self.target_least, self.target_most) = Column::of(&mut values);
+        let Self { rows, least, most, columns, target, target_least, target_most, .. } = self;
+        recent.amend(|i, value| {
+            let features = columns.len();
+            let (column, least, most) = match columns.get_mut(i) {
+                Some(column) => (column, least[i], most[i]),
+                None => (&mut *target, *target_least, *target_most),
+            };
+            // Also true of NaN, of nominal columns, and of those that pass.
+            if !column.known || !(value < least || value > most) {
+                return value;
+            }
+            let taken_for = value.clamp(least, most);
+            column.count += 1;
+            if column.count == 1 {
+                (column.told, column.last) = (*rows, *rows);
+                tell(Outlier { column: (i < features).then_some(i), value, taken_for, count: 1 });
+            }
+            taken_for
+        });
+    }
+
+    /// A further column; nothing is asked of one that is nominal.
+    fn push(&mut self, column: Option<Column>) {
+        let (least, most) = if column.is_some() { (f64::MAX, -f64::MAX) } else { (-f64::MAX, f64::MAX) };
+        self.columns.push(column.unwrap_or_default());
+        self.least.push(least);
+        self.most.push(most);
+    }
+
+    /// Bytes on the heap, about.
+    pub fn heap_bytes(&self) -> usize {
+        let young: usize = self.columns.iter().map(|column| size_of_val(column.young.as_slice())).sum();
+        2 * size_of_val(self.least.as_slice()) + size_of_val(self.columns.as_slice()) + young
+    }
+}
+
+/// Without a branch, so that the processor looks at several columns at once.
+#[inline(never)]
+fn within(values: &[f64], least: &[f64], most: &[f64]) -> bool {
+    let d = values.len();
+    let (least, most) = (&least[..d], &most[..d]);
+    let mut beyond = false;
+    for i in 0..d {
+        // False of NaN.
+        beyond |= (values[i] < least[i]) | (values[i] > most[i]);
+    }
+    !beyond
+}
+
+impl Column {
+    /// A column that begins with these values, and its range.
+    fn of(values: &mut [f64]) -> (Self, f64, f64) {
+        let mut column = Self::default();
+        if values.len() < YOUNG {
+            column.young = values.to_vec();
+            return (column, f64::MAX, -f64::MAX);
+        }
+        values.sort_by(f64::total_cmp);
+        let centre = values[values.len() / 2];
+        column.centre = Some(centre);
+        match range(centre, values) {
+            Some((least, most)) => {
+                column.known = true;
+                (column, least, most)
+            }
+            None => {
+                column.young.extend(values.iter().filter(|value| **value != centre).take(YOUNG));
+                (column, centre, centre)
+            }
+        }
+    }
+
+    /// Whether a value that is not in the range is near enough to it.
+    fn counts(&self, value: f64, least: f64, most: f64) -> bool {
+        let Some(centre) = self.centre else { return true };
+        let reach = if self.known { (centre - least).max(most - centre) } else { centre.abs() };
+        // What has always been 0 tells no scale.
+        reach == 0.0 || (value - centre).abs() <= FURTHEST * reach
+    }
+
+    /// Judges a value that is not in the range, and widens the range where it counts.
+    fn judge(&mut self, value: f64, (least, most): (&mut f64, &mut f64), row: u64) -> Verdict {
+        let Some(centre) = self.centre else {
+            self.young.push(value);
+            if self.young.len() >= YOUNG {
+                let mut values = std::mem::take(&mut self.young);
+                (*self, *least, *most) = Self::of(&mut values);
+            }
+            return Verdict::Counts;
+        };
+        if !self.counts(value, *least, *most) {
+            self.beyond = self.beyond * libm::exp(-(row.saturating_sub(self.last) as f64) / MEMORY) + 1.0;
+            self.count += 1;
+            let quiet = self.count == 1 || row.saturating_sub(self.last) > QUIET;
+            let told = quiet && (self.told == 0 || row.saturating_sub(self.told) >= TOLD_EVERY);
+            self.last = row;
+            if told {
+                self.told = row.max(1);
+            }
+            if self.beyond <= CHANGED {
+                return Verdict::Beyond(value.clamp(*least, *most), told);
+            }
+            self.beyond = 0.0;
+            self.known = true;
+        }
+        if self.known {
+            (*least, *most) = (least.min(value), most.max(value));
+        } else {
+            self.young.push(value);
+            if self.young.len() >= LEAST_KNOWN {
+                self.young.sort_by(f64::total_cmp);
+                if let Some((from, to)) = range(centre, &self.young) {
+                    (*least, *most) = (least.min(from), most.max(to));
+                    self.known = true;
+                }
+                self.young = Vec::new();
+            }
+        }
+        Verdict::Counts
+    }
+}
+
+/// How far sorted values go from their middle, as far as they join on to most of them; `None` where too few differ from it.
+fn range(centre: f64, values: &[f64]) -> Option<(f64, f64)> {
+    let mut off: Vec<f64> = values.iter().map(|value| (value - centre).abs()).filter(|off| *off > 0.0).collect();
+    if off.len() < LEAST_KNOWN {
+        return None;
+    }
+    off.sort_by(f64::total_cmp);
+    let (trusted, rest) = off.split_at((TRUSTED * off.len() as f64) as usize);
+    let reach = rest.iter().try_fold(
+        *trusted.last()?,
+        |reach, off| {
+            if *off <= FURTHEST * reach { Ok(*off) } else { Err(reach) }
+        },
+    );
+    let reach = reach.unwrap_or_else(|reach| reach);
+    let joined = || values.iter().copied().filter(|value| (value - centre).abs() <= reach);
+    Some((joined().fold(centre, f64::min), joined().fold(centre, f64::max)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those values of a column that were not believed.
+    fn disbelieved(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+        let (mut fence, mut recent, mut row, mut beyond) =
+            (Fence::default(), Recent::default(), Vec::new(), Vec::new());
+        for (t, value) in (0..).zip(values) {
+            let one = [value];
+            let x = Features::new(&one);
+            fence.next();
+            if fence.judges() && !fence.is_usual(x) {
+                fence.admit(x, &mut row, |_| ());
+                if row[0].to_bits() != value.to_bits() {
+                    beyond.push(value);
+                }
+            }
+            recent.push(x, 0.0);
+            if fence.is_due(t + 1, &recent) {
+                fence.begin(&mut recent, |outlier| beyond.push(outlier.value));
+            }
+        }
+        beyond
+    }
+
+    /// Numbers in 0..1 without structure that matters here.
+    fn number(i: u32) -> f64 {
+        (f64::from(i) * 0.754_877_666_246_692_7).fract()
+    }
+
+    #[test]
+    fn what_is_rare_grows_or_begins_late_is_believed() {
+        let nothing: Vec<f64> = Vec::new();
+        assert_eq!(disbelieved((0..5000).map(|i| f64::from(i % 40 == 7))), nothing, "one of forty categories");
+        assert_eq!(disbelieved((0..5000).map(|i| f64::from(u8::from(i > 3000)))), nothing, "a flag that rises late");
+        assert_eq!(disbelieved((0..5000).map(|i| 1e9 + f64::from(i))), nothing, "a counter");
+        assert_eq!(disbelieved((0..5000).map(|i| libm::exp(f64::from(i) / 400.0))), nothing, "growth");
+        assert_eq!(disbelieved((1..5000).map(|i| 1.0 / (1.0 - number(i)))), nothing, "a heavy tail");
+        assert_eq!(
+            disbelieved((0..5000).map(|i| if i > 900 { number(i) } else { f64::NAN })),
+            nothing,
+            "unknown at first"
+        );
+        assert_eq!(disbelieved((0..5000).map(|i| if i > 900 { 1e6 * number(i) } else { 0.0 })), nothing, "0 at first");
+    }
+
+    #[test]
+    fn what_is_absurd_is_not_whenever_it_comes() {
+        for at in [0, 10, 95, 100, 4000] {
+            for value in [65535.0, -9999.0, 1e300, -f64::MAX] {
+                for long in [1, 20] {
+                    let values = (0..5000).map(|i| if (at..at + long).contains(&i) { value } else { 10.0 * number(i) });
+                    let beyond = disbelieved(values);
+                    assert!(!beyond.is_empty() && beyond.iter().all(|it| *it == value), "{at}, {value}: {beyond:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stays_is_believed_after_forty_values() {
+        let beyond = disbelieved((0..1000).map(|i| if i < 500 { number(i) } else { 1e6 + number(i) }));
+        assert_eq!(beyond.len(), 40);
+    }
+}

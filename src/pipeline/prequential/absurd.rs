@@ -1,0 +1,67 @@
+//! Values that robust models do not learn as they are.
+//!
+//! Invariant: what is scored is the target as it came. A model that is not robust never knows of any of this. What was learned
+//! before values could be judged is learned anew where it held an absurd one.
+
+use super::{Baseline, Event, Prequential, Usual};
+use crate::models::{Features, Pipeline};
+
+impl Prequential {
+    /// Whether a sample is as usual, so that all models may see it as it is.
+    #[inline]
+    pub(super) fn is_usual(&self, x: Features<'_>) -> bool {
+        !self.fence.judges() || self.fence.is_usual(x)
+    }
+
+    /// What robust models see of a sample that is not; one without a target changes nothing.
+    #[cold]
+    pub(super) fn admit(&mut self, x: Features<'_>, learns: bool) -> Vec<f64> {
+        let Self { fence, fenced, events, .. } = self;
+        if learns {
+            fence.admit(x, fenced, |outlier| events.push(Event::Outlier(outlier)));
+        } else {
+            fence.peek(x, fenced);
+        }
+        std::mem::take(fenced)
+    }
+
+    /// What robust models learn of a target.
+    #[inline]
+    pub(super) fn admit_target(&mut self, y: f64) -> f64 {
+        let Self { fence, events, .. } = self;
+        fence.next();
+        if fence.judges() { fence.admit_target(y, |outlier| events.push(Event::Outlier(outlier))) } else { y }
+    }
+
+    /// Judges values once enough are known, where a model is to be robust.
+    #[inline]
+    pub(super) fn begin_to_judge_when_due(&mut self) {
+        if self.fence.is_due(self.version, &self.recent) && self.config.models.iter().any(|model| model.robust) {
+            self.begin_to_judge();
+        }
+    }
+
+    #[cold]
+    fn begin_to_judge(&mut self) {
+        let Self { fence, recent, events, contenders, baseline, wiring, config, scratch, usual, .. } = self;
+        let before = events.len();
+        fence.begin(recent, |outlier| events.push(Event::Outlier(outlier)));
+        // Who has learned more than these samples cannot learn them anew.
+        if events.len() == before || self.version != recent.len() as u64 {
+            return;
+        }
+        for (i, contender) in contenders.iter_mut().enumerate().filter(|(_, contender)| contender.config.robust) {
+            if wiring.is_plain(i) {
+                contender.relearn(recent, config, scratch);
+            } else if contender.pipeline.champion().is_none() {
+                // The predictions that it learned from were of models that had been led astray.
+                contender.pipeline = Pipeline::new(&contender.config);
+            }
+        }
+        if let Baseline::Own(own) = baseline {
+            own.relearn(recent, config, scratch);
+        }
+        *usual = Usual::default();
+        recent.rows().for_each(|(_, y)| usual.update(y));
+    }
+}

@@ -8,8 +8,11 @@
 //! - *permutation* for all else (Breiman 2001): by how much the squared error over the latest samples grows when the
 //!   feature's values among them change places.
 //!
-//! Invariant: read-only, deterministic; shares are finite and not negative. What this does not do: tell correlated
-//! features apart, or say anything about causes.
+//! Columns that say the same (`collinear`) are looked at together, since each alone tells what a model has made of the others:
+//! of a sum and its terms weights may be huge with opposite signs. What they account for is shared out among them by their
+//! squared correlations with what the model predicts.
+//!
+//! Invariant: read-only, deterministic; shares are finite and not negative. What this does not do: say anything about causes.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
-    Description, NamedColumn, Pipeline, Recent, Scratch,
+    Description, NamedColumn, Pipeline, Recent, Scratch, collinear,
     describe::{Branch, Leaf, Linear, Node, Test},
 };
 use crate::metrics::statistics::Var;
@@ -80,25 +83,114 @@ pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) 
     }
     let weighs_columns = pipeline.model().weighs_columns();
     let (_, description) = pipeline.describe(columns.clone());
-    let (method, sums) = match &description {
+    let (method, mut sums, window) = match &description {
         Description::Constant(_) => return None,
         Description::Linear(model) if weighs_columns => {
-            let deviations = deviations(pipeline, columns, recent);
-            let mut sums = zeros(&deviations);
-            sums.extend(by_weight(model, &deviations));
-            (Method::StandardisedWeights, sums)
+            let window = Window::seen(pipeline, columns, recent);
+            let mut sums = zeros(&window.deviations());
+            sums.extend(by_weight(model, &window.deviations(), &window));
+            (Method::StandardisedWeights, sums, window)
         }
         Description::Tree(tree) if weighs_columns => {
-            let deviations = deviations(pipeline, columns, recent);
-            (Method::VarianceReduction, by_variance([&tree.root], deviations))
+            let window = Window::seen(pipeline, columns, recent);
+            (Method::VarianceReduction, by_variance([&tree.root], &window), window)
         }
         Description::Forest(forest) if weighs_columns => {
-            let deviations = deviations(pipeline, columns, recent);
-            (Method::VarianceReduction, by_variance(forest.trees.iter().map(|tree| &tree.root), deviations))
+            let window = Window::seen(pipeline, columns, recent);
+            (Method::VarianceReduction, by_variance(forest.trees.iter().map(|tree| &tree.root), &window), window)
         }
-        _ => (Method::Permutation, by_permutation(pipeline, &columns, recent)),
+        _ => {
+            let window = Window::raw(&columns, recent);
+            (Method::Permutation, by_permutation(pipeline, &window, recent), window)
+        }
     };
+    window.share_out(&mut sums, pipeline, recent);
     Some(Explanation { method, samples: recent.len(), features: shares(sums) })
+}
+
+/// The latest samples, column by column.
+struct Window {
+    names: Vec<String>,
+    /// Unknown values are the column's mean.
+    columns: Vec<Vec<f64>>,
+    /// Columns that say the same.
+    groups: Vec<Vec<usize>>,
+}
+
+impl Window {
+    /// Of what the steps make of the samples.
+    fn seen(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> Self {
+        let (_, columns) = pipeline.steps().describe(columns);
+        let mut rows = Vec::new();
+        let mut values = vec![Vec::with_capacity(recent.len()); columns.len()];
+        for (row, _) in recent.rows() {
+            let seen = pipeline.steps().transform_one(recent.features(row), &mut rows);
+            values.iter_mut().enumerate().for_each(|(i, column)| column.push(seen.get(i).unwrap_or(f64::NAN)));
+        }
+        Self::of(&columns, values)
+    }
+
+    /// Of the samples as they came.
+    fn raw(columns: &[NamedColumn], recent: &Recent) -> Self {
+        let columns = &columns[..columns.len().min(recent.columns())];
+        let of = |i: usize| recent.rows().map(|(row, _)| row[i]).collect();
+        Self::of(columns, (0..columns.len()).map(of).collect())
+    }
+
+    fn of(columns: &[NamedColumn], mut values: Vec<Vec<f64>>) -> Self {
+        let mut compared = Vec::with_capacity(values.len());
+        for (column, values) in columns.iter().zip(&mut values) {
+            let mut mean = Var::default();
+            values.iter().filter(|value| !value.is_nan()).for_each(|value| mean.update(*value, 1.0));
+            values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = mean.mean);
+            // The number of a category is none to compare, and a column that is mostly unknown is mostly its mean.
+            let comparable = !column.is_nominal() && 2.0 * mean.n >= values.len() as f64;
+            compared.push(if comparable { values.clone() } else { vec![0.0; values.len()] });
+        }
+        let names = columns.iter().map(|column| column.name.clone()).collect();
+        Self { names, groups: collinear::groups(&compared), columns: values }
+    }
+
+    /// Standard deviations by name.
+    fn deviations(&self) -> BTreeMap<String, f64> {
+        let named = self.names.iter().cloned();
+        named.zip(self.columns.iter().map(|values| variance(values.iter().copied()).sqrt())).collect()
+    }
+
+    /// The groups of more than one column.
+    fn larger_groups(&self) -> impl Iterator<Item = &[usize]> {
+        self.groups.iter().filter(|group| group.len() > 1).map(Vec::as_slice)
+    }
+
+    /// Shares what the columns of a group account for out among them.
+    fn share_out(&self, sums: &mut BTreeMap<String, f64>, pipeline: &Pipeline, recent: &Recent) {
+        let mut scratch = Scratch::default();
+        let predicted: Vec<f64> =
+            recent.rows().map(|(row, _)| pipeline.predict_one(recent.features(row), &mut scratch)).collect();
+        let predicted = collinear::standardised(&predicted);
+        for group in self.larger_groups() {
+            let whole: f64 = group.iter().filter_map(|i| sums.get(&self.names[*i])).sum();
+            let worth = |i: &usize| {
+                let correlation = collinear::standardised(&self.columns[*i])
+                    .zip(predicted.as_ref())
+                    .map_or(0.0, |(column, predicted)| collinear::product(&column, predicted));
+                correlation * correlation
+            };
+            let worths: Vec<f64> = group.iter().map(worth).collect();
+            let total: f64 = worths.iter().sum();
+            for (i, worth) in group.iter().zip(worths) {
+                // Also where what is predicted is not finite.
+                let share = if total > 0.0 { worth / total } else { 1.0 / group.len() as f64 };
+                sums.insert(self.names[*i].clone(), whole * share);
+            }
+        }
+    }
+}
+
+fn variance(values: impl Iterator<Item = f64>) -> f64 {
+    let mut spread = Var::default();
+    values.for_each(|value| spread.update(value, 1.0));
+    spread.get().max(0.0)
 }
 
 /// Shares of the whole, largest first.
@@ -116,43 +208,47 @@ fn shares(mut sums: BTreeMap<String, f64>) -> Vec<Importance> {
     shares
 }
 
-/// Standard deviations, over the latest samples, of the columns that the model sees.
-fn deviations(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> BTreeMap<String, f64> {
-    let (_, columns) = pipeline.steps().describe(columns);
-    let mut spread = vec![Var::default(); columns.len()];
-    let mut rows = Vec::new();
-    for (row, _) in recent.rows() {
-        let seen = pipeline.steps().transform_one(recent.features(row), &mut rows);
-        for (i, spread) in spread.iter_mut().enumerate() {
-            if let Some(value) = seen.get(i) {
-                spread.update(value, 1.0);
-            }
-        }
-    }
-    let deviation = |var: Var| var.get().max(0.0).sqrt();
-    columns.into_iter().zip(spread).map(|(column, var)| (column.name, deviation(var))).collect()
-}
-
 /// Every column is named, also where it does nothing.
 fn zeros(deviations: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     deviations.keys().map(|name| (name.clone(), 0.0)).collect()
 }
 
-fn by_weight(model: &Linear, deviations: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+/// What each weight accounts for; where columns say the same, what theirs do together, as that of the first. `deviations` are
+/// those among what reaches the model.
+fn by_weight(model: &Linear, deviations: &BTreeMap<String, f64>, window: &Window) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for weight in &model.weights {
         let deviation = deviations.get(&weight.feature).copied().unwrap_or(0.0);
         let effect = weight.weight * deviation;
         sums.insert(weight.feature.clone(), effect * effect);
     }
+    for group in window.larger_groups() {
+        let weight = |i: &usize| {
+            let name = &window.names[*i];
+            model.weights.iter().find(|weight| weight.feature == *name).map_or(0.0, |weight| weight.weight)
+        };
+        let weights: Vec<f64> = group.iter().map(weight).collect();
+        let rows = window.columns[group[0]].len();
+        let together =
+            |row: usize| group.iter().zip(&weights).map(|(i, weight)| weight * window.columns[*i][row]).sum::<f64>();
+        let joint = variance((0..rows).map(together));
+        // As much as the deviations are less here.
+        let narrower = group.iter().filter_map(|i| {
+            let here = deviations.get(&window.names[*i])?;
+            let everywhere = variance(window.columns[*i].iter().copied()).sqrt();
+            (everywhere > 0.0).then(|| here / everywhere)
+        });
+        let narrower = narrower.fold(1.0_f64, f64::min);
+        for (at, i) in group.iter().enumerate() {
+            sums.insert(window.names[*i].clone(), if at == 0 { joint * narrower * narrower } else { 0.0 });
+        }
+    }
     sums
 }
 
-fn by_variance<'a>(
-    roots: impl IntoIterator<Item = &'a Node>,
-    deviations: BTreeMap<String, f64>,
-) -> BTreeMap<String, f64> {
-    let mut reduction = Reduction { sums: zeros(&deviations), deviations };
+fn by_variance<'a>(roots: impl IntoIterator<Item = &'a Node>, window: &Window) -> BTreeMap<String, f64> {
+    let deviations = window.deviations();
+    let mut reduction = Reduction { sums: zeros(&deviations), deviations, window };
     for root in roots {
         reduction.below(root);
     }
@@ -160,13 +256,14 @@ fn by_variance<'a>(
 }
 
 /// Sums of squares that each feature accounts for.
-struct Reduction {
+struct Reduction<'a> {
+    window: &'a Window,
     sums: BTreeMap<String, f64>,
     /// Of the columns among what reaches the node.
     deviations: BTreeMap<String, f64>,
 }
 
-impl Reduction {
+impl Reduction<'_> {
     /// The targets below `node`. As deep as the tree, whose height is bounded.
     fn below(&mut self, node: &Node) -> Var {
         match node {
@@ -198,7 +295,7 @@ impl Reduction {
         let variance = leaf.deviation * leaf.deviation;
         let whole = Var { n: leaf.n, mean: leaf.mean, s: variance * (leaf.n - 1.0).max(0.0) };
         let Some(model) = leaf.model.as_ref().filter(|_| leaf.uses_model) else { return whole };
-        let effects = by_weight(model, &self.deviations);
+        let effects = by_weight(model, &self.deviations, self.window);
         let sum: f64 = effects.values().sum();
         // A model that has just begun, or runs away, accounts for no more than there is.
         let fits = if sum > variance { variance / sum } else { 1.0 };
@@ -209,7 +306,8 @@ impl Reduction {
     }
 }
 
-fn by_permutation(pipeline: &Pipeline, columns: &[NamedColumn], recent: &Recent) -> BTreeMap<String, f64> {
+/// Columns that say the same change places together; what comes of it stands with the first.
+fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &Recent) -> BTreeMap<String, f64> {
     let mut scratch = Scratch::default();
     let rows: Vec<(&[f64], f64)> = recent.rows().collect();
     let mut error = |row: &[f64], y: f64| {
@@ -217,22 +315,22 @@ fn by_permutation(pipeline: &Pipeline, columns: &[NamedColumn], recent: &Recent)
         error * error
     };
     let usual: f64 = rows.iter().map(|(row, y)| error(row, *y)).sum();
-    let mut sums = BTreeMap::new();
+    let mut sums: BTreeMap<String, f64> = window.names.iter().map(|name| (name.clone(), 0.0)).collect();
     let mut row = Vec::new();
-    for (i, column) in columns.iter().enumerate().take(recent.columns()) {
+    for group in &window.groups {
         let mut permuted = 0.0;
         for shuffle in 0..SHUFFLES {
             // The same places for every feature, so that chance is the same for all.
             for ((features, y), place) in rows.iter().zip(places(rows.len(), shuffle)) {
                 row.clear();
                 row.extend_from_slice(features);
-                row[i] = rows[place].0[i];
+                group.iter().for_each(|i| row[*i] = rows[place].0[*i]);
                 permuted += error(&row, *y);
             }
         }
         let grown = permuted / SHUFFLES as f64 - usual;
         // False for NaN: a model that is ill is not explained.
-        sums.insert(column.name.clone(), if grown > 0.0 { grown } else { 0.0 });
+        sums.insert(window.names[group[0]].clone(), if grown > 0.0 { grown } else { 0.0 });
     }
     sums
 }
@@ -320,6 +418,62 @@ mod tests {
         config.steps = vec![StepKind::SCALE, StepKind::Polynomial { interaction_only: true, max_columns: 64 }];
         let explanation = explained(&config);
         assert!(share(&explanation, "a*b").is_finite() && share(&explanation, "a") > 0.5, "{explanation:?}");
+    }
+
+    /// A target of `b` and `c`, beside columns that say what others do.
+    fn collinear(kind: &ModelKind, noise: f64) -> Explanation {
+        let config = ModelConfig::new("m", kind.clone()).scaled(true);
+        let (mut pipeline, mut recent, mut scratch) = (Pipeline::new(&config), Recent::default(), Scratch::default());
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..4000 {
+            let [a, b, c, d, e]: [f64; 5] = std::array::from_fn(|_| rng.random::<f64>() - 0.5);
+            // The informative one; a time in hours, in minutes and in both; a duplicate of what matters little; a constant.
+            let x = [a, b, 24.0 * d, 60.0 * e, 2400.0 * d + 60.0 * e, c, 1e3 * c + noise * (a * 7.0).sin(), 5.0];
+            let y = 10.0 * a + 1.0 * c + 0.3 * d;
+            pipeline.learn_one(Features::new(&x), y, &mut scratch).expect("learned");
+            recent.push(Features::new(&x), y);
+        }
+        let names = ["a", "b", "hour", "minute", "time", "c", "c_again", "constant"];
+        let columns = names.map(|name| NamedColumn::new(name, None)).to_vec();
+        explain(&pipeline, columns, &recent).expect("explained")
+    }
+
+    #[test]
+    fn columns_that_say_the_same_share_and_what_matters_is_first() {
+        let kinds = [
+            ModelKind::Rls(Default::default()),
+            ModelKind::Linear(linear::Params::default()),
+            ModelKind::RlsPoly(Default::default()),
+            ModelKind::Innovation(Default::default()),
+            ModelKind::HoeffdingTree(tree::Params::default()),
+            ModelKind::AdaptiveTree(Default::default()),
+            ModelKind::AmRules(rules::Params::default()),
+        ];
+        for kind in kinds {
+            for noise in [0.0, 0.1] {
+                let explanation = collinear(&kind, noise);
+                let (name, of) = (kind.name(), |feature| share(&explanation, feature));
+                assert_eq!(explanation.features[0].feature, "a", "{name}: {explanation:?}");
+                assert!(of("a") > 0.8, "{name}: {explanation:?}");
+                let total: f64 = explanation.features.iter().map(|it| it.share).sum();
+                assert!((total - 1.0).abs() < 1e-9 && explanation.features.len() == 8, "{name}: {explanation:?}");
+                assert!((of("c") - of("c_again")).abs() < 0.1 * of("c") + 1e-9, "{name}: {explanation:?}");
+                assert!(of("hour") + of("minute") + of("time") < 0.05, "{name}: {explanation:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_opposite_signs_that_cancel_out_matter_little() {
+        let weight = |feature: &str, weight| super::super::describe::Weight { feature: feature.to_owned(), weight };
+        let model =
+            Linear { intercept: 0.0, weights: vec![weight("a", 1e6), weight("b", -1e6 + 1.0), weight("c", 2.0)] };
+        let column =
+            |of: usize| (0..200).map(|i| ((i * of) as f64 * 0.618_033_988_749_894_9).fract()).collect::<Vec<_>>();
+        let columns = ["a", "b", "c"].map(|name| NamedColumn::new(name, None));
+        let window = Window::of(&columns, vec![column(1), column(1), column(7)]);
+        let sums = by_weight(&model, &window.deviations(), &window);
+        assert!(sums["a"] + sums["b"] < 0.3 * sums["c"], "{sums:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod aggregation;
 mod baseline;
 mod bootstrap;
 pub mod champion;
+mod collinear;
 pub mod describe;
 pub mod ekf_mlp;
 pub mod explain;

@@ -98,7 +98,7 @@ fn race(models: Vec<ModelConfig>, passes: usize) {
     let race = prequential::Config::of(models);
     let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
-    let rows = Ahead::new(config.schema.max_record_bytes).read(values.iter().map(|value| Some(&**value)));
+    let rows = Ahead::new(&config.schema).read(values.iter().map(|value| Some(&**value)));
     let mut outbox = Outbox::at(0);
     for offset in 0..passes * SAMPLES {
         let value = values[offset % SAMPLES].clone();

@@ -307,7 +307,7 @@ fn the_page_stands_alone_whatever_streams_and_models_are_called() {
 fn rows_that_cannot_be_used_are_counted_and_named() {
     let site = Site::new(&[TWO]);
     let rows: String =
-        (0..200).map(|i| if i % 20 == 3 { "text,1\n".to_owned() } else { format!("{i},{}\n", 2 * i) }).collect();
+        (0..200).map(|i| if i % 20 == 3 { "1,text\n".to_owned() } else { format!("{i},{}\n", 2 * i) }).collect();
     site.write("rows.csv", format!("x,y\n{rows}"));
     let output = site.run(&["compare", "rows.csv"]);
     let text = stdout(&output);

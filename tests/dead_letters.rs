@@ -123,7 +123,7 @@ fn what_is_sent_back_after_mending_is_learned_from_once() {
 
 #[test]
 fn a_field_made_nominal_lets_its_records_in() {
-    let mut site = Site::new(&["generator.enabled=false"]);
+    let mut site = Site::new(&["generator.enabled=false", "schema.on_bad_field=\"dead_letter\""]);
     let text: &[u8] = br#"{"city":"Paris","y":2}"#;
     insert(&site, &[(br#"{"city":1,"y":2}"#, None), (text, None), (text, None)]);
     site.settings.push(r#"schema.nominal=["city"]"#.into());

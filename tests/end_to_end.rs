@@ -200,17 +200,16 @@ fn a_dead_letter_that_was_sent_back_is_no_reason_for_the_generator_to_rest() {
 fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
     let huge = format!(r#"{{"x":1,"y":2,"text":"{}"}}"#, "x".repeat(10 << 20));
     let good: &[u8] = br#"{"x":1.5,"y":2}"#;
-    let bad: [(&[u8], &str); 13] = [
-        (br#"{"x":NaN,"y":2}"#, "not_finite"),
+    let bad: [(&[u8], &str); 12] = [
         (br#"{"x":1,"y":-Infinity}"#, "not_finite"),
-        (br#"{"x":1e400,"y":2}"#, "not_finite"),
-        (br#"{"x":1e200,"y":2}"#, "out_of_range"),
+        (br#"{"x":1,"y":1e400}"#, "not_finite"),
+        (br#"{"x":1,"y":1e200}"#, "out_of_range"),
         (b"hello", "not_json"),
         (br#"{"x":1.5,"y":"#, "not_json"),
         (b"\xff\xfe", "not_json"),
         (br#"[1,2]"#, "not_an_object"),
         (b"17", "not_an_object"),
-        (br#"{"x":"text","y":2}"#, "not_a_number"),
+        (br#"{"x":1,"y":"text"}"#, "not_a_number"),
         (br#"{"y":null}"#, "no_features"),
         (huge.as_bytes(), "too_large"),
         (b"", "empty"),
@@ -447,7 +446,7 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     let output =
         site.command(&arguments).stdin(std::fs::File::open(&file).expect("open")).output().expect("the binary runs");
     let report: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-    assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &3.into(), &2.into()));
+    assert_eq!((&report["records"], &report["scored"], &report["dead_letters"]), (&6.into(), &4.into(), &1.into()));
     assert_eq!(report["models"].as_array().map(Vec::len), Some(5));
     let linear = &report["models"][2];
     assert_eq!((&linear["name"], &linear["kind"]), (&"linear".into(), &"linear".into()));
@@ -462,9 +461,8 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     assert_eq!(rows[0], "i,target,mean,last,linear,hoeffding_tree,mixture,prediction,lower,upper,model,key,timestamp");
     let heads: Vec<&str> =
         rows[1..].iter().map(|row| row.split_inclusive(',').take(2).last().map_or("", |t| t)).collect();
-    assert_eq!(heads, ["3.0,", "5.0,", ",", "9.0,"]);
-    assert!(rows[3].starts_with("3,,"), "{}", rows[3]);
+    assert_eq!(heads, ["3.0,", "5.0,", "1.0,", ",", "9.0,"]);
+    assert!(rows[4].starts_with("3,,"), "{}", rows[4]);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("record 2 cannot be used (not_finite)"), "{errors}");
     assert!(errors.contains("record 4 cannot be used (not_a_number)"), "{errors}");
 }

@@ -276,7 +276,9 @@ fn the_daemon_takes_them_all_and_counts_to_the_record() {
 
     let letters = site.topic("dead-letters");
     let refused: Vec<_> = (0_i64..).zip(&cases).filter(|(_, case)| case.expected != "prediction").collect();
-    assert_eq!(letters.len(), refused.len());
+    let is_letter = |i: i64| letters.iter().any(|(_, _, headers)| headers["thalweg.offset"] == (2 * i + 1).to_string());
+    let passed: Vec<&str> = refused.iter().filter(|(i, _)| !is_letter(*i)).map(|(_, case)| case.name).collect();
+    assert_eq!((passed, letters.len()), (vec![], refused.len()));
     for ((_, value, headers), (i, case)) in letters.iter().zip(&refused) {
         assert!(*value == case.value, "{}: the dead letter is not what was sent", case.name);
         assert_eq!(headers["thalweg.reason"], case.expected, "{}", case.name);
@@ -312,7 +314,7 @@ fn rows_that_another_program_wrote_badly_do_not_stop_the_daemon() {
     assert_eq!(timestamps, [0, 1, i64::MAX]);
     let letters = site.topic("dead-letters");
     let reasons: Vec<&str> = letters.iter().map(|it| it.2["thalweg.reason"].as_str().expect("text")).collect();
-    assert_eq!(reasons, ["not_json", "not_an_object", "not_finite"]);
+    assert_eq!(reasons, ["not_json", "not_an_object", "not_json"]);
     // What is a header is kept, whatever else is there.
     let kept = &letters[0].2;
     assert_eq!((&kept["a"], &kept["b"], &kept["c"]), (&"1".into(), &"[1,999]".into(), &"text".into()));

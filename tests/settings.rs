@@ -15,7 +15,10 @@ use thalweg::{
         rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
-    pipeline::transport::Start,
+    pipeline::{
+        decode::{NumericText, OnBad, OnBadField, Schema},
+        transport::Start,
+    },
     settings::{Errors, Settings, Sources, Transport},
 };
 
@@ -437,4 +440,28 @@ fn what_the_generator_will_do_is_told_in_words() {
     assert!(told(&["transport.kind=kafka"]).contains("generator off (on Kafka"));
     let asked = told(&["transport.kind=kafka", "generator.enabled=true", "topics.samples=mine"]);
     assert!(asked.contains("into `mine`; it refuses to start where"), "{asked}");
+}
+
+#[test]
+fn what_values_are_taken_for_can_be_set_as_a_word_or_in_part() {
+    let schema = |toml: &str, overrides: &[&str]| load(toml, &[], overrides).expect(toml).schema;
+    let both = |cost| OnBadField { features: cost, target: cost };
+    let table = "[schema]\non_bad_field = { features = \"missing\", target = \"dead_letter\" }";
+    assert_eq!(schema(table, &[]).on_bad_field, OnBadField::DEFAULT);
+    assert_eq!(schema(table, &["schema.on_bad_field=dead_letter"]).on_bad_field, both(OnBad::DeadLetter));
+    assert_eq!(schema("", &["schema.on_bad_field=missing"]).on_bad_field, both(OnBad::Missing));
+    assert_eq!(schema("", &["schema.on_bad_field.target=missing"]).on_bad_field, both(OnBad::Missing));
+    for (word, expected) in [("auto", NumericText::Auto), ("true", NumericText::Always), ("false", NumericText::Never)]
+    {
+        assert_eq!(schema("", &[&format!("schema.numeric_text={word}")]).numeric_text, expected);
+        let from_environment = load("", &[("THALWEG__SCHEMA__NUMERIC_TEXT", word)], &[]).expect(word);
+        assert_eq!(from_environment.schema.numeric_text, expected);
+    }
+    assert_eq!(schema("", &["schema.missing=[]"]).missing, Vec::<String>::new());
+    assert_eq!(schema("", &[r#"schema.missing=["-999", " off "]"#]).missing, ["-999", "off"]);
+    assert_eq!(schema("", &[]).missing, Schema::usual_missing());
+    assert_problem("[schema]\non_bad_field = \"mising\"", "schema.on_bad_field", &["did you mean `missing`?"]);
+    assert_problem("[schema]\non_bad_field = { feature = \"missing\" }", "schema.on_bad_field.feature", &["features"]);
+    assert_problem("[schema]\nnumeric_text = \"yes\"", "schema.numeric_text", &["\"auto\", true or false"]);
+    assert_problem("[schema]\nmissing = \"NaN\"", "schema.missing", &["a list of texts"]);
 }

@@ -18,6 +18,7 @@ mod section;
 mod sources;
 mod spelled;
 mod transport;
+mod values;
 mod variables;
 
 use std::{fmt, time::Duration};

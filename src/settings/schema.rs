@@ -4,7 +4,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::section::Section;
+use super::{section::Section, values};
 use crate::pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
 
 pub(super) fn read(mut section: Section) -> Schema {
@@ -39,6 +39,9 @@ pub(super) fn read(mut section: Section) -> Schema {
         },
         max_categories: section.integer("max_categories", default.max_categories as u64, 1..=MAX_CATEGORIES as u64)
             as usize,
+        missing: values::missing(&mut section),
+        on_bad_field: values::on_bad_field(&mut section),
+        numeric_text: values::numeric_text(&mut section),
         max_features: section.integer("max_features", default.max_features as u64, 1..=1_000_000) as usize,
         max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes as u64, 1..=1 << 30) as usize,
         features,

@@ -47,32 +47,33 @@ fn not_text() -> Vec<Case> {
 }
 
 fn numbers() -> Vec<Case> {
-    let x = |spelled: &str| format!(r#"{{"x":{spelled},"y":2}}"#);
+    let x = |spelled: &str| format!(r#"{{"x":{spelled},"z":1,"y":2}}"#);
     let y = |spelled: &str| format!(r#"{{"x":1,"y":{spelled}}}"#);
     vec![
-        case("NaN", x("NaN"), "not_finite"),
-        case("nan", x("nan"), "not_finite"),
-        case("-NaN", x("-NaN"), "not_finite"),
-        case("NAN", y("NAN"), "not_finite"),
-        case("NaN in an array", r#"{"x":1,"a":[1, NaN],"y":2}"#, "not_finite"),
-        case("NaN as text", x("\"NaN\""), "not_a_number"),
-        case("Infinity", x("Infinity"), "not_finite"),
+        case("NaN", x("NaN"), "prediction"),
+        case("nan", x("nan"), "prediction"),
+        case("-NaN", x("-NaN"), "prediction"),
+        case("NAN", y("NAN"), "prediction"),
+        case("NaN in an array", r#"{"x":1,"a":[1, NaN],"y":2}"#, "prediction"),
+        case("NaN as text", x("\"NaN\""), "prediction"),
+        case("Infinity", x("Infinity"), "prediction"),
         case("-Infinity", y("-Infinity"), "not_finite"),
-        case("+inf", x("+inf"), "not_finite"),
-        case("1e400", x("1e400"), "not_finite"),
+        case("+inf", x("+inf"), "prediction"),
+        case("1e400", x("1e400"), "prediction"),
         case("-1e400 as the target", y("-1e400"), "not_finite"),
-        case("an exponent without end", x(&format!("1e{}", "9".repeat(400))), "not_finite"),
+        case("an exponent without end", x(&format!("1e{}", "9".repeat(400))), "prediction"),
         case("a small exponent without end", x(&format!("1e-{}", "9".repeat(400))), "prediction"),
-        case("the largest number", x("1.7976931348623157e308"), "out_of_range"),
-        case("just beyond the range", x("1.0000000000000002e150"), "out_of_range"),
+        case("the largest number", x("1.7976931348623157e308"), "prediction"),
+        case("just beyond the range", x("1.0000000000000002e150"), "prediction"),
         case("at the end of the range", x("1e150"), "prediction"),
+        case("a target beyond the range", y("1.0000000000000002e150"), "out_of_range"),
         case("-0.0", x("-0.0"), "prediction"),
         case("-0", y("-0"), "prediction"),
         case("the smallest number", x("5e-324"), "prediction"),
         case("beyond u64", x("18446744073709551616"), "prediction"),
         case("an integer of 140 digits", x(&"9".repeat(140)), "prediction"),
-        case("an integer of 200 digits", x(&"9".repeat(200)), "out_of_range"),
-        case("an integer of 100,000 digits", x(&"9".repeat(100_000)), "not_finite"),
+        case("an integer of 200 digits", x(&"9".repeat(200)), "prediction"),
+        case("an integer of 100,000 digits", x(&"9".repeat(100_000)), "prediction"),
         case("a fraction of 100,000 digits", x(&format!("0.{}", "3".repeat(100_000))), "prediction"),
         case("hexadecimal", x("0x10"), "not_json"),
         case("a leading zero", x("01"), "not_json"),
@@ -83,8 +84,17 @@ fn numbers() -> Vec<Case> {
         case("a lone minus", x("-"), "not_json"),
         case("two minuses", x("--1"), "not_json"),
         case("underscores", x("1_000"), "not_json"),
-        case("a number as text", x("\"1.5\""), "not_a_number"),
-        case("the target as text", y("\"2\""), "not_a_number"),
+        case("a number as text", x("\"1.5\""), "prediction"),
+        case("the target as text", y("\"2\""), "prediction"),
+        case("text as the target", y("\"two\""), "not_a_number"),
+        case("an infinity as the target, in text", y("\"-Infinity\""), "not_finite"),
+        case("NaN as the target, in text", y("\"NaN\""), "prediction"),
+        case("thousands as the target", y("\"1,000.5\""), "not_a_number"),
+        case("a bare word that is no number", x("None"), "not_json"),
+        case("NaN as a name", r#"{"x":1,NaN:2,"y":2}"#, "not_json"),
+        case("NaN and no comma", r#"{"x":NaN "z":1,"y":2}"#, "not_json"),
+        case("NaN and no end", r#"{"x":NaN,"z":1"#, "not_json"),
+        case("100,000 times NaN", format!(r#"{{"x":1,"y":2,"a":[{}1]}}"#, "NaN,".repeat(100_000)), "prediction"),
         case("the target in an array", y("[2]"), "not_a_number"),
         case("the target in an object", y("{\"value\":2}"), "not_a_number"),
     ]
@@ -92,7 +102,7 @@ fn numbers() -> Vec<Case> {
 
 fn shapes() -> Vec<Case> {
     let deep = |open: &str, close: &str, n: usize| {
-        format!(r#"{{"x":1,"y":2,"a":{}1{}}}"#, open.repeat(n), close.repeat(n)).into_bytes()
+        format!(r#"{{"x":1,"y":2,"deep":{}1{}}}"#, open.repeat(n), close.repeat(n)).into_bytes()
     };
     vec![
         Case { name: "a tombstone", value: None, expected: "tombstone" },
@@ -119,7 +129,7 @@ fn shapes() -> Vec<Case> {
         case("two objects on two lines", "{\"x\":1,\"y\":2}\n{\"x\":1,\"y\":2}", "not_json"),
         case("a newline at the end", "{\"x\":1,\"y\":2}\n", "prediction"),
         case("duplicate keys", r#"{"x":1,"x":2,"y":1,"y":3}"#, "prediction"),
-        case("duplicate keys of two kinds", r#"{"x":1,"x":"two","y":3}"#, "not_a_number"),
+        case("duplicate keys of two kinds", r#"{"x":1,"x":"two","y":3}"#, "prediction"),
         case("nested 100", deep("[", "]", 100), "prediction"),
         case("arrays nested 100,000 deep", deep("[", "]", 100_000), "not_json"),
         case("objects nested 100,000 deep", deep("{\"a\":", "}", 100_000), "not_json"),

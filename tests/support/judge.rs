@@ -6,7 +6,7 @@ use thalweg::{
     models::{Features, ModelConfig, ModelKind, Scratch, linear, tree},
     pipeline::{
         checkpoint::Checkpoint,
-        decode::{Absent, Decoder, Index, Rejection, Sample, Schema},
+        decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
         prequential,
         processor::{Config, Processor},
         record::{Outgoing, Record},
@@ -65,6 +65,12 @@ pub fn schemas() -> Vec<Schema> {
             key: Some("k".into()),
             timestamp: Some("t".into()),
             ignore: texts(&["n"]),
+            ..Schema::default()
+        },
+        Schema { missing: Vec::new(), numeric_text: NumericText::Always, ..Schema::default() },
+        Schema {
+            numeric_text: NumericText::Never,
+            on_bad_field: OnBadField { features: OnBad::DeadLetter, target: OnBad::Missing },
             ..Schema::default()
         },
     ]

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use super::flat::{NotFlat, Scanner};
+use super::{
+    Schema,
+    flat::{NotFlat, Scanner},
+};
 
 /// Records between two layouts at least: where each record has other fields, nothing is gained.
 const CHANGE_AFTER: u32 = 16;
@@ -56,15 +59,18 @@ impl Rows {
 #[derive(Debug)]
 pub struct Ahead {
     max_record_bytes: usize,
+    /// Whether `NaN` stands for `null`.
+    bare_nan: bool,
     layout: Option<Arc<Layout>>,
     /// Records since the layout is this one.
     since: u32,
 }
 
 impl Ahead {
-    /// Of records over so many bytes nothing is read.
-    pub fn new(max_record_bytes: usize) -> Self {
-        Self { max_record_bytes, layout: None, since: CHANGE_AFTER }
+    /// Of records over `schema.max_record_bytes` nothing is read.
+    pub fn new(schema: &Schema) -> Self {
+        let bare_nan = schema.takes_bare_nan();
+        Self { max_record_bytes: schema.max_record_bytes, bare_nan, layout: None, since: CHANGE_AFTER }
     }
 
     /// Reads a run of values.
@@ -92,13 +98,14 @@ impl Ahead {
         }
         self.since = self.since.saturating_add(1);
         let first = rows.numbers.len();
-        let known = self.layout.as_ref().is_some_and(|layout| numbers(value, layout, &mut rows.numbers).is_ok());
+        let known =
+            self.layout.as_ref().is_some_and(|layout| numbers(self.scanner(value), layout, &mut rows.numbers).is_ok());
         if !known {
             rows.numbers.truncate(first);
             if self.since < CHANGE_AFTER {
                 return None;
             }
-            let layout = layout_of(value, &mut rows.numbers).ok()?;
+            let layout = layout_of(self.scanner(value), &mut rows.numbers).ok()?;
             (self.layout, self.since) = (Some(Arc::new(layout)), 0);
         }
         let layout = self.layout.as_ref()?;
@@ -107,11 +114,14 @@ impl Ahead {
         }
         u32::try_from(rows.layouts.len() - 1).ok()
     }
+
+    fn scanner<'v>(&self, value: &'v [u8]) -> Scanner<'v> {
+        Scanner::new(value, self.bare_nan)
+    }
 }
 
 /// The numbers of a record with the fields of `layout`. What is of that form is UTF-8, since the names are.
-fn numbers(value: &[u8], layout: &Layout, out: &mut Vec<f64>) -> Result<(), NotFlat> {
-    let mut scanner = Scanner::new(value);
+fn numbers(mut scanner: Scanner<'_>, layout: &Layout, out: &mut Vec<f64>) -> Result<(), NotFlat> {
     scanner.expect(b'{')?;
     let last = layout.names.len() - 1;
     for (i, name) in layout.names.iter().enumerate() {
@@ -126,8 +136,7 @@ fn numbers(value: &[u8], layout: &Layout, out: &mut Vec<f64>) -> Result<(), NotF
 }
 
 /// The fields of a plain record, and its numbers.
-fn layout_of(value: &[u8], out: &mut Vec<f64>) -> Result<Layout, NotFlat> {
-    let mut scanner = Scanner::new(value);
+fn layout_of(mut scanner: Scanner<'_>, out: &mut Vec<f64>) -> Result<Layout, NotFlat> {
     let mut names = Vec::new();
     scanner.expect(b'{')?;
     loop {
@@ -149,6 +158,10 @@ fn layout_of(value: &[u8], out: &mut Vec<f64>) -> Result<Layout, NotFlat> {
 mod tests {
     use super::*;
 
+    fn ahead(max_record_bytes: usize) -> Ahead {
+        Ahead::new(&Schema { max_record_bytes, ..Schema::default() })
+    }
+
     fn read(ahead: &mut Ahead, values: &[&[u8]]) -> Vec<Option<(Vec<String>, Vec<f64>)>> {
         let rows = ahead.read(values.iter().map(|value| Some(*value)));
         let one = |row: Row<'_>| (row.layout.names().map(str::to_owned).collect(), row.numbers.to_vec());
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn records_of_one_layout_are_read_however_they_are_spaced() {
-        let mut ahead = Ahead::new(100);
+        let mut ahead = ahead(100);
         let values: [&[u8]; 3] = [br#"{"x":1,"y":-0.5}"#, b"{ \"x\" : 2e1 , \"y\" : 3 } \n", br#"{"x":4,"y":5}"#];
         let found: Vec<Vec<f64>> = read(&mut ahead, &values).into_iter().map(|row| row.expect("plain").1).collect();
         assert_eq!(found, [[1.0, -0.5], [20.0, 3.0], [4.0, 5.0]]);
@@ -165,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_is_left_to_others() {
-        let mut ahead = Ahead::new(60);
+        let mut reader = ahead(60);
         let good: &[u8] = br#"{"x":1,"y":2}"#;
         let long = [b"{\"x\":1,\"y\":2".to_vec(), vec![b' '; 60], b"}".to_vec()].concat();
         let others: [&[u8]; 13] = [
@@ -184,16 +197,16 @@ mod tests {
             &long,
         ];
         for other in others {
-            let found = read(&mut ahead, &[good, other, good]);
+            let found = read(&mut reader, &[good, other, good]);
             assert!(found[0].is_some() && found[1].is_none() && found[2].is_some(), "{other:?}");
-            let first = read(&mut Ahead::new(60), &[other]);
+            let first = read(&mut ahead(60), &[other]);
             assert!(first[0].is_none(), "{other:?}");
         }
     }
 
     #[test]
     fn other_fields_are_read_only_where_they_stay_for_a_while() {
-        let mut ahead = Ahead::new(100);
+        let mut ahead = ahead(100);
         let (one, two): (&[u8], &[u8]) = (br#"{"x":1}"#, br#"{"x":1,"z":null}"#);
         let found = read(&mut ahead, &[[one, two].repeat(8), [two].repeat(20).to_vec()].concat());
         assert!(found.iter().step_by(2).take(8).all(Option::is_some) && found[1].is_none());

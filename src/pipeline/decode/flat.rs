@@ -16,7 +16,7 @@ type Read<T> = Result<T, NotFlat>;
 /// Reads a value into `draft` if it is plain and good; otherwise the draft must be begun anew.
 pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
     let mut cursor = 0;
-    let mut scanner = Scanner::new(value);
+    let mut scanner = Scanner::new(value, index.takes_bare_nan());
     scanner.expect(b'{')?;
     loop {
         let name = std::str::from_utf8(scanner.name()?).map_err(|_| NotFlat)?;
@@ -50,11 +50,13 @@ pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, n
 pub(super) struct Scanner<'t> {
     bytes: &'t [u8],
     at: usize,
+    /// Whether `NaN` stands for `null`.
+    bare_nan: bool,
 }
 
 impl<'t> Scanner<'t> {
-    pub(super) fn new(bytes: &'t [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(super) fn new(bytes: &'t [u8], bare_nan: bool) -> Self {
+        Self { bytes, at: 0, bare_nan }
     }
 
     #[inline]
@@ -111,7 +113,7 @@ impl<'t> Scanner<'t> {
         Ok(name)
     }
 
-    /// A number by JSON's grammar that f64 can hold, or NaN for `null`. What follows it is left for the next step to judge.
+    /// A number by JSON's grammar that f64 can hold, or NaN for `null` and what stands for it. What follows it is left for the next step to judge.
     #[inline]
     pub(super) fn number_or_null(&mut self) -> Read<f64> {
         self.space();
@@ -119,6 +121,7 @@ impl<'t> Scanner<'t> {
             b'-' => true,
             b'0'..=b'9' => false,
             b'n' => return self.literal(b"null").map(|()| f64::NAN),
+            b'N' if self.bare_nan => return self.literal(b"NaN").map(|()| f64::NAN),
             _ => return Err(NotFlat),
         };
         // Not left to the parser, for which -0 is 0.

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Absent, Notice, Rejection, Schema, Unit,
     categories::{self, Categories, Category},
+    numeric_text::{Texts, Turn},
     role::{Field, Part},
     time::{Clock, Moment},
+    usage::{Feature, FeatureKind, Names, Unseen},
 };
 use crate::models::NamedColumn;
 
@@ -22,6 +24,8 @@ pub(super) struct NewColumn {
     pub(super) value: f64,
     /// Set where the feature is nominal; `value` is then found by its category.
     pub(super) category: Option<String>,
+    /// Whether `value` came as text.
+    pub(super) spelled: bool,
 }
 
 /// Names to columns, and categories to numbers.
@@ -39,6 +43,14 @@ pub struct Index {
     categories: Vec<Categories>,
     /// The unit of times, once it has been found.
     unit: Option<Unit>,
+    /// Where numbers come as text.
+    texts: Texts,
+    /// Names that have come to mean something else.
+    #[serde(skip)]
+    turned: usize,
+    /// Per name whether a record had it, since the start.
+    #[serde(skip)]
+    seen: Vec<bool>,
     /// Per name what it is.
     #[serde(skip)]
     fields: Vec<Field>,
@@ -56,6 +68,9 @@ pub struct Index {
     /// Bytes of the longest known name.
     #[serde(skip)]
     longest: usize,
+    /// Whether `NaN` without quotes stands for a missing value.
+    #[serde(skip)]
+    bare_nan: bool,
 }
 
 /// What a state file holds, not yet checked.
@@ -68,21 +83,30 @@ struct Saved {
     categories: Vec<Categories>,
     #[serde(default)]
     unit: Option<Unit>,
+    #[serde(default)]
+    texts: Texts,
 }
 
 impl TryFrom<Saved> for Index {
     type Error = &'static str;
 
-    fn try_from(Saved { schema, names, columns, nominal, categories, unit }: Saved) -> Result<Self, Self::Error> {
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { schema, names, columns, nominal, categories, unit, texts } = saved;
         let d = columns.len();
         if categories.len() != d || !(nominal.is_empty() || nominal.len() == d) {
             return Err("the columns of the index do not fit each other");
         }
-        let known = |part: &Part| !matches!(part, Part::Column(i) | Part::Nominal(i) if *i >= d);
+        let known = |part: &Part| match part {
+            Part::Column(i) | Part::Nominal(i) | Part::Text { column: Some(i), .. } => *i < d,
+            _ => true,
+        };
+        if !texts.fit(d) {
+            return Err("the texts of the index do not fit its columns");
+        }
         if !names.iter().all(|(_, part)| known(part)) {
             return Err("a name in the index leads to no column");
         }
-        let mut index = Self { names, columns, nominal, categories, unit, ..Self::empty(schema) };
+        let mut index = Self { names, columns, nominal, categories, unit, texts, ..Self::empty(schema) };
         index.longest = index.names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
         index.clock = index.clock();
@@ -90,7 +114,10 @@ impl TryFrom<Saved> for Index {
         for column in 0..d {
             let nominal = index.nominal.get(column).is_some_and(|nominal| *nominal);
             let name = index.columns[column].clone();
-            index.add_name(&name, Part::feature(column, nominal));
+            let is_text = |i: &usize| matches!(index.names[*i].1, Part::Text { .. });
+            if !index.lookup.get(&name).is_some_and(is_text) {
+                index.add_name(&name, Part::feature(column, nominal));
+            }
         }
         index.mark();
         Ok(index)
@@ -101,11 +128,15 @@ impl Index {
     fn empty(schema: Schema) -> Self {
         let clock = Clock { zone: schema.zone(), unit: schema.timestamp_unit };
         Self {
+            bare_nan: schema.takes_bare_nan(),
             schema,
             names: Vec::new(),
             columns: Vec::new(),
             nominal: Vec::new(),
             categories: Vec::new(),
+            texts: Texts::default(),
+            turned: 0,
+            seen: Vec::new(),
             fields: Vec::new(),
             unit: None,
             lookup: HashMap::new(),
@@ -177,7 +208,7 @@ impl Index {
     /// Whether columns mean under `schema` what they mean here; limits may differ, and how times are read.
     pub fn fits(&self, schema: &Schema) -> bool {
         let Schema { max_features, max_record_bytes, max_categories, .. } = self.schema;
-        let Schema { timestamp_unit, timestamp_min, timestamp_ahead, .. } = self.schema;
+        let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
             max_features,
             max_record_bytes,
@@ -186,6 +217,9 @@ impl Index {
             timestamp_min,
             timestamp_ahead,
             timezone: self.schema.timezone.clone(),
+            missing: self.schema.missing.clone(),
+            on_bad_field,
+            numeric_text,
             ..schema.clone()
         };
         self.schema == other
@@ -193,8 +227,20 @@ impl Index {
 
     /// Goes on under `schema`, which [fits](Self::fits).
     pub(super) fn adopt(&mut self, schema: &Schema) {
+        self.bare_nan = schema.takes_bare_nan();
         self.schema = schema.clone();
         self.clock = self.clock();
+    }
+
+    /// Whether `NaN` without quotes stands for a missing value.
+    #[inline]
+    pub(super) fn takes_bare_nan(&self) -> bool {
+        self.bare_nan
+    }
+
+    /// What is set of it.
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     fn clock(&self) -> Clock {
@@ -270,7 +316,7 @@ impl Index {
 
     /// A number that grows whenever a name comes to mean something else.
     pub(super) fn age(&self) -> usize {
-        self.names.len() + self.columns.len()
+        self.names.len() + self.columns.len() + self.turned
     }
 
     /// Which columns are nominal; empty when none is.
@@ -299,8 +345,12 @@ impl Index {
         match known {
             Some(&found) => {
                 if self.follows.len() <= *cursor {
-                    self.follows.resize(self.names.len() + 1, 0);
+                    self.follows.resize(self.names.len() + 1, usize::MAX);
                 }
+                if self.seen.len() <= found {
+                    self.seen.resize(self.names.len(), false);
+                }
+                self.seen[found] = true;
                 self.follows[*cursor] = found;
                 *cursor = found + 1;
                 self.fields[found]
@@ -331,8 +381,11 @@ impl Index {
         for (column, text) in new_categories.drain(..) {
             row[column] = self.add_category(column, text);
         }
-        for NewColumn { name, value, category } in new.drain(..) {
+        for NewColumn { name, value, category, spelled } in new.drain(..) {
             let column = self.add_column(&name, category.is_some());
+            if spelled {
+                self.texts.begin(column);
+            }
             row.push(match category {
                 Some(text) => match self.category(column, &text) {
                     Category::New(name) => self.add_category(column, name.into_owned()),
@@ -342,6 +395,90 @@ impl Index {
             });
         }
         Ok(())
+    }
+
+    /// Learns what the texts of a good record have shown of their fields.
+    pub(super) fn learn_texts(&mut self, turns: &mut Vec<Turn>, words: &mut Vec<String>) {
+        for turn in turns.drain(..) {
+            match turn {
+                Turn::Spelled(column) => {
+                    if self.texts.count(column) {
+                        self.notices.push(Notice::NumericText { field: self.columns[column].clone() });
+                    }
+                }
+                Turn::Words(column) if self.texts.is_on_probation(column) => {
+                    let field = self.columns[column].clone();
+                    self.texts.end(column);
+                    let slot = self.texts.add_words();
+                    self.turn(&field, Part::Text { slot, column: Some(column) });
+                    self.notices.push(Notice::Words { field });
+                }
+                Turn::Words(_) => {}
+                Turn::Number(column) => {
+                    let field = self.columns[column].clone();
+                    self.turn(&field, Part::Column(column));
+                }
+            }
+        }
+        for name in words.drain(..) {
+            if !self.lookup.contains_key(&name) {
+                let slot = self.texts.add_words();
+                self.add_name(&name, Part::Text { slot, column: None });
+            }
+        }
+    }
+
+    /// What became of the names.
+    pub(super) fn usage(&self) -> Names {
+        let seen = |name: &String| self.lookup.get(name).is_some_and(|&i| self.seen.get(i).is_some_and(|seen| *seen));
+        let mut names = Names::default();
+        for (column, name) in self.columns.iter().enumerate() {
+            let kind = match self.nominal.get(column) {
+                Some(true) => FeatureKind::Category { categories: self.categories[column].names().len() },
+                _ if self.texts.is_spelled(column) => FeatureKind::NumberInText,
+                _ => FeatureKind::Number,
+            };
+            let is_text = self.lookup.get(name).is_some_and(|&i| matches!(self.names[i].1, Part::Text { .. }));
+            if !is_text && (self.is_open() || seen(name)) {
+                names.features.push(Feature { name: name.clone(), kind });
+            }
+        }
+        for (name, part) in &self.names {
+            match part {
+                Part::Text { slot, .. } => names.texts.push((name.clone(), *slot)),
+                Part::Ignored if self.schema.ignore.contains(name) && seen(name) => names.ignored.push(name.clone()),
+                _ => {}
+            }
+        }
+        let schema = &self.schema;
+        let listed = schema.features.as_deref().unwrap_or_default();
+        let settings = [
+            ("schema.target", std::slice::from_ref(&schema.target)),
+            ("schema.key", schema.key.as_slice()),
+            ("schema.timestamp", schema.timestamp.as_slice()),
+            ("schema.features", listed),
+            ("schema.nominal", &schema.nominal),
+            ("schema.ignore", &schema.ignore),
+        ];
+        for (setting, unseen) in settings {
+            // A category that has a column was there before the start.
+            let known = |name: &String| self.is_open() && self.columns.contains(name);
+            let told = |name: &String| setting != "schema.features" && listed.contains(name);
+            for name in unseen.iter().filter(|name| !seen(name) && !known(name) && !told(name)) {
+                names.unseen.push(Unseen { setting, name: name.clone(), nearest: None });
+            }
+        }
+        names
+    }
+
+    fn turn(&mut self, name: &str, part: Part) {
+        self.add_name(name, part);
+        self.turned += 1;
+    }
+
+    /// Where numbers come as text.
+    pub(super) fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     fn add_category(&mut self, column: usize, name: String) -> f64 {

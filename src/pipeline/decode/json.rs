@@ -2,25 +2,44 @@
 //!
 //! It never builds a tree, and a field whose meaning is known costs no allocation.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
     Draft, Rejection, bad_timestamp,
+    bare::Quoted,
     index::Index,
+    rejection::Found,
     role::{Field, Part},
 };
 
 /// Reads `bytes`, which must hold one object and nothing else.
 pub(super) fn read_object(bytes: &[u8], index: &mut Index, draft: &mut Draft) -> Result<(), Rejection> {
+    let Err(error) = read(bytes, None, index, draft) else { return Ok(()) };
+    if let Some(rejection) = draft.rejection.take() {
+        return Err(rejection);
+    }
+    let mut quoted = std::mem::take(&mut draft.quoted);
+    let result = if quoted.read(bytes) {
+        draft.start(index);
+        read(quoted.bytes(), Some(&quoted), index, draft)
+            .map_err(|error| draft.rejection.take().unwrap_or_else(|| not_json(&error, Some(&quoted))))
+    } else {
+        Err(not_json(&error, None))
+    };
+    draft.quoted = quoted;
+    result
+}
+
+fn read(bytes: &[u8], quoted: Option<&Quoted>, index: &mut Index, draft: &mut Draft) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut path = std::mem::take(&mut draft.path);
     path.clear();
-    let read = json.deserialize_any(Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring: false }));
-    let read = read.and_then(|()| json.end());
+    let root = Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring: false, quoted });
+    let read = json.deserialize_any(root);
     draft.path = path;
-    read.map_err(|error| draft.rejection.take().unwrap_or_else(|| explain(bytes, &error)))
+    read.and_then(|()| json.end())
 }
 
 /// What all levels of a record share.
@@ -32,12 +51,22 @@ struct Reader<'d> {
     cursor: &'d mut usize,
     /// Within something ignored, of which only what has a name of its own counts.
     ignoring: bool,
+    /// The record, where bare words in it were put in quotes.
+    quoted: Option<&'d Quoted>,
 }
 
 impl Reader<'_> {
     fn reborrow(&mut self) -> Reader<'_> {
-        let Self { ignoring, .. } = *self;
-        Reader { index: self.index, draft: self.draft, path: self.path, cursor: self.cursor, ignoring }
+        let Self { ignoring, quoted, .. } = *self;
+        Reader { index: self.index, draft: self.draft, path: self.path, cursor: self.cursor, ignoring, quoted }
+    }
+
+    /// Whether a text of the record had no quotes.
+    fn is_bare(&self, text: &str) -> bool {
+        self.quoted.is_some_and(|quoted| {
+            let place = (text.as_ptr() as usize).wrapping_sub(quoted.bytes().as_ptr() as usize);
+            quoted.starts().binary_search(&place).is_ok()
+        })
     }
 
     /// What the path names.
@@ -138,13 +167,9 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    /// Looks at what holds others: a target or a time must not turn into features by being flattened.
+    /// Looks at what holds others: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
         self.reader.ignoring |= self.field.part == Part::Ignored;
-        if self.field.part == Part::Target {
-            let field = self.reader.path.clone();
-            return Err(self.reader.refuse(Rejection::NotANumber { field, found }));
-        }
         self.refuse_time(found)
     }
 
@@ -154,6 +179,30 @@ impl Value<'_> {
             return Err(self.reader.refuse(rejection));
         }
         Ok(())
+    }
+
+    /// Where a number belongs, members and elements are no features.
+    #[inline]
+    fn must_be_number(&self) -> bool {
+        matches!(self.field.part, Part::Target | Part::Column(_))
+    }
+
+    fn bad<E: serde::de::Error>(self, found: Found) -> Result<(), E> {
+        let Self { mut reader, field } = self;
+        let taken = reader.draft.no_number(reader.index, field.part, reader.path, || found);
+        taken.map_err(|rejection| reader.refuse(rejection))
+    }
+}
+
+/// An element of an array, whose name is looked up when there is one.
+struct Element<'d>(Reader<'d>);
+
+impl<'de> DeserializeSeed<'de> for Element<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
+        let field = self.0.field();
+        Value { reader: self.0, field }.deserialize(deserializer)
     }
 }
 
@@ -208,19 +257,39 @@ impl<'de> Visitor<'de> for Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<(), E> {
+        if !self.reader.is_bare(text) {
+            return self.visit_str(text);
+        }
+        let Self { mut reader, field } = self;
+        let taken = reader.draft.bare(reader.index, field, reader.path, text);
+        taken.map_err(|rejection| reader.refuse(rejection))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         self.open("an object")?;
-        self.reader.members(map)
+        if !self.must_be_number() {
+            return self.reader.members(map);
+        }
+        let first: Option<Cow<'de, str>> = map.next_key()?;
+        if first.is_some() {
+            map.next_value::<IgnoredAny>()?;
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.bad(Found::Object(first.map(|name| name.chars().take(60).collect())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         self.open("an array")?;
+        if self.must_be_number() {
+            while elements.next_element::<IgnoredAny>()?.is_some() {}
+            return self.bad(Found::Array);
+        }
         let prefix = self.reader.path.len();
         for i in 0_u64.. {
             self.reader.path.push('.');
             self.reader.path.push_str(itoa::Buffer::new().format(i));
-            let field = self.reader.field();
-            let element = elements.next_element_seed(Value { reader: self.reader.reborrow(), field })?;
+            let element = elements.next_element_seed(Element(self.reader.reborrow()))?;
             self.reader.path.truncate(prefix);
             if element.is_none() {
                 break;
@@ -230,23 +299,14 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// Tells a number that JSON cannot hold from a text that is no JSON at all.
-fn explain(bytes: &[u8], error: &serde_json::Error) -> Rejection {
+/// What the parser says, with the place in the record as it was sent.
+fn not_json(error: &serde_json::Error, quoted: Option<&Quoted>) -> Rejection {
     let problem = error.to_string();
-    if problem.starts_with("number out of range") || holds_non_finite(bytes, error) {
-        return Rejection::NotFinite { field: None };
-    }
-    Rejection::NotJson { problem }
-}
-
-/// Whether the parser stopped in a word like NaN or -Infinity, which many writers of JSON emit.
-fn holds_non_finite(bytes: &[u8], error: &serde_json::Error) -> bool {
-    let line_start: usize =
-        bytes.split_inclusive(|&byte| byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    let stop = (line_start + error.column()).min(bytes.len());
-    let start = bytes[..stop].iter().rposition(|byte| matches!(byte, b':' | b',' | b'[')).map_or(0, |at| at + 1);
-    let word = bytes[start..].trim_ascii_start();
-    let word = word.strip_prefix(b"-").or_else(|| word.strip_prefix(b"+")).unwrap_or(word);
-    let starts = |name: &[u8]| word.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
-    starts(b"nan") || starts(b"inf")
+    let (Some(quoted), Some((what, _))) = (quoted, problem.rsplit_once(" at line ")) else {
+        return Rejection::NotJson { problem };
+    };
+    let lines = quoted.bytes().split_inclusive(|&byte| byte == b'\n');
+    let line_start: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let column = quoted.original(line_start + error.column()) - quoted.original(line_start);
+    Rejection::NotJson { problem: format!("{what} at line {} column {column}", error.line()) }
 }

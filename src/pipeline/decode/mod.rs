@@ -5,25 +5,36 @@
 //! state lives.
 
 mod ahead;
+mod bare;
 mod categories;
 mod flat;
 mod index;
 mod json;
+mod missing;
 mod notice;
+mod numeric_text;
 mod rejection;
 mod role;
 mod time;
+mod usage;
 
+use bare::Quoted;
 use categories::Category;
 use index::NewColumn;
+use missing::{Bad, shown};
+use numeric_text::Turn;
 use role::{Field, Part};
 use time::Moment;
+use usage::Usage;
 
 pub use ahead::{Ahead, Layout, Row, Rows};
 pub use index::Index;
+pub use missing::{BadValues, OnBad, OnBadField};
 pub use notice::{Implausible, Notice};
-pub use rejection::Rejection;
+pub use numeric_text::NumericText;
+pub use rejection::{Found, Rejection};
 pub use time::{Unit, date, zone};
+pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
 
 use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
@@ -69,6 +80,15 @@ pub struct Schema {
     /// What a numeric feature is in a record that does not have it; `null` is unknown always.
     #[serde(default)]
     pub absent: Absent,
+    /// Texts that stand for unknown values, whatever the field means; also as bare words where they are none of JSON's.
+    #[serde(default = "Schema::strict_missing")]
+    pub missing: Vec<String>,
+    /// What bad values cost.
+    #[serde(default = "Schema::strict_on_bad_field")]
+    pub on_bad_field: OnBadField,
+    /// Whether text that reads as a number is one.
+    #[serde(default = "NumericText::strict")]
+    pub numeric_text: NumericText,
     /// Most features a stream may have, 1 to 1,000,000.
     pub max_features: usize,
     /// Categories of a nominal feature that stand for themselves, 1 to [`MAX_CATEGORIES`]; what comes later shares a few.
@@ -130,6 +150,9 @@ impl Default for Schema {
             timestamp_ahead: timestamp_ahead(),
             ignore: Vec::new(),
             absent: Absent::default(),
+            missing: Self::usual_missing(),
+            on_bad_field: OnBadField::DEFAULT,
+            numeric_text: NumericText::Auto,
             max_features: 4096,
             max_categories: max_categories(),
             max_record_bytes: 1 << 20,
@@ -145,6 +168,9 @@ pub const MAX_CATEGORIES: usize = 65_536;
 
 /// Longest name of a feature, so that names cannot eat the memory.
 const MAX_NAME_BYTES: usize = 512;
+
+/// Bad values of one record that are counted.
+const MAX_LOST: usize = 1000;
 
 /// Longest key, so that a prediction, which carries it, always fits its topic.
 const MAX_KEY_BYTES: usize = 64 << 10;
@@ -205,6 +231,22 @@ struct Draft {
     /// Room for flattened names.
     path: String,
     rejection: Option<Rejection>,
+    /// Room for a record in which bare words are quoted.
+    quoted: Quoted,
+    /// What texts have shown of their fields, and names of fields with text that is no number.
+    turns: Vec<Turn>,
+    words: Vec<String>,
+    /// Bad values that cost only their field.
+    lost: Vec<(String, Rejection)>,
+    /// Those of all records.
+    bad: Bad,
+    /// Fields with text that is ignored.
+    texts: Vec<usize>,
+    /// What somebody may want to hear of.
+    notices: Vec<Notice>,
+    usage: Usage,
+    /// On the short way nothing that is bad is judged: the long way knows how it was spelled.
+    short: bool,
 }
 
 impl Decoder {
@@ -231,7 +273,9 @@ impl Decoder {
 
     /// What should be said of the stream since the last time.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        self.index.take_notices()
+        let mut notices = self.index.take_notices();
+        notices.append(&mut self.draft.notices);
+        notices
     }
 
     /// The times since the last time that can hardly be right.
@@ -256,7 +300,7 @@ impl Decoder {
         if bytes.len() > self.max_record_bytes {
             return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
         }
-        self.start();
+        self.start(true);
         if flat::read_object(bytes, &mut self.index, &mut self.draft).is_ok() {
             return self.finish();
         }
@@ -270,7 +314,7 @@ impl Decoder {
     pub fn decode_ahead(&mut self, value: Option<&[u8]>, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
         let fits = |bytes: &[u8]| bytes.len() <= self.max_record_bytes;
         if let Some(row) = row.filter(|_| value.is_some_and(fits)) {
-            self.start();
+            self.start(true);
             self.know(row.layout);
             let fields = self.known.fields.iter().zip(row.layout.names()).zip(row.numbers);
             let (index, draft) = (&self.index, &mut self.draft);
@@ -304,7 +348,7 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_full(&mut self, bytes: &[u8]) -> Result<Sample<'_>, Rejection> {
-        self.start();
+        self.start(false);
         json::read_object(bytes, &mut self.index, &mut self.draft)?;
         self.finish()
     }
@@ -318,7 +362,7 @@ impl Decoder {
         &mut self,
         cells: impl IntoIterator<Item = (&'r str, &'r str)>,
     ) -> Result<Sample<'_>, Rejection> {
-        self.start();
+        self.start(false);
         let mut cursor = 0;
         for (name, cell) in cells {
             let field = self.index.field(name, &mut cursor);
@@ -328,7 +372,10 @@ impl Decoder {
                     Ok(())
                 }
                 cell => match cell.parse::<f64>() {
-                    Ok(number) => self.draft.number(&self.index, field, name, number, || cell.to_owned()),
+                    Ok(number) if number.is_finite() => {
+                        self.draft.number(&self.index, field, name, number, || cell.to_owned())
+                    }
+                    Ok(_) => self.draft.bare(&self.index, field, name, cell),
                     Err(_) => self.draft.text(&self.index, field, name, cell),
                 },
             };
@@ -337,23 +384,31 @@ impl Decoder {
         self.finish()
     }
 
-    fn start(&mut self) {
-        let draft = &mut self.draft;
-        self.index.begin(&mut draft.row);
-        draft.new.clear();
-        draft.new_lookup.clear();
-        draft.new_categories.clear();
-        (draft.target, draft.key, draft.timestamp, draft.unit) = (None, None, None, None);
-        (draft.known, draft.rejection) = (0, None);
+    /// What is used of the records, and what is not.
+    pub fn fields(&self) -> Fields {
+        self.draft.usage.fields(&self.index, &self.draft.bad)
+    }
+
+    #[inline]
+    fn start(&mut self, short: bool) {
+        self.draft.start(&self.index);
+        self.draft.short = short;
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
         let Self { index, draft, .. } = self;
         // A target alone is one more point of a series.
         if draft.known + draft.new.len() == 0 && draft.target.is_none() {
-            return Err(Rejection::NoFeatures);
+            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
         }
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
+        if draft.turns.len() + draft.words.len() > 0 {
+            index.learn_texts(&mut draft.turns, &mut draft.words);
+        }
+        draft.usage.count(draft.target.is_some(), &draft.texts);
+        for (name, rejection) in draft.lost.drain(..) {
+            draft.notices.extend(draft.bad.count(name, rejection).map(Notice::BadValue));
+        }
         if let Some(moment) = draft.timestamp {
             if let Some(unit) = draft.unit {
                 index.decide(unit, moment);
@@ -385,6 +440,20 @@ fn note(implausible: &mut Option<Implausible>, index: &Index, time: i64, plausib
 }
 
 impl Draft {
+    #[inline]
+    fn start(&mut self, index: &Index) {
+        index.begin(&mut self.row);
+        self.new.clear();
+        self.new_lookup.clear();
+        self.new_categories.clear();
+        self.turns.clear();
+        self.words.clear();
+        self.lost.clear();
+        self.texts.clear();
+        (self.target, self.key, self.timestamp, self.unit) = (None, None, None, None);
+        (self.known, self.rejection) = (0, None);
+    }
+
     /// Takes a number for a field. `text` spells it, for the fields that want text.
     #[inline]
     fn number(
@@ -400,14 +469,25 @@ impl Draft {
             return self.marked(index, field, name, number, text);
         }
         match field.part {
-            Part::Column(column) => self.set(column, checked(name, number)?),
-            Part::Target => self.target = Some(checked(name, number)?),
-            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
-            Part::New if index.is_open() => {
-                check_name(name)?;
-                self.add(index, name, checked(name, number)?, None)?;
+            Part::Column(_) | Part::Target if number.abs() > LARGEST => {
+                return self.bad(index, field.part, name, || beyond(name, number));
             }
-            Part::New | Part::Ignored => {}
+            Part::Column(column) => self.set(column, number),
+            Part::Target => self.target = Some(number),
+            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
+            Part::Text { column: Some(column), .. } if number.abs() <= LARGEST => {
+                self.set(column, number);
+                self.turns.push(Turn::Number(column));
+            }
+            Part::New | Part::Text { .. } if index.is_open() => {
+                check_name(name)?;
+                if number.abs() > LARGEST {
+                    return self.bad(index, field.part, name, || beyond(name, number));
+                }
+                self.add(index, name, number, None)?;
+            }
+            Part::New => self.usage.other(name),
+            Part::Text { .. } | Part::Ignored => {}
         }
         Ok(())
     }
@@ -431,23 +511,86 @@ impl Draft {
         self.number(index, Field { part: field.part, ..Field::NEW }, name, number, || text)
     }
 
+    /// Takes a word without quotes that is none of JSON's: no number, or one that f64 cannot hold.
+    fn bare(&mut self, index: &Index, field: Field, name: &str, word: &str) -> Result<(), Rejection> {
+        if index.schema().is_missing(word) {
+            self.null(index, field);
+            return Ok(());
+        }
+        if field.timestamp {
+            return Err(bad_timestamp(name, word));
+        }
+        match field.part {
+            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, word),
+            _ if field.key => self.take_key(word)?,
+            _ => {}
+        }
+        match field.part {
+            Part::Column(_) | Part::Target => self.bad(index, field.part, name, || not_finite(name, word)),
+            Part::New | Part::Text { .. } if index.is_open() => {
+                check_name(name)?;
+                self.bad(index, field.part, name, || not_finite(name, word))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is no number is where one belongs.
+    fn no_number(
+        &mut self,
+        index: &Index,
+        part: Part,
+        name: &str,
+        found: impl FnOnce() -> Found,
+    ) -> Result<(), Rejection> {
+        let target = part == Part::Target;
+        self.bad(index, part, name, || Rejection::NotANumber { field: name.to_owned(), target, found: found() })
+    }
+
+    /// A bad value costs its field or its record.
+    #[cold]
+    fn bad(
+        &mut self,
+        index: &Index,
+        part: Part,
+        name: &str,
+        rejection: impl FnOnce() -> Rejection,
+    ) -> Result<(), Rejection> {
+        let OnBadField { features, target } = index.schema().on_bad_field;
+        let costs = if part == Part::Target { target } else { features };
+        if costs == OnBad::DeadLetter || self.short {
+            return Err(rejection());
+        }
+        if part == Part::Target {
+            self.target = None;
+        }
+        self.null(index, Field { part, ..Field::NEW });
+        if self.lost.len() < MAX_LOST {
+            self.lost.push((name.to_owned(), rejection()));
+        }
+        Ok(())
+    }
+
     /// Takes text for a field.
     fn text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+        if index.schema().is_missing(text) {
+            self.null(index, field);
+            return Ok(());
+        }
         if field.key {
             self.take_key(text)?;
         }
+        let plain = Field { part: field.part, ..Field::NEW };
         if field.timestamp {
             let moment = index.time_of_text(text).ok_or_else(|| bad_timestamp(name, text))?;
             let value = self.take_time(moment);
             if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
-                let plain = Field { part: field.part, ..Field::NEW };
                 return self.number(index, plain, name, value, String::new);
             }
         }
         match field.part {
-            Part::Target | Part::Column(_) => {
-                return Err(Rejection::NotANumber { field: name.to_owned(), found: "text" });
-            }
+            Part::Target | Part::Column(_) => return self.number_in_text(index, plain, name, text),
+            Part::New | Part::Text { .. } if index.is_open() => return self.other_text(index, plain, name, text),
             Part::Nominal(column) => match index.category(column, text) {
                 Category::Known(number) => {
                     self.new_categories.retain(|(other, _)| *other != column);
@@ -463,9 +606,73 @@ impl Draft {
                 check_name(name)?;
                 self.add(index, name, 0.0, Some(text.to_owned()))?;
             }
-            Part::Ignored | Part::New => {}
+            Part::New => self.usage.other(name),
+            Part::Ignored | Part::Text { .. } => {}
         }
         Ok(())
+    }
+
+    /// Takes text where a number belongs, which it may be.
+    fn number_in_text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+        let number = numeric_text::read(text);
+        let open = match field.part {
+            Part::Column(column) if index.texts().is_on_probation(column) => Some(column),
+            _ => None,
+        };
+        match number.filter(|_| index.schema().numeric_text != NumericText::Never) {
+            Some(number) if number.is_finite() => {
+                self.turns.extend(open.map(Turn::Spelled));
+                self.number(index, field, name, number, String::new)
+            }
+            Some(_) => self.bad(index, field.part, name, || not_finite(name, text)),
+            None if number.is_none() && open.is_some() => {
+                self.turns.extend(open.map(Turn::Words));
+                Ok(())
+            }
+            None => self.no_number(index, field.part, name, || Found::Text(shown(text), number.is_some())),
+        }
+    }
+
+    /// Takes text of a field that is no feature yet.
+    fn other_text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+        let setting = index.schema().numeric_text;
+        let number = numeric_text::read(text).filter(|_| setting != NumericText::Never);
+        match (number, field.part) {
+            // Says nothing of the field.
+            (Some(number), _) if !number.is_finite() => {}
+            (Some(number), _) if setting == NumericText::Always => {
+                return self.number(index, field, name, number, String::new);
+            }
+            (Some(number), Part::New)
+                if number.abs() <= LARGEST
+                    && name.len() <= MAX_NAME_BYTES
+                    && index.check_room(self.new.len() + 1).is_ok() =>
+            {
+                let known = self.new.len();
+                self.add(index, name, number, None)?;
+                if let Some(new) = self.new.get_mut(known) {
+                    new.spelled = true;
+                }
+            }
+            (None, Part::New) => self.note_words(index, name),
+            (Some(_), Part::New) => self.usage.other(name),
+            (_, Part::Text { slot, .. }) => {
+                self.usage.text(slot, text);
+                self.texts.push(slot);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Remembers a field with text that is no number, if the record turns out well.
+    fn note_words(&mut self, index: &Index, name: &str) {
+        let has_room = name.len() <= MAX_NAME_BYTES && index.texts().have_room(self.words.len());
+        if has_room && !self.words.iter().any(|known| known == name) {
+            self.words.push(name.to_owned());
+        } else if !has_room {
+            self.usage.other(name);
+        }
     }
 
     fn take_key(&mut self, text: &str) -> Result<(), Rejection> {
@@ -507,7 +714,7 @@ impl Draft {
         }
         index.check_room(self.new.len() + 1)?;
         self.new_lookup.insert(name.to_owned(), self.new.len());
-        self.new.push(NewColumn { name: name.to_owned(), value, category });
+        self.new.push(NewColumn { name: name.to_owned(), value, category, spelled: false });
         Ok(())
     }
 }
@@ -531,13 +738,12 @@ pub fn check_key(key: Option<&[u8]>) -> Result<(), Rejection> {
     }
 }
 
-#[inline]
-fn checked(name: &str, number: f64) -> Result<f64, Rejection> {
-    if number.abs() <= LARGEST {
-        return Ok(number);
-    }
-    let field = name.to_owned();
-    Err(if number.is_finite() { Rejection::OutOfRange { field } } else { Rejection::NotFinite { field: Some(field) } })
+fn beyond(name: &str, number: f64) -> Rejection {
+    Rejection::OutOfRange { field: name.to_owned(), value: format!("{number:e}") }
+}
+
+fn not_finite(name: &str, word: &str) -> Rejection {
+    Rejection::NotFinite { field: name.to_owned(), value: shown(word) }
 }
 
 #[cold]

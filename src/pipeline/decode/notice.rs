@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::Unit;
+use super::{Rejection, Unit, numeric_text::PROBATION};
 
 /// Something that a person should know.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,18 @@ pub enum Notice {
         /// The field.
         field: String,
     },
+    /// A bad value cost its field; more of the same field are only counted.
+    BadValue(Rejection),
+    /// A field holds its numbers as text.
+    NumericText {
+        /// The field.
+        field: String,
+    },
+    /// A field whose first texts were numbers is text after all.
+    Words {
+        /// The field.
+        field: String,
+    },
 }
 
 impl Notice {
@@ -42,12 +54,15 @@ impl Notice {
             Notice::TimestampUnit { .. } => "timestamp_unit",
             Notice::CategoriesShared { .. } => "categories_shared",
             Notice::CategoryCut { .. } => "category_cut",
+            Notice::BadValue(_) => "bad_value",
+            Notice::NumericText { .. } => "numeric_text",
+            Notice::Words { .. } => "not_numeric_text",
         }
     }
 
     /// Whether something gives way, rather than being as it should.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Notice::TimestampUnit { .. })
+        !matches!(self, Notice::TimestampUnit { .. } | Notice::NumericText { .. } | Notice::Words { .. })
     }
 }
 
@@ -69,6 +84,17 @@ impl fmt::Display for Notice {
                 f,
                 "field `{field}` holds text too long for a category: it is told apart by its hash; if it is no category, \
                  list it in schema.ignore"
+            ),
+            Notice::BadValue(rejection) => {
+                write!(f, "{rejection}. The value counts as unknown (schema.on_bad_field), more of this field as well")
+            }
+            Notice::NumericText { field } => {
+                write!(f, "field `{field}` holds numbers as text, {PROBATION} of {PROBATION}, and is read as a number")
+            }
+            Notice::Words { field } => write!(
+                f,
+                "field `{field}` holds text that is no number, and is no feature any more; if it is a category, list it \
+                 in schema.nominal"
             ),
         }
     }

@@ -1,6 +1,48 @@
 //! Why a record cannot be used: a text for people and a stable code for programs.
 
+use std::fmt;
+
 use super::LARGEST;
+
+/// What is where a number belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Text, shortened and in quotes, and whether it spells a number.
+    Text(String, bool),
+    /// An array.
+    Array,
+    /// An object, and the name of its first member.
+    Object(Option<String>),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Found::Text(text, _) => write!(f, "the text {text}"),
+            Found::Array => f.write_str("an array"),
+            Found::Object(_) => f.write_str("an object"),
+        }
+    }
+}
+
+impl Found {
+    /// What to do about it, as the end of a message.
+    fn advice(&self, field: &str, target: bool) -> String {
+        match self {
+            Found::Text(_, true) => "; schema.numeric_text = true reads numbers in text".to_owned(),
+            Found::Text(_, false) if target => "; list it in schema.missing if it stands for an unknown value".to_owned(),
+            Found::Text(..) => {
+                "; list the field in schema.nominal if it is a category, the text in schema.missing if it stands for an \
+                 unknown value"
+                    .to_owned()
+            }
+            Found::Array if target => format!("; schema.target = \"{field}.0\" is its first element"),
+            Found::Object(Some(member)) if target => format!("; schema.target = \"{field}.{member}\" is one of its members"),
+            Found::Array | Found::Object(_) if target => "; schema.target can name a member by its path".to_owned(),
+            Found::Array | Found::Object(_) => ", as it held before; what is in it is not read".to_owned(),
+        }
+    }
+}
 
 /// The reason a record becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,25 +74,31 @@ pub enum Rejection {
         /// What it is.
         found: &'static str,
     },
-    /// NaN, an infinity, or a number too large to be held.
-    #[error("{}the number is not finite", field.as_ref().map_or(String::new(), |field| format!("field `{field}`: ")))]
+    /// NaN where that is not listed as missing, an infinity, or a number too large to be held.
+    #[error("field `{field}`: {value} is not finite; list it in schema.missing if it stands for an unknown value")]
     NotFinite {
-        /// The field, where it is known.
-        field: Option<String>,
+        /// The field.
+        field: String,
+        /// What it holds, shortened.
+        value: String,
     },
     /// Finite, but too large to be squared.
-    #[error("field `{field}`: the number is beyond ±{LARGEST:e}")]
+    #[error("field `{field}`: {value} is beyond ±{LARGEST:e}")]
     OutOfRange {
         /// The field.
         field: String,
+        /// What it holds.
+        value: String,
     },
     /// The target or a numeric feature is no number.
-    #[error("field `{field}` holds {found} where a number belongs; list it in schema.nominal if it is a category")]
+    #[error("field `{field}` holds {found} where a number belongs{}", found.advice(field, *target))]
     NotANumber {
         /// The field.
         field: String,
+        /// Whether it is the target.
+        target: bool,
         /// What it holds.
-        found: &'static str,
+        found: Found,
     },
     /// Nothing to predict from.
     #[error("the record has no usable feature")]
@@ -94,6 +142,17 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The field that is to blame, where there is one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Rejection::NotFinite { field, .. }
+            | Rejection::OutOfRange { field, .. }
+            | Rejection::NotANumber { field, .. }
+            | Rejection::BadTimestamp { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+
     /// The stable code in the header `thalweg.reason`.
     pub fn reason(&self) -> &'static str {
         match self {

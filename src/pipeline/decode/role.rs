@@ -20,6 +20,12 @@ pub(super) enum Part {
     New,
     /// Listed as nominal, not seen yet.
     NewNominal,
+    /// Holds text that is no number, which nothing is made of. The first number makes a column of it, or brings that
+    /// back which it was before it held such text.
+    Text {
+        slot: usize,
+        column: Option<usize>,
+    },
 }
 
 impl Part {

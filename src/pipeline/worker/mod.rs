@@ -225,7 +225,7 @@ impl<T: Transport> Parts<T> {
             end: *end,
             polls: Arc::clone(&gauges.polls),
             stop: shutdown.clone(),
-            ahead: Ahead::new(config.processor.schema.max_record_bytes),
+            ahead: Ahead::new(&config.processor.schema),
         };
         let fetch = tokio::spawn(fetch(source, position, Arc::clone(&all_read)));
         let sink = Sink { outboxes, gauges: gauges.clone(), checkpoint_every: config.checkpoint_every, all_read };

@@ -1,0 +1,117 @@
+//! What producers write where a value is missing, and what becomes of values that are bad.
+//!
+//! Invariant: a missing value is one that the record does not have, whatever the field means. A bad one costs its field
+//! or its record, by the settings, and is counted either way.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rejection, Schema};
+
+/// Fields whose bad values are counted by name.
+const MAX_FIELDS: usize = 256;
+
+/// As producers spell it: Python, pandas, R, SQL, spreadsheets, data sets.
+const USUAL: [&str; 17] = [
+    "NaN", "nan", "NAN", "-nan", "-NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None", "", "-",
+    "?",
+];
+
+/// What a bad value costs: one beyond ±[`LARGEST`](super::LARGEST), an infinity, or text, an object or an array where a
+/// number belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBad {
+    /// The field, which is then unknown.
+    Missing,
+    /// The record.
+    DeadLetter,
+}
+
+/// What bad values cost, by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnBadField {
+    /// In a feature.
+    pub features: OnBad,
+    /// In the target.
+    pub target: OnBad,
+}
+
+impl OnBadField {
+    /// One bad sensor must not cost the other nine; but a target that is silently not learned would go unnoticed.
+    pub const DEFAULT: Self = Self { features: OnBad::Missing, target: OnBad::DeadLetter };
+}
+
+impl Schema {
+    /// `schema.missing` where it is not set.
+    pub fn usual_missing() -> Vec<String> {
+        USUAL.map(str::to_owned).to_vec()
+    }
+
+    /// Whether `text` stands for a missing value. Space around it does not count.
+    #[inline]
+    pub(super) fn is_missing(&self, text: &str) -> bool {
+        let text = text.trim_ascii();
+        self.missing.iter().any(|missing| missing == text)
+    }
+
+    /// Whether Python's bare `NaN` does.
+    pub(super) fn takes_bare_nan(&self) -> bool {
+        self.is_missing("NaN")
+    }
+
+    /// What samples were before any of this could be set, as state files from then have it.
+    pub(super) fn strict_missing() -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Likewise.
+    pub(super) fn strict_on_bad_field() -> OnBadField {
+        OnBadField { features: OnBad::DeadLetter, target: OnBad::DeadLetter }
+    }
+}
+
+/// A field's bad values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadValues {
+    /// How many there were.
+    pub times: u64,
+    /// What was wrong with the first one.
+    pub first: Rejection,
+}
+
+/// The bad values that cost only their field, by name.
+#[derive(Debug, Default)]
+pub(super) struct Bad {
+    fields: HashMap<String, BadValues>,
+}
+
+impl Bad {
+    /// Counts one; the first of a field, which is worth a word, is returned.
+    pub(super) fn count(&mut self, field: String, rejection: Rejection) -> Option<Rejection> {
+        if let Some(known) = self.fields.get_mut(&field) {
+            known.times += 1;
+            return None;
+        }
+        if self.fields.len() >= MAX_FIELDS {
+            return None;
+        }
+        self.fields.insert(field, BadValues { times: 1, first: rejection.clone() });
+        Some(rejection)
+    }
+
+    /// By name.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&String, &BadValues)> {
+        self.fields.iter()
+    }
+}
+
+/// A value as a message shows it: not too long, on one line.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+        None => format!("{text:?}"),
+    }
+}

@@ -1,0 +1,197 @@
+//! Numbers that are written as text.
+//!
+//! Only what reads in one way in every country is one: no thousands separators, no decimal commas, no digits behind a
+//! leading zero, which are identifiers, and no hexadecimals.
+
+use serde::{Deserialize, Serialize};
+
+/// Texts of a field that must read as numbers for it to be one (`schema.numeric_text = "auto"`).
+pub(super) const PROBATION: usize = 100;
+
+/// Names of fields with text that are remembered.
+pub(super) const MAX_WORDS: usize = 1024;
+
+/// Whether text that reads as a number is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumericText {
+    /// In the target, and in a field that is a number already; another field is one from its first text on, and is no
+    /// feature any more as soon as one of its first 100 texts is no number.
+    Auto,
+    /// Wherever a number may stand.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl NumericText {
+    /// As state files have it from before it could be set.
+    pub(super) fn strict() -> Self {
+        Self::Never
+    }
+}
+
+/// What a text shows of its column.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// Its texts have been numbers so far, and this one is, too.
+    Spelled(usize),
+    /// This one is none.
+    Words(usize),
+    /// It was taken for text, and holds a number.
+    Number(usize),
+}
+
+/// Which columns hold their numbers as text, and how many fields hold other text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Texts {
+    /// Per column, 0 where its numbers are none; else one more than the texts that have to be numbers still.
+    left: Vec<usize>,
+    /// Fields with text that is no number.
+    words: usize,
+}
+
+impl Texts {
+    /// Whether a state file's may belong to so many columns.
+    pub(super) fn fit(&self, columns: usize) -> bool {
+        self.left.len() <= columns && self.left.iter().all(|left| *left <= PROBATION) && self.words <= MAX_WORDS
+    }
+
+    /// Whether its numbers are text.
+    pub(super) fn is_spelled(&self, column: usize) -> bool {
+        self.left.get(column).is_some_and(|left| *left > 0)
+    }
+
+    /// Whether the next text decides what it is.
+    pub(super) fn is_on_probation(&self, column: usize) -> bool {
+        self.left.get(column).is_some_and(|left| *left > 1)
+    }
+
+    /// The first text of a column was a number.
+    pub(super) fn begin(&mut self, column: usize) {
+        if self.left.len() <= column {
+            self.left.resize(column + 1, 0);
+        }
+        self.left[column] = PROBATION;
+    }
+
+    /// Another was; whether that decides it.
+    pub(super) fn count(&mut self, column: usize) -> bool {
+        match self.left.get_mut(column) {
+            Some(left) if *left > 1 => {
+                *left -= 1;
+                *left == 1
+            }
+            _ => false,
+        }
+    }
+
+    /// Its numbers are not text.
+    pub(super) fn end(&mut self, column: usize) {
+        if let Some(left) = self.left.get_mut(column) {
+            *left = 0;
+        }
+    }
+
+    /// Whether so many more fields with other text can be remembered.
+    pub(super) fn have_room(&self, more: usize) -> bool {
+        self.words + more < MAX_WORDS
+    }
+
+    /// Remembers another; its number.
+    pub(super) fn add_words(&mut self) -> usize {
+        let slot = self.words;
+        self.words = (slot + 1).min(MAX_WORDS);
+        slot
+    }
+}
+
+/// The number that `text` spells, if it does; NaN and infinities among them. Space around it does not count.
+pub(super) fn read(text: &str) -> Option<f64> {
+    let text = text.trim_ascii();
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_word = || ["nan", "inf", "infinity"].iter().any(|word| unsigned.eq_ignore_ascii_case(word));
+    if is_plain(unsigned.as_bytes()) || is_word() { text.parse().ok() } else { None }
+}
+
+/// Digits, with a point and an exponent where there are any.
+fn is_plain(text: &[u8]) -> bool {
+    let (whole, rest) = digits(text);
+    let (fraction, rest) = rest.strip_prefix(b".").map_or((&b""[..], rest), digits);
+    let has_zeros = whole.len() > 1 && whole[0] == b'0';
+    !has_zeros && !(whole.is_empty() && fraction.is_empty()) && is_exponent_or_end(rest)
+}
+
+/// Whether `word` is a number by JSON's grammar.
+pub(super) fn is_json(word: &[u8]) -> bool {
+    let (whole, rest) = digits(word.strip_prefix(b"-").unwrap_or(word));
+    let (has_fraction, rest) = match rest.strip_prefix(b".").map(digits) {
+        Some((fraction, rest)) => (!fraction.is_empty(), rest),
+        None => (true, rest),
+    };
+    !whole.is_empty() && (whole.len() == 1 || whole[0] != b'0') && has_fraction && is_exponent_or_end(rest)
+}
+
+fn is_exponent_or_end(rest: &[u8]) -> bool {
+    let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) else { return rest.is_empty() };
+    let exponent = exponent.strip_prefix(b"-").or_else(|| exponent.strip_prefix(b"+")).unwrap_or(exponent);
+    !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit)
+}
+
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_in_one_way_is_a_number() {
+        for (text, expected) in [
+            ("231.4", 231.4),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            (" -12.340 ", -12.34),
+            ("+3", 3.0),
+            ("1e5", 1e5),
+            ("1E-5", 1e-5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("0", 0.0),
+            ("0.10", 0.1),
+            ("-Infinity", f64::NEG_INFINITY),
+            ("1e400", f64::INFINITY),
+        ] {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+        assert!(read("NaN").is_some_and(f64::is_nan) && read("-0").is_some_and(f64::is_sign_negative));
+    }
+
+    #[test]
+    fn what_may_mean_something_else_is_none() {
+        for text in [
+            "", " ", "-", "+", ".", "e5", "1e", "1_000", "1,5", "1,234.5", "1 000", "0x10", "00123", "007.5", "-01",
+            "1.2.3", "--1", "+-1", "12%", "$5", "1d", "½", "١", "infinite", "true",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_stricter() {
+        for (word, expected) in [
+            ("1", true),
+            ("-1.5e+5", true),
+            ("0", true),
+            ("01", false),
+            ("+1", false),
+            (".5", false),
+            ("5.", false),
+            ("1e", false),
+            ("", false),
+            ("-", false),
+        ] {
+            assert_eq!(is_json(word.as_bytes()), expected, "{word}");
+        }
+    }
+}

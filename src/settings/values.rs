@@ -1,0 +1,51 @@
+//! `schema.missing`, `schema.on_bad_field`, `schema.numeric_text`: what values are taken for.
+
+use config::ValueKind;
+
+use super::section::Section;
+use crate::pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
+
+const COSTS: [&str; 2] = ["missing", "dead_letter"];
+
+/// Texts that stand for unknown values.
+pub(super) fn missing(section: &mut Section) -> Vec<String> {
+    let Some(value) = section.take("missing") else { return Schema::usual_missing() };
+    let texts = section.list_of_texts("missing", value, "a list of texts, or [] for none").unwrap_or_default();
+    texts.into_iter().map(|text| text.trim_ascii().to_owned()).collect()
+}
+
+/// A word for all fields, or a table for features and target.
+pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
+    if section.is_table("on_bad_field") {
+        let mut table = section.section("on_bad_field");
+        let OnBadField { features, target } = OnBadField::DEFAULT;
+        let (features, target) = (cost(&mut table, "features", features), cost(&mut table, "target", target));
+        return OnBadField { features, target };
+    }
+    match section.has("on_bad_field") {
+        false => OnBadField::DEFAULT,
+        true => {
+            let both = cost(section, "on_bad_field", OnBad::Missing);
+            OnBadField { features: both, target: both }
+        }
+    }
+}
+
+fn cost(section: &mut Section, key: &str, default: OnBad) -> OnBad {
+    let default = if default == OnBad::Missing { COSTS[0] } else { COSTS[1] };
+    if section.one_of(key, default, &COSTS) == COSTS[0] { OnBad::Missing } else { OnBad::DeadLetter }
+}
+
+/// "auto", true or false.
+pub(super) fn numeric_text(section: &mut Section) -> NumericText {
+    let Some(value) = section.take("numeric_text") else { return NumericText::Auto };
+    match value.kind {
+        ValueKind::Boolean(true) => NumericText::Always,
+        ValueKind::Boolean(false) => NumericText::Never,
+        ValueKind::String(text) if text == "auto" => NumericText::Auto,
+        other => {
+            section.problem("numeric_text", &format!("must be \"auto\", true or false, not {other}"));
+            NumericText::Auto
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
 pub mod dead_letters;
+pub(crate) mod fields;
 mod generating;
 pub mod history;
 mod report;

@@ -8,11 +8,15 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::table::{self, Totals};
+use super::{
+    fields::Teller,
+    table::{self, Totals},
+};
 use crate::{
     logging::{self, Screen},
     metrics::{Coverage, skill},
     pipeline::{
+        decode::Fields,
         snapshot::{ModelSnapshot, Snapshot},
         store::Store,
         worker::Gauges,
@@ -44,6 +48,7 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Du
     let screen = logging::screen();
     let every = if screen.is_some() { every.min(REFRESH) } else { every };
     let mut last: Option<(Instant, u64)> = None;
+    let mut teller = Teller::default();
     let mut next = Instant::now() + FIRST_REPORT.min(every);
     loop {
         let done = tokio::select! {
@@ -70,6 +75,11 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Du
             }
             overview.tell_systemd(rate);
         }
+        if let Some(fields) = all_fields(&snapshots) {
+            let idle = snapshots.len() == gauges.len() && snapshots.iter().all(|snapshot| snapshot.lag() == 0);
+            let learned = snapshots.iter().any(|snapshot| snapshot.version > 0);
+            teller.tell(&fields, idle, done, learned);
+        }
         if done {
             if let Some(screen) = screen {
                 screen.leave();
@@ -78,6 +88,12 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Du
         }
         next = now + every;
     }
+}
+
+/// What is used of the samples of all partitions.
+fn all_fields(snapshots: &[Arc<Snapshot>]) -> Option<Fields> {
+    let (first, others) = snapshots.split_first()?;
+    Some(others.iter().fold((*first.fields).clone(), |all, snapshot| all.merged(&snapshot.fields)))
 }
 
 impl Overview {

@@ -13,6 +13,7 @@ mod model;
 mod replay;
 mod samples;
 mod signals;
+mod usage;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -56,8 +57,8 @@ enum Command {
         #[arg(long)]
         until_caught_up: bool,
     },
-    /// Checks the settings, and the files they name, and prints every error at once
-    Check,
+    /// Checks the settings, and the files they name, and prints every error at once; of a file, also what of it is used
+    Check(usage::Options),
     /// Predicts, scores and learns over a CSV or JSONL file, without any transport
     Replay(replay::Options),
     /// Runs every model over every stream and says which is best
@@ -87,7 +88,7 @@ pub fn main() -> ExitCode {
     // Those who run on the files are told at once what is wrong with them, and not restarted for it.
     let with_files = |settings: Settings| match command {
         Command::Run { .. } => settings.check_files().map(|()| settings),
-        Command::Check => match (settings.check_files(), settings.check_state()) {
+        Command::Check(_) => match (settings.check_files(), settings.check_state()) {
             (Ok(()), Ok(_)) => Ok(settings),
             (Err(files), Err(state)) => Err(files.and(state)),
             (Err(errors), _) | (_, Err(errors)) => Err(errors),
@@ -103,7 +104,7 @@ pub fn main() -> ExitCode {
     };
     let done = match command {
         Command::Run { until_caught_up } => return run(settings, until_caught_up || cli.until_caught_up),
-        Command::Check => check::run(&sources, &settings),
+        Command::Check(options) => check::run(&sources, &settings).and_then(|()| usage::run(&settings, &options)),
         Command::Replay(options) => replay::run(&settings, &options),
         Command::Compare(options) => compare::run(&sources, &settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),

@@ -27,6 +27,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// For people.
     pub error: String,
+    /// The field that is to blame, where there is one.
+    pub field: Option<String>,
     /// The sample's.
     pub key: Option<Vec<u8>>,
     /// The sample's; `None` is a tombstone.
@@ -61,6 +63,7 @@ impl DeadLetter {
         };
         let (reason, error) = (take("thalweg.reason")?, take("thalweg.error").unwrap_or_default());
         let time = take(TIMESTAMP).and_then(|time| time.parse().ok());
+        let field = take("thalweg.field");
         let truncated = take("thalweg.truncated").map(|bytes| bytes.parse().unwrap_or(0));
         let mut headers = record.headers.owned();
         headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
@@ -72,6 +75,7 @@ impl DeadLetter {
             source,
             reason,
             error,
+            field,
             key,
             value,
             headers,

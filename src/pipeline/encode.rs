@@ -83,6 +83,9 @@ impl Encoder {
         let mut set = |name, value: String| headers.set(name, value);
         set("thalweg.error", rejection.to_string());
         set("thalweg.reason", rejection.reason().to_owned());
+        if let Some(field) = rejection.field() {
+            set("thalweg.field", field.to_owned());
+        }
         set("thalweg.topic", self.topic.clone());
         set("thalweg.partition", self.partition.to_string());
         set("thalweg.offset", source.offset.to_string());

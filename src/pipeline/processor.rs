@@ -3,9 +3,11 @@
 //! Invariant: every record gives exactly one prediction or one dead letter; one that had been published before a
 //! restart is processed again to the same state and not put out again.
 
+use std::{cell::RefCell, sync::Arc};
+
 use super::{
     checkpoint::{Checkpoint, OutputOffsets},
-    decode::{Decoder, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
+    decode::{Decoder, Fields, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
     encode::{self, Encoder},
     gap::{Anchor, Gap},
     prequential::{self, Event, Prequential},
@@ -13,6 +15,9 @@ use super::{
     snapshot::Snapshot,
     transport::{Outbox, Output, Published},
 };
+
+/// Records up to which what is used of them is found out for every snapshot.
+const OFTEN: u64 = 2000;
 
 /// What a processor is made from, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +53,8 @@ pub struct Processor {
     published: Published,
     /// How the records were read before that are in the outputs already, where that is another way than today's.
     before: Option<Decoder>,
+    /// What was last found out about the fields, and when.
+    fields: RefCell<(u64, Arc<Fields>)>,
 }
 
 /// How far it has come.
@@ -111,9 +118,15 @@ impl Processor {
             high_watermark: progress.position,
             published: [progress.position; 3],
             before,
+            fields: RefCell::default(),
             schema: config.schema.clone(),
         };
         (processor, afresh)
+    }
+
+    /// Partition of the samples topic.
+    pub fn partition(&self) -> i32 {
+        self.partition
     }
 
     /// Input offset of the next record.
@@ -262,6 +275,16 @@ impl Processor {
         }
     }
 
+    /// What is used of the records. Of many records a little of late may be missing in it.
+    fn fields(&self) -> Arc<Fields> {
+        let records = self.progress.records;
+        let (seen, fields) = &mut *self.fields.borrow_mut();
+        if records > *seen && (*seen < OFTEN || records - *seen >= OFTEN.max(*seen / 8)) {
+            (*seen, *fields) = (records, Arc::new(self.decoder.fields()));
+        }
+        Arc::clone(fields)
+    }
+
     /// What others may see.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -274,6 +297,7 @@ impl Processor {
             version: self.prequential.version(),
             champion: self.prequential.champion(),
             models: self.prequential.standings(),
+            fields: self.fields(),
             coverage: self.prequential.coverage(),
         }
     }

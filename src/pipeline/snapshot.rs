@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::prequential::Counts;
+use super::{decode::Fields, prequential::Counts};
 use crate::metrics::{Coverage, Faded, Quantiles, Scores};
 
 /// One model's standing.
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub champion: usize,
     /// In configured order.
     pub models: Vec<ModelSnapshot>,
+    /// What is used of the records since the start.
+    pub fields: Arc<Fields>,
     /// How good the intervals around what is published were; `None` where nobody asks for any.
     pub coverage: Option<Coverage>,
 }

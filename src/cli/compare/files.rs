@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::standings::{Board, Figures, LEAST_STREAMS, Score, Standings};
-use crate::models::explain::Explanation;
+use crate::{models::explain::Explanation, pipeline::decode::Fields};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -24,6 +24,7 @@ struct StreamPart<'a> {
     scored: u64,
     dead_letters: u64,
     rejections: &'a [String],
+    fields: &'a Fields,
     drifts: Vec<DriftPart>,
     winner: &'a str,
     verdict: String,
@@ -154,6 +155,7 @@ fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
         scored: board.counts.scored,
         dead_letters: board.counts.rejected,
         rejections: &board.counts.rejections,
+        fields: &board.counts.fields,
         drifts: board.transitions.iter().map(|it| DriftPart { at: it.at, width: it.width }).collect(),
         winner: name(board.winner()),
         verdict: standings.verdict(board),

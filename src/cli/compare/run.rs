@@ -19,8 +19,10 @@ use super::{
     trace::Trace,
 };
 use crate::{
+    app::fields,
     models::{Features, explain::Explanation},
     pipeline::{
+        decode::Fields,
         prequential::{Config, Prequential},
         snapshot::ModelSnapshot,
     },
@@ -52,6 +54,8 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
     /// Why the first ones could not be used.
     pub(super) rejections: Vec<String>,
+    /// What is used of them.
+    pub(super) fields: Fields,
 }
 
 /// Runs all jobs; what comes out is in their order.
@@ -123,11 +127,16 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         part.reached(samples.position());
     }
     part.end();
+    counts.fields = samples.fields();
     match counts {
         Counts { records: 0, .. } => anyhow::bail!("it holds no records"),
         Counts { scored: 0, .. } => {
             let hint = counts.rejections.first().map_or(String::new(), |first| format!("; {first}"));
-            anyhow::bail!("no record of {} has a target to score; look at schema.target{hint}", counts.records)
+            let what = match counts.fields.records {
+                0 => format!("no record of {} has a target to score; look at schema.target", counts.records),
+                _ => fields::no_target(&counts.fields),
+            };
+            anyhow::bail!("{what}{hint}")
         }
         _ => {}
     }

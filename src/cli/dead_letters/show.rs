@@ -137,7 +137,8 @@ fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
         Some(value) => {
             let size = letter.truncated.unwrap_or(value.len() as u64);
             let kept = if letter.truncated.is_some() { ", of which the rest is lost" } else { "" };
-            writeln!(out, "  {}  ({size} bytes{kept})", cut(value))?;
+            let culprit = culprit_of(letter.field.as_deref(), &letter.error, value);
+            writeln!(out, "  {}  ({size} bytes{kept})", window(value, culprit))?;
         }
     }
     writeln!(out)
@@ -146,6 +147,45 @@ fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
 fn time(milliseconds: i64) -> String {
     let time = chrono::DateTime::from_timestamp_millis(milliseconds);
     time.map_or_else(|| milliseconds.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// Where in the value it is that is to blame, if that can be told.
+fn culprit_of(field: Option<&str>, error: &str, value: &[u8]) -> Option<usize> {
+    if let Some(field) = field {
+        // A record names its members by their own level, and elements of arrays not at all.
+        let own = field.rsplit('.').find(|part| part.parse::<u64>().is_err());
+        return place(value, field).or_else(|| place(value, own?));
+    }
+    let (line, column) = error.rsplit_once(" at line ")?.1.split_once(" column ")?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let start: usize = value.split_inclusive(|byte| *byte == b'\n').take(line.checked_sub(1)?).map(<[u8]>::len).sum();
+    Some(start.saturating_add(column).min(value.len()))
+}
+
+/// Where a name stands as one: in quotes, with a colon behind.
+fn place(value: &[u8], name: &str) -> Option<usize> {
+    let quoted = serde_json::to_vec(name).ok()?;
+    let is_name = |(_, bytes): &(usize, &[u8])| {
+        let behind = bytes.strip_prefix(&*quoted).map(<[u8]>::trim_ascii_start);
+        behind.is_some_and(|behind| behind.first() == Some(&b':'))
+    };
+    (0..value.len()).map(|at| (at, &value[at..])).find(is_name).map(|(at, _)| at)
+}
+
+/// The part of bytes around a place, or their beginning, on one line.
+fn window(bytes: &[u8], place: Option<usize>) -> String {
+    let before = SHOWN / 3;
+    match place.filter(|place| *place > SHOWN / 2) {
+        None => cut(bytes),
+        Some(place) => {
+            let mut start = place - before;
+            // Not amid a character.
+            while start < place && bytes.get(start).is_some_and(|byte| byte & 0xc0 == 0x80) {
+                start += 1;
+            }
+            format!("…{}", cut(&bytes[start.min(bytes.len())..]))
+        }
+    }
 }
 
 /// The beginning of bytes, on one line.
@@ -199,6 +239,8 @@ struct Line<'a> {
     timestamp: i64,
     reason: &'a str,
     error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
     retried: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<u64>,
@@ -229,6 +271,7 @@ fn json(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
         timestamp: letter.timestamp,
         reason: &letter.reason,
         error: &letter.error,
+        field: letter.field.as_deref(),
         retried: letter.retried,
         truncated: letter.truncated,
         key: letter.key.as_deref().map(Bytes::from),
@@ -250,6 +293,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_blame_is_shown_however_far_back_it_is() {
+        let filler: String = (0..50).map(|i| format!("\"x{i}\":0.123456789,")).collect();
+        let value = format!("{{{filler}\"place\":{{\"temp\":  \"hot\"}},\"z\":\"temp\"}}");
+        for field in ["place.temp", "temp", "place.temp.0"] {
+            let shown = window(value.as_bytes(), culprit_of(Some(field), "", value.as_bytes()));
+            assert!(shown.starts_with('…') && shown.contains("\"temp\":  \"hot\""), "{shown}");
+        }
+        let shown = window(value.as_bytes(), culprit_of(None, "expected value at line 1 column 950", value.as_bytes()));
+        assert!(shown.contains(&value[945..955]), "{shown}");
+        assert!(window(value.as_bytes(), culprit_of(None, "odd at line x", value.as_bytes())).starts_with("{\"x0\""));
+    }
+
+    #[test]
     fn long_values_are_cut_between_characters() {
         let shown = cut("ä".repeat(1000).as_bytes());
         assert_eq!(shown.chars().count(), SHOWN + 1);
@@ -265,6 +321,7 @@ mod tests {
             source: Source { topic: String::new(), partition, offset },
             reason: String::new(),
             error: String::new(),
+            field: None,
             key: None,
             value: None,
             headers: Headers::new(),

@@ -20,6 +20,7 @@ use super::{
     samples::{REJECTIONS_SHOWN, Reading, Samples, Unusable},
 };
 use crate::{
+    app::fields,
     pipeline::{decode::Sample, prequential::Prequential},
     settings::Settings,
 };
@@ -86,6 +87,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         predictions.finish()?;
     }
     let counts = replay.counts;
+    let used = samples.fields();
     if counts.records == 0 {
         anyhow::bail!("{} holds no records", options.file.display());
     }
@@ -94,10 +96,18 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     let mut out: Box<dyn Write> = if aside { Box::new(stderr().lock()) } else { Box::new(stdout().lock()) };
     let emphasis = if aside { Emphasis::of_stderr() } else { Emphasis::of_stdout() };
     match options.report {
-        Report::Json => report::json(&mut out, &counts, &replay.prequential)?,
-        Report::Text => report::text(&mut out, &counts, &replay.prequential, emphasis)?,
+        Report::Json => report::json(&mut out, &counts, &used, &replay.prequential)?,
+        Report::Text => {
+            report::text(&mut out, &counts, &replay.prequential, emphasis)?;
+            for line in fields::lines(&used) {
+                writeln!(out, "{line}")?;
+            }
+        }
     }
     out.flush()?;
+    if used.records > 0 && used.with_target == 0 {
+        eprintln!("{}", fields::no_target(&used));
+    }
     if counts.rejected == counts.records {
         anyhow::bail!("no record of {} can be used, see above", options.file.display());
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     metrics::{Coverage, Faded, Quantiles, Scores},
-    pipeline::{prequential::Prequential, snapshot::ModelSnapshot},
+    pipeline::{decode::Fields, prequential::Prequential, snapshot::ModelSnapshot},
 };
 
 #[derive(Serialize)]
@@ -24,6 +24,8 @@ struct Report<'a> {
     /// How many of those for which reason.
     reasons: &'a BTreeMap<&'static str, u64>,
     champion: &'a str,
+    /// What is used of the records.
+    fields: &'a Fields,
     /// Absent where nobody asks for intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     intervals: Option<Intervals>,
@@ -109,7 +111,7 @@ impl From<&Faded> for FadedErrors {
     }
 }
 
-pub(super) fn json(out: &mut impl Write, counts: &Counts, race: &Prequential) -> io::Result<()> {
+pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race: &Prequential) -> io::Result<()> {
     let models = race.standings();
     let report = Report {
         records: counts.records,
@@ -117,6 +119,7 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, race: &Prequential) ->
         dead_letters: counts.rejected,
         reasons: &counts.reasons,
         champion: models.get(race.champion()).map_or("", |model| &model.name),
+        fields,
         intervals: race.coverage().map(Into::into),
         models: models
             .iter()

@@ -16,7 +16,7 @@ use std::{fmt, path::Path};
 use crate::{
     generator::{self, Stream, encode},
     models::NamedColumn,
-    pipeline::decode::{Decoder, Index, Rejection, Sample, Schema},
+    pipeline::decode::{Decoder, Fields, Index, Rejection, Sample, Schema},
 };
 use input::{Input, Row};
 use spool::SpoolReader;
@@ -95,6 +95,11 @@ impl Samples {
     /// The columns seen so far, as people know them.
     pub(super) fn named_columns(&self) -> Vec<NamedColumn> {
         self.decoder.index().named_columns()
+    }
+
+    /// What is used of the records read so far, and what is not.
+    pub(super) fn fields(&self) -> Fields {
+        self.decoder.fields()
     }
 
     /// How much there is in all, in a unit of its own; `None` where that is unknown.

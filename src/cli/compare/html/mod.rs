@@ -12,7 +12,10 @@ use super::{
     standings::{Board, Figures, Standings},
     text,
 };
-use crate::models::explain::{Explanation, Importance};
+use crate::{
+    app::fields,
+    models::explain::{Explanation, Importance},
+};
 use plot::{Line, SERIES};
 
 const STYLE: &str = include_str!("style.css");
@@ -117,6 +120,7 @@ fn section(out: &mut String, standings: &Standings, i: usize, board: &Board) -> 
     predictions(out, standings, board)?;
     importance(out, standings, board)?;
     settings(out, standings, board.winner(), "Settings of the winner", standings.streams.len() == 1)?;
+    used(out, board)?;
     rejections(out, board)?;
     writeln!(out, "</section>")?;
     Ok(())
@@ -303,6 +307,14 @@ fn settings(out: &mut String, standings: &Standings, model: usize, title: &str, 
         escaped(&standings.models[model].name),
         escaped(&standings.models[model].toml)
     )
+}
+
+fn used(out: &mut String, board: &Board) -> std::fmt::Result {
+    writeln!(out, "<details><summary>Fields: what is used, and what is not</summary>\n<ul>")?;
+    for line in fields::lines(&board.counts.fields) {
+        writeln!(out, "<li class=\"soft\">{}</li>", escaped(&line))?;
+    }
+    writeln!(out, "</ul></details>")
 }
 
 fn rejections(out: &mut String, board: &Board) -> std::fmt::Result {

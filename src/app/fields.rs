@@ -1,0 +1,171 @@
+//! Says what is used of the samples: once there have been enough of them, and again when it has changed.
+//!
+//! Invariant: nothing is said twice without something new in it, and a line does not grow with the stream.
+
+use std::collections::HashSet;
+
+use crate::pipeline::decode::{Feature, FeatureKind, Fields, Text};
+
+/// Records after which a name that never came is worth a warning; and so is a target.
+const ENOUGH: u64 = 1000;
+/// Between two looks at whether anything has changed, the records have grown by so much.
+const AGAIN: u64 = 10;
+/// Names in a line, of each kind.
+const SHOWN: usize = 30;
+
+/// Remembers what was said.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    /// What was said last, and at how many records.
+    said: Option<(Vec<String>, u64)>,
+    warned: HashSet<(&'static str, String)>,
+    /// Records at which a missing target was last warned of.
+    no_target: u64,
+}
+
+impl Teller {
+    /// Says what there is to say; `idle` while no more records wait, `done` when none will come, `learned` where there has
+    /// been a target before.
+    pub(super) fn tell(&mut self, fields: &Fields, idle: bool, done: bool, learned: bool) {
+        let records = fields.records;
+        if records == 0 {
+            return;
+        }
+        let names = signature(fields);
+        let due = match &self.said {
+            None => records >= ENOUGH || idle || done,
+            Some((said, at)) => {
+                *said != names && (records >= at.saturating_mul(AGAIN) || (*at < ENOUGH && records >= ENOUGH))
+            }
+        };
+        if due {
+            let line = Line::of(fields);
+            tracing::info!(
+                event = "fields",
+                records,
+                with_target = fields.with_target,
+                features = fields.features.len(),
+                numbers = line.numbers,
+                categories = line.categories,
+                ignored_text = line.text,
+                ignored = line.ignored,
+                bad_values = line.bad,
+                "what is used of the samples"
+            );
+            self.said = Some((names, records));
+        }
+        if records >= ENOUGH || done {
+            self.warn(fields, learned);
+        }
+    }
+
+    fn warn(&mut self, fields: &Fields, learned: bool) {
+        let is_worth_it = fields.records >= ENOUGH || !learned;
+        if is_worth_it && fields.with_target == 0 && fields.records >= self.no_target.saturating_mul(AGAIN) {
+            self.no_target = fields.records;
+            tracing::warn!(event = "no_target", records = fields.records, "{}", no_target(fields));
+        }
+        for unseen in fields.never_seen.iter().filter(|unseen| unseen.setting != "schema.target") {
+            if self.warned.insert((unseen.setting, unseen.name.clone())) {
+                tracing::warn!(
+                    event = "never_seen",
+                    setting = unseen.setting,
+                    field = unseen.name,
+                    nearest = unseen.nearest,
+                    records = fields.records,
+                    "a field that the settings name was in no record"
+                );
+            }
+        }
+    }
+}
+
+/// What must change for it to be said again.
+fn signature(fields: &Fields) -> Vec<String> {
+    let features = fields.features.iter().map(|feature| match feature.kind {
+        FeatureKind::Number => feature.name.clone(),
+        FeatureKind::NumberInText => format!("\"{}", feature.name),
+        FeatureKind::Category { .. } => format!("[{}", feature.name),
+    });
+    let text = fields.text.iter().map(|text| format!("~{}", text.name));
+    features.chain(text).collect()
+}
+
+/// Why nothing can be learned, and what to look at.
+pub(crate) fn no_target(fields: &Fields) -> String {
+    let there = some(fields.there().filter(|name| *name != fields.target).map(str::to_owned));
+    let nearest = fields.nearest(&fields.target);
+    let nearest = nearest.map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
+    format!(
+        "no record of {} has a target to score; look at schema.target, which is `{}`{nearest}; there are: {there}",
+        fields.records, fields.target
+    )
+}
+
+/// The parts of a line, each with the names there are.
+pub(crate) struct Line {
+    pub(crate) numbers: String,
+    pub(crate) categories: String,
+    pub(crate) text: String,
+    pub(crate) ignored: String,
+    pub(crate) bad: String,
+}
+
+impl Line {
+    pub(crate) fn of(fields: &Fields) -> Self {
+        let number = |feature: &Feature| match feature.kind {
+            FeatureKind::Number => Some(feature.name.clone()),
+            FeatureKind::NumberInText => Some(format!("{} (in text)", feature.name)),
+            FeatureKind::Category { .. } => None,
+        };
+        let category = |feature: &Feature| match feature.kind {
+            FeatureKind::Category { categories } => Some(format!("{} ({categories})", feature.name)),
+            _ => None,
+        };
+        let text = |text: &Text| match (text.values, text.different) {
+            (0, _) => text.name.clone(),
+            (values, different) => {
+                let more = if different >= 100 { " or more" } else { "" };
+                format!("{} ({values} texts, {different}{more} different, e.g. {})", text.name, text.example)
+            }
+        };
+        Self {
+            numbers: some(fields.features.iter().filter_map(number)),
+            categories: some(fields.features.iter().filter_map(category)),
+            text: some(fields.text.iter().map(text)),
+            ignored: some(fields.ignored.iter().cloned()),
+            bad: some(fields.bad.iter().map(|bad| format!("{} ({}: {})", bad.name, bad.values, bad.first))),
+        }
+    }
+}
+
+/// The first of many names.
+fn some(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+/// The same for a person, in a few lines; none of what there is nothing of.
+pub(crate) fn lines(fields: &Fields) -> Vec<String> {
+    let line = Line::of(fields);
+    let mut lines =
+        vec![format!("target: {} (in {} of {} records)", fields.target, fields.with_target, fields.records)];
+    let numbers = fields.features.iter().filter(|it| !matches!(it.kind, FeatureKind::Category { .. })).count();
+    let mut add = |what: String, names: &str| {
+        if !names.is_empty() {
+            lines.push(format!("{what}: {names}"));
+        }
+    };
+    add(format!("numeric features ({numbers})"), &line.numbers);
+    add(format!("categories ({})", fields.features.len() - numbers), &line.categories);
+    add("text that is ignored (list in schema.nominal what is a category)".to_owned(), &line.text);
+    add("ignored by schema.ignore".to_owned(), &line.ignored);
+    add("bad values, taken as unknown".to_owned(), &line.bad);
+    for unseen in &fields.never_seen {
+        let nearest = unseen.nearest.as_ref().map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+        lines.push(format!("never seen: `{}` of {}{nearest}", unseen.name, unseen.setting));
+    }
+    lines
+}

@@ -100,7 +100,7 @@ impl Reader for Taker {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let records: Vec<Record> = waiting.1.drain(..).collect();
         let next_offset = records.last().map_or(offset, |record| record.offset + 1);
-        Ok(Fetched { records, next_offset, high_watermark: waiting.0 })
+        Ok(Fetched { records, next_offset, high_watermark: waiting.0, end: waiting.0 })
     }
 }
 

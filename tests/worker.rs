@@ -39,7 +39,7 @@ async fn a_publisher_that_waits_is_not_outrun() {
     transport.on_fetch = Arc::new(move |offset| {
         counted.fetch_add(1, Ordering::Relaxed);
         let record = Record { offset, value: Some(r#"{"x":1,"y":2}"#.into()), ..Record::default() };
-        Some(Fetched { records: vec![record], next_offset: offset + 1, high_watermark: i64::MAX })
+        Some(Fetched { records: vec![record], next_offset: offset + 1, high_watermark: i64::MAX, end: i64::MAX })
     });
     transport.published = Published::Nothing;
     let stop = CancellationToken::new();

@@ -169,7 +169,7 @@ mod tests {
             let end = if offset < self.first { offset } else { self.open.min(offset + 3) };
             let record = |offset| Record { offset, value: Some(vec![b'0' + offset as u8].into()), ..Record::default() };
             self.first = self.dropped;
-            Ok(Fetched { records: (offset..end).map(record).collect(), next_offset: end, high_watermark: 10 })
+            Ok(Fetched { records: (offset..end).map(record).collect(), next_offset: end, high_watermark: 10, end: 10 })
         }
     }
 

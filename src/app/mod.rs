@@ -10,6 +10,7 @@ pub mod history;
 mod report;
 mod table;
 mod vitals;
+mod waiting;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use crate::{
     },
     settings::{self, Settings},
 };
+use waiting::Waiting;
 
 /// From the signal to the last task's end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -238,8 +240,15 @@ async fn serve<T: Transport>(
         tasks.spawn(async move { ("generator".into(), generate.await.map_err(Error::from)) });
     }
     let reporting = CancellationToken::new();
-    let report = report::run(gauges.clone(), Arc::clone(store), settings.report_every, reporting.clone());
-    let mut reporter = tokio::spawn(report);
+    let waiting = Arc::new(Waiting::default());
+    let sources = report::Sources {
+        gauges: gauges.clone(),
+        transport: Arc::clone(&transport),
+        store: Arc::clone(store),
+        waiting: Arc::clone(&waiting),
+    };
+    let mut reporter = tokio::spawn(report::run(sources, settings.report_every, reporting.clone()));
+    let looking = waiting::run(gauges.clone(), Arc::clone(&transport), waiting);
     let watching = vitals::run(gauges, Arc::clone(&transport), Arc::clone(store));
 
     // It ends only by a defect until it is told to; then everything stops, as with any other task.
@@ -248,6 +257,7 @@ async fn serve<T: Transport>(
             _ = &mut reporter => store.seal(),
             never = watching => match never {},
         }
+            never = looking => match never {},
         shutdown.cancel();
         std::future::pending().await
     };

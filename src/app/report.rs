@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fields::Teller,
-    table::{self, Totals},
+    table::{self, Partition, Totals},
+    waiting::Waiting,
 };
 use crate::{
     logging::{self, Screen},
@@ -19,6 +20,7 @@ use crate::{
         decode::Fields,
         snapshot::{ModelSnapshot, Snapshot},
         store::Store,
+        transport::Transport,
         worker::Gauges,
     },
 };
@@ -34,7 +36,10 @@ struct Overview {
     records: u64,
     dead_letters: u64,
     missed: u64,
-    lag: i64,
+    /// Records without a published answer; `None` where nobody knows.
+    lag: Option<i64>,
+    /// Whether the transport does not answer as it should.
+    outage: bool,
     /// Records processed since the last checkpoint.
     unsaved: i64,
     champion: String,
@@ -43,12 +48,24 @@ struct Overview {
     coverage: Option<Coverage>,
 }
 
+/// Where a report is read from.
+pub(super) struct Sources<T> {
+    pub(super) gauges: Vec<(i32, Gauges)>,
+    pub(super) transport: Arc<T>,
+    pub(super) store: Arc<Store>,
+    pub(super) waiting: Arc<Waiting>,
+}
+
 /// Reports every `every` until `stop`, and then once more; where there is a screen, on that.
-pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Duration, stop: CancellationToken) {
+pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop: CancellationToken) {
+    let Sources { gauges, transport, store, waiting } = sources;
     let screen = logging::screen();
     let every = if screen.is_some() { every.min(REFRESH) } else { every };
     let mut last: Option<(Instant, u64)> = None;
     let mut teller = Teller::default();
+    let mut retries = transport.retries();
+    // Fetches that had come back when something was tried again, until all workers have had another.
+    let mut troubled: Option<Vec<u64>> = None;
     let mut next = Instant::now() + FIRST_REPORT.min(every);
     loop {
         let done = tokio::select! {
@@ -68,15 +85,25 @@ pub(super) async fn run(gauges: Vec<(i32, Gauges)>, store: Arc<Store>, every: Du
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
             last = Some((now, overview.records));
-            let overview = Overview { unsaved, ..overview };
+            let polls = || gauges.iter().map(|(_, gauge)| gauge.polls.load(Ordering::Relaxed)).collect::<Vec<_>>();
+            let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
+            if tried_again {
+                troubled = Some(polls());
+            } else if troubled.as_ref().is_some_and(|then| polls().iter().zip(then).all(|(now, then)| now > then)) {
+                troubled = None;
+            }
+            // An end that nobody could ask for may be anywhere.
+            let outage = waiting.is_unanswered() || troubled.is_some();
+            let lag = lag(&gauges, &waiting).filter(|lag| !outage || *lag > 0);
+            let overview = Overview { unsaved, lag, outage, ..overview };
             match screen {
-                Some(screen) => overview.show(screen, &snapshots.iter().map(AsRef::as_ref).collect::<Vec<_>>(), rate),
+                Some(screen) => overview.show(screen, &partitions(&gauges, &waiting), rate),
                 None => overview.report(rate, pause),
             }
             overview.tell_systemd(rate);
         }
         if let Some(fields) = all_fields(&snapshots) {
-            let idle = snapshots.len() == gauges.len() && snapshots.iter().all(|snapshot| snapshot.lag() == 0);
+            let idle = snapshots.len() == gauges.len() && snapshots.iter().all(|it| it.high_watermark <= it.position);
             let learned = snapshots.iter().any(|snapshot| snapshot.version > 0);
             teller.tell(&fields, idle, done, learned);
         }
@@ -96,6 +123,25 @@ fn all_fields(snapshots: &[Arc<Snapshot>]) -> Option<Fields> {
     Some(others.iter().fold((*first.fields).clone(), |all, snapshot| all.merged(&snapshot.fields)))
 }
 
+/// Records of all partitions that have no answer published yet; `None` as long as a worker has not started.
+fn lag(gauges: &[(i32, Gauges)], waiting: &Waiting) -> Option<i64> {
+    let partitions = partitions(gauges, waiting);
+    let lag = partitions.iter().map(|it| it.lag).sum::<i64>() + waiting.unread();
+    (partitions.len() == gauges.len()).then_some(lag)
+}
+
+/// The partitions whose worker has started.
+fn partitions(gauges: &[(i32, Gauges)], waiting: &Waiting) -> Vec<Partition> {
+    let of = |(partition, gauge): &(i32, Gauges)| {
+        let snapshot = gauge.snapshot.borrow().clone()?;
+        let end = snapshot.end.max(waiting.end(*partition));
+        let lag = (end - *gauge.confirmed.borrow()).max(0);
+        let (number, records, champion) = (*partition, snapshot.records, snapshot.champion_name().to_owned());
+        Some(Partition { number, lag, records, champion })
+    };
+    gauges.iter().filter_map(of).collect()
+}
+
 impl Overview {
     fn of<'s>(snapshots: impl Iterator<Item = &'s Snapshot>) -> Option<Self> {
         let mut all: Option<Self> = None;
@@ -112,7 +158,8 @@ impl Overview {
                         records: snapshot.records,
                         dead_letters: snapshot.dead_letters,
                         missed: snapshot.missed,
-                        lag: snapshot.lag(),
+                        lag: None,
+                        outage: false,
                         unsaved: 0,
                         champion: String::new(),
                         models: snapshot.models.clone(),
@@ -131,7 +178,6 @@ impl Overview {
         self.records += snapshot.records;
         self.dead_letters += snapshot.dead_letters;
         self.missed += snapshot.missed;
-        self.lag += snapshot.lag();
         self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
         let base = |models: &[ModelSnapshot]| models.iter().find(|model| model.kind == "mean").cloned();
         for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
@@ -157,16 +203,18 @@ impl Overview {
     }
 
     /// In the place of what stood on the screen before.
-    fn show(&self, screen: &Screen, partitions: &[&Snapshot], rate: f64) {
-        let Self { records, dead_letters, missed, lag, ref champion, ref models, coverage, .. } = *self;
-        let totals = Totals { records, rate, lag, champion, dead_letters, missed, coverage };
+    fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
+        let Self { records, dead_letters, missed, lag, outage, ref champion, ref models, coverage, .. } = *self;
+        let totals = Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage };
         screen.show(table::rows(&totals, models, partitions, screen.columns()));
     }
 
     /// `rate` in records/s.
     fn tell_systemd(&self, rate: f64) {
-        let (Self { lag, champion, .. }, skill) = (self, self.skill());
-        tell_systemd_status(&format!("lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
+        let (Self { champion, .. }, skill) = (self, self.skill());
+        let lag = self.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
+        let outage = if self.outage { "the transport does not answer; " } else { "" };
+        tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
     }
 
     /// `rate` in records/s, `pause` in microseconds.
@@ -177,6 +225,7 @@ impl Overview {
             records = self.records,
             rate = rate.round(),
             lag = self.lag,
+            outage = self.outage.then_some(true),
             champion = self.champion,
             skill = rounded(skill),
             coverage = self.coverage.map(|coverage| rounded(coverage.recent())),

@@ -5,7 +5,7 @@
 use crate::{
     logging::{Look, Row},
     metrics::Coverage,
-    pipeline::snapshot::{ModelSnapshot, Snapshot},
+    pipeline::snapshot::ModelSnapshot,
 };
 
 /// Characters of a model's name at most.
@@ -20,18 +20,30 @@ pub(super) struct Totals<'a> {
     pub(super) records: u64,
     /// Records a second.
     pub(super) rate: f64,
-    pub(super) lag: i64,
+    /// `None` where nobody knows.
+    pub(super) lag: Option<i64>,
+    /// Whether the transport does not answer as it should.
+    pub(super) outage: bool,
     pub(super) champion: &'a str,
     pub(super) dead_letters: u64,
     pub(super) missed: u64,
     pub(super) coverage: Option<Coverage>,
 }
 
+/// What is told of one partition.
+pub(super) struct Partition {
+    pub(super) number: i32,
+    /// Records without a published answer.
+    pub(super) lag: i64,
+    pub(super) records: u64,
+    pub(super) champion: String,
+}
+
 /// The rows, for so many columns.
 pub(super) fn rows(
     totals: &Totals<'_>,
     models: &[ModelSnapshot],
-    partitions: &[&Snapshot],
+    partitions: &[Partition],
     columns: usize,
 ) -> Vec<Row> {
     let longest = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
@@ -62,19 +74,20 @@ pub(super) fn rows(
     }
     let faint = |text: String| Row { text, look: Look::Faint };
     if (2..=MOST_PARTITIONS).contains(&partitions.len()) {
-        for partition in partitions {
-            let Snapshot { partition: number, records, .. } = partition;
-            let (lag, champion) = (grouped(partition.lag().unsigned_abs()), partition.champion_name());
+        for Partition { number, lag, records, champion } in partitions {
+            let lag = grouped(lag.unsigned_abs());
             rows.push(faint(format!(
                 "  partition {number}: lag {lag}, {} records, champion {champion}",
                 grouped(*records)
             )));
         }
     }
-    let Totals { records, rate, lag, champion, dead_letters, missed, coverage } = totals;
-    let (lag, rate, records) = (grouped(lag.unsigned_abs()), grouped(rate.round() as u64), grouped(*records));
+    let Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage } = totals;
+    let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
+    let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
     let over = if partitions.len() > 1 { format!("{} partitions, ", partitions.len()) } else { String::new() };
-    let mut last = format!("  {over}lag {lag}, {rate}/s, {records} records, champion {champion}");
+    let outage = if *outage { "the transport does not answer; " } else { "" };
+    let mut last = format!("  {outage}{over}lag {lag}, {rate}/s, {records} records, champion {champion}");
     if let Some(coverage) = coverage.filter(|coverage| coverage.n() > 0) {
         last.push_str(&format!(", intervals {:.1} %", 100.0 * coverage.recent()));
     }

@@ -50,6 +50,7 @@ pub struct Processor {
     encoder: Encoder,
     progress: Progress,
     high_watermark: i64,
+    end: i64,
     published: Published,
     /// How the records were read before that are in the outputs already, where that is another way than today's.
     before: Option<Decoder>,
@@ -116,6 +117,7 @@ impl Processor {
             prequential,
             progress,
             high_watermark: progress.position,
+            end: progress.position,
             published: [progress.position; 3],
             before,
             fields: RefCell::default(),
@@ -149,6 +151,12 @@ impl Processor {
         self.progress.position = self.progress.position.max(position);
         self.progress.anchor = last.or(self.progress.anchor);
         self.high_watermark = high_watermark;
+        self.end = self.end.max(high_watermark);
+    }
+
+    /// Tells where the input ends, with all that may not be processed yet.
+    pub fn ends_at(&mut self, end: i64) {
+        self.end = end.max(self.high_watermark);
     }
 
     /// Tells the clock's time, in milliseconds since 1970. It decides only what is said of samples' times.
@@ -291,6 +299,7 @@ impl Processor {
             partition: self.partition,
             position: self.progress.position,
             high_watermark: self.high_watermark,
+            end: self.end,
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
             missed: self.progress.missed,

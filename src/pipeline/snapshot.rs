@@ -43,8 +43,10 @@ pub struct Snapshot {
     pub partition: i32,
     /// Input offset after the last record processed.
     pub position: i64,
-    /// Offset after the last record there is.
+    /// Offset after the last record that may be processed now.
     pub high_watermark: i64,
+    /// Offset after the last record there is, be it of a transaction that is open.
+    pub end: i64,
     /// Records processed since the beginning, across restarts.
     pub records: u64,
     /// Records that could not be used, since the beginning.
@@ -64,11 +66,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Records that wait.
-    pub fn lag(&self) -> i64 {
-        (self.high_watermark - self.position).max(0)
-    }
-
     /// Name of the model whose prediction is published as `prediction`.
     pub fn champion_name(&self) -> &str {
         self.models.get(self.champion).map_or("", |model| &model.name)

@@ -83,8 +83,19 @@ pub struct Fetched {
     pub records: Vec<Record>,
     /// Where to fetch next.
     pub next_offset: i64,
-    /// Offset after the last record of the partition.
+    /// Offset after the last record of the partition that is decided: where no transaction is open, after the last.
     pub high_watermark: i64,
+    /// Offset after the last record, be it of an open transaction.
+    pub end: i64,
+}
+
+/// How much there is in the samples topic, as far as somebody asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Of the partitions asked about: the offset after the last record.
+    pub ends: Vec<i64>,
+    /// Partitions that nobody reads, though this process should, and the records in them.
+    pub unread: (i32, i64),
 }
 
 /// The output streams of a worker, in the order in which they are numbered everywhere.
@@ -203,6 +214,12 @@ pub trait Transport: Send + Sync + 'static {
     /// Appends generated samples, of which `samples[0]` is number `first` since the generator's beginning, and keeps
     /// durably that they were generated. Sample `i` goes to partition `i` modulo their number.
     fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Where `partitions` of the samples end now, and what else there is. One try.
+    fn ends(&self, partitions: &[i32]) -> impl Future<Output = Result<Ends, Error>> + Send {
+        let ends = Ends { ends: vec![0; partitions.len()], unread: (0, 0) };
+        std::future::ready(Ok(ends))
+    }
 
     /// How often it has tried again what had failed: that it is trying is a sign of life.
     fn retries(&self) -> u64;

@@ -157,6 +157,7 @@ pub(super) async fn process(
         }
         if fetched.high_watermark > 0 || last.is_some() {
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
+            processor.ends_at(fetched.end);
         }
         outbox.position = processor.position();
         let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1 && processor.may_begin_here();

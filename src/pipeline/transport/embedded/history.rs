@@ -73,6 +73,6 @@ impl History for EmbeddedHistory {
         // Offsets here have no holes, so what comes first is `offset` or that is gone.
         let there = records.first().is_some_and(|record| record.offset == offset);
         let next_offset = records.last().filter(|_| there).map_or(offset, |record| record.offset + 1);
-        Ok(Fetched { records, next_offset, high_watermark: next_offset })
+        Ok(Fetched { records, next_offset, high_watermark: next_offset, end: next_offset })
     }
 }

@@ -121,7 +121,8 @@ impl Reader for EmbeddedReader {
                 continue;
             }
             let next_offset = records.last().map_or(offset, |record| record.offset + 1);
-            return Ok(Fetched { records, next_offset, high_watermark: next.max(next_offset) });
+            let end = next.max(next_offset);
+            return Ok(Fetched { records, next_offset, high_watermark: end, end });
         }
     }
 }

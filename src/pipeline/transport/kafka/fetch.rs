@@ -57,6 +57,8 @@ pub(super) struct Fetched {
     pub(super) committed: Committed,
     /// Up to here everything is decided: a consumer's end of the partition. Without transactions the high watermark.
     pub(super) last_stable_offset: i64,
+    /// After the last record, be it of an open transaction.
+    pub(super) end: i64,
 }
 
 impl Fetcher {
@@ -145,7 +147,8 @@ impl Fetcher {
         if let Some(error) = answer.error {
             return Err(Fault::of_protocol(&action, error, error.to_string()));
         }
-        Ok(Fetched { committed: answer.committed, last_stable_offset: answer.last_stable_offset })
+        let Answer { committed, last_stable_offset, end, .. } = answer;
+        Ok(Fetched { committed, last_stable_offset, end })
     }
 }
 
@@ -168,6 +171,7 @@ impl WriteVersionedType<Vec<u8>> for Request {
 struct Answer {
     error: Option<ProtocolError>,
     last_stable_offset: i64,
+    end: i64,
     committed: Committed,
 }
 
@@ -198,7 +202,7 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Answer {
         }
         // Topics older than transactions have none.
         let last_stable_offset = if last_stable_offset < 0 { high_watermark } else { last_stable_offset };
-        Ok(Self { error, last_stable_offset, committed: found })
+        Ok(Self { error, last_stable_offset, end: high_watermark, committed: found })
     }
 }
 

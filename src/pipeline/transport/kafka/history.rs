@@ -50,6 +50,6 @@ impl History for KafkaHistory {
         let next_offset = found.next_offset.map_or(offset, |next| next.max(offset));
         // Batches come whole, so the first records may be older.
         let records = found.records.into_iter().filter(|record| record.offset >= offset).collect();
-        Ok(Fetched { records, next_offset, high_watermark: next_offset })
+        Ok(Fetched { records, next_offset, high_watermark: next_offset, end: next_offset })
     }
 }

@@ -74,9 +74,13 @@ pub use history::KafkaHistory;
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
-use super::{Error, Opening, Output, Timestamps, Topics, Transport, stamps::Stamps};
+use super::{Ends, Error, Opening, Output, Timestamps, Topics, Transport, stamps::Stamps};
 use crate::pipeline::{record::Outgoing, store::Store};
-use cluster::Cluster;
+use admin::At;
+use cluster::{Cluster, Handle};
+use fault::Fault;
+use generated::Generated;
+use retry::persist;
 
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
 ///
@@ -89,9 +93,6 @@ pub fn check_tls(tls: &Tls) -> Result<(), String> {
         Err(other) => Err(other.to_string()),
     }
 }
-use fault::Fault;
-use generated::Generated;
-use retry::persist;
 
 /// The Kafka transport, open.
 #[derive(Debug)]
@@ -343,6 +344,29 @@ impl Transport for Kafka {
 /// As often may a broker refuse one and the same number before we take another identity. At another one something has
 /// landed in between, and the read-back has found it.
 const OUT_OF_STEP: u32 = 2;
+    async fn ends(&self, partitions: &[i32]) -> Result<Ends, Error> {
+        let Shared { cluster, topics, sample_partitions, .. } = &*self.shared;
+        let topic = &topics.samples;
+        let failed = |fault: Fault| match fault {
+            Fault::Fatal(error) => error,
+            other => Error::Interrupted { partition: 0, problem: format!("{other:?}") },
+        };
+        let there = cluster.partitions_of(topic).await.map_err(failed)?.unwrap_or(0);
+        let mut found = Ends::default();
+        for partition in partitions {
+            found.ends.push(Handle::new(cluster, topic, *partition).offset(At::End).await.map_err(failed)?);
+        }
+        if cluster.config().partitions == Partitions::All {
+            for partition in *sample_partitions..there {
+                let mut handle = Handle::new(cluster, topic, partition);
+                let range =
+                    handle.offset(At::Earliest).await.map_err(failed)?..handle.offset(At::End).await.map_err(failed)?;
+                found.unread = (found.unread.0 + 1, found.unread.1 + (range.end - range.start));
+            }
+        }
+        Ok(found)
+    }
+
 
 /// A number that was refused, and how often in a row.
 #[derive(Clone, Copy, Debug, Default)]

@@ -70,7 +70,8 @@ impl Reader for KafkaReader {
         let linger = self.cluster.config().linger;
         let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
         self.wait = if caught_up && !linger.is_zero() { Wait::Linger } else { Wait::First };
-        Ok(Fetched { records: committed.records, next_offset, high_watermark })
+        let end = fetched.end.max(high_watermark);
+        Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
     }
 }
 

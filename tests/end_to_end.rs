@@ -160,6 +160,42 @@ fn what_is_published_has_the_clock_s_time_or_where_that_is_wanted_the_sample_s()
     }
 }
 
+/// A port where something else than a broker listens, that says `answer` to whatever comes.
+fn stranger(answer: &'static [u8]) -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
+    for (answer, word) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),
+        (b"\x15\x03\x03\x00\x02\x02\x50", "transport.kafka.tls"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not Kafka's protocol"),
+        (b"", "first byte"),
+    ] {
+        let port = stranger(answer);
+        let brokers = format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]");
+        let site = Site::new(&["transport.kind=kafka", &brokers]);
+        let begun = std::time::Instant::now();
+        let mut daemon = site.start(&[]);
+        let line = daemon.event("broker_unreachable");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+        let said = line["error"].as_str().expect("an error");
+        assert!(said.contains(word) && said.contains(&port.to_string()), "{answer:?}: {said}");
+        assert!(daemon.stop().success());
+    }
+}
+
 #[test]
 fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
     let site = Site::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);

@@ -435,6 +435,15 @@ fn nothing_is_generated_on_kafka_unless_somebody_asks_for_it() {
 }
 
 #[test]
+fn outputs_can_be_named_after_the_samples() {
+    let toml = "[topics]\nsamples = \"prices\"\npredictions = \"{samples}.predictions\"\nevents = \"of-{samples}\"";
+    let topics = load(toml, &[], &[]).expect("good").topics;
+    assert_eq!((&*topics.predictions, &*topics.events), ("prices.predictions", "of-prices"));
+    assert_problem("[topics]\npredictions = \"{samples}\"", "topics.predictions", &["must differ from topics.samples"]);
+    assert_problem("[topics]\nevents = \"{sample}s\"", "topics.events", &["1 to 249 letters"]);
+}
+
+#[test]
 fn what_the_generator_will_do_is_told_in_words() {
     let told = |overrides: &[&str]| load("", &[], overrides).expect("good").summary();
     assert!(told(&["transport.kind=kafka"]).contains("generator off (on Kafka"));

@@ -16,6 +16,7 @@ use support::{
 };
 use tempfile::TempDir;
 use thalweg::pipeline::{
+    gap::Reason,
     record::Record,
     store::{self, Store},
     transport::Fetched,
@@ -55,16 +56,43 @@ async fn records_that_come_while_it_catches_up_are_left_for_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store(&folder);
     for end in [30, 100] {
-        let mut transport = Bent::open(&store).await;
+        let transport = Bent::open(&store).await;
         if end == 30 {
             transport.fill(100).await;
         }
-        transport.end = Some(end);
+        transport.end.store(end, Ordering::Relaxed);
         let (store, stop) = (Arc::clone(&store), CancellationToken::new());
         let work =
             worker::run(Arc::new(transport), Arc::clone(&store), worker_config(true), 0, Gauges::default(), stop);
         within("the end", work).await.expect("caught up");
         let checkpoint = store.load("samples", 0).expect("readable").expect("a checkpoint");
         assert_eq!((checkpoint.position, checkpoint.records), (end, end as u64));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_publish_of_records_that_came_while_it_starts_is_no_sign_of_a_shorter_topic() {
+    for comes in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(&folder);
+        let mut transport = Bent::open(&store).await;
+        transport.fill(100).await;
+        transport.end.store(30, Ordering::Relaxed);
+        let end = Arc::clone(&transport.end);
+        transport.on_resume = Arc::new(move || {
+            if comes {
+                end.store(100, Ordering::Relaxed);
+            }
+            60
+        });
+        let stop = CancellationToken::new();
+        let work = worker::run(Arc::new(transport), store, worker_config(true), 0, Gauges::default(), stop);
+        let ended = within("the end", work).await;
+        if comes {
+            ended.expect("caught up");
+        } else {
+            let lost = matches!(&ended, Err(worker::Error::Gap { gap, .. }) if gap.reason == Reason::Truncated);
+            assert!(lost, "{ended:?}");
+        }
     }
 }

@@ -113,6 +113,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         let wanted = Opening {
             generating: (settings.generator.enabled && !until_caught_up).then_some(generating),
             until_caught_up,
+            shared_outputs: settings.shared_outputs,
             timestamps: settings.timestamps,
             status: Some(Arc::new(report::tell_systemd_status)),
         };
@@ -256,8 +257,8 @@ async fn serve<T: Transport>(
         tokio::select! {
             _ = &mut reporter => store.seal(),
             never = watching => match never {},
-        }
             never = looking => match never {},
+        }
         shutdown.cancel();
         std::future::pending().await
     };

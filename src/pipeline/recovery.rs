@@ -36,6 +36,9 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         Found { .. } => beginning(config, partition, &range, reader).await?,
     };
     let resumed = publisher.resume(found.outputs(), if restored { position } else { 0 }).await?;
+    let furthest = resumed.published.into_iter().max().unwrap_or(position);
+    // Somebody else may have published since what has come since: whether the topic is shorter is asked after that.
+    let range = if furthest > range.end { range.start..reader.range().await?.end } else { range };
     if let (false, Start::Latest | Start::Timestamp(_)) = (restored, config.start) {
         // The outputs know better where it had got to than a time that means another place by now.
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));

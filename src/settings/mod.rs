@@ -55,6 +55,8 @@ pub struct Settings {
     pub on_gap: Policy,
     /// `output.timestamp`: the record time of what is published.
     pub timestamps: Timestamps,
+    /// `output.shared`: whether the outputs may hold what others have published.
+    pub shared_outputs: bool,
     /// `[schema]`
     pub schema: Schema,
     /// `[generator]`
@@ -96,6 +98,7 @@ impl Default for Settings {
             start: Start::default(),
             on_gap: Policy::default(),
             timestamps: Timestamps::default(),
+            shared_outputs: false,
             schema: Schema::default(),
             generator: crate::generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
@@ -118,12 +121,14 @@ impl Settings {
         let generates = matches!(transport, Transport::Embedded(_));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
+        let (timestamps, shared_outputs) = output(root.section("output"));
         let settings = Self {
             transport,
             start,
             on_gap,
             topics: transport::topics(root.section("topics")),
-            timestamps: timestamps(root.section("output")),
+            timestamps,
+            shared_outputs,
             schema: schema::read(root.section("schema")),
             generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
@@ -174,11 +179,13 @@ impl fmt::Display for Settings {
     }
 }
 
-fn timestamps(mut section: Section) -> Timestamps {
-    match section.one_of("timestamp", "clock", &["clock", "sample"]) {
+/// The record time of what is published, and whether the topics are shared.
+fn output(mut section: Section) -> (Timestamps, bool) {
+    let timestamps = match section.one_of("timestamp", "clock", &["clock", "sample"]) {
         "sample" => Timestamps::Sample,
         _ => Timestamps::Clock,
-    }
+    };
+    (timestamps, section.boolean("shared", false))
 }
 
 fn state(mut section: Section) -> store::Config {

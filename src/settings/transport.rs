@@ -180,11 +180,18 @@ fn start(section: &mut Section) -> Start {
 
 pub(super) fn topics(mut section: Section) -> Topics {
     let default = Topics::default();
+    let samples = section.text("samples", &default.samples);
+    let mut output = |key, default: &str| section.text(key, default).replace("{samples}", &samples);
+    let (predictions, dead_letters, events) = (
+        output("predictions", &default.predictions),
+        output("dead_letters", &default.dead_letters),
+        output("events", &default.events),
+    );
     let topics = Topics {
-        samples: section.text("samples", &default.samples),
-        predictions: section.text("predictions", &default.predictions),
-        dead_letters: section.text("dead_letters", &default.dead_letters),
-        events: section.text("events", &default.events),
+        samples,
+        predictions,
+        dead_letters,
+        events,
         partitions: section.integer("partitions", 1, 1..=10_000) as i32,
     };
     let named = [

@@ -70,6 +70,16 @@ impl Broker {
         self.run(&["topic", "set", topic, setting]);
     }
 
+    /// Gives a topic more partitions.
+    pub fn grow(&self, topic: &str, partitions: i32) {
+        self.run(&["topic", "grow", topic, "--partitions", &partitions.to_string()]);
+    }
+
+    /// Takes the right to read a topic from everybody.
+    pub fn write_only(&self, topic: &str) {
+        self.run(&["topic", "write-only", topic]);
+    }
+
     fn run(&self, arguments: &[&str]) {
         let output: Output = script(self.port).args(arguments).output().expect("the script runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

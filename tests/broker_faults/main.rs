@@ -21,6 +21,7 @@ mod numbers;
 mod outages;
 mod retention;
 mod topics;
+mod trouble;
 
 use std::{slice::from_ref, sync::MutexGuard};
 

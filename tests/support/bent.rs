@@ -1,6 +1,13 @@
 //! The embedded transport with something wrong, for what no real one does on demand.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use thalweg::{
     models::{ModelConfig, ModelKind},
@@ -23,6 +30,9 @@ use tokio::sync::{mpsc, watch};
 /// Asked at every fetch, with its offset; what it gives stands for what the transport has.
 pub type OnFetch = Arc<dyn Fn(i64) -> Option<Fetched> + Send + Sync>;
 
+/// What others publish before a look at what is published: how far that is.
+pub type OnResume = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// What is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
@@ -36,8 +46,10 @@ pub enum Published {
 /// The transport.
 pub struct Bent {
     pub inner: Embedded,
-    /// The end that it says there is.
-    pub end: Option<i64>,
+    /// The end that it says there is, where it is less than that.
+    pub end: Arc<AtomicI64>,
+    /// Asked before each look at what is published.
+    pub on_resume: OnResume,
     pub on_fetch: OnFetch,
     pub published: Published,
 }
@@ -48,7 +60,13 @@ impl Bent {
         let (topics, opening) = (Topics::default(), Opening::default());
         let inner = Embedded::open(embedded::Config::default(), topics, Arc::clone(store), &opening);
         let inner = inner.await.expect("open");
-        Self { inner, end: None, on_fetch: Arc::new(|_| None), published: Published::All }
+        Self {
+            inner,
+            end: Arc::new(AtomicI64::new(i64::MAX)),
+            on_resume: Arc::new(|| 0),
+            on_fetch: Arc::new(|_| None),
+            published: Published::All,
+        }
     }
 
     /// Appends samples, the first there are.
@@ -75,12 +93,13 @@ pub fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
 
 pub struct BentReader {
     inner: EmbeddedReader,
-    end: Option<i64>,
+    end: Arc<AtomicI64>,
     on_fetch: OnFetch,
 }
 
 pub struct BentPublisher {
     inner: EmbeddedPublisher,
+    on_resume: OnResume,
     published: Published,
 }
 
@@ -93,10 +112,11 @@ impl Transport for Bent {
     }
     async fn reader(&self, partition: i32) -> Result<BentReader, Error> {
         let inner = self.inner.reader(partition).await?;
-        Ok(BentReader { inner, end: self.end, on_fetch: Arc::clone(&self.on_fetch) })
+        Ok(BentReader { inner, end: Arc::clone(&self.end), on_fetch: Arc::clone(&self.on_fetch) })
     }
     async fn publisher(&self, partition: i32) -> Result<BentPublisher, Error> {
-        Ok(BentPublisher { inner: self.inner.publisher(partition).await?, published: self.published })
+        let (inner, on_resume) = (self.inner.publisher(partition).await?, Arc::clone(&self.on_resume));
+        Ok(BentPublisher { inner, on_resume, published: self.published })
     }
     async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
         self.inner.append_samples(first, samples).await
@@ -115,7 +135,7 @@ impl Reader for BentReader {
     }
     async fn range(&mut self) -> Result<Range<i64>, Error> {
         let range = self.inner.range().await?;
-        Ok(range.start..self.end.unwrap_or(range.end))
+        Ok(range.start..range.end.min(self.end.load(Ordering::Relaxed)))
     }
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
         match (self.on_fetch)(offset) {
@@ -127,7 +147,9 @@ impl Reader for BentReader {
 
 impl Publisher for BentPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
-        self.inner.resume(since, position).await
+        let theirs = (self.on_resume)();
+        let Resumed { published, outputs } = self.inner.resume(since, position).await?;
+        Ok(Resumed { published: published.map(|ours| ours.max(theirs)), outputs })
     }
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         match self.published {

@@ -211,6 +211,15 @@ impl Bus {
         self.produce_at(topic, partition, key, now(), values);
     }
 
+    /// The same without keys.
+    pub fn produce_keyless(&self, topic: &str, partition: i32, values: Vec<Option<Vec<u8>>>) {
+        let timestamp = chrono::DateTime::from_timestamp_millis(now()).expect("a time");
+        let record = |value| KafkaRecord { key: None, value, headers: Default::default(), timestamp };
+        let records = values.into_iter().map(record).collect();
+        let client = self.partition(topic, partition);
+        self.wait("a produce", client.produce(records, Compression::NoCompression)).expect("a produce");
+    }
+
     /// The same with records of a time, in milliseconds since the Unix epoch.
     pub fn produce_at(
         &self,

@@ -244,6 +244,17 @@ impl Store {
         })
     }
 
+    /// The topics that have been learned from.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn topics(&self) -> Result<Vec<String>, Error> {
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare("SELECT DISTINCT topic FROM thalweg_checkpoints")?;
+            query.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
     /// Makes what checkpoint `id` of `topic` has learned the newest of its partition, so that the next start goes on with
     /// it: from its position, or, where the topic was made anew since, from that of the newest. Returns what was written.
     ///

@@ -322,6 +322,20 @@ pub enum Error {
         /// What is in it, and where.
         found: String,
     },
+    /// Another Thalweg publishes the same, and this one makes way.
+    #[error(
+        "another Thalweg publishes what is made from `{samples}`/{partition} to `{output}`, too, and has done so for longer: \
+         each record would be there twice. Stop one of the two, or give each its own partitions \
+         (transport.kafka.partitions) or its own outputs (topics.predictions and so on)"
+    )]
+    Contended {
+        /// The samples topic.
+        samples: String,
+        /// Its partition.
+        partition: i32,
+        /// The output in which the other was noticed.
+        output: String,
+    },
     /// Publishing failed midway; what has landed is found out by beginning again at the checkpoint.
     #[error("publishing for partition {partition} was interrupted: {problem}")]
     Interrupted {
@@ -341,7 +355,7 @@ pub enum Error {
 impl Error {
     /// Whether the settings have to change first, or the broker's, so that starting again soon is of no use.
     pub fn is_for_the_settings(&self) -> bool {
-        matches!(self, Error::Access { .. })
+        matches!(self, Error::Access { .. } | Error::Contended { .. })
     }
 
     /// Whether it may work at the next start, without anyone doing anything about it.

@@ -14,6 +14,8 @@ pub struct Opening {
     pub generating: Option<Generating>,
     /// Whether the daemon ends once it has caught up: what is not there is then not waited for.
     pub until_caught_up: bool,
+    /// Whether the outputs may hold what others have published.
+    pub shared_outputs: bool,
     /// Of what is published.
     pub timestamps: Timestamps,
     /// Where to say what is being waited for.
@@ -36,10 +38,11 @@ impl Opening {
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generating, until_caught_up, timestamps, status: _ } = self;
+        let Self { generating, until_caught_up, shared_outputs, timestamps, status: _ } = self;
         f.debug_struct("Opening")
             .field("generating", generating)
             .field("until_caught_up", until_caught_up)
+            .field("shared_outputs", shared_outputs)
             .field("timestamps", timestamps)
             .finish_non_exhaustive()
     }

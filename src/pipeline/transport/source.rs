@@ -19,6 +19,12 @@ struct Source<'a> {
     offset: i64,
 }
 
+/// The topic, partition and offset that an output record was made from, if Thalweg wrote it.
+pub(super) fn place(output: Output, value: Option<&[u8]>, headers: &Headers) -> Option<(String, i32, i64)> {
+    let source = of(output, value, headers)?;
+    Some((source.topic.into_owned(), source.partition, source.offset))
+}
+
 /// The source offset of an output record, if it was made from `topic`/`partition`.
 pub(super) fn offset(
     output: Output,
@@ -27,7 +33,12 @@ pub(super) fn offset(
     topic: &str,
     partition: i32,
 ) -> Option<i64> {
-    let source = match output {
+    let source = of(output, value, headers)?;
+    (source.topic == topic && source.partition == partition).then_some(source.offset)
+}
+
+fn of<'r>(output: Output, value: Option<&'r [u8]>, headers: &'r Headers) -> Option<Source<'r>> {
+    Some(match output {
         Output::Predictions | Output::Events => serde_json::from_slice::<Sourced<'_>>(value?).ok()?.source,
         Output::DeadLetters => {
             let header = |name: &str| std::str::from_utf8(headers.get(name)?).ok();
@@ -37,6 +48,5 @@ pub(super) fn offset(
                 offset: header("thalweg.offset")?.parse().ok()?,
             }
         }
-    };
-    (source.topic == topic && source.partition == partition).then_some(source.offset)
+    })
 }

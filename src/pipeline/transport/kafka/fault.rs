@@ -57,7 +57,10 @@ impl Fault {
             | ProtocolError::InvalidProducerEpoch
             | ProtocolError::UnknownProducerId => return Fault::OutOfSequence(text),
             ProtocolError::TopicAuthorizationFailed => {
-                "the broker's rules do not let this user use the topic; grant it, or set transport.kafka.sasl"
+                "the broker's rules do not let this user do that. Thalweg needs the right Read on the samples, Read and Write \
+                 on each output (what was published is read back after a crash), and Create for topics that are missing; \
+                 grant it (kafka-acls.sh --add --allow-principal User:NAME --operation Read --topic TOPIC), or set \
+                 transport.kafka.sasl"
             }
             ProtocolError::ClusterAuthorizationFailed => {
                 "the broker's rules do not let this user do this; to create topics, do it by hand and set \
@@ -69,6 +72,21 @@ impl Fault {
             ProtocolError::InvalidTimestamp => {
                 "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
                  message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime"
+            }
+            ProtocolError::InvalidRecord => {
+                "the topic does not take such a record: a compacted topic takes only those with a key. Take it off \
+                 (kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config cleanup.policy=delete), or \
+                 name another topic; for predictions and dead letters a key for every sample helps, too (schema.key)"
+            }
+            ProtocolError::InvalidReplicationFactor => {
+                "there are fewer brokers than copies wanted; lower transport.kafka.replication_factor, start the other \
+                 brokers, or create the topic by hand"
+            }
+            ProtocolError::NotEnoughReplicas | ProtocolError::NotEnoughReplicasAfterAppend => {
+                return Fault::Passing(format!(
+                    "{text}: fewer copies of the topic are in sync than its min.insync.replicas asks for; it waits until \
+                     there are, which is never where the topic has fewer copies at all"
+                ));
             }
             ProtocolError::InvalidTopicException => "the broker does not take this topic's name",
             ProtocolError::UnsupportedCompressionType => {

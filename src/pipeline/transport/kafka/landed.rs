@@ -102,6 +102,8 @@ async fn look(
     let range = handle.range().await?;
     let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
     let mut landed = Landed { end: range.end, ..Landed::default() };
+    // Whether it may be read back is to be known before there is something to read back.
+    fetcher.whole(range.end, Wait::Never).await?;
     if since > range.end {
         tracing::warn!(
             event = "output_cut",

@@ -19,7 +19,8 @@
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
-//! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to` |
+//! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to`, `times` |
+//! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
 //! | `older_than_retention` | warn | records are given a time from before what their topic keeps; `topic`, `oldest`, `retention_ms` |
 //! | `retention_unknown` | warn | how long a topic keeps records may not be asked; `topic`, `refused` |
@@ -46,6 +47,7 @@ mod input;
 mod landed;
 mod ledger;
 mod origin;
+mod outputs;
 mod produce;
 mod producer;
 mod publisher;
@@ -89,7 +91,7 @@ use retry::persist;
 pub fn check_tls(tls: &Tls) -> Result<(), String> {
     match cluster::tls(tls) {
         Ok(_) => Ok(()),
-        Err(Error::Broker { problem, reason, .. }) => Err(format!("{problem} ({reason})")),
+        Err(Error::Access { problem, reason, .. }) => Err(format!("{problem} ({reason})")),
         Err(other) => Err(other.to_string()),
     }
 }
@@ -155,6 +157,13 @@ impl Shared {
         self.output_partitions[output as usize] >= self.sample_partitions
     }
 
+    /// Identities under which this state file has published what is made from a partition.
+    fn own_producers(&self, partition: i32) -> Result<Vec<i64>, Error> {
+        let mut ours = self.store.metas(&format!("{}/", self.producer_name(partition)))?;
+        ours.extend(self.store.meta(&self.producer_name(partition))?);
+        Ok(ours)
+    }
+
     /// Name in the state file of the producer of what is made from a partition.
     fn producer_name(&self, partition: i32) -> String {
         format!("producer:{}/{partition}", self.topics.samples)
@@ -212,15 +221,15 @@ impl Kafka {
             _ => Generated::default(),
         };
         let mut output_partitions = [0; 3];
-        for (count, name) in
-            output_partitions.iter_mut().zip([&topics.predictions, &topics.dead_letters, &topics.events])
-        {
+        let mut there = [false; 3];
+        let names = [&topics.predictions, &topics.dead_letters, &topics.events];
+        for ((count, there), name) in output_partitions.iter_mut().zip(&mut there).zip(names) {
             let found = persist!(cluster, format!("looking for topic `{name}`"), cluster.partitions_of(name))?;
             if found.is_none() && !config.create_topics {
                 let problem = "it does not exist; create it, or set transport.kafka.create_topics = true".to_owned();
                 return Err(Error::Topic { topic: name.clone(), problem });
             }
-            *count = found.unwrap_or(sample_partitions);
+            (*count, *there) = (found.unwrap_or(sample_partitions), found.is_some());
         }
         let limit = config.max_batch_bytes;
         let shared = Shared {
@@ -238,6 +247,9 @@ impl Kafka {
             store,
             topics,
         };
+        if !opening.shared_outputs {
+            outputs::refuse_foreign(&shared, &partitions, there).await?;
+        }
         Ok(Self { shared: Arc::new(shared), partitions, generator: Mutex::new(generator) })
     }
 }
@@ -332,18 +344,6 @@ impl Transport for Kafka {
         self.generator.lock().await.append(&self.shared, first, samples).await
     }
 
-    fn retries(&self) -> u64 {
-        self.shared.cluster.retries()
-    }
-
-    async fn generated(&self) -> Result<u64, Error> {
-        Ok(self.shared.store.meta(&generated::name(&self.shared))?.unwrap_or(0).cast_unsigned())
-    }
-}
-
-/// As often may a broker refuse one and the same number before we take another identity. At another one something has
-/// landed in between, and the read-back has found it.
-const OUT_OF_STEP: u32 = 2;
     async fn ends(&self, partitions: &[i32]) -> Result<Ends, Error> {
         let Shared { cluster, topics, sample_partitions, .. } = &*self.shared;
         let topic = &topics.samples;
@@ -367,6 +367,18 @@ const OUT_OF_STEP: u32 = 2;
         Ok(found)
     }
 
+    fn retries(&self) -> u64 {
+        self.shared.cluster.retries()
+    }
+
+    async fn generated(&self) -> Result<u64, Error> {
+        Ok(self.shared.store.meta(&generated::name(&self.shared))?.unwrap_or(0).cast_unsigned())
+    }
+}
+
+/// As often may a broker refuse one and the same number before we take another identity. At another one something has
+/// landed in between, and the read-back has found it.
+const OUT_OF_STEP: u32 = 2;
 
 /// A number that was refused, and how often in a row.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,14 +4,7 @@
 //! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
 
 use super::{
-    Shared,
-    batches::Committed,
-    cluster::Handle,
-    fault::Try,
-    ledger::Note,
-    origin,
-    producer::ProducerId,
-    retry::persist,
+    Shared, batches::Committed, cluster::Handle, fault::Try, ledger::Note, origin, producer::ProducerId, retry::persist,
 };
 use crate::pipeline::{
     record::Record,

@@ -18,6 +18,7 @@ use super::{
     cluster::Handle,
     fault::Fault,
     landed,
+    outputs::{self, Between},
     produce::Time,
     producer::{self, Producer, ProducerId},
     requests::{Landing, Lane, Request, Size, requests},
@@ -42,6 +43,8 @@ pub struct KafkaPublisher {
     handles: [Handle; 3],
     /// Where the outputs stand; known once it has resumed.
     outputs: Outputs,
+    /// Records that others have put into our outputs.
+    foreign: Burst,
     /// Records of samples that are older than their topic keeps any.
     too_old: Burst,
 }
@@ -60,7 +63,14 @@ impl KafkaPublisher {
             let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
             Handle::new(&shared.cluster, topic, partition)
         });
-        Self { shared, partition, handles, outputs: Outputs::default(), too_old: Burst::default() }
+        Self {
+            shared,
+            partition,
+            handles,
+            outputs: Outputs::default(),
+            foreign: Burst::default(),
+            too_old: Burst::default(),
+        }
     }
 
     /// By which the broker knows this worker, also after a restart. A new one where there is none, or where a broker has
@@ -86,7 +96,12 @@ impl KafkaPublisher {
         let predictions = &self.handles[Output::Predictions as usize];
         let (topic, partition) = (predictions.topic(), predictions.partition());
         let id = producer::identity(&self.shared.cluster, topic, partition).await?;
-        let note = move |tx: &rusqlite::Transaction<'_>| set_meta(tx, &name, id);
+        // What it sent under an earlier one may yet arrive.
+        let kept = format!("{name}/{id}");
+        let note = move |tx: &rusqlite::Transaction<'_>| {
+            set_meta(tx, &name, id)?;
+            set_meta(tx, &kept, id)
+        };
         self.shared.store.write("the identity as a producer cannot be written", note).await?;
         Ok(id)
     }
@@ -123,19 +138,48 @@ impl KafkaPublisher {
         Time::Own
     }
 
-    /// Tells when there is something between what this process has sent: nobody else should write there.
-    fn watch(&self, output: Output, expected: i64, base: i64) {
+    /// Looks at what is between what this process has sent: nobody else should write there.
+    ///
+    /// # Errors
+    /// When another Thalweg publishes the same. The one with the older identity begins again, behind what the other has
+    /// published; the other one ends. So one goes on, whichever of them notices.
+    async fn watch(&mut self, output: Output, expected: i64, base: i64) -> Result<(), Error> {
         // Whoever sends dead letters back says so on the events topic.
-        if base > expected && self.shared.is_exclusive(output) && output != Output::Events {
-            tracing::error!(
-                event = "foreign_records",
-                topic = self.shared.output_topic(output),
-                partition = self.partition,
-                from = expected,
-                to = base,
-                "another producer writes to an output of ours; give it a topic of its own"
-            );
+        if base <= expected || !self.shared.is_exclusive(output) || output == Output::Events {
+            return Ok(());
         }
+        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
+        let ours = shared.own_producers(partition)?;
+        let handle = &mut self.handles[output as usize];
+        let found = outputs::between(handle, &shared, output, partition, expected..base, &ours).await;
+        let topic = shared.output_topic(output);
+        let Ok(Between::Rival(rival)) = found else {
+            self.foreign.seen(output.name(), |times| {
+                tracing::error!(
+                    event = "foreign_records",
+                    topic,
+                    partition,
+                    from = expected,
+                    to = base,
+                    times,
+                    "another producer writes to an output of ours; give it a topic of its own"
+                );
+            });
+            return Ok(());
+        };
+        let own = self.outputs.numbers.map_or(ProducerId::MAX, |numbers| numbers.producer);
+        if rival < own {
+            let (samples, output) = (shared.topics.samples.clone(), topic.to_owned());
+            return Err(Error::Contended { samples, partition, output });
+        }
+        tracing::warn!(
+            event = "rival",
+            topic,
+            partition,
+            "another Thalweg publishes the same and has been there for less long, so that it has to end; going on behind what \
+             it has published"
+        );
+        Err(self.interrupted("another Thalweg publishes the same"))
     }
 
     /// A connection per output, with the number of the next record.
@@ -209,6 +253,11 @@ impl Publisher for KafkaPublisher {
                     Ok(_) if failure.is_some() => {}
                     Ok(base) => {
                         lanes[output as usize].landed();
+                        if let Err(error) = self.watch(output, next[output as usize], base).await {
+                            receiving = false;
+                            waiting.clear();
+                            failure = Some(error);
+                        }
                         self.landed(&mut next, &mut numbers, &mut shipments, output, base, size);
                     }
                     Err(fault) => {
@@ -221,7 +270,8 @@ impl Publisher for KafkaPublisher {
                 outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
                     match outbox {
                         Some(mut outbox) => {
-                            waiting.extend(requests(&self, &mut outbox));
+                            let careful = lanes.each_ref().map(Lane::is_new);
+                            waiting.extend(requests(&self, &mut outbox, careful));
                             let Outbox { position, checkpoint, .. } = outbox;
                             shipments.push_back(Shipment { open: waiting.len(), position, checkpoint });
                         }
@@ -261,7 +311,6 @@ impl KafkaPublisher {
         size: Size,
     ) {
         let i = output as usize;
-        self.watch(output, next[i], base);
         next[i] = base + size.records as i64;
         numbers.next[i] = producer::advance(numbers.next[i], size.records);
         self.refused(|refused| refused.remove(&i));

@@ -48,6 +48,11 @@ impl Lane {
         self.open == 0 || self.landed.is_some_and(|landed| landed.elapsed() < REMEMBERED)
     }
 
+    /// Whether nothing of it has landed yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.landed.is_none()
+    }
+
     /// A request of it has landed.
     pub(super) fn landed(&mut self) {
         self.open -= 1;
@@ -86,12 +91,20 @@ pub(super) struct Size {
     pub(super) bytes: usize,
 }
 
-/// The requests that an outbox needs, in order.
-pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<Request> {
+/// As much goes out before anything has landed: where another process publishes the same, so much is there twice.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// The requests that an outbox needs, in order; small ones at first where it is `careful`.
+pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox, careful: [bool; 3]) -> Vec<Request> {
+    let limit = |output: Output| {
+        let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
+        if careful[output as usize] { limit.min(FIRST_BYTES) } else { limit }
+    };
     let mut requests = Vec::new();
     // Mostly they fit into one request whatever they are, and need not become records first.
-    let limit = publisher.shared.batch_bytes[Output::Predictions as usize].load(Ordering::Relaxed);
-    if outbox.records[Output::Predictions as usize].is_empty() && (1..=limit).contains(&outbox.drafts.bytes()) {
+    if outbox.records[Output::Predictions as usize].is_empty()
+        && (1..=limit(Output::Predictions)).contains(&outbox.drafts.bytes())
+    {
         let drafts = std::mem::take(&mut outbox.drafts);
         let size = Size { records: drafts.len(), bytes: drafts.bytes() };
         requests.push(Request { output: Output::Predictions, records: Records::Drafts(drafts), size });
@@ -100,7 +113,7 @@ pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox) -> Vec<R
     }
     for output in Output::ALL {
         let records = std::mem::take(&mut outbox.records[output as usize]);
-        let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
+        let limit = limit(output);
         let mut batch = Vec::with_capacity(records.len());
         let mut size = Size::default();
         let mut records = records.into_iter().peekable();

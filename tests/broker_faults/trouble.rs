@@ -1,0 +1,186 @@
+//! Trouble that does not pass: it ends the daemon with what to do about it, or is said for as long as it lasts.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use thalweg::pipeline::transport::Output;
+
+use crate::{
+    Scene,
+    broker::Broker,
+    bus::Names,
+    support::{batter::Ground, daemon::Daemon, proof::source},
+};
+
+const REST: &[&str] = &["generator.enabled=false"];
+
+fn samples(count: i64) -> Vec<Option<Vec<u8>>> {
+    (0..count).map(|i| Some(format!(r#"{{"x":{i},"y":{}}}"#, i % 7).into_bytes())).collect()
+}
+
+/// Awaits its end; what it said last.
+fn ended(daemon: &mut Daemon, code: i32) -> String {
+    let failed = daemon.event("failed");
+    assert_eq!(daemon.wait().code(), Some(code), "{}", daemon.story());
+    failed["error"].as_str().expect("an error").to_owned()
+}
+
+fn holds(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "`{word}` in {said}");
+    }
+}
+
+fn lag(line: &Value) -> Option<i64> {
+    (line["event"] == "report").then(|| line["lag"].as_i64()).flatten()
+}
+
+#[test]
+fn a_compacted_output_that_wants_keys_ends_it_with_what_to_do() {
+    for (output, settings) in [(Output::Predictions, REST), (Output::Events, &["generator.rate=5000"])] {
+        let scene = Scene::new("compacted", settings);
+        let topic = &scene.names.outputs[output as usize];
+        scene.bus.create(topic, 1);
+        scene.broker.set(topic, "cleanup.policy=compact");
+        if output == Output::Predictions {
+            let record = br#"{"x":1,"y":2}"#.to_vec();
+            scene.bus.produce_keyless(&scene.names.samples, 0, vec![Some(record); 3]);
+        }
+        let mut daemon = scene.site.start(&["run"]);
+        holds(&ended(&mut daemon, 1), &[topic, "cleanup.policy=delete", "key"]);
+    }
+}
+
+#[test]
+fn more_copies_than_brokers_end_it_and_name_the_setting() {
+    let scene = Scene::new("copies", &["transport.kafka.replication_factor=3"]);
+    let mut daemon = scene.site.start(&["run"]);
+    holds(&ended(&mut daemon, 1), &["transport.kafka.replication_factor", "fewer brokers"]);
+}
+
+#[test]
+fn a_login_where_none_is_wanted_is_for_the_settings_to_mend() {
+    let sasl = r#"transport.kafka.sasl={mechanism="plain",username="a",password="b"}"#;
+    let scene = Scene::new("login", &[sasl]);
+    let mut daemon = scene.site.start(&["run"]);
+    holds(&ended(&mut daemon, 78), &["transport.kafka.sasl", "expects a login"]);
+}
+
+#[test]
+fn an_address_that_only_the_broker_names_and_nobody_reaches_is_told() {
+    let (broker, turn) = Broker::ours();
+    // Nobody listens where this listener sends its clients.
+    let scene = Scene::at("sent", &[], broker, turn, &format!("127.0.0.1:{}", broker.proxied_port()));
+    let mut daemon = scene.site.start(&["run"]);
+    let line = daemon.line("trouble", |line| {
+        let said = line["error"].as_str().unwrap_or_default();
+        line["event"] == "broker_unreachable" && said.contains("advertised.listeners")
+    });
+    let said = line["error"].as_str().expect("an error");
+    holds(said, &[&broker.advertised(), "transport.kafka.brokers"]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_missing_right_to_read_outputs_is_told_at_the_start() {
+    let scene = Scene::new("rights", REST);
+    for output in &scene.names.outputs {
+        scene.bus.create(output, 1);
+    }
+    scene.broker.write_only(&scene.names.outputs[1]);
+    let mut daemon = scene.site.start(&["run"]);
+    holds(&ended(&mut daemon, 1), &[&scene.names.outputs[1], "Read and Write on each output"]);
+}
+
+#[test]
+fn of_two_that_publish_the_same_one_goes_on() {
+    let scene = Scene::new("two", &[]);
+    let mut first = scene.under_load(2000, 2000);
+    let younger = scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, REST].concat());
+    let mut second = younger.start(&["run"]);
+    holds(&ended(&mut second, 78), &["another Thalweg", "transport.kafka.partitions", &scene.names.outputs[0]]);
+    let goal = scene.published() + 3000;
+    scene.until_published(&mut first, goal);
+    assert!(first.stop().success(), "{}", first.story());
+    scene.caught_up();
+    let mut sources: Vec<i64> =
+        scene.bus.read(&scene.names.outputs[0], 0).iter().map(|it| source(Output::Predictions, it)).collect();
+    let all = sources.len();
+    sources.sort_unstable();
+    sources.dedup();
+    assert_eq!(sources, (0..scene.bus.end(&scene.names.samples, 0)).collect::<Vec<_>>(), "nothing is missing");
+    assert!(all - sources.len() < 300, "{} twice", all - sources.len());
+}
+
+#[test]
+fn an_output_that_holds_what_others_made_is_refused() {
+    let other = Names::unique("elsewhere", 1).samples;
+    let prediction = format!(r#"{{"source":{{"topic":"{other}","partition":0,"offset":5}},"prediction":1.5}}"#);
+    for (held, word) in [(prediction, &*other), (r#"{"order":17}"#.to_owned(), "another program")] {
+        let scene = Scene::new("others", REST);
+        let predictions = &scene.names.outputs[0];
+        scene.bus.create(predictions, 1);
+        scene.bus.produce(predictions, 0, b"k", vec![Some(held.into_bytes())]);
+        scene.bus.produce(&scene.names.samples, 0, b"k", samples(10));
+        let mut daemon = scene.site.start(&["run"]);
+        holds(&ended(&mut daemon, 1), &[word, predictions, "{samples}.predictions", "output.shared"]);
+        let topics = scene.bus.topics();
+        assert!(!topics.contains_key(&scene.names.outputs[1]), "nothing was made by a start that came to nothing");
+        let run = scene.site.run(&["run", "--until-caught-up", "--set", "output.shared=true"]);
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        assert_eq!(scene.bus.end(predictions, 0), 11);
+    }
+}
+
+#[test]
+fn no_report_of_an_outage_says_that_nothing_waits() {
+    let scene = Scene::new("outage", REST);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
+    scene.broker.kill();
+    daemon.line("a report of the outage", |line| line["event"] == "report" && line["outage"] == true);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let line = daemon.event("report");
+        assert!(line["lag"] != 0, "{line}");
+    }
+    scene.broker.start();
+    scene.bus.forget();
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(50));
+    daemon.line("all of that", |line| line["records"] == 150 && line["lag"] == 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn samples_that_come_while_nothing_can_be_published_count_as_lag() {
+    let scene = Scene::new("unpublished", &["generator.enabled=false", "transport.kafka.create_topics=false"]);
+    for output in &scene.names.outputs {
+        scene.bus.create(output, 1);
+    }
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
+    scene.bus.delete(&scene.names.outputs[0]);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(70));
+    daemon.line("what waits", |line| lag(line) == Some(70));
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(30));
+    daemon.line("what waits now", |line| lag(line) == Some(100));
+    scene.bus.create(&scene.names.outputs[0], 1);
+    daemon.line("all published", |line| line["records"] == 200 && line["lag"] == 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn partitions_that_were_added_count_as_lag_until_they_are_read() {
+    let scene = Scene::new("added", REST);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
+    scene.broker.grow(&scene.names.samples, 3);
+    scene.bus.forget();
+    scene.bus.produce(&scene.names.samples, 2, b"k", samples(40));
+    daemon.line("what nobody reads", |line| lag(line) == Some(40));
+    assert_eq!(daemon.lines_of("partitions_unread")[0]["partitions"], 2);
+    assert!(daemon.stop().success());
+}

@@ -197,6 +197,19 @@ fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
 }
 
 #[test]
+fn a_certificate_that_is_refused_ends_it_with_the_exit_code_of_wrong_settings() {
+    // TLS's alert `bad_certificate`.
+    let port = stranger(b"\x15\x03\x03\x00\x02\x02\x2a");
+    let brokers = format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]");
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+    let site = Site::new(&["transport.kind=kafka", &brokers, &format!("transport.kafka.tls={{ca_file={ca:?}}}")]);
+    let mut daemon = site.start(&[]);
+    let failed = daemon.event("failed");
+    assert!(failed["error"].as_str().is_some_and(|said| said.contains("transport.kafka.tls.cert_file")), "{failed}");
+    assert_eq!(daemon.wait().code(), Some(78), "{}", daemon.story());
+}
+
+#[test]
 fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
     let site = Site::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);
     let sample: &[u8] = br#"{"x":1.5,"y":2}"#;

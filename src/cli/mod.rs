@@ -1,7 +1,8 @@
 //! The command line: reads it, loads the settings, calls one command.
 //!
-//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong, or the broker refuses the login
-//! or the certificate that they name (`EX_CONFIG`, on which the service is not restarted).
+//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong, the broker refuses the login or
+//! the certificate that they name, or another Thalweg does the same work (`EX_CONFIG`, on which the service is not
+//! restarted).
 
 mod arena;
 mod check;
@@ -22,6 +23,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use crate::{
     app,
     logging::{self, Surroundings},
+    pipeline::transport,
     settings::{Settings, Sources},
 };
 
@@ -121,14 +123,16 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("thalweg: {error:#}");
-            let app = error.downcast_ref::<app::Error>();
-            if app.is_some_and(app::Error::is_for_the_settings) {
-                ExitCode::from(BAD_SETTINGS)
-            } else {
-                ExitCode::FAILURE
-            }
+            // What the commands ask of a broker themselves.
+            let refused = error.chain().filter_map(|cause| cause.downcast_ref::<transport::Error>());
+            code(refused.into_iter().any(transport::Error::is_for_the_settings))
         }
     }
+}
+
+/// Of a failure.
+fn code(for_the_settings: bool) -> ExitCode {
+    if for_the_settings { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
 }
 
 /// The environment as text. What is not text is not one of our settings.
@@ -170,7 +174,7 @@ fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
         match app::run(settings, until_caught_up, stop).await {
             Ok(()) => ExitCode::SUCCESS,
             // The log has it, as `failed`.
-            Err(_) => ExitCode::FAILURE,
+            Err(error) => code(error.is_for_the_settings()),
         }
     })
 }

@@ -203,7 +203,7 @@ type Told = (Vec<(String, f64)>, Option<f64>, Option<String>, Option<i64>);
 fn every_way(schema: &Schema, json: &str) -> Told {
     let told = |decoder: &mut Decoder, way: usize| -> Told {
         let bytes = json.as_bytes();
-        let mut ahead = Ahead::new(&schema);
+        let mut ahead = Ahead::new(schema);
         let rows = ahead.read([Some(bytes)].into_iter());
         // A second time, when names and categories are known.
         for _ in 0..2 {

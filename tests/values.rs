@@ -12,7 +12,9 @@ fn decoder(schema: &Schema) -> Decoder {
 }
 
 /// The features by name, unknown ones left out, and the target.
-fn decoded(decoder: &mut Decoder, json: &str) -> Result<(Vec<(String, f64)>, Option<f64>), Rejection> {
+type Row = (Vec<(String, f64)>, Option<f64>);
+
+fn decoded(decoder: &mut Decoder, json: &str) -> Result<Row, Rejection> {
     let sample = decoder.decode(Some(json.as_bytes()))?;
     let (values, target) = (sample.features.values().to_vec(), sample.target);
     let names = decoder.index().column_names().iter().cloned();

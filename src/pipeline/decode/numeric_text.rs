@@ -119,7 +119,8 @@ fn is_plain(text: &[u8]) -> bool {
     let (whole, rest) = digits(text);
     let (fraction, rest) = rest.strip_prefix(b".").map_or((&b""[..], rest), digits);
     let has_zeros = whole.len() > 1 && whole[0] == b'0';
-    !has_zeros && !(whole.is_empty() && fraction.is_empty()) && is_exponent_or_end(rest)
+    let has_digits = !(whole.is_empty() && fraction.is_empty());
+    !has_zeros && has_digits && is_exponent_or_end(rest)
 }
 
 /// Whether `word` is a number by JSON's grammar.

@@ -102,7 +102,7 @@ fn numbers() -> Vec<Case> {
 
 fn shapes() -> Vec<Case> {
     let deep = |open: &str, close: &str, n: usize| {
-        format!(r#"{{"x":1,"y":2,"deep":{}1{}}}"#, open.repeat(n), close.repeat(n)).into_bytes()
+        format!(r#"{{"x":1,"y":2,"deep{n}":{}1{}}}"#, open.repeat(n), close.repeat(n)).into_bytes()
     };
     vec![
         Case { name: "a tombstone", value: None, expected: "tombstone" },

@@ -97,7 +97,8 @@ impl TryFrom<Saved> for Index {
             return Err("the columns of the index do not fit each other");
         }
         let known = |part: &Part| match part {
-            Part::Column(i) | Part::Nominal(i) | Part::Text { column: Some(i), .. } => *i < d,
+            Part::Column(i) | Part::Nominal(i) => *i < d,
+            Part::Text { column: Some(i), .. } => (*i as usize) < d,
             _ => true,
         };
         if !texts.fit(d) {
@@ -410,7 +411,8 @@ impl Index {
                     let field = self.columns[column].clone();
                     self.texts.end(column);
                     let slot = self.texts.add_words();
-                    self.turn(&field, Part::Text { slot, column: Some(column) });
+                    // At most schema.max_features.
+                    self.turn(&field, Part::Text { slot, column: Some(column as u32) });
                     self.notices.push(Notice::Words { field });
                 }
                 Turn::Words(_) => {}
@@ -445,7 +447,7 @@ impl Index {
         }
         for (name, part) in &self.names {
             match part {
-                Part::Text { slot, .. } => names.texts.push((name.clone(), *slot)),
+                Part::Text { slot, .. } => names.texts.push((name.clone(), *slot as usize)),
                 Part::Ignored if self.schema.ignore.contains(name) && seen(name) => names.ignored.push(name.clone()),
                 _ => {}
             }

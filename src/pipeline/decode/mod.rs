@@ -476,6 +476,7 @@ impl Draft {
             Part::Target => self.target = Some(number),
             Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
             Part::Text { column: Some(column), .. } if number.abs() <= LARGEST => {
+                let column = column as usize;
                 self.set(column, number);
                 self.turns.push(Turn::Number(column));
             }
@@ -657,8 +658,8 @@ impl Draft {
             (None, Part::New) => self.note_words(index, name),
             (Some(_), Part::New) => self.usage.other(name),
             (_, Part::Text { slot, .. }) => {
-                self.usage.text(slot, text);
-                self.texts.push(slot);
+                self.usage.text(slot as usize, text);
+                self.texts.push(slot as usize);
             }
             _ => {}
         }

@@ -99,10 +99,10 @@ impl Texts {
     }
 
     /// Remembers another; its number.
-    pub(super) fn add_words(&mut self) -> usize {
+    pub(super) fn add_words(&mut self) -> u32 {
         let slot = self.words;
         self.words = (slot + 1).min(MAX_WORDS);
-        slot
+        slot as u32
     }
 }
 

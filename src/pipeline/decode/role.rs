@@ -21,10 +21,10 @@ pub(super) enum Part {
     /// Listed as nominal, not seen yet.
     NewNominal,
     /// Holds text that is no number, which nothing is made of. The first number makes a column of it, or brings that
-    /// back which it was before it held such text.
+    /// back which it was before it held such text. Narrow, since what a field is gets copied for every value.
     Text {
-        slot: usize,
-        column: Option<usize>,
+        slot: u32,
+        column: Option<u32>,
     },
 }
 

@@ -71,7 +71,12 @@ async fn hostile_records_in_compressed_batches_are_counted_to_the_record() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_keys_and_times_that_a_topic_does_not_take_stop_nothing() {
     let topics = topics("limits");
-    let more = ["generator.enabled=false", "schema.timestamp=at", "transport.kafka.create_topics=true"];
+    let more = [
+        "generator.enabled=false",
+        "schema.timestamp=at",
+        "schema.timestamp_unit=ms",
+        "transport.kafka.create_topics=true",
+    ];
     let site = site(&topics, &more);
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     // The broker of the tests takes 20 MiB.

@@ -53,7 +53,7 @@ fn mean(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn scaler_linear(bencher: Bencher<'_, '_>) {
-    run(bencher, true, ModelKind::Linear(linear::Params::default()));
+    run(bencher, true, ModelKind::Linear(linear::Params::river()));
 }
 
 #[divan::bench]

@@ -57,8 +57,9 @@ fn mean() -> ModelConfig {
     ModelConfig::new("mean", ModelKind::Mean)
 }
 
+/// Plain gradient descent, as River's.
 fn scaled_linear() -> ModelConfig {
-    ModelConfig::new("linear", ModelKind::Linear(linear::Params::default())).scaled(true)
+    ModelConfig::new("linear", ModelKind::Linear(linear::Params::river())).scaled(true)
 }
 
 fn scaled_tree() -> ModelConfig {

@@ -62,7 +62,7 @@ fn mean() -> ModelConfig {
 }
 
 fn scaled_linear() -> ModelConfig {
-    ModelConfig::new("linear", ModelKind::Linear(linear::Params::default())).scaled(true)
+    ModelConfig::new("linear", ModelKind::Linear(linear::Params::river())).scaled(true)
 }
 
 #[divan::bench]

@@ -144,7 +144,7 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
     let small = tree::Params { max_bytes: 1 << 20, ..tree::Params::default() };
     let models = vec![
         ModelConfig::new("mean", ModelKind::Mean),
-        ModelConfig::new("linear", ModelKind::Linear(linear::Params::default())).scaled(true),
+        ModelConfig::new("linear", ModelKind::Linear(linear::Params::river())).scaled(true),
         ModelConfig::new("tree", ModelKind::HoeffdingTree(small)).scaled(true),
     ];
     let config = worker::Config {

@@ -25,7 +25,7 @@ fn sample(i: usize) -> ([f64; 2], f64) {
 }
 
 fn race(drift: Option<DetectorKind>) -> Prequential {
-    let linear = |name| ModelConfig::new(name, ModelKind::Linear(linear::Params::default()));
+    let linear = |name| ModelConfig::new(name, ModelKind::Linear(linear::Params::river()));
     Prequential::new(&Config { drift, ..Config::of(vec![linear("one"), linear("other")]) })
 }
 

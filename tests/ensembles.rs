@@ -24,7 +24,7 @@ fn mean() -> ModelConfig {
 }
 
 fn linear() -> ModelConfig {
-    ModelConfig::new("linear", ModelKind::Linear(linear::Params::default())).scaled(true)
+    ModelConfig::new("linear", ModelKind::Linear(linear::Params::river())).scaled(true)
 }
 
 fn tree() -> ModelConfig {

@@ -17,7 +17,7 @@ fn race() -> Race {
     Race::of(vec![
         model(ModelKind::Mean, false),
         model(ModelKind::Last, false),
-        model(ModelKind::Linear(linear::Params::default()), true),
+        model(ModelKind::Linear(linear::Params::river()), true),
         model(ModelKind::HoeffdingTree(tree::Params::default()), true),
     ])
 }

@@ -207,7 +207,7 @@ fn categories_are_learned_behind_a_target_encoder_and_gaps_do_no_harm() {
 #[test]
 fn every_rule_makes_it_better_than_a_linear_model() {
     let rows = friedman(1500);
-    let mut linear = Learner::of(&ModelConfig::new("it", ModelKind::Linear(linear::Params::default())).scaled(true));
+    let mut linear = Learner::of(&ModelConfig::new("it", ModelKind::Linear(linear::Params::river())).scaled(true));
     rows.iter().for_each(|(x, y)| _ = linear.step(Features::new(x), *y));
     for rule in Rule::ALL {
         let mut mixture = Learner::new(ModelKind::Mixture(mixture::Params { rule, members: Vec::new() }));

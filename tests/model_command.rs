@@ -49,7 +49,8 @@ fn words<'a>(text: &'a str, first: &str) -> Vec<&'a str> {
 fn weights_go_by_the_names_of_their_features_and_of_what_steps_made_of_them() {
     // One step of gradient descent from 0 with learning rate 0.5 on (y − 0)² is 2 · 0.5 · y · x: twelve times the row.
     let steps = r#"steps=["one_hot","polynomial"],optimizer={kind="sgd",lr=0.5}"#;
-    let models = format!(r#"models=[{{kind="linear",{steps}}},{{kind="linear",name="plain",scale=false}}]"#);
+    let models =
+        format!(r#"models=[{{kind="linear",{steps}}},{{kind="linear",name="plain",scale=false,optimizer="sgd"}}]"#);
     let site = Site::new(&["generator.enabled=false", r#"schema.nominal=["city"]"#, &models]);
     insert(&site, &[r#"{"a":2,"city":"Paris","b":-1,"y":12}"#.to_owned()]);
     let text = show(&site, &["linear"]);
@@ -88,7 +89,7 @@ fn exported_weights_give_the_daemons_next_prediction_to_the_bit() {
     let model = &document["partitions"][0]["models"][0];
     let number = |value: &Value| value.as_f64().expect("a number");
     let learned = &model["learned"];
-    let scaler = model["steps"][0]["features"].as_array().expect("statistics");
+    let scaler = model["steps"][1]["features"].as_array().expect("statistics");
     let weights = learned["weights"].as_array().expect("weights");
     let x: Vec<f64> = (0..10).map(|i| 0.1 + 0.07 * f64::from(i)).collect();
     let terms = scaler.iter().zip(weights).zip(&x).map(|((column, weight), x)| {

@@ -19,7 +19,7 @@ fn constant(lr: f64) -> Schedule {
 }
 
 fn sgd() -> Params {
-    Params::default()
+    Params::river()
 }
 
 fn with(optimizer: Optimizer) -> Params {

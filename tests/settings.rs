@@ -306,7 +306,7 @@ fn model_parameters_go_by_rivers_names() {
     let up = PageHinkleyParams { mode: Mode::Up, ..PageHinkleyParams::default() };
     let expected = rules::Params {
         pred_type: PredType::Model,
-        pred_model: linear::Params { l2: 0.2, ..linear::Params::default() },
+        pred_model: linear::Params { l2: 0.2, ..linear::Params::river() },
         splitter: Splitter::Ebst,
         drift_detector: Some(DetectorKind::PageHinkley(up)),
         ordered_rule_set: false,

@@ -286,7 +286,7 @@ fn saved_steps_go_on_to_the_bit() {
 fn a_linear_model_learns_what_a_category_is_worth_once_that_is_encoded() {
     let worth = [0.0, 8.0, -5.0, 3.0];
     let rmse = |steps: Vec<StepKind>| {
-        let kind = ModelKind::Linear(linear::Params::default());
+        let kind = ModelKind::Linear(linear::Params::river());
         let mut pipeline = Pipeline::new(&ModelConfig { steps, ..ModelConfig::new("linear", kind) });
         let mut scratch = Scratch::default();
         let (mut squares, mut n) = (0.0, 0.0);

@@ -21,7 +21,7 @@ use crate::topics::Samples;
 pub(crate) type Points = Vec<(f64, Duration)>;
 
 fn linear(name: &str) -> ModelConfig {
-    ModelConfig::new(name, ModelKind::Linear(linear::Params::default())).scaled(true)
+    ModelConfig::new(name, ModelKind::Linear(linear::Params::river())).scaled(true)
 }
 
 fn processor(models: Vec<ModelConfig>) -> Processor {

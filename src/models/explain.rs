@@ -390,7 +390,7 @@ mod tests {
         let scaled = |kind| ModelConfig::new("m", kind).scaled(true);
         let means = tree::Params { leaf_prediction: tree::LeafPrediction::Mean, ..Default::default() };
         let cases = [
-            (scaled(ModelKind::Linear(linear::Params::default())), Method::StandardisedWeights),
+            (scaled(ModelKind::Linear(linear::Params::river())), Method::StandardisedWeights),
             (scaled(ModelKind::Rls(Default::default())), Method::StandardisedWeights),
             (ModelConfig::new("m", ModelKind::HoeffdingTree(means)), Method::VarianceReduction),
             (scaled(ModelKind::HoeffdingTree(tree::Params::default())), Method::VarianceReduction),
@@ -480,13 +480,13 @@ mod tests {
     fn there_is_nothing_to_explain_without_features_or_samples() {
         let (mean, recent) = learned(&ModelConfig::new("m", ModelKind::Mean), 500);
         assert_eq!(explain(&mean, columns(), &recent), None);
-        let (linear, recent) = learned(&ModelConfig::new("m", ModelKind::Linear(linear::Params::default())), LEAST - 1);
+        let (linear, recent) = learned(&ModelConfig::new("m", ModelKind::Linear(linear::Params::river())), LEAST - 1);
         assert_eq!(explain(&linear, columns(), &recent), None);
     }
 
     #[test]
     fn a_model_that_has_learned_nothing_finds_no_feature_important() {
-        for kind in [ModelKind::Linear(linear::Params::default()), ModelKind::AmRules(rules::Params::default())] {
+        for kind in [ModelKind::Linear(linear::Params::river()), ModelKind::AmRules(rules::Params::default())] {
             let config = ModelConfig::new("m", kind);
             let (_, recent) = learned(&config, 300);
             let explanation = explain(&Pipeline::new(&config), columns(), &recent).expect("explained");

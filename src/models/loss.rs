@@ -1,4 +1,4 @@
-//! Losses of a prediction `p` against a target `y`, as the derivative that gradient descent follows.
+//! Losses of a prediction `p` against a target `y`, and the derivative that gradient descent follows.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,49 @@ impl Loss {
                     0.0
                 }
             }
+        }
+    }
+
+    /// The loss of the prediction `p` of the target `y`.
+    #[inline]
+    pub fn loss(&self, y: f64, p: f64) -> f64 {
+        let error = p - y;
+        match *self {
+            Loss::Squared => error * error,
+            Loss::Absolute => error.abs(),
+            Loss::Huber { epsilon } => {
+                let square = error.abs().min(epsilon);
+                square * (error.abs() - square / 2.0)
+            }
+            Loss::Quantile { alpha } => error * (f64::from(u8::from(y < p)) - alpha),
+            Loss::Cauchy { c } => 0.5 * c * c * ((error / c) * (error / c)).ln_1p(),
+            Loss::EpsilonInsensitive { epsilon } => (error.abs() - epsilon).max(0.0),
+        }
+    }
+
+    /// How far the prediction `p` of the target `y` is to go, by Newton's step. `scale` is how large errors usually are,
+    /// `clip` bounds the derivative; a `share` of the way, over 0 and at most 1, does not lead past the target.
+    #[inline]
+    pub(super) fn residual(&self, y: f64, p: f64, scale: f64, clip: f64, share: f64) -> f64 {
+        let step = -self.gradient(y, p).clamp(-clip, clip) * self.stretch(scale);
+        let most = match *self {
+            Loss::Absolute | Loss::Quantile { .. } => (y - p).abs(),
+            Loss::EpsilonInsensitive { epsilon } => ((y - p).abs() - epsilon).max(0.0),
+            // These are no steeper than their curvature allows.
+            Loss::Squared | Loss::Huber { .. } | Loss::Cauchy { .. } => return step,
+        };
+        // Unlike `clamp`, these panic at no share that a damaged state could lead to.
+        step.max(-most / share).min(most / share)
+    }
+
+    /// The inverse of the loss's curvature near the target. Where it has none but a kink, it is taken to be one of that
+    /// width, `scale`.
+    #[inline]
+    pub(super) fn stretch(&self, scale: f64) -> f64 {
+        match self {
+            Loss::Squared => 0.5,
+            Loss::Huber { .. } | Loss::Cauchy { .. } => 1.0,
+            Loss::Absolute | Loss::Quantile { .. } | Loss::EpsilonInsensitive { .. } => scale,
         }
     }
 }

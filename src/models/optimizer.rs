@@ -28,10 +28,14 @@ pub enum Schedule {
 /// What an optimizer remembers of one weight: velocity, sums of squares, moments.
 pub(super) type Memory = [f64; 3];
 
-/// An optimizer with its parameters (River's names and defaults).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// An optimizer with its parameters (all but the first with River's names and defaults).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Optimizer {
+    /// Several normalised, implicit step sizes at once, hedged: nothing to tune, and nothing overshoots (see
+    /// `linear::hedge`).
+    #[default]
+    Hedge,
     /// Stochastic gradient descent.
     Sgd {
         /// Learning rate, default 0.01.
@@ -134,12 +138,6 @@ pub enum Optimizer {
     },
 }
 
-impl Default for Optimizer {
-    fn default() -> Self {
-        Optimizer::Sgd { lr: Schedule::Constant { lr: 0.01 } }
-    }
-}
-
 impl Schedule {
     /// The learning rate after `t` steps.
     #[inline]
@@ -158,6 +156,9 @@ impl Schedule {
 }
 
 impl Optimizer {
+    /// River's default: gradient descent with a learning rate of 0.01.
+    pub const RIVER: Self = Optimizer::Sgd { lr: Schedule::Constant { lr: 0.01 } };
+
     /// The learning rate after `t` steps.
     #[inline]
     pub fn rate(&self, t: u64) -> f64 {
@@ -171,7 +172,7 @@ impl Optimizer {
             | Optimizer::AmsGrad { lr, .. }
             | Optimizer::AdaMax { lr, .. }
             | Optimizer::Nadam { lr, .. } => lr.rate(t),
-            Optimizer::AdaDelta { .. } | Optimizer::Ftrl { .. } => 0.0,
+            Optimizer::Hedge | Optimizer::AdaDelta { .. } | Optimizer::Ftrl { .. } => 0.0,
         }
     }
 
@@ -179,6 +180,8 @@ impl Optimizer {
     #[inline]
     pub(super) fn step(&self, weight: f64, memory: &mut Memory, slope: f64, rate: f64, t: u64) -> f64 {
         match *self {
+            // Takes its steps for all weights at once.
+            Optimizer::Hedge => weight,
             Optimizer::Sgd { .. } => weight - rate * slope,
             Optimizer::Momentum { rho, .. } | Optimizer::Nesterov { rho, .. } => {
                 memory[0] = rho * memory[0] + rate * slope;

@@ -82,7 +82,7 @@ impl Judge {
         let models = [
             ModelKind::Mean,
             ModelKind::Last,
-            ModelKind::Linear(linear::Params::default()),
+            ModelKind::Linear(linear::Params::river()),
             ModelKind::HoeffdingTree(tree),
         ];
         let models = models.map(|kind| ModelConfig::new(kind.name(), kind).scaled(true)).to_vec();

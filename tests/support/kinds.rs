@@ -19,7 +19,8 @@ use thalweg::models::{
 /// Every kind, in the forms that run different code.
 pub fn every_kind() -> Vec<ModelKind> {
     let linear = |optimizer| ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
-    let lossy = |loss| ModelKind::Linear(linear::Params { loss, ..Default::default() });
+    let lossy = |loss| ModelKind::Linear(linear::Params { loss, ..linear::Params::river() });
+    let hedged = |loss| ModelKind::Linear(linear::Params { loss, ..Default::default() });
     let tree = |leaf_prediction, splitter| {
         ModelKind::HoeffdingTree(tree::Params { leaf_prediction, splitter, ..Default::default() })
     };
@@ -39,7 +40,7 @@ pub fn every_kind() -> Vec<ModelKind> {
     let kinds = vec![
         ModelKind::Mean,
         ModelKind::Last,
-        linear(Optimizer::default()),
+        linear(Optimizer::RIVER),
         linear(Optimizer::Momentum { lr, rho: 0.9 }),
         linear(Optimizer::Nesterov { lr, rho: 0.9 }),
         linear(Optimizer::AdaGrad { lr, eps }),
@@ -52,6 +53,11 @@ pub fn every_kind() -> Vec<ModelKind> {
         linear(Optimizer::Ftrl { alpha: 0.05, beta: 1.0, l1: 0.1, l2: 1.0 }),
         lossy(Loss::Absolute),
         lossy(Loss::EpsilonInsensitive { epsilon: 0.1 }),
+        ModelKind::Linear(linear::Params { l1: 0.001, ..linear::Params::river() }),
+        ModelKind::Linear(linear::Params { l2: 0.001, ..linear::Params::river() }),
+        hedged(Loss::Squared),
+        hedged(Loss::Quantile { alpha: 0.7 }),
+        hedged(Loss::Cauchy { c: 10.0 }),
         ModelKind::Linear(linear::Params { l1: 0.001, ..Default::default() }),
         ModelKind::Linear(linear::Params { l2: 0.001, ..Default::default() }),
         aggressive(Mode::Pa),

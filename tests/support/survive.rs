@@ -115,7 +115,7 @@ fn races() -> impl Iterator<Item = Config> {
     // The last of them without a baseline of its own, so that the race brings one.
     let models = [
         scaled(ModelKind::Mean),
-        scaled(ModelKind::Linear(linear::Params::default())),
+        scaled(ModelKind::Linear(linear::Params::river())),
         scaled(ModelKind::Rls(rls::Params::default())),
         scaled(ModelKind::HoeffdingTree(tree::Params::default())),
     ];

@@ -1,12 +1,15 @@
-//! Linear regression by stochastic gradient descent, step for step as River computes it.
+//! Linear regression, learned one sample at a time: by gradient descent, step for step as River computes it, or by
+//! steps that need no tuning (`hedge`).
 //!
 //! Invariant: weights, intercept and optimizer state are finite. An update that would break this is refused as a whole.
 //! Unknown and nominal features take no part: their weights and optimizer state stay as they are.
 
+mod hedge;
 mod params;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
+use hedge::Hedge;
 pub use params::Params;
 
 use crate::metrics::saved;
@@ -43,11 +46,17 @@ pub struct Weights {
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
+    /// What [`Optimizer::Hedge`] remembers; weights and intercept are what it trusts.
+    #[serde(default)]
+    hedge: Option<Box<Hedge>>,
 }
 
 /// Room for a step before it is taken.
 #[derive(Clone, Debug, Default)]
-pub(in crate::models) struct Draft(Vec<(f64, WeightMemory)>);
+pub(in crate::models) struct Draft {
+    steps: Vec<(f64, WeightMemory)>,
+    seen: Vec<hedge::Seen>,
+}
 
 /// What the optimizer and the L1 penalty remember of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,12 +94,25 @@ impl LinearRegression {
 impl Weights {
     /// What is remembered of a column besides the weight, in bytes.
     pub(in crate::models) fn memory_per_column(params: &Params) -> usize {
-        if params.is_plain() { 0 } else { size_of::<WeightMemory>() }
+        if params.is_hedged() {
+            Hedge::PER_COLUMN
+        } else if params.is_plain() {
+            0
+        } else {
+            size_of::<WeightMemory>()
+        }
     }
 
     /// Weights of 0, and the intercept where it starts.
     pub(in crate::models) fn new(params: &Params) -> Self {
-        Self { intercept: params.intercept_init, weights: Vec::new(), memories: Vec::new(), steps: 0, penalty: 0.0 }
+        Self {
+            intercept: params.intercept_init,
+            weights: Vec::new(),
+            memories: Vec::new(),
+            steps: 0,
+            penalty: 0.0,
+            hedge: params.is_hedged().then(|| Box::new(Hedge::new(params.intercept_init))),
+        }
     }
 
     /// The intercept, in the target's unit.
@@ -104,13 +126,14 @@ impl Weights {
     }
 
     pub(in crate::models) fn heap_bytes(&self) -> usize {
-        size_of_val(self.weights.as_slice()) + size_of_val(self.memories.as_slice())
+        let hedge = self.hedge.as_ref().map_or(0, |hedge| hedge.heap_bytes());
+        size_of_val(self.weights.as_slice()) + size_of_val(self.memories.as_slice()) + hedge
     }
 
     #[cold]
     fn grow(&mut self, d: usize, params: &Params) {
         lengthen(&mut self.weights, d, 0.0);
-        if !params.is_plain() {
+        if !(params.is_plain() || params.is_hedged()) {
             lengthen(&mut self.memories, d, WeightMemory::default());
         }
     }
@@ -125,7 +148,10 @@ impl Weights {
             let known = pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
             known.fold(0.0, |sum, (_, (weight, value))| sum + weight * value)
         };
-        sum + self.intercept
+        match &self.hedge {
+            None => sum + self.intercept,
+            Some(hedge) => hedge.within_reach(sum + self.intercept),
+        }
     }
 
     /// The prediction where the momentum is about to carry the weights: there the gradient is taken (Nesterov 1983).
@@ -151,6 +177,11 @@ impl Weights {
     ) -> Result<(), Refused> {
         if self.weights.len() < x.len() {
             self.grow(x.len(), params);
+        }
+        if let Some(hedge) = &mut self.hedge {
+            self.intercept = hedge.learn(&mut self.weights, x, y, weight, params, &mut draft.seen)?;
+            self.steps += 1;
+            return Ok(());
         }
         let optimizer = params.optimizer;
         if let Optimizer::Nesterov { rho, .. } = optimizer {
@@ -201,7 +232,7 @@ impl Weights {
         rate: f64,
         gradient: f64,
         params: &Params,
-        Draft(draft): &mut Draft,
+        Draft { steps: draft, .. }: &mut Draft,
     ) -> Result<(), Refused> {
         let Params { optimizer, l1, l2, .. } = *params;
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
@@ -270,10 +301,8 @@ impl Regressor for LinearRegression {
     }
 
     fn memory_bytes(&self) -> usize {
-        let draft = match self.weights.memories.len() {
-            0 => 0,
-            columns => columns * size_of::<(f64, WeightMemory)>(),
-        };
+        let Draft { steps, seen } = &self.draft;
+        let draft = size_of_val(steps.as_slice()) + size_of_val(seen.as_slice());
         size_of::<Self>() + self.weights.heap_bytes() + draft
     }
 }

@@ -7,7 +7,7 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
 };
 
-/// Parameters of [`super::LinearRegression`]; the defaults are River's.
+/// Parameters of [`super::LinearRegression`], under River's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
     /// How a gradient becomes a change of the weights.
@@ -20,7 +20,7 @@ pub struct Params {
     pub l1: f64,
     /// Where the intercept starts, in the target's unit.
     pub intercept_init: f64,
-    /// Learning rate of the intercept; constant 0 keeps it where it starts.
+    /// Learning rate of the intercept; constant 0 keeps it where it starts. [`Optimizer::Hedge`] does not ask for it.
     pub intercept_lr: Schedule,
     /// Bound on the absolute value of the loss gradient, > 0.
     #[serde(deserialize_with = "crate::metrics::saved::positive")]
@@ -42,6 +42,17 @@ impl Default for Params {
 }
 
 impl Params {
+    /// River's defaults: plain gradient descent.
+    pub fn river() -> Self {
+        Self { optimizer: Optimizer::RIVER, ..Self::default() }
+    }
+
+    /// Whether the optimizer is the one that has a state of its own.
+    #[inline]
+    pub(super) fn is_hedged(&self) -> bool {
+        matches!(self.optimizer, Optimizer::Hedge)
+    }
+
     /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {

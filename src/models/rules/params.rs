@@ -60,7 +60,7 @@ impl Default for Params {
             delta: 1e-7,
             tau: 0.05,
             pred_type: PredType::default(),
-            pred_model: linear::Params::default(),
+            pred_model: linear::Params::river(),
             splitter: Splitter::Tebst { digits: 1 },
             drift_detector: Some(DetectorKind::default()),
             fading_factor: 0.99,

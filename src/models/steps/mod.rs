@@ -116,6 +116,8 @@ impl Step {
                 encoder.transform_one(x, row);
                 Features::new(&row.values)
             }
+            // Known numbers alone are not worth a copy.
+            Step::TargetEncoder(_) if x.is_plain() => x,
             Step::TargetEncoder(encoder) => {
                 encoder.transform_one(x, row);
                 Features::new(&row.values)
@@ -135,6 +137,10 @@ impl Step {
             Step::MinMaxScaler(scaler) => scaler.learn_one(x),
             Step::OneHot(encoder) => encoder.learn_one(x),
             Step::TargetEncoder(encoder) => {
+                if x.is_plain() {
+                    encoder.learn_one(x, y);
+                    return x;
+                }
                 encoder.transform_one(x, row);
                 encoder.learn_one(x, y);
                 return Features::new(&row.values);

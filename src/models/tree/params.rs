@@ -72,7 +72,7 @@ impl Default for Params {
             delta: 1e-7,
             tau: 0.05,
             leaf_prediction: LeafPrediction::default(),
-            leaf_model: crate::models::linear::Params::default(),
+            leaf_model: crate::models::linear::Params::river(),
             model_selector_decay: 0.95,
             splitter: Splitter::Tebst { digits: 1 },
             min_samples_split: 5,

@@ -46,6 +46,9 @@ pub(super) fn innovation(section: &mut Section) -> innovation::Params {
 /// Least squares makes nothing of a category, and much of its mean target.
 pub(super) const ENCODED: [StepKind; 1] = [StepKind::TargetEncoder { smoothing: 10.0 }];
 
+/// The same in front of what looks at the size of its features.
+pub(super) const ENCODED_AND_SCALED: [StepKind; 2] = [ENCODED[0], StepKind::SCALE];
+
 /// The mixture that races where the settings name no models.
 pub(super) fn default_mixture() -> ModelConfig {
     let kind = ModelKind::Mixture(mixture::Params::default());

@@ -15,6 +15,7 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
     passive_aggressive::{self, Mode},
     rls,
+    steps::StepKind,
 };
 
 const KINDS: [&str; 15] = [
@@ -34,8 +35,20 @@ const KINDS: [&str; 15] = [
     "amrules",
     "champion",
 ];
-const OPTIMIZERS: [&str; 11] =
-    ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ams_grad", "ada_max", "nadam", "ada_delta", "ftrl"];
+const OPTIMIZERS: [&str; 12] = [
+    "hedge",
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "ams_grad",
+    "ada_max",
+    "nadam",
+    "ada_delta",
+    "ftrl",
+];
 const LOSSES: [&str; 6] = ["squared", "absolute", "huber", "quantile", "cauchy", "epsilon_insensitive"];
 const SCHEDULES: [&str; 3] = ["constant", "inverse_scaling", "optimal"];
 
@@ -45,7 +58,10 @@ pub(super) fn default_race() -> Vec<ModelConfig> {
     vec![
         model(false, ModelKind::Mean),
         model(false, ModelKind::Last),
-        model(true, ModelKind::Linear(linear::Params::default())),
+        ModelConfig {
+            steps: experts::ENCODED_AND_SCALED.to_vec(),
+            ..model(false, ModelKind::Linear(linear::Params::default()))
+        },
         model(true, ModelKind::HoeffdingTree(crate::models::tree::Params::default())),
         experts::default_mixture(),
     ]
@@ -85,7 +101,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
     let kind = match kind {
         "mean" => ModelKind::Mean,
         "last" => ModelKind::Last,
-        "linear" => ModelKind::Linear(linear_params(&mut section)),
+        "linear" => ModelKind::Linear(linear_params(&mut section, linear::Params::default())),
         "passive_aggressive" => ModelKind::PassiveAggressive(passive_aggressive_params(&mut section)),
         "rls" => ModelKind::Rls(rls_params(&mut section)),
         "rls_poly" => ModelKind::RlsPoly(experts::rls_poly(&mut section)),
@@ -103,7 +119,9 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         // Baselines look at no feature, and a champion at predictions, so there is nothing to prepare.
         ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => Vec::new(),
         ModelKind::Mixture(ref params) if !params.members.is_empty() => Vec::new(),
-        ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read(&mut section, true),
+        // As River has it.
+        ModelKind::Linear(ref params) if params.optimizer != Optimizer::Hedge => steps::read(&mut section, true),
+        ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => steps::read_encoded(&mut section),
         ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
             steps::read(&mut section, false)
         }
@@ -111,7 +129,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
         ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
             steps::read(&mut section, false)
         }
-        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &experts::ENCODED),
+        ModelKind::Mixture(_) => steps::read_or(&mut section, false, &[StepKind::SCALE], &experts::ENCODED),
         // Anomalies and ties are told by standard deviations, and linear models need no less.
         ModelKind::AmRules(_) => steps::read(&mut section, true),
     };
@@ -119,13 +137,13 @@ fn read(mut section: Section) -> Option<ModelConfig> {
     Some(ModelConfig { name, steps, kind, robust })
 }
 
-fn linear_params(section: &mut Section) -> linear::Params {
-    let default = linear::Params::default();
+fn linear_params(section: &mut Section, default: linear::Params) -> linear::Params {
     // Where people look for them in vain: in other tools they stand beside the model's own.
     section.holds("optimizer", &["lr", "rho", "beta_1", "beta_2", "eps", "alpha", "beta"]);
     section.holds("loss", &["epsilon", "c"]);
+    let intercept_lr_is_set = section.has("intercept_lr");
     let params = linear::Params {
-        optimizer: optimizer(section),
+        optimizer: optimizer(section, default.optimizer),
         loss: loss(section),
         l2: section.number("l2", default.l2, "0 or more", |l2| l2 >= 0.0),
         l1: section.number("l1", default.l1, "0 or more", |l1| l1 >= 0.0),
@@ -133,6 +151,12 @@ fn linear_params(section: &mut Section) -> linear::Params {
         intercept_lr: schedule(section, "intercept_lr", 0.01),
         clip_gradient: section.number("clip_gradient", default.clip_gradient, "over 0", |clip| clip > 0.0),
     };
+    if intercept_lr_is_set && params.optimizer == Optimizer::Hedge {
+        section.problem(
+            "intercept_lr",
+            "does nothing with optimizer = \"hedge\"; leave it out, or take another, e.g. \"sgd\"",
+        );
+    }
     if params.l1 > 0.0 && params.l2 > 0.0 {
         section.problem("l1", "and l2 cannot both be over 0; leave one of them out");
     }
@@ -162,14 +186,14 @@ fn rls_params(section: &mut Section) -> rls::Params {
     }
 }
 
-fn optimizer(section: &mut Section) -> Optimizer {
+fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
     let Some((kind, mut section)) = section.choice_or("optimizer", "sgd", &OPTIMIZERS) else {
-        return Optimizer::default();
+        return default;
     };
     let share = |value: f64| (0.0..1.0).contains(&value);
     let lr = match kind {
-        // These two have no learning rate to schedule.
-        "ada_delta" | "ftrl" => Schedule::Constant { lr: 0.0 },
+        // These have no learning rate to schedule.
+        "hedge" | "ada_delta" | "ftrl" => Schedule::Constant { lr: 0.0 },
         "sgd" => schedule(&mut section, "lr", 0.01),
         _ => schedule(&mut section, "lr", 0.1),
     };
@@ -178,6 +202,7 @@ fn optimizer(section: &mut Section) -> Optimizer {
     const SHARE: &str = "0 or more and under 1";
     let eps = |value: f64| value > 0.0;
     match kind {
+        "hedge" => Optimizer::Hedge,
         "momentum" => Optimizer::Momentum { lr, rho: number("rho", 0.9, SHARE, &share) },
         "nesterov" => Optimizer::Nesterov { lr, rho: number("rho", 0.9, SHARE, &share) },
         "adagrad" => Optimizer::AdaGrad { lr, eps: number("eps", 1e-8, "over 0", &eps) },

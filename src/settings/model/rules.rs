@@ -15,7 +15,7 @@ pub(super) fn read(section: &mut Section) -> Params {
             "model" => PredType::Model,
             _ => PredType::Adaptive,
         },
-        pred_model: linear_params(&mut section.section("pred_model")),
+        pred_model: linear_params(&mut section.section("pred_model"), default.pred_model.clone()),
         splitter: splitter(section, default.splitter),
         drift_detector: detector::read(section, "drift_detector", default.drift_detector),
         delta: section.number("delta", default.delta, "over 0 and under 1", |delta| delta > 0.0 && delta < 1.0),

@@ -7,15 +7,20 @@ const STEPS: [&str; 5] = ["standard_scaler", "min_max_scaler", "one_hot", "targe
 
 /// The steps of a model that is scaled, or not, where the settings say nothing.
 pub(super) fn read(section: &mut Section, scale: bool) -> Vec<StepKind> {
-    read_or(section, scale, &[])
+    read_or(section, scale, &[StepKind::SCALE], &[])
 }
 
-/// The same, with these steps where it is not scaled and the settings say nothing.
-pub(super) fn read_or(section: &mut Section, scale: bool, unscaled: &[StepKind]) -> Vec<StepKind> {
+/// The same of a model that needs numbers for categories, too.
+pub(super) fn read_encoded(section: &mut Section) -> Vec<StepKind> {
+    read_or(section, true, &super::experts::ENCODED_AND_SCALED, &[])
+}
+
+/// The same, with these steps where it is scaled and these where it is not and the settings say nothing.
+pub(super) fn read_or(section: &mut Section, scale: bool, scaled: &[StepKind], unscaled: &[StepKind]) -> Vec<StepKind> {
     let scale_is_set = section.has("scale");
     let scale = section.boolean("scale", scale);
     let Some(choices) = section.choices("steps", &STEPS) else {
-        return if scale { vec![StepKind::SCALE] } else { unscaled.to_vec() };
+        return if scale { scaled } else { unscaled }.to_vec();
     };
     if scale_is_set {
         section.problem("scale", "and steps cannot both be set; put \"standard_scaler\" among the steps");

@@ -23,7 +23,7 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         delta: section.number("delta", default.delta, "over 0 and under 1", |delta| delta > 0.0 && delta < 1.0),
         tau: section.number("tau", default.tau, "from 0 to 1", |tau| (0.0..=1.0).contains(&tau)),
         leaf_prediction,
-        leaf_model: linear_params(&mut section.section("leaf_model")),
+        leaf_model: linear_params(&mut section.section("leaf_model"), default.leaf_model.clone()),
         model_selector_decay: section.number(
             "model_selector_decay",
             default.model_selector_decay,

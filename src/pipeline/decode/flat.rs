@@ -5,7 +5,11 @@
 
 use sonic_number::{ParserNumber, parse_number};
 
-use super::{Draft, index::Index, role::Field};
+use super::{
+    Draft, LARGEST,
+    index::Index,
+    role::{Field, Part},
+};
 
 /// The record is not of the plain kind; nothing is known about it yet.
 pub(super) struct NotFlat;
@@ -35,6 +39,14 @@ pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) ->
 /// Takes a field's number, or NaN for `null`. Why one is refused is found out the long way.
 #[inline]
 pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
+    // Nearly all that a stream holds, and false for NaN.
+    if let Part::Column(column) = field.part
+        && field.is_plain()
+        && number.abs() <= LARGEST
+    {
+        draft.set(column, number);
+        return Ok(());
+    }
     if number.is_nan() {
         draft.null(index, field);
         return Ok(());

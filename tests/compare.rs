@@ -463,8 +463,9 @@ fn what_is_interrupted_leaves_what_was_there_before() {
         assert!(std::time::Instant::now() < deadline, "it never began");
         std::thread::yield_now();
     }
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.expect("kill runs").success());
+    // Not SIGINT, which what a shell starts in the background ignores, and with it what that starts.
+    let end = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(end.expect("kill runs").success());
     assert!(!child.wait().expect("ended").success());
     let left: Vec<_> = std::fs::read_dir(site.path("compare"))
         .expect("a folder")

@@ -336,7 +336,8 @@ mod tests {
     #[test]
     fn a_sample_costs_a_few_passes_whatever_the_columns_are_like() {
         let live = |t: usize, i: usize| number(7 * t + i);
-        let cases: [(&str, &dyn Fn(usize, usize) -> f64); 6] = [
+        type Column<'a> = &'a dyn Fn(usize, usize) -> f64;
+        let cases: [(&str, Column<'_>); 6] = [
             ("never varied", &|_, _| 0.0),
             ("constant", &|_, i| i as f64),
             ("varied once", &|t, i| if t < 50 { number(131 * t + i) } else { 0.0 }),

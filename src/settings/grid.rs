@@ -290,7 +290,7 @@ mod tests {
     fn what_is_wrong_is_said_once_where_it_was_declared() {
         assert_eq!(
             problems(r#"kind = "linear", l2 = [0.1, 0.2, -1], wrong = 3"#),
-            ["--grid: models[0].wrong: is not a setting", "--grid: models[0].l2: must be 0 or more, not -1",]
+            ["--grid: models[0].l2: must be 0 or more, not -1", "--grid: models[0].wrong: is not a setting"]
         );
         assert_eq!(
             problems(r#"kind = "linear", l2 = []"#),

@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn the_text_of_an_entry_makes_the_same_model() {
-        let text =
-            r#"kind = "linear", loss = ["absolute", { kind = "huber", epsilon = [0.1, 1] }], intercept_lr = 0.02"#;
+        let text = r#"kind = "linear", optimizer = "sgd", intercept_lr = 0.02,
+            loss = ["absolute", { kind = "huber", epsilon = [0.1, 1] }]"#;
         let entries = grid(&[text.to_owned()]).expect("a good grid");
         assert_eq!(entries.len(), 3);
         for entry in entries {

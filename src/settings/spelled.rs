@@ -21,8 +21,11 @@ pub(super) fn entry(table: &Map<String, Value>) -> String {
 /// The entry of a model whose parameters are its kind's defaults.
 pub(super) fn default_entry(model: &ModelConfig) -> String {
     let kind = model.kind.name();
-    let scale =
-        if model.kind.is_tame() { String::new() } else { format!("scale = {}\n", model.steps == [StepKind::SCALE]) };
+    let scale = if model.kind.is_tame() {
+        String::new()
+    } else {
+        format!("scale = {}\n", model.steps.contains(&StepKind::SCALE))
+    };
     format!("[[models]]\nname = {}\nkind = \"{kind}\"\n{scale}", quoted(&model.name))
 }
 

@@ -279,8 +279,7 @@ impl Hedge {
         let (mut sums, mut energies) = (self.constant.weights, constant.slopes);
         let mut steepest = 1.0_f64;
         for (i, ((column, seen), &value)) in self.columns.iter().zip(&mut *room).zip(x.values()).enumerate() {
-            // NaN is not over anything.
-            if !(value * value > LEAST) || x.is_nominal(i) {
+            if value.is_nan() || value * value <= LEAST || x.is_nominal(i) {
                 seen.value = 0.0;
                 continue;
             }

@@ -118,7 +118,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
             match greeting.note(&buffer.filled()[before..]) {
                 Ok(true) => self.greeting = None,
                 Ok(false) => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    // Whoever reports an error has read nothing.
+                    buffer.set_filled(before);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
         polled

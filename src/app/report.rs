@@ -84,10 +84,11 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             let rate = last.map_or(0.0, |(then, records)| {
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
-            last = Some((now, overview.records));
+            // What was tried again before the first report was the opening, such as the wait for a new topic's leader.
+            let is_open = last.replace((now, overview.records)).is_some();
             let polls = || gauges.iter().map(|(_, gauge)| gauge.polls.load(Ordering::Relaxed)).collect::<Vec<_>>();
             let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
-            if tried_again {
+            if tried_again && is_open {
                 troubled = Some(polls());
             } else if troubled.as_ref().is_some_and(|then| polls().iter().zip(then).all(|(now, then)| now > then)) {
                 troubled = None;

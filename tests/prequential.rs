@@ -113,13 +113,13 @@ fn skill_is_against_the_mean_even_where_it_does_not_race() {
     run(&mut with, &mut stream("friedman"), 1000);
     run(&mut without, &mut stream("friedman"), 1000);
     assert_eq!(with.standings()[2].skill, without.standings()[0].skill);
-    assert_eq!(with.standings()[0].skill, 0.0);
-    assert!(without.standings()[0].skill > 0.3);
+    assert_eq!(with.standings()[0].skill, Some(0.0));
+    assert!(without.standings()[0].skill > Some(0.3));
 }
 
 #[test]
-fn the_best_of_late_becomes_champion() {
-    let mut prequential = Prequential::new(&race(models(), 200));
+fn the_leader_becomes_champion() {
+    let mut prequential = Prequential::new(&race(models(), 1000));
     let mut stream = stream("friedman");
     let mut x = Vec::new();
     let mut changes = 0;
@@ -136,7 +136,8 @@ fn the_best_of_late_becomes_champion() {
     }
     let standings = prequential.standings();
     let best = standings.iter().map(|model| model.rolling.rmse()).fold(f64::INFINITY, f64::min);
-    assert!(standings[prequential.champion()].rolling.rmse() * 0.98 <= best, "no other is better by more than 2 %");
+    // The margin, and that the memory fades where the window ends.
+    assert!(standings[prequential.champion()].rolling.rmse() * 0.95 <= best, "no other is better by more than 5 %");
     assert!(changes >= 1);
 }
 

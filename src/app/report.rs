@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     logging::{self, Screen},
-    metrics::{Coverage, skill},
+    metrics::{Coverage, Faded, Scores},
     pipeline::{
         decode::Fields,
-        snapshot::{ModelSnapshot, Snapshot},
+        prequential::{PUBLISHED, skill_against},
+        snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
         store::Store,
         transport::Transport,
         worker::Gauges,
@@ -42,8 +43,11 @@ struct Overview {
     outage: bool,
     /// Records processed since the last checkpoint.
     unsaved: i64,
-    champion: String,
+    /// Each champion with the partitions where it is.
+    champions: Vec<(String, Vec<i32>)>,
     models: Vec<ModelSnapshot>,
+    published: ModelSnapshot,
+    baseline: BaselineSnapshot,
     /// Of the intervals around what is published, where there are any.
     coverage: Option<Coverage>,
 }
@@ -54,6 +58,30 @@ pub(super) struct Sources<T> {
     pub(super) transport: Arc<T>,
     pub(super) store: Arc<Store>,
     pub(super) waiting: Arc<Waiting>,
+}
+
+/// A line with figures between what it is about and what else there is to say.
+macro_rules! told {
+    ($figures:expr, $($about:ident = $value:expr),+; $($rest:tt)+) => {{
+        let figures = $figures;
+        tracing::info!(
+            $($about = $value,)+
+            mae = figures.mae,
+            rmse = figures.rmse,
+            r2 = figures.r2,
+            bias = figures.bias,
+            smape = figures.smape,
+            error_p50 = figures.error_p50,
+            error_p90 = figures.error_p90,
+            error_p99 = figures.error_p99,
+            skill = figures.skill,
+            faded_rmse = figures.faded_rmse,
+            total_mae = figures.total_mae,
+            total_rmse = figures.total_rmse,
+            total_r2 = figures.total_r2,
+            $($rest)+
+        );
+    }};
 }
 
 /// Reports every `every` until `stop`, and then once more; where there is a screen, on that.
@@ -146,33 +174,33 @@ fn partitions(gauges: &[(i32, Gauges)], waiting: &Waiting) -> Vec<Partition> {
 impl Overview {
     fn of<'s>(snapshots: impl Iterator<Item = &'s Snapshot>) -> Option<Self> {
         let mut all: Option<Self> = None;
-        let mut champions: Vec<(String, usize)> = Vec::new();
         for snapshot in snapshots {
-            let name = snapshot.champion_name();
-            match champions.iter_mut().find(|(champion, _)| champion == name) {
-                Some((_, votes)) => *votes += 1,
-                None => champions.push((name.to_owned(), 1)),
-            }
-            match &mut all {
-                None => {
-                    all = Some(Self {
-                        records: snapshot.records,
-                        dead_letters: snapshot.dead_letters,
-                        missed: snapshot.missed,
-                        lag: None,
-                        outage: false,
-                        unsaved: 0,
-                        champion: String::new(),
-                        models: snapshot.models.clone(),
-                        coverage: snapshot.coverage,
-                    });
+            let all = match &mut all {
+                Some(all) => {
+                    all.add(snapshot);
+                    all
                 }
-                Some(all) => all.add(snapshot),
+                None => all.insert(Self {
+                    records: snapshot.records,
+                    dead_letters: snapshot.dead_letters,
+                    missed: snapshot.missed,
+                    lag: None,
+                    outage: false,
+                    unsaved: 0,
+                    champions: Vec::new(),
+                    models: snapshot.models.clone(),
+                    published: snapshot.published.clone(),
+                    baseline: snapshot.baseline,
+                    coverage: snapshot.coverage,
+                }),
+            };
+            let name = snapshot.champion_name();
+            match all.champions.iter_mut().find(|(champion, _)| champion == name) {
+                Some((_, partitions)) => partitions.push(snapshot.partition),
+                None => all.champions.push((name.to_owned(), vec![snapshot.partition])),
             }
         }
-        let most = champions.iter().map(|(_, votes)| *votes).max();
-        let champion = champions.into_iter().find(|(_, votes)| Some(*votes) == most)?.0;
-        all.map(|all| Self { champion, ..all })
+        all
     }
 
     fn add(&mut self, snapshot: &Snapshot) {
@@ -180,8 +208,11 @@ impl Overview {
         self.dead_letters += snapshot.dead_letters;
         self.missed += snapshot.missed;
         self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
-        let base = |models: &[ModelSnapshot]| models.iter().find(|model| model.kind == "mean").cloned();
-        for (mine, other) in self.models.iter_mut().zip(&snapshot.models) {
+        self.baseline.total = self.baseline.total.merged(snapshot.baseline.total);
+        self.baseline.rolling = self.baseline.rolling.merged(snapshot.baseline.rolling);
+        let baseline = self.baseline;
+        let others = snapshot.models.iter().chain([&snapshot.published]);
+        for (mine, other) in self.models.iter_mut().chain([&mut self.published]).zip(others) {
             mine.total = mine.total.merged(other.total);
             mine.rolling = mine.rolling.merged(other.rolling);
             mine.faded = mine.faded.merged(other.faded);
@@ -189,48 +220,56 @@ impl Overview {
             mine.rolling_errors = std::mem::take(&mut mine.rolling_errors).merged(&other.rolling_errors);
             mine.counts = mine.counts.merged(other.counts);
             mine.memory += other.memory;
-        }
-        if let Some(base) = base(&self.models) {
-            for model in &mut self.models {
-                model.skill = skill(model.rolling.rmse(), base.rolling.rmse());
-                model.total_skill = skill(model.total.rmse(), base.total.rmse());
-            }
+            mine.skill = skill_against(&mine.rolling, &baseline.rolling);
+            mine.total_skill = skill_against(&mine.total, &baseline.total);
         }
     }
 
-    /// Skill of the champion.
-    fn skill(&self) -> f64 {
-        self.models.iter().find(|model| *model.name == *self.champion).map_or(0.0, |model| model.skill)
+    /// The champion's name; where partitions have different ones, each with the partitions where it is.
+    fn champion(&self) -> String {
+        if let [(name, _)] = &self.champions[..] {
+            return name.clone();
+        }
+        let named = self.champions.iter().map(|(name, partitions)| {
+            let partitions: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+            format!("{name} ({})", partitions.join(", "))
+        });
+        named.collect::<Vec<_>>().join(", ")
     }
 
     /// In the place of what stood on the screen before.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
-        let Self { records, dead_letters, missed, lag, outage, ref champion, ref models, coverage, .. } = *self;
-        let totals = Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage };
-        screen.show(table::rows(&totals, models, partitions, screen.columns()));
+        let Self { records, dead_letters, missed, lag, outage, coverage, .. } = *self;
+        let Self { champions, models, published, .. } = self;
+        let champions: Vec<&str> = champions.iter().map(|(name, _)| name.as_str()).collect();
+        let champion = &self.champion();
+        let totals = Totals { records, rate, lag, outage, champion, champions, dead_letters, missed, coverage };
+        screen.show(table::rows(&totals, models, published, partitions, screen.columns()));
     }
 
     /// `rate` in records/s.
     fn tell_systemd(&self, rate: f64) {
-        let (Self { champion, .. }, skill) = (self, self.skill());
+        let champion = self.champion();
+        let skill = self.published.skill.map_or(String::new(), |skill| format!(", skill {skill:.3}"));
         let lag = self.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
         let outage = if self.outage { "the transport does not answer; " } else { "" };
-        tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}, skill {skill:.3}"));
+        tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}{skill}"));
     }
 
     /// `rate` in records/s, `pause` in microseconds.
     fn report(&self, rate: f64, pause: u64) {
-        let skill = self.skill();
+        let coverage = self.coverage.filter(|coverage| coverage.n() > 0);
+        let (champion, skill) = (self.champion(), self.published.skill);
         tracing::info!(
             event = "report",
             records = self.records,
             rate = rate.round(),
             lag = self.lag,
             outage = self.outage.then_some(true),
-            champion = self.champion,
-            skill = rounded(skill),
-            coverage = self.coverage.map(|coverage| rounded(coverage.recent())),
-            width = self.coverage.map(|coverage| rounded(coverage.recent_width())),
+            champion,
+            skill = skill.map(rounded),
+            coverage = coverage.map(|coverage| rounded(coverage.recent())),
+            width = coverage.map(|coverage| rounded(coverage.recent_width())),
             dead_letters = self.dead_letters,
             missed = self.missed,
             unsaved = self.unsaved,
@@ -238,29 +277,55 @@ impl Overview {
             "progress"
         );
         for model in &self.models {
-            tracing::info!(
-                event = "model",
-                model = &*model.name,
-                mae = rounded(model.rolling.mae()),
-                rmse = rounded(model.rolling.rmse()),
-                r2 = rounded(model.rolling.r2()),
-                bias = rounded(model.rolling.bias()),
-                smape = rounded(model.rolling.smape()),
-                error_p50 = rounded(model.rolling_errors.get(0.5)),
-                error_p90 = rounded(model.rolling_errors.get(0.9)),
-                error_p99 = rounded(model.rolling_errors.get(0.99)),
-                skill = rounded(model.skill),
-                faded_rmse = rounded(model.faded.rmse()),
-                total_mae = rounded(model.total.mae()),
-                total_rmse = rounded(model.total.rmse()),
-                total_r2 = rounded(model.total.r2()),
-                refused = model.counts.refused,
-                implausible = model.counts.implausible,
-                drifts = model.counts.drifts,
-                rescues = model.counts.rescues,
-                memory = model.memory,
-                "standing"
-            );
+            let counts = model.counts;
+            told!(Figures::of(model), event = "model", model = &*model.name; refused = counts.refused,
+                implausible = counts.implausible, drifts = counts.drifts, rescues = counts.rescues, memory = model.memory,
+                "standing");
+        }
+        let published = &self.published;
+        told!(Figures::of(published), event = PUBLISHED; scored = published.total.n(),
+            implausible = published.counts.implausible, "what was published");
+    }
+}
+
+/// What a line says of errors, as a person reads it. What there is not yet is not said.
+struct Figures {
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    r2: Option<f64>,
+    bias: Option<f64>,
+    smape: Option<f64>,
+    error_p50: Option<f64>,
+    error_p90: Option<f64>,
+    error_p99: Option<f64>,
+    skill: Option<f64>,
+    faded_rmse: Option<f64>,
+    total_mae: Option<f64>,
+    total_rmse: Option<f64>,
+    total_r2: Option<f64>,
+}
+
+impl Figures {
+    fn of(model: &ModelSnapshot) -> Self {
+        let ModelSnapshot { total, rolling, rolling_errors, faded, skill, .. } = model;
+        let [mae, rmse, bias, smape] =
+            [Scores::mae, Scores::rmse, Scores::bias, Scores::smape].map(|it| rolling.known(it).map(rounded));
+        let [error_p50, error_p90, error_p99] = [0.5, 0.9, 0.99].map(|q| rolling_errors.known(q).map(rounded));
+        let [total_mae, total_rmse] = [Scores::mae, Scores::rmse].map(|it| total.known(it).map(rounded));
+        Self {
+            mae,
+            rmse,
+            r2: rolling.known_r2().map(rounded),
+            bias,
+            smape,
+            error_p50,
+            error_p90,
+            error_p99,
+            skill: skill.map(rounded),
+            faded_rmse: faded.known(Faded::rmse).map(rounded),
+            total_mae,
+            total_rmse,
+            total_r2: total.known_r2().map(rounded),
         }
     }
 }

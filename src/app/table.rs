@@ -4,8 +4,8 @@
 
 use crate::{
     logging::{Look, Row},
-    metrics::Coverage,
-    pipeline::snapshot::ModelSnapshot,
+    metrics::{Coverage, Faded, Scores},
+    pipeline::snapshot::{ModelSnapshot, Snapshot},
 };
 
 /// Characters of a model's name at most.
@@ -24,7 +24,10 @@ pub(super) struct Totals<'a> {
     pub(super) lag: Option<i64>,
     /// Whether the transport does not answer as it should.
     pub(super) outage: bool,
+    /// The champion, or the partitions' champions with where each is.
     pub(super) champion: &'a str,
+    /// Every champion's name.
+    pub(super) champions: Vec<&'a str>,
     pub(super) dead_letters: u64,
     pub(super) missed: u64,
     pub(super) coverage: Option<Coverage>,
@@ -43,10 +46,11 @@ pub(super) struct Partition {
 pub(super) fn rows(
     totals: &Totals<'_>,
     models: &[ModelSnapshot],
+    published: &ModelSnapshot,
     partitions: &[Partition],
     columns: usize,
 ) -> Vec<Row> {
-    let longest = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
+    let longest = models.iter().chain([published]).map(|model| model.name.chars().count()).max().unwrap_or(0);
     let width = longest.clamp(5, LONGEST_NAME);
     let wide = columns >= width + 52;
     let head = if wide {
@@ -55,17 +59,15 @@ pub(super) fn rows(
         format!("  {:width$} {:>10} {:>8} {:>8}", "model", "RMSE", "skill", "trend")
     };
     let mut rows = vec![Row { text: head, look: Look::Faint }];
-    for model in models {
-        let is_champion = *model.name == *totals.champion;
+    for (i, model) in models.iter().chain([published]).enumerate() {
+        let is_champion = i < models.len() && totals.champions.contains(&&*model.name);
         let mark = if is_champion { '*' } else { ' ' };
         let (name, scores) = (cut(&model.name), &model.rolling);
-        let known = scores.n() > 0;
-        let figure = |value: f64| if known { figure(value) } else { "-".to_owned() };
-        let share = |value: f64| if known { share(value) } else { "-".to_owned() };
-        let trend = if known { trend(model.faded.rmse(), scores.rmse()) } else { "-".to_owned() };
-        let (rmse, skill) = (figure(scores.rmse()), share(model.skill));
+        let [rmse, mae] = [Scores::rmse, Scores::mae].map(|of| known(scores.known(of), figure));
+        let [r2, skill] = [scores.known_r2(), model.skill].map(|it| known(it, share));
+        let late = model.faded.known(Faded::rmse).zip(scores.known(Scores::rmse));
+        let trend = known(late, |(late, window)| trend(late, window));
         let text = if wide {
-            let (mae, r2) = (figure(scores.mae()), share(scores.r2()));
             format!("{mark} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {trend:>8}")
         } else {
             format!("{mark} {name:width$} {rmse:>10} {skill:>8} {trend:>8}")
@@ -82,7 +84,7 @@ pub(super) fn rows(
             )));
         }
     }
-    let Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage } = totals;
+    let Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage, .. } = totals;
     let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
     let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
     let over = if partitions.len() > 1 { format!("{} partitions, ", partitions.len()) } else { String::new() };
@@ -98,6 +100,11 @@ pub(super) fn rows(
     }
     rows.push(faint(last));
     rows
+}
+
+/// A dash where there is no figure yet.
+fn known<T>(figure: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    figure.map_or_else(|| "-".to_owned(), text)
 }
 
 /// How the error of late compares with that over the whole window.

@@ -21,6 +21,14 @@ impl Emphasis {
     }
 }
 
+/// What stands where there is no figure.
+pub(super) const NONE: &str = "-";
+
+/// A figure as `spelled`, and [`NONE`] where there is none or it is no number.
+pub(super) fn known(figure: Option<f64>, spelled: impl Fn(f64) -> String) -> String {
+    figure.filter(|figure| figure.is_finite()).map_or(NONE.to_owned(), spelled)
+}
+
 /// Four decimals for everyday sizes, powers of ten for the rest.
 pub(super) fn significant(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }

@@ -47,6 +47,11 @@ impl Faded {
         }
     }
 
+    /// A figure, such as [`Faded::mae`]; `None` before the first score.
+    pub fn known(&self, figure: fn(&Self) -> f64) -> Option<f64> {
+        (self.weight > 0.0).then(|| figure(self))
+    }
+
     /// Mean absolute error, in the target's unit; 0 before the first score.
     pub fn mae(&self) -> f64 {
         self.mean(self.absolute)

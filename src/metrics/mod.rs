@@ -75,6 +75,16 @@ impl Scores {
         self.mae.n()
     }
 
+    /// A figure, such as [`Scores::mae`]; `None` before the first score.
+    pub fn known(&self, figure: fn(&Self) -> f64) -> Option<f64> {
+        (self.n() > 0).then(|| figure(self))
+    }
+
+    /// [`Scores::r2`]; `None` while that is undefined: of fewer than two targets, and of equal ones.
+    pub fn known_r2(&self) -> Option<f64> {
+        self.r2.known()
+    }
+
     /// Mean absolute error, in the target's unit; 0 before the first score.
     pub fn mae(&self) -> f64 {
         self.mae.get()

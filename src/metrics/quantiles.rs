@@ -136,6 +136,11 @@ impl Quantiles {
         self
     }
 
+    /// [`Quantiles::get`]; `None` before the first error.
+    pub fn known(&self, q: f64) -> Option<f64> {
+        (self.n > 0).then(|| self.get(q))
+    }
+
     /// The error that a share `q` of all errors, from 0 to 1, does not exceed (nearest rank), within 0.8 %; 0 before the
     /// first one.
     pub fn get(&self, q: f64) -> f64 {

@@ -28,7 +28,12 @@ impl R2 {
 
     /// The coefficient; 0 for fewer than two targets or targets that are all the same.
     pub fn get(&self) -> f64 {
+        self.known().unwrap_or(0.0)
+    }
+
+    /// The same; `None` while it is undefined.
+    pub fn known(&self) -> Option<f64> {
         let total = (self.target.n - 1.0) * self.target.get();
-        if total > 0.0 { 1.0 - self.residual / total } else { 0.0 }
+        (total > 0.0).then(|| 1.0 - self.residual / total)
     }
 }

@@ -1,12 +1,14 @@
-//! The champion: predicts what the best of its members of late has predicted.
+//! The champion: predicts what the best of its members has predicted.
 //!
-//! Its columns are its members' predictions. Who is best is judged by whoever knows their errors: see [`best`], which
-//! changes its mind only for a difference that counts (hysteresis), so that two equals do not take turns.
+//! Its columns are its members' predictions. Who is best is judged from a [`Track`] for each, kept by whoever scores them:
+//! see [`best`], which follows the leader and changes its mind only for a difference that counts, so that two equals do not
+//! take turns.
 //! What this does not do: keep errors of its own, which would be those of the members once more.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Refused, Regressor};
+use crate::metrics::saved;
 
 /// Parameters of [`Champion`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,76 @@ pub struct Params {
 impl Params {
     /// By how much a challenger must be better where nothing else is said.
     pub const MARGIN: f64 = 0.02;
+}
+
+/// Share of the samples so far that an error looks back on: the latest count, and a bad start is forgotten.
+const SHARE: f64 = 0.5;
+
+/// Samples that it looks back on at most.
+const MOST: f64 = 2000.0;
+
+/// Samples after which a margin is asked for. Before, whoever leads is followed: models differ most at the start.
+const SETTLED: u64 = 200;
+
+/// Standard errors by which the default must have been beaten.
+const PROOF: f64 = 3.0;
+
+/// Squared errors beyond this are all as bad, so that no product of them overflows.
+const WORST: f64 = 1e150;
+
+/// How a model has done of late: what elections look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// Samples scored.
+    #[serde(deserialize_with = "saved::count")]
+    seen: u64,
+    /// Faded mean of its squared errors.
+    #[serde(deserialize_with = "saved::finite")]
+    error: f64,
+    /// Faded mean of how much smaller they were than the default's.
+    #[serde(deserialize_with = "saved::finite")]
+    ahead: f64,
+    /// Faded mean of that, squared.
+    #[serde(deserialize_with = "saved::finite")]
+    scatter: f64,
+}
+
+impl Track {
+    /// One that begins amid a run: `n` samples were scored, the latest ones with this mean squared error.
+    pub fn with(n: u64, error: f64) -> Self {
+        Self { seen: n, error: error.min(WORST), ..Self::default() }
+    }
+
+    /// Takes the squared error of the next sample, and the default's where there is one.
+    #[inline]
+    pub fn update(&mut self, squared: f64, default: Option<f64>) {
+        self.seen += 1;
+        let rate = 1.0 / self.memory();
+        let squared = squared.min(WORST);
+        self.error += rate * (squared - self.error);
+        if let Some(default) = default {
+            let ahead = default.min(WORST) - squared;
+            self.ahead += rate * (ahead - self.ahead);
+            self.scatter += rate * (ahead * ahead - self.scatter);
+        }
+    }
+
+    /// The same with another default, against which nothing is known yet.
+    #[must_use]
+    pub fn against_another(self) -> Self {
+        Self { ahead: 0.0, scatter: 0.0, ..self }
+    }
+
+    /// Samples that the means look back on.
+    #[inline]
+    fn memory(&self) -> f64 {
+        (SHARE * self.seen as f64).clamp(1.0, MOST)
+    }
+
+    /// Whether it has beaten the default by more than chance would. A few large errors of the default are no proof.
+    fn beats_default(&self) -> bool {
+        self.ahead * self.memory().sqrt() > PROOF * self.scatter.sqrt()
+    }
 }
 
 /// Follows one of its members.
@@ -41,27 +113,49 @@ impl Champion {
         self.current
     }
 
-    /// Follows the best member of late from now on, given their RMSEs. Whether that is another one.
-    pub fn elect(&mut self, rmses: impl Iterator<Item = f64>) -> bool {
+    /// Follows this member from now on.
+    pub fn follow(&mut self, member: usize) {
+        self.current = member;
+    }
+
+    /// Follows the best member from now on, as of [`best`]. Whether that is another one.
+    pub fn elect<'a>(&mut self, default: Option<usize>, members: impl Iterator<Item = &'a Track> + Clone) -> bool {
         let before = self.current;
-        self.current = best(before, rmses, self.margin);
+        self.current = best(before, default, members, self.margin);
         self.current != before
     }
 }
 
-/// The index of the lowest RMSE, the first of equals, unless it is less than `margin`, a share of the `current` one's,
-/// below that.
-pub fn best(current: usize, rmses: impl Iterator<Item = f64>, margin: f64) -> usize {
-    let (mut lowest, mut present) = ((current, f64::INFINITY), f64::INFINITY);
-    for (i, rmse) in rmses.enumerate() {
-        if i == current && !rmse.is_nan() {
-            present = rmse;
+/// Whom to follow after `current`, by index: the leader (the lowest faded squared error; Kalai and Vempala 2005, "Efficient
+/// algorithms for online decision problems", on following it and on doing so lazily), if its RMSE is lower by more than
+/// `margin`, a share of the `current` one's. Where one of them is the `default`, that one is followed unless another has
+/// beaten it by three standard errors of the paired difference (Diebold and Mariano 1995), and again as soon as it leads. A
+/// model that has begun later than `current` takes part after 200 samples.
+pub fn best<'a>(
+    current: usize,
+    default: Option<usize>,
+    tracks: impl Iterator<Item = &'a Track> + Clone,
+    margin: f64,
+) -> usize {
+    let Some(present) = tracks.clone().nth(current) else { return 0 };
+    let enough = if present.seen > SETTLED { (1.0 - margin) * (1.0 - margin) } else { 1.0 };
+    let mut leader = (current, present.error);
+    for (i, track) in tracks.enumerate() {
+        // Most of them, nearly always.
+        if track.error >= leader.1 || track.seen < present.seen.min(SETTLED) {
+            continue;
         }
-        if rmse < lowest.1 {
-            lowest = (i, rmse);
+        let wins = match default {
+            Some(default) if i == default => true,
+            Some(default) if current == default => track.beats_default(),
+            Some(_) => track.error < enough * present.error && track.beats_default(),
+            None => track.error < enough * present.error,
+        };
+        if wins {
+            leader = (i, track.error);
         }
     }
-    if lowest.1 < present * (1.0 - margin) { lowest.0 } else { current }
+    leader.0
 }
 
 impl Regressor for Champion {
@@ -82,20 +176,68 @@ impl Regressor for Champion {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_challenger_that_is_hardly_better_does_not_win() {
-        assert_eq!(best(0, [1.0, 0.99].into_iter(), 0.02), 0);
-        assert_eq!(best(0, [1.0, 0.97].into_iter(), 0.02), 1);
-        assert_eq!(best(1, [0.99, 1.0].into_iter(), 0.02), 1);
-        // Without a margin the lowest wins, and the present one keeps its place among equals.
-        assert_eq!(best(2, [1.0, 0.5, 0.5].into_iter(), 0.0), 2);
-        assert_eq!(best(0, [1.0, 0.5, 0.5].into_iter(), 0.0), 1);
+    fn after(n: u64, errors: [f64; 3]) -> [Track; 3] {
+        errors.map(|error| Track::with(n, error * error))
+    }
+
+    /// Tracks of models that make these errors over and over, the first of them the default.
+    fn tracks(n: usize, errors: [fn(usize) -> f64; 2]) -> [Track; 2] {
+        let mut tracks = [Track::default(); 2];
+        for i in 0..n {
+            let squares = errors.map(|error| error(i) * error(i));
+            tracks.iter_mut().zip(squares).for_each(|(track, square)| track.update(square, Some(squares[0])));
+        }
+        tracks
     }
 
     #[test]
-    fn a_champion_without_an_error_or_with_none_but_nan_stays() {
-        assert_eq!(best(1, [0.0, 0.0].into_iter(), 0.02), 1);
-        assert_eq!(best(1, [f64::NAN, f64::NAN].into_iter(), 0.02), 1);
-        assert_eq!(best(1, [0.5, f64::NAN].into_iter(), 0.02), 0);
+    fn a_challenger_that_is_hardly_better_does_not_win() {
+        let elect = |current, tracks: [Track; 3], margin| best(current, None, tracks.iter(), margin);
+        assert_eq!(elect(0, after(500, [1.0, 0.99, 2.0]), 0.02), 0);
+        assert_eq!(elect(0, after(500, [1.0, 0.97, 2.0]), 0.02), 1);
+        // Without a margin the lowest wins, and the present one keeps its place among equals.
+        assert_eq!(elect(2, after(500, [1.0, 0.5, 0.5]), 0.0), 2);
+        assert_eq!(elect(0, after(500, [1.0, 0.5, 0.5]), 0.0), 1);
+        // At the start whoever leads is followed.
+        assert_eq!(elect(0, after(20, [1.0, 0.99, 2.0]), 0.02), 1);
+    }
+
+    #[test]
+    fn a_champion_without_an_error_stays() {
+        assert_eq!(best(1, None, after(500, [0.0; 3]).iter(), 0.02), 1);
+        assert_eq!(best(7, None, after(500, [0.0; 3]).iter(), 0.02), 0);
+    }
+
+    #[test]
+    fn a_newcomer_is_not_elected_for_a_lucky_start() {
+        let mut tracks = after(5000, [1.0; 3]);
+        tracks[1] = Track::default();
+        for _ in 0..199 {
+            tracks[1].update(0.0, None);
+            assert_eq!(best(0, None, tracks.iter(), 0.02), 0);
+        }
+        tracks[1].update(0.0, None);
+        assert_eq!(best(0, None, tracks.iter(), 0.02), 1);
+    }
+
+    #[test]
+    fn the_default_is_left_for_proof_and_not_for_a_few_large_errors() {
+        let noisy = |i: usize| 1.0 + (i % 7) as f64 / 7.0;
+        let better = tracks(1000, [noisy, |i| 0.8 * (1.0 + (i % 7) as f64 / 7.0)]);
+        assert_eq!(best(0, Some(0), better.iter(), 0.02), 1);
+        // Half the mean squared error, all of it of two samples.
+        let lucky = tracks(1000, [|i| if i % 500 == 0 { 60.0 } else { 1.0 }, |_| 1.05]);
+        assert!(lucky[1].error < 0.5 * lucky[0].error);
+        assert_eq!(best(0, Some(0), lucky.iter(), 0.02), 0);
+        // Back as soon as it leads.
+        assert_eq!(best(1, Some(0), tracks(1000, [|_| 0.999, |_| 1.0]).iter(), 0.02), 0);
+    }
+
+    #[test]
+    fn an_old_bad_start_is_forgotten_and_errors_without_bounds_stay_finite() {
+        let [first, second] = tracks(300, [|i| if i < 50 { 1e100 } else { 1.0 }, |_| 2.0]);
+        assert!(first.error.is_finite() && first.scatter.is_finite() && second.ahead.is_finite());
+        let late = tracks(600, [|i| if i < 50 { 100.0 } else { 1.0 }, |_| 2.0]);
+        assert!(late[0].error < late[1].error, "{late:?}");
     }
 }

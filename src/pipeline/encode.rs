@@ -113,6 +113,8 @@ impl Encoder {
                 rmse_after: after,
                 faded_rmse: race.faded_rmse(i),
                 rmse: race.rolling_rmse(i),
+                models: race.drifted().0.map(model).collect(),
+                samples_ago: race.drifted().1,
             },
             Event::Rescued { model: i, rescue } => Body::Guard {
                 model: model(i),
@@ -180,6 +182,8 @@ enum Body<'a> {
         rmse_after: f64,
         faded_rmse: f64,
         rmse: f64,
+        models: Vec<&'a str>,
+        samples_ago: u64,
     },
     Guard {
         model: &'a str,

@@ -307,6 +307,8 @@ impl Processor {
             champion: self.prequential.champion(),
             models: self.prequential.standings(),
             fields: self.fields(),
+            published: self.prequential.published(),
+            baseline: self.prequential.baseline(),
             coverage: self.prequential.coverage(),
         }
     }

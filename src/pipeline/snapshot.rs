@@ -26,14 +26,23 @@ pub struct ModelSnapshot {
     pub rolling_errors: Quantiles,
     /// Errors with old samples fading by `metrics.fading`.
     pub faded: Faded,
-    /// 1 − RMSE / RMSE(mean) over the same window.
-    pub skill: f64,
-    /// 1 − RMSE / RMSE(mean) since the beginning.
-    pub total_skill: f64,
+    /// 1 − RMSE / RMSE(mean) over the same window; `None` where nothing was scored, or not on the mean's samples.
+    pub skill: Option<f64>,
+    /// 1 − RMSE / RMSE(mean) since the beginning; `None` as of `skill`.
+    pub total_skill: Option<f64>,
     /// What happened to it.
     pub counts: Counts,
     /// Bytes that the model and its steps take.
     pub memory: usize,
+}
+
+/// The errors of what skill is measured against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BaselineSnapshot {
+    /// Since the beginning.
+    pub total: Scores,
+    /// Over the last `metrics.window` scored samples.
+    pub rolling: Scores,
 }
 
 /// A worker's state at one moment.
@@ -61,6 +70,10 @@ pub struct Snapshot {
     pub models: Vec<ModelSnapshot>,
     /// What is used of the records since the start.
     pub fields: Arc<Fields>,
+    /// What was published, whichever model it was of: as a model, with no size and no learning of its own.
+    pub published: ModelSnapshot,
+    /// What skill is measured against.
+    pub baseline: BaselineSnapshot,
     /// How good the intervals around what is published were; `None` where nobody asks for any.
     pub coverage: Option<Coverage>,
 }

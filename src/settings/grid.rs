@@ -211,7 +211,16 @@ fn said(value: &Value) -> String {
     match &value.kind {
         ValueKind::String(text) => text.clone(),
         ValueKind::Table(table) => match table.get("kind").map(|kind| &kind.kind) {
-            Some(ValueKind::String(kind)) => kind.clone(),
+            // What it is chosen with, too; lists are decisions of their own.
+            Some(ValueKind::String(kind)) => {
+                let mut with: Vec<String> = table
+                    .iter()
+                    .filter(|(key, value)| *key != "kind" && !matches!(value.kind, ValueKind::Array(_)))
+                    .map(|(key, value)| format!(" {key}={}", said(value)))
+                    .collect();
+                with.sort();
+                format!("{kind}{}", with.concat())
+            }
             _ => spelled(value),
         },
         _ => spelled(value),
@@ -262,6 +271,10 @@ mod tests {
         assert_eq!(
             names(r#"name = "sgd", kind = "linear", optimizer = ["sgd", { kind = "adam", lr = [0.1, 0.2] }]"#),
             ["sgd optimizer=sgd", "sgd optimizer=adam lr=0.1", "sgd optimizer=adam lr=0.2"]
+        );
+        assert_eq!(
+            names(r#"kind = "linear", optimizer = ["sgd", { kind = "sgd", lr = 0.001 }]"#),
+            ["linear optimizer=sgd", "linear optimizer=sgd lr=0.001"]
         );
         assert_eq!(names(r#"kind = ["mean", "last"]"#), ["mean kind=mean", "last kind=last"]);
     }

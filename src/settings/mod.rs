@@ -122,6 +122,8 @@ impl Settings {
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
         let (timestamps, shared_outputs) = output(root.section("output"));
+        let mut schema_section = root.section("schema");
+        let bounds = race::bounds(&mut schema_section);
         let settings = Self {
             transport,
             start,
@@ -129,10 +131,10 @@ impl Settings {
             topics: transport::topics(root.section("topics")),
             timestamps,
             shared_outputs,
-            schema: schema::read(root.section("schema")),
+            schema: schema::read(schema_section),
             generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
-            race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals")),
+            race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
             state: state(root.section("state")),
             logging: logging(root.section("logging")),
         };

@@ -6,7 +6,16 @@ use crate::{
     pipeline::prequential::{Action, Config, GuardConfig},
 };
 
-pub(super) fn read(models: Vec<ModelConfig>, metrics: &mut Section, mut guard: Section, intervals: Section) -> Config {
+/// What the target can be at least and at most.
+pub(super) type Bounds = [Option<f64>; 2];
+
+pub(super) fn read(
+    models: Vec<ModelConfig>,
+    metrics: &mut Section,
+    mut guard: Section,
+    intervals: Section,
+    [target_min, target_max]: Bounds,
+) -> Config {
     let default = Config::of(models);
     Config {
         window: metrics.integer("window", default.window as u64, 1..=10_000_000) as usize,
@@ -23,8 +32,22 @@ pub(super) fn read(models: Vec<ModelConfig>, metrics: &mut Section, mut guard: S
             every: guard.integer("every", u64::from(default.guard.every), 1..=1_000_000_000) as u32,
         },
         intervals: coverage(intervals, default.intervals),
+        target_min,
+        target_max,
         models: default.models,
     }
+}
+
+/// `target_min` and `target_max` of `[schema]`.
+pub(super) fn bounds(schema: &mut Section) -> Bounds {
+    let [least, greatest] = ["target_min", "target_max"]
+        .map(|key| schema.has(key).then(|| schema.number(key, 0.0, "a number", f64::is_finite)));
+    if let (Some(least), Some(greatest)) = (least, greatest)
+        && least >= greatest
+    {
+        schema.problem("target_max", &format!("must be over target_min, {least}"));
+    }
+    [least, greatest]
 }
 
 fn coverage(mut section: Section, default: Option<f64>) -> Option<f64> {

@@ -63,6 +63,7 @@ struct PairPart<'a> {
     difference: f64,
     p: Option<f64>,
     beyond_noise: bool,
+    too_erratic: bool,
 }
 
 #[derive(Serialize)]
@@ -147,6 +148,7 @@ fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
         difference: pair.difference,
         p: pair.p,
         beyond_noise: pair.beyond_noise(),
+        too_erratic: pair.too_erratic(),
     });
     StreamPart {
         name: &board.name,

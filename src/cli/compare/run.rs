@@ -7,10 +7,11 @@ use std::{
     collections::BTreeMap,
     io::{IsTerminal, stderr},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::{
     super::samples::{REJECTIONS_SHOWN, Samples},
@@ -29,6 +30,12 @@ use crate::{
     settings::Settings,
 };
 
+/// What this thread has cost the processor so far: what runs beside it, or keeps it waiting, is not in it.
+fn cpu_time() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(tv_sec.unsigned_abs(), u32::try_from(tv_nsec).unwrap_or(0))
+}
+
 /// Records between two looks at the clock.
 const BATCH: usize = 64;
 
@@ -39,7 +46,7 @@ const PARTS: u64 = 100;
 pub(super) struct Run {
     pub(super) model: ModelSnapshot,
     pub(super) counts: Counts,
-    /// In predicting, scoring and learning; reading the stream is not in it.
+    /// Of the processor, in predicting, scoring and learning; reading the stream is not in it.
     pub(super) time: Duration,
     pub(super) trace: Trace,
     /// What mattered to it at the end of a stream's first run; the others are not asked.
@@ -117,9 +124,9 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
     let mut time = Duration::ZERO;
     let mut part = Part::new(progress, samples.size());
     while batch.fill(&mut samples, &mut counts)? {
-        let began = Instant::now();
+        let began = cpu_time();
         batch.step(&mut race, samples.nominal(), job.own);
-        time += began.elapsed();
+        time += cpu_time().saturating_sub(began);
         batch.scored().for_each(|(record, y, prediction)| trace.update(record, y, prediction));
         if let Some((record, ..)) = batch.scored().last() {
             trace.curve.update(record, race.rolling_rmse(job.own));

@@ -12,13 +12,16 @@ use super::{
 };
 use crate::{
     generator::Transition,
-    metrics::significance::{Friedman, friedman, holm, mean_ranks, nemenyi, paired},
+    metrics::significance::{Friedman, alike, friedman, holm, mean_ranks, nemenyi},
     models::explain::Explanation,
     pipeline::{prequential, snapshot::ModelSnapshot},
 };
 
 /// Chance at which a difference is called beyond noise.
 pub(super) const ALPHA: f64 = 0.05;
+
+/// RMSEs whose ratio is at least this are not called within noise of each other.
+const FAR_APART: f64 = 1.5;
 
 /// Streams from which on ranks over all of them are tested.
 pub(super) const LEAST_STREAMS: usize = 5;
@@ -100,11 +103,18 @@ pub(super) struct Pair {
     pub(super) difference: f64,
     /// Chance of as much without a difference, adjusted for the number of pairs; `None` where it cannot be judged.
     pub(super) p: Option<f64>,
+    /// Whether one RMSE is so much larger that nobody would call it level.
+    pub(super) apart: bool,
 }
 
 impl Pair {
     pub(super) fn beyond_noise(&self) -> bool {
         self.p.is_some_and(|p| p < ALPHA)
+    }
+
+    /// Whether errors differ greatly and yet so irregularly that no test can say that it was not chance.
+    pub(super) fn too_erratic(&self) -> bool {
+        self.apart && self.p.is_some() && !self.beyond_noise()
     }
 }
 
@@ -202,8 +212,18 @@ impl Board {
     /// Models that the winner is not better than beyond noise, the best first.
     pub(super) fn level(&self) -> Vec<usize> {
         let winner = self.winner();
-        let is_level = |model: &usize| self.pair(winner, *model).is_some_and(|pair| !pair.beyond_noise());
+        let is_level =
+            |model: &usize| self.pair(winner, *model).is_some_and(|pair| !pair.beyond_noise() && !pair.too_erratic());
         self.order.iter().copied().filter(is_level).collect()
+    }
+}
+
+impl Board {
+    /// Models that are far behind the winner, but too erratic to be judged, the best first.
+    pub(super) fn erratic(&self) -> Vec<usize> {
+        let winner = self.winner();
+        let is_erratic = |model: &usize| self.pair(winner, *model).is_some_and(Pair::too_erratic);
+        self.order.iter().copied().filter(is_erratic).collect()
     }
 }
 
@@ -214,7 +234,8 @@ impl Figures {
             rmse: total.rmse(),
             mae: total.mae(),
             r2: total.r2(),
-            skill: *total_skill,
+            // What is no number is null in JSON and a dash elsewhere.
+            skill: total_skill.unwrap_or(f64::NAN),
             micros: run.time.as_secs_f64() * 1e6 / (run.counts.records - run.counts.rejected).max(1) as f64,
             bytes: *memory,
             incidents: *counts,
@@ -264,9 +285,9 @@ fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
     let mut pairs = Vec::new();
     for a in 0..scores.len() {
         for b in a + 1..scores.len() {
-            let differences: Vec<f64> = series[a].iter().zip(&series[b]).map(|(a, b)| a - b).collect();
-            let p = paired(&differences).map(|found| found.p);
-            pairs.push(Pair { a, b, difference: scores[a].mean.rmse - scores[b].mean.rmse, p });
+            let (first, second) = (scores[a].mean.rmse, scores[b].mean.rmse);
+            let apart = first.max(second) >= FAR_APART * first.min(second);
+            pairs.push(Pair { a, b, difference: first - second, apart, p: alike(&series[a], &series[b]) });
         }
     }
     let judged: Vec<f64> = pairs.iter().filter_map(|pair| pair.p).collect();

@@ -25,9 +25,9 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
     if standings.streams.len() > 1 {
         overall(out, standings, width)?;
     }
-    writeln!(
+    wrapped(
         out,
-        "skill = 1 - RMSE/RMSE(mean); us/record: to predict, score and learn, the baseline of skill included"
+        "skill = 1 - RMSE/RMSE(mean); us/record: CPU time to predict, score and learn, the baseline of skill included",
     )?;
     let mut tests: Vec<Test> = Vec::new();
     for board in standings.streams.iter().filter(|board| board.scores.len() > 1) {
@@ -36,7 +36,14 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
         }
     }
     for test in tests {
-        wrapped(out, &format!("~ within noise, ? cannot be judged, at {:.0} %: {}", ALPHA * 100.0, test.described()))?;
+        wrapped(
+            out,
+            &format!(
+                "~ within noise, ! too erratic to judge, ? cannot be judged, at {:.0} %: {}",
+                ALPHA * 100.0,
+                test.described()
+            ),
+        )?;
     }
     Ok(())
 }
@@ -107,6 +114,7 @@ pub(super) fn distance(board: &Board, model: usize) -> String {
     let mark = match board.pair(winner, model) {
         Some(Pair { p: None, .. }) | None => "?",
         Some(pair) if pair.beyond_noise() => "",
+        Some(pair) if pair.too_erratic() => "!",
         Some(_) => "~",
     };
     let more = 100.0 * (board.scores[model].mean.rmse / board.scores[winner].mean.rmse - 1.0);

@@ -4,18 +4,20 @@ use super::{
     super::figures::{chance, significant},
     standings::{Board, LEAST_STREAMS, Standings, Test},
 };
-use crate::metrics::significance::BLOCKS;
+use crate::metrics::significance::{BLOCKS, LEAST_PAIRS};
 
 impl Test {
     /// The test in full, with who it is from.
     pub(super) fn described(self) -> String {
         match self {
             Test::Seeds(seeds) => format!(
-                "paired t-test (Student 1908) of the RMSE over {seeds} seeds, adjusted for the number of pairs (Holm 1979)"
+                "paired t-test (Student 1908) of the RMSE over {seeds} seeds{}, adjusted for the number of pairs (Holm 1979)",
+                if seeds < LEAST_PAIRS { "" } else { ", or signed ranks (Wilcoxon 1945) where these say the same" }
             ),
             Test::Blocks => format!(
                 "t-test of the squared errors' difference over {BLOCKS} stretches of the run, which keeps their \
-                 autocorrelation inside (Diebold and Mariano 1995; Ibragimov and Müller 2010), adjusted for the number of \
+                 autocorrelation inside (Diebold and Mariano 1995; Ibragimov and Müller 2010), or signed ranks of their \
+                 ratios (Wilcoxon 1945) where these say the same, adjusted for both tests (Bonferroni) and for the number of \
                  pairs (Holm 1979)"
             ),
             Test::TooShort => "too few records to tell differences from noise".to_owned(),
@@ -34,20 +36,24 @@ impl Standings {
         let rmse = board.scores[winner].mean.rmse;
         let mut text = format!("{} wins with RMSE {}", self.name(winner), significant(rmse));
         let Some(&second) = board.order.get(1) else { return format!("{text}; it ran alone") };
-        let level = board.level();
+        let (level, erratic) = (board.level(), board.erratic());
         let less = less_than(rmse, board.scores[second].mean.rmse);
         text.push_str(&format!(", {less} {}", self.name(second)));
         if board.test == Test::TooShort {
             text.push_str("; too few records to tell that from noise");
         } else if board.pair(winner, second).is_some_and(|pair| pair.p.is_none()) {
             text.push_str("; errors without bounds, which no test can judge");
-        } else if level.is_empty() {
+        } else if level.is_empty() && erratic.is_empty() {
             let p = board.pairs.iter().filter(|pair| pair.a == winner || pair.b == winner).filter_map(|pair| pair.p);
             text.push_str(&format!("; beyond noise against all ({})", chance(p.fold(0.0, f64::max))));
         } else {
-            let names: Vec<&str> = level.iter().take(3).map(|model| self.name(*model)).collect();
-            let more = if level.len() > 3 { format!(" and {} more", level.len() - 3) } else { String::new() };
-            text.push_str(&format!("; within noise of {}{more}", names.join(", ")));
+            for (says, models) in [("within noise of", level), ("too erratic to judge against", erratic)] {
+                let names: Vec<&str> = models.iter().take(3).map(|model| self.name(*model)).collect();
+                let more = if models.len() > 3 { format!(" and {} more", models.len() - 3) } else { String::new() };
+                if !names.is_empty() {
+                    text.push_str(&format!("; {says} {}{more}", names.join(", ")));
+                }
+            }
         }
         text
     }

@@ -62,14 +62,16 @@ struct Model<'a> {
 #[derive(Serialize)]
 struct Errors {
     n: u64,
-    mae: f64,
-    rmse: f64,
-    r2: f64,
+    /// `null` where there is no figure yet.
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    r2: Option<f64>,
 }
 
 impl From<&Scores> for Errors {
     fn from(scores: &Scores) -> Self {
-        Self { n: scores.n(), mae: scores.mae(), rmse: scores.rmse(), r2: scores.r2() }
+        let [mae, rmse] = [Scores::mae, Scores::rmse].map(|figure| scores.known(figure));
+        Self { n: scores.n(), mae, rmse, r2: scores.known_r2() }
     }
 }
 

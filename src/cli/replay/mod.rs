@@ -111,6 +111,12 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     if counts.rejected == counts.records {
         anyhow::bail!("no record of {} can be used, see above", options.file.display());
     }
+    if counts.scored == 0 {
+        let (records, target) = (counts.records, &settings.schema.target);
+        anyhow::bail!(
+            "no record of {records} has a target to score: there is no usable `{target}`; look at schema.target"
+        );
+    }
     Ok(())
 }
 

@@ -8,12 +8,16 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    super::figures::{Emphasis, significant},
+    super::figures::{Emphasis, NONE, known, significant},
     Counts,
 };
 use crate::{
     metrics::{Coverage, Faded, Quantiles, Scores},
-    pipeline::{decode::Fields, prequential::Prequential, snapshot::ModelSnapshot},
+    pipeline::{
+        decode::Fields,
+        prequential::{PUBLISHED, Prequential},
+        snapshot::ModelSnapshot,
+    },
 };
 
 #[derive(Serialize)]
@@ -29,27 +33,41 @@ struct Report<'a> {
     /// Absent where nobody asks for intervals.
     #[serde(skip_serializing_if = "Option::is_none")]
     intervals: Option<Intervals>,
+    /// What was published, whichever model it was of.
+    published: PublishedReport,
     models: Vec<ModelReport<'a>>,
+}
+
+/// Figures as of a model.
+#[derive(Serialize)]
+struct PublishedReport {
+    #[serde(flatten)]
+    total: Errors,
+    skill: Option<f64>,
+    rolling: Errors,
+    faded: FadedErrors,
+    implausible: u64,
 }
 
 /// Over the whole run, and of late.
 #[derive(Serialize)]
 struct Intervals {
     target: f64,
-    coverage: f64,
-    width: f64,
-    recent_coverage: f64,
-    recent_width: f64,
+    coverage: Option<f64>,
+    width: Option<f64>,
+    recent_coverage: Option<f64>,
+    recent_width: Option<f64>,
 }
 
 impl From<Coverage> for Intervals {
     fn from(coverage: Coverage) -> Self {
+        let known = |figure: f64| (coverage.n() > 0).then_some(figure);
         Self {
             target: coverage.target(),
-            coverage: coverage.total(),
-            width: coverage.total_width(),
-            recent_coverage: coverage.recent(),
-            recent_width: coverage.recent_width(),
+            coverage: known(coverage.total()),
+            width: known(coverage.total_width()),
+            recent_coverage: known(coverage.recent()),
+            recent_width: known(coverage.recent_width()),
         }
     }
 }
@@ -60,7 +78,7 @@ struct ModelReport<'a> {
     kind: &'a str,
     #[serde(flatten)]
     total: Errors,
-    skill: f64,
+    skill: Option<f64>,
     rolling: Errors,
     faded: FadedErrors,
     refused: u64,
@@ -70,49 +88,52 @@ struct ModelReport<'a> {
     memory_bytes: usize,
 }
 
+/// `null` where there is no figure yet.
 #[derive(Serialize)]
 struct Errors {
-    mae: f64,
-    rmse: f64,
-    r2: f64,
-    bias: f64,
-    smape: f64,
-    error_p50: f64,
-    error_p90: f64,
-    error_p99: f64,
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    r2: Option<f64>,
+    bias: Option<f64>,
+    smape: Option<f64>,
+    error_p50: Option<f64>,
+    error_p90: Option<f64>,
+    error_p99: Option<f64>,
 }
 
 #[derive(Serialize)]
 struct FadedErrors {
-    mae: f64,
-    rmse: f64,
-    bias: f64,
-    smape: f64,
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    bias: Option<f64>,
+    smape: Option<f64>,
 }
 
 impl Errors {
     fn of(scores: &Scores, errors: &Quantiles) -> Self {
         Self {
-            mae: scores.mae(),
-            rmse: scores.rmse(),
-            r2: scores.r2(),
-            bias: scores.bias(),
-            smape: scores.smape(),
-            error_p50: errors.get(0.5),
-            error_p90: errors.get(0.9),
-            error_p99: errors.get(0.99),
+            mae: scores.known(Scores::mae),
+            rmse: scores.known(Scores::rmse),
+            r2: scores.known_r2(),
+            bias: scores.known(Scores::bias),
+            smape: scores.known(Scores::smape),
+            error_p50: errors.known(0.5),
+            error_p90: errors.known(0.9),
+            error_p99: errors.known(0.99),
         }
     }
 }
 
 impl From<&Faded> for FadedErrors {
     fn from(faded: &Faded) -> Self {
-        Self { mae: faded.mae(), rmse: faded.rmse(), bias: faded.bias(), smape: faded.smape() }
+        let [mae, rmse, bias, smape] =
+            [Faded::mae, Faded::rmse, Faded::bias, Faded::smape].map(|figure| faded.known(figure));
+        Self { mae, rmse, bias, smape }
     }
 }
 
 pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race: &Prequential) -> io::Result<()> {
-    let models = race.standings();
+    let (models, published) = (race.standings(), race.published());
     let report = Report {
         records: counts.records,
         scored: counts.scored,
@@ -121,6 +142,13 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
         champion: models.get(race.champion()).map_or("", |model| &model.name),
         fields,
         intervals: race.coverage().map(Into::into),
+        published: PublishedReport {
+            total: Errors::of(&published.total, &published.total_errors),
+            skill: published.total_skill,
+            rolling: Errors::of(&published.rolling, &published.rolling_errors),
+            faded: (&published.faded).into(),
+            implausible: published.counts.implausible,
+        },
         models: models
             .iter()
             .map(|model| ModelReport {
@@ -148,24 +176,29 @@ pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, em
     let told: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
     writeln!(out, "{records} records, {scored} scored, {rejected} not usable{told}")?;
-    let best = models.iter().map(|model| model.total.rmse()).filter(|_| *scored > 0).min_by(f64::total_cmp);
-    let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max(5);
+    let published = race.published();
+    let best = models.iter().filter_map(|model| model.total.known(Scores::rmse)).min_by(f64::total_cmp);
+    let names = models.iter().chain([&published]).map(|model| model.name.chars().count());
+    let width = names.max().unwrap_or(0).max(5);
     writeln!(
         out,
         "  {:width$}  {:>12}  {:>12}  {:>8}  {:>8}  {:>8}",
         "model", "RMSE", "MAE", "R2", "skill", "refused"
     )?;
-    for (i, model) in models.iter().enumerate() {
+    for (i, model) in models.iter().chain([&published]).enumerate() {
         let mark = if i == race.champion() { '*' } else { ' ' };
         let ModelSnapshot { name, total, total_skill, counts, .. } = model;
-        let (rmse, mae, r2) = (significant(total.rmse()), significant(total.mae()), total.r2());
-        let refused = counts.refused;
-        let row = format!("{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8.4}  {total_skill:>8.4}  {refused:>8}");
-        let row = if Some(total.rmse()) == best { emphasis.strong(row) } else { row };
+        let [rmse, mae] = [Scores::rmse, Scores::mae].map(|figure| known(total.known(figure), significant));
+        let [r2, skill] = [total.known_r2(), *total_skill].map(|share| known(share, |share| format!("{share:.4}")));
+        let refused = if i < models.len() { counts.refused.to_string() } else { NONE.to_owned() };
+        let row = format!("{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8}  {skill:>8}  {refused:>8}");
+        let is_best = i < models.len() && best.is_some() && total.known(Scores::rmse) == best;
+        let row = if is_best { emphasis.strong(row) } else { row };
         writeln!(out, "{row}")?;
     }
     writeln!(out, "over the whole run; skill = 1 - RMSE/RMSE(mean); * champion at the end")?;
-    if let Some(coverage) = race.coverage() {
+    writeln!(out, "{PUBLISHED}: what was the champion's when it was predicted, changes of the champion included")?;
+    if let Some(coverage) = race.coverage().filter(|coverage| coverage.n() > 0) {
         let (held, wanted) = (100.0 * coverage.total(), 100.0 * coverage.target());
         let width = significant(coverage.total_width());
         writeln!(out, "intervals held {held:.2} % of the targets ({wanted} % wanted), mean width {width}")?;

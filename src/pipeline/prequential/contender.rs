@@ -14,7 +14,7 @@ use crate::{
         drift::{Detector, Shift},
         saved,
     },
-    models::{Features, ModelConfig, Pipeline, Recent, Scratch},
+    models::{Features, ModelConfig, Pipeline, Recent, Scratch, champion::Track},
     state::whole,
 };
 
@@ -28,6 +28,9 @@ pub(super) struct Contender {
     pub(super) pipeline: Pipeline,
     #[serde(deserialize_with = "whole")]
     pub(super) scores: Scorecard,
+    /// What elections look at. States from before they did have none.
+    #[serde(default)]
+    pub(super) track: Track,
     /// Whether the squared error has changed; `None` where nobody asks.
     #[serde(deserialize_with = "whole")]
     pub(super) detector: Option<Detector>,
@@ -37,11 +40,13 @@ pub(super) struct Contender {
 }
 
 /// How a model's error has changed: RMSEs, in the target's unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Of what the detector had seen until the change.
+    #[serde(deserialize_with = "saved::finite")]
     pub before: f64,
     /// Since then, as far as the detector can tell.
+    #[serde(deserialize_with = "saved::finite")]
     pub after: f64,
 }
 
@@ -83,6 +88,7 @@ impl Contender {
             pipeline: Pipeline::new(model),
             config: model.clone(),
             scores: Scorecard::new(config.window, config.fading),
+            track: Track::default(),
             detector: config.drift.map(Detector::new),
             guard,
             counts: Counts::default(),
@@ -91,11 +97,14 @@ impl Contender {
 
     /// Scores what was published for this model; how its squared error has changed, where it has. A detector that keeps no
     /// recent window is taken at its word, and the faded error stands for the error since. It sees the error from what is
-    /// `learned` of the target, since a single absurd one is no change.
+    /// `learned` of the target, and so do elections: a single absurd one is no change and elects nobody. `default` is that
+    /// error, squared, of the model that is followed by default.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64) -> Option<Drift> {
+    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64, default: Option<f64>) -> Option<Drift> {
         self.scores.update(y, prediction);
-        let Shift { before, after } = self.detector.as_mut()?.watch_square(learned - prediction)?;
+        let error = learned - prediction;
+        self.track.update(error * error, default);
+        let Shift { before, after } = self.detector.as_mut()?.watch_square(error)?;
         self.counts.drifts += 1;
         Some(Drift { before: before.sqrt(), after: after.map_or_else(|| self.scores.faded.rmse(), f64::sqrt) })
     }

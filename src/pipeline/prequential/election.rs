@@ -2,56 +2,78 @@
 //!
 //! Invariant: what is published is what the first configured champion follows, from the first sample on; where there is
 //! none, a model of the race, chosen in the same way among all. It changes between two samples only.
+//!
+//! The first mixture of the race is the default: it is followed from the first sample on, and left only for a model that
+//! has beaten it beyond chance. On real streams it is the best one nearly always, and what leads for a while does so for
+//! having been spared the last large error.
 
 use super::{Contender, Event, Prequential};
-use crate::models::champion;
+use crate::models::{ModelConfig, ModelKind, champion};
 
-/// Scored samples between two elections: often enough to follow a drift, seldom enough not to flap.
-const EVERY: u64 = 100;
+/// The model that is followed until another has proved to be better.
+pub(super) fn default_of(models: &[ModelConfig]) -> Option<usize> {
+    models.iter().position(|model| matches!(model.kind, ModelKind::Mixture(_)))
+}
 
 impl Prequential {
     /// The model that the first configured champion follows; `None` where none is configured.
     pub(super) fn followed(&self) -> Option<usize> {
-        let followed = |(i, contender): (usize, &Contender)| {
-            let champion = contender.pipeline.champion()?;
-            self.wiring.members(i)?.get(champion.current()).copied()
-        };
-        self.contenders.iter().enumerate().find_map(followed)
+        self.wiring
+            .ensembles
+            .iter()
+            .filter_map(|ensemble| {
+                let champion = self.contenders.get(ensemble.model)?.pipeline.champion()?;
+                Some((ensemble.model, ensemble.members.get(champion.current()).copied()?))
+            })
+            .min()
+            .map(|(_, followed)| followed)
     }
 
-    /// After every hundredth scored sample, champions look whom to follow: the member with the lowest rolling RMSE, unless the
-    /// present one is hardly worse.
-    #[inline]
-    pub(super) fn elect_when_due(&mut self) {
-        if self.version.is_multiple_of(EVERY) {
-            self.elect();
+    /// The model to publish before anything is known of any.
+    pub(super) fn first(&self) -> usize {
+        self.followed().or(self.default).unwrap_or(0)
+    }
+
+    /// Lets a champion that has learned nothing begin with the default, where that is one of its members.
+    pub(super) fn begin(&mut self, model: usize) {
+        let member =
+            self.wiring.members(model).and_then(|members| members.iter().position(|it| Some(*it) == self.default));
+        if let (Some(member), Some(champion)) = (member, self.contenders[model].pipeline.champion_mut()) {
+            champion.follow(member);
         }
     }
 
-    fn elect(&mut self) {
-        let mut rmses = std::mem::take(&mut self.row);
-        rmses.clear();
-        rmses.extend(self.contenders.iter().map(|contender| contender.scores.rolling.scores().rmse()));
-        let Self { contenders, wiring, events, .. } = self;
-        for (of, contender) in contenders.iter_mut().enumerate() {
-            let (Some(champion), Some(members)) = (contender.pipeline.champion_mut(), wiring.members(of)) else {
-                continue;
-            };
-            let from = champion.current();
-            if champion.elect(members.iter().map(|member| rmses[*member]))
-                && let (Some(&from), Some(&to)) = (members.get(from), members.get(champion.current()))
-            {
-                events.push(Event::ChampionChanged { of: Some(of), from, to });
-            }
+    /// After every scored sample champions look whom to follow, as of [`champion::best`].
+    #[inline]
+    pub(super) fn elect(&mut self) {
+        if !self.wiring.ensembles.is_empty() {
+            self.elect_champions();
         }
         let from = self.champion;
         self.champion = self.followed().unwrap_or_else(|| {
-            let to = champion::best(from, rmses.iter().copied(), champion::Params::MARGIN);
+            let tracks = self.contenders.iter().map(|contender| &contender.track);
+            let to = champion::best(from, self.default, tracks, champion::Params::MARGIN);
             if to != from {
                 self.events.push(Event::ChampionChanged { of: None, from, to });
             }
             to
         });
-        self.row = rmses;
+    }
+
+    fn elect_champions(&mut self) {
+        let Self { contenders, wiring, events, default, tracks, .. } = self;
+        tracks.clear();
+        tracks.extend(contenders.iter().map(|contender: &Contender| contender.track));
+        for ensemble in &wiring.ensembles {
+            let (of, members) = (ensemble.model, &ensemble.members);
+            let Some(champion) = contenders[of].pipeline.champion_mut() else { continue };
+            let from = champion.current();
+            let default = members.iter().position(|member| Some(*member) == *default);
+            if champion.elect(default, members.iter().map(|member| &tracks[*member]))
+                && let (Some(&from), Some(&to)) = (members.get(from), members.get(champion.current()))
+            {
+                events.push(Event::ChampionChanged { of: Some(of), from, to });
+            }
+        }
     }
 }

@@ -30,10 +30,11 @@ impl Intervals {
         self.conformal.around(prediction)
     }
 
-    /// Scores the interval that was published around `prediction`, and learns from what is `learned` of its target.
+    /// Scores the interval that was published around `prediction`, where there was one, and learns from what is `learned` of
+    /// its target.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64) {
-        if let Some(interval) = self.conformal.around(prediction) {
+    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64, published: Option<Interval>) {
+        if let Some(interval) = published {
             self.coverage.update(y, interval);
         }
         self.conformal.update(learned, prediction);

@@ -5,39 +5,48 @@
 //! same samples give the same bits.
 //! What this does not do: decode, publish, or decide when to save.
 //!
-//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `wiring`
-//! (models over others' predictions), `absurd` (values that are not believed), `election` (whose prediction is published), `intervals` (how far off that may be),
-//! `restore` (going on from a stored state).
+//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `absurd` (values
+//! that are not believed), `bounds` (what the target can be), `drifts` (one event for what several models notice), `wiring`
+//! (models over others' predictions), `election` (whose prediction is published), `published` (how good that was),
+//! `intervals` (how far off it may be), `standings` (what is told of all of them), `restore` (going on from a stored state).
 
 mod absurd;
+mod bounds;
 mod contender;
+mod drifts;
 mod election;
 mod guard;
 mod intervals;
+mod published;
 mod restore;
+mod standings;
 mod wiring;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::ModelSnapshot;
 use crate::{
-    metrics::{Coverage, Interval, drift::DetectorKind, skill},
+    metrics::{Coverage, Interval, drift::DetectorKind},
     models::{
         Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
+        champion::Track,
         explain::{Explanation, explain},
         steps::StepDescription,
     },
     state::whole,
 };
+use bounds::Bounds;
 use contender::Contender;
+use drifts::Drifts;
 use guard::Usual;
 use intervals::Intervals;
+use published::Published;
 use wiring::Wiring;
 
 pub use contender::{Counts, Drift};
 pub use guard::{Action, Config as GuardConfig, Rescue};
+pub use standings::{PUBLISHED, skill_against};
 pub use wiring::{Misfit, check};
 
 /// What is raced, and how it is watched.
@@ -59,6 +68,13 @@ pub struct Config {
     /// nobody asks.
     #[serde(default)]
     pub intervals: Option<f64>,
+    /// The least and the greatest value that the target can have, in its unit, where that is known: predictions and
+    /// intervals are cut to it.
+    #[serde(default)]
+    pub target_min: Option<f64>,
+    /// See `target_min`; no smaller than that.
+    #[serde(default)]
+    pub target_max: Option<f64>,
 }
 
 impl Config {
@@ -71,6 +87,8 @@ impl Config {
             drift: Some(DetectorKind::default()),
             guard: GuardConfig::default(),
             intervals: Some(0.9),
+            target_min: None,
+            target_max: None,
         }
     }
 }
@@ -84,10 +102,14 @@ pub struct Prequential {
     /// What skill is measured against; one of its own where no configured model is `mean`.
     baseline: Baseline,
     champion: usize,
+    /// How good what is published was, whichever model it was of.
+    published: Published,
     /// Samples learned from.
     version: u64,
     usual: Usual,
     intervals: Option<Intervals>,
+    /// What the models' detectors saw of late.
+    drifts: Drifts,
     /// What explanations look at.
     recent: Recent,
     /// Which values are not believed.
@@ -95,7 +117,14 @@ pub struct Prequential {
     #[serde(skip)]
     fenced: Vec<f64>,
     #[serde(skip)]
+    bounds: Bounds,
+    /// The model that is followed until another has proved to be better.
+    #[serde(skip)]
+    default: Option<usize>,
+    #[serde(skip)]
     wiring: Wiring,
+    #[serde(skip)]
+    tracks: Vec<Track>,
     #[serde(skip)]
     row: Vec<f64>,
     #[serde(skip)]
@@ -134,11 +163,11 @@ pub struct Step<'a> {
 /// Something that happens now and then. Models by index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// The error of a model has changed.
+    /// The stream has changed: the errors of one model or of several have, see [`Prequential::drifted`].
     Drift {
-        /// The model.
+        /// The model that noticed first.
         model: usize,
-        /// How.
+        /// How its error has changed.
         drift: Drift,
     },
     /// The guard put a diverging model back on its feet.
@@ -173,6 +202,8 @@ impl Prequential {
         let mut race = Self {
             // Settings are checked; models whose members are not there see features, whatever these are.
             wiring: Wiring::new(models).unwrap_or_default(),
+            default: election::default_of(models),
+            tracks: Vec::new(),
             row: Vec::new(),
             config: config.clone(),
             raw: vec![0.0; contenders.len()],
@@ -181,15 +212,19 @@ impl Prequential {
             contenders,
             baseline,
             champion: 0,
+            published: Published::new(config),
             version: 0,
             usual: Usual::default(),
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
+            drifts: Drifts::default(),
+            bounds: Bounds::of(config),
             recent: Recent::default(),
             fence: Fence::default(),
             fenced: Vec::new(),
             scratch: Scratch::default(),
         };
-        race.champion = race.followed().unwrap_or(0);
+        (0..models.len()).for_each(|model| race.begin(model));
+        race.champion = race.first();
         race
     }
 
@@ -214,25 +249,27 @@ impl Prequential {
         let baseline = self.predict(x);
         let published = self.predictions[self.champion];
         let interval = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
+        let interval = interval.map(|interval| self.bounds.within(interval));
         if let Some(y) = target {
             let learned = self.admit_target(y);
             self.score([y, learned], baseline);
+            self.published.score(y, published, self.bounds.cut(self.raw[self.champion]));
             if let Some(intervals) = &mut self.intervals {
-                intervals.score(y, learned, published);
+                intervals.score(y, learned, published, interval);
             }
             self.learn(x, [y, learned], baseline);
             let [_, usual] = x;
             self.recent.push(usual, learned);
             self.version += 1;
             self.begin_to_judge_when_due();
-            self.elect_when_due();
+            self.elect();
         }
         interval
     }
 
     /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
     fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
-        let Self { contenders, raw, predictions, scratch, baseline, usual, wiring, row, .. } = self;
+        let Self { contenders, raw, predictions, scratch, baseline, usual, bounds, wiring, row, .. } = self;
         for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
             if wiring.is_plain(i) {
                 *own = contender.pipeline.predict_one(contender.sees(x), scratch);
@@ -245,7 +282,7 @@ impl Prequential {
         // Finite weights can still give absurd predictions; then the mean is the honest guess.
         let published = |contender: &Contender, own: f64| {
             let sound = if contender.guard.is_some() { usual.is_plausible(own) } else { own.is_finite() };
-            if sound { own } else { mean }
+            bounds.cut(if sound { own } else { mean })
         };
         for ((prediction, &own), contender) in predictions.iter_mut().zip(&*raw).zip(&*contenders) {
             *prediction = published(contender, own);
@@ -256,20 +293,31 @@ impl Prequential {
             raw[i] = contender.pipeline.predict_one(columns, scratch);
             predictions[i] = published(contender, raw[i]);
         }
-        mean
+        bounds.cut(mean)
     }
 
     /// `y` is the target as it is, and as robust models learn it.
     fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) {
+        let default = self.default.map(|default| learned - self.predictions[default]).map(|error| error * error);
+        let Self { drifts, bounds, version, .. } = self;
         let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
-            contender.counts.implausible += u64::from(prediction.to_bits() != own.to_bits());
-            if let Some(drift) = contender.score(y, learned, prediction) {
-                self.events.push(Event::Drift { model, drift });
+            contender.counts.implausible += u64::from(prediction.to_bits() != bounds.cut(own).to_bits());
+            // Those without a guard are baselines, and champions, which have only what their members have.
+            if let Some(drift) = contender.score(y, learned, prediction, default)
+                && contender.guard.is_some()
+            {
+                drifts.detected(model, drift, *version);
             }
         }
+        if drifts.is_open()
+            && let Some((model, drift)) =
+                drifts.due(self.contenders.iter().filter(|contender| contender.guard.is_some()).count(), *version)
+        {
+            self.events.push(Event::Drift { model, drift });
+        }
         if let Baseline::Own(own) = &mut self.baseline {
-            own.score(y, learned, baseline);
+            own.score(y, learned, baseline, None);
         }
         self.usual.update(learned);
     }
@@ -343,6 +391,13 @@ impl Prequential {
         explain(pipeline, columns, &self.recent)
     }
 
+    /// The models that had noticed the latest drift when it was told, the first one first, and the samples that were scored
+    /// between its first sign and now.
+    pub fn drifted(&self) -> (impl Iterator<Item = usize>, u64) {
+        // The sample that brought the event is counted already.
+        (self.drifts.models(), self.drifts.age(self.version.saturating_sub(1)))
+    }
+
     /// Scored samples in the rolling metrics of now.
     pub fn rolling_n(&self) -> u64 {
         self.contenders.first().map_or(0, |contender| contender.scores.rolling.scores().n())
@@ -361,33 +416,6 @@ impl Prequential {
     /// How good the intervals were; `None` where nobody asks for any.
     pub fn coverage(&self) -> Option<Coverage> {
         self.intervals.as_ref().map(Intervals::coverage)
-    }
-
-    /// Every model's standing, in configured order.
-    pub fn standings(&self) -> Vec<ModelSnapshot> {
-        let baseline = match &self.baseline {
-            Baseline::Configured(i) => &self.contenders[*i],
-            Baseline::Own(own) => own,
-        };
-        let (base_total, base_rolling) = (baseline.scores.total.rmse(), baseline.scores.rolling.scores().rmse());
-        let standing = |contender: &Contender| {
-            let scores = &contender.scores;
-            let rolling = scores.rolling.scores();
-            ModelSnapshot {
-                name: contender.name.clone(),
-                kind: contender.config.kind.name(),
-                total: scores.total,
-                total_errors: scores.errors.clone(),
-                rolling,
-                rolling_errors: scores.rolling.errors().clone(),
-                faded: scores.faded,
-                skill: skill(rolling.rmse(), base_rolling),
-                total_skill: skill(scores.total.rmse(), base_total),
-                counts: contender.counts,
-                memory: contender.pipeline.memory_bytes(),
-            }
-        };
-        self.contenders.iter().map(standing).collect()
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Contender> {

@@ -5,10 +5,12 @@
 
 use serde::Deserialize;
 
-use super::{Baseline, Config, Contender, Intervals, Prequential, Usual, wiring::Wiring};
+use super::{
+    Baseline, Bounds, Config, Contender, Drifts, Intervals, Prequential, Published, Usual, election, wiring::Wiring,
+};
 use crate::{
     metrics::{Rolling, saved},
-    models::{Fence, Recent, Scratch},
+    models::{Fence, Recent, Scratch, champion::Track},
     state::whole,
 };
 
@@ -19,12 +21,17 @@ pub(super) struct Saved {
     contenders: Vec<Contender>,
     baseline: Baseline,
     champion: usize,
+    /// States from before it was scored have none.
+    #[serde(default)]
+    published: Option<Published>,
     #[serde(deserialize_with = "saved::count")]
     version: u64,
     usual: Usual,
     /// States from before there were intervals have none.
     #[serde(default)]
     intervals: Option<Intervals>,
+    #[serde(default)]
+    drifts: Drifts,
     #[serde(default, deserialize_with = "whole")]
     recent: Recent,
     /// States from before judged no value.
@@ -36,7 +43,19 @@ impl TryFrom<Saved> for Prequential {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { config, contenders, baseline, champion, version, usual, intervals, recent, fence } = saved;
+        let Saved {
+            config,
+            mut contenders,
+            baseline,
+            champion,
+            published,
+            version,
+            usual,
+            intervals,
+            drifts,
+            recent,
+            fence,
+        } = saved;
         let n = contenders.len();
         if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
             return Err("the models are not those that are configured");
@@ -47,9 +66,21 @@ impl TryFrom<Saved> for Prequential {
         let Ok(wiring) = Wiring::new(&config.models) else {
             return Err("a model has members that are not there");
         };
+        // A state from before elections had a memory of their own begins with what the rolling scores know.
+        if contenders.iter().all(|contender| contender.track == Track::default()) {
+            for contender in &mut contenders {
+                let rolling = contender.scores.rolling.scores();
+                contender.track = Track::with(rolling.n(), rolling.rmse() * rolling.rmse());
+            }
+        }
         Ok(Self {
             wiring,
+            default: election::default_of(&config.models),
+            bounds: Bounds::of(&config),
+            drifts,
+            tracks: Vec::new(),
             row: Vec::new(),
+            published: published.unwrap_or_else(|| Published::new(&config)),
             config,
             contenders,
             baseline,
@@ -81,6 +112,11 @@ impl Prequential {
         fresh.usual = stored.usual;
         fresh.recent = stored.recent;
         fresh.fence = stored.fence;
+        // Models go by their place in it.
+        if stored.config.models == config.models && stored.config.drift == config.drift {
+            fresh.drifts = stored.drifts;
+        }
+        fresh.published = stored.published.under(&stored.config, config);
         let before = &stored.config;
         if before.intervals == config.intervals {
             let same = before.window == config.window;
@@ -92,6 +128,8 @@ impl Prequential {
             kept.push(*own);
         }
         let mut afresh = Vec::new();
+        let default = |config: &Config| election::default_of(&config.models).map(|i| config.models[i].clone());
+        let same_default = default(before) == default(config);
         for contender in fresh.all_mut() {
             let Some(i) = kept.iter().position(|old| old.config == contender.config) else {
                 afresh.push(contender.config.name.clone());
@@ -99,6 +137,7 @@ impl Prequential {
             };
             let old = kept.swap_remove(i);
             (contender.pipeline, contender.counts) = (old.pipeline, old.counts);
+            contender.track = if same_default { old.track } else { old.track.against_another() };
             let scores = std::mem::replace(&mut contender.scores, old.scores);
             if before.window != config.window {
                 contender.scores.rolling = Rolling::new(config.window);
@@ -114,7 +153,7 @@ impl Prequential {
             }
         }
         let as_before = fresh.contenders.iter().position(|contender| Some(&contender.name) == champion.as_ref());
-        fresh.champion = fresh.followed().or(as_before).unwrap_or(0);
+        fresh.champion = fresh.followed().or(as_before).unwrap_or_else(|| fresh.first());
         (fresh, afresh)
     }
 }

@@ -75,7 +75,8 @@ pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
     let mut models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
     let mut names = HashSet::new();
     for (i, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
-        let problem = format!("`{}` is the name of another model, too; names must differ", model.name);
+        let problem =
+            format!("`{}` is the name of another model, too; give one of them another `name = \"…\"`", model.name);
         root.problem(&format!("models[{i}].name"), &problem);
     }
     members::resolve(root, &mut models);

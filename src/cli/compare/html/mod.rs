@@ -112,7 +112,7 @@ fn section(out: &mut String, standings: &Standings, i: usize, board: &Board) -> 
     if board.scores.len() > 1 {
         writeln!(
             out,
-            "<p class=\"soft\">~ within noise, ? cannot be judged: {}.</p>",
+            "<p class=\"soft\">~ within noise, ! too erratic to judge, ? cannot be judged: {}.</p>",
             escaped(&board.test.described())
         )?;
         pairs(out, standings, board)?;

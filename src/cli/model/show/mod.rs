@@ -13,15 +13,20 @@ use indicatif::HumanBytes;
 
 use super::{Learned, LearnedModel, Selection};
 use crate::{
+    metrics::Scores,
     models::{
         Description,
         describe::{Linear, Weight},
         explain::Explanation,
         steps::StepDescription,
     },
+    pipeline::snapshot::ModelSnapshot,
     settings::Settings,
 };
 use table::{Table, number};
+
+/// Categories of a feature that are printed.
+const CATEGORIES: usize = 12;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -46,6 +51,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
             checkpoint.position,
             found.written_at
         )?;
+        published(&mut out, &checkpoint.prequential.published())?;
         for learned in models {
             writeln!(out)?;
             model(&mut out, learned, options.depth as usize)?;
@@ -54,6 +60,26 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     }
     out.flush()?;
     Ok(())
+}
+
+/// How good what went out was; nothing before there is anything to say.
+fn published(out: &mut impl Write, standing: &ModelSnapshot) -> io::Result<()> {
+    if standing.total.n() == 0 {
+        return Ok(());
+    }
+    writeln!(out, "\npublished, whichever model was champion\n  scored {}", standing.total.n())?;
+    errors(out, standing)
+}
+
+fn errors(out: &mut impl Write, standing: &ModelSnapshot) -> io::Result<()> {
+    let mut errors = Table::new(&["errors", "RMSE", "MAE", "R2", "skill"]);
+    for (name, scores, skill) in
+        [("rolling", &standing.rolling, standing.skill), ("total", &standing.total, standing.total_skill)]
+    {
+        let [rmse, mae] = [Scores::rmse, Scores::mae].map(|figure| scores.known(figure));
+        errors.known(name, [rmse, mae, scores.known_r2(), skill]);
+    }
+    errors.print(out, 2)
 }
 
 fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result<()> {
@@ -70,13 +96,7 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
         counts.rescues,
         HumanBytes(standing.memory as u64)
     )?;
-    let mut errors = Table::new(&["errors", "RMSE", "MAE", "R2", "skill"]);
-    for (name, scores, skill) in
-        [("rolling", &standing.rolling, standing.skill), ("total", &standing.total, standing.total_skill)]
-    {
-        errors.row(name, [scores.rmse(), scores.mae(), scores.r2(), skill]);
-    }
-    errors.print(out, 2)?;
+    errors(out, standing)?;
     for description in steps {
         step(out, description)?;
     }
@@ -128,12 +148,23 @@ fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
         StepDescription::OneHot { columns } => writeln!(out, "  one_hot: {}", list(columns)),
         StepDescription::TargetEncoder { mean, features, .. } => {
             let mut table = Table::new(&["target_encoder", "mean", "n"]);
+            let mut left_out = Vec::new();
             for feature in features {
-                for it in &feature.categories {
+                // The most frequent ones; what a feature is like shows in these.
+                let mut categories: Vec<_> = feature.categories.iter().collect();
+                categories.sort_by(|a, b| b.n.total_cmp(&a.n));
+                for it in categories.iter().take(CATEGORIES) {
                     table.row(&format!("{}={}", feature.feature, it.category), [it.mean, it.n]);
+                }
+                let more = categories.len().saturating_sub(CATEGORIES);
+                if more > 0 {
+                    left_out.push(format!("{more} more of {}", feature.feature));
                 }
             }
             table.print(out, 2)?;
+            if !left_out.is_empty() {
+                writeln!(out, "    and {}, less frequent; export has all", left_out.join(", "))?;
+            }
             writeln!(out, "    mean of all targets {}", number(*mean))
         }
         StepDescription::Polynomial { columns } => writeln!(out, "  polynomial: {}", list(columns)),

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::cli::figures::known;
+
 /// A table whose first column is text and all others numbers.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -13,7 +15,13 @@ impl Table {
     }
 
     pub(super) fn row<const N: usize>(&mut self, name: &str, numbers: [f64; N]) {
-        self.rows.push([name.to_owned()].into_iter().chain(numbers.into_iter().map(number)).collect());
+        self.known(name, numbers.map(Some));
+    }
+
+    /// A row in which there may be no number yet.
+    pub(super) fn known<const N: usize>(&mut self, name: &str, numbers: [Option<f64>; N]) {
+        let cells = numbers.into_iter().map(|it| known(it, number));
+        self.rows.push([name.to_owned()].into_iter().chain(cells).collect());
     }
 
     /// Prints it, `indent` characters from the left and the rows below the header two more.

@@ -1,0 +1,46 @@
+//! What the target can be, where that is known: nothing is predicted beyond it.
+//!
+//! A target beyond the bounds is scored and learned as it is: it happened, so it is the bounds that are wrong.
+
+use super::Config;
+use crate::metrics::Interval;
+
+/// The least and the greatest value, infinite where none is set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    least: f64,
+    greatest: f64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { least: f64::NEG_INFINITY, greatest: f64::INFINITY }
+    }
+}
+
+impl Bounds {
+    pub(super) fn of(config: &Config) -> Self {
+        let none = Self::default();
+        let (least, greatest) = (config.target_min.unwrap_or(none.least), config.target_max.unwrap_or(none.greatest));
+        // Settings are checked; bounds that no value keeps are none.
+        if least <= greatest { Self { least, greatest } } else { none }
+    }
+
+    /// The nearest value that the target can have.
+    #[inline]
+    pub(super) fn cut(self, prediction: f64) -> f64 {
+        if prediction < self.least {
+            self.least
+        } else if prediction > self.greatest {
+            self.greatest
+        } else {
+            prediction
+        }
+    }
+
+    /// The part of an interval in which the target can be; it holds the prediction, which is cut, too.
+    #[inline]
+    pub(super) fn within(self, Interval { lower, upper }: Interval) -> Interval {
+        Interval { lower: self.cut(lower), upper: self.cut(upper) }
+    }
+}

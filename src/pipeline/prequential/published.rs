@@ -1,0 +1,49 @@
+//! How good what is published was.
+//!
+//! A series of its own: the champion changes, and what a reader of predictions sees is the whole of what was published, the
+//! mistakes of changing included.
+//! What this does not do: choose what is published.
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::{
+    metrics::{Rolling, Scorecard, saved},
+    state::whole,
+};
+
+/// The scores of what was published.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Published {
+    #[serde(deserialize_with = "whole")]
+    pub(super) scores: Scorecard,
+    /// Times the mean stood in for the champion.
+    #[serde(deserialize_with = "saved::count")]
+    pub(super) implausible: u64,
+}
+
+impl Published {
+    /// Nothing scored.
+    pub(super) fn new(config: &Config) -> Self {
+        Self { scores: Scorecard::new(config.window, config.fading), implausible: 0 }
+    }
+
+    /// Scores what was published, where the champion itself had said `own`.
+    #[inline]
+    pub(super) fn score(&mut self, y: f64, published: f64, own: f64) {
+        self.implausible += u64::from(published.to_bits() != own.to_bits());
+        self.scores.update(y, published);
+    }
+
+    /// The same scores under today's settings; what another window or fading would have kept begins anew.
+    pub(super) fn under(mut self, before: &Config, today: &Config) -> Self {
+        let fresh = Scorecard::new(today.window, today.fading);
+        if before.window != today.window {
+            self.scores.rolling = Rolling::new(today.window);
+        }
+        if before.fading != today.fading {
+            self.scores.faded = fresh.faded;
+        }
+        self
+    }
+}

@@ -78,6 +78,9 @@ fn errors_are_those_of_a_replay_of_the_same_samples() {
                 compared += 1;
             }
         }
+        for figure in ["rmse", "mae", "r2", "skill"] {
+            assert_eq!(stream["published"][figure], replayed["published"][figure], "{figure} on {file}");
+        }
     }
     assert_eq!(compared, 3 * 5 * 5);
 }
@@ -110,8 +113,8 @@ fn results_do_not_depend_on_how_many_run_at_once() {
             ["compare", "--function", "friedman_drift", "sine", "-n", "3000", "--seeds", "3", "--jobs", jobs];
         stdout(&site.run(&arguments));
         let csv = read(&site.path("compare/compare.csv"));
-        // Two streams, three seeds, two models, and a header.
-        assert_eq!(csv.lines().count(), 13, "{csv}");
+        // Two streams, three seeds, two models and what is published of them, and a header.
+        assert_eq!(csv.lines().count(), 19, "{csv}");
         results.push(timeless(&document(&site)));
     }
     assert_eq!(results[0], results[1]);
@@ -143,6 +146,28 @@ fn a_clear_difference_is_beyond_noise_and_the_same_model_twice_is_not() {
         let errors: BTreeSet<String> = runs.iter().map(|run| run["rmse"].to_string()).collect();
         assert_eq!((seeds.len(), errors.len()), (runs.len(), runs.len()), "every seed is another run");
     }
+}
+
+#[test]
+fn what_is_published_has_a_row_everywhere_and_is_no_contender() {
+    let site = Site::new(&[TWO]);
+    let text = stdout(&site.run(&["compare", "--function", "friedman", "-n", "2000", "--seeds", "2"]));
+    let document = document(&site);
+    let published = &document["streams"][0]["published"];
+    assert_eq!(published["runs"].as_array().map(Vec::len), Some(2));
+    let rmse = published["rmse"].as_f64().expect("a figure");
+    assert!(text.lines().any(|line| line.trim_start().starts_with("published ") && line.contains(" %")), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(page(&site).contains(&format!("<td>published</td><td>{rmse:.4}</td>")), "{rmse}");
+    assert_well_formed(&page(&site));
+    let csv = read(&site.path("compare/compare.csv"));
+    assert_eq!(csv.lines().filter(|line| line.contains(",published,published,2000,2000,")).count(), 2, "{csv}");
+    for rows in ["models", "pairs"] {
+        assert!(!document["streams"][0][rows].to_string().contains("published"), "{rows}");
+    }
+    // One model is what is published.
+    stdout(&site.run(&["compare", "--function", "friedman", "-n", "500", "--grid", "kind=\"rls\""]));
+    assert!(self::document(&site)["streams"][0]["published"].is_null());
 }
 
 #[test]

@@ -87,6 +87,10 @@ fn exported_weights_give_the_daemons_next_prediction_to_the_bit() {
     assert!(daemon.stop().success());
     let document = export(&site, &[]);
     let model = &document["partitions"][0]["models"][0];
+    // It is alone, so that it is what was published.
+    let published = &document["partitions"][0]["published"];
+    assert_eq!((&published["total"], &published["rolling"]), (&model["total"], &model["rolling"]));
+    assert!(published["total"]["n"] == 500 && published["total_skill"].is_number(), "{published}");
     let number = |value: &Value| value.as_f64().expect("a number");
     let learned = &model["learned"];
     let scaler = model["steps"][1]["features"].as_array().expect("statistics");

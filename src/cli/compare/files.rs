@@ -6,7 +6,10 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::standings::{Board, Figures, LEAST_STREAMS, Score, Standings};
-use crate::{models::explain::Explanation, pipeline::decode::Fields};
+use crate::{
+    models::explain::Explanation,
+    pipeline::{decode::Fields, prequential::PUBLISHED},
+};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -31,6 +34,9 @@ struct StreamPart<'a> {
     test: String,
     /// The best first.
     models: Vec<ScorePart<'a>>,
+    /// What the daemon would have published of all of them; absent where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<PublishedPart>,
     pairs: Vec<PairPart<'a>>,
 }
 
@@ -47,6 +53,13 @@ struct ScorePart<'a> {
     figures: Figures,
     runs: Vec<RunPart>,
     importance: Option<&'a Explanation>,
+}
+
+#[derive(Serialize)]
+struct PublishedPart {
+    #[serde(flatten)]
+    figures: Figures,
+    runs: Vec<RunPart>,
 }
 
 #[derive(Serialize)]
@@ -132,13 +145,14 @@ pub(super) fn json(standings: &Standings) -> anyhow::Result<Vec<u8>> {
 
 fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
     let name = |model: usize| standings.models[model].name.as_str();
+    let run = |(seed, run): (&Option<u64>, &Figures)| RunPart { seed: *seed, figures: *run };
+    let runs = |score: &Score| board.seeds.iter().zip(&score.runs).map(run).collect();
     let models = board.order.iter().map(|&model| {
-        let Score { mean, runs } = &board.scores[model];
-        let run = |(seed, run): (&Option<u64>, &Figures)| RunPart { seed: *seed, figures: *run };
+        let score = &board.scores[model];
         ScorePart {
             model: name(model),
-            figures: *mean,
-            runs: board.seeds.iter().zip(runs).map(run).collect(),
+            figures: score.mean,
+            runs: runs(score),
             importance: board.importance[model].as_ref(),
         }
     });
@@ -163,6 +177,7 @@ fn stream<'a>(standings: &'a Standings, board: &'a Board) -> StreamPart<'a> {
         verdict: standings.verdict(board),
         test: board.test.described(),
         models: models.collect(),
+        published: board.published.as_ref().map(|score| PublishedPart { figures: score.mean, runs: runs(score) }),
         pairs: pairs.collect(),
     }
 }
@@ -198,7 +213,7 @@ fn overall(standings: &Standings) -> OverallPart<'_> {
     }
 }
 
-/// A row per stream, seed and model.
+/// A row per stream, seed and model, and for what is published of all of them.
 pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
@@ -221,14 +236,16 @@ pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     ])?;
     for board in &standings.streams {
         for (run, seed) in board.seeds.iter().enumerate() {
-            for (model, score) in standings.models.iter().zip(&board.scores) {
+            let models = standings.models.iter().map(|model| (&*model.name, model.kind)).zip(&board.scores);
+            let published = board.published.iter().map(|score| ((PUBLISHED, PUBLISHED), score));
+            for ((name, kind), score) in models.chain(published) {
                 let it = &score.runs[run];
                 let counts = &it.incidents;
                 writer.write_record([
                     board.name.clone(),
                     seed.map_or(String::new(), |seed| seed.to_string()),
-                    model.name.clone(),
-                    model.kind.to_owned(),
+                    name.to_owned(),
+                    kind.to_owned(),
                     board.counts.records.to_string(),
                     board.counts.scored.to_string(),
                     it.rmse.to_string(),

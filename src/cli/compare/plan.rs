@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Plan {
     pub(super) streams: Vec<Stream>,
     pub(super) models: Vec<Entry>,
-    /// Stream by stream, run by run, in the order of the models.
+    /// Stream by stream, run by run, in the order of the models; behind them the whole race, where there is more than one.
     pub(super) jobs: Vec<Job>,
 }
 
@@ -55,16 +55,15 @@ enum Source {
     },
 }
 
-/// A model over a stream.
+/// A model over a stream, or all of them as the daemon races them.
 pub(super) struct Job {
     pub(super) stream: usize,
     /// Index of the seed.
     pub(super) run: usize,
-    pub(super) model: usize,
-    /// The model and those it cannot do without.
+    /// The model and those it cannot do without, or all.
     pub(super) race: Vec<ModelConfig>,
-    /// Index of the model itself.
-    pub(super) own: usize,
+    /// Index of the model itself in the race; `None` where what counts is what the race publishes.
+    pub(super) own: Option<usize>,
 }
 
 impl Stream {
@@ -135,7 +134,11 @@ impl Plan {
             for run in 0..of.seeds.len() {
                 for model in 0..models.len() {
                     let (race, own) = race(&models, model);
-                    jobs.push(Job { stream, run, model, race, own });
+                    jobs.push(Job { stream, run, race, own: Some(own) });
+                }
+                if models.len() > 1 {
+                    let race = models.iter().map(|entry| entry.config.clone()).collect();
+                    jobs.push(Job { stream, run, race, own: None });
                 }
             }
         }

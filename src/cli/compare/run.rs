@@ -102,7 +102,8 @@ pub(super) fn all(plan: &Plan, settings: &Settings, at_once: usize) -> anyhow::R
         // A thread that ended by a panic has said so.
         let lost = (0..jobs.len()).find(|i| !runs.contains_key(i)).map(|i| &jobs[i]);
         problems.extend(lost.map(|job| {
-            let (model, stream) = (&plan.models[job.model].config.name, &plan.streams[job.stream].name);
+            let model = job.own.map_or("the whole race", |own| job.race[own].name.as_str());
+            let stream = &plan.streams[job.stream].name;
             format!("a model panicked, `{model}` on {stream} or one beside it. Please report this")
         }));
     }
@@ -128,8 +129,8 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         batch.step(&mut race, samples.nominal(), job.own);
         time += cpu_time().saturating_sub(began);
         batch.scored().for_each(|(record, y, prediction)| trace.update(record, y, prediction));
-        if let Some((record, ..)) = batch.scored().last() {
-            trace.curve.update(record, race.rolling_rmse(job.own));
+        if let (Some((record, ..)), Some(own)) = (batch.scored().last(), job.own) {
+            trace.curve.update(record, race.rolling_rmse(own));
         }
         part.reached(samples.position());
     }
@@ -148,8 +149,13 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         _ => {}
     }
     let mut standings = race.standings();
-    let importance = if job.run == 0 { race.explain(job.own, samples.named_columns()) } else { None };
-    Ok(Run { model: standings.swap_remove(job.own), counts, time, trace, importance })
+    let Some(own) = job.own else {
+        let memory = standings.iter().map(|model| model.memory).sum();
+        let model = ModelSnapshot { memory, ..race.published() };
+        return Ok(Run { model, counts, time, trace, importance: None });
+    };
+    let importance = if job.run == 0 { race.explain(own, samples.named_columns()) } else { None };
+    Ok(Run { model: standings.swap_remove(own), counts, time, trace, importance })
 }
 
 /// A few decoded samples, so that reading is not timed and the clock not asked too often.
@@ -195,7 +201,7 @@ impl Batch {
         Ok(!self.ends.is_empty())
     }
 
-    fn step(&mut self, race: &mut Prequential, nominal: &[bool], own: usize) {
+    fn step(&mut self, race: &mut Prequential, nominal: &[bool], own: Option<usize>) {
         self.predictions.clear();
         let mut start = 0;
         for (&end, &target) in self.ends.iter().zip(&self.targets) {
@@ -203,7 +209,7 @@ impl Batch {
             // Of the columns that there were when this row was read.
             let nominal = &nominal[..nominal.len().min(row.len())];
             let step = race.step(Features::with_nominal(row, nominal), target);
-            self.predictions.push(step.predictions[own]);
+            self.predictions.push(step.predictions[own.unwrap_or(step.champion)]);
             start = end;
         }
     }

@@ -53,6 +53,8 @@ pub(super) struct Board {
     /// Models, the best first.
     pub(super) order: Vec<usize>,
     pub(super) scores: Vec<Score>,
+    /// What the daemon would have published of all models together, which is no contender; `None` where there is one model.
+    pub(super) published: Option<Score>,
     /// Every two models, in the order of models.
     pub(super) pairs: Vec<Pair>,
     /// Of each model's first run.
@@ -153,7 +155,7 @@ impl Standings {
         let mut streams = Vec::new();
         for stream in &plan.streams {
             // Run by run, each with all models.
-            let of_stream = (&mut runs).take(stream.seeds.len() * plan.models.len()).collect();
+            let of_stream = (&mut runs).take(stream.seeds.len() * jobs_in_run(plan.models.len())).collect();
             match Board::new(stream, of_stream, plan.models.len()) {
                 Some(board) => streams.push(board),
                 None => {
@@ -169,13 +171,15 @@ impl Standings {
 impl Board {
     fn new(stream: &Stream, runs: Vec<Run>, models: usize) -> Option<Self> {
         let counts = runs.first()?.counts.clone();
-        if runs.chunks(models).any(|run| run.iter().any(|it| it.counts != run[0].counts)) {
+        let in_run = jobs_in_run(models);
+        if runs.chunks(in_run).any(|run| run.iter().any(|it| it.counts != run[0].counts)) {
             return None;
         }
         let mut scores: Vec<Vec<Figures>> = (0..models).map(|_| Vec::new()).collect();
+        let mut published = Vec::new();
         let (mut traces, mut importance) = (Vec::new(), Vec::new());
         for (i, run) in runs.into_iter().enumerate() {
-            scores[i % models].push(Figures::new(&run));
+            scores.get_mut(i % in_run).unwrap_or(&mut published).push(Figures::new(&run));
             if i < models {
                 traces.push(run.trace);
                 importance.push(run.importance);
@@ -193,6 +197,7 @@ impl Board {
             test,
             order: ascending(&rmse),
             scores,
+            published: (!published.is_empty()).then(|| Score::new(published)),
             pairs,
             traces,
             importance,
@@ -257,6 +262,11 @@ impl Score {
         };
         Self { mean, runs }
     }
+}
+
+/// Jobs of one run over a stream: every model, and behind them the whole race where it is more than one.
+pub(super) fn jobs_in_run(models: usize) -> usize {
+    models + usize::from(models > 1)
 }
 
 /// A mean that does not overflow where none of the values does.

@@ -3,17 +3,18 @@
 use std::io::{self, Write};
 
 use super::{
-    super::figures::{Emphasis, bytes, grouped, short, significant},
-    standings::{ALPHA, Board, Figures, Pair, Standings, Test},
+    super::figures::{Emphasis, NONE, bytes, grouped, short, significant},
+    standings::{ALPHA, Board, Figures, Pair, Score, Standings, Test},
 };
-use crate::generator::Transition;
+use crate::{generator::Transition, pipeline::prequential::PUBLISHED};
 
 /// Characters of a model's name at most; files have it whole.
 const LONGEST_NAME: usize = 26;
 
 pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Emphasis) -> io::Result<()> {
     let longest = standings.models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
-    let width = longest.clamp(5, LONGEST_NAME);
+    let least = if standings.models.len() > 1 { PUBLISHED.len() } else { 5 };
+    let width = longest.clamp(least, LONGEST_NAME);
     for board in &standings.streams {
         writeln!(out, "{}", about(board))?;
         for rejection in board.counts.rejections.iter().filter(|_| board.kind != "function") {
@@ -29,6 +30,9 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
         out,
         "skill = 1 - RMSE/RMSE(mean); us/record: CPU time to predict, score and learn, the baseline of skill included",
     )?;
+    if standings.models.len() > 1 {
+        wrapped(out, "published: what the daemon publishes of all models together, changes of the champion included")?;
+    }
     let mut tests: Vec<Test> = Vec::new();
     for board in standings.streams.iter().filter(|board| board.scores.len() > 1) {
         if !tests.contains(&board.test) {
@@ -90,19 +94,33 @@ fn table(
         "{:>4} {:width$} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}",
         "", "model", "RMSE", "MAE", "R2", "skill", "us/record", "bytes", "to best"
     )?;
-    for (place, &model) in board.order.iter().enumerate() {
-        let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = &board.scores[model].mean;
-        let name = cut(&standings.models[model].name, width);
+    let row = |place: &str, name: &str, figures: &Figures, distance: &str| {
+        let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = figures;
         let (rmse, mae) = (significant(*rmse), significant(*mae));
         let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size));
-        let distance = distance(board, model);
-        let row = format!(
-            "{:>4} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {micros:>9.2} {size:>9} {distance:>9}",
-            place + 1
-        );
+        format!(
+            "{place:>4} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {micros:>9.2} {size:>9} {distance:>9}"
+        )
+    };
+    for (place, &model) in board.order.iter().enumerate() {
+        let name = cut(&standings.models[model].name, width);
+        let row = row(&(place + 1).to_string(), &name, &board.scores[model].mean, &distance(board, model));
         writeln!(out, "{}", if place == 0 { emphasis.strong(row) } else { row })?;
     }
+    if let Some(Score { mean, .. }) = &board.published {
+        writeln!(out, "{}", row("", PUBLISHED, mean, &beside_the_best(board, mean.rmse)))?;
+    }
     Ok(())
+}
+
+/// How what is published compares with the best model; no test judges that.
+pub(super) fn beside_the_best(board: &Board, rmse: f64) -> String {
+    let more = 100.0 * (rmse / board.scores[board.winner()].mean.rmse - 1.0);
+    match more {
+        more if !more.is_finite() => NONE.to_owned(),
+        more if more < 1000.0 => format!("{more:+.1} %"),
+        more => format!("x {}", short(more / 100.0 + 1.0)),
+    }
 }
 
 /// How much larger a model's error is than the best, and whether that is noise.

@@ -43,7 +43,18 @@ struct Partition<'a> {
     position: i64,
     version: u64,
     written_at: &'a str,
+    /// What was published, whichever model it was of.
+    published: Published,
     models: Vec<Model<'a>>,
+}
+
+#[derive(Serialize)]
+struct Published {
+    rolling: Errors,
+    total: Errors,
+    /// Against the mean; `null` where there is none yet.
+    rolling_skill: Option<f64>,
+    total_skill: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -98,11 +109,18 @@ fn write(document: &Document<'_>, out: impl Write) -> anyhow::Result<()> {
 
 fn partition(Learned { found, models }: &Learned) -> anyhow::Result<Partition<'_>> {
     let checkpoint = &found.checkpoint;
+    let published = checkpoint.prequential.published();
     Ok(Partition {
         partition: checkpoint.partition,
         position: checkpoint.position,
         version: checkpoint.prequential.version(),
         written_at: &found.written_at,
+        published: Published {
+            rolling: (&published.rolling).into(),
+            total: (&published.total).into(),
+            rolling_skill: published.skill,
+            total_skill: published.total_skill,
+        },
         models: models.iter().map(model).collect::<anyhow::Result<_>>()?,
     })
 }

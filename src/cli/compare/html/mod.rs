@@ -9,12 +9,13 @@ use std::fmt::Write;
 
 use super::{
     super::figures::{bytes, chance, grouped, significant},
-    standings::{Board, Figures, Standings},
+    standings::{Board, Figures, Score, Standings},
     text,
 };
 use crate::{
     app::fields,
     models::explain::{Explanation, Importance},
+    pipeline::prequential::PUBLISHED,
 };
 use plot::{Line, SERIES};
 
@@ -215,7 +216,28 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
             text::distance(board, model)
         )?;
     }
-    writeln!(out, "</table></div>")
+    if let Some(Score { mean, .. }) = &board.published {
+        let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = mean;
+        writeln!(
+            out,
+            "<tr><td></td><td>{PUBLISHED}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{micros:.2}</td><td>{}</td><td>{}</td></tr>",
+            significant(*rmse),
+            significant(*mae),
+            text::share(*r2),
+            text::share(*skill),
+            bytes(*size),
+            text::beside_the_best(board, *rmse)
+        )?;
+    }
+    writeln!(out, "</table></div>")?;
+    if board.published.is_some() {
+        writeln!(
+            out,
+            "<p class=\"soft\">{PUBLISHED}: what the daemon publishes of all models together, changes of the champion \
+             included.</p>"
+        )?;
+    }
+    Ok(())
 }
 
 /// Every two models: by how much the RMSE of the row is over that of the column, and the chance of that.

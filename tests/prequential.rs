@@ -136,8 +136,8 @@ fn the_leader_becomes_champion() {
     }
     let standings = prequential.standings();
     let best = standings.iter().map(|model| model.rolling.rmse()).fold(f64::INFINITY, f64::min);
-    // The margin, and that the memory fades where the window ends.
-    assert!(standings[prequential.champion()].rolling.rmse() * 0.95 <= best, "no other is better by more than 5 %");
+    // The champion is judged by the latter half of the samples: 1,000, as in the window.
+    assert!(standings[prequential.champion()].rolling.rmse() * 0.98 <= best, "no other is better by more than 2 %");
     assert!(changes >= 1);
 }
 

@@ -331,7 +331,13 @@ fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
 
 #[test]
 fn a_new_champion_is_an_event() {
-    let site = Site::new(&["generator.count=5000", "generator.rate=0", "metrics.report_every=50ms"]);
+    // A mixture would lead from the start.
+    let site = Site::new(&[
+        "generator.count=5000",
+        "generator.rate=0",
+        "metrics.report_every=50ms",
+        r#"models=[{kind="mean"},{kind="linear"}]"#,
+    ]);
     let mut daemon = site.start(&[]);
     daemon.line("all samples", |line| line["records"] == 5000);
     assert!(daemon.stop().success());
@@ -341,7 +347,7 @@ fn a_new_champion_is_an_event() {
         events.into_iter().find(|event: &Value| event["event"] == "champion_changed").expect("a new champion");
     assert_eq!(first["from"]["model"], "mean");
     assert!(first["to"]["rmse"].as_f64() < first["from"]["rmse"].as_f64(), "{first}");
-    // The window fills up to 1,000, and there is an election every hundred samples.
+    // The window fills up to 1,000.
     let offset = first["source"]["offset"].as_u64().expect("an offset");
     assert_eq!(first["over"].as_u64(), Some(1000.min(offset + 1)), "{first}");
 }
@@ -398,10 +404,12 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
             "event",
             "faded_rmse",
             "model",
+            "models",
             "parameters",
             "rmse",
             "rmse_after",
             "rmse_before",
+            "samples_ago",
             "source",
             "timestamp"
         ]
@@ -415,8 +423,9 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
     let lines = daemon.lines_of("model");
     let last = lines.iter().rfind(|line| line["model"] == "linear").expect("a line");
     assert_eq!(last["rescues"].as_u64(), Some(guard.len() as u64));
-    let drifts = drift.iter().filter(|event| event["model"] == "linear").count();
-    assert_eq!(last["drifts"].as_u64(), Some(drifts as u64));
+    // Of what it noticed within a thousand samples there is one event.
+    let drifts = drift.iter().filter(|event| event["model"] == "linear").count() as u64;
+    assert!(last["drifts"].as_u64().is_some_and(|count| count >= drifts) && drifts == 1, "{drift:?}");
     assert!(last["implausible"].as_u64().is_some_and(|count| count > 0), "{last}");
     for field in ["bias", "smape", "error_p50", "error_p90", "error_p99", "faded_rmse", "memory"] {
         assert!(last[field].is_number(), "{field} in {last}");

@@ -347,9 +347,9 @@ fn a_new_champion_is_an_event() {
         events.into_iter().find(|event: &Value| event["event"] == "champion_changed").expect("a new champion");
     assert_eq!(first["from"]["model"], "mean");
     assert!(first["to"]["rmse"].as_f64() < first["from"]["rmse"].as_f64(), "{first}");
-    // The window fills up to 1,000.
-    let offset = first["source"]["offset"].as_u64().expect("an offset");
-    assert_eq!(first["over"].as_u64(), Some(1000.min(offset + 1)), "{first}");
+    // The latter half of the samples so far.
+    let scored = first["source"]["offset"].as_u64().expect("an offset") + 1;
+    assert_eq!(first["over"].as_u64(), Some(scored.div_ceil(2)), "{first}");
 }
 
 /// The events of a site, parsed.

@@ -82,6 +82,16 @@ impl Track {
         Self { ahead: 0.0, scatter: 0.0, ..self }
     }
 
+    /// RMSE of late, in the target's unit: what an election compares.
+    pub fn rmse(&self) -> f64 {
+        self.error.sqrt()
+    }
+
+    /// How many samples that looks back on, about.
+    pub fn samples(&self) -> u64 {
+        self.memory().min(self.seen as f64).round() as u64
+    }
+
     /// Samples that the means look back on.
     #[inline]
     fn memory(&self) -> f64 {

@@ -97,13 +97,13 @@ impl Encoder {
     /// An event that the record at `offset` brought about; `race` is as it was after it.
     pub fn event(&self, offset: i64, timestamp: i64, event: Event, race: &Prequential) -> Outgoing {
         let model = |i: usize| self.names.get(i).map_or("", |name| name);
-        let standing = |i: usize| Standing { model: model(i), rmse: race.rolling_rmse(i) };
+        let standing = |i: usize| Standing { model: model(i), rmse: race.track(i).rmse() };
         let body = match event {
             Event::ChampionChanged { of, from, to } => Body::ChampionChanged {
                 champion: of.map(model),
                 from: standing(from),
                 to: standing(to),
-                over: race.rolling_n(),
+                over: race.track(to).samples(),
             },
             Event::Drift { model: i, drift: Drift { before, after } } => Body::Drift {
                 model: model(i),
@@ -163,7 +163,7 @@ struct Published<'a> {
     timestamp: i64,
 }
 
-/// RMSEs without another word are rolling.
+/// RMSEs without another word are rolling; those of an election are what it compared.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Body<'a> {

@@ -398,9 +398,9 @@ impl Prequential {
         (self.drifts.models(), self.drifts.age(self.version.saturating_sub(1)))
     }
 
-    /// Scored samples in the rolling metrics of now.
-    pub fn rolling_n(&self) -> u64 {
-        self.contenders.first().map_or(0, |contender| contender.scores.rolling.scores().n())
+    /// How model `i` has done, as elections see it.
+    pub fn track(&self, i: usize) -> Track {
+        self.contenders.get(i).map_or_else(Track::default, |contender| contender.track)
     }
 
     /// Rolling RMSE of model `i`, in the target's unit.

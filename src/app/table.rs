@@ -5,7 +5,7 @@
 use crate::{
     logging::{Look, Row},
     metrics::{Coverage, Faded, Scores},
-    pipeline::snapshot::{ModelSnapshot, Snapshot},
+    pipeline::snapshot::ModelSnapshot,
 };
 
 /// Characters of a model's name at most.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::smape;
+use super::scores::Sums;
 
 /// MAE, RMSE, bias and SMAPE with a fading factor (Gama, Sebastião and Rodrigues 2013, "On evaluating stream learning
 /// algorithms"): a score counts `factor` times as much as the one after it. Constant memory; an outlier fades but never
@@ -26,12 +26,18 @@ impl Faded {
     /// Scores the prediction `p` of the target `y`; both finite.
     #[inline]
     pub fn update(&mut self, y: f64, p: f64) {
-        let (error, factor) = (p - y, self.factor);
+        self.add(Sums::of(y, p));
+    }
+
+    /// Scores a prediction that was off by so much.
+    #[inline]
+    pub(super) fn add(&mut self, Sums { absolute, squared, signed, relative }: Sums) {
+        let factor = self.factor;
         self.weight = factor * self.weight + 1.0;
-        self.absolute = factor * self.absolute + error.abs();
-        self.squared = factor * self.squared + error * error;
-        self.signed = factor * self.signed + error;
-        self.relative = factor * self.relative + smape::share(y, p);
+        self.absolute = factor * self.absolute + absolute;
+        self.squared = factor * self.squared + squared;
+        self.signed = factor * self.signed + signed;
+        self.relative = factor * self.relative + relative;
     }
 
     /// What both have scored, as one, each as faded as it is.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Quantiles, Scores, quantiles::bucket};
+use super::{Quantiles, Scores, quantiles::bucket, scores::Sums};
 
 /// [`Scores`] of the last `window` predictions and the [`Quantiles`] of their errors. O(1) a sample, amortised; `window` ×
 /// 110 bytes at most, and the histogram.
@@ -70,12 +70,17 @@ impl Rolling {
     /// Scores the prediction `p` of the target `y`; when the window is full the oldest sample leaves it.
     #[inline]
     pub fn update(&mut self, y: f64, p: f64) {
+        self.add(y, p, Sums::of(y, p), bucket(y - p));
+    }
+
+    /// The same, with how far off that was and the bucket of it.
+    #[inline]
+    pub(super) fn add(&mut self, y: f64, p: f64, errors: Sums, bucket: u16) {
         if self.older.len() + self.newer.len() == self.window {
             self.drop_oldest();
         }
         self.newer.push((y, p));
-        self.newer_scores.update(y, p);
-        let bucket = bucket(y - p);
+        self.newer_scores.add(y, errors);
         self.errors.insert(bucket);
         self.buckets.push_back(bucket);
     }
@@ -96,10 +101,10 @@ impl Rolling {
     fn drop_oldest(&mut self) {
         if self.older.is_empty() {
             let mut sum = Scores::default();
-            for (y, p) in self.newer.drain(..).rev() {
+            self.older.extend(self.newer.drain(..).rev().map(|(y, p)| {
                 sum.update(y, p);
-                self.older.push(sum);
-            }
+                sum
+            }));
             self.newer_scores = Scores::default();
         }
         self.older.pop();

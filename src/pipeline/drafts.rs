@@ -57,7 +57,9 @@ impl Form {
         out.extend_from_slice(TARGET);
         number(out, draft.target.unwrap_or(f64::NAN));
         out.extend_from_slice(PREDICTION);
+        let from = out.len();
         number(out, predictions[draft.champion]);
+        let published = from..out.len();
         if self.intervals {
             // Nothing is known of errors before the first one.
             let unknown = Interval { lower: f64::NAN, upper: f64::NAN };
@@ -70,9 +72,14 @@ impl Form {
         out.extend_from_slice(&self.models[draft.champion]);
         integer(out, draft.version);
         out.extend_from_slice(PREDICTIONS);
-        for (member, prediction) in self.members.iter().zip(predictions) {
+        for (model, (member, prediction)) in self.members.iter().zip(predictions).enumerate() {
             out.extend_from_slice(member);
-            number(out, *prediction);
+            // Spelling is most of the work, and this one is spelled.
+            if model == draft.champion {
+                out.extend_from_within(published.clone());
+            } else {
+                number(out, *prediction);
+            }
         }
         out.extend_from_slice(END);
     }

@@ -27,6 +27,11 @@ impl Layout {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(AsRef::as_ref)
     }
+
+    #[inline]
+    pub(super) fn name(&self, field: usize) -> &str {
+        &self.names[field]
+    }
 }
 
 /// A plain record: a number for each field of its layout, NaN for `null`.

@@ -26,7 +26,7 @@ pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) ->
         let name = std::str::from_utf8(scanner.name()?).map_err(|_| NotFlat)?;
         let field = index.field(name, &mut cursor);
         scanner.expect(b':')?;
-        take(index, draft, field, name, scanner.number_or_null()?)?;
+        take(index, draft, field, || name, scanner.number_or_null()?)?;
         match scanner.next()? {
             b',' => {}
             b'}' => break,
@@ -38,7 +38,13 @@ pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) ->
 
 /// Takes a field's number, or NaN for `null`. Why one is refused is found out the long way.
 #[inline]
-pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
+pub(super) fn take<'n>(
+    index: &Index,
+    draft: &mut Draft,
+    field: Field,
+    name: impl FnOnce() -> &'n str,
+    number: f64,
+) -> Read<()> {
     // Nearly all that a stream holds, and false for NaN.
     if let Part::Column(column) = field.part
         && field.is_plain()
@@ -47,6 +53,12 @@ pub(super) fn take(index: &Index, draft: &mut Draft, field: Field, name: &str, n
         draft.set(column, number);
         return Ok(());
     }
+    take_other(index, draft, field, name(), number)
+}
+
+/// Apart from the common case, which is small enough to be inlined so.
+#[inline(never)]
+fn take_other(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
     if number.is_nan() {
         draft.null(index, field);
         return Ok(());

@@ -316,11 +316,10 @@ impl Decoder {
         if let Some(row) = row.filter(|_| value.is_some_and(fits)) {
             self.start(true);
             self.know(row.layout);
-            let fields = self.known.fields.iter().zip(row.layout.names()).zip(row.numbers);
             let (index, draft) = (&self.index, &mut self.draft);
+            let mut fields = self.known.fields.iter().zip(row.numbers).enumerate();
             let taken = fields
-                .into_iter()
-                .try_for_each(|((field, name), number)| flat::take(index, draft, *field, name, *number));
+                .try_for_each(|(i, (field, number))| flat::take(index, draft, *field, || row.layout.name(i), *number));
             if taken.is_ok() {
                 return self.finish();
             }

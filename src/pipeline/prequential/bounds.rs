@@ -38,6 +38,12 @@ impl Bounds {
         }
     }
 
+    /// Whether what is published is another prediction than the model's `own`, and not only the nearest value to it.
+    #[inline]
+    pub(super) fn replaced(self, own: f64, published: f64) -> bool {
+        own.to_bits() != published.to_bits() && self.cut(own).to_bits() != published.to_bits()
+    }
+
     /// The part of an interval in which the target can be; it holds the prediction, which is cut, too.
     #[inline]
     pub(super) fn within(self, Interval { lower, upper }: Interval) -> Interval {

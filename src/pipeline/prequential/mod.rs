@@ -253,7 +253,7 @@ impl Prequential {
         if let Some(y) = target {
             let learned = self.admit_target(y);
             self.score([y, learned], baseline);
-            self.published.score(y, published, self.bounds.cut(self.raw[self.champion]));
+            self.published.score(y, published, self.bounds.replaced(self.raw[self.champion], published));
             if let Some(intervals) = &mut self.intervals {
                 intervals.score(y, learned, published, interval);
             }
@@ -302,7 +302,7 @@ impl Prequential {
         let Self { drifts, bounds, version, .. } = self;
         let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
-            contender.counts.implausible += u64::from(prediction.to_bits() != bounds.cut(own).to_bits());
+            contender.counts.implausible += u64::from(bounds.replaced(own, prediction));
             // Those without a guard are baselines, and champions, which have only what their members have.
             if let Some(drift) = contender.score(y, learned, prediction, default)
                 && contender.guard.is_some()

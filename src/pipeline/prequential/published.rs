@@ -28,10 +28,10 @@ impl Published {
         Self { scores: Scorecard::new(config.window, config.fading), implausible: 0 }
     }
 
-    /// Scores what was published, where the champion itself had said `own`.
+    /// Scores what was published; whether the mean stood in for the champion.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, published: f64, own: f64) {
-        self.implausible += u64::from(published.to_bits() != own.to_bits());
+    pub(super) fn score(&mut self, y: f64, published: f64, replaced: bool) {
+        self.implausible += u64::from(replaced);
         self.scores.update(y, published);
     }
 

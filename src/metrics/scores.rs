@@ -1,0 +1,173 @@
+//! Every mean error of the same predictions.
+//!
+//! Invariant: one count for all of them, and each error is worked out once. A state file holds them as it always did: each
+//! metric with a count of its own.
+//! What this does not do: forget, which [`super::Rolling`] and [`super::Faded`] do.
+
+use serde::{Deserialize, Serialize};
+
+use super::statistics::Var;
+
+/// Mean errors of predictions p of targets y, cumulative and mergeable: MAE, RMSE, R², bias and SMAPE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved", into = "Saved")]
+pub struct Scores {
+    n: u64,
+    sums: Sums,
+    target: Var,
+}
+
+/// Sums of the errors of predictions, in every form that is averaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    /// |y − p|.
+    pub(super) absolute: f64,
+    /// (y − p)²; infinite where that overflows.
+    pub(super) squared: f64,
+    /// p − y.
+    pub(super) signed: f64,
+    /// 2|y − p| / (|y| + |p|), from 0 to 2; a pair of zeros counts 0.
+    pub(super) relative: f64,
+}
+
+impl Sums {
+    /// Of one prediction.
+    #[inline]
+    pub(super) fn of(y: f64, p: f64) -> Self {
+        let signed = p - y;
+        let (absolute, size) = (signed.abs(), y.abs() + p.abs());
+        let relative = if size > 0.0 { 2.0 * absolute / size } else { 0.0 };
+        Self { absolute, squared: signed * signed, signed, relative }
+    }
+
+    /// Of all that both are of.
+    #[inline]
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            absolute: self.absolute + other.absolute,
+            squared: self.squared + other.squared,
+            signed: self.signed + other.signed,
+            relative: self.relative + other.relative,
+        }
+    }
+}
+
+impl Scores {
+    /// Scores the prediction `p` of the target `y`; both finite.
+    #[inline]
+    pub fn update(&mut self, y: f64, p: f64) {
+        self.add(y, Sums::of(y, p));
+    }
+
+    /// Scores a prediction of the target `y` that was off by so much.
+    #[inline]
+    pub(super) fn add(&mut self, y: f64, errors: Sums) {
+        self.n += 1;
+        self.sums = self.sums.plus(errors);
+        self.target.update(y, 1.0);
+    }
+
+    /// What both have scored, as one.
+    #[inline]
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self { n: self.n + other.n, sums: self.sums.plus(other.sums), target: self.target.merged(other.target) }
+    }
+
+    /// Predictions scored.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// A figure, such as [`Scores::mae`]; `None` before the first score.
+    pub fn known(&self, figure: fn(&Self) -> f64) -> Option<f64> {
+        (self.n > 0).then(|| figure(self))
+    }
+
+    /// Mean absolute error, in the target's unit; 0 before the first score.
+    pub fn mae(&self) -> f64 {
+        self.mean(self.sums.absolute)
+    }
+
+    /// Root of the mean squared error, in the target's unit; 0 before the first score, infinite once a square has
+    /// overflowed.
+    pub fn rmse(&self) -> f64 {
+        self.mean(self.sums.squared).sqrt()
+    }
+
+    /// Share of the target's variance that is explained, 1 − Σ(y − p)² / Σ(y − ȳ)², at most 1; 0 while that is undefined.
+    pub fn r2(&self) -> f64 {
+        self.known_r2().unwrap_or(0.0)
+    }
+
+    /// [`Scores::r2`]; `None` while that is undefined: of fewer than two targets, and of equal ones.
+    pub fn known_r2(&self) -> Option<f64> {
+        let total = (self.target.n - 1.0) * self.target.get();
+        (total > 0.0).then(|| 1.0 - self.sums.squared / total)
+    }
+
+    /// Mean of p − y, in the target's unit: above 0 where predictions are too high; 0 before the first score.
+    pub fn bias(&self) -> f64 {
+        self.mean(self.sums.signed)
+    }
+
+    /// Symmetric mean absolute percentage error, 100 · mean of 2|y − p| / (|y| + |p|), in percent from 0 to 200; a pair of
+    /// zeros counts 0 (Makridakis 1993, in River's form); 0 before the first score.
+    pub fn smape(&self) -> f64 {
+        100.0 * self.mean(self.sums.relative)
+    }
+
+    fn mean(&self, sum: f64) -> f64 {
+        if self.n == 0 { 0.0 } else { sum / self.n as f64 }
+    }
+}
+
+/// As a state file holds them.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    mae: Mean,
+    rmse: Mean,
+    r2: R2,
+    bias: Mean,
+    smape: Mean,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mean {
+    #[serde(deserialize_with = "super::saved::count")]
+    n: u64,
+    sum: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct R2 {
+    residual: f64,
+    target: Var,
+}
+
+impl From<Scores> for Saved {
+    fn from(Scores { n, sums, target }: Scores) -> Self {
+        let mean = |sum| Mean { n, sum };
+        Self {
+            mae: mean(sums.absolute),
+            rmse: mean(sums.squared),
+            r2: R2 { residual: sums.squared, target },
+            bias: mean(sums.signed),
+            smape: mean(sums.relative),
+        }
+    }
+}
+
+impl TryFrom<Saved> for Scores {
+    type Error = &'static str;
+
+    fn try_from(Saved { mae, rmse, r2, bias, smape }: Saved) -> Result<Self, Self::Error> {
+        let n = mae.n;
+        if [rmse.n, bias.n, smape.n].iter().any(|other| *other != n) {
+            return Err("the metrics of a model are not of the same predictions");
+        }
+        let sums = Sums { absolute: mae.sum, squared: rmse.sum, signed: bias.sum, relative: smape.sum };
+        Ok(Self { n, sums, target: r2.target })
+    }
+}

@@ -247,7 +247,7 @@ mod tests {
     fn an_old_bad_start_is_forgotten_and_errors_without_bounds_stay_finite() {
         let [first, second] = tracks(300, [|i| if i < 50 { 1e100 } else { 1.0 }, |_| 2.0]);
         assert!(first.error.is_finite() && first.scatter.is_finite() && second.ahead.is_finite());
-        let late = tracks(600, [|i| if i < 50 { 100.0 } else { 1.0 }, |_| 2.0]);
+        let late = tracks(1000, [|i| if i < 50 { 20.0 } else { 1.0 }, |_| 2.0]);
         assert!(late[0].error < late[1].error, "{late:?}");
     }
 }

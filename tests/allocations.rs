@@ -84,7 +84,7 @@ fn every_step() -> [Vec<StepKind>; 6] {
         vec![StepKind::SCALE],
         vec![StepKind::MinMaxScaler],
         vec![StepKind::OneHot, StepKind::SCALE],
-        vec![target_encoder, StepKind::StandardScaler { forgetting: 0.999 }],
+        vec![target_encoder, StepKind::StandardScaler { forgetting: 0.999, keep_zeros: true }],
         vec![StepKind::OneHot, StepKind::MinMaxScaler, polynomial],
     ]
 }

@@ -5,6 +5,7 @@ use thalweg::models::{
     Features, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
     linear::{LinearRegression, Params},
     loss::Loss,
+    steps::StepKind,
 };
 
 /// Pseudo-random numbers in −1..1 without structure that matters here.
@@ -32,7 +33,11 @@ struct Learner {
 
 impl Learner {
     fn new(params: Params, scale: bool) -> Self {
-        let config = ModelConfig::new("it", ModelKind::Linear(params)).scaled(scale);
+        Self::behind(params, if scale { vec![StepKind::SCALE] } else { Vec::new() })
+    }
+
+    fn behind(params: Params, steps: Vec<StepKind>) -> Self {
+        let config = ModelConfig { steps, ..ModelConfig::new("it", ModelKind::Linear(params)) };
         Self { pipeline: Pipeline::new(&config), scratch: Scratch::default() }
     }
 
@@ -184,6 +189,89 @@ fn rows_that_are_mostly_zero_or_unknown_are_learned_and_change_nothing_else() {
     model.learn_one(Features::new(&[0.5]), 1.0, 1.0).expect("learned");
     other.learn_one(Features::new(&[0.5, f64::NAN]), 1.0, 1.0).expect("learned");
     assert_eq!(model.weights(), other.weights());
+}
+
+/// Records of a few names each, every name with an effect of its own: a column per name, from where it first came, as where
+/// absent is zero. `pick` says which of `names` record `i` holds at place `j`, `value` as what.
+fn few_of_many(
+    [names, on]: [usize; 2],
+    pick: impl Fn(usize, usize) -> f64,
+    value: impl Fn(usize) -> f64,
+) -> Vec<(Vec<f64>, f64)> {
+    let mut columns = vec![usize::MAX; names];
+    let mut known = 0;
+    let mut record = |i: usize| {
+        let mut present = Vec::new();
+        let mut y = 5.0 + 0.1 * normal(i + 900_001);
+        for j in 0..on {
+            let name = (pick(i, j) * names as f64) as usize;
+            let value = value(i * on + j);
+            if columns[name] == usize::MAX {
+                (columns[name], known) = (known, known + 1);
+            }
+            present.push((columns[name], value));
+            y += value * normal(name + 50_021);
+        }
+        let mut x = vec![0.0; known];
+        present.iter().for_each(|(column, value)| x[*column] += value);
+        (x, y)
+    };
+    (0..6000).map(&mut record).collect()
+}
+
+/// In 0..1.
+fn uniform(i: usize) -> f64 {
+    (normal(i) * 1e4).rem_euclid(1.0)
+}
+
+#[test]
+fn records_of_a_few_names_out_of_many_are_learned_behind_a_scaler() {
+    let any = |i: usize, j: usize| uniform(i * 7 + j * 104_003);
+    // The first names are the usual ones.
+    let zipf = |i: usize, j: usize| (500_f64.powf(any(i, j)) - 1.0) / 500.0;
+    // More and more names.
+    let growing = |i: usize, j: usize| any(i, j) * (0.2 + 0.8 * i as f64 / 6000.0);
+    let (one, count) = (|_: usize| 1.0, |i: usize| 1.0 + (-4.0 * uniform(i + 31).max(1e-9).ln()).floor());
+    for (what, records) in [
+        ("3 of 300", few_of_many([300, 3], any, one)),
+        ("1 of 50", few_of_many([50, 1], any, one)),
+        ("5 of 2,000", few_of_many([2000, 5], any, one)),
+        ("3 of 500 by Zipf's law", few_of_many([500, 3], zipf, one)),
+        ("3 of ever more", few_of_many([300, 3], growing, one)),
+        ("counts of 3 of 300", few_of_many([300, 3], any, count)),
+    ] {
+        let spread = |from: usize| {
+            let mean = records[from..].iter().map(|(_, y)| y).sum::<f64>() / (records.len() - from) as f64;
+            let squares = records[from..].iter().map(|(_, y)| (y - mean) * (y - mean)).sum::<f64>();
+            (squares / (records.len() - from) as f64).sqrt()
+        };
+        let errors = |steps: Vec<StepKind>| {
+            [200, 4500].map(|from| {
+                let mut learner = Learner::behind(Params::default(), steps.clone());
+                rmse(&mut learner, from..6000, |i| records[i].clone()) / spread(from)
+            })
+        };
+        let [all, late] = errors(vec![StepKind::SCALE_KEEPING_ZEROS]);
+        // Of 2,000 names each came 15 times.
+        let most = if what.starts_with('5') { [0.75, 0.55] } else { [0.4, 0.3] };
+        assert!(all < most[0] && late < most[1], "{what}: {all} of the spread, late {late}");
+        // River's scaler makes a rare value many deviations wide, and fewer with every record.
+        let [centred, _] = errors(vec![StepKind::SCALE]);
+        assert!(centred < 0.9, "{what}, centred: {centred} of the spread");
+    }
+}
+
+#[test]
+fn a_line_goes_on_beyond_what_was_seen_and_a_rare_value_is_no_more_than_learned() {
+    // One value in 500 is 30 times as far out as usual, and means as much as any.
+    let heavy = |i: usize| {
+        let mut x = row(i);
+        x[0] *= if i % 500 == 300 { 30.0 } else { 1.0 };
+        (x.to_vec(), target(&x, i))
+    };
+    let error = rmse(&mut default(), 2500..6000, heavy);
+    let spread = 3.0 * 30.0 / 500_f64.sqrt();
+    assert!(error < 0.3 * spread, "{error} where these values spread targets by {spread}");
 }
 
 #[test]

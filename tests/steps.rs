@@ -33,7 +33,7 @@ fn assert_row(got: &[f64], expected: &[f64]) {
 #[test]
 fn a_standard_scaler_that_forgets_is_the_weighted_mean_and_variance_of_all_values() {
     let forgetting = 0.97;
-    let mut steps = Steps::new(&[StepKind::StandardScaler { forgetting }]);
+    let mut steps = Steps::new(&[StepKind::StandardScaler { forgetting, keep_zeros: false }]);
     let values: Vec<f64> = noise(400).map(|value| 100.0 + 5.0 * value).collect();
     for i in 0..values.len() {
         let got = learn(&mut steps, Features::new(&[values[i]]), 0.0)[0];
@@ -50,7 +50,7 @@ fn a_standard_scaler_that_forgets_is_the_weighted_mean_and_variance_of_all_value
 #[test]
 fn a_standard_scaler_that_forgets_follows_a_shift_that_the_other_averages_away() {
     let mean_of = |forgetting| {
-        let mut steps = Steps::new(&[StepKind::StandardScaler { forgetting }]);
+        let mut steps = Steps::new(&[StepKind::StandardScaler { forgetting, keep_zeros: false }]);
         for value in noise(5000).chain(noise(5000).map(|value| value + 10.0)) {
             learn(&mut steps, Features::new(&[value]), 0.0);
         }
@@ -58,6 +58,36 @@ fn a_standard_scaler_that_forgets_follows_a_shift_that_the_other_averages_away()
     };
     assert!(mean_of(0.99).abs() < 0.2, "{}", mean_of(0.99));
     assert!(mean_of(1.0) > 0.9, "{}", mean_of(1.0));
+}
+
+#[test]
+fn a_scaler_that_keeps_zeros_divides_what_is_nearly_always_zero_and_centres_the_rest() {
+    let mut keeping = Steps::new(&[StepKind::SCALE_KEEPING_ZEROS]);
+    let mut centring = Steps::new(&[StepKind::SCALE]);
+    // Dense; one of 20 is 3 or -3; one of 20 again, and unknown else; dense but for a beginning of zeros.
+    let row = |i: usize| {
+        let rare = if i % 20 == 7 { if i % 40 == 7 { 3.0 } else { -3.0 } } else { 0.0 };
+        let late = if i < 100 { 0.0 } else { 5.0 + (i % 3) as f64 };
+        [10.0 + (i % 7) as f64, rare, if rare == 0.0 { NAN } else { rare }, late]
+    };
+    for i in 0..1000 {
+        let (x, y) = (row(i), 0.0);
+        let (kept, centred) = (learn(&mut keeping, Features::new(&x), y), learn(&mut centring, Features::new(&x), y));
+        assert_eq!(kept[0].to_bits(), centred[0].to_bits(), "dense, sample {i}");
+        assert_eq!(kept[2].to_bits(), centred[2].to_bits(), "unknown or as ever, sample {i}");
+        // The first values tell little.
+        if i > 50 {
+            assert!((kept[1] - x[1] / 3.0).abs() < 1e-12, "sparse, sample {i}: {} of {}", kept[1], x[1]);
+        }
+        if i < 100 {
+            assert_eq!(kept[3], 0.0, "nothing but zeros, sample {i}");
+        } else if i > 250 {
+            assert_eq!(kept[3].to_bits(), centred[3].to_bits(), "no longer sparse, sample {i}");
+        }
+    }
+    assert!(transform(&keeping, Features::new(&[0.0, -6.0, 1.0, 0.0])).iter().all(|value| value.is_finite()));
+    let again = transform(&keeping, Features::new(&row(7)))[1];
+    assert!((again - 1.0).abs() < 1e-12, "{again}");
 }
 
 #[test]
@@ -93,7 +123,7 @@ fn a_min_max_scaler_gives_rivers_numbers() {
 
 #[test]
 fn scalers_leave_the_unknown_unknown_and_categories_as_they_are_and_stay_finite_at_the_edges() {
-    for kind in [StepKind::SCALE, StepKind::MinMaxScaler] {
+    for kind in [StepKind::SCALE, StepKind::SCALE_KEEPING_ZEROS, StepKind::MinMaxScaler] {
         let mut steps = Steps::new(&[kind]);
         let nominal = [false, true, false];
         for (i, value) in (0..).zip(noise(50)) {
@@ -256,7 +286,7 @@ fn several_steps_pass_a_row_on_in_order() {
 #[test]
 fn saved_steps_go_on_to_the_bit() {
     let kinds = [
-        vec![StepKind::StandardScaler { forgetting: 0.99 }],
+        vec![StepKind::StandardScaler { forgetting: 0.99, keep_zeros: true }],
         vec![StepKind::MinMaxScaler],
         vec![StepKind::OneHot, StepKind::SCALE],
         vec![StepKind::TargetEncoder { smoothing: 2.5 }, StepKind::SCALE],
@@ -335,11 +365,11 @@ fn settings_spell_every_step_with_its_parameters() {
         ],
     );
     let with_parameters = r#"steps = [
-        { kind = "standard_scaler", forgetting = 0.999 },
+        { kind = "standard_scaler", forgetting = 0.999, keep_zeros = true },
         { kind = "target_encoder", smoothing = 0 },
         { kind = "polynomial", interaction_only = true, max_columns = 3 },
     ]"#;
-    let forgetting = StepKind::StandardScaler { forgetting: 0.999 };
+    let forgetting = StepKind::StandardScaler { forgetting: 0.999, keep_zeros: true };
     assert_eq!(steps(with_parameters), [forgetting, StepKind::TargetEncoder { smoothing: 0.0 }, polynomial(true, 3)],);
     assert_eq!(steps("steps = []"), []);
 }
@@ -350,13 +380,13 @@ fn scale_is_short_for_the_steps_of_its_kind_and_both_at_once_are_an_error() {
         let models = models(&format!("[[models]]\nkind = \"{kind}\"\n{settings}")).expect("good settings");
         models[0].steps.clone()
     };
-    let encoded = [StepKind::TargetEncoder { smoothing: 10.0 }, StepKind::SCALE];
+    let encoded = [StepKind::TargetEncoder { smoothing: 10.0 }, StepKind::SCALE_KEEPING_ZEROS];
     // Linear models need numbers for categories; with another optimizer `linear` is River's, which has none.
     for (kind, more, scaled) in [
         ("linear", "", &encoded[..]),
         ("rls", "", &encoded),
-        ("linear", "optimizer = \"sgd\"\n", &encoded[1..]),
-        ("amrules", "", &encoded[1..]),
+        ("linear", "optimizer = \"sgd\"\n", &[StepKind::SCALE]),
+        ("amrules", "", &[StepKind::SCALE]),
     ] {
         assert_eq!(steps_of(kind, &format!("{more}scale = true")), scaled, "{kind} {more}");
         assert_eq!(steps_of(kind, more), scaled, "{kind} {more}");

@@ -24,7 +24,10 @@ pub(super) fn default_entry(model: &ModelConfig) -> String {
     let scale = if model.kind.is_tame() {
         String::new()
     } else {
-        format!("scale = {}\n", model.steps.contains(&StepKind::SCALE))
+        format!(
+            "scale = {}\n",
+            model.steps.iter().any(|step| [StepKind::SCALE, StepKind::SCALE_KEEPING_ZEROS].contains(step))
+        )
     };
     format!("[[models]]\nname = {}\nkind = \"{kind}\"\n{scale}", quoted(&model.name))
 }

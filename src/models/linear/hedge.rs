@@ -13,6 +13,8 @@
 //! - The influence of a single sample is bounded: its target counts as at most `REACH` usual errors from what was
 //!   predicted (Huber 1964), its features as at most `WIDEST` of their root mean squares or the largest before. What lasts
 //!   is followed, since errors and squares are measured over some hundred samples.
+//! - Where that predicts better, by the losses so far, a value counts in a prediction as at most what it was learned as: a
+//!   straight line may go on beyond what was seen, and a rare value may be no more than a surprise.
 //! - A prediction stays within what targets were, and beyond on the side on which they have the longer tail.
 //!
 //! Invariant: all numbers are finite. What this does not do: unknown features, nominal ones and zeros cost nothing, and
@@ -130,6 +132,9 @@ struct Shared {
     /// The same of squares.
     #[serde(deserialize_with = "numbers")]
     squares: [f64; EXPERTS],
+    /// By how much predictions were better with bounded values than with values as they are, faded, in usual losses.
+    #[serde(default, deserialize_with = "saved::finite")]
+    bounded: f64,
     /// By which the experts' predictions are weighted; of sum 1.
     #[serde(deserialize_with = "numbers")]
     trust: [f64; EXPERTS],
@@ -173,14 +178,18 @@ where
 }
 
 impl Column {
+    /// What a value counts as. What was that large before is no surprise: a rare category, standardised, is many root mean
+    /// squares each time.
+    #[inline]
+    fn bounded(&self, value: f64) -> f64 {
+        let widest = (WIDEST * WIDEST * self.square).max(self.largest);
+        if value * value > widest && self.n >= KNOWN { widest.sqrt().copysign(value) } else { value }
+    }
+
     /// How a value other than 0 would be learned.
     #[inline]
-    fn see(&self, mut value: f64) -> Seen {
-        // What was that large before is no surprise: a rare category, standardised, is many root mean squares each time.
-        let widest = (WIDEST * WIDEST * self.square).max(self.largest);
-        if self.n >= KNOWN && value * value > widest {
-            value = widest.sqrt().copysign(value);
-        }
+    fn see(&self, value: f64) -> Seen {
+        let value = self.bounded(value);
         let rate = ((FRESH + 1.0) / (self.n + 1.0 + FRESH)).max(1.0 / SQUARES);
         let square = self.square + rate * (value * value - self.square);
         let sum = |sum: f64| value / if sum > 0.0 { sum } else { square };
@@ -238,6 +247,7 @@ impl Hedge {
                 reach: [f64::MIN, f64::MAX],
                 gains: [0.0; EXPERTS],
                 squares: [0.0; EXPERTS],
+                bounded: 0.0,
                 trust,
             },
         }
@@ -248,6 +258,19 @@ impl Hedge {
 
     pub(super) fn heap_bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(self.columns.as_slice())
+    }
+
+    /// Whether values count in a prediction as at most what they were learned as.
+    #[inline]
+    pub(super) fn bounds_values(&self) -> bool {
+        self.shared.bounded > 0.0
+    }
+
+    /// What `weights` make of `x`, whose values count as at most what they were learned as.
+    pub(super) fn bounded_sum(&self, weights: &[f64], x: Features<'_>) -> f64 {
+        let columns = weights.iter().zip(&self.columns).zip(x.values()).enumerate();
+        let known = columns.filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
+        known.fold(0.0, |sum, (_, ((weight, column), &value))| sum + weight * column.bounded(value))
     }
 
     /// What is predicted where the weights say `sum`.
@@ -277,8 +300,10 @@ impl Hedge {
         }
         let constant = self.constant.see(1.0);
         let (mut sums, mut energies) = (self.constant.weights, constant.slopes);
-        let mut steepest = 1.0_f64;
-        for (i, ((column, seen), &value)) in self.columns.iter().zip(&mut *room).zip(x.values()).enumerate() {
+        let (mut steepest, mut beyond) = (1.0_f64, 0.0);
+        for (i, (((column, seen), &value), own)) in
+            self.columns.iter().zip(&mut *room).zip(x.values()).zip(&*weights).enumerate()
+        {
             if value.is_nan() || value * value <= LEAST || x.is_nominal(i) {
                 seen.value = 0.0;
                 continue;
@@ -287,6 +312,9 @@ impl Hedge {
                 return Err(Refused);
             }
             *seen = column.see(value);
+            if seen.value != value {
+                beyond += own * (value - seen.value);
+            }
             for lane in 0..LANES {
                 sums[lane] += column.weights[lane] * seen.value;
                 energies[lane] += seen.slopes[lane] * seen.value;
@@ -295,7 +323,7 @@ impl Hedge {
         }
         // What a row does not reach is unknown; room holds what an earlier one left there.
         room.iter_mut().skip(x.len()).for_each(|seen| seen.value = 0.0);
-        let Plan { shared, steps, rates } = self.shared.plan(sums, energies, y, weight, params);
+        let Plan { shared, steps, rates } = self.shared.plan(sums, energies, beyond, y, weight, params);
         let largest = steps.iter().chain(&rates).fold(0.0_f64, |largest, step| largest.max(step.abs()));
         // False for NaN.
         if !(shared.is_finite() && largest * steepest <= LARGEST_STEP) {
@@ -333,13 +361,22 @@ struct Plan {
 }
 
 impl Shared {
-    /// What follows from a sample for which each lane says `sums`, and which holds so many usual features by each lane's
-    /// measure.
+    /// What follows from a sample for which each lane says `sums`, what is predicted is `beyond` more where values are not
+    /// bounded, and which holds so many usual features by each lane's measure.
     #[inline]
-    fn plan(mut self, sums: [f64; LANES], energies: [f64; LANES], y: f64, weight: f64, params: &Params) -> Plan {
+    fn plan(
+        mut self,
+        sums: [f64; LANES],
+        energies: [f64; LANES],
+        beyond: f64,
+        y: f64,
+        weight: f64,
+        params: &Params,
+    ) -> Plan {
         let experts = [sums[0], sums[1], sums[2], sums[3], self.mean];
         let said = experts.iter().zip(&self.trust).map(|(expert, trust)| expert * trust).sum::<f64>();
-        let said = said.max(self.reach[0]).min(self.reach[1]);
+        let within = |said: f64| said.max(self.reach[0]).min(self.reach[1]);
+        let (unbounded, said) = (within(said + beyond), within(said));
         let usual = REACH * self.error.sqrt();
         let near = if usual > 0.0 { said + (y - said).clamp(-usual, usual) } else { y };
 
@@ -349,6 +386,12 @@ impl Shared {
         let scale = self.error.sqrt();
         let loss = params.loss.loss(near, said);
         self.loss += rate * (loss - self.loss);
+        if beyond != 0.0 {
+            // By the target as it is: a bounded one is never far from what bounded values say.
+            let [without, with] =
+                [unbounded, said].map(|said| (params.loss.loss(y, said) / self.loss.max(LEAST)).min(WORST));
+            self.bounded = FADING * self.bounded + without - with;
+        }
         self.weigh(experts.map(|expert| params.loss.loss(near, expert)), loss);
 
         self.energy += (energies[SUMS] - self.energy) / t.min(SQUARES);
@@ -403,8 +446,8 @@ impl Shared {
     }
 
     fn is_finite(&self) -> bool {
-        let Self { mean, mean_of, energy, error, loss, range, reach, gains, squares, trust, .. } = self;
-        let single = [mean, mean_of, energy, error, loss].into_iter();
+        let Self { mean, mean_of, energy, error, loss, range, reach, gains, squares, bounded, trust, .. } = self;
+        let single = [mean, mean_of, energy, error, loss, bounded].into_iter();
         single.chain(range).chain(reach).chain(gains).chain(squares).chain(trust).all(|number| number.is_finite())
     }
 }

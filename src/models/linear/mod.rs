@@ -141,6 +141,9 @@ impl Weights {
     /// The prediction for `x`.
     #[inline]
     pub(in crate::models) fn predict(&self, x: Features<'_>) -> f64 {
+        if let Some(hedge) = self.hedge.as_ref().filter(|hedge| hedge.bounds_values()) {
+            return hedge.within_reach(hedge.bounded_sum(&self.weights, x) + self.intercept);
+        }
         let pairs = self.weights.iter().zip(x.values());
         let sum = if x.is_plain() {
             pairs.fold(0.0, |sum, (weight, value)| sum + weight * value)

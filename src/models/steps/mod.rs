@@ -31,6 +31,9 @@ pub enum StepKind {
     StandardScaler {
         /// Share of its weight that a value keeps from each to the next, over 0 and at most 1; default 1.
         forgetting: f64,
+        /// Whether features that are nearly always 0 are divided by their size and not centred; default false.
+        #[serde(default)]
+        keep_zeros: bool,
     },
     /// See [`MinMaxScaler`].
     MinMaxScaler,
@@ -53,7 +56,10 @@ pub enum StepKind {
 
 impl StepKind {
     /// The step that `scale = true` is short for.
-    pub const SCALE: Self = StepKind::StandardScaler { forgetting: 1.0 };
+    pub const SCALE: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: false };
+
+    /// The same for what learns weights by steps of a size that depends on how large values are.
+    pub const SCALE_KEEPING_ZEROS: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: true };
 }
 
 /// A step with what it has learned.
@@ -81,7 +87,9 @@ pub struct Row {
 impl Step {
     fn new(kind: StepKind) -> Self {
         match kind {
-            StepKind::StandardScaler { forgetting } => Step::StandardScaler(StandardScaler::new(forgetting)),
+            StepKind::StandardScaler { forgetting, keep_zeros } => {
+                Step::StandardScaler(StandardScaler::new(forgetting, keep_zeros))
+            }
             StepKind::MinMaxScaler => Step::MinMaxScaler(MinMaxScaler::default()),
             StepKind::OneHot => Step::OneHot(OneHot::default()),
             StepKind::TargetEncoder { smoothing } => Step::TargetEncoder(TargetEncoder::new(smoothing)),

@@ -10,6 +10,10 @@ use crate::{
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
+///
+/// Asked to keep zeros, it does not centre a feature that is nearly always 0, as a column of one-hot records is: divided
+/// by the root mean square of its other values, its zeros stay zeros, and what the others become hardly depends on how
+/// many there were so far. Centred, they would be many deviations wide, and fewer with every record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct StandardScaler {
@@ -21,7 +25,26 @@ pub struct StandardScaler {
     variance: Vec<f64>,
     /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
     deviation: Vec<f64>,
+    /// None where zeros are values as any other.
+    sparse: Option<Sparse>,
 }
+
+/// What keeping zeros takes, per column.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sparse {
+    /// Weight of the zeros.
+    #[serde(deserialize_with = "saved::all_finite")]
+    zeros: Vec<f64>,
+    /// Share of zeros over which a column is sparse: `ENTERED` where it is not yet, `KEPT` where it is.
+    #[serde(deserialize_with = "saved::all_finite")]
+    bar: Vec<f64>,
+}
+
+/// Share of zeros over which a column becomes sparse.
+const ENTERED: f64 = 0.9;
+
+/// And over which it stays so: a column on the edge is not to change all the time.
+const KEPT: f64 = 0.8;
 
 /// What a state file holds, not yet checked.
 #[derive(Deserialize)]
@@ -36,24 +59,27 @@ struct Saved {
     variance: Vec<f64>,
     #[serde(deserialize_with = "saved::all_finite")]
     deviation: Vec<f64>,
+    #[serde(default)]
+    sparse: Option<Sparse>,
 }
 
 impl TryFrom<Saved> for StandardScaler {
     type Error = &'static str;
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { forgetting, n, mean, variance, deviation } = saved;
-        if [&mean, &variance, &deviation].iter().any(|list| list.len() != n.len()) {
+        let Saved { forgetting, n, mean, variance, deviation, sparse } = saved;
+        let kept = sparse.iter().flat_map(|Sparse { zeros, bar }| [zeros, bar]);
+        if [&mean, &variance, &deviation].into_iter().chain(kept).any(|list| list.len() != n.len()) {
             return Err("the statistics of a scaler are of different columns");
         }
-        Ok(Self { forgetting, n, mean, variance, deviation })
+        Ok(Self { forgetting, n, mean, variance, deviation, sparse })
     }
 }
 
 impl Default for StandardScaler {
-    /// Forgets nothing.
+    /// Forgets nothing, and centres every feature.
     fn default() -> Self {
-        Self::new(1.0)
+        Self::new(1.0, false)
     }
 }
 
@@ -70,9 +96,11 @@ pub struct Column {
 
 impl StandardScaler {
     /// A scaler that has learned nothing. `forgetting` is the share of its weight that a value keeps from each to the
-    /// next, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values.
-    pub fn new(forgetting: f64) -> Self {
-        Self { forgetting, n: Vec::new(), mean: Vec::new(), variance: Vec::new(), deviation: Vec::new() }
+    /// next, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values. `keep_zeros`: features that are 0 in
+    /// over 9 of 10 samples are not centred.
+    pub fn new(forgetting: f64, keep_zeros: bool) -> Self {
+        let sparse = keep_zeros.then(Sparse::default);
+        Self { forgetting, n: Vec::new(), mean: Vec::new(), variance: Vec::new(), deviation: Vec::new(), sparse }
     }
 
     /// The statistics of each column seen so far.
@@ -88,15 +116,26 @@ impl StandardScaler {
             for list in [&mut self.n, &mut self.mean, &mut self.variance, &mut self.deviation] {
                 lengthen(list, d, 0.0);
             }
+            if let Some(Sparse { zeros, bar }) = &mut self.sparse {
+                lengthen(zeros, d, 0.0);
+                lengthen(bar, d, ENTERED);
+            }
         }
-        let Self { forgetting, n, mean, variance, deviation } = self;
+        let Self { forgetting, n, mean, variance, deviation, sparse } = self;
         if x.is_plain() {
             learn(*forgetting, n, mean, variance, deviation, x.values());
+            if let Some(Sparse { zeros, bar }) = sparse {
+                count(*forgetting, n, zeros, bar, x.values());
+            }
         } else {
             for i in (0..d).filter(|i| !(x.values()[*i].is_nan() || x.is_nominal(*i))) {
                 let of = i..=i;
                 let (n, mean) = (&mut n[of.clone()], &mut mean[of.clone()]);
-                learn(*forgetting, n, mean, &mut variance[of.clone()], &mut deviation[of.clone()], &x.values()[of]);
+                let (variance, deviation) = (&mut variance[of.clone()], &mut deviation[of.clone()]);
+                learn(*forgetting, n, mean, variance, deviation, &x.values()[of.clone()]);
+                if let Some(Sparse { zeros, bar }) = sparse {
+                    count(*forgetting, n, &mut zeros[of.clone()], &mut bar[of.clone()], &x.values()[of]);
+                }
             }
         }
     }
@@ -107,7 +146,11 @@ impl StandardScaler {
             let of = |list: &[f64]| list.get(i).copied().unwrap_or_default();
             let (n, mean, deviation) = (of(&self.n), of(&self.mean), of(&self.deviation));
             features.push(Standardised { feature: named.name.clone(), n, mean, deviation });
-            named.rescale(mean, deviation);
+            if self.is_sparse(i) {
+                named.rescale(0.0, self.unit(i));
+            } else {
+                named.rescale(mean, deviation);
+            }
         }
         StepDescription::StandardScaler { forgetting: self.forgetting, features }
     }
@@ -115,6 +158,7 @@ impl StandardScaler {
     /// The standardised value of column `i`; 0 where it is unknown or nominal, too.
     pub(in crate::models) fn standardised(&self, x: Features<'_>, i: usize) -> f64 {
         match (x.get(i), self.deviation.get(i)) {
+            (Some(value), Some(_)) if self.is_sparse(i) => self.divided(i, value),
             (Some(value), Some(deviation)) if *deviation > 0.0 && !x.is_nominal(i) => {
                 (value - self.mean[i]) / deviation
             }
@@ -122,8 +166,28 @@ impl StandardScaler {
         }
     }
 
+    /// Whether column `i` is not centred.
+    fn is_sparse(&self, i: usize) -> bool {
+        self.sparse.as_ref().and_then(|sparse| sparse.bar.get(i)).is_some_and(|bar| *bar == KEPT)
+    }
+
+    /// What the values of a sparse column are divided by: the root mean square of those that are not 0.
+    fn unit(&self, i: usize) -> f64 {
+        let others = self.sparse.as_ref().map_or(0.0, |sparse| self.n[i] - sparse.zeros[i]);
+        let mean_square = self.variance[i] + self.mean[i] * self.mean[i];
+        // What is left of others after much forgetting is no number to divide by.
+        if others > 1e-6 * self.n[i] { (mean_square * (self.n[i] / others)).sqrt() } else { 0.0 }
+    }
+
+    /// What becomes of a value of a sparse column; as of any other, nothing where only zeros were learned.
+    fn divided(&self, i: usize, value: f64) -> f64 {
+        let unit = self.unit(i);
+        if unit > 0.0 && unit.is_finite() { value / unit } else { 0.0 }
+    }
+
     pub(in crate::models) fn heap_bytes(&self) -> usize {
-        4 * size_of_val(self.n.as_slice())
+        let lists = if self.sparse.is_some() { 6 } else { 4 };
+        lists * size_of_val(self.n.as_slice())
     }
 
     /// Writes the standardised features into `out`, as many as `x` has; unknown ones stay NaN.
@@ -134,6 +198,12 @@ impl StandardScaler {
         out.resize(values.len(), 0.0);
         let known = values.len().min(self.n.len());
         standardise(&mut out[..known], &values[..known], &self.mean, &self.deviation);
+        if let Some(Sparse { bar, .. }) = &self.sparse {
+            let columns = out.iter_mut().zip(values).zip(bar).enumerate();
+            for (i, ((out, &value), _)) in columns.filter(|(_, (_, bar))| **bar == KEPT) {
+                *out = if value == 0.0 { 0.0 } else { self.divided(i, value) };
+            }
+        }
         if !x.is_plain() {
             for (i, (out, &value)) in out.iter_mut().zip(values).enumerate() {
                 if value.is_nan() || x.is_nominal(i) {
@@ -164,6 +234,17 @@ fn learn(forgetting: f64, n: &mut [f64], mean: &mut [f64], variance: &mut [f64],
         let variance_now = if keep { variance_now } else { variance_before };
         variance[i] = variance_now;
         deviation[i] = variance_now.sqrt();
+    }
+}
+
+/// Counts zeros, after [`learn`] and as it does, and says which columns are sparse.
+#[inline(never)]
+fn count(forgetting: f64, n: &[f64], zeros: &mut [f64], bar: &mut [f64], x: &[f64]) {
+    let d = x.len();
+    let (n, zeros, bar) = (&n[..d], &mut zeros[..d], &mut bar[..d]);
+    for i in 0..d {
+        zeros[i] = forgetting * zeros[i] + if x[i] == 0.0 { 1.0 } else { 0.0 };
+        bar[i] = if zeros[i] > bar[i] * n[i] { KEPT } else { ENTERED };
     }
 }
 

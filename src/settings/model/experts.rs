@@ -47,7 +47,7 @@ pub(super) fn innovation(section: &mut Section) -> innovation::Params {
 pub(super) const ENCODED: [StepKind; 1] = [StepKind::TargetEncoder { smoothing: 10.0 }];
 
 /// The same in front of what looks at the size of its features.
-pub(super) const ENCODED_AND_SCALED: [StepKind; 2] = [ENCODED[0], StepKind::SCALE];
+pub(super) const ENCODED_AND_SCALED: [StepKind; 2] = [ENCODED[0], StepKind::SCALE_KEEPING_ZEROS];
 
 /// The mixture that races where the settings name no models.
 pub(super) fn default_mixture() -> ModelConfig {

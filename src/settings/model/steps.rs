@@ -40,6 +40,9 @@ fn step(kind: &str, section: &mut Section) -> StepKind {
             interaction_only: section.boolean("interaction_only", false),
             max_columns: section.integer("max_columns", 64, 1..=1000) as usize,
         },
-        _ => StepKind::StandardScaler { forgetting: section.number("forgetting", 1.0, "over 0 and at most 1", share) },
+        _ => StepKind::StandardScaler {
+            forgetting: section.number("forgetting", 1.0, "over 0 and at most 1", share),
+            keep_zeros: section.boolean("keep_zeros", false),
+        },
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 };
 use waiting::Waiting;
 
+pub(crate) use table::grouped;
+
 /// From the signal to the last task's end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 

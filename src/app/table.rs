@@ -2,6 +2,8 @@
 //!
 //! Invariant: a figure is shown only where something was scored.
 
+use std::fmt::Display;
+
 use crate::{
     logging::{Look, Row},
     metrics::{Coverage, Faded, Scores},
@@ -132,9 +134,11 @@ fn cut(name: &str) -> String {
     name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
 }
 
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
+/// A whole number with its thousands apart.
+pub(crate) fn grouped(number: impl Display) -> String {
+    let number = number.to_string();
+    let digits = number.trim_start_matches('-');
+    let mut text = number[..number.len() - digits.len()].to_owned();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
@@ -161,6 +165,7 @@ mod tests {
         assert_eq!([0.0, 2.5, 1e150].map(figure), ["0.0000", "2.5000", "1.000e150"]);
         assert_eq!([0.5, -1e9].map(share), ["0.5000", "-1.0e9"]);
         assert_eq!(cut(&"x".repeat(40)).chars().count(), LONGEST_NAME);
-        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!([999.0, 1000.0, -1234567.0].map(grouped), ["999", "1,000", "-1,234,567"]);
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
     }
 }

@@ -2,6 +2,8 @@
 
 use console::Style;
 
+pub(super) use crate::app::grouped;
+
 /// Whether something may stand out where it is printed: on a terminal, unless `NO_COLOR` is set (no-color.org).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Emphasis(bool);
@@ -55,19 +57,6 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// A whole number with its thousands apart.
-pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Bytes in the largest unit that leaves a number over 1.
 pub(super) fn bytes(count: usize) -> String {
     const UNITS: [&str; 3] = ["KiB", "MiB", "GiB"];
@@ -105,7 +94,6 @@ mod tests {
     fn numbers_are_no_longer_than_they_need_to_be() {
         let shorts = [0.0, 1.0, 0.25, 2.5, 12.0, 12345.0, -3.0, 1e148, 4.2e-9].map(short);
         assert_eq!(shorts, ["0", "1", "0.25", "2.5", "12", "12,345", "-3", "1e148", "4.2e-9"]);
-        assert_eq!([999.0, 1000.0, -1234567.0].map(grouped), ["999", "1,000", "-1,234,567"]);
         assert_eq!([17, 1024, 5 << 20, 3 << 31].map(bytes), ["17 B", "1.0 KiB", "5.0 MiB", "6.0 GiB"]);
         assert_eq!([0.0, 0.004, 0.04, 1.0].map(chance), ["p < 0.001", "p = 0.004", "p = 0.04", "p = 1"]);
         assert_eq!([0.0, 2.76, 1e9].map(significant), ["0.0000", "2.7600", "1.0000e9"]);

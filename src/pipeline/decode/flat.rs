@@ -6,7 +6,8 @@
 use sonic_number::{ParserNumber, parse_number};
 
 use super::{
-    Draft, LARGEST,
+    LARGEST,
+    draft::Draft,
     index::Index,
     role::{Field, Part},
 };

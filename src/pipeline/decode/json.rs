@@ -7,8 +7,9 @@ use std::{borrow::Cow, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    Draft, Rejection, bad_timestamp,
+    Rejection,
     bare::Quoted,
+    draft::{Draft, bad_timestamp},
     index::Index,
     rejection::Found,
     role::{Field, Part},

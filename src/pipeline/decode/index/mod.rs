@@ -3,6 +3,11 @@
 //! Invariant: columns are numbered in order of first appearance and never renumbered; the number of names, columns and
 //! categories is bounded whatever a stream sends.
 
+mod names;
+mod saved;
+
+use saved::Saved;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +18,6 @@ use super::{
     numeric_text::{Texts, Turn},
     role::{Field, Part},
     time::{Clock, Moment},
-    usage::{Feature, FeatureKind, Names, Unseen},
 };
 use crate::models::NamedColumn;
 
@@ -71,58 +75,6 @@ pub struct Index {
     /// Whether `NaN` without quotes stands for a missing value.
     #[serde(skip)]
     bare_nan: bool,
-}
-
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    schema: Schema,
-    names: Vec<(String, Part)>,
-    columns: Vec<String>,
-    nominal: Vec<bool>,
-    categories: Vec<Categories>,
-    #[serde(default)]
-    unit: Option<Unit>,
-    #[serde(default)]
-    texts: Texts,
-}
-
-impl TryFrom<Saved> for Index {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { schema, names, columns, nominal, categories, unit, texts } = saved;
-        let d = columns.len();
-        if categories.len() != d || !(nominal.is_empty() || nominal.len() == d) {
-            return Err("the columns of the index do not fit each other");
-        }
-        let known = |part: &Part| match part {
-            Part::Column(i) | Part::Nominal(i) => *i < d,
-            Part::Text { column: Some(i), .. } => (*i as usize) < d,
-            _ => true,
-        };
-        if !texts.fit(d) {
-            return Err("the texts of the index do not fit its columns");
-        }
-        if !names.iter().all(|(_, part)| known(part)) {
-            return Err("a name in the index leads to no column");
-        }
-        let mut index = Self { names, columns, nominal, categories, unit, texts, ..Self::empty(schema) };
-        index.longest = index.names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        index.lookup = index.names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        index.clock = index.clock();
-        // A feature that was the key, too, used to be kept as the key alone.
-        for column in 0..d {
-            let nominal = index.nominal.get(column).is_some_and(|nominal| *nominal);
-            let name = index.columns[column].clone();
-            let is_text = |i: &usize| matches!(index.names[*i].1, Part::Text { .. });
-            if !index.lookup.get(&name).is_some_and(is_text) {
-                index.add_name(&name, Part::feature(column, nominal));
-            }
-        }
-        index.mark();
-        Ok(index)
-    }
 }
 
 impl Index {
@@ -428,49 +380,6 @@ impl Index {
                 self.add_name(&name, Part::Text { slot, column: None });
             }
         }
-    }
-
-    /// What became of the names.
-    pub(super) fn usage(&self) -> Names {
-        let seen = |name: &String| self.lookup.get(name).is_some_and(|&i| self.seen.get(i).is_some_and(|seen| *seen));
-        let mut names = Names::default();
-        for (column, name) in self.columns.iter().enumerate() {
-            let kind = match self.nominal.get(column) {
-                Some(true) => FeatureKind::Category { categories: self.categories[column].names().len() },
-                _ if self.texts.is_spelled(column) => FeatureKind::NumberInText,
-                _ => FeatureKind::Number,
-            };
-            let is_text = self.lookup.get(name).is_some_and(|&i| matches!(self.names[i].1, Part::Text { .. }));
-            if !is_text && (self.is_open() || seen(name)) {
-                names.features.push(Feature { name: name.clone(), kind });
-            }
-        }
-        for (name, part) in &self.names {
-            match part {
-                Part::Text { slot, .. } => names.texts.push((name.clone(), *slot as usize)),
-                Part::Ignored if self.schema.ignore.contains(name) && seen(name) => names.ignored.push(name.clone()),
-                _ => {}
-            }
-        }
-        let schema = &self.schema;
-        let listed = schema.features.as_deref().unwrap_or_default();
-        let settings = [
-            ("schema.target", std::slice::from_ref(&schema.target)),
-            ("schema.key", schema.key.as_slice()),
-            ("schema.timestamp", schema.timestamp.as_slice()),
-            ("schema.features", listed),
-            ("schema.nominal", &schema.nominal),
-            ("schema.ignore", &schema.ignore),
-        ];
-        for (setting, unseen) in settings {
-            // A category that has a column was there before the start.
-            let known = |name: &String| self.is_open() && self.columns.contains(name);
-            let told = |name: &String| setting != "schema.features" && listed.contains(name);
-            for name in unseen.iter().filter(|name| !seen(name) && !known(name) && !told(name)) {
-                names.unseen.push(Unseen { setting, name: name.clone(), nearest: None });
-            }
-        }
-        names
     }
 
     fn turn(&mut self, name: &str, part: Part) {

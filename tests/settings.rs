@@ -454,12 +454,15 @@ fn what_the_generator_will_do_is_told_in_words() {
 #[test]
 fn what_values_are_taken_for_can_be_set_as_a_word_or_in_part() {
     let schema = |toml: &str, overrides: &[&str]| load(toml, &[], overrides).expect(toml).schema;
-    let both = |cost| OnBadField { features: cost, target: cost };
+    let all = |cost| OnBadField { features: cost, target: cost, timestamp: cost };
     let table = "[schema]\non_bad_field = { features = \"missing\", target = \"dead_letter\" }";
     assert_eq!(schema(table, &[]).on_bad_field, OnBadField::DEFAULT);
-    assert_eq!(schema(table, &["schema.on_bad_field=dead_letter"]).on_bad_field, both(OnBad::DeadLetter));
-    assert_eq!(schema("", &["schema.on_bad_field=missing"]).on_bad_field, both(OnBad::Missing));
-    assert_eq!(schema("", &["schema.on_bad_field.target=missing"]).on_bad_field, both(OnBad::Missing));
+    assert_eq!(schema(table, &["schema.on_bad_field=dead_letter"]).on_bad_field, all(OnBad::DeadLetter));
+    assert_eq!(schema("", &["schema.on_bad_field=missing"]).on_bad_field, all(OnBad::Missing));
+    let learned = OnBadField { target: OnBad::Missing, ..OnBadField::DEFAULT };
+    assert_eq!(schema("", &["schema.on_bad_field.target=missing"]).on_bad_field, learned);
+    let timed = OnBadField { timestamp: OnBad::Missing, ..OnBadField::DEFAULT };
+    assert_eq!(schema("", &["schema.on_bad_field.timestamp=missing"]).on_bad_field, timed);
     for (word, expected) in [("auto", NumericText::Auto), ("true", NumericText::Always), ("false", NumericText::Never)]
     {
         assert_eq!(schema("", &[&format!("schema.numeric_text={word}")]).numeric_text, expected);

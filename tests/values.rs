@@ -104,13 +104,162 @@ fn a_bad_value_costs_its_field_in_a_feature_and_its_record_in_the_target() {
         assert_eq!((refused.reason(), refused.field()), (reason, Some("y")), "{value}");
 
         for (features, target) in [(OnBad::DeadLetter, OnBad::Missing), (OnBad::Missing, OnBad::Missing)] {
-            let mut decoder = warmed(&Schema { on_bad_field: OnBadField { features, target }, ..Schema::default() });
+            let on_bad_field = OnBadField { features, target, ..OnBadField::DEFAULT };
+            let mut decoder = warmed(&Schema { on_bad_field, ..Schema::default() });
             let feature = decoded(&mut decoder, &format!(r#"{{"x":{value},"z":5,"y":1}}"#));
             assert_eq!(feature.is_err(), features == OnBad::DeadLetter, "{value}");
             let json = format!(r#"{{"x":1,"y":{value}}}"#);
             assert_eq!(decoded(&mut decoder, &json), Ok((named(&[("x", 1.0)]), None)), "{value}");
         }
     }
+}
+
+/// The time, the known features, the text of the key.
+type Timed = (Option<i64>, Vec<(String, f64)>, Option<String>);
+
+fn timed(decoder: &mut Decoder, json: &str) -> Result<Timed, Rejection> {
+    let sample = decoder.decode(Some(json.as_bytes()))?;
+    let (time, values) = (sample.timestamp, sample.features.values().to_vec());
+    let key = sample.key.map(str::to_owned);
+    let names = decoder.index().column_names().iter().cloned();
+    Ok((time, names.zip(values).filter(|(_, value)| !value.is_nan()).collect(), key))
+}
+
+const GOOD: &str = "1357034400000";
+
+/// In JSON: numbers, texts, words, objects and arrays that are no time.
+const NO_TIMES: [&str; 14] = [
+    "1e300",
+    "-1e300",
+    "1e999",
+    "\"1e300\"",
+    "\"soon\"",
+    "\"01/02/2013\"",
+    "\"2013-02-30\"",
+    "Infinity",
+    "true",
+    "{\"seconds\":1357034400,\"nanos\":5}",
+    "{}",
+    "[2013,1,1,10,0]",
+    "[]",
+    "[{\"x\":7}]",
+];
+
+#[test]
+fn a_time_that_cannot_be_read_costs_the_record_or_only_the_time() {
+    for on_bad in [OnBad::DeadLetter, OnBad::Missing] {
+        for kept in [false, true] {
+            let schema = Schema {
+                timestamp: Some("t".into()),
+                timestamp_is_feature: kept,
+                on_bad_field: OnBadField { timestamp: on_bad, ..OnBadField::DEFAULT },
+                ..Schema::default()
+            };
+            for value in NO_TIMES {
+                // Before the field is known and after, and where another record comes between.
+                for before in [0, 1, 2] {
+                    let mut decoder = decoder(&schema);
+                    for i in 0..before {
+                        timed(&mut decoder, &format!(r#"{{"t":{GOOD},"x":{i},"y":3}}"#)).expect("good");
+                    }
+                    decoder.take_notices();
+                    let json = format!(r#"{{"t":{value},"x":5,"y":1}}"#);
+                    let before = decoder.index().column_names().len();
+                    if on_bad == OnBad::DeadLetter {
+                        let refused = timed(&mut decoder, &json).expect_err(value);
+                        assert_eq!((refused.reason(), refused.field()), ("bad_timestamp", Some("t")), "{value}");
+                        assert_eq!(decoder.index().column_names().len(), before, "{value}");
+                        continue;
+                    }
+                    for json in [json.clone(), format!(r#"{{"y":1, "x":5 ,"t":{value}}}"#)] {
+                        let (time, features, _) = timed(&mut decoder, &json).expect(value);
+                        assert_eq!((time, features), (None, named(&[("x", 5.0)])), "{json}");
+                    }
+                    let said = decoder.take_notices();
+                    assert_eq!((said.len(), said[0].name()), (1, "bad_value"), "once for two records: {value}");
+                    let said = said[0].to_string();
+                    assert!(said.contains("`t`") && said.contains("record itself stands in"), "{said}");
+                    let used = decoder.fields();
+                    let columns = decoder.index().column_names();
+                    assert!(columns.iter().all(|name| name == "x" || name == "t"), "a time became {columns:?}");
+                    assert_eq!((used.bad[0].name.as_str(), used.bad[0].values), ("t", 2), "{value}");
+                    assert_eq!((used.records - used.with_timestamp, used.records > 2), (2, before > 0), "{value}");
+                    // The next good one is read as ever.
+                    let (time, features, _) = timed(&mut decoder, &format!(r#"{{"t":{GOOD},"x":6}}"#)).expect("good");
+                    assert_eq!(time, Some(1_357_034_400_000), "{value}");
+                    assert_eq!(features.len(), 1 + usize::from(kept), "{value}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_time_that_cannot_be_read_may_be_key_or_category_all_the_same() {
+    let on_bad_field = OnBadField { timestamp: OnBad::Missing, ..OnBadField::DEFAULT };
+    let schema = Schema { timestamp: Some("t".into()), on_bad_field, ..Schema::default() };
+    let keyed = Schema { key: Some("t".into()), ..schema.clone() };
+    for (value, key) in [("\"soon\"", "soon"), ("true", "true"), ("Infinity", "Infinity")] {
+        let (time, _, found) = timed(&mut decoder(&keyed), &format!(r#"{{"t":{value},"x":5}}"#)).expect(value);
+        assert_eq!((time, found.as_deref()), (None, Some(key)), "{value}");
+    }
+    let nominal = Schema { nominal: vec!["t".into()], ..schema };
+    for value in ["\"soon\"", "true", "1e300"] {
+        let mut decoder = decoder(&nominal);
+        let (time, features, _) = timed(&mut decoder, &format!(r#"{{"t":{value},"x":5}}"#)).expect(value);
+        assert_eq!((time, features.len()), (None, 2), "{value}");
+    }
+    // Of two, the last counts, whichever is the good one.
+    let plain = || decoder(&Schema { nominal: Vec::new(), ..nominal.clone() });
+    let (last, _, _) = timed(&mut plain(), r#"{"t":"soon","x":5,"t":1357034400000}"#).expect("used");
+    let (first, _, _) = timed(&mut plain(), r#"{"t":1357034400000,"x":5,"t":"soon"}"#).expect("used");
+    assert_eq!((last, first), (Some(1_357_034_400_000), None));
+    // Nothing else in the record: the reason is the time's.
+    let alone = timed(&mut plain(), r#"{"t":"soon"}"#).expect_err("nothing to use");
+    assert_eq!(alone.reason(), "bad_timestamp");
+}
+
+#[test]
+fn a_time_that_is_missing_is_counted_and_costs_nothing() {
+    let schema = Schema { timestamp: Some("t".into()), ..Schema::default() };
+    let mut decoder = decoder(&schema);
+    for t in ["null", "\"\"", "NaN", "\"NaT\"", GOOD] {
+        timed(&mut decoder, &format!(r#"{{"t":{t},"x":5,"y":1}}"#)).expect(t);
+    }
+    timed(&mut decoder, r#"{"x":5,"y":1}"#).expect("absent");
+    let used = decoder.fields();
+    assert_eq!((used.records, used.with_timestamp, used.timestamp.as_deref()), (6, 1, Some("t")));
+}
+
+#[test]
+fn what_keeps_a_time_from_being_read_is_said() {
+    let schema = Schema { timestamp: Some("t".into()), ..Schema::default() };
+    let said = |value: &str| {
+        let json = format!(r#"{{"t":{value},"x":5}}"#);
+        timed(&mut decoder(&schema), &json).expect_err(value).to_string()
+    };
+    for (value, part) in [
+        ("\"05/01/2024 10:20\"", "either way round"),
+        ("\"2024-01-05 10:20:30 CET\"", "offset such as +01:00"),
+        ("\"Jan 5, 2024\"", "year first"),
+        ("\"10:20:30\"", "year first"),
+        ("[2024,1,5]", "an array"),
+        ("{\"$date\":1}", "an object"),
+    ] {
+        let said = said(value);
+        assert!(said.contains(part) && said.contains("2013-01-31T10:00:00Z") && said.contains("`t`"), "{said}");
+    }
+    // A number that looks like a date is one since 1970, and a warning tells what to do.
+    let mut decoder = decoder(&schema);
+    decoder.set_now(1_800_000_000_000);
+    for (number, date) in [("20240105", "20240105"), ("20240105102030", "20240105102030")] {
+        timed(&mut decoder, &format!(r#"{{"t":{number},"x":5}}"#)).expect("used");
+        let told = decoder.take_implausible().expect("told").to_string();
+        assert!(told.contains(&format!("has to be text, \"{date}\"")), "{told}");
+    }
+    timed(&mut decoder, r#"{"t":86400,"x":5}"#).expect("used");
+    let told = decoder.take_implausible().expect("told").to_string();
+    assert!(!told.contains("has to be text"), "{told}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Teller {
                 event = "fields",
                 records,
                 with_target = fields.with_target,
+                with_timestamp = fields.timestamp.as_ref().map(|_| fields.with_timestamp),
                 features = fields.features.len(),
                 numbers = line.numbers,
                 categories = line.categories,
@@ -152,6 +153,10 @@ pub(crate) fn lines(fields: &Fields) -> Vec<String> {
     let line = Line::of(fields);
     let mut lines =
         vec![format!("target: {} (in {} of {} records)", fields.target, fields.with_target, fields.records)];
+    if let Some(name) = fields.timestamp.as_ref().filter(|_| fields.with_timestamp > 0) {
+        let others = if fields.with_timestamp < fields.records { "; the record's own time stands in" } else { "" };
+        lines.push(format!("time: {name} (in {} of {} records{others})", fields.with_timestamp, fields.records));
+    }
     let numbers = fields.features.iter().filter(|it| !matches!(it.kind, FeatureKind::Category { .. })).count();
     let mut add = |what: String, names: &str| {
         if !names.is_empty() {

@@ -14,19 +14,22 @@ pub(super) fn missing(section: &mut Section) -> Vec<String> {
     texts.into_iter().map(|text| text.trim_ascii().to_owned()).collect()
 }
 
-/// A word for all fields, or a table for features and target.
+/// A word for all fields, or a table for features, target and timestamp.
 pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
     if section.is_table("on_bad_field") {
         let mut table = section.section("on_bad_field");
-        let OnBadField { features, target } = OnBadField::DEFAULT;
-        let (features, target) = (cost(&mut table, "features", features), cost(&mut table, "target", target));
-        return OnBadField { features, target };
+        let OnBadField { features, target, timestamp } = OnBadField::DEFAULT;
+        return OnBadField {
+            features: cost(&mut table, "features", features),
+            target: cost(&mut table, "target", target),
+            timestamp: cost(&mut table, "timestamp", timestamp),
+        };
     }
     match section.has("on_bad_field") {
         false => OnBadField::DEFAULT,
         true => {
-            let both = cost(section, "on_bad_field", OnBad::Missing);
-            OnBadField { features: both, target: both }
+            let all = cost(section, "on_bad_field", OnBad::Missing);
+            OnBadField { features: all, target: all, timestamp: all }
         }
     }
 }

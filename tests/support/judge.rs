@@ -54,6 +54,7 @@ pub fn schemas() -> Vec<Schema> {
             timestamp: Some("t".into()),
             timestamp_is_feature: true,
             ignore: texts(&["d"]),
+            on_bad_field: OnBadField { timestamp: OnBad::Missing, ..OnBadField::DEFAULT },
             features: None,
             absent: Absent::Zero,
             max_categories: 3,
@@ -70,7 +71,7 @@ pub fn schemas() -> Vec<Schema> {
         Schema { missing: Vec::new(), numeric_text: NumericText::Always, ..Schema::default() },
         Schema {
             numeric_text: NumericText::Never,
-            on_bad_field: OnBadField { features: OnBad::DeadLetter, target: OnBad::Missing },
+            on_bad_field: OnBadField { features: OnBad::DeadLetter, target: OnBad::Missing, timestamp: OnBad::Missing },
             ..Schema::default()
         },
     ]

@@ -15,7 +15,7 @@ use super::{
     numeric_text::{self, Turn},
     rejection::Found,
     role::{Field, Part},
-    time::{Moment, is_ambiguous},
+    time::{self, Moment},
     usage::Usage,
 };
 
@@ -131,8 +131,17 @@ impl Draft {
             self.take_key(&text)?;
         }
         if field.timestamp {
-            let moment = index.time(number).ok_or_else(|| bad_timestamp(name, &number.to_string()))?;
-            number = self.take_time(moment);
+            match index.time(number) {
+                Some(moment) => number = self.take_time(moment),
+                None => {
+                    self.bad_time(index, name, &number.to_string())?;
+                    // A category of its own all the same.
+                    if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
+                        self.null(index, field);
+                        return Ok(());
+                    }
+                }
+            }
         }
         self.number(index, Field { part: field.part, ..Field::NEW }, name, number, || text)
     }
@@ -143,13 +152,15 @@ impl Draft {
             self.null(index, field);
             return Ok(());
         }
-        if field.timestamp {
-            return Err(bad_timestamp(name, word));
-        }
         match field.part {
             Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, word),
             _ if field.key => self.take_key(word)?,
             _ => {}
+        }
+        if field.timestamp {
+            self.bad_time(index, name, word)?;
+            self.null(index, field);
+            return Ok(());
         }
         match field.part {
             Part::Column(_) | Part::Target => self.bad(index, field.part, name, || not_finite(name, word)),
@@ -182,7 +193,7 @@ impl Draft {
         name: &str,
         rejection: impl FnOnce() -> Rejection,
     ) -> Result<(), Rejection> {
-        let OnBadField { features, target } = index.schema().on_bad_field;
+        let OnBadField { features, target, .. } = index.schema().on_bad_field;
         let costs = if part == Part::Target { target } else { features };
         if costs == OnBad::DeadLetter || self.short {
             return Err(rejection());
@@ -193,6 +204,20 @@ impl Draft {
         self.null(index, Field { part, ..Field::NEW });
         if self.lost.len() < MAX_LOST {
             self.lost.push((name.to_owned(), rejection()));
+        }
+        Ok(())
+    }
+
+    /// A time that cannot be read costs the record, or only the time.
+    #[cold]
+    pub(super) fn bad_time(&mut self, index: &Index, name: &str, found: &str) -> Result<(), Rejection> {
+        let rejection = bad_timestamp(name, found);
+        if index.schema().on_bad_field.timestamp == OnBad::DeadLetter || self.short {
+            return Err(rejection);
+        }
+        (self.timestamp, self.unit) = (None, None);
+        if self.lost.len() < MAX_LOST {
+            self.lost.push((name.to_owned(), rejection));
         }
         Ok(())
     }
@@ -208,10 +233,21 @@ impl Draft {
         }
         let plain = Field { part: field.part, ..Field::NEW };
         if field.timestamp {
-            let moment = index.time_of_text(text).ok_or_else(|| bad_timestamp(name, text))?;
-            let value = self.take_time(moment);
-            if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
-                return self.number(index, plain, name, value, String::new);
+            let is_category = matches!(field.part, Part::Nominal(_) | Part::NewNominal);
+            match index.time_of_text(text) {
+                Some(moment) => {
+                    let value = self.take_time(moment);
+                    if !is_category {
+                        return self.number(index, plain, name, value, String::new);
+                    }
+                }
+                None => {
+                    self.bad_time(index, name, text)?;
+                    if !is_category {
+                        self.null(index, plain);
+                        return Ok(());
+                    }
+                }
             }
         }
         match field.part {
@@ -362,8 +398,8 @@ fn not_finite(name: &str, word: &str) -> Rejection {
 }
 
 #[cold]
-pub(super) fn bad_timestamp(name: &str, found: &str) -> Rejection {
+fn bad_timestamp(name: &str, found: &str) -> Rejection {
     let shown: String = found.chars().take(40).collect();
     let value = if shown.len() < found.len() { format!("{shown}…") } else { shown };
-    Rejection::BadTimestamp { field: name.to_owned(), value, ambiguous: is_ambiguous(found) }
+    Rejection::BadTimestamp { field: name.to_owned(), value, doubt: time::doubt(found) }
 }

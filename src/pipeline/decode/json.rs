@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::{
     Rejection,
     bare::Quoted,
-    draft::{Draft, bad_timestamp},
+    draft::Draft,
     index::Index,
     rejection::Found,
     role::{Field, Part},
@@ -170,22 +170,24 @@ impl Value<'_> {
 
     /// Looks at what holds others: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
-        self.reader.ignoring |= self.field.part == Part::Ignored;
-        self.refuse_time(found)
+        self.reader.ignoring |= self.field.part == Part::Ignored || self.field.timestamp;
+        self.bad_time(found)
     }
 
-    fn refuse_time<E: serde::de::Error>(&mut self, found: &str) -> Result<(), E> {
-        if self.field.timestamp {
-            let rejection = bad_timestamp(self.reader.path, found);
-            return Err(self.reader.refuse(rejection));
+    fn bad_time<E: serde::de::Error>(&mut self, found: &str) -> Result<(), E> {
+        if !self.field.timestamp {
+            return Ok(());
         }
-        Ok(())
+        let Self { reader, field } = self;
+        reader.draft.null(reader.index, *field);
+        let taken = reader.draft.bad_time(reader.index, reader.path, found);
+        taken.map_err(|rejection| reader.refuse(rejection))
     }
 
     /// Where a number belongs, members and elements are no features.
     #[inline]
     fn must_be_number(&self) -> bool {
-        matches!(self.field.part, Part::Target | Part::Column(_))
+        matches!(self.field.part, Part::Target | Part::Column(_)) && !self.field.timestamp
     }
 
     fn bad<E: serde::de::Error>(self, found: Found) -> Result<(), E> {
@@ -242,7 +244,13 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
-        self.refuse_time(if value { "true" } else { "false" })?;
+        self.bad_time(if value { "true" } else { "false" })?;
+        if self.field.timestamp {
+            self.field.timestamp = false;
+            if !matches!(self.field.part, Part::Nominal(_) | Part::NewNominal) {
+                self.field.part = Part::Ignored;
+            }
+        }
         self.number(f64::from(u8::from(value)), || value.to_string())
     }
 

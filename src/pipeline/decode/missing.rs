@@ -19,7 +19,7 @@ const USUAL: [&str; 17] = [
 ];
 
 /// What a bad value costs: one beyond ±[`LARGEST`](super::LARGEST), an infinity, or text, an object or an array where a
-/// number belongs.
+/// number or a time belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBad {
@@ -36,11 +36,21 @@ pub struct OnBadField {
     pub features: OnBad,
     /// In the target.
     pub target: OnBad,
+    /// In the field of the time: a time that cannot be read. Where it costs the field, the record's own time stands in.
+    #[serde(default = "OnBadField::strict_timestamp")]
+    pub timestamp: OnBad,
 }
 
 impl OnBadField {
-    /// One bad sensor must not cost the other nine; but a target that is silently not learned would go unnoticed.
-    pub const DEFAULT: Self = Self { features: OnBad::Missing, target: OnBad::DeadLetter };
+    /// One bad sensor must not cost the other nine; but a target that is silently not learned would go unnoticed, and so
+    /// would a prediction that is filed under another time.
+    pub const DEFAULT: Self =
+        Self { features: OnBad::Missing, target: OnBad::DeadLetter, timestamp: OnBad::DeadLetter };
+
+    /// As state files have it from before it could be set.
+    fn strict_timestamp() -> OnBad {
+        OnBad::DeadLetter
+    }
 }
 
 impl Schema {
@@ -68,7 +78,7 @@ impl Schema {
 
     /// Likewise.
     pub(super) fn strict_on_bad_field() -> OnBadField {
-        OnBadField { features: OnBad::DeadLetter, target: OnBad::DeadLetter }
+        OnBadField { features: OnBad::DeadLetter, target: OnBad::DeadLetter, timestamp: OnBad::DeadLetter }
     }
 }
 

@@ -28,7 +28,7 @@ pub use index::Index;
 pub use missing::{BadValues, OnBad, OnBadField};
 pub use notice::{Implausible, Notice};
 pub use numeric_text::NumericText;
-pub use rejection::{Found, Rejection};
+pub use rejection::{Doubt, Found, Rejection};
 pub use time::{Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
 
@@ -355,7 +355,7 @@ impl Decoder {
         if draft.turns.len() + draft.words.len() > 0 {
             index.learn_texts(&mut draft.turns, &mut draft.words);
         }
-        draft.usage.count(draft.target.is_some(), &draft.texts);
+        draft.usage.count(draft.target.is_some(), draft.timestamp.is_some(), &draft.texts);
         for (name, rejection) in draft.lost.drain(..) {
             draft.notices.extend(draft.bad.count(name, rejection).map(Notice::BadValue));
         }
@@ -365,7 +365,7 @@ impl Decoder {
             }
             let time = moment.milliseconds();
             if !self.plausible.contains(&time) {
-                note(&mut self.implausible, &self.index, time, &self.plausible);
+                note(&mut self.implausible, &self.index, moment, &self.plausible);
             }
         }
         let Self { index, draft, .. } = self;
@@ -379,12 +379,13 @@ impl Decoder {
 }
 
 #[cold]
-fn note(implausible: &mut Option<Implausible>, index: &Index, time: i64, plausible: &RangeInclusive<i64>) {
+fn note(implausible: &mut Option<Implausible>, index: &Index, moment: Moment, plausible: &RangeInclusive<i64>) {
     match implausible {
         Some(implausible) => implausible.count += 1,
         None => {
+            let time = moment.milliseconds();
             let (field, early) = (index.timestamp().to_owned(), time < *plausible.start());
-            *implausible = Some(Implausible { field, time, early, count: 1 });
+            *implausible = Some(Implausible { field, time, early, date: moment.like_date(), count: 1 });
         }
     }
 }

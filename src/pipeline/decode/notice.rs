@@ -85,6 +85,10 @@ impl fmt::Display for Notice {
                 "field `{field}` holds text too long for a category: it is told apart by its hash; if it is no category, \
                  list it in schema.ignore"
             ),
+            Notice::BadValue(rejection @ Rejection::BadTimestamp { .. }) => write!(
+                f,
+                "{rejection}. The time of the record itself stands in (schema.on_bad_field), for more such times as well"
+            ),
             Notice::BadValue(rejection) => {
                 write!(f, "{rejection}. The value counts as unknown (schema.on_bad_field), more of this field as well")
             }
@@ -109,19 +113,25 @@ pub struct Implausible {
     pub time: i64,
     /// Whether that is too early rather than too late.
     pub early: bool,
+    /// The number that it was read from, where that looks like a date: 20130131.
+    pub date: Option<i64>,
     /// How many.
     pub count: u64,
 }
 
 impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, time, early, .. } = self;
+        let Self { field, time, early, date, .. } = self;
         let bound = if *early { "before schema.timestamp_min" } else { "further ahead than schema.timestamp_ahead" };
         write!(
             f,
             "field `{field}`: {} is {bound}; set that, or schema.timestamp_unit, if this is not as it should be",
             Spelled(*time)
-        )
+        )?;
+        match date {
+            Some(date) => write!(f, "; a date such as {date} has to be text, \"{date}\""),
+            None => Ok(()),
+        }
     }
 }
 

@@ -44,6 +44,24 @@ impl Found {
     }
 }
 
+/// What is in the way of reading a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A date that could be two.
+    DayOrMonth,
+    /// Letters for a zone, such as `CST`, which are not the same offset everywhere.
+    Letters,
+}
+
+impl Doubt {
+    fn text(&self) -> &'static str {
+        match self {
+            Doubt::DayOrMonth => ": its day and month could be either way round",
+            Doubt::Letters => ": the letters of its zone are not the same everywhere, so give an offset such as +01:00",
+        }
+    }
+}
+
 /// The reason a record becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -129,15 +147,15 @@ pub enum Rejection {
     #[error(
         "field `{field}` holds {value}, no time that is understood{}; write the year first, as in 2013-01-31T10:00:00Z, \
          2013-01-31 10:00:00.5 or 2013-01-31, or a number since 1970 in schema.timestamp_unit",
-        if *ambiguous { ": its day and month could be either way round" } else { "" }
+        doubt.as_ref().map_or("", Doubt::text)
     )]
     BadTimestamp {
         /// The field.
         field: String,
         /// What it holds, shortened.
         value: String,
-        /// Whether it is a date that could be two.
-        ambiguous: bool,
+        /// Why it could be another time, where that is known.
+        doubt: Option<Doubt>,
     },
 }
 

@@ -6,11 +6,13 @@
 use std::ops::RangeInclusive;
 
 use jiff::{
-    civil::DateTime,
+    civil::{self, Date, DateTime, ISOWeekDate, Weekday},
     fmt::rfc2822,
     tz::{Offset, TimeZone},
 };
 use serde::{Deserialize, Serialize};
+
+use super::rejection::Doubt;
 
 /// Microseconds since 1970 to which times are read: the end of the year 9999, past which no date has a name.
 const LAST: f64 = 253_402_300_799_999_999.0;
@@ -90,6 +92,22 @@ impl Moment {
         }
     }
 
+    /// The number of seconds or milliseconds that it is, where that looks like a date, for which it is not taken: 20130131,
+    /// 20130131100000.
+    pub(super) fn like_date(self) -> Option<i64> {
+        let numbers = [self.0.div_euclid(1_000_000), self.0.div_euclid(1000)].into_iter();
+        let is_date = |number: &i64| {
+            let text = number.to_string();
+            matches!(text.len(), 8 | 14)
+                && (text.starts_with("19") || text.starts_with("20"))
+                && written(&text, &TimeZone::UTC).is_some()
+        };
+        numbers
+            .zip([1_000_000, 1000])
+            .find(|(number, unit)| number * unit == self.0 && is_date(number))
+            .map(|(it, _)| it)
+    }
+
     /// As a feature: milliseconds with their fraction.
     pub(super) fn value(self) -> f64 {
         self.0 as f64 / 1e3
@@ -153,8 +171,17 @@ pub fn date(text: &str) -> Option<i64> {
     written(text.trim(), &TimeZone::UTC).map(|micros| micros.div_euclid(1000))
 }
 
+/// Why a text that is no time could be one, if it is nearly one.
+pub(super) fn doubt(text: &str) -> Option<Doubt> {
+    match text {
+        _ if is_ambiguous(text) => Some(Doubt::DayOrMonth),
+        _ if ends_in_letters(text) => Some(Doubt::Letters),
+        _ => None,
+    }
+}
+
 /// Whether it is a date whose day and month may stand either way round.
-pub(super) fn is_ambiguous(text: &str) -> bool {
+fn is_ambiguous(text: &str) -> bool {
     let mut parts = text.trim().split(['/', '.', '-']);
     let short = |part: Option<&str>| {
         part.is_some_and(|part| matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit()))
@@ -164,15 +191,22 @@ pub(super) fn is_ambiguous(text: &str) -> bool {
         && parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()))
 }
 
+/// Whether it ends in the letters of a zone, which stand for one offset here and for another there.
+fn ends_in_letters(text: &str) -> bool {
+    let text = text.trim();
+    let date = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    matches!(text.len() - date.len(), 2..=5) && written(date.trim_end(), &TimeZone::UTC).is_some()
+}
+
 /// A date of which the year comes first, with or without a time and a zone.
 fn written(text: &str, zone: &TimeZone) -> Option<i64> {
     let mut rest = Scanner(text.as_bytes());
-    let (year, month, day) = rest.date()?;
+    let date = rest.date()?;
     let mut time = Time::default();
     let mut offset = rest.zone();
     if offset.is_none() && !rest.0.is_empty() && rest.0[0] != b'[' {
-        rest.separator()?;
-        time = rest.time()?;
+        let marked = rest.separator()?;
+        time = rest.time(marked)?;
         offset = rest.zone();
     }
     let named = rest.annotation()?;
@@ -183,7 +217,7 @@ fn written(text: &str, zone: &TimeZone) -> Option<i64> {
     // ISO 8601's other name for the midnight that ends a day, and leap seconds, which no clock here counts.
     let ends = (hour, minute, second, nanos) == (24, 0, 0, 0);
     let (hour, second) = (if ends { 0 } else { hour }, if second == 60 { 59 } else { second });
-    let mut local = DateTime::new(year, month, day, hour, minute, second, nanos).ok()?;
+    let mut local = DateTime::from_parts(date, civil::Time::new(hour, minute, second, nanos).ok()?);
     if ends {
         local = local.tomorrow().ok()?;
     }
@@ -247,28 +281,51 @@ impl<'t> Scanner<'t> {
         before - self.0.len()
     }
 
-    fn date(&mut self) -> Option<(i16, i8, i8)> {
+    /// The year first; then month and day, or as ISO 8601 has it besides, the week and its day or the day of the year.
+    fn date(&mut self) -> Option<Date> {
         let year = self.digits(4, 4)?;
-        let Some(mark) = self.take(b"-/.") else {
-            return Some((year, self.two(2)?, self.two(2)?));
-        };
+        let mark = self.take(b"-/.");
+        if matches!(mark, None | Some(b'-')) && self.take(b"Ww").is_some() {
+            return self.day_of_week(year, mark.is_some());
+        }
+        let Some(mark) = mark else { return Date::new(year, self.two(2)?, self.two(2)?).ok() };
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if (mark, digits) == (b'-', 3) {
+            let day = self.digits(3, 3)?;
+            return Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok();
+        }
         let month = self.two(1)?;
         self.take(&[mark])?;
-        Some((year, month, self.two(1)?))
+        Date::new(year, month, self.two(1)?).ok()
     }
 
-    /// Between a date and a time. Where nothing is between them, all are digits.
-    fn separator(&mut self) -> Option<()> {
+    /// `01-5` or `015`, the fifth day of the first week.
+    fn day_of_week(&mut self, year: i16, marked: bool) -> Option<Date> {
+        let week = self.two(2)?;
+        if marked {
+            self.take(b"-")?;
+        }
+        let day = Weekday::from_monday_one_offset(self.digits(1, 1)? as i8).ok()?;
+        Some(ISOWeekDate::new(year, week, day).ok()?.date())
+    }
+
+    /// Between a date and a time, and whether there is anything. Where nothing is between them, all are digits.
+    fn separator(&mut self) -> Option<bool> {
         let marked = self.spaces() > 0 || self.take(b"Tt_").is_some();
         self.spaces();
-        (marked || self.0.first()?.is_ascii_digit()).then_some(())
+        (marked || self.0.first()?.is_ascii_digit()).then_some(marked)
     }
 
-    fn time(&mut self) -> Option<Time> {
+    /// The hour alone is one where something sets it apart from the date.
+    fn time(&mut self, marked: bool) -> Option<Time> {
+        let digit = |rest: &[u8]| rest.first().is_some_and(u8::is_ascii_digit);
+        let (two, third) = self.0.split_at_checked(2).unwrap_or((self.0, b""));
+        let alone = marked && two.iter().all(u8::is_ascii_digit) && two.len() == 2 && !digit(third);
         let mut time = Time { hour: self.two(1)?, ..Time::default() };
         let colons = self.take(b":").is_some();
-        time.minute = self.two(2)?;
-        let digit = |rest: &[u8]| rest.first().is_some_and(u8::is_ascii_digit);
+        if colons || !alone {
+            time.minute = self.two(2)?;
+        }
         let more = if colons { self.take(b":").is_some() } else { digit(self.0) };
         if more {
             time.second = self.two(2)?;
@@ -400,6 +457,15 @@ mod tests {
             ("20130101", day),
             ("2013-01-01", day),
             ("2013-01-01Z", day),
+            ("2013-W01-2", day),
+            ("2013W012", day),
+            ("2013-w01-2T10:00Z", TEN),
+            ("2013-001", day),
+            ("2013-001T11:00:00+0100", TEN),
+            ("2012-366T10", TEN - 86_400_000_000),
+            ("2013-01-01T10", TEN),
+            ("2013-01-01 10Z", TEN),
+            ("2013-01-01 10 am", TEN),
             ("2013-01-01+01:00", day - 3_600_000_000),
             ("2012-12-31T24:00:00Z", day),
             ("2012-12-31T23:59:60Z", day - 1_000_000),
@@ -449,8 +515,15 @@ mod tests {
             "2013-01-01[Nowhere/Else]",
             "2013-01-01T10:00[Europe/Paris",
             "2013-01/01",
-            "2013-W01-1",
-            "2013-001",
+            "2013-W01",
+            "2013-W01-0",
+            "2013-W54-1",
+            "2013W01-1",
+            "2013-000",
+            "2013-366",
+            "2013/001",
+            "2013-01-01T1",
+            "2013-01-01T10:",
             "10:00:00",
             "NaN",
             "inf",
@@ -462,6 +535,23 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
         assert_eq!(read(&"1".repeat(200)), None);
+        for (text, letters) in [
+            ("2013-01-01T10:00:00 EST", true),
+            ("2013-01-01 10:00 cest", true),
+            ("2013-01-01 10:00:00.5 PDT", true),
+            ("2013-01-01 10:00 somewhere", false),
+            ("10:00 EST", false),
+            ("2013-01-01", false),
+            ("EST", false),
+        ] {
+            assert_eq!(ends_in_letters(text), letters, "{text}");
+        }
+        for (number, date) in
+            [(20_130_131, true), (20_130_131_100_000, true), (20_131_301, false), (1_357_034_400, false)]
+        {
+            let moment = clock(None, "UTC").number(number as f64).expect("a time").0;
+            assert_eq!(moment.like_date(), date.then_some(number), "{number}");
+        }
         assert!(is_ambiguous("01/02/2013 10:00") && is_ambiguous("1.2.13") && !is_ambiguous("2013-01-32"));
     }
 

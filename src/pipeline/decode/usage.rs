@@ -34,6 +34,10 @@ pub struct Fields {
     pub with_target: u64,
     /// The target's name.
     pub target: String,
+    /// With a time of their own in the field of the time; the record's time stood in for the others.
+    pub with_timestamp: u64,
+    /// The time's name, where there is one.
+    pub timestamp: Option<String>,
     /// Features, in the order of their columns.
     pub features: Vec<Feature>,
     /// Fields with text that is ignored.
@@ -113,6 +117,7 @@ pub struct BadField {
 pub(super) struct Usage {
     records: u64,
     with_target: u64,
+    with_timestamp: u64,
     texts: Vec<Seen>,
     others: BTreeSet<String>,
 }
@@ -129,9 +134,10 @@ struct Seen {
 impl Usage {
     /// A record could be used.
     #[inline]
-    pub(super) fn count(&mut self, has_target: bool, texts: &[usize]) {
+    pub(super) fn count(&mut self, has_target: bool, has_timestamp: bool, texts: &[usize]) {
         self.records += 1;
         self.with_target += u64::from(has_target);
+        self.with_timestamp += u64::from(has_timestamp);
         for slot in texts {
             if let Some(seen) = self.texts.get_mut(*slot) {
                 seen.values += 1;
@@ -177,6 +183,8 @@ impl Usage {
             records: self.records,
             with_target: self.with_target,
             target: index.schema().target.clone(),
+            with_timestamp: self.with_timestamp,
+            timestamp: index.schema().timestamp.clone(),
             features: names.features,
             ignored: names.ignored,
             other: self.others.iter().cloned().collect(),
@@ -244,6 +252,7 @@ impl Fields {
     pub fn merged(mut self, other: &Self) -> Self {
         self.records += other.records;
         self.with_target += other.with_target;
+        self.with_timestamp += other.with_timestamp;
         merge(
             &mut self.features,
             &other.features,

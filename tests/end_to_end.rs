@@ -179,7 +179,6 @@ fn stranger(answer: &'static [u8]) -> u16 {
 fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
     for (answer, word) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),
-        (b"\x15\x03\x03\x00\x02\x02\x50", "transport.kafka.tls"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not Kafka's protocol"),
         (b"", "first byte"),
     ] {
@@ -197,6 +196,16 @@ fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
 }
 
 #[test]
+fn a_port_that_wants_encryption_ends_it_with_the_exit_code_of_wrong_settings() {
+    let port = stranger(b"\x15\x03\x03\x00\x02\x02\x50");
+    let site = Site::new(&["transport.kind=kafka", &format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]")]);
+    let mut daemon = site.start(&[]);
+    let failed = daemon.event("failed");
+    assert!(failed["error"].as_str().is_some_and(|said| said.contains("Set transport.kafka.tls")), "{failed}");
+    assert_eq!(daemon.wait().code(), Some(78), "{}", daemon.story());
+}
+
+#[test]
 fn a_certificate_that_is_refused_ends_it_with_the_exit_code_of_wrong_settings() {
     // TLS's alert `bad_certificate`.
     let port = stranger(b"\x15\x03\x03\x00\x02\x02\x2a");
@@ -205,7 +214,8 @@ fn a_certificate_that_is_refused_ends_it_with_the_exit_code_of_wrong_settings() 
     let site = Site::new(&["transport.kind=kafka", &brokers, &format!("transport.kafka.tls={{ca_file={ca:?}}}")]);
     let mut daemon = site.start(&[]);
     let failed = daemon.event("failed");
-    assert!(failed["error"].as_str().is_some_and(|said| said.contains("transport.kafka.tls.cert_file")), "{failed}");
+    let said = failed["error"].as_str().expect("an error");
+    assert!(said.contains("transport.kafka.tls.cert_file") && said.contains("wants a certificate"), "{failed}");
     assert_eq!(daemon.wait().code(), Some(78), "{}", daemon.story());
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-/// Where four free ports are looked for.
+/// Where ten free ports are looked for.
 const FIRST_PORT: u16 = 29192;
 
 pub struct Broker {
@@ -49,6 +49,11 @@ impl Broker {
         self.port + 2
     }
 
+    /// The port that is so many after the first, one of those with TLS or a login.
+    pub fn secure(&self, after: u16) -> String {
+        format!("127.0.0.1:{}", self.port + after)
+    }
+
     pub fn start(&self) {
         self.run(&["start"]);
     }
@@ -88,7 +93,9 @@ impl Broker {
 
 fn script(port: u16) -> Command {
     let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka"));
-    command.args(["--port", &port.to_string(), "--advertised", &(port + 3).to_string()]).stdin(Stdio::null());
+    command
+        .args(["--port", &port.to_string(), "--advertised", &(port + 3).to_string(), "--secure"])
+        .stdin(Stdio::null());
     command
 }
 
@@ -105,10 +112,10 @@ fn keeper(port: u16) -> Child {
         .expect("a shell")
 }
 
-/// The first of four ports in a row on which nothing listens.
+/// The first of ten ports in a row on which nothing listens.
 fn free_port() -> u16 {
     #[expect(clippy::disallowed_methods, reason = "which ports are free here, is no setting of the daemon")]
     let first = std::env::var("THALWEG_TEST_FAULT_PORT").map_or(FIRST_PORT, |port| port.parse().expect("a port"));
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (first..first + 80).step_by(4).find(|port| (*port..port + 4).all(free)).expect("four free ports in a row")
+    (first..first + 100).step_by(10).find(|port| (*port..port + 10).all(free)).expect("ten free ports in a row")
 }

@@ -2,7 +2,7 @@
 //! lose, refuse and drop records and topics. After each: nothing lost, nothing twice, the same bits as undisturbed, a
 //! bounded memory, and a log that says what happens and what will happen next.
 //!
-//! Needs `--features kafka-tests`, Java and Maven, but no running broker: the suite starts one of its own on four ports
+//! Needs `--features kafka-tests`, Java and Maven, but no running broker: the suite starts one of its own on ten ports
 //! from THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes it when it is done. Its tests take turns.
 
 #[path = "../support/bus.rs"]
@@ -20,6 +20,7 @@ mod limits;
 mod numbers;
 mod outages;
 mod retention;
+mod secure;
 mod topics;
 mod trouble;
 

@@ -14,7 +14,7 @@ use rskafka::{
         primitives::{Boolean, String_},
     },
 };
-use rustls::pki_types::ServerName;
+use rustls::{CertificateError, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufStream},
     net::TcpStream,
@@ -144,7 +144,8 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(host.to_owned()).map_err(|error| passing(&error))?;
             let encrypted = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await;
-            Box::new(encrypted.map_err(|error| unencrypted(broker, &error))?)
+            let shown = cluster.config().tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+            Box::new(encrypted.map_err(|error| unencrypted(broker, shown, &error))?)
         }
     };
     let client_id = cluster.config().client_id.as_str().into();
@@ -152,9 +153,14 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
     let stream = Greeted::new(stream, greeting.clone());
     let mut connection = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
     if let Err(error) = connection.sync_versions().await {
-        let encrypted = cluster.tls().is_some();
-        return Err(refused_certificate(broker, &error.to_string())
-            .unwrap_or_else(|| passing(&greeting.problem(encrypted).unwrap_or_else(|| error.to_string()))));
+        let tls = &cluster.config().tls;
+        let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
+        // It will be so at the next try.
+        if greeting.is_tls() {
+            return Err(Fault::access(&format!("connecting to {broker}"), &problem, error.to_string()));
+        }
+        let shown = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+        return Err(refused_certificate(broker, shown, &error.to_string()).unwrap_or_else(|| passing(&problem)));
     }
     if let Some(login) = &cluster.config().sasl {
         connection.do_sasl(sasl(login)).await.map_err(|error| refused(broker, error))?;
@@ -163,18 +169,15 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
 }
 
 /// Why there is no encryption. What has to do with certificates is the same at the next try.
-fn unencrypted(broker: &str, error: &io::Error) -> Fault {
+fn unencrypted(broker: &str, shown: bool, error: &io::Error) -> Fault {
     let text = error.to_string();
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
-        Some(rustls::Error::InvalidCertificate(_)) => Fault::access(
-            &format!("encrypting the connection to {broker}"),
-            "the broker's certificate is not accepted; check transport.kafka.tls.ca_file, and that the broker's name in \
-             transport.kafka.brokers and its advertised.listeners is one that its certificate is for",
-            text,
-        ),
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            Fault::access(&format!("encrypting the connection to {broker}"), unacceptable(why), text)
+        }
         Some(rustls::Error::AlertReceived(_)) => {
-            refused_certificate(broker, &text).unwrap_or_else(|| Fault::passing(format!("{broker}: {text}")))
+            refused_certificate(broker, shown, &text).unwrap_or_else(|| Fault::passing(format!("{broker}: {text}")))
         }
         Some(rustls::Error::InvalidMessage(_)) => Fault::passing(format!(
             "{broker}: {text}: what answers there does not speak TLS. Is this the broker's encrypted port? Without \
@@ -188,8 +191,34 @@ fn unencrypted(broker: &str, error: &io::Error) -> Fault {
     }
 }
 
-/// A certificate of ours that the broker does not take, of which it may speak only after the handshake.
-fn refused_certificate(broker: &str, text: &str) -> Option<Fault> {
+/// What is wrong with the certificate that a broker shows.
+fn unacceptable(why: &CertificateError) -> &'static str {
+    match why {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the broker's certificate is for another host; in transport.kafka.brokers, and in the broker's \
+             advertised.listeners, write a name that its certificate is for"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the broker's certificate has expired; the broker needs a new one, unless this machine's clock is wrong. Nothing in \
+             transport.kafka.tls helps"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the broker's certificate is not valid yet; is this machine's clock right? Nothing in transport.kafka.tls helps"
+        }
+        CertificateError::UnknownIssuer => {
+            "the broker's certificate is of an authority that is not trusted here; name a file with the authority's certificate \
+             in transport.kafka.tls.ca_file"
+        }
+        _ => {
+            "the broker's certificate is not accepted; check transport.kafka.tls.ca_file, and that the broker's name in \
+             transport.kafka.brokers and its advertised.listeners is one that its certificate is for"
+        }
+    }
+}
+
+/// A certificate of ours that the broker does not take, of which it may speak only after the handshake; `shown` where
+/// there is one.
+fn refused_certificate(broker: &str, shown: bool, text: &str) -> Option<Fault> {
     const ALERTS: [&str; 7] = [
         "CertificateRequired",
         "BadCertificate",
@@ -202,7 +231,12 @@ fn refused_certificate(broker: &str, text: &str) -> Option<Fault> {
     if !(text.contains("fatal alert") && ALERTS.iter().any(|alert| text.contains(alert))) {
         return None;
     }
-    let problem = "the broker does not accept our certificate; check transport.kafka.tls.cert_file and key_file";
+    let problem = if shown {
+        "the broker does not accept our certificate; check transport.kafka.tls.cert_file and key_file: it must be of an \
+         authority that the broker trusts, and not have expired"
+    } else {
+        "the broker wants a certificate of ours; set transport.kafka.tls.cert_file and key_file"
+    };
     Some(Fault::access(&format!("encrypting the connection to {broker}"), problem, text.to_owned()))
 }
 
@@ -212,6 +246,7 @@ fn refused(broker: &str, error: SaslError) -> Fault {
     match error {
         SaslError::RequestError(error @ RequestError::NoVersionMatch { .. }) => Fault::of_request(&action, error),
         SaslError::RequestError(error) => Fault::passing(format!("{action}: {error}")),
-        error => Fault::of_login(&action, error.to_string()),
+        SaslError::ApiError(error) => Fault::of_login(&action, Some(error), error.to_string()),
+        error => Fault::of_login(&action, None, error.to_string()),
     }
 }

@@ -68,7 +68,7 @@ impl Fault {
             }
             ProtocolError::SaslAuthenticationFailed
             | ProtocolError::UnsupportedSaslMechanism
-            | ProtocolError::IllegalSaslState => return Self::of_login(action, text),
+            | ProtocolError::IllegalSaslState => return Self::of_login(action, Some(error), text),
             ProtocolError::InvalidTimestamp => {
                 "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
                  message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime"
@@ -116,9 +116,21 @@ impl Fault {
         }
     }
 
-    /// A login that failed for good.
-    pub(super) fn of_login(action: &str, text: String) -> Self {
-        let problem = "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login";
+    /// A login that failed for good, and what the broker says of it.
+    pub(super) fn of_login(action: &str, error: Option<ProtocolError>, text: String) -> Self {
+        let problem = match error {
+            Some(ProtocolError::SaslAuthenticationFailed) => {
+                "the broker does not take this login; check transport.kafka.sasl.username and password"
+            }
+            Some(ProtocolError::UnsupportedSaslMechanism) => {
+                "the broker does not offer this way to log in; change transport.kafka.sasl.mechanism"
+            }
+            Some(ProtocolError::IllegalSaslState) => {
+                "the login failed, since this port of the broker expects a login by nobody; leave out transport.kafka.sasl, or \
+                 name the port that wants one in transport.kafka.brokers"
+            }
+            _ => "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login",
+        };
         Self::access(action, problem, text)
     }
 

@@ -28,6 +28,12 @@ struct First {
 }
 
 impl Greeting {
+    /// Whether it is one of TLS, which no broker sends where it wants none.
+    pub(super) fn is_tls(&self) -> bool {
+        let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(who(&first.bytes[..first.seen]), Who::Tls)
+    }
+
     /// What is wrong with it, if it tells.
     pub(super) fn problem(&self, encrypted: bool) -> Option<String> {
         let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,101 @@
+//! Logins and certificates on the ports of a real broker: the right ones let the daemon in; the wrong ones end it within
+//! seconds, or are told for as long as they may be somebody else's fault, with the key to change.
+
+use std::time::Instant;
+
+use crate::{Scene, broker::Broker, support::daemon::Daemon};
+
+/// Ports of `tests/kafka/kafka start --secure`, counted from the first.
+const TLS: u16 = 4;
+const MUTUAL: u16 = 5;
+const ELSEWHERE: u16 = 6;
+const EXPIRED: u16 = 7;
+const LOGIN: u16 = 8;
+const TLS_LOGIN: u16 = 9;
+
+/// `transport.kafka.tls` with the authority of this folder, and a certificate of ours where one is named.
+fn tls(ca: &str, identity: Option<(&str, &str)>) -> String {
+    let path = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let identity = identity
+        .map_or(String::new(), |(cert, key)| format!(r#",cert_file="{}",key_file="{}""#, path(cert), path(key)));
+    format!(r#"transport.kafka.tls={{ca_file="{}"{identity}}}"#, path(ca))
+}
+
+fn trusted() -> String {
+    tls("broker/ca.pem", None)
+}
+
+fn login(mechanism: &str, password: &str) -> String {
+    format!(r#"transport.kafka.sasl={{mechanism="{mechanism}",username="thalweg",password="{password}"}}"#)
+}
+
+/// A daemon that comes to that port with these settings.
+fn come(port: u16, settings: &[String]) -> (Scene, Daemon, Instant) {
+    let (broker, turn) = Broker::ours();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let scene = Scene::at("secure", &settings, broker, turn, &broker.secure(port));
+    let begun = Instant::now();
+    let daemon = scene.site.start(&["run", "--set", "generator.enabled=true", "--set", "generator.rate=1000"]);
+    (scene, daemon, begun)
+}
+
+#[test]
+fn the_right_login_and_certificate_let_it_in() {
+    let ours = Some(("broker/client.pem", "broker/client.pem"));
+    for (port, settings) in [
+        (TLS, vec![trusted()]),
+        (MUTUAL, vec![tls("broker/ca.pem", ours)]),
+        (LOGIN, vec![login("plain", "right")]),
+        (TLS_LOGIN, vec![trusted(), login("plain", "right")]),
+    ] {
+        let (_scene, mut daemon, _) = come(port, &settings);
+        daemon.line("some records", |line| line["records"].as_u64().is_some_and(|records| records > 100));
+        assert!(daemon.stop().success(), "{}", daemon.story());
+    }
+}
+
+#[test]
+fn what_no_further_try_gets_past_ends_it_with_the_exit_code_of_wrong_settings() {
+    let other = Some(("client.pem", "client.key"));
+    let expired = Some(("broker/expired.pem", "broker/expired.pem"));
+    for (port, settings, words) in [
+        (LOGIN, vec![login("plain", "wrong")], &["transport.kafka.sasl.username and password"][..]),
+        (TLS_LOGIN, vec![trusted(), login("plain", "wrong")], &["transport.kafka.sasl.username and password"]),
+        (LOGIN, vec![login("scram-sha-256", "right")], &["transport.kafka.sasl.mechanism"]),
+        (TLS, vec![trusted(), login("plain", "right")], &["leave out transport.kafka.sasl"]),
+        (TLS, vec![], &["wants encryption", "Set transport.kafka.tls"]),
+        (TLS_LOGIN, vec![login("plain", "right")], &["wants encryption", "Set transport.kafka.tls"]),
+        (TLS, vec!["transport.kafka.tls={}".to_owned()], &["transport.kafka.tls.ca_file", "not trusted"]),
+        (TLS, vec![tls("ca.pem", None)], &["transport.kafka.tls.ca_file", "not trusted"]),
+        (ELSEWHERE, vec![trusted()], &["transport.kafka.brokers", "another host", "kafka.example"]),
+        (EXPIRED, vec![trusted()], &["has expired", "clock"]),
+        (MUTUAL, vec![trusted()], &["set transport.kafka.tls.cert_file and key_file"]),
+        (MUTUAL, vec![tls("broker/ca.pem", other)], &["does not accept our certificate", "tls.cert_file"]),
+        (MUTUAL, vec![tls("broker/ca.pem", expired)], &["does not accept our certificate", "tls.cert_file"]),
+    ] {
+        let (_scene, mut daemon, begun) = come(port, &settings);
+        let failed = daemon.event("failed");
+        let said = failed["error"].as_str().expect("an error");
+        assert!(words.iter().all(|word| said.contains(word)), "{settings:?}: {said}");
+        assert_eq!(daemon.wait().code(), Some(78), "{settings:?}: {}", daemon.story());
+        assert!(begun.elapsed().as_secs() < 5, "{settings:?} took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_port_that_only_hangs_up_is_waited_for_and_told_with_the_key_to_change() {
+    // A broker that starts or stops does the same.
+    for (port, settings, word) in [
+        (LOGIN, vec![], "want a login (transport.kafka.sasl)?"),
+        (TLS_LOGIN, vec![trusted()], "want a login (transport.kafka.sasl)?"),
+        (0, vec![trusted()], "leave out transport.kafka.tls"),
+        (LOGIN, vec![trusted(), login("plain", "right")], "leave out transport.kafka.tls"),
+    ] {
+        let (_scene, mut daemon, begun) = come(port, &settings);
+        let line = daemon.event("broker_unreachable");
+        let said = line["error"].as_str().expect("an error");
+        assert!(said.contains(word), "{settings:?}: {said}");
+        assert!(begun.elapsed().as_secs() < 5, "{settings:?} took {:?}", begun.elapsed());
+        assert!(daemon.stop().success());
+    }
+}

@@ -344,6 +344,38 @@ fn rows_that_cannot_be_used_are_counted_and_named() {
 }
 
 #[test]
+fn what_is_taken_for_granted_of_a_stream_is_told_by_every_command_that_reads_it() {
+    let mut site = Site::new(&[TWO, "schema.timestamp=at", r#"schema.nominal=["plane","orgin"]"#]);
+    site.settings.push("schema.max_categories=20".to_owned());
+    let row = |i: usize| {
+        let at = if i == 0 { 20_240_105 } else { 1_357_034_400 + i };
+        let x = if i == 7 { r#""hot""#.to_owned() } else { i.to_string() };
+        format!(r#"{{"at":{at},"x":{x},"plane":"N{i}","origin":"JFK","y":{}}}"#, i % 5)
+    };
+    site.write("flights.jsonl", (0..300).map(row).collect::<Vec<_>>().join("\n"));
+    for command in [&["compare"][..], &["replay"], &["check"]] {
+        let output = site.run(&[command, &["flights.jsonl"]].concat());
+        let said = stdout(&output) + &String::from_utf8_lossy(&output.stderr);
+        for (what, times) in [
+            ("times are taken to be in s", 1),
+            ("is before schema.timestamp_min", 1),
+            ("has to be text, \"20240105\"", 1),
+            ("more than schema.max_categories = 20", 1),
+            ("field `x` holds the text \"hot\"", 2),
+            ("bad values, taken as unknown: x (1:", 1),
+            ("never seen: `orgin` of schema.nominal; did you mean `origin`?", 1),
+            ("text that is ignored", 1),
+            ("time: at (in 300 of 300 records)", 1),
+        ] {
+            assert_eq!(said.matches(what).count(), times, "{command:?}: `{what}` in {said}");
+        }
+    }
+    let notices = document(&site)["streams"][0]["notices"].as_array().map(Vec::len);
+    assert_eq!(notices, Some(4), "{}", document(&site)["streams"][0]["notices"]);
+    assert!(page(&site).contains("more than schema.max_categories = 20"));
+}
+
+#[test]
 fn standard_input_is_read_once_and_seen_by_every_model() {
     let site = Site::new(&[TWO]);
     let samples = stdout(&site.run(&["generate", "--function", "friedman", "-n", "800"]));

@@ -47,9 +47,15 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     }
     let mut out = stdout().lock();
     writeln!(out, "{}: {records} records, {usable} usable", file.display())?;
+    for note in samples.notes() {
+        writeln!(out, "  {note}")?;
+    }
     let used = samples.fields();
     for line in fields::lines(&used) {
         writeln!(out, "  {line}")?;
+    }
+    for notice in samples.take_notices() {
+        writeln!(out, "  {notice}")?;
     }
     for (reason, (times, first)) in refused {
         writeln!(out, "  not usable, {reason} ({times}), first {first}")?;

@@ -61,8 +61,18 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
     /// Why the first ones could not be used.
     pub(super) rejections: Vec<String>,
+    /// What should be said of them besides.
+    pub(super) notices: Vec<String>,
     /// What is used of them.
     pub(super) fields: Fields,
+}
+
+impl Counts {
+    /// Whether both are of the same records. What is said of their times depends on the clock.
+    pub(super) fn agree(&self, other: &Self) -> bool {
+        let [mine, theirs] = [self, other].map(|counts| Self { notices: Vec::new(), ..counts.clone() });
+        mine == theirs
+    }
 }
 
 /// Runs all jobs; what comes out is in their order.
@@ -136,6 +146,7 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
     }
     part.end();
     counts.fields = samples.fields();
+    counts.notices = samples.take_notices();
     match counts {
         Counts { records: 0, .. } => anyhow::bail!("it holds no records"),
         Counts { scored: 0, .. } => {

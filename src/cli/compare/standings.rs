@@ -172,7 +172,7 @@ impl Board {
     fn new(stream: &Stream, runs: Vec<Run>, models: usize) -> Option<Self> {
         let counts = runs.first()?.counts.clone();
         let in_run = jobs_in_run(models);
-        if runs.chunks(in_run).any(|run| run.iter().any(|it| it.counts != run[0].counts)) {
+        if runs.chunks(in_run).any(|run| run.iter().any(|it| !it.counts.agree(&run[0].counts))) {
             return None;
         }
         let mut scores: Vec<Vec<Figures>> = (0..models).map(|_| Vec::new()).collect();

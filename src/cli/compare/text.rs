@@ -6,7 +6,7 @@ use super::{
     super::figures::{Emphasis, NONE, bytes, grouped, short, significant},
     standings::{ALPHA, Board, Figures, Pair, Score, Standings, Test},
 };
-use crate::{generator::Transition, pipeline::prequential::PUBLISHED};
+use crate::{app::fields, generator::Transition, pipeline::prequential::PUBLISHED};
 
 /// Characters of a model's name at most; files have it whole.
 const LONGEST_NAME: usize = 26;
@@ -17,8 +17,11 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
     let width = longest.clamp(least, LONGEST_NAME);
     for board in &standings.streams {
         writeln!(out, "{}", about(board))?;
-        for rejection in board.counts.rejections.iter().filter(|_| board.kind != "function") {
-            eprintln!("{}: {rejection}", board.name);
+        if board.kind != "function" {
+            let used = fields::lines(&board.counts.fields);
+            for line in board.counts.rejections.iter().chain(&board.counts.notices).chain(&used) {
+                eprintln!("{}: {line}", board.name);
+            }
         }
         table(out, standings, board, width, emphasis)?;
         writeln!(out, "  {}\n", standings.verdict(board))?;

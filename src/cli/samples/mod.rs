@@ -11,12 +11,16 @@ mod json;
 mod spool;
 mod table;
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use crate::{
     generator::{self, Stream, encode},
     models::NamedColumn,
-    pipeline::decode::{Decoder, Fields, Index, Rejection, Sample, Schema},
+    pipeline::decode::{Decoder, Fields, Implausible, Index, Rejection, Sample, Schema},
 };
 use input::{Input, Row};
 use spool::SpoolReader;
@@ -78,13 +82,19 @@ impl Samples {
     }
 
     fn new(origin: Origin, schema: &Schema) -> Self {
-        Self { origin, decoder: Decoder::new(schema, Index::new(schema)), limit: schema.max_record_bytes }
+        let mut decoder = Decoder::new(schema, Index::new(schema));
+        decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
+        Self { origin, decoder, limit: schema.max_record_bytes }
     }
 
     /// What should be said of the stream since the last time.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         let notices = self.decoder.take_notices().into_iter().map(|notice| notice.to_string());
-        notices.chain(self.decoder.take_implausible().map(|implausible| implausible.to_string())).collect()
+        let told = |times: Implausible| match times.count {
+            1 => times.to_string(),
+            count => format!("{times} ({count} such times)"),
+        };
+        notices.chain(self.decoder.take_implausible().map(told)).collect()
     }
 
     /// Whether each column seen so far holds categories.

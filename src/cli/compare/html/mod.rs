@@ -333,8 +333,8 @@ fn settings(out: &mut String, standings: &Standings, model: usize, title: &str, 
 
 fn used(out: &mut String, board: &Board) -> std::fmt::Result {
     writeln!(out, "<details><summary>Fields: what is used, and what is not</summary>\n<ul>")?;
-    for line in fields::lines(&board.counts.fields) {
-        writeln!(out, "<li class=\"soft\">{}</li>", escaped(&line))?;
+    for line in fields::lines(&board.counts.fields).iter().chain(&board.counts.notices) {
+        writeln!(out, "<li class=\"soft\">{}</li>", escaped(line))?;
     }
     writeln!(out, "</ul></details>")
 }

@@ -55,6 +55,10 @@ kafka-stop:
 test-report:
     .ci/run release report
 
+# Rows of the serializers of four languages; needs Python, a JDK, Maven, node and go.
+test-producers:
+    .ci/run release producers
+
 # Licences, sources and known holes of the dependencies; needs cargo-deny and, for the holes, the network.
 deny:
     cargo deny check

@@ -1,0 +1,75 @@
+// Writes the rows with encoding/json: one file each in the folder named by the argument. It refuses NaN and infinities, so
+// that programs use pointers, or a type of their own.
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+type pointers struct {
+	I *float64 `json:"i"`
+	M *float64 `json:"m"`
+	N *float64 `json:"n"`
+	X *float64 `json:"x"`
+	Y *float64 `json:"y"`
+}
+
+type omitted struct {
+	I *float64 `json:"i,omitempty"`
+	M *float64 `json:"m,omitempty"`
+	N *float64 `json:"n,omitempty"`
+	X *float64 `json:"x,omitempty"`
+	Y *float64 `json:"y,omitempty"`
+}
+
+// text writes what encoding/json refuses as a text, as strconv spells it.
+type text float64
+
+func (t text) MarshalJSON() ([]byte, error) {
+	return json.Marshal(strconv.FormatFloat(float64(t), 'g', -1, 64))
+}
+
+func known(value float64) *float64 {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return nil
+	}
+	return &value
+}
+
+func main() {
+	files := map[string]*json.Encoder{}
+	for _, name := range []string{"go", "go_omitempty", "go_text"} {
+		file, err := os.Create(filepath.Join(os.Args[1], name+".jsonl"))
+		if err != nil {
+			panic(err)
+		}
+		defer file.Close()
+		files[name] = json.NewEncoder(file)
+	}
+	write := func(name string, row any) {
+		if err := files[name].Encode(row); err != nil {
+			panic(err)
+		}
+	}
+	for k := 0; k < 300; k++ {
+		i, m, n := float64(k%11), float64(k%13), float64(k%7)
+		x := float64(k%50) / 8
+		y := float64(k%5) + float64(k%50)/8
+		if k%5 == 2 {
+			i = math.Inf(2*(k%2) - 1)
+		}
+		if k%4 == 3 {
+			m = math.NaN()
+		}
+		if k%3 == 1 {
+			n = math.NaN()
+		}
+		write("go", pointers{known(i), known(m), known(n), known(x), known(y)})
+		write("go_omitempty", omitted{known(i), known(m), known(n), known(x), known(y)})
+		write("go_text", map[string]text{"i": text(i), "m": text(m), "n": text(n), "x": text(x), "y": text(y)})
+	}
+}

@@ -1,0 +1,53 @@
+"""Writes the rows with every Python serializer: one file each in the folder named by the argument."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import orjson
+import pandas
+import polars
+import simplejson
+import ujson
+
+COUNT = 300
+
+
+def row(k):
+    """The first row has a value for all."""
+    return {
+        "i": (math.inf if k % 2 else -math.inf) if k % 5 == 2 else float(k % 11),
+        "m": None if k % 4 == 3 else float(k % 13),
+        "n": math.nan if k % 3 == 1 else float(k % 7),
+        "x": k % 50 / 8,
+        "y": k % 5 + k % 50 / 8,
+    }
+
+
+def known(row):
+    return {name: None if value is None or not math.isfinite(value) else value for name, value in row.items()}
+
+
+rows = [row(k) for k in range(COUNT)]
+folder = Path(sys.argv[1])
+
+
+def lines(name, written):
+    (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in written))
+
+
+# What all others are held against: unknown is null.
+lines("reference", [json.dumps(known(row), allow_nan=False) for row in rows])
+lines("json", map(json.dumps, rows))
+lines("json_absent", [json.dumps({name: value for name, value in row.items() if value is not None}) for row in rows])
+lines("json_text", [json.dumps({name: str(value) for name, value in row.items()}) for row in rows])
+lines("simplejson", [simplejson.dumps(row, allow_nan=True) for row in rows])
+lines("simplejson_ignore_nan", [simplejson.dumps(row, ignore_nan=True) for row in rows])
+lines("orjson", [orjson.dumps(row).decode() for row in rows])
+lines("ujson", map(ujson.dumps, rows))
+pandas.DataFrame(rows).to_json(folder / "pandas.jsonl", orient="records", lines=True, double_precision=15)
+pandas.DataFrame(rows).to_csv(folder / "pandas_csv.csv", index=False)
+pandas.DataFrame(rows).to_csv(folder / "pandas_csv_na.csv", index=False, na_rep="NA")
+polars.DataFrame(rows).write_ndjson(folder / "polars.jsonl")
+polars.DataFrame(rows).write_csv(folder / "polars_csv.csv")

@@ -167,4 +167,7 @@ fn relearn_lets_a_new_model_learn_everything_and_nothing_is_published_twice() {
     let rls = daemon.lines_of("model").into_iter().rfind(|line| line["model"] == "rls").cloned().expect("a line");
     assert!(rls["total_r2"].as_f64() > Some(0.5), "it has learned: {rls}");
     assert_eq!(site.predictions(), published);
+    // What was learned before is still there to go back to.
+    let listed = stdout(&site.run(&["model", "restore"]));
+    assert!(listed.lines().any(|line| line.contains("samples/0  2000  2000")), "{listed}");
 }

@@ -135,6 +135,38 @@ fn insert(site: &Site, values: &[Option<&[u8]>]) {
 }
 
 #[test]
+fn learning_anew_by_other_rules_answers_no_record_in_both_ways() {
+    // The last ones are those on which the rules differ.
+    let row = |i: usize| match i % 3 {
+        0 => format!(r#"{{"x":{i},"z":1,"y":2}}"#),
+        1 => r#"{"x":"hot","z":1,"y":2}"#.to_owned(),
+        _ => r#"{"x":NaN,"z":1,"y":2}"#.to_owned(),
+    };
+    let rows: Vec<String> = (0..60).map(row).collect();
+    let values: Vec<Option<&[u8]>> = rows.iter().map(|row| Some(row.as_bytes())).collect();
+    let strict = ["schema.on_bad_field=dead_letter", "schema.missing=[]"];
+    for (before, after, letters) in [(&strict[..], &[][..], 40), (&[], &strict, 0)] {
+        let mut site = Site::new(&[&["generator.enabled=false"], before].concat());
+        insert(&site, &values);
+        assert!(site.run(&["run", "--until-caught-up"]).status.success());
+        assert_eq!(site.topic("dead-letters").len(), letters);
+        site.settings.truncate(1);
+        site.settings.extend(after.iter().map(ToString::to_string));
+        assert!(site.run(&["model", "relearn", "--yes"]).status.success());
+        for _ in 0..2 {
+            assert!(site.run(&["run", "--until-caught-up"]).status.success());
+            let lettered = site.topic("dead-letters").len();
+            assert_eq!((site.predictions().len(), lettered), (60 - letters, letters), "each once, as at first");
+        }
+        insert(&site, &values[..3]);
+        assert!(site.run(&["run", "--until-caught-up"]).status.success());
+        let more = if after.is_empty() { (3, 0) } else { (1, 2) };
+        let all = (site.predictions().len(), site.topic("dead-letters").len());
+        assert_eq!(all, (60 - letters + more.0, letters + more.1), "what is new by the new rules");
+    }
+}
+
+#[test]
 fn what_is_published_has_the_clock_s_time_or_where_that_is_wanted_the_sample_s() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as i64;
     for (setting, clock) in [("clock", true), ("sample", false)] {

@@ -15,6 +15,8 @@ mod hostile;
 mod hostile_records;
 #[path = "kafka/own_topics.rs"]
 mod own_topics;
+#[path = "kafka/relearn.rs"]
+mod relearn;
 mod support;
 
 use std::{

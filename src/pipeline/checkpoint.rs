@@ -69,6 +69,10 @@ pub struct Checkpoint {
     /// Per output: up to which source offset was published when the worker began, whatever the outputs hold by now.
     #[serde(default)]
     pub published: [i64; 3],
+    /// Whether only [`schema`](Self::schema) of it counts any more: the next start learns from the oldest sample, and has to
+    /// know by which rules the records were answered that are in the outputs.
+    #[serde(default)]
+    pub relearn: bool,
     /// Fingerprint of the settings it was made under.
     #[serde(default)]
     pub settings: u32,

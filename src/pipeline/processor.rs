@@ -136,6 +136,11 @@ impl Processor {
         self.progress.position
     }
 
+    /// Tells how the records were read that are in the outputs already, where the models know nothing of them any more.
+    pub fn read_before(&mut self, schema: Schema) {
+        self.before = (schema != self.schema).then(|| Decoder::new(&schema, Index::new(&schema)));
+    }
+
     /// Tells what is in the output topics already.
     pub fn skip_published(&mut self, published: Published) {
         self.published = published;
@@ -273,6 +278,7 @@ impl Processor {
             numbers: None,
             topics: 0,
             published: self.published,
+            relearn: false,
             settings: self.settings,
             schema: Some(self.schema.clone()),
             index: self.decoder.index().clone(),

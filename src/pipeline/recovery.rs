@@ -7,6 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     checkpoint::{Checkpoint, Outputs},
+    decode::Schema,
     gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
     record::Record,
@@ -44,12 +45,15 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
     let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
-    let Found { mut stored, .. } = found;
+    let Found { mut stored, before, .. } = found;
     let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
     if let (Some(gap), Some(stored)) = (gap, &mut stored) {
         behind(stored, gap, position, &config.processor.topic);
     }
     let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
+    if let Some(schema) = before {
+        processor.read_before(schema);
+    }
     processor.skip_published(published);
     if gap.is_some() || (!same_settings && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
@@ -61,6 +65,8 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
 /// What the state file has to go on from, and what is missing between that and what the topic holds.
 struct Found {
     stored: Option<Checkpoint>,
+    /// By which rules records were answered before all is learned anew.
+    before: Option<Schema>,
     gap: Option<Gap>,
 }
 
@@ -80,13 +86,16 @@ async fn found<R: Reader>(
 ) -> Result<Found, Error> {
     let topic = &config.processor.topic;
     if let Some(stored) = store.load(topic, partition)? {
+        if stored.relearn {
+            return Ok(Found { stored: None, before: stored.schema, gap: None });
+        }
         let gap = missing(config, store, &stored, range, reader).await?;
-        return Ok(Found { stored: Some(stored), gap });
+        return Ok(Found { stored: Some(stored), before: None, gap });
     }
     let other = store.other_topic(topic, partition)?;
     let stored = other.map(|other| store.load(&other, partition)).transpose()?.flatten();
     let gap = left_behind(config, stored.as_ref(), range, reader).await?;
-    Ok(Found { stored, gap })
+    Ok(Found { stored, before: None, gap })
 }
 
 /// From where on nothing is published, from where on the outputs are to be read back, and what is missing.

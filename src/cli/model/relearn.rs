@@ -3,6 +3,8 @@
 //! For models that are new or have changed, which begin at nothing otherwise. It needs the state file for itself, so the
 //! daemon must have stopped. What is published stays: the next start reads it back and publishes only what is missing.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::{
@@ -20,24 +22,26 @@ pub(in crate::cli) struct Options {
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let (path, topic) = (settings.state.path.display(), &settings.topics.samples);
     let kept = Archive::open(&settings.state.path)?.checkpoints()?;
-    let count = kept.iter().filter(|kept| kept.topic == *topic).count();
-    if count == 0 {
+    let partitions: BTreeSet<i32> =
+        kept.iter().filter(|kept| kept.topic == *topic).map(|kept| kept.partition).collect();
+    if partitions.is_empty() {
         anyhow::bail!(
             "state file {path} holds no checkpoint of the topic `{topic}`; the next start learns it all anyway"
         );
     }
     if !options.yes {
         println!(
-            "this would drop all {count} checkpoints of `{topic}` from {path}, with all that was learned: copy the file first. \
-             The next start then learns from the oldest sample the topic holds (transport.kafka.start) and publishes nothing \
-             twice. `thalweg model relearn --yes` does it; the daemon must have stopped"
+            "this would make the next start forget what was learned of `{topic}`, {} partitions, and learn from the oldest sample \
+             the topic holds (transport.kafka.start). Nothing is published twice. `thalweg model relearn --yes` does it; the \
+             daemon must have stopped. `thalweg model restore` goes back as long as there are older checkpoints",
+            partitions.len()
         );
         return Ok(());
     }
-    let dropped = Store::open(&settings.state)?.forget(topic)?;
+    let count = Store::open(&settings.state)?.relearn(topic)?;
     println!(
-        "{dropped} checkpoints of `{topic}` are dropped: the next start learns from the oldest sample the topic holds, and \
-         publishes only what is missing"
+        "the next start learns `{topic}`, {count} partitions, from the oldest sample the topic holds, and publishes only what is \
+         missing. `thalweg model restore` lists what can be gone back to"
     );
     Ok(())
 }

@@ -277,6 +277,7 @@ impl Store {
             let problems = format!("checkpoint {id}: {problem}");
             Error::Damaged { path: self.path.clone(), partition, problems }
         })?;
+        checkpoint.relearn = false;
         let newest = newest.filter(|(newest, _)| newest.generation != checkpoint.generation);
         let moved = newest.is_some();
         if let Some((newest, _)) = newest {
@@ -287,13 +288,25 @@ impl Store {
         Ok(Restored { checkpoint: saving.checkpoint, moved })
     }
 
-    /// Drops every checkpoint of `topic`, so that the next start learns from its beginning. Returns how many there were.
+    /// Makes the next start learn `topic` from its beginning. The checkpoints stay, to go back to. Returns how many
+    /// partitions there are.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub fn forget(&self, topic: &str) -> Result<usize, Error> {
-        let drop = "DELETE FROM thalweg_checkpoints WHERE topic = ?1";
-        self.write_blocking("checkpoints cannot be dropped", |tx| tx.execute(drop, params![topic]))
+    /// [`Error::Damaged`], or when SQLite fails.
+    pub fn relearn(&self, topic: &str) -> Result<usize, Error> {
+        let partitions: Vec<i32> = self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare("SELECT DISTINCT partition FROM thalweg_checkpoints WHERE topic = ?1")?;
+            query.query_map(params![topic], |row| row.get(0))?.collect()
+        })?;
+        let mut savings = Vec::new();
+        for partition in partitions {
+            let newest = self.load(topic, partition)?;
+            savings.extend(newest.map(|newest| self.saving(Box::new(Checkpoint { relearn: true, ..newest }))));
+        }
+        self.write_blocking("checkpoints cannot be written", |tx| {
+            savings.iter().try_for_each(|saving| saving.insert(tx).map(drop))
+        })?;
+        Ok(savings.len())
     }
 }
 

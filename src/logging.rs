@@ -15,6 +15,7 @@ use std::{
 };
 
 use tracing::level_filters::LevelFilter;
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use screen::Above;
@@ -91,7 +92,17 @@ pub fn start(config: &Config, around: &Surroundings) {
         Format::Auto | Format::Text => text(journal_stream),
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_target(false).boxed(),
         Format::Journald => match tracing_journald::layer() {
-            Ok(layer) => Worded::new(layer.with_field_prefix(Some("THALWEG".into()))).boxed(),
+            Ok(layer) => {
+                // As the journal ranks lines itself, for which INFO is no notice.
+                let priorities = PriorityMappings {
+                    info: Priority::Informational,
+                    debug: Priority::Debug,
+                    trace: Priority::Debug,
+                    ..PriorityMappings::new()
+                };
+                let layer = layer.with_field_prefix(Some("THALWEG".into())).with_priority_mappings(priorities);
+                Worded::new(layer).boxed()
+            }
             Err(error) => {
                 missing = Some(error);
                 text(journal_stream)

@@ -64,6 +64,14 @@
       }
     });
   }
+  for (const name of document.querySelectorAll("table:not(.pairs):not(.shares) td:nth-child(2)")) {
+    const { width } = name.getBoundingClientRect();
+    check(width >= 90, `the model ${name.textContent} has ${width} to stand in`);
+  }
+  for (const label of document.querySelectorAll("svg.plot text")) {
+    const { height } = label.getBoundingClientRect();
+    check(height >= 8, `label ${label.textContent.trim()} is ${height.toFixed(1)} high`);
+  }
   for (const legend of document.querySelectorAll("ul.legend")) {
     const looks = [...legend.querySelectorAll("path")].map((key) => {
       const style = getComputedStyle(key);

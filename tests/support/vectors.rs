@@ -1,5 +1,4 @@
-//! Reference vectors: what River 0.26.1 computed, as CSV compressed with gzip in `tests/vectors/`. Each test crate uses
-//! its own part of this.
+//! Reference vectors: what River 0.26.1 computed, as CSV compressed with gzip in `tests/vectors/`.
 #![allow(dead_code)]
 
 use std::{collections::HashMap, fs::File, path::Path};
@@ -15,7 +14,7 @@ pub struct Table {
 impl Table {
     /// Reads `tests/vectors/<name>.csv.gz`; a missing file fails the test.
     pub fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/{name}.csv.gz"));
+        let path = Path::new(crate::ROOT).join(format!("tests/vectors/{name}.csv.gz"));
         let file = File::open(&path).unwrap_or_else(|error| panic!("reference vector {}: {error}", path.display()));
         let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
         let columns = reader.headers().expect("a header").iter().map(str::to_owned).zip(0..).collect();

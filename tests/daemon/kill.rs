@@ -1,0 +1,160 @@
+//! kill -9 on the embedded transport, a hundred times at seeded random moments: nothing lost, nothing twice, and not a
+//! bit of difference to a run that nobody killed.
+
+use std::time::Duration;
+
+use crate::support::{
+    batter::{ENSEMBLES, Ground, MODELS, Plan, batter},
+    daemon::{Site, stdout},
+    proof::{FOREIGN, Proof, Topics},
+};
+use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags, params};
+use serde_json::Value;
+use thalweg::pipeline::record::{Headers, Record};
+
+/// The records that are mixed in are not the generator's.
+const AMONG: &str = "generator.into_foreign_topic=true";
+
+/// All that is published has to be there at the end.
+const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
+
+struct StateFile {
+    site: Site,
+    partitions: i32,
+}
+
+impl StateFile {
+    /// The file as any other program opens it; `None` until the daemon has made the topics.
+    fn open(&self) -> Option<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let state = Connection::open_with_flags(self.site.path("data/thalweg.db"), flags).ok()?;
+        state.execute_batch("PRAGMA busy_timeout = 10000").expect("a timeout");
+        let made = state.prepare("SELECT 1 FROM events").is_ok();
+        made.then_some(state)
+    }
+
+    fn topics(&self) -> Topics {
+        let state = self.open().expect("the topics");
+        let topic =
+            |name: &str| (0..self.partitions).map(|partition| records(&state, name, partition)).collect::<Vec<_>>();
+        Topics { samples: topic("samples"), outputs: ["predictions", "dead-letters", "events"].map(topic) }
+    }
+}
+
+impl Ground for StateFile {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn published(&self) -> i64 {
+        let Some(state) = self.open() else { return 0 };
+        let next = |topic: &str, partition: i32| -> i64 {
+            let query = format!("SELECT coalesce(max(offset) + 1, 0) FROM \"{topic}\" WHERE partition = ?1");
+            state.query_row(&query, [partition], |row| row.get(0)).expect("an offset")
+        };
+        (0..self.partitions).map(|partition| next("predictions", partition) + next("dead-letters", partition)).sum()
+    }
+
+    fn mix_in(&self, values: &[Option<Vec<u8>>]) {
+        let Some(mut state) = self.open() else { return };
+        let tx = state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("a transaction");
+        for (i, value) in (0..).zip(values) {
+            tx.execute(
+                "INSERT INTO samples (partition, offset, timestamp, key, value) SELECT ?1, coalesce(max(offset) + 1, 0),
+                 ?2, CAST(?3 AS TEXT), ?4 FROM samples WHERE partition = ?1",
+                params![i % self.partitions, 1_700_000_000_000_i64 + i64::from(i), FOREIGN, value],
+            )
+            .expect("insert");
+        }
+        tx.commit().expect("commit");
+    }
+}
+
+fn records(state: &Connection, topic: &str, partition: i32) -> Vec<Record> {
+    let query = format!(
+        "SELECT offset, timestamp, CAST(key AS BLOB), CAST(value AS BLOB), headers FROM \"{topic}\" WHERE partition = ?1
+         ORDER BY offset"
+    );
+    let mut query = state.prepare(&query).expect("the topic");
+    let rows = query.query_map([partition], |row| {
+        let headers: Option<String> = row.get(4)?;
+        let (offset, timestamp) = (row.get(0)?, row.get(1)?);
+        let [key, value] = [row.get(2)?, row.get(3)?].map(|cell: Option<Vec<u8>>| cell.map(Bytes::from));
+        Ok(Record { offset, timestamp, key, value, headers: decoded(headers) })
+    });
+    rows.expect("rows").map(|row| row.expect("a row")).collect()
+}
+
+fn decoded(headers: Option<String>) -> Headers {
+    let Some(headers) = headers else { return Headers::new() };
+    let headers: serde_json::Map<String, Value> = serde_json::from_str(&headers).expect("JSON");
+    let text = |value: Value| Bytes::from(value.as_str().expect("a text").to_owned());
+    headers.into_iter().map(|(name, value)| (name.into(), Some(text(value)))).collect()
+}
+
+/// The same samples in a fresh state file, in one go.
+fn undisturbed(battered: &StateFile) -> StateFile {
+    let mut settings: Vec<&str> = battered.site.settings.iter().map(String::as_str).collect();
+    settings.push("generator.enabled=false");
+    let fresh = StateFile { site: Site::new(&settings), partitions: battered.partitions };
+    assert!(fresh.site.run(&["run", "--until-caught-up"]).status.success(), "the daemon makes the topics");
+    let state = fresh.open().expect("the topics");
+    let from = battered.site.path("data/thalweg.db").display().to_string();
+    state.execute("ATTACH ?1 AS battered", [from]).expect("attach");
+    state.execute("INSERT INTO samples SELECT * FROM battered.samples", []).expect("copy");
+    drop(state);
+    let run = fresh.site.run(&["run", "--until-caught-up"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    fresh
+}
+
+fn proved(ground: &StateFile) -> Proof {
+    let topics = ground.topics();
+    let undisturbed = undisturbed(ground);
+    let mut proof = Proof::default();
+    let sources: Vec<_> = topics.samples.iter().map(|records| 0..records.len() as i64).collect();
+    proof.each_once(&topics, &sources);
+    proof.same_outputs(&topics, &undisturbed.topics());
+    // The records that are mixed in are from 2023.
+    proof.times_go_on(&topics, 1_750_000_000_000);
+    proof.same_state(&ground.site, &undisturbed.site, "samples", topics.samples.len());
+    let generated = topics.samples.iter().flatten().filter(|record| record.key.as_deref() != Some(FOREIGN)).count();
+    proof.generated_once(&topics, &stdout(&ground.site.run(&["generate", "-n", &generated.to_string()])));
+    proof.holds("there are dead letters", topics.outputs[1].iter().any(|partition| !partition.is_empty()));
+    proof
+}
+
+#[test]
+fn a_hundred_kills_lose_nothing_double_nothing_and_change_no_bit() {
+    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, MODELS]);
+    let ground = StateFile { site, partitions: 1 };
+    let plan = Plan { kills: 100, seed: 1, work: Duration::from_millis(250), rate: 10_000, full_speed: 10 };
+    let battering = batter(&ground, &plan);
+    let proof = proved(&ground);
+    println!("embedded: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_before_the_first_checkpoint_are_survived_too() {
+    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, AMONG, ENSEMBLES]);
+    let ground = StateFile { site, partitions: 2 };
+    let plan = Plan { kills: 15, seed: 2, work: Duration::from_millis(150), rate: 5_000, full_speed: 15 };
+    let battering = batter(&ground, &plan);
+    let proof = proved(&ground);
+    println!("embedded, first checkpoint: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_change_no_bit_of_a_mixture_a_champion_and_intervals() {
+    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, ENSEMBLES]);
+    let ground = StateFile { site, partitions: 1 };
+    let plan = Plan { kills: 40, seed: 6, work: Duration::from_millis(250), rate: 3_000, full_speed: 20 };
+    let battering = batter(&ground, &plan);
+    let mut proof = proved(&ground);
+    proof.mixture_and_intervals(&ground.topics());
+    println!("embedded, ensembles: {}; {}", battering.summary(), proof.summary());
+    proof.hold();
+}

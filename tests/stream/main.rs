@@ -1,0 +1,29 @@
+//! What the generator and the pipeline promise to whoever calls them, without the daemon around them.
+
+extern crate thalweg_stream as thalweg;
+
+mod adaptive_models;
+mod allocations;
+mod contract;
+mod decode;
+mod drift_events;
+mod embedded;
+mod generator;
+mod glitches;
+mod guard;
+mod memory_bound;
+mod mixture;
+mod prequential;
+mod restore_corrupted;
+mod rules;
+mod state;
+mod tree_budget;
+mod worker;
+
+#[path = "../support/conformance.rs"]
+mod conformance;
+#[path = "../support/stream.rs"]
+mod support;
+
+/// The repository's folder.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");

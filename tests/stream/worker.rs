@@ -1,0 +1,96 @@
+//! A worker on a transport that does what no real one does on demand.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::support::{
+    bent::{Bent, Published, worker_config},
+    within,
+};
+use tempfile::TempDir;
+use thalweg::pipeline::{
+    gap::Reason,
+    record::Record,
+    store::{self, Store},
+    transport::Fetched,
+    worker::{self, Gauges},
+};
+use tokio_util::sync::CancellationToken;
+
+fn store(folder: &TempDir) -> Arc<Store> {
+    let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
+    Arc::new(Store::open(&config).expect("a state file"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_waits_is_not_outrun() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(&folder);
+    let fetches = Arc::new(AtomicU64::new(0));
+    let mut transport = Bent::open(&store).await;
+    let counted = Arc::clone(&fetches);
+    // There is always a record.
+    transport.on_fetch = Arc::new(move |offset| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let record = Record { offset, value: Some(r#"{"x":1,"y":2}"#.into()), ..Record::default() };
+        Some(Fetched { records: vec![record], next_offset: offset + 1, high_watermark: i64::MAX, end: i64::MAX })
+    });
+    transport.published = Published::Nothing;
+    let stop = CancellationToken::new();
+    let work = worker::run(Arc::new(transport), store, worker_config(false), 0, Gauges::default(), stop);
+    // The clock goes on only when nothing else can.
+    tokio::time::timeout(Duration::from_secs(10), work).await.expect_err("nothing is ever published");
+    // Of the records one is with the publisher, one has been processed, one is read ahead, and one has come.
+    assert_eq!(fetches.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_come_while_it_catches_up_are_left_for_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(&folder);
+    for end in [30, 100] {
+        let transport = Bent::open(&store).await;
+        if end == 30 {
+            transport.fill(100).await;
+        }
+        transport.end.store(end, Ordering::Relaxed);
+        let (store, stop) = (Arc::clone(&store), CancellationToken::new());
+        let work =
+            worker::run(Arc::new(transport), Arc::clone(&store), worker_config(true), 0, Gauges::default(), stop);
+        within("the end", work).await.expect("caught up");
+        let checkpoint = store.load("samples", 0).expect("readable").expect("a checkpoint");
+        assert_eq!((checkpoint.position, checkpoint.records), (end, end as u64));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_publish_of_records_that_came_while_it_starts_is_no_sign_of_a_shorter_topic() {
+    for comes in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(&folder);
+        let mut transport = Bent::open(&store).await;
+        transport.fill(100).await;
+        transport.end.store(30, Ordering::Relaxed);
+        let end = Arc::clone(&transport.end);
+        transport.on_resume = Arc::new(move || {
+            if comes {
+                end.store(100, Ordering::Relaxed);
+            }
+            60
+        });
+        let stop = CancellationToken::new();
+        let work = worker::run(Arc::new(transport), store, worker_config(true), 0, Gauges::default(), stop);
+        let ended = within("the end", work).await;
+        if comes {
+            ended.expect("caught up");
+        } else {
+            let lost = matches!(&ended, Err(worker::Error::Gap { gap, .. }) if gap.reason == Reason::Truncated);
+            assert!(lost, "{ended:?}");
+        }
+    }
+}

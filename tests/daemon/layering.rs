@@ -168,3 +168,25 @@ fn the_binary_stays_small() {
     let main = &parts()["main"][0].1;
     assert!(main.lines().count() < 60);
 }
+
+/// Cargo finds none by itself here, since two of the programs are of other packages.
+#[test]
+fn every_file_of_tests_is_in_a_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: PathBuf| fs::read_to_string(path).expect("read");
+    let manifest = read(root.join("Cargo.toml"));
+    let mut unknown = Vec::new();
+    for group in ["", "daemon", "engine", "stream"] {
+        let folder = root.join("tests").join(group);
+        let listed = if group.is_empty() { manifest.clone() } else { read(folder.join("main.rs")) };
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+            let wanted = if group.is_empty() { format!("name = \"{name}\"") } else { format!("mod {name};") };
+            if path.extension().is_some_and(|it| it == "rs") && name != "main" && !listed.contains(&wanted) {
+                unknown.push(path);
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "no program has {unknown:?}");
+}

@@ -51,7 +51,7 @@ impl Learner {
     fn is_finite(&self) -> bool {
         // JSON writes what is not finite as null, and a generator's counter is no f64.
         let state = serde_json::to_value(&self.model).expect("saved");
-        let known_nulls = ["screening"];
+        let known_nulls = ["screening", "sparse"];
         fn sound(value: &serde_json::Value, nulls: &[&str]) -> bool {
             match value {
                 serde_json::Value::Object(fields) => {

@@ -68,6 +68,17 @@ impl Draft {
     #[inline]
     pub(super) fn start(&mut self, index: &Index) {
         index.begin(&mut self.row);
+        // Nearly always there is nothing to clear: one look for all of them.
+        let (columns, words) = (self.new_lookup.len() + self.new_categories.len(), self.turns.len() + self.words.len());
+        if columns + words + self.new.len() + self.lost.len() + self.texts.len() > 0 {
+            self.clear();
+        }
+        (self.target, self.key, self.timestamp, self.unit) = (None, None, None, None);
+        (self.known, self.rejection) = (0, None);
+    }
+
+    #[cold]
+    fn clear(&mut self) {
         self.new.clear();
         self.new_lookup.clear();
         self.new_categories.clear();
@@ -75,8 +86,6 @@ impl Draft {
         self.words.clear();
         self.lost.clear();
         self.texts.clear();
-        (self.target, self.key, self.timestamp, self.unit) = (None, None, None, None);
-        (self.known, self.rejection) = (0, None);
     }
 
     /// Takes a number for a field. `text` spells it, for the fields that want text.

@@ -57,6 +57,16 @@ impl Pipeline {
         }
     }
 
+    /// Lets the model behind the steps learn anew; they keep what they have learned.
+    pub fn forget_model(&mut self, config: &ModelConfig) {
+        self.model = Model::new(&config.kind);
+    }
+
+    /// Takes over the model of a pipeline of the same configuration, and nothing of its steps.
+    pub fn take_model_of(&mut self, other: &Self) {
+        self.model.clone_from(&other.model);
+    }
+
     /// The prediction for `x`; never learns.
     pub fn predict_one(&self, x: Features<'_>, scratch: &mut Scratch) -> f64 {
         self.model.predict_one(self.steps.transform_one(x, &mut scratch.rows))

@@ -5,8 +5,9 @@ use crate::support::kinds::every_kind;
 use thalweg::{
     generator::{self, Function, Stream},
     models::{
-        Features, Model, ModelConfig, ModelKind, linear,
+        Features, Model, ModelConfig, ModelKind, NamedColumn, linear,
         optimizer::{Optimizer, Schedule},
+        steps::StepDescription,
     },
     pipeline::{
         decode::LARGEST,
@@ -190,6 +191,23 @@ fn reset_never_goes_back_and_off_does_nothing_but_stand_in() {
     learn(&mut off, 500..3000, 100.0);
     let counts = off.standings()[0].counts;
     assert!(counts.implausible > 2000 && counts.rescues == 0, "{counts:?}");
+}
+
+/// Without them the next large value would be the first, and lead astray once more.
+#[test]
+fn the_steps_of_a_rescued_model_keep_what_they_know_of_the_features() {
+    for action in [Action::Reset, Action::RollBack] {
+        let guard = GuardConfig { action, factor: 10.0, every: 100 };
+        let fragile = fragile().scaled(true);
+        let mut race = Prequential::new(&Config { guard, drift: None, ..Config::of(vec![fragile]) });
+        learn(&mut race, 0..500, 1.0);
+        let (at, _) = until_rescued(&mut race, 500..1500, 1e5).expect("it diverges");
+        let columns = ["a", "b"].map(|name| NamedColumn::new(name, None));
+        let (steps, _) = race.describe(0, &columns).expect("a model");
+        let [StepDescription::StandardScaler { features, .. }] = &steps[..] else { panic!("{steps:?}") };
+        assert_eq!(features[0].n, (at + 1) as f64, "{action:?}: the weight of all samples");
+        assert!(features[0].deviation > 100.0, "{action:?}: {features:?}");
+    }
 }
 
 #[test]

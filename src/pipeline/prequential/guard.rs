@@ -1,7 +1,8 @@
 //! Keeps a model that runs away from doing harm: its predictions are stood in for, and it is put back on its feet.
 //!
 //! Invariant: what is published is finite and plausible whatever a model says. The guard judges what the model itself
-//! said, so that a stand-in does not hide that it is ill. It never changes a healthy model.
+//! said, so that a stand-in does not hide that it is ill. It never changes a healthy model; the steps of an ill one keep what
+//! they know of the features, without which it would run away again.
 //! What this does not do: refuse single samples, which is every model's own duty.
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::{
 pub enum Action {
     /// Nothing; it is only stood in for.
     Off,
-    /// It goes back to its last good state; where that leads astray again, or there is none, it starts anew.
+    /// It goes back to its last good weights; where that leads astray again, or there is none, it starts anew.
     #[default]
     RollBack,
     /// It starts anew.
@@ -177,13 +178,13 @@ impl Guard {
         match &mut self.good {
             Some(good) if !good.tried => {
                 good.tried = true;
-                pipeline.clone_from(&good.pipeline);
+                pipeline.take_model_of(&good.pipeline);
                 Rescue::RolledBack { to: good.version }
             }
             _ => {
                 self.good = None;
                 (self.seen, self.least) = (0, f64::MAX);
-                *pipeline = Pipeline::new(model);
+                pipeline.forget_model(model);
                 Rescue::Reset
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a figure is shown only where something was scored.
 
-use std::fmt::Display;
+use std::{collections::HashSet, fmt::Display};
 
 use crate::{
     logging::{Look, Row},
@@ -10,7 +10,7 @@ use crate::{
     pipeline::snapshot::ModelSnapshot,
 };
 
-/// Characters of a model's name at most.
+/// Characters of a model's name at most, where so many tell it from the others.
 const LONGEST_NAME: usize = 24;
 /// Partitions that have a row each; of more, only the sum is told.
 const MOST_PARTITIONS: usize = 4;
@@ -52,8 +52,8 @@ pub(super) fn rows(
     partitions: &[Partition],
     columns: usize,
 ) -> Vec<Row> {
-    let longest = models.iter().chain([published]).map(|model| model.name.chars().count()).max().unwrap_or(0);
-    let width = longest.clamp(5, LONGEST_NAME);
+    let names = cut(models.iter().chain([published]).map(|model| &*model.name), LONGEST_NAME);
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let wide = columns >= width + 52;
     let head = if wide {
         format!("  {:width$} {:>10} {:>10} {:>8} {:>8} {:>8}", "model", "RMSE", "MAE", "R2", "skill", "trend")
@@ -61,10 +61,10 @@ pub(super) fn rows(
         format!("  {:width$} {:>10} {:>8} {:>8}", "model", "RMSE", "skill", "trend")
     };
     let mut rows = vec![Row { text: head, look: Look::Faint }];
-    for (i, model) in models.iter().chain([published]).enumerate() {
+    for (i, (model, name)) in models.iter().chain([published]).zip(names).enumerate() {
         let is_champion = i < models.len() && totals.champions.contains(&&*model.name);
         let mark = if is_champion { '*' } else { ' ' };
-        let (name, scores) = (cut(&model.name), &model.rolling);
+        let scores = &model.rolling;
         let [rmse, mae] = [Scores::rmse, Scores::mae].map(|of| known(scores.known(of), figure));
         let [r2, skill] = [scores.known_r2(), model.skill].map(|it| known(it, share));
         let late = model.faded.known(Faded::rmse).zip(scores.known(Scores::rmse));
@@ -127,11 +127,28 @@ fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
-fn cut(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
+/// Names, each without its middle where it has more than `longest` characters, or than it takes to tell them apart: the
+/// models of a grid differ at the end mostly, but not always.
+pub(crate) fn cut<'n>(names: impl Iterator<Item = &'n str> + Clone, longest: usize) -> Vec<String> {
+    let whole = names.clone().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut width = longest;
+    loop {
+        let shown: Vec<String> = names.clone().map(|name| without_middle(name, width)).collect();
+        if width >= whole || shown.iter().collect::<HashSet<_>>().len() == shown.len() {
+            return shown;
+        }
+        width += 1;
+    }
+}
+
+fn without_middle(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    if count <= width {
         return name.to_owned();
     }
-    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
+    let head = width / 3;
+    let tail = count - (width - head - 1);
+    name.chars().take(head).chain(['…']).chain(name.chars().skip(tail)).collect()
 }
 
 /// A whole number with its thousands apart.
@@ -161,10 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_cut_no_further_than_they_differ() {
+        let cut = |names: [&'static str; 2]| cut(names.into_iter(), 16);
+        assert_eq!(cut(["linear optimizer=adam lr=0.1", "tree"]), ["linea…dam lr=0.1", "tree"]);
+        let same_end = ["linear l2=0 optimizer=adam lr=0.1", "linear l2=0.01 optimizer=adam lr=0.1"];
+        let shown = cut(same_end);
+        assert!(shown[0] != shown[1] && shown[1].chars().count() < same_end[1].len(), "{shown:?}");
+    }
+
+    #[test]
     fn numbers_and_names_fit_their_columns() {
         assert_eq!([0.0, 2.5, 1e150].map(figure), ["0.0000", "2.5000", "1.000e150"]);
         assert_eq!([0.5, -1e9].map(share), ["0.5000", "-1.0e9"]);
-        assert_eq!(cut(&"x".repeat(40)).chars().count(), LONGEST_NAME);
+        let long = "x".repeat(40);
+        assert_eq!(
+            cut([&*long, "tree"].into_iter(), 24),
+            [format!("{}…{}", "x".repeat(8), "x".repeat(15)), "tree".into()]
+        );
         assert_eq!([999.0, 1000.0, -1234567.0].map(grouped), ["999", "1,000", "-1,234,567"]);
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
     }

@@ -2,7 +2,7 @@
 
 use console::Style;
 
-pub(super) use crate::app::grouped;
+pub(super) use crate::app::{cut, grouped};
 
 /// Whether something may stand out where it is printed: on a terminal, unless `NO_COLOR` is set (no-color.org).
 #[derive(Clone, Copy, Debug)]

@@ -1,20 +1,20 @@
-//! The leaderboards on the terminal, within 100 columns.
+//! The leaderboards on the terminal, within 100 columns unless names take more to be told apart.
 
 use std::io::{self, Write};
 
 use super::{
-    super::figures::{Emphasis, NONE, bytes, grouped, short, significant},
+    super::figures::{Emphasis, NONE, bytes, cut, grouped, short, significant},
     standings::{ALPHA, Board, Figures, Pair, Score, Standings, Test},
 };
 use crate::{app::fields, generator::Transition, pipeline::prequential::PUBLISHED};
 
-/// Characters of a model's name at most; files have it whole.
+/// Characters of a model's name at most, where so many tell it from the others; files have it whole.
 const LONGEST_NAME: usize = 26;
 
 pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Emphasis) -> io::Result<()> {
-    let longest = standings.models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0);
+    let names = cut(standings.models.iter().map(|model| &*model.name), LONGEST_NAME);
     let least = if standings.models.len() > 1 { PUBLISHED.len() } else { 5 };
-    let width = longest.clamp(least, LONGEST_NAME);
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(least);
     for board in &standings.streams {
         writeln!(out, "{}", about(board))?;
         if board.kind != "function" {
@@ -23,11 +23,11 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
                 eprintln!("{}: {line}", board.name);
             }
         }
-        table(out, standings, board, width, emphasis)?;
+        table(out, &names, board, width, emphasis)?;
         writeln!(out, "  {}\n", standings.verdict(board))?;
     }
     if standings.streams.len() > 1 {
-        overall(out, standings, width)?;
+        overall(out, standings, &names, width)?;
     }
     wrapped(
         out,
@@ -85,13 +85,7 @@ pub(super) fn transition(transition: &Transition) -> String {
     }
 }
 
-fn table(
-    out: &mut impl Write,
-    standings: &Standings,
-    board: &Board,
-    width: usize,
-    emphasis: Emphasis,
-) -> io::Result<()> {
+fn table(out: &mut impl Write, names: &[String], board: &Board, width: usize, emphasis: Emphasis) -> io::Result<()> {
     writeln!(
         out,
         "{:>4} {:width$} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}",
@@ -106,8 +100,7 @@ fn table(
         )
     };
     for (place, &model) in board.order.iter().enumerate() {
-        let name = cut(&standings.models[model].name, width);
-        let row = row(&(place + 1).to_string(), &name, &board.scores[model].mean, &distance(board, model));
+        let row = row(&(place + 1).to_string(), &names[model], &board.scores[model].mean, &distance(board, model));
         writeln!(out, "{}", if place == 0 { emphasis.strong(row) } else { row })?;
     }
     if let Some(Score { mean, .. }) = &board.published {
@@ -151,28 +144,17 @@ pub(super) fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { short(value) }
 }
 
-fn overall(out: &mut impl Write, standings: &Standings, width: usize) -> io::Result<()> {
+fn overall(out: &mut impl Write, standings: &Standings, names: &[String], width: usize) -> io::Result<()> {
     let overall = &standings.overall;
     writeln!(out, "over all {} streams", standings.streams.len())?;
     writeln!(out, "{:>4} {:width$} {:>10} {:>10} {:>10}", "", "model", "mean rank", "wins", "mean skill")?;
     for (place, &model) in overall.order.iter().enumerate() {
-        let name = cut(&standings.models[model].name, width);
+        let name = &names[model];
         let (rank, wins, skill) = (overall.mean_ranks[model], overall.wins[model], share(overall.skill[model]));
         writeln!(out, "{:>4} {name:width$} {rank:>10.2} {wins:>10} {skill:>10}", place + 1)?;
     }
     wrapped(out, &format!("  {}", standings.overall_verdict()))?;
     writeln!(out)
-}
-
-/// A name without its middle where it is too long: what tells models of a grid apart is at the end.
-fn cut(name: &str, width: usize) -> String {
-    let count = name.chars().count();
-    if count <= width {
-        return name.to_owned();
-    }
-    let head = width / 3;
-    let tail = count - (width - head - 1);
-    name.chars().take(head).chain(['…']).chain(name.chars().skip(tail)).collect()
 }
 
 /// A sentence in lines of at most 100 characters, those after the first a little further in.
@@ -196,12 +178,6 @@ fn wrapped(out: &mut impl Write, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_names_keep_what_tells_them_apart() {
-        assert_eq!(cut("linear optimizer=adam lr=0.1", 16), "linea…dam lr=0.1");
-        assert_eq!(cut("tree", 16), "tree");
-    }
 
     #[test]
     fn sentences_are_broken_between_words() {

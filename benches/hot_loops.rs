@@ -18,6 +18,7 @@ use thalweg::{
         record::Record,
         transport::Outbox,
     },
+    settings::{Settings, Sources},
 };
 
 const SAMPLES: usize = 4000;
@@ -27,11 +28,13 @@ const OUTBOX_BYTES: usize = 768 << 10;
 /// A loop's name, and what runs it so many times.
 type Loop = (&'static str, fn(usize));
 
-const LOOPS: [Loop; 9] = [
+const LOOPS: [Loop; 11] = [
     ("decode", decode),
     ("race linear mean", |passes| race(vec![mean(), scaled_linear()], passes)),
     ("race tree linear mean", |passes| race(vec![mean(), scaled_linear(), scaled_tree()], passes)),
+    ("race shipped", |passes| race(shipped(), passes)),
     ("linear", |passes| learn(&scaled_linear(), passes)),
+    ("linear hedge", |passes| learn(&shipped()[2], passes)),
     ("rls", |passes| learn(&ModelConfig::new("rls", ModelKind::Rls(rls::Params::default())), passes)),
     ("hoeffding_tree", |passes| learn(&scaled_tree(), passes)),
     ("adaptive_tree", |passes| learn(&ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default())), passes)),
@@ -64,6 +67,11 @@ fn scaled_linear() -> ModelConfig {
 
 fn scaled_tree() -> ModelConfig {
     ModelConfig::new("hoeffding_tree", ModelKind::HoeffdingTree(tree::Params::default())).scaled(true)
+}
+
+/// The models that race where the settings name none.
+fn shipped() -> Vec<ModelConfig> {
+    Settings::load(&Sources::new(None, [], [])).expect("good settings").race.models
 }
 
 fn stream() -> Stream {

@@ -98,9 +98,9 @@ fn a_stream_that_keeps_changing_is_one_event_in_a_thousand_samples_and_baselines
     };
     let [mean, last] =
         [("mean", ModelKind::Mean), ("last", ModelKind::Last)].map(|(name, kind)| ModelConfig::new(name, kind));
-    let linear = ModelConfig::new("linear", ModelKind::Linear(linear::Params::default()));
+    let linear = ModelConfig::new("linear", ModelKind::Linear(linear::Params::river()));
     let (events, counted) = turning(vec![mean.clone(), last.clone(), linear]);
-    assert!(counted > 50, "{counted} detections");
+    assert!(counted > 100, "{counted} detections");
     assert!((5..=21).contains(&events.len()), "{events:?}");
     assert!(events.windows(2).all(|pair| pair[1] - pair[0] >= 900), "{events:?}");
     let (events, counted) = turning(vec![mean, last]);

@@ -34,7 +34,7 @@ const LOOPS: [Loop; 11] = [
     ("race tree linear mean", |passes| race(vec![mean(), scaled_linear(), scaled_tree()], passes)),
     ("race shipped", |passes| race(shipped(), passes)),
     ("linear", |passes| learn(&scaled_linear(), passes)),
-    ("linear hedge", |passes| learn(&shipped()[2], passes)),
+    ("linear hedge", |passes| learn(&shipped_linear(), passes)),
     ("rls", |passes| learn(&ModelConfig::new("rls", ModelKind::Rls(rls::Params::default())), passes)),
     ("hoeffding_tree", |passes| learn(&scaled_tree(), passes)),
     ("adaptive_tree", |passes| learn(&ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default())), passes)),
@@ -72,6 +72,10 @@ fn scaled_tree() -> ModelConfig {
 /// The models that race where the settings name none.
 fn shipped() -> Vec<ModelConfig> {
     Settings::load(&Sources::new(None, [], [])).expect("good settings").race.models
+}
+
+fn shipped_linear() -> ModelConfig {
+    shipped().into_iter().find(|model| model.name == "linear").expect("it races")
 }
 
 fn stream() -> Stream {

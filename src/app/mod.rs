@@ -29,7 +29,7 @@ use crate::{
 };
 use waiting::Waiting;
 
-pub(crate) use table::{cut, grouped};
+pub(crate) use table::{NONE, cut, grouped, known};
 
 /// From the signal to the last task's end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);

@@ -104,9 +104,12 @@ pub(super) fn rows(
     rows
 }
 
-/// A dash where there is no figure yet.
-fn known<T>(figure: Option<T>, text: impl FnOnce(T) -> String) -> String {
-    figure.map_or_else(|| "-".to_owned(), text)
+/// What stands where there is no figure yet.
+pub(crate) const NONE: &str = "-";
+
+/// A figure as `spelled`, and [`NONE`] where there is none.
+pub(crate) fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
+    figure.map_or_else(|| NONE.to_owned(), spelled)
 }
 
 /// How the error of late compares with that over the whole window.

@@ -2,7 +2,9 @@
 
 use console::Style;
 
-pub(super) use crate::app::{cut, grouped};
+use crate::app;
+
+pub(super) use crate::app::{NONE, cut, grouped};
 
 /// Whether something may stand out where it is printed: on a terminal, unless `NO_COLOR` is set (no-color.org).
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +25,9 @@ impl Emphasis {
     }
 }
 
-/// What stands where there is no figure.
-pub(super) const NONE: &str = "-";
-
 /// A figure as `spelled`, and [`NONE`] where there is none or it is no number.
-pub(super) fn known(figure: Option<f64>, spelled: impl Fn(f64) -> String) -> String {
-    figure.filter(|figure| figure.is_finite()).map_or(NONE.to_owned(), spelled)
+pub(super) fn known(figure: Option<f64>, spelled: impl FnOnce(f64) -> String) -> String {
+    app::known(figure.filter(|figure| figure.is_finite()), spelled)
 }
 
 /// Four decimals for everyday sizes, powers of ten for the rest.

@@ -137,6 +137,8 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
     let socket = TcpStream::connect(broker).await.map_err(|error| passing(&error))?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
     socket.set_nodelay(true).map_err(|error| passing(&error))?;
+    let tls = &cluster.config().tls;
+    let shown = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
     let stream: Box<dyn Stream> = match cluster.tls() {
         None => Box::new(socket),
         Some(tls) => {
@@ -144,7 +146,6 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(host.to_owned()).map_err(|error| passing(&error))?;
             let encrypted = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await;
-            let shown = cluster.config().tls.as_ref().is_some_and(|tls| tls.identity.is_some());
             Box::new(encrypted.map_err(|error| unencrypted(broker, shown, &error))?)
         }
     };
@@ -153,13 +154,11 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
     let stream = Greeted::new(stream, greeting.clone());
     let mut connection = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
     if let Err(error) = connection.sync_versions().await {
-        let tls = &cluster.config().tls;
         let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
         // It will be so at the next try.
         if greeting.is_tls() {
             return Err(Fault::access(&format!("connecting to {broker}"), &problem, error.to_string()));
         }
-        let shown = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
         return Err(refused_certificate(broker, shown, &error.to_string()).unwrap_or_else(|| passing(&problem)));
     }
     if let Some(login) = &cluster.config().sasl {

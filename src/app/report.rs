@@ -279,12 +279,12 @@ impl Overview {
         for model in &self.models {
             let counts = model.counts;
             told!(Figures::of(model), event = "model", model = &*model.name; refused = counts.refused,
-                implausible = counts.implausible, drifts = counts.drifts, rescues = counts.rescues, memory = model.memory,
+                implausible = counts.implausible, stood_in = counts.stood_in, drifts = counts.drifts, rescues = counts.rescues, memory = model.memory,
                 "standing");
         }
         let published = &self.published;
         told!(Figures::of(published), event = PUBLISHED; scored = published.total.n(),
-            implausible = published.counts.implausible, "what was published");
+            implausible = published.counts.implausible, stood_in = published.counts.stood_in, "what was published");
     }
 }
 

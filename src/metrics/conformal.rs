@@ -110,7 +110,9 @@ impl TryFrom<Saved> for Conformal {
 }
 
 fn half(scale: f64, log_width: f64) -> f64 {
-    scale * libm::exp(log_width)
+    // Near 0, where a quarter usually is, [`libm::exp`] needs no power of two, which takes it most of its instructions.
+    let root = libm::exp(0.25 * log_width);
+    scale * ((root * root) * (root * root))
 }
 
 impl Conformal {
@@ -137,7 +139,13 @@ impl Conformal {
     /// Learns from the target `y` of the prediction `p`, both finite, around which [`Conformal::around`] was the interval.
     #[inline]
     pub fn update(&mut self, y: f64, p: f64) {
-        if let Some(interval) = self.around(p) {
+        self.learn(y, p, self.around(p));
+    }
+
+    /// The same where the interval is at hand.
+    #[inline]
+    pub fn learn(&mut self, y: f64, p: f64, around: Option<Interval>) {
+        if let Some(interval) = around {
             let (below, above) = (f64::from(y < interval.lower), f64::from(y > interval.upper));
             let rate = WIDTH_RATE.max(FIRST_WIDTH_RATE / (self.n as f64).sqrt());
             let missed = below + above;

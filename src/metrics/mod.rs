@@ -56,11 +56,33 @@ impl Scorecard {
     /// Scores the prediction `p` of the target `y`; both finite.
     #[inline]
     pub fn update(&mut self, y: f64, p: f64) {
-        let (errors, bucket) = (Sums::of(y, p), quantiles::bucket(y - p));
+        self.add(Miss::of(y, p));
+    }
+
+    /// Scores a prediction that was off by so much.
+    #[inline]
+    pub fn add(&mut self, Miss { y, p, errors, bucket }: Miss) {
         self.total.add(y, errors);
         self.errors.insert(bucket);
         self.rolling.add(y, p, errors, bucket);
         self.faded.add(errors);
+    }
+}
+
+/// How far off a prediction was, worked out once for all that score it.
+#[derive(Clone, Copy, Debug)]
+pub struct Miss {
+    y: f64,
+    p: f64,
+    errors: Sums,
+    bucket: u16,
+}
+
+impl Miss {
+    /// Of the prediction `p` of the target `y`; both finite.
+    #[inline]
+    pub fn of(y: f64, p: f64) -> Self {
+        Self { y, p, errors: Sums::of(y, p), bucket: quantiles::bucket(y - p) }
     }
 }
 

@@ -140,6 +140,15 @@ impl ModelKind {
         matches!(self, ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_))
     }
 
+    /// Whether it weighs what it says by how good that was, so that no rate is too large for the data.
+    pub fn is_cautious(&self) -> bool {
+        match self {
+            ModelKind::Linear(params) => params.is_hedged(),
+            ModelKind::Mixture(_) => true,
+            _ => false,
+        }
+    }
+
     /// The models whose predictions are its columns, by name; none where these are the sample's features.
     pub fn members(&self) -> &[String] {
         match self {

@@ -128,6 +128,9 @@ impl Encoder {
                 },
                 version: race.version(),
             },
+            Event::StandIn { model: i, active } => {
+                Body::StandIn { model: model(i), active, version: race.version(), faded_rmse: race.faded_rmse(i) }
+            }
             Event::Outlier(outlier) => {
                 let column = outlier.column.map(|i| format!("column {i}"));
                 return self.outlier(offset, timestamp, outlier, column.as_deref());
@@ -190,6 +193,13 @@ enum Body<'a> {
         action: &'static str,
         to_version: u64,
         version: u64,
+    },
+    StandIn {
+        model: &'a str,
+        active: bool,
+        version: u64,
+        /// Of what was published for it.
+        faded_rmse: f64,
     },
     Outlier {
         /// `null` is the target.

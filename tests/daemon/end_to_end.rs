@@ -435,6 +435,13 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
     assert!((500..600).contains(&offset), "{rescued}");
     assert_eq!(rescued["version"], offset + 1);
 
+    // The mean is published in its stead, which is told and counted.
+    let stand_in = of("stand_in");
+    let began = stand_in.first().expect("a stand-in");
+    assert_eq!(keys(began), ["active", "event", "faded_rmse", "model", "source", "timestamp", "version"]);
+    assert_eq!((&began["model"], &began["active"]), (&"linear".into(), &true.into()));
+    assert!(began["faded_rmse"].is_number(), "{began}");
+
     let drift = of("drift");
     let drifted = drift.iter().find(|event| event["model"] == "linear").expect("a drift");
     assert_eq!(
@@ -466,7 +473,9 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
     // Of what it noticed within a thousand samples there is one event.
     let drifts = drift.iter().filter(|event| event["model"] == "linear").count() as u64;
     assert!(last["drifts"].as_u64().is_some_and(|count| count >= drifts) && drifts == 1, "{drift:?}");
-    assert!(last["implausible"].as_u64().is_some_and(|count| count > 0), "{last}");
+    for field in ["implausible", "stood_in"] {
+        assert!(last[field].as_u64().is_some_and(|count| count > 0), "{field} in {last}");
+    }
     for field in ["bias", "smape", "error_p50", "error_p90", "error_p99", "faded_rmse", "memory"] {
         assert!(last[field].is_number(), "{field} in {last}");
     }
@@ -549,7 +558,9 @@ fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
     let linear = &report["models"][2];
     assert_eq!((&linear["name"], &linear["kind"]), (&"linear".into(), &"linear".into()));
     let errors = ["mae", "rmse", "r2", "bias", "smape", "error_p50", "error_p90", "error_p99"];
-    for field in errors.iter().chain(&["skill", "refused", "implausible", "drifts", "rescues", "memory_bytes"]) {
+    for field in
+        errors.iter().chain(&["skill", "refused", "implausible", "stood_in", "drifts", "rescues", "memory_bytes"])
+    {
         assert!(linear[field].is_number(), "{field} in {linear}");
     }
     assert!(errors.iter().all(|field| linear["rolling"][field].is_number()), "{linear}");

@@ -322,3 +322,65 @@ fn the_guard_goes_on_after_a_restart_as_if_there_had_been_none() {
         assert!(rmp_serde::to_vec(&straight).expect("saved") == rmp_serde::to_vec(&stopped).expect("saved"));
     }
 }
+
+/// Streams on which gradient descent runs away at some rate, for good or now and then, or does well.
+fn demanding(name: &str, i: usize) -> (Vec<f64>, f64) {
+    let wild = |i: usize| 1.0 / (noise(i).abs() + 1e-3).powi(2);
+    let x: Vec<f64> = match name {
+        // Thirty features that say nearly the same.
+        "collinear" => (0..30).map(|j| 3.0 + noise(i) + 0.1 * noise(i * 31 + j)).collect(),
+        // Now and then a thousand times as large.
+        "heavy" => (0..4).map(|j| noise(i * 5 + j) * wild(i * 7 + j * 7919)).collect(),
+        // For some hundred samples thirty times as large.
+        "episodes" => (0..4).map(|j| noise(i * 5 + j) * if i % 2000 > 1700 { 30.0 } else { 1.0 }).collect(),
+        _ => (0..4).map(|j| noise(i * 5 + j)).collect(),
+    };
+    let y = 10.0 + 2.0 * x[0].clamp(-3.0, 3.0) - x[1].clamp(-3.0, 3.0) + noise(i * 13 + 5);
+    (x, if name == "noise" { noise(i * 13 + 5) } else { y })
+}
+
+#[test]
+fn a_model_is_never_worse_with_the_guard_than_both_without_it_and_the_mean() {
+    for name in ["collinear", "heavy", "episodes", "noise", "plain"] {
+        for lr in [0.001, 0.01, 0.05, 0.2] {
+            for scale in [false, true] {
+                let optimizer = Optimizer::Sgd { lr: Schedule::Constant { lr } };
+                let kind = ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
+                let models =
+                    vec![ModelConfig::new("mean", ModelKind::Mean), ModelConfig::new("sgd", kind).scaled(scale)];
+                let errors = |action| {
+                    let guard = GuardConfig { action, ..GuardConfig::default() };
+                    let mut race = Prequential::new(&Config { guard, drift: None, ..Config::of(models.clone()) });
+                    let mut sums = [0.0; 2];
+                    for i in 0..8000 {
+                        let (x, y) = demanding(name, i);
+                        let step = race.step(Features::new(&x), Some(y));
+                        if i >= 200 {
+                            sums.iter_mut()
+                                .zip(step.predictions)
+                                .for_each(|(sum, said)| *sum += (said - y) * (said - y));
+                        }
+                    }
+                    sums.map(|sum| (sum / 7800.0).sqrt())
+                };
+                let [mean, off] = errors(Action::Off);
+                for action in [Action::RollBack, Action::Reset] {
+                    let [_, on] = errors(action);
+                    assert!(on <= 1.02 * off.min(mean), "{name}, lr {lr}, {scale}: {on} for {off} without, {mean}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_that_was_worse_than_the_mean_is_believed_again_once_it_is_better() {
+    let mut race = race(Action::RollBack);
+    learn(&mut race, 0..500, 1.0);
+    until_rescued(&mut race, 500..1500, 100.0).expect("it diverges");
+    learn(&mut race, 1500..3000, 1.0);
+    let before = race.standings()[0].counts.stood_in;
+    assert!(before > 0);
+    learn(&mut race, 3000..4000, 1.0);
+    assert_eq!(race.standings()[0].counts.stood_in, before);
+}

@@ -233,6 +233,7 @@ pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
         "bytes",
         "refused",
         "implausible",
+        "stood_in",
         "drifts",
         "rescues",
     ])?;
@@ -258,6 +259,7 @@ pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
                     it.bytes.to_string(),
                     counts.refused.to_string(),
                     counts.implausible.to_string(),
+                    counts.stood_in.to_string(),
                     counts.drifts.to_string(),
                     counts.rescues.to_string(),
                 ])?;

@@ -47,6 +47,7 @@ struct PublishedReport {
     rolling: Errors,
     faded: FadedErrors,
     implausible: u64,
+    stood_in: u64,
 }
 
 /// Over the whole run, and of late.
@@ -83,6 +84,7 @@ struct ModelReport<'a> {
     faded: FadedErrors,
     refused: u64,
     implausible: u64,
+    stood_in: u64,
     drifts: u64,
     rescues: u64,
     memory_bytes: usize,
@@ -148,6 +150,7 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
             rolling: Errors::of(&published.rolling, &published.rolling_errors),
             faded: (&published.faded).into(),
             implausible: published.counts.implausible,
+            stood_in: published.counts.stood_in,
         },
         models: models
             .iter()
@@ -160,6 +163,7 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
                 faded: (&model.faded).into(),
                 refused: model.counts.refused,
                 implausible: model.counts.implausible,
+                stood_in: model.counts.stood_in,
                 drifts: model.counts.drifts,
                 rescues: model.counts.rescues,
                 memory_bytes: model.memory,

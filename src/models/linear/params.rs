@@ -49,7 +49,7 @@ impl Params {
 
     /// Whether the optimizer is the one that has a state of its own.
     #[inline]
-    pub(super) fn is_hedged(&self) -> bool {
+    pub(crate) fn is_hedged(&self) -> bool {
         matches!(self.optimizer, Optimizer::Hedge)
     }
 

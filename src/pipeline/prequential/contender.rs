@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config,
-    guard::{Errors, Guard, Rescue},
+    guard::{Act, Guard, Limits},
 };
 use crate::{
     metrics::{
-        Scorecard,
+        Miss, Scorecard,
         drift::{Detector, Shift},
         saved,
     },
@@ -56,9 +56,12 @@ pub struct Counts {
     /// Samples it refused to learn.
     #[serde(deserialize_with = "saved::count")]
     pub refused: u64,
-    /// Predictions that another stood in for.
+    /// Predictions that could not be: the mean stood in for them.
     #[serde(deserialize_with = "saved::count")]
     pub implausible: u64,
+    /// Other predictions that the mean stood in for, because the model had cost more than it.
+    #[serde(default, deserialize_with = "saved::count")]
+    pub stood_in: u64,
     /// Times its error changed, by the drift detector.
     #[serde(deserialize_with = "saved::count")]
     pub drifts: u64,
@@ -68,12 +71,20 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts a prediction that the mean stood in for.
+    #[cold]
+    pub(super) fn replaced(&mut self, plausible: bool) {
+        self.stood_in += u64::from(plausible);
+        self.implausible += u64::from(!plausible);
+    }
+
     /// What happened to both.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         Self {
             refused: self.refused + other.refused,
             implausible: self.implausible + other.implausible,
+            stood_in: self.stood_in + other.stood_in,
             drifts: self.drifts + other.drifts,
             rescues: self.rescues + other.rescues,
         }
@@ -96,13 +107,12 @@ impl Contender {
     }
 
     /// Scores what was published for this model; how its squared error has changed, where it has. A detector that keeps no
-    /// recent window is taken at its word, and the faded error stands for the error since. It sees the error from what is
-    /// `learned` of the target, and so do elections: a single absurd one is no change and elects nobody. `default` is that
+    /// recent window is taken at its word, and the faded error stands for the error since. It sees the `error` from what is
+    /// learned of the target, and so do elections: a single absurd one is no change and elects nobody. `default` is that
     /// error, squared, of the model that is followed by default.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64, default: Option<f64>) -> Option<Drift> {
-        self.scores.update(y, prediction);
-        let error = learned - prediction;
+    pub(super) fn score(&mut self, miss: Miss, error: f64, default: Option<f64>) -> Option<Drift> {
+        self.scores.add(miss);
         self.track.update(error * error, default);
         let Shift { before, after } = self.detector.as_mut()?.watch_square(error)?;
         self.counts.drifts += 1;
@@ -132,11 +142,11 @@ impl Contender {
         recent.rows().for_each(|(row, y)| self.learn(recent.features(row), y, scratch));
     }
 
-    /// Lets the guard see how far off the model itself was.
+    /// Lets the guard see what the model itself predicted.
     #[inline]
-    pub(super) fn guard(&mut self, errors: Errors, version: u64) -> Option<Rescue> {
-        let rescue = self.guard.as_mut()?.watch(errors, version, &self.config, &mut self.pipeline)?;
-        self.counts.rescues += 1;
-        Some(rescue)
+    pub(super) fn guard(&mut self, prediction: f64, limits: &Limits, version: u64) -> Option<Act> {
+        let act = self.guard.as_mut()?.watch(prediction, limits, version, &self.config, &mut self.pipeline)?;
+        self.counts.rescues += u64::from(matches!(act, Act::Rescued(_)));
+        Some(act)
     }
 }

@@ -1,8 +1,13 @@
 //! Keeps a model that runs away from doing harm: its predictions are stood in for, and it is put back on its feet.
 //!
-//! Invariant: what is published is finite and plausible whatever a model says. The guard judges what the model itself
-//! said, so that a stand-in does not hide that it is ill. It never changes a healthy model; the steps of an ill one keep what
-//! they know of the features, without which it would run away again.
+//! Two things, apart from each other. The mean stands in for a model that has cost more than it, until the model has earned
+//! that back; nothing of the model changes. A model that says nothing but what is implausible, so that the mean is published
+//! in any case, goes back to good weights or starts anew, while its steps keep what they know of the features, without which
+//! it would run away again.
+//!
+//! Invariant: what is published is finite and plausible whatever a model says, and hardly worse than the better of the mean
+//! and the model without a guard. The guard judges what the model itself said, so that a stand-in does not hide that it is
+//! ill. It never changes a healthy model.
 //! What this does not do: refuse single samples, which is every model's own duty.
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +21,7 @@ use crate::{
 /// What happens to a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Nothing; it is only stood in for.
+    /// Nothing; only what is implausible is stood in for.
     Off,
     /// It goes back to its last good weights; where that leads astray again, or there is none, it starts anew.
     #[default]
@@ -30,7 +35,8 @@ pub enum Action {
 pub struct Config {
     /// What happens to a model that diverges.
     pub action: Action,
-    /// A model diverges when its RMSE is this many times the mean baseline's, over about the last 100 samples; > 1.
+    /// A model has diverged when its predictions are implausible and its RMSE is this many times the mean baseline's, over
+    /// about the last 100 samples; > 1.
     pub factor: f64,
     /// Samples between two looks at whether a state is good enough to go back to, ≥ 1.
     pub every: u32,
@@ -52,6 +58,39 @@ const RECENT: f64 = 10.0;
 /// Samples the guard watches before it judges: after the beginning, and after it has stepped in.
 const PATIENCE: u64 = 100;
 
+/// Implausible predictions in a row of a model that has diverged.
+const ASTRAY: u32 = 10;
+
+/// Samples before the first judgement of whether a model costs more than the mean.
+const ACQUAINTED: u64 = 50;
+
+/// Samples whose costs are set against each other, about.
+const ACCOUNTED: f64 = 10_000.0;
+
+/// Share of the mean's squared errors by which a model's may exceed them before the mean stands in.
+const CREDIT: f64 = 0.02;
+
+/// And how many of the mean's usual squared errors: a single sample condemns none.
+const ONCE: f64 = 3.0;
+
+/// Cautious models have so many times the credit: what they cost is seldom more than a bad moment.
+const CAUTIOUS: f64 = 5.0;
+
+/// The model is back when, since then, its squared errors fell short of the mean's by this share of these ...
+const PROOF: f64 = 0.005;
+
+/// ... and by this share of what it had cost.
+const EARNED: f64 = 0.5;
+
+/// A prediction is bold when it is beyond the targets so far by this share of their range.
+const BEYOND: f64 = 0.25;
+
+/// A bold prediction may be off by so many times what the model has earned.
+const STAKE: f64 = 2.0;
+
+/// Targets from which on their range tells what a prediction can be.
+const RANGE_KNOWN: u64 = 20;
+
 /// Samples that make out how large targets usually are, about.
 const USUAL_MEMORY: f64 = 1000.0;
 
@@ -67,6 +106,21 @@ const GROWN: f64 = 2.0;
 
 /// Larger models are not kept twice; they start anew instead of going back.
 const LARGEST_COPY: usize = 1 << 20;
+
+/// No squared error counts more, so that no sum of them is ever infinite, which it would stay.
+const MOST: f64 = 1e302;
+
+/// The lesser one; the second where one is NaN. [`f64::min`] takes four times the instructions.
+#[inline]
+fn lesser(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
+
+/// The greater one; the second where one is NaN.
+#[inline]
+fn greater(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
+}
 
 /// What the guard knows of one model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,6 +142,67 @@ pub(super) struct Guard {
     #[serde(deserialize_with = "saved::count")]
     rest: u64,
     good: Option<Good>,
+    /// Implausible predictions in a row.
+    #[serde(default)]
+    astray: u32,
+    #[serde(default)]
+    account: Account,
+}
+
+/// Whether what a model says is published, or the mean in its stead.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Account {
+    /// By how much the squared errors of the one that is published exceed the other's, since that was at its least.
+    #[serde(deserialize_with = "saved::finite")]
+    regret: f64,
+    /// What the model had cost when the mean last began to stand in; 0 where it never did.
+    #[serde(deserialize_with = "saved::finite")]
+    harm: f64,
+    /// Whether the mean stands in.
+    replaced: bool,
+    /// By how much the model was better than the mean: a faded sum of squared errors.
+    #[serde(deserialize_with = "saved::finite")]
+    earned: f64,
+    /// The same of its bold predictions alone.
+    #[serde(deserialize_with = "saved::finite")]
+    earned_boldly: f64,
+}
+
+impl Account {
+    /// Whether it turned out that another is to be published from now on.
+    #[inline]
+    fn settle(&mut self, squared: f64, bold: bool, credit: f64, limits: &Limits) -> bool {
+        let cost = greater(lesser(squared, limits.most_in_range), limits.negligible) - limits.stand_in;
+        let fading = 1.0 - 1.0 / ACCOUNTED;
+        self.earned = fading * self.earned - cost;
+        if bold {
+            self.earned_boldly = fading * self.earned_boldly - cost;
+        }
+        let (regret, limit) = if self.replaced {
+            (self.regret - cost, greater(limits.proof, EARNED * self.harm))
+        } else {
+            (self.regret + cost, credit)
+        };
+        self.regret = greater(regret, 0.0);
+        let turned = regret > limit;
+        if turned {
+            self.turn();
+        }
+        turned
+    }
+
+    /// Whether a bold prediction may differ so much from the mean.
+    fn covers(&self, difference: f64) -> bool {
+        self.earned_boldly > 0.0 && difference * difference <= STAKE * self.earned
+    }
+
+    #[cold]
+    fn turn(&mut self) {
+        if !self.replaced {
+            self.harm = self.regret;
+        }
+        (self.replaced, self.regret) = (!self.replaced, 0.0);
+    }
 }
 
 /// A state worth going back to.
@@ -114,6 +229,14 @@ pub enum Rescue {
     Reset,
 }
 
+/// What the guard did to a model, or to what is published of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Rescued(Rescue),
+    /// From the next sample on the mean is published in its stead, or no longer.
+    StandIn(bool),
+}
+
 impl Guard {
     pub(super) fn new(config: Config) -> Self {
         Self {
@@ -127,47 +250,65 @@ impl Guard {
             seen: 0,
             rest: PATIENCE,
             good: None,
+            astray: 0,
+            account: Account::default(),
         }
+    }
+
+    /// Whether what the model says is published rather than the mean.
+    #[inline]
+    pub(super) fn believes(&self, prediction: f64, mean: f64, usual: &Usual) -> bool {
+        let Account { replaced, harm, .. } = self.account;
+        let sound = !replaced && usual.is_plausible(prediction);
+        sound && (harm == 0.0 || !usual.is_bold(prediction) || self.account.covers(prediction - mean))
     }
 
     /// Takes note of what the model itself predicted, and steps in where it has diverged. `pipeline` has learned the
     /// sample already.
     pub(super) fn watch(
         &mut self,
-        errors: Errors,
+        prediction: f64,
+        limits: &Limits,
         version: u64,
         model: &ModelConfig,
         pipeline: &mut Pipeline,
-    ) -> Option<Rescue> {
+    ) -> Option<Act> {
         if self.config.action == Action::Off {
             return None;
         }
+        let (squared, implausible) = limits.judge(prediction);
+        self.astray = if implausible { self.astray.saturating_add(1) } else { 0 };
         let fading = 1.0 - 1.0 / MEMORY;
-        // Bounded, because an infinite sum would stay so for ever.
-        self.model = (fading * self.model + errors.model).min(f64::MAX);
-        self.baseline = (fading * self.baseline + errors.baseline).min(f64::MAX);
+        self.model = fading * self.model + squared;
+        self.baseline = fading * self.baseline + limits.mean;
         self.weight = fading * self.weight + 1.0;
         let fading = 1.0 - 1.0 / RECENT;
-        self.recent = (fading * self.recent + errors.model).min(f64::MAX);
+        self.recent = fading * self.recent + squared;
         self.recent_weight = fading * self.recent_weight + 1.0;
         self.seen += 1;
         self.rest = self.rest.saturating_sub(1);
-        let (error, baseline) = (self.model / self.weight, self.baseline / self.weight);
-        self.least = self.least.min(error);
-        let far = self.config.factor * self.config.factor * baseline.max(errors.negligible);
-        let still = self.recent / self.recent_weight > far;
-        if error > far && still && error > GROWN * GROWN * self.least && self.rest == 0 {
-            return Some(self.step_in(model, pipeline));
+        self.least = lesser(self.least, self.model / self.weight);
+        if self.astray >= ASTRAY && self.rest == 0 && self.has_diverged(limits) {
+            return Some(Act::Rescued(self.step_in(model, pipeline)));
         }
         // No worse than the baseline: what is kept must be worth going back to.
         if self.config.action == Action::RollBack
             && self.seen.is_multiple_of(u64::from(self.config.every))
-            && error <= baseline
+            && self.model <= self.baseline
             && pipeline.memory_bytes() <= LARGEST_COPY
         {
             self.good = Some(Good { pipeline: Box::new(pipeline.clone()), tried: false, version });
         }
-        None
+        let credit = if model.kind.is_cautious() { CAUTIOUS * limits.credit } else { limits.credit };
+        let turned = limits.acquainted && self.account.settle(squared, limits.is_bold(prediction), credit, limits);
+        turned.then_some(Act::StandIn(self.account.replaced))
+    }
+
+    #[cold]
+    fn has_diverged(&self, limits: &Limits) -> bool {
+        let (error, baseline) = (self.model / self.weight, self.baseline / self.weight);
+        let far = self.config.factor * self.config.factor * baseline.max(limits.negligible);
+        error > far && self.recent / self.recent_weight > far && error > GROWN * GROWN * self.least
     }
 
     #[cold]
@@ -191,30 +332,119 @@ impl Guard {
     }
 }
 
-/// Squared errors of one sample.
+/// What a sample says of predictions, whichever model they are of. Errors are squared.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Errors {
-    /// Of the model itself.
-    pub(super) model: f64,
-    /// Of the baseline.
-    pub(super) baseline: f64,
+pub(super) struct Limits {
+    y: f64,
+    /// Predictions beyond are bold.
+    low: f64,
+    high: f64,
+    /// The largest square of a plausible prediction.
+    reach: f64,
+    /// None counts as worse than what is just plausible: a single sample must not condemn a model.
+    most: f64,
+    /// The same where the targets' range is known, which bounds it more closely.
+    most_in_range: f64,
+    /// The baseline's error.
+    mean: f64,
     /// Up to here no error matters.
-    pub(super) negligible: f64,
+    negligible: f64,
+    /// The baseline's error where it matters.
+    stand_in: f64,
+    /// What the mean stands in for costs more than this over the baseline.
+    credit: f64,
+    /// What is published again has earned more than this.
+    proof: f64,
+    /// Whether it is time to judge.
+    acquainted: bool,
 }
 
-/// How large targets are of late: their faded mean square.
+impl Limits {
+    /// The squared error of a prediction, and whether it cannot be.
+    #[inline]
+    fn judge(&self, prediction: f64) -> (f64, bool) {
+        let error = self.y - prediction;
+        // NaN is the worst, and no comparison with it holds.
+        (lesser(error * error, self.most), !(prediction * prediction <= self.reach))
+    }
+
+    #[inline]
+    fn is_bold(&self, prediction: f64) -> bool {
+        !(prediction >= self.low && prediction <= self.high)
+    }
+}
+
+/// How large targets are: their faded mean square, and between which they were; and how far off the mean is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Usual {
     sum: f64,
     weight: f64,
+    /// The range, and of how many targets. In states from before it begins anew.
+    #[serde(default, deserialize_with = "saved::finite")]
+    low: f64,
+    #[serde(default, deserialize_with = "saved::finite")]
+    high: f64,
+    #[serde(default, deserialize_with = "saved::count")]
+    seen: u64,
+    /// Faded sums of the mean's squared errors, and of ones.
+    #[serde(default, deserialize_with = "saved::finite")]
+    mean: f64,
+    #[serde(default, deserialize_with = "saved::finite")]
+    mean_weight: f64,
 }
 
 impl Usual {
+    /// Takes note of a target.
     #[inline]
     pub(super) fn update(&mut self, y: f64) {
         let fading = 1.0 - 1.0 / USUAL_MEMORY;
         self.sum = (fading * self.sum + y * y).min(f64::MAX);
         self.weight = fading * self.weight + 1.0;
+        (self.low, self.high) = if self.seen == 0 { (y, y) } else { (lesser(self.low, y), greater(self.high, y)) };
+        self.seen += 1;
+    }
+
+    /// Takes note of a target and of how far off the mean was, and says by what predictions of it are judged.
+    #[inline]
+    pub(super) fn judge(&mut self, y: f64, mean: f64) -> Limits {
+        let [low, high] = self.near();
+        self.update(y);
+        let reach = self.reach();
+        let most = lesser(greater(reach, y * y), MOST);
+        let negligible = NEGLIGIBLE * NEGLIGIBLE * (self.sum / self.weight);
+        let mean = lesser((y - mean) * (y - mean), most);
+        let stand_in = greater(mean, negligible);
+        let fading = 1.0 - 1.0 / ACCOUNTED;
+        self.mean = fading * self.mean + stand_in;
+        self.mean_weight = fading * self.mean_weight + 1.0;
+        let wide = 2.0 * (self.high - self.low);
+        Limits {
+            y,
+            low,
+            high,
+            reach,
+            most,
+            most_in_range: if self.seen < RANGE_KNOWN { most } else { lesser(greater(wide * wide, mean), most) },
+            mean,
+            negligible,
+            stand_in,
+            credit: self.mean * greater(CREDIT, ONCE / self.mean_weight),
+            proof: PROOF * self.mean,
+            acquainted: self.seen > ACQUAINTED,
+        }
+    }
+
+    /// Between which predictions are not bold.
+    #[inline]
+    fn near(&self) -> [f64; 2] {
+        let beyond = BEYOND * (self.high - self.low);
+        if self.seen < RANGE_KNOWN { [f64::MIN, f64::MAX] } else { [self.low - beyond, self.high + beyond] }
+    }
+
+    #[inline]
+    fn is_bold(&self, prediction: f64) -> bool {
+        let [low, high] = self.near();
+        !(prediction >= low && prediction <= high)
     }
 
     /// The largest square of a plausible prediction. Before there is a target that is not 0, nothing is implausible.
@@ -226,18 +456,7 @@ impl Usual {
     /// Whether a prediction may be published.
     #[inline]
     pub(super) fn is_plausible(&self, prediction: f64) -> bool {
-        // False for NaN.
-        prediction.is_finite() && prediction * prediction <= self.reach()
-    }
-
-    /// The squared errors of a sample. None counts as worse than what is just plausible: a single sample must not
-    /// condemn a model.
-    #[inline]
-    pub(super) fn errors(&self, y: f64, model: f64, baseline: f64) -> Errors {
-        let most = self.reach().max(y * y);
-        // `min` also makes NaN the worst.
-        let squared = |prediction: f64| ((y - prediction) * (y - prediction)).min(most);
-        let size = if self.weight > 0.0 { self.sum / self.weight } else { 0.0 };
-        Errors { model: squared(model), baseline: squared(baseline), negligible: NEGLIGIBLE * NEGLIGIBLE * size }
+        // False for NaN, and for what is not finite.
+        prediction * prediction <= self.reach()
     }
 }

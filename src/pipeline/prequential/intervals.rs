@@ -30,14 +30,18 @@ impl Intervals {
         self.conformal.around(prediction)
     }
 
-    /// Scores the interval that was published around `prediction`, where there was one, and learns from what is `learned` of
-    /// its target.
+    /// Scores the interval that was published, where there was one.
     #[inline]
-    pub(super) fn score(&mut self, y: f64, learned: f64, prediction: f64, published: Option<Interval>) {
+    pub(super) fn score(&mut self, y: f64, published: Option<Interval>) {
         if let Some(interval) = published {
             self.coverage.update(y, interval);
         }
-        self.conformal.update(learned, prediction);
+    }
+
+    /// Learns from what is learned of the target of `prediction`, around which there was this interval.
+    #[inline]
+    pub(super) fn learn(&mut self, learned: f64, prediction: f64, around: Option<Interval>) {
+        self.conformal.learn(learned, prediction, around);
     }
 
     pub(super) fn coverage(&self) -> Coverage {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    metrics::{Coverage, Interval, drift::DetectorKind},
+    metrics::{Coverage, Interval, Miss, drift::DetectorKind},
     models::{
         Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
         champion::Track,
@@ -39,7 +39,7 @@ use crate::{
 use bounds::Bounds;
 use contender::Contender;
 use drifts::Drifts;
-use guard::Usual;
+use guard::{Act, Limits, Usual};
 use intervals::Intervals;
 use published::Published;
 use wiring::Wiring;
@@ -177,6 +177,13 @@ pub enum Event {
         /// How.
         rescue: Rescue,
     },
+    /// The mean is published in a model's stead from the next sample on, or no longer.
+    StandIn {
+        /// The model.
+        model: usize,
+        /// Whether the mean is.
+        active: bool,
+    },
     /// A value that robust models do not learn as it is.
     Outlier(Outlier),
     /// Another model is champion from the next sample on.
@@ -248,16 +255,16 @@ impl Prequential {
     fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
         let baseline = self.predict(x);
         let published = self.predictions[self.champion];
-        let interval = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
-        let interval = interval.map(|interval| self.bounds.within(interval));
+        let around = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
+        let interval = around.map(|interval| self.bounds.within(interval));
         if let Some(y) = target {
             let learned = self.admit_target(y);
-            self.score([y, learned], baseline);
-            self.published.score(y, published, self.bounds.replaced(self.raw[self.champion], published));
+            let limits = self.score([y, learned], baseline);
             if let Some(intervals) = &mut self.intervals {
-                intervals.score(y, learned, published, interval);
+                intervals.score(y, interval);
+                intervals.learn(learned, published, around);
             }
-            self.learn(x, [y, learned], baseline);
+            self.learn(x, [y, learned], &limits);
             let [_, usual] = x;
             self.recent.push(usual, learned);
             self.version += 1;
@@ -279,9 +286,10 @@ impl Prequential {
             Baseline::Configured(i) => raw[*i],
             Baseline::Own(own) => own.pipeline.predict_one(own.sees(x), scratch),
         };
-        // Finite weights can still give absurd predictions; then the mean is the honest guess.
+        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then that is the honest
+        // guess.
         let published = |contender: &Contender, own: f64| {
-            let sound = if contender.guard.is_some() { usual.is_plausible(own) } else { own.is_finite() };
+            let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, usual));
             bounds.cut(if sound { own } else { mean })
         };
         for ((prediction, &own), contender) in predictions.iter_mut().zip(&*raw).zip(&*contenders) {
@@ -296,15 +304,24 @@ impl Prequential {
         bounds.cut(mean)
     }
 
-    /// `y` is the target as it is, and as robust models learn it.
-    fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) {
+    /// `y` is the target as it is, and as robust models learn it. By what guards judge it is returned.
+    fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) -> Limits {
         let default = self.default.map(|default| learned - self.predictions[default]).map(|error| error * error);
-        let Self { drifts, bounds, version, .. } = self;
+        let Self { drifts, bounds, version, usual, published, champion, .. } = self;
         let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
-            contender.counts.implausible += u64::from(bounds.replaced(own, prediction));
+            let (miss, replaced) = (Miss::of(y, prediction), bounds.replaced(own, prediction));
+            if replaced {
+                contender.counts.replaced(usual.is_plausible(own));
+            }
+            if model == *champion {
+                published.scores.add(miss);
+                if replaced {
+                    published.replaced(usual.is_plausible(own));
+                }
+            }
             // Those without a guard are baselines, and champions, which have only what their members have.
-            if let Some(drift) = contender.score(y, learned, prediction, default)
+            if let Some(drift) = contender.score(miss, learned - prediction, default)
                 && contender.guard.is_some()
             {
                 drifts.detected(model, drift, *version);
@@ -317,18 +334,20 @@ impl Prequential {
             self.events.push(Event::Drift { model, drift });
         }
         if let Baseline::Own(own) = &mut self.baseline {
-            own.score(y, learned, baseline, None);
+            own.score(Miss::of(y, baseline), learned - baseline, None);
         }
-        self.usual.update(learned);
+        self.usual.judge(learned, baseline)
     }
 
-    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], baseline: f64) {
-        let Self { contenders, raw, predictions, scratch, usual, events, version, wiring, row, .. } = self;
+    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
+        let Self { contenders, raw, predictions, scratch, events, version, wiring, row, .. } = self;
         let mut learn = |model: usize, contender: &mut Contender, x: Features<'_>, own: f64| {
             let learned = contender.sees(y);
             contender.learn(x, learned, scratch);
-            if let Some(rescue) = contender.guard(usual.errors(y[1], own, baseline), *version + 1) {
-                events.push(Event::Rescued { model, rescue });
+            match contender.guard(own, limits, *version + 1) {
+                Some(Act::Rescued(rescue)) => events.push(Event::Rescued { model, rescue }),
+                Some(Act::StandIn(active)) => events.push(Event::StandIn { model, active }),
+                None => {}
             }
         };
         for (model, (contender, &own)) in contenders.iter_mut().zip(&*raw).enumerate() {

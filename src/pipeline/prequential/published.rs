@@ -17,22 +17,24 @@ use crate::{
 pub(super) struct Published {
     #[serde(deserialize_with = "whole")]
     pub(super) scores: Scorecard,
-    /// Times the mean stood in for the champion.
+    /// Times the mean stood in for the champion: what that said could not be, or it had cost more.
     #[serde(deserialize_with = "saved::count")]
     pub(super) implausible: u64,
+    #[serde(default, deserialize_with = "saved::count")]
+    pub(super) stood_in: u64,
 }
 
 impl Published {
     /// Nothing scored.
     pub(super) fn new(config: &Config) -> Self {
-        Self { scores: Scorecard::new(config.window, config.fading), implausible: 0 }
+        Self { scores: Scorecard::new(config.window, config.fading), implausible: 0, stood_in: 0 }
     }
 
-    /// Scores what was published; whether the mean stood in for the champion.
-    #[inline]
-    pub(super) fn score(&mut self, y: f64, published: f64, replaced: bool) {
-        self.implausible += u64::from(replaced);
-        self.scores.update(y, published);
+    /// Counts a prediction of the champion that the mean stood in for.
+    #[cold]
+    pub(super) fn replaced(&mut self, plausible: bool) {
+        self.stood_in += u64::from(plausible);
+        self.implausible += u64::from(!plausible);
     }
 
     /// The same scores under today's settings; what another window or fading would have kept begins anew.

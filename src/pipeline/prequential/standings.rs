@@ -3,7 +3,7 @@
 //! Invariant: no figure before there is one. What has scored nothing has no skill, and neither has what was not scored on
 //! the samples that the baseline was scored on.
 
-use super::{Baseline, Contender, Counts, Prequential};
+use super::{Baseline, Contender, Counts, Prequential, Published};
 use crate::{
     metrics::{Scorecard, Scores, skill},
     pipeline::snapshot::{BaselineSnapshot, ModelSnapshot},
@@ -31,9 +31,9 @@ impl Prequential {
 
     /// The standing of what is published, whichever model it was of.
     pub fn published(&self) -> ModelSnapshot {
-        let implausible = self.published.implausible;
+        let Published { implausible, stood_in, .. } = self.published;
         ModelSnapshot {
-            counts: Counts { implausible, ..Counts::default() },
+            counts: Counts { implausible, stood_in, ..Counts::default() },
             ..scored(&PUBLISHED.into(), PUBLISHED, &self.published.scores, &self.baseline())
         }
     }

@@ -89,7 +89,7 @@ bench-instructions *arguments:
 
 # Looks for bytes that a restore does not survive, for so many seconds; needs cargo-fuzz and a nightly compiler.
 fuzz-restore seconds="300":
-    cargo test --locked -p thalweg-stream --test stream restore_corrupted:: -- --ignored
+    cargo test --locked -p thalweg-pipeline --test stream restore_corrupted:: -- --ignored
     cargo +nightly fuzz run -s none restore -- -max_len=150000 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}
 
 # Looks for records that break the decoder or the processor, likewise.

@@ -8,12 +8,16 @@
 //! 4. [`pipeline`]: a record's way from the samples topic to the predictions topic.
 //! 5. [`models`] and [`metrics`]: the learning engine, which knows no runtime, transport, clock or entropy.
 //!
-//! [`state`] reads back what 4 has saved of 5. Imports point down this list and never up; a test holds them to it. 3 and 4
-//! are a package of their own, as are 5 and `state`: see `crates/`. ARCHITECTURE.md maps concepts to files.
+//! [`state`] reads back what 4 has saved of 5. Imports point down this list and never up: from 3 on each is a package whose
+//! manifest lies in its folder, so that Cargo holds them to it. ARCHITECTURE.md maps concepts to files.
 
 pub mod app;
 pub mod cli;
 pub mod logging;
 pub mod settings;
 
-pub use thalweg_stream::{generator, metrics, models, pipeline, state};
+pub use thalweg_generator as generator;
+pub use thalweg_metrics as metrics;
+pub use thalweg_models as models;
+pub use thalweg_pipeline as pipeline;
+pub use thalweg_state as state;

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Refused, Regressor};
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Parameters of [`Champion`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ use super::{
     Description, NamedColumn, Pipeline, Recent, Scratch, collinear,
     describe::{Branch, Leaf, Linear, Node, Test},
 };
-use crate::metrics::statistics::Var;
+use thalweg_metrics::statistics::Var;
 
 /// How the importance of features was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -348,7 +348,7 @@ fn places(n: usize, seed: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{Features, ModelConfig, ModelKind, forest, linear, rules, steps::StepKind, tree};
+    use crate::{Features, ModelConfig, ModelKind, forest, linear, rules, steps::StepKind, tree};
 
     /// 6 a − 3 b, a step of `c`, and `d` for nothing; `a` a thousand times as large as it counts.
     fn sample(rng: &mut ChaCha8Rng) -> ([f64; 4], f64) {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Recent};
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Rows with a target before values are judged, at most.
 const FIRST: u64 = 100;

@@ -11,7 +11,7 @@ use super::{
     least_squares::{Expert, MOST_INPUTS, Regression, Standalone},
     room::lengthen,
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// The most changes of the target that are remembered.
 pub const MOST_LAGS: usize = 48;

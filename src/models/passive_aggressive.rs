@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 use super::{Features, Refused, Regressor, room::lengthen};
 

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 use super::{Features, Refused, Regressor, least_squares::Covariance};
 
@@ -313,7 +313,7 @@ impl Regressor for RecursiveLeastSquares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::least_squares::PASSES;
+    use crate::least_squares::PASSES;
 
     /// Numbers in −1..1 without structure that matters here.
     fn number(i: usize) -> f64 {

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 use super::{
     decode::{Index, Schema},

@@ -7,7 +7,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::record::{Headers, Outgoing};
-use crate::metrics::Interval;
+use thalweg_metrics::Interval;
 
 /// The longest text of a 64-bit number, whole or not.
 const LONGEST_NUMBER: usize = 24;

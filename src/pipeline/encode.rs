@@ -13,10 +13,8 @@ use super::{
     prequential::{Drift, Event, Prequential, Rescue, Step},
     record::{Headers, Outgoing, Record},
 };
-use crate::{
-    metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
-    models::Outlier,
-};
+use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
+use thalweg_models::Outlier;
 
 /// Headers of ours begin so.
 pub(super) const PREFIX: &str = "thalweg.";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{decode::Fields, prequential::Counts};
-use crate::metrics::{Coverage, Faded, Quantiles, Scores};
+use thalweg_metrics::{Coverage, Faded, Quantiles, Scores};
 
 /// One model's standing.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,13 +9,11 @@ use serde::{
     Deserializer,
     de::{DeserializeOwned, Error as _, Visitor},
 };
-use thalweg_engine::{
-    metrics::{
-        Conformal, Scorecard,
-        drift::{Detector, DetectorKind},
-    },
-    models::{Fence, ModelConfig, Pipeline, Recent},
+use thalweg_metrics::{
+    Conformal, Scorecard,
+    drift::{Detector, DetectorKind},
 };
+use thalweg_models::{Fence, ModelConfig, Pipeline, Recent};
 
 pub use messages::Error;
 use messages::{Messages, WHOLE};
@@ -87,7 +85,7 @@ impl<'de> Visitor<'de> for Bytes {
 #[cfg(test)]
 mod tests {
     use serde::{Deserialize, Serialize};
-    use thalweg_engine::models::ModelKind;
+    use thalweg_models::ModelKind;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use thalweg::models::{
+use thalweg_models::{
     Description, Features, ModelConfig, ModelKind, NamedColumn, Pipeline, Scratch, ekf_mlp, innovation,
     rls_poly::{self, Form},
 };

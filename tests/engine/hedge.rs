@@ -1,7 +1,7 @@
 //! The linear regression that needs no tuning: units do not matter, nothing overshoots, one absurd value is no more than
 //! one, what changes is followed, and every loss and penalty does what it says.
 
-use thalweg::models::{
+use thalweg_models::{
     Features, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
     linear::{LinearRegression, Params},
     loss::Loss,
@@ -319,7 +319,7 @@ fn penalties_draw_weights_to_zero_and_a_clipped_gradient_slows_them() {
             learner.step(&x, y);
         });
         match learner.pipeline.model() {
-            thalweg::models::Model::Linear(model) => model.weights().to_vec(),
+            thalweg_models::Model::Linear(model) => model.weights().to_vec(),
             other => panic!("{other:?}"),
         }
     };

@@ -1,7 +1,7 @@
 //! Recursive least squares and passive-aggressive regression do what their papers promise, and stay sound on what would
 //! break a careless implementation.
 
-use thalweg::models::{
+use thalweg_models::{
     Features, Regressor,
     passive_aggressive::{self, Mode, PassiveAggressive},
     rls::{self, RecursiveLeastSquares},

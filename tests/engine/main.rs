@@ -1,8 +1,6 @@
 //! What the engine promises, with nothing else in the program: its models and metrics beside River's numbers and their own
 //! definitions. One program, since linking takes longer than compiling.
 
-extern crate thalweg_engine as thalweg;
-
 mod experts;
 mod hedge;
 mod linear_family;

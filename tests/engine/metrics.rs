@@ -1,7 +1,7 @@
 //! Metrics mean what their names say: each against its definition, over windows and merged, and after a restart.
 
 use proptest::prelude::*;
-use thalweg::metrics::{Faded, Quantiles, Rolling, Scorecard, Scores, statistics::Var};
+use thalweg_metrics::{Faded, Quantiles, Rolling, Scorecard, Scores, statistics::Var};
 
 type Samples = [(f64, f64)];
 

@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use thalweg::models::{
+use thalweg_models::{
     Description, Features, Model, ModelKind, NamedColumn, Regressor,
     describe::{Leaf, Node, Tree},
     model_tree::{ModelTree, Params},
@@ -97,7 +97,7 @@ fn a_step_is_found_where_it_is() {
     let columns = ["a", "b"].map(|name| NamedColumn::new(name, None));
     let tree = &trees(&model, &columns)[0];
     let Node::Branch(root) = &tree.root else { panic!("{tree:?}") };
-    let thalweg::models::describe::Test::AtMost { in_feature_unit: Some(threshold), .. } = root.test else {
+    let thalweg_models::describe::Test::AtMost { in_feature_unit: Some(threshold), .. } = root.test else {
         panic!("{root:?}")
     };
     assert!(root.feature == "b" && (threshold - 0.2).abs() < 0.15, "{root:?}");
@@ -246,7 +246,7 @@ fn a_described_leaf_predicts_what_the_model_does() {
     let mut node = &tree.root;
     let x = [0.0, 0.0];
     while let Node::Branch(branch) = node {
-        let thalweg::models::describe::Test::AtMost { threshold, .. } = branch.test else { panic!("{branch:?}") };
+        let thalweg_models::describe::Test::AtMost { threshold, .. } = branch.test else { panic!("{branch:?}") };
         node = &branch.children[usize::from(0.0 > threshold)];
     }
     let Node::Leaf(leaf) = node else { panic!("{node:?}") };

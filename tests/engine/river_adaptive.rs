@@ -1,7 +1,7 @@
 //! The Hoeffding adaptive tree gives River's numbers until its first alternate begins.
 
 use crate::vectors::{Table, assert_close};
-use thalweg::models::{
+use thalweg_models::{
     Features, Regressor,
     tree::adaptive::{AdaptiveTree, Params},
 };

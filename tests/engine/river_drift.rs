@@ -1,7 +1,7 @@
 //! ADWIN and Page-Hinkley detect where River's do, and hold the same numbers on the way; all detectors keep their word.
 
 use crate::vectors::{Table, assert_close};
-use thalweg::metrics::drift::{
+use thalweg_metrics::drift::{
     Adwin, AdwinParams, Cusum, CusumParams, Detector, DetectorKind, Kswin, KswinParams, Mode, PageHinkley,
     PageHinkleyParams,
 };

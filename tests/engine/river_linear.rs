@@ -1,7 +1,7 @@
 //! Scaler and linear regression give River's numbers: every prediction and every final weight of 20 variants.
 
 use crate::vectors::{Table, assert_close};
-use thalweg::models::{
+use thalweg_models::{
     Features, Model, ModelConfig, ModelKind, Pipeline, Scratch,
     linear::Params,
     loss::Loss,

@@ -2,7 +2,7 @@
 
 use crate::vectors::{Table, assert_close, deviation};
 use proptest::prelude::*;
-use thalweg::metrics::{Rolling, Scores, skill, statistics::Var};
+use thalweg_metrics::{Rolling, Scores, skill, statistics::Var};
 
 /// A name and how to read it off.
 type Metric = (&'static str, fn(&Scores) -> f64);

@@ -6,13 +6,11 @@
 //! see [`rules::AmRules`].
 
 use crate::vectors::{Table, assert_close, deviation};
-use thalweg::{
-    metrics::drift::{DetectorKind, PageHinkleyParams},
-    models::{
-        Features, Model, ModelConfig, ModelKind, Pipeline, Scratch,
-        rules::{AmRules, Literal, Params, PredType},
-        tree::Splitter,
-    },
+use thalweg_metrics::drift::{DetectorKind, PageHinkleyParams};
+use thalweg_models::{
+    Features, Model, ModelConfig, ModelKind, Pipeline, Scratch,
+    rules::{AmRules, Literal, Params, PredType},
+    tree::Splitter,
 };
 
 const TOLERANCE: f64 = 1e-9;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::vectors::{Table, assert_close, deviation};
-use thalweg::models::{
+use thalweg_models::{
     Features, Model, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
     steps::StandardScaler,
     tree::{Attempt, HoeffdingTree, LeafPrediction, NodeKind, Params, Parts, Splitter, Test},

@@ -1,11 +1,9 @@
 //! What the adaptive tree and the forest are for: a stream that changes, and chance that can be repeated.
 
-use thalweg::{
-    generator::{Config, Drift, Function, Stream},
-    models::{
-        Features, Model, ModelKind, Regressor, forest,
-        tree::{self, HoeffdingTree, MaxFeatures, NodeKind, adaptive},
-    },
+use thalweg_generator::{Config, Drift, Function, Stream};
+use thalweg_models::{
+    Features, Model, ModelKind, Regressor, forest,
+    tree::{self, HoeffdingTree, MaxFeatures, NodeKind, adaptive},
 };
 
 type Samples = Vec<(Vec<f64>, f64)>;

@@ -4,15 +4,13 @@
 
 use crate::support::kinds::every_kind;
 use allocation_counter::measure;
-use thalweg::{
-    metrics::Scores,
-    models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, mixture, model_tree,
-        steps::StepKind,
-        tree::{self, LeafPrediction, Splitter, adaptive},
-    },
-    pipeline::prequential::{Config, Prequential},
+use thalweg_metrics::Scores;
+use thalweg_models::{
+    Features, ModelConfig, ModelKind, Pipeline, Scratch, mixture, model_tree,
+    steps::StepKind,
+    tree::{self, LeafPrediction, Splitter, adaptive},
 };
+use thalweg_pipeline::prequential::{Config, Prequential};
 
 /// What `f` makes, and by how many bytes the heap has grown for it.
 fn live_bytes<T>(f: impl FnOnce() -> T) -> (T, isize) {

@@ -3,10 +3,8 @@
 //! A kind that is missing does not compile: [`every_kind`] matches the closed set.
 
 use crate::support::kinds::{NOMINAL, every_kind, samples};
-use thalweg::{
-    models::{Features, ModelConfig, Pipeline, Scratch},
-    state,
-};
+use thalweg_models::{Features, ModelConfig, Pipeline, Scratch};
+use thalweg_state as state;
 
 fn configs() -> impl Iterator<Item = ModelConfig> {
     let of = |scale| every_kind().into_iter().map(move |kind| ModelConfig::new(kind.name(), kind).scaled(scale));

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use thalweg::models::{ModelConfig, ModelKind, mixture, rls, tree};
-use thalweg::pipeline::decode::{Absent, Ahead, Decoder, Index, Notice, Rejection, Sample, Schema, Unit};
-use thalweg::pipeline::prequential::{self, Prequential};
+use thalweg_models::{ModelConfig, ModelKind, mixture, rls, tree};
+use thalweg_pipeline::decode::{Absent, Ahead, Decoder, Index, Notice, Rejection, Sample, Schema, Unit};
+use thalweg_pipeline::prequential::{self, Prequential};
 
 fn decoder(schema: &Schema) -> Decoder {
     Decoder::new(schema, Index::new(schema))

@@ -1,14 +1,12 @@
 //! Drift events: each detector sees an abrupt change of a model's error soon, and none before it.
 
-use thalweg::{
-    metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
-    models::{Features, ModelConfig, ModelKind, linear},
-    pipeline::{
-        encode::Encoder,
-        prequential::{Config, Drift, Event, Prequential},
-    },
-    state,
+use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
+use thalweg_models::{Features, ModelConfig, ModelKind, linear};
+use thalweg_pipeline::{
+    encode::Encoder,
+    prequential::{Config, Drift, Event, Prequential},
 };
+use thalweg_state as state;
 
 /// The relation between features and target turns around here.
 const CHANGE: usize = 3000;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::conformance::{Place, all_of_them};
 use tempfile::TempDir;
-use thalweg::pipeline::{
+use thalweg_pipeline::{
     store::{self, Store},
     transport::{
         Error, Opening, Reader as _, Topics, Transport as _,

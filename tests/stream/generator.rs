@@ -7,7 +7,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use thalweg::generator::{
+use thalweg_generator::{
     Config, Distribution, Drift, DriftType, Expression, FriedmanDrift, Function, Noise, Sine, Stream,
     drift::Change,
     encode,

@@ -1,14 +1,12 @@
 //! Absurd values: a sensor's 65535 or −9999 must not blind a model, and a stream that has changed must be followed.
 
-use thalweg::{
-    generator::{self, Function, Stream},
-    models::{
-        Features, ModelConfig, ModelKind, Outlier, aggregation::Rule, ekf_mlp, forest, innovation, linear, mixture,
-        model_tree, passive_aggressive, rls, rls_poly, rules, steps::StepKind, tree,
-    },
-    pipeline::prequential::{Config, Event, Prequential},
-    state,
+use thalweg_generator::{Function, Stream};
+use thalweg_models::{
+    Features, ModelConfig, ModelKind, Outlier, aggregation::Rule, ekf_mlp, forest, innovation, linear, mixture,
+    model_tree, passive_aggressive, rls, rls_poly, rules, steps::StepKind, tree,
 };
+use thalweg_pipeline::prequential::{Config, Event, Prequential};
+use thalweg_state as state;
 
 /// Each kind as settings.toml has it, under its own name.
 fn models() -> Vec<ModelConfig> {
@@ -41,7 +39,7 @@ fn models() -> Vec<ModelConfig> {
 /// Samples of Friedman's function without drift.
 fn samples(n: usize) -> Vec<(Vec<f64>, f64)> {
     let function = Function::from_name("friedman").expect("a function");
-    let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
+    let mut stream = Stream::new(&thalweg_generator::Config { function, ..Default::default() }).expect("a stream");
     let mut sample = |_| {
         let mut x = Vec::new();
         let y = stream.next_sample(&mut x);

@@ -2,23 +2,21 @@
 //! healthy one is left alone.
 
 use crate::support::kinds::every_kind;
-use thalweg::{
-    generator::{self, Function, Stream},
-    models::{
-        Features, Model, ModelConfig, ModelKind, NamedColumn, linear,
-        optimizer::{Optimizer, Schedule},
-        steps::StepDescription,
-    },
-    pipeline::{
-        decode::LARGEST,
-        prequential::{Action, Config, Event, GuardConfig, Prequential, Rescue},
-    },
-    state,
+use thalweg_generator::{Function, Stream};
+use thalweg_models::{
+    Features, Model, ModelConfig, ModelKind, NamedColumn, linear,
+    optimizer::{Optimizer, Schedule},
+    steps::StepDescription,
 };
+use thalweg_pipeline::{
+    decode::LARGEST,
+    prequential::{Action, Config, Event, GuardConfig, Prequential, Rescue},
+};
+use thalweg_state as state;
 
 fn stream(name: &str) -> Stream {
     let function = Function::from_name(name).expect("a function");
-    Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream")
+    Stream::new(&thalweg_generator::Config { function, ..Default::default() }).expect("a stream")
 }
 
 /// Every kind, with and without a scaler in front.

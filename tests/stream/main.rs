@@ -1,7 +1,5 @@
 //! What the generator and the pipeline promise to whoever calls them, without the daemon around them.
 
-extern crate thalweg_stream as thalweg;
-
 mod adaptive_models;
 mod allocations;
 mod contract;

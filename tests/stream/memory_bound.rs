@@ -1,13 +1,11 @@
 //! What a model takes stays within its bound over a million samples of a stream that never stops changing.
 
-use thalweg::{
-    generator::{Config, Drift, Function, Stream},
-    models::{
-        Features, ModelConfig, ModelKind, Pipeline, Scratch, forest, linear,
-        optimizer::{Optimizer, Schedule},
-        passive_aggressive, rls, rules,
-        tree::{self, Splitter, adaptive},
-    },
+use thalweg_generator::{Config, Drift, Function, Stream};
+use thalweg_models::{
+    Features, ModelConfig, ModelKind, Pipeline, Scratch, forest, linear,
+    optimizer::{Optimizer, Schedule},
+    passive_aggressive, rls, rules,
+    tree::{self, Splitter, adaptive},
 };
 
 const SAMPLES: usize = 1_000_000;

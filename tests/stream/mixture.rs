@@ -2,13 +2,11 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use thalweg::{
-    generator::{self, Function, Stream},
-    metrics::Scores,
-    models::{
-        Description, Features, ModelConfig, ModelKind, Pipeline, Scratch, aggregation::Rule, linear, mixture, rls,
-        steps::StepKind,
-    },
+use thalweg_generator::{Function, Stream};
+use thalweg_metrics::Scores;
+use thalweg_models::{
+    Description, Features, ModelConfig, ModelKind, Pipeline, Scratch, aggregation::Rule, linear, mixture, rls,
+    steps::StepKind,
 };
 
 /// A model with room to work in, and its scores.
@@ -49,7 +47,7 @@ fn default() -> ModelKind {
 
 fn friedman(n: usize) -> Vec<(Vec<f64>, f64)> {
     let function = Function::from_name("friedman").expect("a function");
-    let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
+    let mut stream = Stream::new(&thalweg_generator::Config { function, ..Default::default() }).expect("a stream");
     let mut x = Vec::new();
     let mut sample = || {
         let y = stream.next_sample(&mut x);

@@ -1,15 +1,13 @@
 //! The one place where the order is written: predictions never see their target, a restored state goes on to the bit,
 //! and runaway input leaves every prediction finite.
 
-use thalweg::{
-    generator::{Config, Function, Stream},
-    models::{Features, ModelConfig, ModelKind, linear, tree},
-    pipeline::{
-        decode::LARGEST,
-        prequential::{Config as Race, Event, Prequential},
-    },
-    state,
+use thalweg_generator::{Config, Function, Stream};
+use thalweg_models::{Features, ModelConfig, ModelKind, linear, tree};
+use thalweg_pipeline::{
+    decode::LARGEST,
+    prequential::{Config as Race, Event, Prequential},
 };
+use thalweg_state as state;
 
 fn models() -> Vec<ModelConfig> {
     let model = |name: &str, scale, kind| ModelConfig::new(name, kind).scaled(scale);

@@ -1,13 +1,11 @@
 //! Adaptive model rules where things go wrong: drift, anomalies, bad input, dead rules, too many of them, damaged states.
 
 use serde_json::{Value, json};
-use thalweg::{
-    generator::{self, Function, Stream},
-    models::{
-        Features, Model, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
-        rules::{AmRules, Literal, Params, PredType},
-        tree::Splitter,
-    },
+use thalweg_generator::{Function, Stream};
+use thalweg_models::{
+    Features, Model, ModelConfig, ModelKind, Pipeline, Regressor, Scratch,
+    rules::{AmRules, Literal, Params, PredType},
+    tree::Splitter,
 };
 
 /// Numbers in [0, 1) that repeat on every run (the mix of SplitMix64).
@@ -140,7 +138,7 @@ fn one_feature_of_noise_makes_no_rule_and_a_constant_target_neither() {
 #[test]
 fn no_rule_is_dead_or_says_the_same_twice() {
     let function = Function::from_name("planes2d").expect("a function");
-    let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
+    let mut stream = Stream::new(&thalweg_generator::Config { function, ..Default::default() }).expect("a stream");
     let config = ModelConfig::new("rules", ModelKind::AmRules(Params::default())).scaled(true);
     let (mut pipeline, mut scratch, mut x) = (Pipeline::new(&config), Scratch::default(), Vec::new());
     for _ in 0..50_000 {
@@ -175,7 +173,7 @@ fn the_set_does_not_outgrow_its_bound_and_what_is_idle_makes_place() {
         rules.learn_one(Features::new(&x), y, 1.0).expect("learned");
         assert!(rules.rules().len() <= 2);
     }
-    let new = |rule: &thalweg::models::rules::RuleView<'_>| rule.literals.iter().all(|literal| literal.feature() >= 4);
+    let new = |rule: &thalweg_models::rules::RuleView<'_>| rule.literals.iter().all(|literal| literal.feature() >= 4);
     assert!(rules.rules().filter(new).count() > 0, "{:?}", rules.rules().collect::<Vec<_>>());
 }
 

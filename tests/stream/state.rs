@@ -3,17 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use rusqlite::Connection;
-use thalweg::{
-    models::{ModelConfig, ModelKind},
-    pipeline::{
-        archive::Archive,
-        decode::Schema,
-        prequential,
-        processor::{self, Processor},
-        record::Record,
-        store::{Config, Error, Store},
-        transport::Outbox,
-    },
+use thalweg_models::{ModelConfig, ModelKind};
+use thalweg_pipeline::{
+    archive::Archive,
+    decode::Schema,
+    prequential,
+    processor::{self, Processor},
+    record::Record,
+    store::{Config, Error, Store},
+    transport::Outbox,
 };
 
 fn config(folder: &Path) -> Config {

@@ -1,11 +1,9 @@
 //! The byte budget of a tree: it holds, and what promises least gives way first.
 
-use thalweg::{
-    generator::{Config, Function, Stream},
-    models::{
-        Features, Model, ModelKind, Regressor, forest,
-        tree::{self, HoeffdingTree, LeafPrediction, NodeKind, Params, Splitter, adaptive},
-    },
+use thalweg_generator::{Config, Function, Stream};
+use thalweg_models::{
+    Features, Model, ModelKind, Regressor, forest,
+    tree::{self, HoeffdingTree, LeafPrediction, NodeKind, Params, Splitter, adaptive},
 };
 
 fn stream() -> Stream {

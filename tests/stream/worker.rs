@@ -13,7 +13,7 @@ use crate::support::{
     within,
 };
 use tempfile::TempDir;
-use thalweg::pipeline::{
+use thalweg_pipeline::{
     gap::Reason,
     record::Record,
     store::{self, Store},

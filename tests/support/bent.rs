@@ -9,21 +9,19 @@ use std::{
     time::Duration,
 };
 
-use thalweg::{
-    models::{ModelConfig, ModelKind},
-    pipeline::{
-        checkpoint::Outputs,
-        decode::Schema,
-        gap::Policy,
-        prequential, processor,
-        record::Outgoing,
-        store::Store,
-        transport::{
-            Error, Fetched, Opening, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
-            embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
-        },
-        worker,
+use thalweg_models::{ModelConfig, ModelKind};
+use thalweg_pipeline::{
+    checkpoint::Outputs,
+    decode::Schema,
+    gap::Policy,
+    prequential, processor,
+    record::Outgoing,
+    store::Store,
+    transport::{
+        Error, Fetched, Opening, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
+        embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
     },
+    worker,
 };
 use tokio::sync::{mpsc, watch};
 

@@ -14,7 +14,7 @@ use rskafka::{
     record::{Record, RecordAndOffset},
 };
 use serde_json::Value;
-use thalweg::pipeline::transport::Topics;
+use thalweg_pipeline::transport::Topics;
 
 use super::daemon::Site;
 

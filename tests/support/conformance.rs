@@ -3,17 +3,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use thalweg::{
-    models::{ModelConfig, ModelKind},
-    pipeline::{
-        checkpoint::{Checkpoint, Outputs},
-        decode::Schema,
-        prequential,
-        processor::{self, Processor},
-        record::{Headers, Outgoing, Record},
-        store::Store,
-        transport::{Error, Outbox, Output, Publisher, Reader, Start, Topics, Transport},
-    },
+use thalweg_models::{ModelConfig, ModelKind};
+use thalweg_pipeline::{
+    checkpoint::{Checkpoint, Outputs},
+    decode::Schema,
+    prequential,
+    processor::{self, Processor},
+    record::{Headers, Outgoing, Record},
+    store::Store,
+    transport::{Error, Outbox, Output, Publisher, Reader, Start, Topics, Transport},
 };
 use tokio::sync::{mpsc, watch};
 

@@ -2,18 +2,16 @@
 //!
 //! Shared by the corpus of hostile records, the seeded mutations and the fuzz target; all fail by panicking.
 
-use thalweg::{
-    models::{Features, ModelConfig, ModelKind, Scratch, linear, tree},
-    pipeline::{
-        checkpoint::Checkpoint,
-        decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
-        prequential,
-        processor::{Config, Processor},
-        record::{Outgoing, Record},
-        transport::Outbox,
-    },
-    state,
+use thalweg_models::{Features, ModelConfig, ModelKind, Scratch, linear, tree};
+use thalweg_pipeline::{
+    checkpoint::Checkpoint,
+    decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
+    prequential,
+    processor::{Config, Processor},
+    record::{Outgoing, Record},
+    transport::Outbox,
 };
+use thalweg_state as state;
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Every kind of model, and samples on which each learns something.
 
-use thalweg::models::{
+use thalweg_models::{
     ModelKind,
     aggregation::Rule,
     ekf_mlp,

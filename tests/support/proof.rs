@@ -7,7 +7,7 @@
 use std::{fmt::Write, ops::Range};
 
 use serde_json::Value;
-use thalweg::pipeline::{archive::Archive, record::Record, transport::Output};
+use thalweg_pipeline::{archive::Archive, record::Record, transport::Output};
 
 use super::daemon::{Site, stdout};
 

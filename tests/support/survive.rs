@@ -3,19 +3,17 @@
 //! Shared by the suite with seeded damage and the fuzz target; both fail by panicking.
 
 use serde::{Serialize, de::DeserializeOwned};
-use thalweg::{
-    metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
-    models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, steps::StepKind, tree},
-    pipeline::{
-        checkpoint::Checkpoint,
-        decode::Schema,
-        prequential,
-        processor::{Config, Processor},
-        record::Record,
-        transport::Outbox,
-    },
-    state,
+use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
+use thalweg_models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, steps::StepKind, tree};
+use thalweg_pipeline::{
+    checkpoint::Checkpoint,
+    decode::Schema,
+    prequential,
+    processor::{Config, Processor},
+    record::Record,
+    transport::Outbox,
 };
+use thalweg_state as state;
 
 use super::kinds::{NOMINAL, every_kind, samples};
 

@@ -1,13 +1,13 @@
 //! Reference vectors: what River 0.26.1 computed, as CSV compressed with gzip in `tests/vectors/`.
 #![allow(dead_code)]
 
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use flate2::read::GzDecoder;
 
 /// A table of texts with named columns.
 pub struct Table {
-    columns: HashMap<String, usize>,
+    columns: BTreeMap<String, usize>,
     rows: Vec<csv::StringRecord>,
 }
 

@@ -47,7 +47,7 @@ struct Saved {
     width: u64,
     total: f64,
     variance: f64,
-    #[serde(deserialize_with = "crate::metrics::saved::count")]
+    #[serde(deserialize_with = "crate::saved::count")]
     ticks: u64,
     detected: bool,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use crate::saved;
 
 /// Parameters of [`Cusum`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -46,7 +46,7 @@ pub struct Kswin {
 #[derive(Deserialize)]
 struct Saved {
     params: KswinParams,
-    #[serde(deserialize_with = "crate::metrics::saved::all_finite")]
+    #[serde(deserialize_with = "crate::saved::all_finite")]
     window: Vec<f64>,
     rng: ChaCha8Rng,
     critical: u32,

@@ -40,7 +40,7 @@ impl Default for PageHinkleyParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageHinkley {
     params: PageHinkleyParams,
-    #[serde(deserialize_with = "crate::metrics::saved::count")]
+    #[serde(deserialize_with = "crate::saved::count")]
     n: u64,
     mean: f64,
     increase: f64,

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Detector, DetectorKind};
-use crate::metrics::statistics::Var;
+use crate::statistics::Var;
 
 /// Share of a new error in the recent mean: it looks back about 50 errors.
 const RECENT: f64 = 0.04;

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss, with
 /// the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's weight is

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// AdaHedge (de Rooij, van Erven, Grünwald and Koolen 2014, "Follow the leader if you can, hedge if you must") on squared
 /// errors: weights in proportion to exp(−η L), L a member's sum of losses and η = ln K / Δ, where Δ sums what hedging has

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Weights};
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Fixed share (Herbster and Warmuth 1998, "Tracking the best expert"): after each record every member keeps
 /// w exp(−η loss), and then gives a share of it to all alike, so that one which becomes the best is back within few records.

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// The polynomially weighted average with multiple learning rates (Gaillard, Stoltz and van Erven 2014, "A second-order
 /// bound with excess losses"), on the gradient of the squared loss. Member k's regret of a record is

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Weights in proportion to (L* / L)⁸, L a member's mean squared error over about [`RATE`]⁻¹ records and L* the best one's.
 /// No bound stands behind it; it is back sooner after a change than what sums all errors.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Weights};
-use crate::{metrics::saved, models::least_squares::Regression};
+use crate::least_squares::Regression;
+use thalweg_metrics::saved;
 
 /// Stacking (Wolpert 1992, "Stacked generalization"; Breiman 1996, "Stacked regressions") on top of an average: a recursive
 /// least squares learns the average's error from how far each member is from it. Where two members err in opposite ways, it

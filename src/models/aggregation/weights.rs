@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::saved, models::room::lengthen};
+use crate::room::lengthen;
+use thalweg_metrics::saved;
 
 /// One weight per member, ≥ 0, summing to 1; empty before anything was learned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

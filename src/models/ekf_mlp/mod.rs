@@ -18,7 +18,7 @@ use super::{
     Description, NamedColumn, Refused,
     least_squares::{Covariance, Expert, Screening, Standalone},
 };
-use crate::metrics::{
+use thalweg_metrics::{
     drift::{Cusum, CusumParams},
     saved,
 };

@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::target::{Change, Target};
 use crate::{
-    metrics::saved,
-    models::{
-        NamedColumn,
-        describe::{self, Linear},
-    },
+    NamedColumn,
+    describe::{self, Linear},
 };
+use thalweg_metrics::saved;
 
 /// Hidden units, at most.
 pub(super) const MOST_HIDDEN: usize = 32;

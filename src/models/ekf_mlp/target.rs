@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Samples of which each brings the mean and deviation up to date. The network hardly knows anything by then, so it is not
 /// expressed in the new unit.

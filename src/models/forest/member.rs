@@ -4,15 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Params;
 use crate::{
-    metrics::{
-        drift::{Change, ErrorWatch},
-        statistics::Var,
-    },
-    models::{
-        Features, Regressor,
-        bootstrap::Bootstrap,
-        tree::{self, HoeffdingTree},
-    },
+    Features, Regressor,
+    bootstrap::Bootstrap,
+    tree::{self, HoeffdingTree},
+};
+use thalweg_metrics::{
+    drift::{Change, ErrorWatch},
+    statistics::Var,
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    metrics::drift::{AdwinParams, DetectorKind},
-    models::{
-        bootstrap::Bootstrap,
-        tree::{self, MaxFeatures},
-    },
+    bootstrap::Bootstrap,
+    tree::{self, MaxFeatures},
 };
+use thalweg_metrics::drift::{AdwinParams, DetectorKind};
 
 /// The most trees a forest may have.
 pub const MOST_MODELS: usize = tree::MOST_AT_ONCE;

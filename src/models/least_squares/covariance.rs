@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 /// A symmetric positive definite matrix.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Vec<f64>")]
-pub(in crate::models) struct Covariance {
+pub(crate) struct Covariance {
     /// Rows, and as many columns.
     n: usize,
     /// Row by row of tiles.
@@ -75,12 +75,12 @@ const LANES: usize = 8;
 #[cfg(test)]
 thread_local! {
     /// Passes that have written to a whole matrix: what the tests of an update's cost count.
-    pub(in crate::models) static PASSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(crate) static PASSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Covariance {
     /// A diagonal matrix.
-    pub(in crate::models) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
+    pub(crate) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
         let mut made = Self { n: 0, tiles: Vec::new() };
         variances.into_iter().for_each(|variance| made.push(variance));
         made.tiles.shrink_to_fit();
@@ -88,7 +88,7 @@ impl Covariance {
     }
 
     /// A further row and column, 0 but for the diagonal.
-    pub(in crate::models) fn push(&mut self, variance: f64) {
+    pub(crate) fn push(&mut self, variance: f64) {
         self.reserve(self.n + 1);
         self.tiles.resize(first_of_row((self.n + 1).div_ceil(SIDE)), Tile::default());
         self.n += 1;
@@ -96,17 +96,17 @@ impl Covariance {
     }
 
     /// Makes room for `n` rows, so that pushing them moves nothing.
-    pub(in crate::models) fn reserve(&mut self, n: usize) {
+    pub(crate) fn reserve(&mut self, n: usize) {
         self.tiles.reserve_exact(first_of_row(n.div_ceil(SIDE)).saturating_sub(self.tiles.len()));
     }
 
     /// Rows, and as many columns.
-    pub(in crate::models) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.n
     }
 
     /// Element `i` of the diagonal.
-    pub(in crate::models) fn diagonal(&self, i: usize) -> f64 {
+    pub(crate) fn diagonal(&self, i: usize) -> f64 {
         self.element(i, i)
     }
 
@@ -130,7 +130,7 @@ impl Covariance {
     }
 
     /// Writes its product with `x`, which is as long as it, into `gain`; x · gain.
-    pub(in crate::models) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
+    pub(crate) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
         let x = &x[..self.n];
         gain.clear();
         gain.reserve_exact(self.n.next_multiple_of(SIDE));
@@ -142,7 +142,7 @@ impl Covariance {
 
     /// Takes gain · gainᵀ / `q` off and divides by `forgetting`: what remains once the sample is learned that `gain` was
     /// projected from. Scales `gain` by 1/√`q`: k · kᵀ of that is exactly symmetric, which keeps it from diverging.
-    pub(in crate::models) fn shrink(&mut self, gain: &mut Vec<f64>, q: f64, forgetting: f64) {
+    pub(crate) fn shrink(&mut self, gain: &mut Vec<f64>, q: f64, forgetting: f64) {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
         gain.resize(self.n.next_multiple_of(SIDE), 0.0);
@@ -155,7 +155,7 @@ impl Covariance {
     /// Brings element `i` of the diagonal down to `most` as if weight `i` had been observed to be what it is, at O(n²).
     /// What is known of sums of weights stays known. `column` is room to work in.
     #[cold]
-    pub(in crate::models) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
+    pub(crate) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
         let variance = self.diagonal(i);
         column.clear();
         column.reserve_exact(self.n.next_multiple_of(SIDE));
@@ -165,14 +165,14 @@ impl Covariance {
     }
 
     /// Whether weight `i` depends on no other; O(n).
-    pub(in crate::models) fn is_isolated(&self, i: usize) -> bool {
+    pub(crate) fn is_isolated(&self, i: usize) -> bool {
         (0..self.n).all(|j| j == i || self.element(i, j) == 0.0)
     }
 
     /// Brings the diagonal back into its bounds, at O(n²) where an element is clearly beyond and O(n) else: scales row and column
     /// of what is larger than `most` says, and isolates what rounding has eaten up. `factors`, as long as it, is room to work
     /// in.
-    pub(in crate::models) fn confine(&mut self, most: impl Fn(usize) -> f64, factors: &mut [f64]) {
+    pub(crate) fn confine(&mut self, most: impl Fn(usize) -> f64, factors: &mut [f64]) {
         let mut beyond = false;
         for i in 0..self.n {
             let variance = self.diagonal(i);
@@ -193,24 +193,24 @@ impl Covariance {
     }
 
     /// Multiplies row and column `i` by `factors[i]`, for all `i` at once: correlations stay as they are.
-    pub(in crate::models) fn scale(&mut self, factors: &[f64]) {
+    pub(crate) fn scale(&mut self, factors: &[f64]) {
         self.update(|i, j, p| p * (factors[i] * factors[j]));
     }
 
     /// Makes weight `i` as unsure as `variance` says, and of nothing else: its row and column become 0.
-    pub(in crate::models) fn isolate(&mut self, i: usize, variance: f64) {
+    pub(crate) fn isolate(&mut self, i: usize, variance: f64) {
         (0..self.n).for_each(|j| self.set(i, j, 0.0));
         self.set(i, i, variance);
     }
 
     /// Forgets how weights depend on each other: what is off the diagonal becomes 0, and element `i` of the diagonal what
     /// `variance` makes of `i` and it.
-    pub(in crate::models) fn isolate_all(&mut self, variance: impl Fn(usize, f64) -> f64) {
+    pub(crate) fn isolate_all(&mut self, variance: impl Fn(usize, f64) -> f64) {
         self.update(|i, j, p| if i == j { variance(i, p) } else { 0.0 });
     }
 
     /// Adds `variance` to each element of the diagonal.
-    pub(in crate::models) fn loosen(&mut self, variance: f64) {
+    pub(crate) fn loosen(&mut self, variance: f64) {
         for i in 0..self.n {
             self.set(i, i, self.diagonal(i) + variance);
         }
@@ -228,12 +228,12 @@ impl Covariance {
     }
 
     /// Becomes as `other`, which is as large.
-    pub(in crate::models) fn copy(&mut self, other: &Self) {
+    pub(crate) fn copy(&mut self, other: &Self) {
         self.tiles.copy_from_slice(&other.tiles);
     }
 
     /// Bytes on the heap.
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         size_of_val(self.tiles.as_slice())
     }
 }
@@ -287,7 +287,7 @@ fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
 }
 
 /// The sum of products of two lists, as far as both go, in [`LANES`] sums side by side.
-pub(in crate::models) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
     let (a, a_rest) = a[..n].as_chunks::<LANES>();
     let (b, b_rest) = b[..n].as_chunks::<LANES>();

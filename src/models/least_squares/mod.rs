@@ -14,19 +14,19 @@ mod standardizer;
 mod target_range;
 
 #[cfg(test)]
-pub(in crate::models) use covariance::PASSES;
-pub(in crate::models) use covariance::{Covariance, dot};
-pub(in crate::models) use regression::Regression;
-pub(in crate::models) use screening::Screening;
+pub(crate) use covariance::PASSES;
+pub(crate) use covariance::{Covariance, dot};
+pub(crate) use regression::Regression;
+pub(crate) use screening::Screening;
 pub use standalone::Standalone;
-pub(in crate::models) use standardizer::{MOST_INPUTS, Room, Standardizer};
-pub(in crate::models) use target_range::TargetRange;
+pub(crate) use standardizer::{MOST_INPUTS, Room, Standardizer};
+pub(crate) use target_range::TargetRange;
 
 use super::{Description, NamedColumn, Refused};
 
 /// What every expert does with a standardised row, one sample at a time. Rows get longer when features appear, never
 /// shorter.
-pub(in crate::models) trait Expert {
+pub(crate) trait Expert {
     /// The prediction for `z`, in the target's unit, finite or not; 0.0 before anything was learned. Never learns.
     fn predict(&self, z: &[f64]) -> f64;
 

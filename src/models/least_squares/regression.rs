@@ -7,10 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Covariance, dot};
-use crate::{
-    metrics::saved,
-    models::{Refused, room::lengthen},
-};
+use crate::{Refused, room::lengthen};
+use thalweg_metrics::saved;
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -19,7 +17,7 @@ const LARGEST: f64 = 1e200;
 /// "Theory and practice of recursive identification").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
-pub(in crate::models) struct Regression {
+pub(crate) struct Regression {
     weights: Vec<f64>,
     /// The variance of each weight at the start, and at most.
     most: Vec<f64>,
@@ -52,13 +50,13 @@ impl TryFrom<Saved> for Regression {
 
 impl Regression {
     /// A regression that has learned nothing; an item per weight: its variance at the start and at most, over 0.
-    pub(in crate::models) fn new(variances: impl IntoIterator<Item = f64>) -> Self {
+    pub(crate) fn new(variances: impl IntoIterator<Item = f64>) -> Self {
         let most: Vec<f64> = variances.into_iter().collect();
         Self { weights: vec![0.0; most.len()], covariance: Covariance::with_diagonal(most.iter().copied()), most }
     }
 
     /// Further weights, which are 0 and as unsure as these variances say.
-    pub(in crate::models) fn extend(&mut self, variances: &[f64]) {
+    pub(crate) fn extend(&mut self, variances: &[f64]) {
         let n = self.len() + variances.len();
         lengthen(&mut self.weights, n, 0.0);
         self.most.reserve_exact(variances.len());
@@ -68,17 +66,17 @@ impl Regression {
     }
 
     /// Number of weights.
-    pub(in crate::models) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.weights.len()
     }
 
     /// In the target's unit over the term's.
-    pub(in crate::models) fn weights(&self) -> &[f64] {
+    pub(crate) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
     /// The prediction for these terms, in the target's unit; finite where they are. Terms past the weights count nothing.
-    pub(in crate::models) fn predict(&self, terms: &[f64]) -> f64 {
+    pub(crate) fn predict(&self, terms: &[f64]) -> f64 {
         dot(&self.weights, terms)
     }
 
@@ -87,7 +85,7 @@ impl Regression {
     ///
     /// # Errors
     /// [`Refused`] when that would leave a state that is not finite; the state is then unchanged.
-    pub(in crate::models) fn learn(
+    pub(crate) fn learn(
         &mut self,
         terms: &[f64],
         error: f64,
@@ -111,19 +109,19 @@ impl Regression {
     }
 
     /// Keeps the weights, and is as unsure of them as at the start, or as `most` says of the first one.
-    pub(in crate::models) fn reopen(&mut self, first: f64) {
+    pub(crate) fn reopen(&mut self, first: f64) {
         let bounds = &self.most;
         self.covariance.isolate_all(|i, _| if i == 0 { first.min(bounds[0]) } else { bounds[i] });
     }
 
     /// Forgets weight `i`.
-    pub(in crate::models) fn renew(&mut self, i: usize) {
+    pub(crate) fn renew(&mut self, i: usize) {
         self.weights[i] = 0.0;
         self.covariance.isolate(i, self.most[i]);
     }
 
     /// Bytes on the heap.
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         2 * size_of_val(self.weights.as_slice()) + self.covariance.heap_bytes()
     }
 }

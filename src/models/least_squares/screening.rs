@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::saved, models::room::lengthen};
+use crate::room::lengthen;
+use thalweg_metrics::saved;
 
 /// How far the correlations look back, in samples.
 const WINDOW: f64 = 1000.0;
@@ -26,7 +27,7 @@ const FURTHEST: f64 = 4.0;
 /// 2008), faded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
-pub(in crate::models) struct Screening {
+pub(crate) struct Screening {
     n: u64,
     /// The target's mean and variance.
     mean: f64,
@@ -64,12 +65,12 @@ impl TryFrom<Saved> for Screening {
 
 impl Screening {
     /// Features that it has seen.
-    pub(in crate::models) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.linear.len()
     }
 
     /// Takes in a row of standardised features, of which 0 is as good as unknown, with its target.
-    pub(in crate::models) fn learn(&mut self, z: impl ExactSizeIterator<Item = f64>, y: f64) {
+    pub(crate) fn learn(&mut self, z: impl ExactSizeIterator<Item = f64>, y: f64) {
         self.n += 1;
         let rate = self.rate();
         let off = y - self.mean;
@@ -89,7 +90,7 @@ impl Screening {
 
     /// A place to be given to another feature, and that feature, where it is time for it; `places` are those features that
     /// have one now.
-    pub(in crate::models) fn exchange(&self, places: &[usize]) -> Option<(usize, usize)> {
+    pub(crate) fn exchange(&self, places: &[usize]) -> Option<(usize, usize)> {
         if self.n < FIRST || !self.n.is_multiple_of(PERIOD) {
             return None;
         }
@@ -106,7 +107,7 @@ impl Screening {
     }
 
     /// Feature `i` is another one from now on.
-    pub(in crate::models) fn renew(&mut self, i: usize) {
+    pub(crate) fn renew(&mut self, i: usize) {
         for list in [&mut self.linear, &mut self.square] {
             if let Some(correlation) = list.get_mut(i) {
                 *correlation = 0.0;
@@ -119,7 +120,7 @@ impl Screening {
     }
 
     /// Bytes on the heap.
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         2 * size_of_val(self.linear.as_slice())
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Expert, Room, Standardizer, TargetRange};
-use crate::models::{Description, Features, NamedColumn, Refused, Regressor};
+use crate::{Description, Features, NamedColumn, Refused, Regressor};
 
 /// An expert with what stands before and behind it. It learns from what the statistics make of a sample once they have taken
 /// it in, which is far less wild than what they made of it before, as long as they know few (River's order, too).
@@ -17,7 +17,7 @@ pub struct Standalone<E> {
 #[expect(private_bounds, reason = "which experts there are is the engine's own affair")]
 impl<E: Expert> Standalone<E> {
     /// A model around an expert that has learned nothing.
-    pub(in crate::models) fn around(expert: E) -> Self {
+    pub(crate) fn around(expert: E) -> Self {
         Self { standardizer: Standardizer::default(), range: TargetRange::default(), expert }
     }
 

@@ -7,13 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::Screening;
-use crate::models::{Features, NamedColumn, describe::column, room::lengthen, steps::StandardScaler};
+use crate::{Features, NamedColumn, describe::column, room::lengthen, steps::StandardScaler};
 
 /// Places in a row, at most.
-pub(in crate::models) const MOST_INPUTS: usize = 96;
+pub(crate) const MOST_INPUTS: usize = 96;
 
 /// Room for a row.
-pub(in crate::models) type Room = [f64; MOST_INPUTS];
+pub(crate) type Room = [f64; MOST_INPUTS];
 
 /// How many deviations from the mean count; what is further away counts as much.
 const FURTHEST: f64 = 4.0;
@@ -21,7 +21,7 @@ const FURTHEST: f64 = 4.0;
 /// Brings features to mean 0 and variance 1 by their running statistics (Welford 1962).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
-pub(in crate::models) struct Standardizer {
+pub(crate) struct Standardizer {
     scaler: StandardScaler,
     /// The feature at each place.
     places: Vec<usize>,
@@ -50,7 +50,7 @@ impl TryFrom<Saved> for Standardizer {
 
 impl Standardizer {
     /// The row of `x`, in `room`.
-    pub(in crate::models) fn row<'a>(&self, x: Features<'_>, room: &'a mut Room) -> &'a [f64] {
+    pub(crate) fn row<'a>(&self, x: Features<'_>, room: &'a mut Room) -> &'a [f64] {
         let row = &mut room[..self.places.len()];
         for (z, column) in row.iter_mut().zip(&self.places) {
             *z = standardised(&self.scaler, x, *column);
@@ -60,7 +60,7 @@ impl Standardizer {
 
     /// Takes `x`, which has the target `y`, into the statistics; the place that holds another feature from now on, if one
     /// does.
-    pub(in crate::models) fn learn(&mut self, x: Features<'_>, y: f64) -> Option<usize> {
+    pub(crate) fn learn(&mut self, x: Features<'_>, y: f64) -> Option<usize> {
         let Self { scaler, places, screening } = self;
         scaler.learn_one(x);
         if places.len() < x.len().min(MOST_INPUTS) {
@@ -80,14 +80,14 @@ impl Standardizer {
     }
 
     /// The names of a row's places; `columns` are those of the features.
-    pub(in crate::models) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
+    pub(crate) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
         let mut all = columns.to_vec();
         self.scaler.describe(&mut all);
         self.places.iter().map(|i| column(&all, *i)).collect()
     }
 
     /// Bytes on the heap.
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let screening = self.screening.as_ref().map_or(0, Screening::heap_bytes);
         self.scaler.heap_bytes() + size_of_val(self.places.as_slice()) + screening
     }

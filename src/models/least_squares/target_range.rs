@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// The smallest and the largest target. A prediction may go beyond by half of what lies between them, and a target that is
 /// learned by ten times as much: one further out is learned as if it were there. So an outlier is got over, whatever its
 /// size, and a stream that has moved elsewhere is followed in a few samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
-pub(in crate::models) struct TargetRange {
+pub(crate) struct TargetRange {
     n: u64,
     least: f64,
     most: f64,
@@ -46,12 +46,12 @@ const LEARNED: f64 = 10.0;
 
 impl TargetRange {
     /// Whether a target can be learned from; not what is not finite, nor beyond 1e150.
-    pub(in crate::models) fn accepts(y: f64) -> bool {
+    pub(crate) fn accepts(y: f64) -> bool {
         y.abs() <= LARGEST
     }
 
     /// Takes in a target that is accepted; what of it is to be learned.
-    pub(in crate::models) fn learn(&mut self, y: f64) -> f64 {
+    pub(crate) fn learn(&mut self, y: f64) -> f64 {
         if self.n == 0 {
             (self.least, self.most) = (y, y);
         }
@@ -62,7 +62,7 @@ impl TargetRange {
     }
 
     /// The prediction as near to `p` as may be; 0 before the first target, the middle where `p` is not a number.
-    pub(in crate::models) fn clip(&self, p: f64) -> f64 {
+    pub(crate) fn clip(&self, p: f64) -> f64 {
         if p.is_nan() { f64::midpoint(self.least, self.most) } else { self.within(PREDICTED, p) }
     }
 

@@ -23,10 +23,8 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{LARGEST_STEP, Params};
-use crate::{
-    metrics::saved,
-    models::{Features, Refused, loss::Loss, room::lengthen},
-};
+use crate::{Features, Refused, loss::Loss, room::lengthen};
+use thalweg_metrics::saved;
 
 /// Vectors of weights. The first two learn by sums of squares, the others by shares of the error.
 const LANES: usize = 4;

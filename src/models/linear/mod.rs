@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use hedge::Hedge;
 pub use params::Params;
 
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 use super::{
     Features, Refused, Regressor,
@@ -53,7 +53,7 @@ pub struct Weights {
 
 /// Room for a step before it is taken.
 #[derive(Clone, Debug, Default)]
-pub(in crate::models) struct Draft {
+pub(crate) struct Draft {
     steps: Vec<(f64, WeightMemory)>,
     seen: Vec<hedge::Seen>,
 }
@@ -93,7 +93,7 @@ impl LinearRegression {
 
 impl Weights {
     /// What is remembered of a column besides the weight, in bytes.
-    pub(in crate::models) fn memory_per_column(params: &Params) -> usize {
+    pub(crate) fn memory_per_column(params: &Params) -> usize {
         if params.is_hedged() {
             Hedge::PER_COLUMN
         } else if params.is_plain() {
@@ -104,7 +104,7 @@ impl Weights {
     }
 
     /// Weights of 0, and the intercept where it starts.
-    pub(in crate::models) fn new(params: &Params) -> Self {
+    pub(crate) fn new(params: &Params) -> Self {
         Self {
             intercept: params.intercept_init,
             weights: Vec::new(),
@@ -125,7 +125,7 @@ impl Weights {
         &self.weights
     }
 
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let hedge = self.hedge.as_ref().map_or(0, |hedge| hedge.heap_bytes());
         size_of_val(self.weights.as_slice()) + size_of_val(self.memories.as_slice()) + hedge
     }
@@ -140,7 +140,7 @@ impl Weights {
 
     /// The prediction for `x`.
     #[inline]
-    pub(in crate::models) fn predict(&self, x: Features<'_>) -> f64 {
+    pub(crate) fn predict(&self, x: Features<'_>) -> f64 {
         if let Some(hedge) = self.hedge.as_ref().filter(|hedge| hedge.bounds_values()) {
             return hedge.within_reach(hedge.bounded_sum(&self.weights, x) + self.intercept);
         }
@@ -169,7 +169,7 @@ impl Weights {
 
     /// Learns a sample of which [`Weights::predict`] has just said `prediction`.
     #[inline]
-    pub(in crate::models) fn learn(
+    pub(crate) fn learn(
         &mut self,
         x: Features<'_>,
         y: f64,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{
+use crate::{
     loss::Loss,
     optimizer::{Optimizer, Schedule},
 };
@@ -23,7 +23,7 @@ pub struct Params {
     /// Learning rate of the intercept; constant 0 keeps it where it starts. [`Optimizer::Hedge`] does not ask for it.
     pub intercept_lr: Schedule,
     /// Bound on the absolute value of the loss gradient, > 0.
-    #[serde(deserialize_with = "crate::metrics::saved::positive")]
+    #[serde(deserialize_with = "thalweg_metrics::saved::positive")]
     pub clip_gradient: f64,
 }
 

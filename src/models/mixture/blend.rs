@@ -6,15 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Mixture;
 use crate::{
-    metrics::saved,
-    models::{
-        Features, NamedColumn, Refused, Regressor,
-        aggregation::{Aggregation, Rule},
-        describe::{self, Member},
-        least_squares::TargetRange,
-        room,
-    },
+    Features, NamedColumn, Refused, Regressor,
+    aggregation::{Aggregation, Rule},
+    describe::{self, Member},
+    least_squares::TargetRange,
+    room,
 };
+use thalweg_metrics::saved;
 
 /// Several models' predictions as one.
 #[derive(Clone, Debug, Serialize, Deserialize)]

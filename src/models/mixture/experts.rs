@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{
+use crate::{
     ekf_mlp, innovation,
     least_squares::{Expert, TargetRange},
     model_tree, rls_poly,

@@ -19,7 +19,7 @@ use super::{
     describe::{self, Member},
     least_squares::{Room, Standardizer, TargetRange},
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Parameters of a mixture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{WIDEST, plane::Row};
-use crate::{metrics::saved, models::least_squares::Screening};
+use crate::least_squares::Screening;
+use thalweg_metrics::saved;
 
 /// The most inputs that trees work on.
 pub(super) const MOST_COLUMNS: usize = WIDEST - 1;

@@ -9,7 +9,7 @@ use super::{
     plane::Row,
     tree::Tree,
 };
-use crate::models::describe::{self, Leaf, Linear, NamedColumn, Test, Weight, column};
+use crate::describe::{self, Leaf, Linear, NamedColumn, Test, Weight, column};
 
 impl Forest {
     /// All trees; `inputs` name what a row of standardised features consists of.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::tree::MaxFeatures;
+use crate::tree::MaxFeatures;
 
 /// The most trees that may predict together.
 pub const MOST_TREES: u32 = 32;

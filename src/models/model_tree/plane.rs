@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Params, WIDEST};
-use crate::models::{least_squares::Covariance, room::lengthen};
+use crate::{least_squares::Covariance, room::lengthen};
 
 /// The variance of the intercept before anything was learned; that of the other weights follows from `regularization`.
 const INTERCEPT: f64 = 1e3;

@@ -14,7 +14,7 @@ use super::{
     params::Params,
     tree::Tree,
 };
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// The fields of [`Forest`] as serialised.
 #[derive(Deserialize)]

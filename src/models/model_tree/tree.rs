@@ -16,7 +16,7 @@ use super::{
     plane::Plane,
     split::{self, Split},
 };
-use crate::models::room;
+use crate::room;
 
 /// Samples that a branch is judged on before it may be pruned.
 const TRIED: u64 = 300;

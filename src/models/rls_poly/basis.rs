@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{
+use crate::{
     NamedColumn,
     describe::{Linear, Weight},
     least_squares::{MOST_INPUTS, Screening},
@@ -247,6 +247,6 @@ impl Basis {
 
 /// `x0^2` of an input.
 fn power(inputs: &[NamedColumn], i: usize, power: u32) -> String {
-    let name = crate::models::describe::column(inputs, i).name;
+    let name = crate::describe::column(inputs, i).name;
     if power == 1 { name } else { format!("{name}^{power}") }
 }

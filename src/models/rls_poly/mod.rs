@@ -20,7 +20,7 @@ use super::{
     Description, NamedColumn, Refused,
     least_squares::{Expert, Regression, Standalone},
 };
-use crate::metrics::drift::{Cusum, CusumParams};
+use thalweg_metrics::drift::{Cusum, CusumParams};
 
 /// Earlier models that may be kept.
 pub const MOST_KEPT: usize = 3;

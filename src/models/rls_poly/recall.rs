@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::MOST_KEPT;
-use crate::{metrics::saved, models::least_squares::Regression};
+use crate::least_squares::Regression;
+use thalweg_metrics::saved;
 
 /// Share by which a recent squared error follows the latest one, at least. Errors of before a drift count no more.
 const RATE: f64 = 0.03;

@@ -1,12 +1,12 @@
 //! Rules by the names of their features.
 
-use crate::models::describe::{self, Leaf, Linear, NamedColumn, Rule, Rules, Test};
+use crate::describe::{self, Leaf, Linear, NamedColumn, Rule, Rules, Test};
 
 use super::{AmRules, Literal, RuleView};
 
 impl AmRules {
     /// All rules and the default rule; `columns` name what they test.
-    pub(in crate::models) fn describe(&self, columns: &[NamedColumn]) -> Rules {
+    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> Rules {
         let rule = |rule: RuleView<'_>| Rule {
             literals: rule.literals.iter().map(|literal| literal.describe(columns)).collect(),
             predicts: rule.describe(columns),

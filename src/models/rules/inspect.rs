@@ -2,7 +2,7 @@
 //!
 //! Invariant: read-only, and costs nothing until asked.
 
-use crate::models::linear::LinearRegression;
+use crate::linear::LinearRegression;
 
 use super::{AmRules, Params, learner::Learner, literal::Literal};
 

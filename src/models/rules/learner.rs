@@ -8,12 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    metrics::statistics::Var,
-    models::{
-        Features,
-        tree::{Candidate, Criterion, Observers, Parts, WalkScratch, hoeffding_bound, two_best},
-    },
+    Features,
+    tree::{Candidate, Criterion, Observers, Parts, WalkScratch, hoeffding_bound, two_best},
 };
+use thalweg_metrics::statistics::Var;
 
 use super::{literal::Literal, params::Params, predictor::Predictor};
 

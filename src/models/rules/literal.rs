@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use crate::Features;
 
 /// A test of one feature, by its column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

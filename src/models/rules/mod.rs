@@ -25,7 +25,7 @@ pub use inspect::RuleView;
 pub use literal::Literal;
 pub use params::{Params, PredType};
 
-use crate::metrics::statistics::Var;
+use thalweg_metrics::statistics::Var;
 
 use self::{
     learner::{Learner, Scratch},

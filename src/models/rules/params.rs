@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::drift::DetectorKind,
-    models::{linear, tree::Splitter},
-};
+use crate::{linear, tree::Splitter};
+use thalweg_metrics::drift::DetectorKind;
 
 /// What a rule predicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,10 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::statistics::Var,
-    models::{Features, Regressor, linear::LinearRegression, tree},
-};
+use crate::{Features, Regressor, linear::LinearRegression, tree};
+use thalweg_metrics::statistics::Var;
 
 use super::params::{Params, PredType};
 

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::metrics::statistics::Var;
+use thalweg_metrics::statistics::Var;
 
 use super::{
     AmRules,

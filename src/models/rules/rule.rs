@@ -4,10 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::{drift::Detector, statistics::Var},
-    models::Features,
-};
+use crate::Features;
+use thalweg_metrics::{drift::Detector, statistics::Var};
 
 use super::{
     learner::{Learner, Scratch},

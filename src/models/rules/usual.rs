@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::statistics::Var, models::Features};
+use crate::Features;
+use thalweg_metrics::statistics::Var;
 
 /// Values beyond this, either way, are not counted: the squares of smaller ones can be summed up for ever.
 const LARGEST_VALUE: f64 = 1e100;

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::models::NamedColumn;
+use crate::NamedColumn;
 
 use super::{Step, Steps};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Range, StepDescription};
-use crate::models::{Features, NamedColumn, room::lengthen};
+use crate::{Features, NamedColumn, room::lengthen};
 
 /// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what
 /// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StepDescription};
-use crate::models::{Features, NamedColumn, describe, room::push};
+use crate::{Features, NamedColumn, describe, room::push};
 
 /// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.
 /// Numeric columns pass through. Where the nominal feature is unknown, so are all its columns; a category that was never

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{Row, StepDescription};
-use crate::models::{Features, NamedColumn};
+use crate::{Features, NamedColumn};
 
 /// Products reach at most this far, so that a square stays finite.
 const LARGEST: f64 = 1e150;

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Standardised, StepDescription};
-use crate::{
-    metrics::saved,
-    models::{Features, NamedColumn, room::lengthen},
-};
+use crate::{Features, NamedColumn, room::lengthen};
+use thalweg_metrics::saved;
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
@@ -140,7 +138,7 @@ impl StandardScaler {
         }
     }
 
-    pub(in crate::models) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
+    pub(crate) fn describe(&self, columns: &mut [NamedColumn]) -> StepDescription {
         let mut features = Vec::new();
         for (i, named) in columns.iter_mut().enumerate().filter(|(_, named)| !named.is_nominal()) {
             let of = |list: &[f64]| list.get(i).copied().unwrap_or_default();
@@ -156,7 +154,7 @@ impl StandardScaler {
     }
 
     /// The standardised value of column `i`; 0 where it is unknown or nominal, too.
-    pub(in crate::models) fn standardised(&self, x: Features<'_>, i: usize) -> f64 {
+    pub(crate) fn standardised(&self, x: Features<'_>, i: usize) -> f64 {
         match (x.get(i), self.deviation.get(i)) {
             (Some(value), Some(_)) if self.is_sparse(i) => self.divided(i, value),
             (Some(value), Some(deviation)) if *deviation > 0.0 && !x.is_nominal(i) => {
@@ -185,7 +183,7 @@ impl StandardScaler {
         if unit > 0.0 && unit.is_finite() { value / unit } else { 0.0 }
     }
 
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let lists = if self.sparse.is_some() { 6 } else { 4 };
         lists * size_of_val(self.n.as_slice())
     }

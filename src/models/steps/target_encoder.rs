@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CategoryMean, Encoded, Row, StepDescription};
-use crate::{
-    metrics::saved,
-    models::{Features, NamedColumn, room::lengthen},
-};
+use crate::{Features, NamedColumn, room::lengthen};
+use thalweg_metrics::saved;
 
 /// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category
 /// becomes the mean of its targets, drawn to the mean of all targets as if `smoothing` more samples had that one.

@@ -7,7 +7,7 @@
 //! is counted follows from what was learned alone, so that a restored tree decides as one that was never saved.
 
 use super::{Params, core::Core, leaf::Leaf, nodes::Branch, observer};
-use crate::models::linear::Weights;
+use crate::linear::Weights;
 
 /// Leaves stop observing until so much of the budget is in use: room to go on with, so that this is seldom needed.
 const ROOM_AT: f64 = 0.9;

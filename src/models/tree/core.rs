@@ -5,10 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::statistics::Var,
-    models::{Features, linear::Draft},
-};
+use crate::{Features, linear::Draft};
+use thalweg_metrics::statistics::Var;
 
 use super::{
     Attempt, MaxFeatures, Params, grow,

@@ -1,19 +1,19 @@
 //! A tree by the names of its features.
 
-use crate::models::describe::{self, Branch, Leaf, Linear, NamedColumn};
+use crate::describe::{self, Branch, Leaf, Linear, NamedColumn};
 
 use super::{HoeffdingTree, Node, NodeKind, Test, adaptive::AdaptiveTree, core::Core};
 
 impl HoeffdingTree {
     /// The whole tree; `columns` name what it splits on.
-    pub(in crate::models) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
         self.core.describe(columns)
     }
 }
 
 impl AdaptiveTree {
     /// The main tree, without alternates; `columns` name what it splits on.
-    pub(in crate::models) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
         self.core.describe(columns)
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a leaf that splits gives each child its part of the target's statistics and a copy of its model, so that
 //! predictions go on from where they were.
 
-use crate::models::Features;
+use crate::Features;
 
 use super::{
     core::Core,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: read-only, and costs nothing until asked.
 
-use crate::models::linear::Weights;
+use crate::linear::Weights;
 
 use super::{
     HoeffdingTree,

@@ -6,12 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    metrics::statistics::Var,
-    models::{
-        Features,
-        linear::{Draft, Weights},
-    },
+    Features,
+    linear::{Draft, Weights},
 };
+use thalweg_metrics::statistics::Var;
 
 use super::{
     observer::Observers,
@@ -151,7 +149,7 @@ impl Leaf {
 
 /// A linear model on unscaled features can be off by many orders of magnitude before it, or the choice between model
 /// and mean, has learned better. River publishes such predictions (TrumpApproval: RMSE 1.5e10).
-pub(in crate::models) fn is_plausible(prediction: f64, usual: &Var) -> bool {
+pub(crate) fn is_plausible(prediction: f64, usual: &Var) -> bool {
     let off = prediction - usual.mean;
     // False for NaN.
     off * off <= IMPLAUSIBLE * IMPLAUSIBLE * (usual.mean * usual.mean + usual.s / usual.n)

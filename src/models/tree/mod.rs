@@ -32,9 +32,9 @@ pub use split::{Attempt, Candidate, Parts};
 pub use subspace::MaxFeatures;
 
 // What rules share with trees.
-pub(in crate::models) use leaf::is_plausible;
-pub(in crate::models) use observer::{Observers, Scratch as WalkScratch};
-pub(in crate::models) use split::{Criterion, hoeffding_bound, two_best};
+pub(crate) use leaf::is_plausible;
+pub(crate) use observer::{Observers, Scratch as WalkScratch};
+pub(crate) use split::{Criterion, hoeffding_bound, two_best};
 
 use self::{core::Core, nodes::NodeId};
 use super::{Features, Refused, Regressor};

@@ -7,12 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    metrics::statistics::Var,
-    models::{
-        Features,
-        room::{self, bytes_of},
-    },
+    Features,
+    room::{self, bytes_of},
 };
+use thalweg_metrics::statistics::Var;
 
 use super::{leaf::Leaf, params::Params, split::Parts};
 

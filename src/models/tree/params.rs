@@ -47,7 +47,7 @@ pub struct Params {
     /// What a leaf predicts.
     pub leaf_prediction: LeafPrediction,
     /// The linear regression in the leaves.
-    pub leaf_model: crate::models::linear::Params,
+    pub leaf_model: crate::linear::Params,
     /// Fading of the errors that choose between mean and model, 0 < decay ≤ 1.
     pub model_selector_decay: f64,
     /// How numeric features are summarised.
@@ -72,7 +72,7 @@ impl Default for Params {
             delta: 1e-7,
             tau: 0.05,
             leaf_prediction: LeafPrediction::default(),
-            leaf_model: crate::models::linear::Params::river(),
+            leaf_model: crate::linear::Params::river(),
             model_selector_decay: 0.95,
             splitter: Splitter::Tebst { digits: 1 },
             min_samples_split: 5,

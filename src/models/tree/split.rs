@@ -3,7 +3,7 @@
 //! Invariant: pure functions of statistics; candidates are compared in the order of their columns, so that ties come out
 //! the same on every run. What this does not do: find split points (see `observer`) or change the tree (see `grow`).
 
-use crate::metrics::statistics::Var;
+use thalweg_metrics::statistics::Var;
 
 use super::params::Params;
 
@@ -70,7 +70,7 @@ pub struct Attempt<'a> {
 /// Measures splits of the samples summarised in `whole` by the reduction of the target's variance: in the target's unit
 /// squared for trees, as a share of the whole's for rules.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::models) struct Criterion {
+pub(crate) struct Criterion {
     pub(super) whole: Var,
     /// What a split into parts without variance is worth.
     most: f64,
@@ -86,7 +86,7 @@ impl Criterion {
 
     /// The variance ratio (Almeida, Ferreira and Gama 2013): the share of the variance that a split removes. `None` where
     /// there is no variance to share.
-    pub(in crate::models) fn ratio(whole: Var, min_samples_split: u32) -> Option<Self> {
+    pub(crate) fn ratio(whole: Var, min_samples_split: u32) -> Option<Self> {
         let unit = whole.get();
         (unit > 0.0).then(|| Self { whole, most: 1.0, unit, least: f64::from(min_samples_split) })
     }
@@ -112,12 +112,12 @@ impl Criterion {
 
 /// How far, with probability 1 − `delta`, a mean of `n` observations in [0, 1] is from its expectation at most
 /// (Hoeffding 1963).
-pub(in crate::models) fn hoeffding_bound(delta: f64, n: f64) -> f64 {
+pub(crate) fn hoeffding_bound(delta: f64, n: f64) -> f64 {
     ((1.0 / delta).ln() / (2.0 * n)).sqrt()
 }
 
 /// The two best of `candidates`, best first. Of equal merits the later one is better, as in River.
-pub(in crate::models) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<&Candidate>) {
+pub(crate) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<&Candidate>) {
     let (mut best, mut second): (Option<&Candidate>, Option<&Candidate>) = (None, None);
     for candidate in candidates {
         if best.is_none_or(|best| candidate.merit >= best.merit) {

@@ -27,7 +27,7 @@ pub enum MaxFeatures {
 
 impl MaxFeatures {
     /// How many of `d`.
-    pub(in crate::models) fn of(self, d: usize) -> usize {
+    pub(crate) fn of(self, d: usize) -> usize {
         let all = d as f64;
         let count = match self {
             MaxFeatures::Sqrt => all.sqrt().round_ties_even(),
@@ -42,7 +42,7 @@ impl MaxFeatures {
 
 /// Draws the subsets of one tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::models) struct Subspace {
+pub(crate) struct Subspace {
     max_features: MaxFeatures,
     rng: ChaCha8Rng,
 }

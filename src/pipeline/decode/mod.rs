@@ -37,7 +37,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::models::Features;
+use thalweg_models::Features;
 
 /// What samples look like, checked (`[schema]`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! before values could be judged is learned anew where it held an absurd one.
 
 use super::{Baseline, Event, Prequential, Usual};
-use crate::models::{Features, Pipeline};
+use thalweg_models::{Features, Pipeline};
 
 impl Prequential {
     /// Whether a sample is as usual, so that all models may see it as it is.

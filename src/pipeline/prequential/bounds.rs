@@ -3,7 +3,7 @@
 //! A target beyond the bounds is scored and learned as it is: it happened, so it is the bounds that are wrong.
 
 use super::Config;
-use crate::metrics::Interval;
+use thalweg_metrics::Interval;
 
 /// The least and the greatest value, infinite where none is set.
 #[derive(Clone, Copy, Debug)]

@@ -8,15 +8,13 @@ use super::{
     Config,
     guard::{Act, Guard, Limits},
 };
-use crate::{
-    metrics::{
-        Miss, Scorecard,
-        drift::{Detector, Shift},
-        saved,
-    },
-    models::{Features, ModelConfig, Pipeline, Recent, Scratch, champion::Track},
-    state::whole,
+use thalweg_metrics::{
+    Miss, Scorecard,
+    drift::{Detector, Shift},
+    saved,
 };
+use thalweg_models::{Features, ModelConfig, Pipeline, Recent, Scratch, champion::Track};
+use thalweg_state::whole;
 
 /// A model, its scores, and what watches over it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

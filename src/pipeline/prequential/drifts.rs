@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Drift;
-use crate::metrics::saved;
+use thalweg_metrics::saved;
 
 /// Scored samples within which whatever is detected belongs to the same drift.
 pub(super) const APART: u64 = 1000;

@@ -8,7 +8,7 @@
 //! having been spared the last large error.
 
 use super::{Contender, Event, Prequential};
-use crate::models::{ModelConfig, ModelKind, champion};
+use thalweg_models::{ModelConfig, ModelKind, champion};
 
 /// The model that is followed until another has proved to be better.
 pub(super) fn default_of(models: &[ModelConfig]) -> Option<usize> {

@@ -12,11 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::saved,
-    models::{ModelConfig, Pipeline},
-    state::whole,
-};
+use thalweg_metrics::saved;
+use thalweg_models::{ModelConfig, Pipeline};
+use thalweg_state::whole;
 
 /// What happens to a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,7 +363,8 @@ impl Limits {
     fn judge(&self, prediction: f64) -> (f64, bool) {
         let error = self.y - prediction;
         // NaN is the worst, and no comparison with it holds.
-        (lesser(error * error, self.most), !(prediction * prediction <= self.reach))
+        let plausible = prediction * prediction <= self.reach;
+        (lesser(error * error, self.most), !plausible)
     }
 
     #[inline]

@@ -5,10 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::{Conformal, Coverage, Interval},
-    state::whole,
-};
+use thalweg_metrics::{Conformal, Coverage, Interval};
+use thalweg_state::whole;
 
 /// What makes the intervals, and how good they were.
 #[derive(Clone, Debug, Serialize, Deserialize)]

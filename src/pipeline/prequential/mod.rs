@@ -26,22 +26,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::{Coverage, Interval, Miss, drift::DetectorKind},
-    models::{
-        Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
-        champion::Track,
-        explain::{Explanation, explain},
-        steps::StepDescription,
-    },
-    state::whole,
-};
 use bounds::Bounds;
 use contender::Contender;
 use drifts::Drifts;
 use guard::{Act, Limits, Usual};
 use intervals::Intervals;
 use published::Published;
+use thalweg_metrics::{Coverage, Interval, Miss, drift::DetectorKind};
+use thalweg_models::{
+    Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
+    champion::Track,
+    explain::{Explanation, explain},
+    steps::StepDescription,
+};
+use thalweg_state::whole;
 use wiring::Wiring;
 
 pub use contender::{Counts, Drift};

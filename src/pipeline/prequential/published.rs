@@ -7,10 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::{
-    metrics::{Rolling, Scorecard, saved},
-    state::whole,
-};
+use thalweg_metrics::{Rolling, Scorecard, saved};
+use thalweg_state::whole;
 
 /// The scores of what was published.
 #[derive(Clone, Debug, Serialize, Deserialize)]

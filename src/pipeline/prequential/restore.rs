@@ -8,11 +8,9 @@ use serde::Deserialize;
 use super::{
     Baseline, Bounds, Config, Contender, Drifts, Intervals, Prequential, Published, Usual, election, wiring::Wiring,
 };
-use crate::{
-    metrics::{Rolling, saved},
-    models::{Fence, Recent, Scratch, champion::Track},
-    state::whole,
-};
+use thalweg_metrics::{Rolling, saved};
+use thalweg_models::{Fence, Recent, Scratch, champion::Track};
+use thalweg_state::whole;
 
 /// What a state file holds, not yet checked.
 #[derive(Deserialize)]

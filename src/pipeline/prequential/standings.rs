@@ -4,10 +4,8 @@
 //! the samples that the baseline was scored on.
 
 use super::{Baseline, Contender, Counts, Prequential, Published};
-use crate::{
-    metrics::{Scorecard, Scores, skill},
-    pipeline::snapshot::{BaselineSnapshot, ModelSnapshot},
-};
+use crate::snapshot::{BaselineSnapshot, ModelSnapshot};
+use thalweg_metrics::{Scorecard, Scores, skill};
 
 /// How what is published is called among the models.
 pub const PUBLISHED: &str = "published";

@@ -3,7 +3,7 @@
 //! Invariant: those that do come after all their members, so that every member has predicted, once, whoever uses it. What
 //! they see is what was published of the members, stand-ins included, so it is always finite.
 
-use crate::models::ModelConfig;
+use thalweg_models::ModelConfig;
 
 /// The models that see others' predictions, in an order in which they can predict.
 #[derive(Clone, Debug, Default)]

@@ -20,7 +20,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, para
 use tokio::time::Instant;
 
 use super::{Error, Store};
-use crate::{pipeline::checkpoint::Checkpoint, state};
+use crate::checkpoint::Checkpoint;
+use thalweg_state as state;
 
 /// The statement that makes the table.
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints (
@@ -35,7 +36,7 @@ pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkp
     DELETE FROM thalweg_checkpoint_parts WHERE checkpoint = old.id; END;";
 
 /// Makes what the table of parts is in a file from before there was one.
-pub(in crate::pipeline) const LACKING: &str =
+pub(crate) const LACKING: &str =
     "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
 
 /// Bytes of a part.
@@ -75,7 +76,7 @@ pub struct Saving {
 
 impl Saving {
     /// Writes it and drops the oldest beyond what is kept; returns its size in bytes.
-    pub(in crate::pipeline) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<usize> {
+    pub(crate) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<usize> {
         if self.sealed.load(Ordering::Acquire) {
             return Ok(0);
         }
@@ -174,12 +175,12 @@ impl Store {
     }
 
     /// A checkpoint that is to be written in whatever transaction it belongs to.
-    pub(in crate::pipeline) fn saving(&self, checkpoint: Box<Checkpoint>) -> Saving {
+    pub(crate) fn saving(&self, checkpoint: Box<Checkpoint>) -> Saving {
         Saving { checkpoint, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
     }
 
     /// Remembers that a checkpoint of so many bytes is committed.
-    pub(in crate::pipeline) fn note_saved(&self, saving: &Saving, bytes: usize) {
+    pub(crate) fn note_saved(&self, saving: &Saving, bytes: usize) {
         let Checkpoint { partition, position, .. } = *saving.checkpoint;
         let saved = Saved { at: Instant::now(), took: saving.begun.elapsed(), position, bytes };
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, saved);
@@ -321,7 +322,7 @@ pub struct Restored {
 
 /// The newest intact checkpoint of a partition and when it was written; what is wrong with newer ones is added to
 /// `problems`, newest first.
-pub(in crate::pipeline) fn newest(
+pub(crate) fn newest(
     connection: &Connection,
     topic: &str,
     partition: i32,
@@ -342,11 +343,7 @@ pub(in crate::pipeline) fn newest(
 }
 
 /// All bytes of checkpoint `id`, of which its row holds the `first`.
-pub(in crate::pipeline) fn whole<'a>(
-    connection: &Connection,
-    id: i64,
-    first: &'a [u8],
-) -> rusqlite::Result<Cow<'a, [u8]>> {
+pub(crate) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> rusqlite::Result<Cow<'a, [u8]>> {
     let mut query =
         connection.prepare_cached("SELECT state FROM thalweg_checkpoint_parts WHERE checkpoint = ?1 ORDER BY part")?;
     let mut rows = query.query([id])?;
@@ -358,7 +355,7 @@ pub(in crate::pipeline) fn whole<'a>(
 }
 
 /// A checkpoint from its bytes, or what is wrong with these.
-pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpoint, String> {
+pub(crate) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpoint, String> {
     if i64::from(crc32fast::hash(state)) != checksum {
         return Err("its checksum is wrong".to_owned());
     }
@@ -367,12 +364,7 @@ pub(in crate::pipeline) fn decode(checksum: i64, state: &[u8]) -> Result<Checkpo
 
 /// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from
 /// there.
-pub(in crate::pipeline) fn needed_from(
-    connection: &Connection,
-    topic: &str,
-    partition: i32,
-    keep: u32,
-) -> rusqlite::Result<i64> {
+pub(crate) fn needed_from(connection: &Connection, topic: &str, partition: i32, keep: u32) -> rusqlite::Result<i64> {
     let needed: Option<i64> =
         connection.prepare_cached(NEEDED)?.query_row(params![topic, partition, keep], |row| row.get(0))?;
     Ok(needed.unwrap_or(0))

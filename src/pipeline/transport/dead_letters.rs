@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::Error;
-use crate::pipeline::dead_letters::{DeadLetter, Source};
+use crate::dead_letters::{DeadLetter, Source};
 
 /// What one look at a partition brought.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Output;
-use crate::pipeline::record::Headers;
+use crate::record::Headers;
 
 #[derive(Deserialize)]
 struct Sourced<'a> {

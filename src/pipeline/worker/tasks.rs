@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::Gauges;
-use crate::pipeline::{
+use crate::{
     burst::Burst,
     decode::{Ahead, Rows},
     gap::Anchor,

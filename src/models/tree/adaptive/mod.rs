@@ -14,7 +14,7 @@ pub use params::Params;
 
 use self::monitor::{Monitor, Verdict};
 use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged};
-use crate::models::{Features, Refused, Regressor, bootstrap::Bootstrap, room};
+use crate::{Features, Refused, Regressor, bootstrap::Bootstrap, room};
 
 /// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
 /// River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).

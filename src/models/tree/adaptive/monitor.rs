@@ -8,7 +8,7 @@ use super::{
     super::nodes::{NodeId, Start},
     Params,
 };
-use crate::metrics::drift::{Change, DetectorKind, ErrorWatch};
+use thalweg_metrics::drift::{Change, DetectorKind, ErrorWatch};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Monitor {

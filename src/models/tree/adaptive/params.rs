@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::drift::DetectorKind, models::tree};
+use crate::tree;
+use thalweg_metrics::drift::DetectorKind;
 
 /// Parameters of [`super::AdaptiveTree`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

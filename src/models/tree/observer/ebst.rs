@@ -20,10 +20,8 @@ use serde::{
     },
 };
 
-use crate::{
-    metrics::statistics::Var,
-    models::room::{bytes_of, push},
-};
+use crate::room::{bytes_of, push};
+use thalweg_metrics::statistics::Var;
 
 use super::{
     super::split::{Criterion, Parts},

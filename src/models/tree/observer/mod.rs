@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{metrics::statistics::Var, models::Features};
+use crate::Features;
+use thalweg_metrics::statistics::Var;
 
 use self::{ebst::Ebst, nominal::Nominal, qo::Quantized};
 use super::{
@@ -24,7 +25,7 @@ use super::{
 
 /// The observers of a leaf, for the columns that it looks at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(in crate::models) struct Observers {
+pub(crate) struct Observers {
     /// Columns of which it is decided whether they are looked at.
     decided: u32,
     /// By ascending columns. Shared with copies until either changes: of a tree that is copied while it learns, as for a
@@ -52,7 +53,7 @@ enum Observer {
 
 /// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
-pub(in crate::models) struct Scratch {
+pub(crate) struct Scratch {
     steps: Vec<ebst::Step>,
     frames: Vec<ebst::Frame>,
     below: Vec<Var>,
@@ -67,7 +68,7 @@ pub(super) const LARGEST_NODE: usize = {
 impl Observers {
     /// Takes in the known features of a sample; of columns that are new, `subspace` says which are looked at.
     #[inline]
-    pub(in crate::models) fn update(
+    pub(crate) fn update(
         &mut self,
         x: Features<'_>,
         y: f64,
@@ -105,13 +106,7 @@ impl Observers {
 
     /// The best split on each feature that has one, in the order of the columns. With `binary`, categories are split
     /// one against the rest only.
-    pub(in crate::models) fn propose(
-        &self,
-        criterion: &Criterion,
-        binary: bool,
-        scratch: &mut Scratch,
-        out: &mut Vec<Candidate>,
-    ) {
+    pub(crate) fn propose(&self, criterion: &Criterion, binary: bool, scratch: &mut Scratch, out: &mut Vec<Candidate>) {
         out.clear();
         for Watched { column, observer } in &*self.watched {
             let best = match observer {
@@ -140,7 +135,7 @@ impl Observers {
         }
     }
 
-    pub(in crate::models) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let observers = self.watched.iter().map(|watched| match &watched.observer {
             Observer::Waiting | Observer::Disabled => 0,
             Observer::Ebst(tree) => tree.heap_bytes(),
@@ -152,7 +147,7 @@ impl Observers {
         counts + size_of_val(&*self.watched) + observers.sum::<usize>()
     }
 
-    pub(in crate::models) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let ascend = self.watched.is_sorted_by(|a, b| a.column < b.column);
         let decided = self.watched.last().is_none_or(|last| last.column < self.decided);
         let observers = self.watched.iter().all(|watched| match &watched.observer {

@@ -4,10 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    metrics::statistics::Var,
-    models::room::{bytes_of, insert},
-};
+use crate::room::{bytes_of, insert};
+use thalweg_metrics::statistics::Var;
 
 use super::super::split::{Criterion, Parts};
 

@@ -19,7 +19,7 @@ use super::{
     role::{Field, Part},
     time::{Clock, Moment},
 };
-use crate::models::NamedColumn;
+use thalweg_models::NamedColumn;
 
 /// A feature on its first appearance.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::{
 
 impl Index {
     /// What became of the names.
-    pub(in crate::pipeline::decode) fn usage(&self) -> Names {
+    pub(in crate::decode) fn usage(&self) -> Names {
         let seen = |name: &String| self.lookup.get(name).is_some_and(|&i| self.seen.get(i).is_some_and(|seen| *seen));
         let mut names = Names::default();
         for (column, name) in self.columns.iter().enumerate() {

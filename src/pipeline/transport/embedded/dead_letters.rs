@@ -7,7 +7,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{Config, Table};
-use crate::pipeline::{
+use crate::{
     archive::Archive,
     dead_letters::{DeadLetter, Source},
     store::{self, Store, needed_from},

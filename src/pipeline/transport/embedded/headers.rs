@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use crate::pipeline::record::Headers;
+use crate::record::Headers;
 
 /// A JSON object in the headers' order, with a name as often as it is there.
 pub(super) fn spelled(headers: &Headers) -> String {

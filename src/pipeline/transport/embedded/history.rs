@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 use rusqlite::Connection;
 
 use super::Table;
-use crate::pipeline::{
+use crate::{
     archive::Archive,
     store,
     transport::{Error, Fetched, History},

@@ -23,7 +23,7 @@ pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
 
 use super::{Error, Opening, Timestamps, Topics, Transport};
-use crate::pipeline::{
+use crate::{
     record::Outgoing,
     store::{Store, meta, needed_from, set_meta},
 };

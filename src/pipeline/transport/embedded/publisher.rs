@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
 use super::{Shared, table};
-use crate::pipeline::{
+use crate::{
     checkpoint::{OutputOffsets, Outputs},
     store::{self, Saving},
     transport::{

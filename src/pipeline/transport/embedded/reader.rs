@@ -10,7 +10,7 @@ use rusqlite::{Connection, ffi};
 use tokio::sync::watch;
 
 use super::Shared;
-use crate::pipeline::{
+use crate::{
     store,
     transport::{Error, Fetched, Reader, Start},
 };

@@ -9,7 +9,7 @@ use rusqlite::{
 };
 
 use super::{Config, headers};
-use crate::pipeline::{
+use crate::{
     drafts::Drafts,
     record::{Headers, Outgoing, Record},
     transport::{Output, source},

@@ -17,7 +17,7 @@ use super::{
     producer::{ProducerId, advance},
     records,
 };
-use crate::pipeline::record::Record;
+use crate::record::Record;
 
 /// The one layout that brokers have written since Kafka 0.11.
 pub(super) const MAGIC: u8 = 2;

@@ -18,7 +18,7 @@ use super::{
     producer::{self, ProducerId},
     retry::persist,
 };
-use crate::pipeline::{
+use crate::{
     dead_letters::DeadLetter,
     transport::{Error, Fate},
 };

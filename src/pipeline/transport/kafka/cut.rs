@@ -2,7 +2,7 @@
 //!
 //! Invariant: what of it is ours is never cut, so that it is always known which record it was and why it was refused.
 
-use crate::pipeline::{encode::PREFIX, record::Outgoing};
+use crate::{encode::PREFIX, record::Outgoing};
 
 /// What remains of a value, and of a key.
 const CUT_TO: usize = 16 << 10;
@@ -35,7 +35,7 @@ pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::record::Headers;
+    use crate::record::Headers;
 
     fn letter(value: usize, header: usize, key: usize) -> Outgoing {
         let headers = Headers::from([("own", vec![b'h'; header]), ("thalweg.reason", b"not_json".to_vec())]);

@@ -11,7 +11,7 @@ use super::{
     producer,
     retry::persist,
 };
-use crate::pipeline::{
+use crate::{
     dead_letters::{DeadLetter, Source},
     record::{Headers, Outgoing},
     transport::{DeadLetters, Error, Fate, Page, Topics},

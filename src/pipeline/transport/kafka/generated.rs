@@ -21,7 +21,7 @@ use super::{
     producer::{self, Producer, ProducerId},
     retry::persist,
 };
-use crate::pipeline::{
+use crate::{
     record::Outgoing,
     store::{Store, set_meta},
     transport::Error,

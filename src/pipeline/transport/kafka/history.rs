@@ -7,7 +7,7 @@ use super::{
     cluster::{Cluster, Handle},
     retry::persist,
 };
-use crate::pipeline::transport::{Error, Fetched, History};
+use crate::transport::{Error, Fetched, History};
 
 /// A topic of a Kafka cluster.
 #[derive(Debug)]

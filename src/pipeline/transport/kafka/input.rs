@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{admin, cluster::Cluster, ensure, retry::persist};
-use crate::pipeline::transport::{Error, Opening, Topics};
+use crate::transport::{Error, Opening, Topics};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use super::{
     fetch::{Fetcher, Wait},
     producer::ProducerId,
 };
-use crate::pipeline::{
+use crate::{
     encode::RETRY,
     transport::{Output, source},
 };
@@ -41,7 +41,7 @@ pub(super) async fn output(
     producer: ProducerId,
 ) -> Try<Landed> {
     look(handle, since, producer, |landed, committed| {
-        let of = |record: &crate::pipeline::record::Record| {
+        let of = |record: &crate::record::Record| {
             source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
         };
         landed.source = committed.records.iter().filter_map(of).max().max(landed.source);

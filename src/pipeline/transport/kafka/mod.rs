@@ -77,7 +77,7 @@ pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
 use super::{Ends, Error, Opening, Output, Timestamps, Topics, Transport, stamps::Stamps};
-use crate::pipeline::{record::Outgoing, store::Store};
+use crate::{record::Outgoing, store::Store};
 use admin::At;
 use cluster::{Cluster, Handle};
 use fault::Fault;

@@ -11,7 +11,7 @@ use super::{
     fault::{Fault, Try},
     producer::ProducerId,
 };
-use crate::pipeline::{encode::RETRY, record::Record};
+use crate::{encode::RETRY, record::Record};
 
 /// On the first sample of each batch that the generator sends: its number.
 pub(super) const GENERATED: &str = "thalweg.generated";
@@ -109,7 +109,7 @@ pub(super) fn stranger<'c>(committed: &'c Committed, ours: &[ProducerId]) -> Opt
 #[cfg(test)]
 mod tests {
     use super::{super::batches::Written, *};
-    use crate::pipeline::record::Headers;
+    use crate::record::Headers;
 
     fn record(offset: i64, header: Option<&'static str>) -> Record {
         let headers: Headers = header.into_iter().map(|name| (name.into(), Some("7".into()))).collect();

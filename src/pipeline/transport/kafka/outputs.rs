@@ -6,7 +6,7 @@
 use super::{
     Shared, batches::Committed, cluster::Handle, fault::Try, ledger::Note, origin, producer::ProducerId, retry::persist,
 };
-use crate::pipeline::{
+use crate::{
     record::Record,
     transport::{Error, Output, source},
 };

@@ -17,7 +17,7 @@ use super::{
     compression,
     producer::ProducerId,
 };
-use crate::pipeline::{
+use crate::{
     drafts::Drafts,
     record::{Headers, Outgoing},
     transport::stamps::{AHEAD, now},
@@ -280,7 +280,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::pipeline::transport::kafka::read_log;
+    use crate::transport::kafka::read_log;
 
     const KINDS: [CompressionKind; 5] = [
         CompressionKind::None,

@@ -31,7 +31,7 @@ use super::{
     produce::{Batch, Produce, Records, Time},
     retry::persist,
 };
-use crate::pipeline::{record::Outgoing, transport::Error};
+use crate::{record::Outgoing, transport::Error};
 
 /// By which a broker knows a producer.
 pub(super) type ProducerId = i64;

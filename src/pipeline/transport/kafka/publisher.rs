@@ -25,7 +25,7 @@ use super::{
     retry::persist,
     saves::Saves,
 };
-use crate::pipeline::{
+use crate::{
     burst::Burst,
     checkpoint::{Checkpoint, Numbers, Outputs},
     store::set_meta,

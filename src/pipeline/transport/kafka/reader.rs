@@ -10,7 +10,7 @@ use super::{
     fetch::{self, Fetcher, Wait},
     retry::persist,
 };
-use crate::pipeline::transport::{Error, Fetched, Reader, Start};
+use crate::transport::{Error, Fetched, Reader, Start};
 
 /// A reader of what is committed: where a topic is written in transactions, it ends at the last stable offset, and what
 /// was aborted is passed over.

@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{batches::Header, compression};
-use crate::pipeline::record::{Headers, Record};
+use crate::record::{Headers, Record};
 
 /// Memory that one batch may take, unpacked and with all that tells its records apart.
 const ROOM: usize = 256 << 20;

@@ -16,7 +16,7 @@ use super::{
     producer::{self, Producer},
     publisher::KafkaPublisher,
 };
-use crate::pipeline::{
+use crate::{
     record::Outgoing,
     transport::{Error, Outbox, Output},
 };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{cluster::Cluster, fault::Fault};
-use crate::pipeline::transport::Error;
+use crate::transport::Error;
 
 /// Between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::pipeline::{
+use crate::{
     checkpoint::Checkpoint,
     store::{self, Store},
 };

@@ -9,7 +9,7 @@ use rskafka::protocol::{
 };
 
 use super::*;
-use crate::pipeline::transport::kafka::batches::{MAGIC, read_log};
+use crate::transport::kafka::batches::{MAGIC, read_log};
 
 const BASE: i64 = 7_000_000_000;
 const TIME: i64 = 1_700_000_000_000;
@@ -170,8 +170,7 @@ fn no_batch_takes_more_memory_than_it_may() {
         [(least.repeat(4 << 20), 4 << 20), (record(&[FRONT, NULL, NULL, &varint(8 << 20), &headers]), 1)]
     {
         let mut packed = Vec::new();
-        compression::pack(crate::pipeline::transport::kafka::CompressionKind::Zstd, &spelled, &mut packed)
-            .expect("packed");
+        compression::pack(crate::transport::kafka::CompressionKind::Zstd, &spelled, &mut packed).expect("packed");
         assert!(packed.len() < 1 << 16);
         let said = refused(batch(&packed, count, count, 4));
         assert!(said.contains("its batch takes more than 256 MiB"), "{said}");

@@ -15,10 +15,9 @@ use thalweg::{
         decode::{Ahead, Decoder, Index, Schema},
         prequential,
         processor::{self, Processor},
-        record::Record,
-        transport::Outbox,
     },
     settings::{Settings, Sources},
+    topic::{Outbox, record::Record},
 };
 
 const SAMPLES: usize = 4000;

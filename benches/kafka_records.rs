@@ -17,9 +17,9 @@ use rskafka::protocol::{
     },
     traits::{ReadType, WriteType},
 };
-use thalweg::pipeline::{
-    record::{Headers, Record},
-    transport::kafka::read_log,
+use thalweg::{
+    kafka::read_log,
+    topic::record::{Headers, Record},
 };
 
 const ANSWER: usize = 1 << 20;

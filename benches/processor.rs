@@ -12,9 +12,8 @@ use thalweg::{
         decode::{Decoder, Index, Schema},
         prequential,
         processor::{self, Processor},
-        record::Record,
-        transport::Outbox,
     },
+    topic::{Outbox, record::Record},
 };
 
 const RECORDS: usize = 100_000;

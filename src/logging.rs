@@ -1,6 +1,6 @@
 //! Structured logs: one line per event, with stable names.
 //!
-//! Every line carries `event`, a name that does not change between versions, beside the text for people; README lists
+//! Every line carries `event`, a name that does not change between versions, beside the text for people; docs/formats.md lists
 //! them with their fields. What this does not do: files or rotation; lines go to standard error or to the journal.
 
 mod screen;

@@ -27,13 +27,10 @@ use std::{
 use conformance::{Place, all_of_them};
 use support::broker::{all, broker, produce, site, source_offsets, topics};
 use tempfile::TempDir;
-use thalweg::pipeline::{
-    record::Outgoing,
+use thalweg::{
+    kafka::{Config, Kafka},
     store::{self, Store},
-    transport::{
-        Error, Opening, Reader, Topics, Transport,
-        kafka::{Config, Kafka},
-    },
+    topic::{Error, Opening, Reader, Topics, Transport, record::Outgoing},
 };
 use tokio_util::sync::CancellationToken;
 

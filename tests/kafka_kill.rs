@@ -15,7 +15,7 @@ use support::{
     daemon::Site,
     proof::{FOREIGN, Proof, source},
 };
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 struct OnKafka {
     bus: Bus,

@@ -15,7 +15,7 @@ use support::{
     broker::{all, broker, partition, produce, site, source_offsets, topics},
     daemon::{Daemon, Site},
 };
-use thalweg::pipeline::transport::Topics;
+use thalweg::topic::Topics;
 
 const SAMPLE: &str = r#"{"x":#,"y":1}"#;
 /// Far less than a transaction of these tests holds, so that a fetch sees parts of one.

@@ -18,12 +18,12 @@ use tempfile::TempDir;
 use thalweg::{
     app,
     pipeline::{
-        record::Outgoing,
-        store::{self, Store},
-        transport::Transport,
+        checkpoints,
         worker::{self, Gauges},
     },
     settings::{Settings, Sources},
+    store::{self, Store},
+    topic::{Transport, record::Outgoing},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
@@ -73,7 +73,7 @@ fn settings(folder: &TempDir, more: &[&str]) -> Settings {
 fn position(folder: &TempDir) -> Option<i64> {
     let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
     let store = Store::open(&config).expect("the state file");
-    store.load("samples", 0).expect("readable").map(|checkpoint| checkpoint.position)
+    checkpoints::load(&store, "samples", 0).expect("readable").map(|checkpoint| checkpoint.position)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +114,7 @@ async fn broken(bend: impl FnOnce(&mut Bent)) -> (worker::Error, Option<i64>) {
     let (kept, stop) = (Arc::clone(&store), CancellationToken::new());
     let work = worker::run(Arc::new(transport), kept, worker_config(false), 0, Gauges::default(), stop);
     let ended = within("the end", work).await;
-    let position = store.load("samples", 0).expect("readable").map(|checkpoint| checkpoint.position);
+    let position = checkpoints::load(&store, "samples", 0).expect("readable").map(|checkpoint| checkpoint.position);
     (ended.expect_err("a panic is an error"), position)
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use rskafka::client::partition::Compression;
 use rusqlite::{Connection, params};
-use thalweg::pipeline::transport::kafka;
+use thalweg::kafka;
 use tokio::sync::mpsc;
 
 use crate::{

@@ -10,9 +10,8 @@ use thalweg::{
         decode::Schema,
         prequential,
         processor::{self, Processor},
-        record::Record,
-        transport::Outbox,
     },
+    topic::{Outbox, record::Record},
 };
 
 use crate::topics::Samples;

@@ -2,13 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use thalweg::pipeline::{
-    record::Outgoing,
+use thalweg::{
+    embedded::{self, Embedded},
     store::{self, Store},
-    transport::{
-        Opening, Topics, Transport,
-        embedded::{self, Embedded},
-    },
+    topic::{Opening, Topics, Transport, record::Outgoing},
 };
 
 use crate::{

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use thalweg::pipeline::transport::kafka::read_log;
+use thalweg::kafka::read_log;
 
 /// Where a batch's checksum is, and from where on it counts.
 const CHECKSUM: std::ops::Range<usize> = 17..21;

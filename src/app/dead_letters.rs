@@ -1,12 +1,14 @@
 //! Opens the dead letters of whichever transport is set, for the command line.
 
 use crate::{
-    pipeline::{
-        dead_letters::{self, DeadLetter, Retried, Selection, Summary},
-        store,
-        transport::{self, embedded::EmbeddedDeadLetters, kafka::KafkaDeadLetters},
-    },
+    embedded::EmbeddedDeadLetters,
+    kafka::KafkaDeadLetters,
     settings::{Settings, Transport},
+    store,
+    topic::{
+        self,
+        dead_letters::{self, DeadLetter, Retried, Selection, Summary},
+    },
 };
 
 /// Why dead letters cannot be shown or sent back.
@@ -14,7 +16,7 @@ use crate::{
 pub enum Error {
     /// The transport.
     #[error(transparent)]
-    Transport(#[from] transport::Error),
+    Transport(#[from] topic::Error),
     /// A daemon holds the state file.
     #[error(
         "process {pid} works on the state file; with the embedded transport, dead letters go back only while the daemon \
@@ -61,7 +63,7 @@ pub async fn retry(settings: &Settings, selection: &Selection) -> Result<Retried
         Transport::Embedded(config) => {
             let opened = EmbeddedDeadLetters::open_to_retry(config.clone(), topics, &settings.state);
             let mut letters = opened.map_err(|error| match error {
-                transport::Error::Store(store::Error::InUse { pid, .. }) => Error::Running { pid },
+                topic::Error::Store(store::Error::InUse { pid, .. }) => Error::Running { pid },
                 other => other.into(),
             })?;
             Ok(dead_letters::retry(&mut letters, selection).await?)

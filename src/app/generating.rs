@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     generator::{self, Stream, task::SampleSink},
-    pipeline::{
+    topic::{
+        self, Transport,
         record::{Headers, Outgoing},
-        transport::{self, Transport},
     },
 };
 
@@ -23,7 +23,7 @@ pub enum Error {
     Function(#[from] generator::Error),
     /// The samples topic.
     #[error(transparent)]
-    Transport(#[from] transport::Error),
+    Transport(#[from] topic::Error),
 }
 
 /// Generates until `shutdown`, or until as many samples as configured have been sent over all runs.
@@ -44,7 +44,7 @@ pub(super) async fn run<T: Transport>(
         "generator started"
     );
     let sent = match generator::task::run(stream, &config, Sink(transport), shutdown.clone()).await {
-        Err(transport::Error::Foreign { topic, found }) if !config.asked_for => {
+        Err(topic::Error::Foreign { topic, found }) if !config.asked_for => {
             rests(&topic, &found);
             return Ok(());
         }
@@ -71,9 +71,9 @@ pub(super) fn rests(topic: &str, found: &str) {
 struct Sink<T>(Arc<T>);
 
 impl<T: Transport> SampleSink for Sink<T> {
-    type Error = transport::Error;
+    type Error = topic::Error;
 
-    async fn append(&mut self, first_index: u64, payloads: Vec<Vec<u8>>) -> Result<(), transport::Error> {
+    async fn append(&mut self, first_index: u64, payloads: Vec<Vec<u8>>) -> Result<(), topic::Error> {
         let timestamp = now();
         let sample = |value| Outgoing { source: 0, timestamp, key: None, value: Some(value), headers: Headers::new() };
         self.0.append_samples(first_index, payloads.into_iter().map(sample).collect()).await

@@ -3,8 +3,10 @@
 use std::{io, ops::Range};
 
 use crate::{
-    pipeline::transport::{self, History, embedded::EmbeddedHistory, kafka::KafkaHistory},
+    embedded::EmbeddedHistory,
+    kafka::KafkaHistory,
     settings::{Settings, Transport},
+    topic::{self, History},
 };
 
 /// Why a range of a topic cannot be read.
@@ -12,7 +14,7 @@ use crate::{
 pub enum Error {
     /// The transport.
     #[error(transparent)]
-    Transport(#[from] transport::Error),
+    Transport(#[from] topic::Error),
     /// There is no such partition.
     #[error("topic `{topic}` has no partition {partition}; it has {count}, from 0")]
     Partition {
@@ -146,7 +148,7 @@ async fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{record::Record, transport::Fetched};
+    use crate::topic::{Fetched, record::Record};
 
     /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
     /// `open` on are not committed.
@@ -161,11 +163,11 @@ mod tests {
             1
         }
 
-        async fn range(&mut self, _: i32) -> Result<Range<i64>, transport::Error> {
+        async fn range(&mut self, _: i32) -> Result<Range<i64>, topic::Error> {
             Ok(self.first..10)
         }
 
-        async fn read(&mut self, _: i32, offset: i64) -> Result<Fetched, transport::Error> {
+        async fn read(&mut self, _: i32, offset: i64) -> Result<Fetched, topic::Error> {
             let end = if offset < self.first { offset } else { self.open.min(offset + 3) };
             let record = |offset| Record { offset, value: Some(vec![b'0' + offset as u8].into()), ..Record::default() };
             self.first = self.dropped;

@@ -19,13 +19,15 @@ use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    embedded::Embedded,
+    kafka::Kafka,
     pipeline::{
         processor,
-        store::{self, Store},
-        transport::{self, Generating, Opening, Transport, embedded::Embedded, kafka::Kafka},
         worker::{self, Gauges},
     },
     settings::{self, Settings},
+    store::{self, Store},
+    topic::{self, Generating, Opening, Transport},
 };
 use waiting::Waiting;
 
@@ -42,7 +44,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// The transport.
     #[error(transparent)]
-    Transport(#[from] transport::Error),
+    Transport(#[from] topic::Error),
     /// A worker.
     #[error("worker of partition {partition}")]
     Worker {
@@ -127,7 +129,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
                 };
                 let transport = match open(&wanted).await {
                     // Nobody has asked for it, so it makes way.
-                    Err(transport::Error::Foreign { topic, found }) if !settings.generator.asked_for => {
+                    Err(topic::Error::Foreign { topic, found }) if !settings.generator.asked_for => {
                         generating::rests(&topic, &found);
                         settings.generator.enabled = false;
                         open(&Opening { generating: None, ..wanted.clone() }).await?
@@ -158,7 +160,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
     };
     // Told to stop while it waited for the broker: nothing was begun, so nothing is left undone.
     let result = match result {
-        Err(Error::Transport(transport::Error::Stopped)) => Ok(()),
+        Err(Error::Transport(topic::Error::Stopped)) => Ok(()),
         other => other,
     };
     match &result {

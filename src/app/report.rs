@@ -20,10 +20,10 @@ use crate::{
         decode::Fields,
         prequential::{PUBLISHED, skill_against},
         snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
-        store::Store,
-        transport::Transport,
         worker::Gauges,
     },
+    store::Store,
+    topic::Transport,
 };
 
 /// The first report comes this soon, so that one sees at once that it works.

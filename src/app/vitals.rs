@@ -14,7 +14,7 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::report::tell_systemd;
-use crate::pipeline::{store::Store, transport::Transport, worker::Gauges};
+use crate::{pipeline::worker::Gauges, store::Store, topic::Transport};
 
 /// What was seen of a partition at the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::pipeline::{transport::Transport, worker::Gauges};
+use crate::{pipeline::worker::Gauges, topic::Transport};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -23,8 +23,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use crate::{
     app,
     logging::{self, Surroundings},
-    pipeline::transport,
     settings::{Settings, Sources},
+    topic,
 };
 
 const BAD_SETTINGS: u8 = 78;
@@ -124,8 +124,8 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
         Err(error) => {
             eprintln!("thalweg: {error:#}");
             // What the commands ask of a broker themselves.
-            let refused = error.chain().filter_map(|cause| cause.downcast_ref::<transport::Error>());
-            code(refused.into_iter().any(transport::Error::is_for_the_settings))
+            let refused = error.chain().filter_map(|cause| cause.downcast_ref::<topic::Error>());
+            code(refused.into_iter().any(topic::Error::is_for_the_settings))
         }
     }
 }

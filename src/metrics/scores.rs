@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 use super::statistics::Var;
 
 /// Mean errors of predictions p of targets y, cumulative and mergeable: MAE, RMSE, R², bias and SMAPE.
+///
+/// ```
+/// use thalweg_metrics::Scores;
+///
+/// let mut scores = Scores::default();
+/// for (y, p) in [(3.0, 2.0), (1.0, 1.0)] {
+///     scores.update(y, p);
+/// }
+/// assert_eq!((scores.n(), scores.mae(), scores.bias()), (2, 0.5, -0.5));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Scores {

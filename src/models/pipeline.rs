@@ -12,6 +12,19 @@ use super::{
 };
 
 /// Feature steps and the model behind them.
+///
+/// ```
+/// use thalweg_models::{Features, ModelConfig, ModelKind, Pipeline, Scratch};
+///
+/// let config = ModelConfig::new("line", ModelKind::Linear(Default::default())).scaled(true);
+/// let (mut model, mut scratch) = (Pipeline::new(&config), Scratch::default());
+/// for i in 0..2000 {
+///     let x = [f64::from(i % 7), f64::from(i % 5)];
+///     model.learn_one(Features::new(&x), 3.0 * x[0] - x[1], &mut scratch).expect("nothing here is refused");
+/// }
+/// let prediction = model.predict_one(Features::new(&[2.0, 1.0]), &mut scratch);
+/// assert!((prediction - 5.0).abs() < 0.1, "{prediction}");
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pipeline {
     steps: Steps,

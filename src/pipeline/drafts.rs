@@ -4,10 +4,10 @@
 //! spelling to the one that publishes; that one spells into what it sends, where it can. Field names are escaped once; a
 //! number is the shortest text that reads back to the same bits.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc};
 
-use super::record::{Headers, Outgoing};
 use thalweg_metrics::Interval;
+use thalweg_topic::Spelled;
 
 /// The longest text of a 64-bit number, whole or not.
 const LONGEST_NUMBER: usize = 24;
@@ -126,55 +126,38 @@ impl Drafts {
         self.drafts.push(draft);
         self.numbers.extend_from_slice(predictions);
     }
+}
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
+impl thalweg_topic::Drafts for Drafts {
+    fn len(&self) -> usize {
         self.drafts.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
-    }
-
-    /// The most bytes they may take as records.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// None, with room for as many as `before`.
-    pub(super) fn like(before: &Self) -> Self {
-        let (drafts, numbers) = (Vec::with_capacity(before.drafts.len()), Vec::with_capacity(before.numbers.len()));
+    fn another(&self) -> Self {
+        let (drafts, numbers) = (Vec::with_capacity(self.drafts.len()), Vec::with_capacity(self.numbers.len()));
         Self { drafts, numbers, ..Self::default() }
     }
 
-    /// When each is said to have been made, in milliseconds since the Unix epoch.
-    pub(super) fn timestamps(&self) -> impl Iterator<Item = i64> {
-        self.drafts.iter().map(|draft| draft.timestamp)
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Calls `take` with each and its value, spelled.
-    pub(super) fn each<E>(&self, mut take: impl FnMut(&Draft, &[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Some(form) = &self.form else { return Ok(()) };
+    fn each_time(&self, take: &mut dyn FnMut(i64)) {
+        self.drafts.iter().for_each(|draft| take(draft.timestamp));
+    }
+
+    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {
+        let Some(form) = &self.form else { return };
         let mut value = Vec::with_capacity(form.most);
         for (draft, predictions) in self.drafts.iter().zip(self.numbers.chunks_exact(form.members.len())) {
             value.clear();
             form.write(&mut value, draft, predictions);
-            take(draft, &value)?;
+            let Draft { source, timestamp, key, .. } = draft;
+            let spelled = Spelled { source: *source, timestamp: *timestamp, key: key.as_deref(), value: &value };
+            if take(spelled).is_break() {
+                return;
+            }
         }
-        Ok(())
-    }
-
-    /// As records; none is left.
-    pub(super) fn spell(&mut self, out: &mut Vec<Outgoing>) {
-        let drafts = std::mem::take(self);
-        out.reserve(drafts.len());
-        let Ok(()) = drafts.each(|draft, value| {
-            let (key, value) = (draft.key.clone(), Some(value.to_vec()));
-            let (source, timestamp, headers) = (draft.source, draft.timestamp, Headers::new());
-            out.push(Outgoing { source, timestamp, key, value, headers });
-            Ok::<_, Infallible>(())
-        });
     }
 }
 
@@ -198,6 +181,15 @@ fn number(out: &mut Vec<u8>, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_topic::{Drafts as _, Outbox, Output};
+
+    /// As a publisher that wants records has them.
+    fn spelled(drafts: Drafts) -> Vec<thalweg_topic::record::Outgoing> {
+        let mut outbox = Outbox::at(0);
+        outbox.drafts = drafts;
+        outbox.spell();
+        std::mem::take(&mut outbox.records[Output::Predictions as usize])
+    }
 
     #[test]
     fn no_prediction_is_longer_than_what_was_reckoned_with() {
@@ -217,8 +209,8 @@ mod tests {
                 };
                 drafts.add(&form, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
             }
-            let (most, mut spelled) = (drafts.bytes(), Vec::new());
-            drafts.spell(&mut spelled);
+            let most = drafts.bytes();
+            let spelled = spelled(drafts);
             let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
             assert!(bytes <= most && most < bytes + 2 * (BESIDES + 60), "{bytes} of at most {most}");
             for record in spelled {
@@ -235,10 +227,9 @@ mod tests {
     fn before_anything_was_scored_the_ends_of_the_interval_are_null() {
         let form = Arc::new(Form::new("topic", 0, &["model".into()], true));
         let draft = Draft { source: 0, timestamp: 0, key: None, target: None, champion: 0, version: 0, interval: None };
-        let (mut drafts, mut spelled) = (Drafts::default(), Vec::new());
+        let mut drafts = Drafts::default();
         drafts.add(&form, draft, &[1.5]);
-        drafts.spell(&mut spelled);
-        let value = spelled.remove(0).value.expect("a value");
+        let value = spelled(drafts).remove(0).value.expect("a value");
         assert!(String::from_utf8_lossy(&value).contains(r#""prediction":1.5,"lower":null,"upper":null,"model":"#));
     }
 }

@@ -1,30 +1,20 @@
 //! What is published: predictions, dead letters and events as records.
 //!
-//! The formats are public interface, described in the README. How a prediction is spelled is in [`super::drafts`].
+//! The formats are public interface, described in docs/formats.md. How a prediction is spelled is in [`super::drafts`].
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{
+use crate::{
     decode::{Rejection, Sample},
     drafts::{Draft, Drafts, Form},
     gap::Gap,
     prequential::{Drift, Event, Prequential, Rescue, Step},
-    record::{Headers, Outgoing, Record},
 };
 use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
 use thalweg_models::Outlier;
-
-/// Headers of ours begin so.
-pub(super) const PREFIX: &str = "thalweg.";
-
-/// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
-pub(super) const RETRY: &str = "thalweg.retry";
-
-/// On a dead letter, and on a sample that was sent back: the sample's time, in milliseconds since the Unix epoch. The
-/// record's own is when it was written.
-pub(super) const TIMESTAMP: &str = "thalweg.timestamp";
+use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, Record, TIMESTAMP};
 
 /// When the sample in a record was, where its fields do not say: the record's time, unless it was sent back.
 #[inline]

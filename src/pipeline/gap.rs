@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::Record;
+use thalweg_topic::record::Record;
 
 /// What to do about a gap (`transport.on_gap`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,16 +5,16 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use super::{
-    checkpoint::{Checkpoint, OutputOffsets},
+use crate::{
+    checkpoint::Checkpoint,
     decode::{Decoder, Fields, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
+    drafts::Drafts,
     encode::{self, Encoder},
     gap::{Anchor, Gap},
     prequential::{self, Event, Prequential},
-    record::Record,
     snapshot::Snapshot,
-    transport::{Outbox, Output, Published},
 };
+use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which what is used of them is found out for every snapshot.
 const OFTEN: u64 = 2000;
@@ -183,7 +183,7 @@ impl Processor {
     ///
     /// # Errors
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
-    pub fn process(&mut self, record: Record, outbox: &mut Outbox) -> Result<(), Rejection> {
+    pub fn process(&mut self, record: Record, outbox: &mut Outbox<Drafts>) -> Result<(), Rejection> {
         self.process_ahead(record, None, outbox)
     }
 
@@ -195,7 +195,7 @@ impl Processor {
         &mut self,
         record: Record,
         row: Option<Row<'_>>,
-        outbox: &mut Outbox,
+        outbox: &mut Outbox<Drafts>,
     ) -> Result<(), Rejection> {
         let offset = record.offset;
         let published = self.published_for(&record);

@@ -5,16 +5,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{
-    checkpoint::{Checkpoint, Outputs},
+use crate::{
+    checkpoint::Checkpoint,
+    checkpoints,
     decode::Schema,
     gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
-    record::Record,
-    store::Store,
-    transport::{self, Published, Publisher, Reader, Resumed, Start},
     worker::{Config, Error},
 };
+use thalweg_store::Store;
+use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};
 
 /// Restores the newest checkpoint, or begins where the settings say, and learns what has been published past it.
 ///
@@ -85,7 +85,7 @@ async fn found<R: Reader>(
     reader: &mut R,
 ) -> Result<Found, Error> {
     let topic = &config.processor.topic;
-    if let Some(stored) = store.load(topic, partition)? {
+    if let Some(stored) = checkpoints::load(store, topic, partition)? {
         if stored.relearn {
             return Ok(Found { stored: None, before: stored.schema, gap: None });
         }
@@ -93,7 +93,7 @@ async fn found<R: Reader>(
         return Ok(Found { stored: Some(stored), before: None, gap });
     }
     let other = store.other_topic(topic, partition)?;
-    let stored = other.map(|other| store.load(&other, partition)).transpose()?.flatten();
+    let stored = other.map(|other| checkpoints::load(store, &other, partition)).transpose()?.flatten();
     let gap = left_behind(config, stored.as_ref(), range, reader).await?;
     Ok(Found { stored, before: None, gap })
 }
@@ -181,7 +181,7 @@ async fn beginning<R: Reader>(
              \"latest\"",
             range.end
         );
-        return Err(Error::Transport(transport::Error::Topic { topic: config.processor.topic.clone(), problem }));
+        return Err(Error::Transport(thalweg_topic::Error::Topic { topic: config.processor.topic.clone(), problem }));
     }
     Ok(position)
 }
@@ -198,7 +198,7 @@ async fn missing<R: Reader>(
     let Some(mut gap) = Gap::in_range(stored.position, range, stored.anchor, last.as_ref()) else { return Ok(None) };
     if gap.reason == Reason::Recreated && stored.position > range.end {
         // Whether it is another topic or only shorter, older checkpoints tell whose last record may still be there.
-        for older in store.kept(&stored.topic, stored.partition)? {
+        for older in store.kept(&stored.topic, stored.partition, &checkpoints::read)? {
             let Some(record) = last_record(&older, range, reader).await? else { continue };
             if older.anchor == Some(Anchor::of(&record)) {
                 gap = Gap { reason: Reason::Truncated, resumed: range.end, ..gap };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{decode::Fields, prequential::Counts};
+use crate::{decode::Fields, prequential::Counts};
 use thalweg_metrics::{Coverage, Faded, Quantiles, Scores};
 
 /// One model's standing.

@@ -5,7 +5,7 @@
 use std::{fs, fs::OpenOptions, io, path::Path};
 
 use super::{Errors, Problem, Settings, Transport};
-use crate::pipeline::transport::kafka;
+use crate::kafka;
 
 impl Settings {
     /// Looks at certificates and keys: whether they can be read, are some, and fit together.

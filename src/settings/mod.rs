@@ -26,13 +26,10 @@ use std::{fmt, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    logging,
-    pipeline::{
-        decode::Schema,
-        gap::Policy,
-        prequential, store,
-        transport::{Start, Timestamps, Topics, embedded, kafka},
-    },
+    embedded, kafka, logging,
+    pipeline::{decode::Schema, gap::Policy, prequential},
+    store,
+    topic::{Start, Timestamps, Topics},
 };
 use section::Section;
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 use config::ValueKind;
 
 use super::{Section, Transport};
-use crate::pipeline::{
-    gap::Policy,
-    transport::{
-        Start, Topics, embedded,
-        kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
-    },
+use crate::{
+    embedded,
+    kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
+    pipeline::gap::Policy,
+    topic::{Start, Topics},
 };
 
 /// Nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 use crate::{
     Scene,

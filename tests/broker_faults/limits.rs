@@ -2,7 +2,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 use crate::{
     Scene,

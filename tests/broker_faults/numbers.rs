@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 use crate::{
     Scene,

@@ -4,7 +4,7 @@
 use std::slice::from_ref;
 
 use serde_json::Value;
-use thalweg::pipeline::{record::Record, transport::Output};
+use thalweg::topic::{Output, record::Record};
 
 use crate::{
     SETTINGS, Scene,

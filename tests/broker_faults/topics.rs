@@ -4,7 +4,7 @@
 use std::slice::from_ref;
 
 use serde_json::json;
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 use crate::{
     SETTINGS, Scene,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use thalweg::pipeline::transport::Output;
+use thalweg::topic::Output;
 
 use crate::{
     Scene,

@@ -11,8 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
 use thalweg::{
     app,
-    pipeline::archive::Archive,
+    pipeline::checkpoints,
     settings::{Settings, Sources},
+    store::Archive,
 };
 
 /// A state file with 1,500 samples processed in several runs, and 100 that wait.
@@ -58,7 +59,7 @@ async fn run(folder: &Path, name: &str, bytes: &[u8]) -> Result<Outcome, String>
     let settings = Settings::load(&Sources::new(None, std::iter::empty(), overrides)).expect("good settings");
     let ended = within("the end", app::run(settings, true, std::future::pending())).await;
     let outcome = ended.map_err(|error| app::chain(&error)).map(|()| {
-        let newest = Archive::open(&path).and_then(|archive| archive.newest("samples", 0));
+        let newest = Archive::open(&path).and_then(|archive| archive.newest("samples", 0, &checkpoints::read));
         let newest = newest.expect("readable").expect("a checkpoint").checkpoint;
         let rows = Connection::open(&path).expect("sqlite");
         Outcome {

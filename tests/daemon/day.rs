@@ -14,14 +14,15 @@ use thalweg::{
     generator::{self, Function, Stream},
     models::{ModelConfig, ModelKind, linear, tree},
     pipeline::{
-        checkpoint::Outputs,
         decode::Schema,
         gap::Policy,
         prequential, processor,
-        record::{Outgoing, Record},
-        store::{self, Store},
-        transport::{Error, Fetched, Outbox, Output, Publisher, Reader, Resumed, Start, Transport},
         worker::{self, Gauges},
+    },
+    store::{self, Store},
+    topic::{
+        Error, Fetched, Outbox, Output, Outputs, Publisher, Reader, Resumed, Start, Transport,
+        record::{Outgoing, Record},
     },
 };
 use tokio::{

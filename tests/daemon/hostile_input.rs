@@ -13,9 +13,9 @@ use crate::support::{
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use thalweg::pipeline::{
-    decode::Schema,
-    record::{Headers, Record},
+use thalweg::{
+    pipeline::decode::Schema,
+    topic::record::{Headers, Record},
 };
 
 /// "prediction", or the reason of the dead letter.

@@ -11,7 +11,7 @@ use crate::support::{
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
-use thalweg::pipeline::record::{Headers, Record};
+use thalweg::topic::record::{Headers, Record};
 
 /// The records that are mixed in are not the generator's.
 const AMONG: &str = "generator.into_foreign_topic=true";

@@ -10,10 +10,14 @@ use std::{
 use serde_json::Value;
 
 /// Each folder with what its package may name of the others. Tests may name more.
-const MAY_USE: [(&str, &[&str]); 6] = [
-    (".", &["generator", "metrics", "models", "pipeline", "state"]),
+const MAY_USE: [(&str, &[&str]); 10] = [
+    (".", &["embedded", "generator", "kafka", "metrics", "models", "pipeline", "state", "store", "topic"]),
     ("src/generator", &[]),
-    ("src/pipeline", &["metrics", "models", "state"]),
+    ("src/embedded", &["store", "topic"]),
+    ("src/kafka", &["store", "topic"]),
+    ("src/pipeline", &["metrics", "models", "state", "store", "topic"]),
+    ("src/topic", &["store"]),
+    ("src/store", &[]),
     ("src/state", &["metrics", "models"]),
     ("src/models", &["metrics"]),
     ("src/metrics", &[]),

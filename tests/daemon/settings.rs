@@ -15,11 +15,9 @@ use thalweg::{
         rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
-    pipeline::{
-        decode::{NumericText, OnBad, OnBadField, Schema},
-        transport::Start,
-    },
+    pipeline::decode::{NumericText, OnBad, OnBadField, Schema},
     settings::{Errors, Settings, Sources, Transport},
+    topic::Start,
 };
 
 /// A folder with a settings file in it.

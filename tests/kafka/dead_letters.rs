@@ -5,7 +5,7 @@ use rskafka::{
     record::{Record, RecordAndOffset},
 };
 use serde_json::{Value, json};
-use thalweg::pipeline::transport::Topics;
+use thalweg::topic::Topics;
 
 use crate::support::{
     broker::{all, client, produce, site, source_offsets, topics},

@@ -4,7 +4,7 @@ use rskafka::{
     client::partition::{Compression, UnknownTopicHandling},
     record::{Record, RecordAndOffset},
 };
-use thalweg::pipeline::transport::Topics;
+use thalweg::topic::Topics;
 
 use crate::hostile::{GOOD, cases};
 use crate::support::{

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
-use thalweg::pipeline::transport::Topics;
+use thalweg::topic::Topics;
 
 use super::support::{
     broker::{all, client, create, produce, site, source_offsets, topics},

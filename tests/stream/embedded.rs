@@ -4,13 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::conformance::{Place, all_of_them};
 use tempfile::TempDir;
-use thalweg_pipeline::{
-    store::{self, Store},
-    transport::{
-        Error, Opening, Reader as _, Topics, Transport as _,
-        embedded::{Config, Embedded},
-    },
-};
+use thalweg_embedded::{Config, Embedded};
+use thalweg_store::{self, Store};
+use thalweg_topic::{Error, Opening, Reader as _, Topics, Transport as _};
 
 struct StateFile {
     store: Arc<Store>,
@@ -23,8 +19,8 @@ async fn state_file(_: &str) -> StateFile {
     StateFile { store: Arc::new(store), _folder: folder }
 }
 
-fn config(folder: &TempDir) -> store::Config {
-    store::Config { path: path(folder), ..store::Config::default() }
+fn config(folder: &TempDir) -> thalweg_store::Config {
+    thalweg_store::Config { path: path(folder), ..thalweg_store::Config::default() }
 }
 
 fn path(folder: &TempDir) -> PathBuf {
@@ -54,7 +50,7 @@ fn a_second_process_on_the_state_file_is_refused_and_told_which_is_the_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = Store::open(&config(&folder)).expect("the first");
     match Store::open(&config(&folder)) {
-        Err(store::Error::InUse { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+        Err(thalweg_store::Error::InUse { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
         other => panic!("expected a refusal, got {other:?}"),
     }
     drop(first);
@@ -67,7 +63,7 @@ fn a_state_file_of_a_newer_version_is_refused() {
     drop(Store::open(&config(&folder)).expect("a state file"));
     let newer = rusqlite::Connection::open(path(&folder)).expect("sqlite");
     newer.execute("UPDATE thalweg_meta SET value = 999 WHERE name = 'format'", []).expect("update");
-    assert!(matches!(Store::open(&config(&folder)), Err(store::Error::Newer { found: 999, .. })));
+    assert!(matches!(Store::open(&config(&folder)), Err(thalweg_store::Error::Newer { found: 999, .. })));
 }
 
 #[tokio::test]

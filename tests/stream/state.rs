@@ -5,14 +5,13 @@ use std::{path::Path, sync::Arc};
 use rusqlite::Connection;
 use thalweg_models::{ModelConfig, ModelKind};
 use thalweg_pipeline::{
-    archive::Archive,
+    checkpoints::{self, Content},
     decode::Schema,
     prequential,
     processor::{self, Processor},
-    record::Record,
-    store::{Config, Error, Store},
-    transport::Outbox,
 };
+use thalweg_store::{Archive, Config, Error, Store};
+use thalweg_topic::{Outbox, record::Record};
 
 fn config(folder: &Path) -> Config {
     Config { path: folder.join("state.db"), keep: 3, ..Config::default() }
@@ -45,7 +44,7 @@ async fn save_with(store: &Arc<Store>, partition: i32, position: i64, window: us
 }
 
 fn position(store: &Store, partition: i32) -> Option<i64> {
-    store.load("samples", partition).expect("load").map(|checkpoint| checkpoint.position)
+    checkpoints::load(store, "samples", partition).expect("load").map(|checkpoint| checkpoint.position)
 }
 
 #[tokio::test]
@@ -104,10 +103,10 @@ async fn a_large_checkpoint_is_kept_in_parts_and_goes_as_a_whole() {
     assert!(each >= 2, "{:?}", parts());
     assert_eq!(parts(), [(1, each), (2, each), (3, each)]);
     let archive = Archive::open(&config.path).expect("open beside the daemon");
-    let kept = archive.checkpoints().expect("checkpoints");
+    let kept = archive.checkpoints(&Content::read).expect("checkpoints");
     assert!(kept.iter().all(|kept| kept.bytes > 512 << 10 && kept.content.is_ok()));
     let scored = |store: &Store| {
-        let found = store.load("samples", 0).expect("load").expect("a checkpoint");
+        let found = checkpoints::load(store, "samples", 0).expect("load").expect("a checkpoint");
         (found.position, found.prequential.standings()[0].rolling.n())
     };
     assert_eq!(scored(&store), (300_000, 50_000));
@@ -142,8 +141,9 @@ async fn a_reader_sees_the_newest_intact_checkpoint_while_the_file_is_in_use() {
     }
     save(&store, 0, 7).await;
     assert_eq!(archive.partitions("samples").expect("partitions"), [0, 2]);
-    assert!(archive.newest("samples", 1).expect("read").is_none());
-    let newest = |partition| archive.newest("samples", partition).expect("read").expect("a checkpoint");
+    assert!(archive.newest("samples", 1, &checkpoints::read).expect("read").is_none());
+    let newest =
+        |partition| archive.newest("samples", partition, &checkpoints::read).expect("read").expect("a checkpoint");
     assert_eq!((newest(0).checkpoint.position, newest(2).checkpoint.position), (7, 3));
     let damage = |ids: &str| {
         let rows = Connection::open(&config.path).expect("sqlite");
@@ -152,5 +152,5 @@ async fn a_reader_sees_the_newest_intact_checkpoint_while_the_file_is_in_use() {
     damage("= 3");
     assert_eq!((newest(2).checkpoint.position, newest(2).damaged.len()), (2, 1));
     damage("<= 3");
-    assert!(matches!(archive.newest("samples", 2), Err(Error::Damaged { partition: 2, .. })));
+    assert!(matches!(archive.newest("samples", 2, &checkpoints::read), Err(Error::Damaged { partition: 2, .. })));
 }

@@ -15,15 +15,14 @@ use crate::support::{
 use tempfile::TempDir;
 use thalweg_pipeline::{
     gap::Reason,
-    record::Record,
-    store::{self, Store},
-    transport::Fetched,
     worker::{self, Gauges},
 };
+use thalweg_store::{self, Store};
+use thalweg_topic::{Fetched, record::Record};
 use tokio_util::sync::CancellationToken;
 
 fn store(folder: &TempDir) -> Arc<Store> {
-    let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
+    let config = thalweg_store::Config { path: folder.path().join("state.db"), ..thalweg_store::Config::default() };
     Arc::new(Store::open(&config).expect("a state file"))
 }
 
@@ -63,7 +62,8 @@ async fn records_that_come_while_it_catches_up_are_left_for_the_next_start() {
         let work =
             worker::run(Arc::new(transport), Arc::clone(&store), worker_config(true), 0, Gauges::default(), stop);
         within("the end", work).await.expect("caught up");
-        let checkpoint = store.load("samples", 0).expect("readable").expect("a checkpoint");
+        let checkpoint =
+            thalweg_pipeline::checkpoints::load(&store, "samples", 0).expect("readable").expect("a checkpoint");
         assert_eq!((checkpoint.position, checkpoint.records), (end, end as u64));
     }
 }

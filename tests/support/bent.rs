@@ -9,19 +9,12 @@ use std::{
     time::Duration,
 };
 
+use thalweg_embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader};
 use thalweg_models::{ModelConfig, ModelKind};
-use thalweg_pipeline::{
-    checkpoint::Outputs,
-    decode::Schema,
-    gap::Policy,
-    prequential, processor,
-    record::Outgoing,
-    store::Store,
-    transport::{
-        Error, Fetched, Opening, Outbox, Publisher, Reader, Resumed, Start, Topics, Transport,
-        embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader},
-    },
-    worker,
+use thalweg_pipeline::{decode::Schema, gap::Policy, prequential, processor, worker};
+use thalweg_store::Store;
+use thalweg_topic::{
+    Error, Fetched, Opening, Outbox, Outputs, Publisher, Reader, Resumed, Start, Topics, Transport, record::Outgoing,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -56,7 +49,7 @@ impl Bent {
     /// With nothing wrong yet.
     pub async fn open(store: &Arc<Store>) -> Self {
         let (topics, opening) = (Topics::default(), Opening::default());
-        let inner = Embedded::open(embedded::Config::default(), topics, Arc::clone(store), &opening);
+        let inner = Embedded::open(thalweg_embedded::Config::default(), topics, Arc::clone(store), &opening);
         let inner = inner.await.expect("open");
         Self {
             inner,

@@ -14,7 +14,7 @@ use rskafka::{
     record::{Record, RecordAndOffset},
 };
 use serde_json::Value;
-use thalweg_pipeline::transport::Topics;
+use thalweg_topic::Topics;
 
 use super::daemon::Site;
 

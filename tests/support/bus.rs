@@ -22,7 +22,7 @@ use rskafka::{
     },
     record::Record as KafkaRecord,
 };
-use thalweg_pipeline::{record::Record, transport::Output};
+use thalweg_topic::{Output, record::Record};
 use tokio::runtime::Runtime;
 
 use crate::support::{

@@ -5,13 +5,15 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use thalweg_models::{ModelConfig, ModelKind};
 use thalweg_pipeline::{
-    checkpoint::{Checkpoint, Outputs},
+    checkpoint::Checkpoint,
     decode::Schema,
     prequential,
     processor::{self, Processor},
+};
+use thalweg_store::Store;
+use thalweg_topic::{
+    Error, Outbox, Output, Outputs, Publisher, Reader, Start, Topics, Transport,
     record::{Headers, Outgoing, Record},
-    store::Store,
-    transport::{Error, Outbox, Output, Publisher, Reader, Start, Topics, Transport},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -317,7 +319,8 @@ pub async fn a_checkpoint_is_kept_once_its_outbox_is_published<P: Place>(place: 
     let mut outboxes = steps(&topics, 0, 1000, 100);
     outboxes[4].checkpoint = Some(checkpoint(&topics, 0, 500));
     publish(&transport, 0, outboxes).await;
-    let kept = place.store().load(&topics.samples, 0).expect("load").expect("a checkpoint");
+    let kept =
+        thalweg_pipeline::checkpoints::load(&place.store(), &topics.samples, 0).expect("load").expect("a checkpoint");
     assert_eq!((kept.position, kept.partition), (500, 0));
 
     // What was published past the checkpoint is known again from its output offsets.

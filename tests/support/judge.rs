@@ -6,12 +6,15 @@ use thalweg_models::{Features, ModelConfig, ModelKind, Scratch, linear, tree};
 use thalweg_pipeline::{
     checkpoint::Checkpoint,
     decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
+    drafts::Drafts,
     prequential,
     processor::{Config, Processor},
-    record::{Outgoing, Record},
-    transport::Outbox,
 };
 use thalweg_state as state;
+use thalweg_topic::{
+    Outbox,
+    record::{Outgoing, Record},
+};
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +28,7 @@ pub enum Outcome {
 pub struct Judge {
     config: Config,
     processor: Processor,
-    outbox: Outbox,
+    outbox: Outbox<Drafts>,
     /// The same records by the way that the daemon takes, and by the long way always.
     decoders: [Decoder; 2],
     /// Of so many records one goes both ways, since that costs as much as all the rest.
@@ -174,7 +177,7 @@ impl Judge {
             value: Some(br#"{"x0":0.5,"c":"probe","y":1}"#[..].into()),
             ..Record::default()
         };
-        let mut answers = [Outbox::default(), Outbox::default()];
+        let mut answers = [Outbox::<Drafts>::default(), Outbox::default()];
         let ends = [self.processor.process(probe.clone(), &mut answers[0]), other.process(probe, &mut answers[1])];
         assert_eq!(ends[0], ends[1]);
         answers.iter_mut().for_each(Outbox::spell);

@@ -7,7 +7,8 @@
 use std::{fmt::Write, ops::Range};
 
 use serde_json::Value;
-use thalweg_pipeline::{archive::Archive, record::Record, transport::Output};
+use thalweg_store::Archive;
+use thalweg_topic::{Output, record::Record};
 
 use super::daemon::{Site, stdout};
 
@@ -230,7 +231,10 @@ fn of_source(output: Output, record: &Record, part: &str) -> i64 {
 /// The newest checkpoint's parts as they are stored.
 fn state(site: &Site, topic: &str, partition: i32) -> Vec<(&'static str, Vec<u8>)> {
     let archive = Archive::open(site.path("data/thalweg.db")).expect("a state file");
-    let found = archive.newest(topic, partition).expect("an intact checkpoint").expect("a checkpoint");
+    let found = archive
+        .newest(topic, partition, &thalweg_pipeline::checkpoints::read)
+        .expect("an intact checkpoint")
+        .expect("a checkpoint");
     assert!(found.damaged.is_empty(), "{:?}", found.damaged);
     let checkpoint = found.checkpoint;
     let progress = format!("{} {} {}", checkpoint.position, checkpoint.records, checkpoint.dead_letters);

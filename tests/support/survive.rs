@@ -10,10 +10,9 @@ use thalweg_pipeline::{
     decode::Schema,
     prequential,
     processor::{Config, Processor},
-    record::Record,
-    transport::Outbox,
 };
 use thalweg_state as state;
+use thalweg_topic::{Outbox, record::Record};
 
 use super::kinds::{NOMINAL, every_kind, samples};
 

@@ -5,7 +5,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 
-use crate::{logging, pipeline::dead_letters::Selection, settings::Settings};
+use crate::{logging, settings::Settings, topic::dead_letters::Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

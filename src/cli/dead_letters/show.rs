@@ -12,11 +12,11 @@ use serde::{Serialize, Serializer};
 use super::Which;
 use crate::{
     app::dead_letters,
-    pipeline::{
+    settings::Settings,
+    topic::{
         dead_letters::{DeadLetter, Source, Summary},
         record::Headers,
     },
-    settings::Settings,
 };
 
 /// Characters of an error or a value that are shown.

@@ -13,11 +13,9 @@ use clap::{Args, Subcommand};
 
 use crate::{
     models::{Description, ModelConfig, explain::Explanation, steps::StepDescription},
-    pipeline::{
-        archive::{Archive, Found},
-        snapshot::ModelSnapshot,
-    },
+    pipeline::{checkpoint::Checkpoint, checkpoints, snapshot::ModelSnapshot},
     settings::{Settings, suggestion},
+    store::{Archive, Found},
 };
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +43,7 @@ struct Selection {
 
 /// A partition's checkpoint with the models asked for.
 struct Learned {
-    found: Found,
+    found: Found<Checkpoint>,
     models: Vec<LearnedModel>,
 }
 
@@ -88,7 +86,7 @@ fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learne
     };
     let mut learned = Vec::new();
     for partition in wanted {
-        let Some(found) = archive.newest(topic, partition)? else { continue };
+        let Some(found) = archive.newest(topic, partition, &checkpoints::read)? else { continue };
         for problem in &found.damaged {
             eprintln!("partition {partition}: {problem}; this is the one before");
         }
@@ -99,7 +97,7 @@ fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learne
 }
 
 /// The models of those names, all where none is given, in configured order.
-fn select(found: &Found, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> {
+fn select(found: &Found<Checkpoint>, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> {
     let race = &found.checkpoint.prequential;
     let known: Vec<&str> = race.names().map(AsRef::as_ref).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::{
-    pipeline::{archive::Archive, store::Store},
+    pipeline::checkpoints::{self, Content},
     settings::Settings,
+    store::{Archive, Store},
 };
 
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let (path, topic) = (settings.state.path.display(), &settings.topics.samples);
-    let kept = Archive::open(&settings.state.path)?.checkpoints()?;
+    let kept = Archive::open(&settings.state.path)?.checkpoints(&Content::read)?;
     let partitions: BTreeSet<i32> =
         kept.iter().filter(|kept| kept.topic == *topic).map(|kept| kept.partition).collect();
     if partitions.is_empty() {
@@ -38,7 +39,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         );
         return Ok(());
     }
-    let count = Store::open(&settings.state)?.relearn(topic)?;
+    let count = checkpoints::relearn(&Store::open(&settings.state)?, topic)?;
     println!(
         "the next start learns `{topic}`, {count} partitions, from the oldest sample the topic holds, and publishes only what is \
          missing. `thalweg model restore` lists what can be gone back to"

@@ -10,11 +10,11 @@ use indicatif::HumanBytes;
 
 use crate::{
     pipeline::{
-        archive::{Archive, Kept},
         checkpoint::Checkpoint,
-        store::{Restored, Store},
+        checkpoints::{self, Content, Restored},
     },
     settings::Settings,
+    store::{Archive, Kept, Store},
 };
 
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
 }
 
 fn list(settings: &Settings) -> anyhow::Result<()> {
-    let kept = Archive::open(&settings.state.path)?.checkpoints()?;
+    let kept = Archive::open(&settings.state.path)?.checkpoints(&Content::read)?;
     if kept.is_empty() {
         bail!("state file {} holds no checkpoint yet", settings.state.path.display());
     }
@@ -54,8 +54,9 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
 fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
     // Before the lock, which would make a file where there is none.
     Archive::open(&settings.state.path)?;
-    let Restored { checkpoint, moved } = Store::open(&settings.state)?.restore(id, &settings.topics.samples)?;
-    let Checkpoint { topic, partition, position, .. } = &*checkpoint;
+    let Restored { checkpoint, moved } =
+        checkpoints::restore(&Store::open(&settings.state)?, id, &settings.topics.samples)?;
+    let Checkpoint { topic, partition, position, .. } = &checkpoint;
     let version = checkpoint.prequential.version();
     let then = if moved {
         "The topic was made anew since, so that nothing is learned or published again"

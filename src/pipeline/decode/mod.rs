@@ -179,6 +179,16 @@ pub struct Sample<'a> {
 }
 
 /// Decodes the records of one partition, in order; reuses all its buffers.
+///
+/// ```
+/// use thalweg_pipeline::decode::{Decoder, Index, Schema};
+///
+/// let schema = Schema { target: "price".into(), ..Schema::default() };
+/// let mut decoder = Decoder::new(&schema, Index::new(&schema));
+/// let sample = decoder.decode(Some(br#"{"size":80,"price":40.5}"#)).expect("a sample");
+/// assert_eq!(sample.target, Some(40.5));
+/// assert!(decoder.decode(Some(b"80,40.5")).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     index: Index,

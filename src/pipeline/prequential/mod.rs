@@ -92,6 +92,21 @@ impl Config {
 }
 
 /// All models of one partition with their metrics.
+///
+/// ```
+/// use thalweg_models::{Features, ModelConfig, ModelKind};
+/// use thalweg_pipeline::prequential::{Config, Prequential};
+///
+/// let line = ModelConfig::new("line", ModelKind::Linear(Default::default())).scaled(true);
+/// let mut race = Prequential::new(&Config::of(vec![ModelConfig::new("mean", ModelKind::Mean), line]));
+/// for i in 0..2000 {
+///     let x = [f64::from(i % 7)];
+///     // Predicted before it is learned.
+///     let step = race.step(Features::new(&x), Some(2.0 * x[0]));
+///     assert_eq!(step.version, i as u64);
+/// }
+/// assert!(race.standings()[1].rolling.rmse() < 0.1 * race.standings()[0].rolling.rmse());
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "restore::Saved")]
 pub struct Prequential {

@@ -17,20 +17,20 @@ use std::{
     time::Duration,
 };
 
+use thalweg_store::Store;
+use thalweg_topic::{Publisher, Reader, Start, Transport};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::{
     decode::Ahead,
     gap::{self, Gap},
     processor,
     recovery::recover,
     snapshot::Snapshot,
-    store::{self, Store},
-    transport::{self, Publisher, Reader, Start, Transport},
 };
 use tasks::{Sink, Source, fetch, process};
 
@@ -60,10 +60,10 @@ pub struct Config {
 pub enum Error {
     /// The transport needs a person.
     #[error(transparent)]
-    Transport(#[from] transport::Error),
+    Transport(#[from] thalweg_topic::Error),
     /// The state file needs a person.
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(#[from] thalweg_store::Error),
     /// Records are missing, and the settings do not allow for that.
     #[error("{}", .gap.told(.topic, *.partition, .available, .learned_from))]
     Gap {
@@ -149,9 +149,9 @@ pub async fn run<T: Transport>(
         // Told to stop, though perhaps not yet by its own token: the state file hears of it first.
         let stopping = parts.shutdown.is_cancelled() || parts.store.is_closing();
         let problem = match ended {
-            Err(Error::Transport(transport::Error::Interrupted { problem, .. })) => problem,
+            Err(Error::Transport(thalweg_topic::Error::Interrupted { problem, .. })) => problem,
             // What to do about it is decided at the next start, and where it ends is another place then.
-            Err(Error::Transport(gap @ transport::Error::Gap { .. })) => {
+            Err(Error::Transport(gap @ thalweg_topic::Error::Gap { .. })) => {
                 end = None;
                 gap.to_string()
             }

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gauges;
 use crate::{
-    burst::Burst,
     decode::{Ahead, Rows},
+    drafts::Drafts,
     gap::Anchor,
     processor::Processor,
-    transport::{self, Fetched, Outbox, Reader},
 };
+use thalweg_topic::{Fetched, Outbox, Reader, burst::Burst};
 
 /// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
@@ -44,14 +44,14 @@ pub(super) async fn fetch<R: Reader>(
     source: Source<R>,
     offset: i64,
     all_read: Arc<AtomicBool>,
-) -> Result<(), transport::Error> {
+) -> Result<(), thalweg_topic::Error> {
     let read = read(source, offset).await;
     all_read.store(true, Ordering::Release);
     read
 }
 
 /// While a batch is read ahead and handed on, the next one is under way.
-async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), transport::Error> {
+async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), thalweg_topic::Error> {
     let Source { reader, batches, end, polls, stop, ahead } = &mut source;
     let mut brought: Option<Fetched> = None;
     loop {
@@ -114,7 +114,7 @@ pub(super) async fn process(
     mut processor: Processor,
     mut incoming: mpsc::Receiver<Batch>,
     sink: Sink,
-) -> Result<(), transport::Error> {
+) -> Result<(), thalweg_topic::Error> {
     let Sink { outboxes, gauges, checkpoint_every, all_read } = sink;
     let snapshots = &gauges.snapshot;
     let mut ticks = interval(SNAPSHOT_EVERY);
@@ -123,7 +123,7 @@ pub(super) async fn process(
     let mut shown = Instant::now();
     let mut sent = processor.position();
     let mut rejections = Burst::default();
-    let mut outbox = Outbox::at(processor.position());
+    let mut outbox: Outbox<Drafts> = Outbox::at(processor.position());
     loop {
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
@@ -185,7 +185,7 @@ pub(super) async fn process(
         outbox.checkpoint = Some(Box::new(processor.checkpoint()));
     }
     // A publisher that has gone reports why by itself.
-    let _ = outboxes.send(outbox).await;
+    let _ = outboxes.send(outbox.take()).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
 }

@@ -1,0 +1,250 @@
+//! Topics as tables of the state file, for running without a broker.
+//!
+//! A topic is a table `(partition, offset, timestamp, key, value, headers)` that any SQLite client can read while the
+//! daemon runs. Invariant: what a worker publishes, how far it has consumed and its checkpoint commit in one
+//! transaction, and generated samples commit together with their number; so nothing is lost or doubled at whatever
+//! moment the process ends.
+//! What this does not do: serve other processes. One process at a time owns the file.
+
+mod dead_letters;
+mod headers;
+mod history;
+mod publisher;
+mod reader;
+mod table;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+pub use dead_letters::EmbeddedDeadLetters;
+pub use history::EmbeddedHistory;
+pub use publisher::EmbeddedPublisher;
+pub use reader::EmbeddedReader;
+
+use table::Table;
+use thalweg_store::{Store, meta, needed_from, set_meta};
+use thalweg_topic::record::Outgoing;
+use thalweg_topic::{Error, Opening, Timestamps, Topics, Transport};
+
+/// How much the embedded topics hold, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Newest records kept per topic and partition, ≥ 1. Samples that a restart would need are kept beyond it, and
+    /// when this many wait to be consumed the generator waits too.
+    pub retention_records: u64,
+    /// Newest bytes kept per topic and partition, about.
+    pub retention_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { retention_records: 1_000_000, retention_bytes: 1 << 30 }
+    }
+}
+
+/// The embedded transport, open.
+#[derive(Debug)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    partitions: Vec<i32>,
+}
+
+/// What readers, publishers and the generator's side have in common.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    samples: Table,
+    /// In the order of [`super::Output`].
+    outputs: [Table; 3],
+    topics: Topics,
+    retention: Config,
+    /// Counts commits of samples, to wake readers.
+    appended: watch::Sender<u64>,
+    /// Counts commits of outputs, to wake a generator that waits for room.
+    consumed: watch::Sender<u64>,
+    /// Of what is published.
+    timestamps: Timestamps,
+    /// Whether samples may be appended among rows that somebody else has written.
+    among_others: bool,
+}
+
+/// A generator that waits for room looks again after this, whatever happens.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Name in `thalweg_meta` of the number of samples that were appended by Thalweg, over all partitions. More than that are
+/// somebody's who writes to the file.
+fn appended_name(topic: &str) -> String {
+    format!("appended:{topic}")
+}
+
+/// Takes note of samples that Thalweg has appended.
+fn count_appended(tx: &rusqlite::Transaction<'_>, topic: &str, count: i64) -> rusqlite::Result<()> {
+    let name = appended_name(topic);
+    match meta(tx, &name)? {
+        Some(before) => set_meta(tx, &name, before + count),
+        // Nobody has counted from the beginning.
+        None => Ok(()),
+    }
+}
+
+/// Name in `thalweg_meta` of the number of generated samples.
+fn generated_name(topics: &Topics) -> String {
+    format!("generated:{}", topics.samples)
+}
+
+impl Embedded {
+    /// Opens the topics, creating those that are missing.
+    ///
+    /// # Errors
+    /// When the state file cannot be written, or holds more partitions than it now should, or when the generator would
+    /// write among somebody's samples ([`Error::Foreign`]).
+    pub async fn open(config: Config, topics: Topics, store: Arc<Store>, opening: &Opening) -> Result<Self, Error> {
+        let table = |name: &str| Table::new(name);
+        let shared = Shared {
+            samples: table(&topics.samples),
+            outputs: [table(&topics.predictions), table(&topics.dead_letters), table(&topics.events)],
+            retention: config,
+            appended: watch::Sender::new(0),
+            consumed: watch::Sender::new(0),
+            timestamps: opening.timestamps,
+            among_others: opening.generating.is_none_or(|generating| generating.into_foreign_topic),
+            topics,
+            store,
+        };
+        let tables: Vec<Table> = [&shared.samples].into_iter().chain(&shared.outputs).cloned().collect();
+        let (samples, generated) = (shared.samples.clone(), generated_name(&shared.topics));
+        let (present, own) = shared
+            .store
+            .write("its topics cannot be made", move |tx| {
+                table::create_progress(tx)?;
+                tables.iter().try_for_each(|table| table.create(tx))?;
+                let present = samples.partitions(tx)?;
+                let (held, name) = (samples.appended(tx)?, appended_name(samples.name()));
+                let own = match meta(tx, &name)? {
+                    Some(appended) => held <= appended,
+                    // A state of before this was counted.
+                    None if held == 0 || meta(tx, &generated)?.unwrap_or(0) > 0 => {
+                        set_meta(tx, &name, held)?;
+                        true
+                    }
+                    None => false,
+                };
+                Ok((present, own))
+            })
+            .await?;
+        let count = shared.topics.partitions;
+        if present > count {
+            return Err(Error::Topic {
+                topic: shared.topics.samples.clone(),
+                problem: format!(
+                    "it holds {present} partitions but topics.partitions is {count}; raise it to {present}"
+                ),
+            });
+        }
+        if !own && !shared.among_others {
+            return Err(foreign(&shared.topics.samples));
+        }
+        Ok(Self { shared: Arc::new(shared), partitions: (0..count).collect() })
+    }
+}
+
+impl Transport for Embedded {
+    type Reader = EmbeddedReader;
+    type Publisher = EmbeddedPublisher;
+
+    fn partitions(&self) -> &[i32] {
+        &self.partitions
+    }
+
+    async fn reader(&self, partition: i32) -> Result<EmbeddedReader, Error> {
+        Ok(EmbeddedReader::new(Arc::clone(&self.shared), partition)?)
+    }
+
+    async fn publisher(&self, partition: i32) -> Result<EmbeddedPublisher, Error> {
+        Ok(EmbeddedPublisher::new(Arc::clone(&self.shared), partition))
+    }
+
+    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        append(Arc::clone(&self.shared), self.partitions.len() as u64, first, samples)
+    }
+
+    fn retries(&self) -> u64 {
+        0
+    }
+
+    async fn generated(&self) -> Result<u64, Error> {
+        Ok(self.shared.store.meta(&generated_name(&self.shared.topics))?.unwrap_or(0).cast_unsigned())
+    }
+}
+
+/// What came of trying to append.
+enum Room {
+    Taken,
+    None,
+    /// There is room, but somebody else has written to the topic.
+    Foreign,
+}
+
+fn foreign(topic: &str) -> Error {
+    let found = "its table holds rows that Thalweg did not write".to_owned();
+    Error::Foreign { topic: topic.to_owned(), found }
+}
+
+async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+    // One more owner per try, since a try that finds no room hands nothing back.
+    let samples = Arc::new(samples);
+    let mut consumed = shared.consumed.subscribe();
+    loop {
+        consumed.mark_unchanged();
+        let (job, records) = (Arc::clone(&shared), Arc::clone(&samples));
+        let room = shared
+            .store
+            .write("samples cannot be appended", move |tx| {
+                let limit = job.retention.retention_records.cast_signed();
+                let mut held = 0;
+                for partition in 0..partitions {
+                    let next = job.samples.next_offset(tx, partition as i32)?;
+                    held += next;
+                    if next - job.consumed(tx, partition as i32)? >= limit {
+                        return Ok(Room::None);
+                    }
+                }
+                if !job.among_others && meta(tx, &appended_name(&job.topics.samples))?.is_none_or(|own| held > own) {
+                    return Ok(Room::Foreign);
+                }
+                for partition in 0..partitions {
+                    let numbered = (first..).zip(records.iter());
+                    let mine = numbered.filter(|(i, _)| i % partitions == partition).map(|(_, record)| record);
+                    job.samples.append(tx, partition as i32, None, |rows| rows.records(mine))?;
+                    let needed = needed_from(tx, &job.topics.samples, partition as i32, job.store.keep())?;
+                    job.samples.retain(tx, partition as i32, &job.retention, needed)?;
+                }
+                let generated = first + records.len() as u64;
+                set_meta(tx, &generated_name(&job.topics), generated.cast_signed())?;
+                count_appended(tx, &job.topics.samples, records.len() as i64)?;
+                Ok(Room::Taken)
+            })
+            .await?;
+        match room {
+            Room::Taken => {
+                shared.appended.send_modify(|count| *count += 1);
+                return Ok(());
+            }
+            Room::Foreign => return Err(foreign(&shared.topics.samples)),
+            Room::None => {}
+        }
+        if shared.store.is_closing() {
+            return Err(Error::Stopped);
+        }
+        // Either a commit made room, or it is time to look again.
+        let _ = tokio::time::timeout(LOOK_AGAIN, consumed.changed()).await;
+    }
+}
+
+impl Shared {
+    /// Input offset up to which the outputs of a partition are committed.
+    fn consumed(&self, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
+        table::progress(tx, &self.topics.samples, partition)
+    }
+}

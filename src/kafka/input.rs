@@ -1,0 +1,87 @@
+//! The samples topic, until it is there.
+//!
+//! Invariant: it is made only for a generator to fill. A name that is misspelt would else become an empty topic, in which
+//! nobody's samples ever come; so a missing one is waited for, and the log says which names there are.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{admin, cluster::Cluster, ensure, retry::persist};
+use thalweg_topic::{Error, Opening, Topics};
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between the first two lines about it; then twice as long each time.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+const SAY_AT_LEAST: Duration = Duration::from_secs(1800);
+/// Names that are told.
+const NEAREST: usize = 4;
+
+/// The number of partitions of the samples topic, once it is there.
+///
+/// # Errors
+/// When it is missing and not waited for, or the broker refuses for good.
+pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening: &Opening) -> Result<i32, Error> {
+    let topic = &topics.samples;
+    if opening.generating.is_some() && cluster.config().create_topics {
+        return ensure(cluster, topic, topics.partitions).await;
+    }
+    let mut again = SAY_AGAIN;
+    let mut next = Instant::now();
+    loop {
+        let action = format!("looking for topic `{topic}`");
+        if let Some(count) = persist!(cluster, action.as_str(), cluster.partitions_of(topic))? {
+            return Ok(count);
+        }
+        if opening.until_caught_up || Instant::now() >= next {
+            let names = persist!(cluster, action, admin::names(cluster))?;
+            let nearest = told(topic, names);
+            if opening.until_caught_up {
+                let problem = format!("it does not exist ({nearest}); check topics.samples");
+                return Err(Error::Topic { topic: topic.clone(), problem });
+            }
+            tracing::warn!(
+                event = "topic_missing",
+                topic,
+                nearest,
+                "there is no such samples topic; waiting for it. Check topics.samples, or create the topic: the daemon \
+                 makes only one that its generator is to fill"
+            );
+            cluster.show(&format!("waiting for topic `{topic}`, which does not exist ({nearest})"));
+            next = Instant::now() + again;
+            again = (again * 2).min(SAY_AT_LEAST);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Which topics there are instead, the most similar first.
+fn told(topic: &str, mut names: Vec<String>) -> String {
+    let near = |name: &String| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &topic.to_lowercase());
+    names.sort_by(|a, b| near(b).total_cmp(&near(a)).then_with(|| a.cmp(b)));
+    let quoted: Vec<String> = names.iter().take(NEAREST).map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => "this user sees no topic at all there".to_owned(),
+        count if count <= NEAREST => format!("there are {}", quoted.join(", ")),
+        count => format!("the nearest of {count} topics: {}", quoted.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn the_most_similar_names_are_told_first() {
+        let names = ["orders", "sample", "Samples", "payments", "audit", "zz"].map(str::to_owned).to_vec();
+        let told = told("smaples", names);
+        assert!(told.starts_with("the nearest of 6 topics: `Samples`, `sample`, "), "{told}");
+    }
+
+    #[test]
+    fn few_names_are_told_whole_and_none_is_said() {
+        assert_eq!(told("b", vec!["a".to_owned()]), "there are `a`");
+        assert!(told("b", vec![]).contains("no topic"));
+    }
+}

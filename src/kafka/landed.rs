@@ -1,0 +1,142 @@
+//! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
+
+use std::collections::HashSet;
+
+use super::{
+    batches::Committed,
+    cluster::Handle,
+    fault::{Fault, Try},
+    fetch::{Fetcher, Wait},
+    producer::ProducerId,
+};
+use thalweg_topic::{Output, record::RETRY, source};
+
+/// Records looked at first when looking back from the end; each further look goes twice as far.
+const FIRST_LOOK: i64 = 256;
+
+/// What was found of one producer's records.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Landed {
+    /// The highest source offset.
+    pub(super) source: Option<i64>,
+    /// The number that the producer's next record must have.
+    pub(super) sequence: Option<i32>,
+    /// The end of the partition.
+    pub(super) end: i64,
+    /// The latest time of a record looked at, 0 where there is none.
+    pub(super) time: i64,
+}
+
+/// What is in an output that was made from `topic`/`partition` or written by `producer`, looking no further back than
+/// `since`. Records come in source order, so looking starts at the end.
+pub(super) async fn output(
+    handle: &mut Handle,
+    output: Output,
+    topic: &str,
+    partition: i32,
+    since: i64,
+    producer: ProducerId,
+) -> Try<Landed> {
+    look(handle, since, producer, |landed, committed| {
+        let of = |record: &thalweg_topic::record::Record| {
+            source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
+        };
+        landed.source = committed.records.iter().filter_map(of).max().max(landed.source);
+        landed.source.is_some()
+    })
+    .await
+}
+
+/// What `producer` has written into a partition from `since` on.
+pub(super) async fn samples(handle: &mut Handle, since: i64, producer: ProducerId) -> Try<Landed> {
+    look(handle, since, producer, |landed, _| landed.sequence.is_some()).await
+}
+
+/// Dead letters that were sent back.
+#[derive(Debug, Default)]
+pub(super) struct SentBack {
+    /// Their places, as the samples have them.
+    pub(super) places: HashSet<String>,
+    /// Whether the producer looked for has written its one batch.
+    pub(super) written: bool,
+    /// Whether the topic still has everything from there on.
+    pub(super) whole: bool,
+}
+
+/// What `producer` has sent back into a partition from `since` on, or where it is `None`, what anybody has.
+pub(super) async fn sent_back(handle: &mut Handle, since: i64, producer: Option<ProducerId>) -> Try<SentBack> {
+    let range = handle.range().await?;
+    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
+    let mut found = SentBack { whole: range.start <= since, ..SentBack::default() };
+    // A topic that ends earlier was made anew.
+    let mut offset = if since > range.end { range.start } else { since.max(range.start) };
+    while offset < range.end && !found.written {
+        let committed = fetcher.fetch(offset, Wait::First).await?.committed;
+        offset = after(&committed, offset)?;
+        let mine = committed.written.iter().find(|batch| Some(batch.producer) == producer);
+        found.written = mine.is_some();
+        let counts = |offset| producer.is_none() || mine.is_some_and(|batch| batch.offsets.contains(offset));
+        let records = committed.records.iter().filter(|record| counts(&record.offset));
+        let places = records.filter_map(|record| record.headers.get(RETRY));
+        found.places.extend(places.map(|place| String::from_utf8_lossy(place).into_owned()));
+    }
+    Ok(found)
+}
+
+/// Where to go on behind what was fetched from `offset`.
+fn after(committed: &Committed, offset: i64) -> Try<i64> {
+    let next = committed.next_offset.filter(|next| *next > offset);
+    next.ok_or_else(|| Fault::passing("the broker brings nothing for an offset that it lists"))
+}
+
+/// Looks at windows from the end back until `found` says that it is enough.
+async fn look(
+    handle: &mut Handle,
+    since: i64,
+    producer: ProducerId,
+    mut found: impl FnMut(&mut Landed, &Committed) -> bool,
+) -> Try<Landed> {
+    let range = handle.range().await?;
+    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
+    let mut landed = Landed { end: range.end, ..Landed::default() };
+    // Whether it may be read back is to be known before there is something to read back.
+    fetcher.whole(range.end, Wait::Never).await?;
+    if since > range.end {
+        tracing::warn!(
+            event = "output_cut",
+            topic = handle.topic(),
+            partition = handle.partition(),
+            expected = since,
+            end = range.end,
+            "the topic ends before what is known to be in it: it was made anew, or has lost its newest records; what is \
+             missing of them is published again as far as the samples are processed again"
+        );
+    }
+    // One that ends earlier says nothing about where to look.
+    let since = if since > range.end { range.start } else { since.max(range.start) };
+    let (mut end, mut window) = (range.end, FIRST_LOOK);
+    while end > since {
+        let start = (end - window).max(since);
+        let mut offset = start;
+        let mut enough = false;
+        // Newer windows come first, so a number from one of them stands.
+        let newer = landed.sequence;
+        while offset < end {
+            let mut committed = fetcher.fetch(offset, Wait::First).await?.committed;
+            let next = after(&committed, offset)?;
+            committed.records.retain(|record| record.offset < end);
+            let mine = committed.written.iter().rfind(|batch| batch.producer == producer);
+            landed.sequence = newer.or(mine.map(|batch| batch.next_sequence)).or(landed.sequence);
+            let times = committed.records.iter().map(|record| record.timestamp);
+            landed.time = times.max().unwrap_or(0).max(landed.time);
+            enough |= found(&mut landed, &committed);
+            offset = next;
+        }
+        if enough {
+            break;
+        }
+        end = start;
+        window *= 2;
+    }
+    Ok(landed)
+}

@@ -1,0 +1,93 @@
+//! The output topics as others may have left them, and as others may write to them.
+//!
+//! Invariant: before anything is published, what an output holds was made from topics that this state file knows, unless the
+//! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
+
+use super::{
+    Shared, batches::Committed, cluster::Handle, fault::Try, ledger::Note, origin, producer::ProducerId, retry::persist,
+};
+use thalweg_topic::{Error, Output, record::Record, source};
+
+/// Makes sure that what the outputs hold, at both ends, is what was made from our samples.
+///
+/// # Errors
+/// When something else is in one of them.
+pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [bool; 3]) -> Result<(), Error> {
+    let learned_from = shared.store.topics()?;
+    for output in Output::ALL.into_iter().filter(|output| there[*output as usize]) {
+        let topic = shared.output_topic(output);
+        let mut looked: Vec<i32> = partitions.iter().map(|it| shared.output_partition(output, *it)).collect();
+        looked.sort_unstable();
+        looked.dedup();
+        for partition in looked {
+            let mut handle = Handle::new(&shared.cluster, topic, partition);
+            let action = format!("looking at what `{topic}`/{partition} holds");
+            let held = persist!(shared.cluster, action, origin::held(&mut handle))?;
+            let records = held.edges.iter().flat_map(|committed| &committed.records);
+            for record in records {
+                shared.stamps[output as usize][partition as usize].saw(record.timestamp);
+                if let Some(by) = stranger(shared, output, record, &learned_from) {
+                    let samples = &shared.topics.samples;
+                    let (offset, key) = (record.offset, output.name());
+                    let problem = format!(
+                        "it holds records {by} (partition {partition}, offset {offset}), not from `{samples}`, and whoever \
+                         reads it could not tell them apart. Name another topic for this output, such as topics.{key} = \
+                         \"{{samples}}.{key}\", or set output.shared = true if that is meant"
+                    );
+                    return Err(Error::Topic { topic: topic.to_owned(), problem });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who else made a record, as the end of a sentence; `None` where it was us.
+fn stranger(shared: &Shared, output: Output, record: &Record, learned_from: &[String]) -> Option<String> {
+    let samples = &shared.topics.samples;
+    match source::place(output, record.value.as_deref(), &record.headers) {
+        Some((topic, ..)) if topic == *samples || learned_from.contains(&topic) => None,
+        Some((topic, ..)) => Some(format!("that were made from `{topic}`")),
+        None if output == Output::Events && is_note(record, &shared.topics.dead_letters) => None,
+        None => Some("that another program wrote".to_owned()),
+    }
+}
+
+/// Whether an event is about dead letters of ours that were sent back.
+fn is_note(record: &Record, dead_letters: &str) -> bool {
+    let note = record.value.as_deref().and_then(|value| serde_json::from_slice::<Note>(value).ok());
+    note.is_some_and(|note| note.dead_letters.topic == dead_letters)
+}
+
+/// Who has written what came between two of our batches.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Between {
+    /// Nobody who publishes what we do.
+    Others,
+    /// Another Thalweg that has read the same samples, by its identity.
+    Rival(ProducerId),
+}
+
+/// Looks at `from..to` of the output that `handle` is of. `ours` are identities of this state file.
+pub(super) async fn between(
+    handle: &mut Handle,
+    shared: &Shared,
+    output: Output,
+    partition: i32,
+    range: std::ops::Range<i64>,
+    ours: &[ProducerId],
+) -> Try<Between> {
+    let found = origin::records(handle, range.clone(), false).await?;
+    let same = |record: &Record| {
+        let samples = &shared.topics.samples;
+        source::offset(output, record.value.as_deref(), &record.headers, samples, partition).is_some()
+    };
+    let rival = |committed: &Committed| {
+        let mut records = committed.records.iter().filter(|record| range.contains(&record.offset) && same(record));
+        records.find_map(|record| {
+            let batch = committed.written.iter().find(|batch| batch.offsets.contains(&record.offset))?;
+            (!ours.contains(&batch.producer)).then_some(batch.producer)
+        })
+    };
+    Ok(found.iter().find_map(rival).map_or(Between::Others, Between::Rival))
+}

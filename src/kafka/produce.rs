@@ -1,0 +1,354 @@
+//! The produce request, written by us: rskafka's has no header without a value, and copies every batch three times.
+
+use std::{io, time::Duration};
+
+use rskafka::protocol::{
+    api_key::ApiKey,
+    api_version::{ApiVersion, ApiVersionRange},
+    messages::{ProduceRequest, ProduceResponse, RequestBody, WriteVersionedError, WriteVersionedType},
+    primitives::{Int16, Int32, NullableString, String_},
+    traits::{WriteError, WriteType},
+};
+
+use super::{
+    CompressionKind,
+    batches::{Header, MAGIC},
+    cluster::milliseconds,
+    compression,
+    producer::ProducerId,
+};
+use thalweg_topic::{
+    Drafts, Spelled,
+    record::{Headers, Outgoing},
+    stamps::{AHEAD, now},
+};
+
+/// One batch for one partition.
+pub(super) struct Produce<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) timeout: Duration,
+    pub(super) batch: Batch,
+}
+
+impl RequestBody for Produce<'_> {
+    type ResponseBody = ProduceResponse;
+    const API_KEY: ApiKey = ProduceRequest::API_KEY;
+    const API_VERSION_RANGE: ApiVersionRange = ProduceRequest::API_VERSION_RANGE;
+    const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ProduceRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
+}
+
+impl WriteVersionedType<Vec<u8>> for Produce<'_> {
+    /// Versions 3 to 7, which differ in their answers only.
+    fn write_versioned(&self, out: &mut Vec<u8>, _: ApiVersion) -> Result<(), WriteVersionedError> {
+        // Of no transaction.
+        NullableString(None).write(out)?;
+        // All replicas in sync: what idempotence asks for.
+        Int16(-1).write(out)?;
+        Int32(milliseconds(self.timeout)).write(out)?;
+        // One topic, and one partition of it.
+        Int32(1).write(out)?;
+        String_(self.topic.to_owned()).write(out)?;
+        Int32(1).write(out)?;
+        Int32(self.partition).write(out)?;
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        self.batch.write(out).map_err(WriteError::from)?;
+        let bytes = length(out.len() - start - 4).map_err(WriteError::from)?;
+        patch(out, start, bytes);
+        Ok(())
+    }
+}
+
+/// When the records of a batch are said to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// All at this time, in milliseconds since the Unix epoch.
+    At(i64),
+    /// Each at its own, or now, where no broker takes that.
+    Own,
+}
+
+/// What a batch is made of.
+#[derive(Debug)]
+pub(super) enum Records {
+    Ready(Vec<Outgoing>),
+    /// Spelled right where they are sent from.
+    Drafts(Box<dyn Drafts>),
+}
+
+impl From<Vec<Outgoing>> for Records {
+    fn from(records: Vec<Outgoing>) -> Self {
+        Self::Ready(records)
+    }
+}
+
+impl Records {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ready(records) => records.len(),
+            Self::Drafts(drafts) => drafts.len(),
+        }
+    }
+
+    /// What they take, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ready(records) => records.iter().map(Outgoing::size).sum(),
+            Self::Drafts(drafts) => drafts.bytes(),
+        }
+    }
+
+    /// The earliest time of its own that any of them has.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        match self {
+            Self::Ready(records) => records.iter().map(|record| record.timestamp).min(),
+            Self::Drafts(drafts) => {
+                let mut oldest: Option<i64> = None;
+                drafts.each_time(&mut |time| oldest = Some(oldest.map_or(time, |oldest| oldest.min(time))));
+                oldest
+            }
+        }
+    }
+
+    /// The time of the first, and the latest, as `time` has it.
+    fn times(&self, time: impl Fn(i64) -> i64) -> (i64, i64) {
+        fn of(mut times: impl Iterator<Item = i64>) -> (i64, i64) {
+            let first = times.next().unwrap_or(0);
+            (first, times.fold(first, i64::max))
+        }
+        match self {
+            Self::Ready(records) => of(records.iter().map(|record| time(record.timestamp))),
+            Self::Drafts(drafts) => {
+                let mut times = None;
+                drafts.each_time(&mut |own| {
+                    let own = time(own);
+                    times = Some(times.map_or((own, own), |(first, latest): (i64, i64)| (first, latest.max(own))));
+                });
+                times.unwrap_or_default()
+            }
+        }
+    }
+
+    /// Onto the end of `out`; `time` is what a record's time becomes.
+    fn write(&self, out: &mut Vec<u8>, time: impl Fn(i64) -> i64) -> io::Result<()> {
+        let mut number = 0;
+        let mut write = |timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers| {
+            let written = write_record(out, number, time(timestamp), key, value, headers);
+            number += 1;
+            written
+        };
+        match self {
+            Self::Ready(records) => records.iter().try_for_each(|record| {
+                write(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers)
+            }),
+            Self::Drafts(drafts) => drafts
+                .try_each(|Spelled { timestamp, key, value, .. }| write(timestamp, key, Some(value), &Headers::new())),
+        }
+    }
+}
+
+/// Records with one number behind the other.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) producer: ProducerId,
+    /// The number of the first record.
+    pub(super) sequence: i32,
+    pub(super) records: Records,
+    pub(super) time: Time,
+    pub(super) compression: CompressionKind,
+}
+
+impl Batch {
+    /// Onto the end of `out`, as it is in the log.
+    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        let now = now();
+        let latest = now.saturating_add(AHEAD.as_millis() as i64);
+        let time = |timestamp| match self.time {
+            Time::At(time) => time,
+            // A sample's time may be any, so what a broker would refuse is left to the value to say.
+            Time::Own if timestamp > latest => now,
+            Time::Own => timestamp,
+        };
+        let (first, latest) = self.records.times(time);
+        let count = length(self.records.len())?;
+
+        let start = out.len();
+        let size = self.records.bytes();
+        out.reserve(Header::BYTES + size);
+        // Offset and epoch are the broker's to say; length and checksum come last.
+        out.extend_from_slice(&[0; Header::MAGIC_AT]);
+        out.push(MAGIC);
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&compression::number(self.compression).to_be_bytes());
+        out.extend_from_slice(&(count - 1).to_be_bytes());
+        out.extend_from_slice(&first.to_be_bytes());
+        out.extend_from_slice(&latest.to_be_bytes());
+        out.extend_from_slice(&self.producer.to_be_bytes());
+        // Only transactions and renewed identities have another epoch.
+        out.extend_from_slice(&0_i16.to_be_bytes());
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        out.extend_from_slice(&count.to_be_bytes());
+        if self.compression == CompressionKind::None {
+            self.records.write(out, |timestamp| time(timestamp).wrapping_sub(first))?;
+        } else {
+            let mut records = Vec::with_capacity(size);
+            self.records.write(&mut records, |timestamp| time(timestamp).wrapping_sub(first))?;
+            compression::pack(self.compression, &records, out)?;
+        }
+        let bytes = length(out.len() - start - Header::PREFIX)?;
+        patch(out, start + Header::LENGTH_AT, bytes);
+        let checksum = crc32c::crc32c(&out[start + Header::CHECKED_FROM..]);
+        patch(out, start + Header::CHECKSUM_AT, checksum.cast_signed());
+        Ok(())
+    }
+}
+
+/// `time` is the distance from the batch's first; `number` the place in the batch.
+fn write_record(
+    out: &mut Vec<u8>,
+    number: i64,
+    time: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &Headers,
+) -> io::Result<()> {
+    let count = length(headers.len())?.into();
+    // The length comes first, so it is worked out: to write a record elsewhere and copy it would take longer.
+    let of_headers: usize =
+        headers.iter().map(|(name, value)| nullable_bytes(Some(name)) + nullable_bytes(value)).sum();
+    let fields = nullable_bytes(key) + nullable_bytes(value);
+    let bytes = 1 + varint_bytes(time) + varint_bytes(number) + fields + varint_bytes(count) + of_headers;
+    varint(out, length(bytes)?.into());
+    // Attributes, of which there are none.
+    out.push(0);
+    varint(out, time);
+    varint(out, number);
+    nullable(out, key)?;
+    nullable(out, value)?;
+    varint(out, count);
+    for (name, value) in headers.iter() {
+        nullable(out, Some(name))?;
+        nullable(out, value)?;
+    }
+    Ok(())
+}
+
+fn patch(out: &mut [u8], at: usize, value: i32) {
+    out[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+fn length(length: usize) -> io::Result<i32> {
+    i32::try_from(length).map_err(|_| io::Error::other("more than 2 GiB in one batch"))
+}
+
+/// A length and the bytes.
+fn nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> io::Result<()> {
+    let Some(bytes) = bytes else {
+        varint(out, -1);
+        return Ok(());
+    };
+    varint(out, length(bytes.len())?.into());
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// How many bytes [`nullable`] takes.
+fn nullable_bytes(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// How many bytes [`varint`] takes.
+fn varint_bytes(value: i64) -> usize {
+    // At least one bit, even of 0.
+    let bits = u64::BITS - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Zigzag, seven bits a byte, the lowest first: the same for `varint` and `varlong`.
+fn varint(out: &mut Vec<u8>, value: i64) {
+    let mut value = zigzag(value);
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use bytes::Bytes;
+    use rskafka::protocol::{
+        record::{ControlBatchOrRecords, RecordBatch},
+        traits::ReadType,
+    };
+
+    use super::*;
+    use crate::read_log;
+
+    const KINDS: [CompressionKind; 5] = [
+        CompressionKind::None,
+        CompressionKind::Gzip,
+        CompressionKind::Snappy,
+        CompressionKind::Lz4,
+        CompressionKind::Zstd,
+    ];
+
+    fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
+        // Not at the front of a request.
+        let mut out = b"request".to_vec();
+        let batch = Batch { producer: 7, sequence: 11, records: records.into(), time: Time::Own, compression };
+        batch.write(&mut out).expect("written");
+        out.split_off("request".len())
+    }
+
+    fn records() -> Vec<Outgoing> {
+        let headers = [("n".into(), Some(Bytes::new())), ("m".into(), Some(b"\xff"[..].into()))];
+        vec![
+            Outgoing { timestamp: 1_000, value: Some(vec![b'v'; 70_000]), ..Outgoing::default() },
+            Outgoing { timestamp: 900, key: Some(vec![0; 200]), value: None, ..Outgoing::default() },
+            Outgoing { timestamp: i64::MIN, key: Some(vec![]), value: Some(vec![]), ..Outgoing::default() },
+            Outgoing { timestamp: 5_000, headers: headers.into_iter().collect(), ..Outgoing::default() },
+        ]
+    }
+
+    #[test]
+    fn another_program_reads_what_was_written_under_every_compression() {
+        for kind in KINDS {
+            let batch = RecordBatch::read(&mut Cursor::new(written(kind, records()))).expect("a batch");
+            assert_eq!((batch.producer_id, batch.producer_epoch, batch.base_sequence), (7, 0, 11));
+            assert_eq!((batch.first_timestamp, batch.max_timestamp, batch.last_offset_delta), (1_000, 5_000, 3));
+            let ControlBatchOrRecords::Records(read) = batch.records else { panic!("control records") };
+            for ((i, read), sent) in (0..).zip(read).zip(records()) {
+                assert_eq!((read.offset_delta, read.key, read.value), (i, sent.key, sent.value), "{kind:?}");
+                assert_eq!(read.timestamp_delta, sent.timestamp.wrapping_sub(1_000));
+                let headers: Headers =
+                    read.headers.into_iter().map(|header| (header.key.into(), Some(header.value.into()))).collect();
+                assert_eq!(headers, sent.headers);
+            }
+        }
+    }
+
+    #[test]
+    fn headers_without_a_value_or_with_a_name_that_is_no_text_are_written() {
+        let headers: Headers = [("n".into(), None), (b"\xff\xfe"[..].into(), Some("v".into()))].into_iter().collect();
+        let sent = Outgoing { headers: headers.clone(), ..Outgoing::default() };
+        for kind in KINDS {
+            let read = read_log(&written(kind, vec![sent.clone(); 3]).into()).expect("records");
+            assert_eq!(read.iter().map(|record| &record.headers).collect::<Vec<_>>(), [&headers; 3], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_broker_takes_is_the_clock_s() {
+        let far = Outgoing { timestamp: 253_402_300_800_000, ..Outgoing::default() };
+        let read = read_log(&written(CompressionKind::None, vec![far]).into()).expect("a record");
+        assert!((1_700_000_000_000..253_402_300_800_000).contains(&read[0].timestamp));
+    }
+}

@@ -1,0 +1,316 @@
+//! Publishes what one worker makes, several requests in flight, in order.
+//!
+//! Invariant: requests are first polled in order on one connection per output, so they reach the broker in order, and
+//! their records are numbered (`producer`), so the broker keeps to it; after a failure nothing more is sent, what is in
+//! flight settles, and the worker begins again at its checkpoint, where [`Publisher::resume`] tells what has landed. So no
+//! copy of what was sent has to be kept, and a failure takes the very path that a crash takes.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, PoisonError},
+};
+
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Refused, Shared,
+    cluster::Handle,
+    fault::Fault,
+    landed,
+    outputs::{self, Between},
+    produce::Time,
+    producer::{self, Producer, ProducerId},
+    requests::{Landing, Lane, Request, Size, requests},
+    retry::persist,
+    saves::Saves,
+};
+use thalweg_store::set_meta;
+use thalweg_topic::Savepoint;
+use thalweg_topic::{Error, Numbers, Outbox, Output, Outputs, Publisher, Resumed, Timestamps, burst::Burst, stamps};
+
+/// Publishes what is made from one partition.
+#[derive(Debug)]
+pub struct KafkaPublisher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) partition: i32,
+    handles: [Handle; 3],
+    /// Where the outputs stand; known once it has resumed.
+    outputs: Outputs,
+    /// Records that others have put into our outputs.
+    foreign: Burst,
+    /// Records of samples that are older than their topic keeps any.
+    too_old: Burst,
+}
+
+/// An outbox under way.
+struct Shipment {
+    /// Requests not yet acknowledged.
+    open: usize,
+    position: i64,
+    checkpoint: Option<Box<dyn Savepoint>>,
+}
+
+impl KafkaPublisher {
+    pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
+        let handles = Output::ALL.map(|output| {
+            let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
+            Handle::new(&shared.cluster, topic, partition)
+        });
+        Self {
+            shared,
+            partition,
+            handles,
+            outputs: Outputs::default(),
+            foreign: Burst::default(),
+            too_old: Burst::default(),
+        }
+    }
+
+    /// By which the broker knows this worker, also after a restart. A new one where there is none, or where a broker has
+    /// not gone on with our numbers again and again.
+    async fn identity(&self) -> Result<ProducerId, Error> {
+        let name = self.shared.producer_name(self.partition);
+        let renew = self.refused(|refused| {
+            let lasting = refused.values().any(|refused| refused.is_lasting());
+            if lasting {
+                refused.clear();
+            }
+            lasting
+        });
+        match self.shared.store.meta(&name)? {
+            Some(id) if !renew => return Ok(id),
+            Some(_) => tracing::warn!(
+                event = "new_producer",
+                partition = self.partition,
+                "the broker does not go on with our numbers; going on as another producer"
+            ),
+            None => {}
+        }
+        let predictions = &self.handles[Output::Predictions as usize];
+        let (topic, partition) = (predictions.topic(), predictions.partition());
+        let id = producer::identity(&self.shared.cluster, topic, partition).await?;
+        // What it sent under an earlier one may yet arrive.
+        let kept = format!("{name}/{id}");
+        let note = move |tx: &rusqlite::Transaction<'_>| {
+            set_meta(tx, &name, id)?;
+            set_meta(tx, &kept, id)
+        };
+        self.shared.store.write("the identity as a producer cannot be written", note).await?;
+        Ok(id)
+    }
+
+    /// Reads or changes, by output, which of our numbers the broker has not taken.
+    pub(super) fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
+        let mut all = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        change(all.entry(self.partition).or_default())
+    }
+
+    /// When the records of a request are said to be written.
+    fn time_of(&mut self, request: &Request) -> Time {
+        let output = request.output;
+        if self.shared.timestamps == Timestamps::Clock || output == Output::DeadLetters {
+            return Time::At(self.shared.stamps(output, self.partition).next(stamps::now()));
+        }
+        let retention = self.shared.retention.get().and_then(|all| all[output as usize]);
+        if let (Some(retention), Some(oldest)) = (retention, request.records.oldest())
+            && oldest < stamps::now().saturating_sub(retention)
+        {
+            let topic = self.shared.output_topic(output);
+            self.too_old.seen(output.name(), |times| {
+                tracing::warn!(
+                    event = "older_than_retention",
+                    topic,
+                    oldest,
+                    retention_ms = retention,
+                    times,
+                    "records carry the time of samples that are older than the topic keeps any (retention.ms): the broker \
+                     deletes them soon, whoever has read them. Set output.timestamp = \"clock\", or raise retention.ms"
+                );
+            });
+        }
+        Time::Own
+    }
+
+    /// Looks at what is between what this process has sent: nobody else should write there.
+    ///
+    /// # Errors
+    /// When another Thalweg publishes the same. The one with the older identity begins again, behind what the other has
+    /// published; the other one ends. So one goes on, whichever of them notices.
+    async fn watch(&mut self, output: Output, expected: i64, base: i64) -> Result<(), Error> {
+        // Whoever sends dead letters back says so on the events topic.
+        if base <= expected || !self.shared.is_exclusive(output) || output == Output::Events {
+            return Ok(());
+        }
+        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
+        let ours = shared.own_producers(partition)?;
+        let handle = &mut self.handles[output as usize];
+        let found = outputs::between(handle, &shared, output, partition, expected..base, &ours).await;
+        let topic = shared.output_topic(output);
+        let Ok(Between::Rival(rival)) = found else {
+            self.foreign.seen(output.name(), |times| {
+                tracing::error!(
+                    event = "foreign_records",
+                    topic,
+                    partition,
+                    from = expected,
+                    to = base,
+                    times,
+                    "another producer writes to an output of ours; give it a topic of its own"
+                );
+            });
+            return Ok(());
+        };
+        let own = self.outputs.numbers.map_or(ProducerId::MAX, |numbers| numbers.producer);
+        if rival < own {
+            let (samples, output) = (shared.topics.samples.clone(), topic.to_owned());
+            return Err(Error::Contended { samples, partition, output });
+        }
+        tracing::warn!(
+            event = "rival",
+            topic,
+            partition,
+            "another Thalweg publishes the same and has been there for less long, so that it has to end; going on behind what \
+             it has published"
+        );
+        Err(self.interrupted("another Thalweg publishes the same"))
+    }
+
+    /// A connection per output, with the number of the next record.
+    async fn lanes(&mut self, numbers: Numbers) -> Result<[Lane; 3], Error> {
+        let mut lanes = Vec::with_capacity(3);
+        for ((output, handle), sequence) in Output::ALL.into_iter().zip(&self.handles).zip(numbers.next) {
+            let (cluster, topic) = (Arc::clone(handle.cluster()), handle.topic());
+            let (partition, id) = (handle.partition(), numbers.producer);
+            // One try: the way to another is from the beginning, where stopping is heard.
+            let opened = Producer::open(&cluster, topic, partition, id).await;
+            let opened = opened.map_err(|fault| self.failed(output, fault, Size::default(), sequence));
+            lanes.push(Lane::new(opened?, sequence));
+        }
+        <[Lane; 3]>::try_from(lanes).map_err(|_| self.interrupted("an output is missing"))
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
+        self.shared.make_outputs().await?;
+        self.shared.look_up_retention().await?;
+        let id = self.identity().await?;
+        // What the checkpoint says of another identity says nothing of this one.
+        let known = since.numbers.filter(|numbers| numbers.producer == id);
+        let mut numbers = known.unwrap_or(Numbers { producer: id, next: [0; 3] });
+        let mut published = [position; 3];
+        let topic = &self.shared.topics.samples;
+        for output in Output::ALL {
+            let (i, handle) = (output as usize, &mut self.handles[output as usize]);
+            let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
+            let cluster = Arc::clone(handle.cluster());
+            // Offsets in other topics than these say nothing.
+            let since = if since.topics == self.shared.topics.fingerprint() { since.offsets[i] } else { 0 };
+            let found = persist!(cluster, action, landed::output(handle, output, topic, self.partition, since, id))?;
+            published[i] = found.source.map_or(position, |last| position.max(last + 1));
+            numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
+            self.outputs.offsets[i] = found.end;
+            self.shared.stamps(output, self.partition).saw(found.time);
+        }
+        self.outputs.numbers = Some(numbers);
+        self.outputs.topics = self.shared.topics.fingerprint();
+        Ok(Resumed { published, outputs: self.outputs })
+    }
+
+    async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
+        if self.outputs.numbers.is_none() {
+            self.resume(Outputs::default(), 0).await?;
+        }
+        let Outputs { offsets: mut next, numbers: Some(mut numbers), topics } = self.outputs else { return Ok(()) };
+        let mut lanes = self.lanes(numbers).await?;
+        let in_flight = self.shared.cluster.config().in_flight;
+        let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
+        let mut waiting: VecDeque<Request> = VecDeque::new();
+        let mut shipments: VecDeque<Shipment> = VecDeque::new();
+        let mut saves = Saves::new(&self.shared.store);
+        let mut receiving = true;
+        let mut failure: Option<Error> = None;
+        while receiving || !under_way.is_empty() || !waiting.is_empty() {
+            while under_way.len() < in_flight
+                && let Some(request) = waiting.pop_front_if(|request| lanes[request.output as usize].is_free())
+            {
+                let time = self.time_of(&request);
+                under_way.push_back(lanes[request.output as usize].send(request, time));
+            }
+            tokio::select! {
+                biased;
+                Some(Landing { output, result, size }) = under_way.next() => match result
+                    .and_then(|base| Fault::unless_new(base, next[output as usize]))
+                {
+                    // What lands behind a failure is found by the read-back.
+                    Ok(_) if failure.is_some() => {}
+                    Ok(base) => {
+                        lanes[output as usize].landed();
+                        if let Err(error) = self.watch(output, next[output as usize], base).await {
+                            receiving = false;
+                            waiting.clear();
+                            failure = Some(error);
+                        }
+                        self.landed(&mut next, &mut numbers, &mut shipments, output, base, size);
+                    }
+                    Err(fault) => {
+                        receiving = false;
+                        waiting.clear();
+                        let number = numbers.next[output as usize];
+                        failure.get_or_insert_with(|| self.failed(output, fault, size, number));
+                    }
+                },
+                outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
+                    match outbox {
+                        Some(mut outbox) => {
+                            let careful = lanes.each_ref().map(Lane::is_new);
+                            waiting.extend(requests(&self, &mut outbox, careful));
+                            let Outbox { position, checkpoint, .. } = outbox;
+                            shipments.push_back(Shipment { open: waiting.len(), position, checkpoint });
+                        }
+                        None => receiving = false,
+                    }
+                }
+            }
+            while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
+                let Some(shipment) = shipments.pop_front() else { break };
+                if let Some(mut checkpoint) = shipment.checkpoint {
+                    let outputs = Outputs { offsets: next, numbers: Some(numbers), topics };
+                    checkpoint.stand_at(outputs);
+                    saves.begin(checkpoint).await?;
+                }
+                confirmed.send_replace(shipment.position);
+            }
+        }
+        match failure {
+            // What is published does not wait for what is kept of it.
+            Some(failure) => {
+                saves.give_up();
+                Err(failure)
+            }
+            None => Ok(saves.finish().await?),
+        }
+    }
+}
+
+impl KafkaPublisher {
+    /// Takes note of a request that the broker has appended.
+    fn landed(
+        &self,
+        next: &mut [i64; 3],
+        numbers: &mut Numbers,
+        shipments: &mut VecDeque<Shipment>,
+        output: Output,
+        base: i64,
+        size: Size,
+    ) {
+        let i = output as usize;
+        next[i] = base + size.records as i64;
+        numbers.next[i] = producer::advance(numbers.next[i], size.records);
+        self.refused(|refused| refused.remove(&i));
+        if let Some(shipment) = shipments.front_mut() {
+            shipment.open -= 1;
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Outboxes as produce requests: what goes together, how large, and what a refusal means.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{
+    cut,
+    fault::Fault,
+    lower,
+    produce::{Records, Time},
+    producer::{self, Producer},
+    publisher::KafkaPublisher,
+};
+use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
+
+/// A broker that has not heard from a producer for long forgets it, and then takes a batch with any number. It is a day
+/// unless configured otherwise.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// The way into one output.
+pub(super) struct Lane {
+    producer: Arc<Producer>,
+    /// The number of the next record.
+    sequence: i32,
+    /// Requests under way.
+    open: usize,
+    /// When the broker last took a batch.
+    landed: Option<Instant>,
+}
+
+impl Lane {
+    /// `sequence` is the number of the next record.
+    pub(super) fn new(producer: Producer, sequence: i32) -> Self {
+        Self { producer: Arc::new(producer), sequence, open: 0, landed: None }
+    }
+
+    /// Whether a request may be sent: as long as the broker may not know the producer, one at a time, since a second one
+    /// would be taken though the first was refused.
+    pub(super) fn is_free(&self) -> bool {
+        self.open == 0 || self.landed.is_some_and(|landed| landed.elapsed() < REMEMBERED)
+    }
+
+    /// Whether nothing of it has landed yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.landed.is_none()
+    }
+
+    /// A request of it has landed.
+    pub(super) fn landed(&mut self) {
+        self.open -= 1;
+        self.landed = Some(Instant::now());
+    }
+
+    /// Sends a request, written at `time`.
+    pub(super) fn send(&mut self, request: Request, time: Time) -> BoxFuture<'static, Landing> {
+        let Request { output, records, size } = request;
+        let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
+        self.sequence = producer::advance(self.sequence, size.records);
+        self.open += 1;
+        Box::pin(async move { Landing { output, result: producer.append(sequence, records, time).await, size } })
+    }
+}
+
+/// A request that is not sent yet.
+pub(super) struct Request {
+    pub(super) output: Output,
+    pub(super) records: Records,
+    size: Size,
+}
+
+/// How one request ended.
+pub(super) struct Landing {
+    pub(super) output: Output,
+    /// Offset of its first record.
+    pub(super) result: Result<i64, Fault>,
+    pub(super) size: Size,
+}
+
+/// What a request held.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+/// As much goes out before anything has landed: where another process publishes the same, so much is there twice.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// The requests that an outbox needs, in order; small ones at first where it is `careful`.
+pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox, careful: [bool; 3]) -> Vec<Request> {
+    let limit = |output: Output| {
+        let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
+        if careful[output as usize] { limit.min(FIRST_BYTES) } else { limit }
+    };
+    let mut requests = Vec::new();
+    // Mostly they fit into one request whatever they are, and need not become records first.
+    if outbox.records[Output::Predictions as usize].is_empty()
+        && (1..=limit(Output::Predictions)).contains(&outbox.drafts.bytes())
+    {
+        let drafts = std::mem::take(&mut outbox.drafts);
+        let size = Size { records: drafts.len(), bytes: drafts.bytes() };
+        requests.push(Request { output: Output::Predictions, records: Records::Drafts(drafts), size });
+    } else {
+        outbox.spell();
+    }
+    for output in Output::ALL {
+        let records = std::mem::take(&mut outbox.records[output as usize]);
+        let limit = limit(output);
+        let mut batch = Vec::with_capacity(records.len());
+        let mut size = Size::default();
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            let record = if output == Output::DeadLetters { publisher.fitted(record) } else { record };
+            // Events of one source must land together: the read-back only knows sources.
+            let with_next = records.peek().is_some_and(|next| next.source == record.source);
+            size = Size { records: size.records + 1, bytes: size.bytes + record.size() };
+            let next = records.peek().map_or(0, Outgoing::size);
+            batch.push(record);
+            if records.peek().is_none() || (size.bytes + next > limit && !with_next) {
+                let (records, size) = (std::mem::take(&mut batch), std::mem::take(&mut size));
+                requests.push(Request { output, records: Records::Ready(records), size });
+            }
+        }
+    }
+    requests
+}
+
+impl KafkaPublisher {
+    pub(super) fn interrupted(&self, problem: impl Into<String>) -> Error {
+        Error::Interrupted { partition: self.partition, problem: problem.into() }
+    }
+
+    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble. `number` is that
+    /// of the first record that has not landed.
+    pub(super) fn failed(&self, output: Output, fault: Fault, size: Size, number: i32) -> Error {
+        let topic = self.shared.output_topic(output);
+        match fault {
+            Fault::Fatal(error) => error,
+            Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
+            Fault::OutOfSequence(problem) => {
+                self.refused(|refused| refused.entry(output as usize).or_default().again(number));
+                self.interrupted(problem)
+            }
+            Fault::OutOfRange => self.interrupted("the broker has lost its place"),
+            Fault::TooLarge if size.records > 1 => {
+                let bytes = size.bytes / 2;
+                lower(&self.shared.batch_bytes[output as usize], bytes);
+                tracing::warn!(
+                    event = "batch_limit",
+                    topic,
+                    bytes,
+                    "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
+                );
+                self.interrupted("a batch was too large")
+            }
+            Fault::TooLarge if output == Output::DeadLetters && self.can_be_cut(size) => {
+                lower(&self.shared.dead_letter_bytes, size.bytes - 1);
+                self.interrupted("a dead letter was too large")
+            }
+            Fault::TooLarge => Error::Broker {
+                action: format!("producing to `{topic}`"),
+                problem: "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
+                reason: format!("a single record of {} bytes was refused", size.bytes),
+            },
+        }
+    }
+
+    /// Whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the
+    /// limit since it was sent, so the limit alone does not tell.
+    fn can_be_cut(&self, size: Size) -> bool {
+        size.bytes > cut::LEAST || size.bytes <= self.shared.dead_letter_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A dead letter as its topic takes it.
+    fn fitted(&self, mut record: Outgoing) -> Outgoing {
+        let limit = self.shared.dead_letter_bytes.load(Ordering::Relaxed);
+        if let Some(bytes) = cut::fit(&mut record, limit) {
+            tracing::warn!(
+                event = "dead_letter_cut",
+                offset = record.source,
+                bytes,
+                "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
+                 max.message.bytes"
+            );
+        }
+        record
+    }
+}

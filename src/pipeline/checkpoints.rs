@@ -1,0 +1,109 @@
+//! Checkpoints in the state file, which keeps them as bytes: written and read here.
+
+use std::io::{self, BufWriter, Write};
+
+use thalweg_store::{Error, Place, State, Store};
+use thalweg_topic::{Outputs, Savepoint};
+
+use crate::checkpoint::Checkpoint;
+
+/// Bytes handed on at once: the encoder writes one number at a time, and the file is behind a call that is not inlined.
+const PIECE: usize = 8 << 10;
+
+impl State for Checkpoint {
+    fn place(&self) -> Place<'_> {
+        let Self { topic, partition, position, settings, .. } = self;
+        Place { topic, partition: *partition, position: *position, settings: *settings }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(PIECE, out);
+        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)?;
+        out.flush()
+    }
+}
+
+impl Savepoint for Checkpoint {
+    fn stand_at(&mut self, outputs: Outputs) {
+        (self.outputs, self.numbers, self.topics) = (outputs.offsets, outputs.numbers, outputs.topics);
+    }
+}
+
+/// A checkpoint from its bytes, or what is wrong with these.
+///
+/// # Errors
+/// For people.
+pub fn read(state: &[u8]) -> Result<Checkpoint, String> {
+    thalweg_state::read(state).map_err(|error| error.to_string())
+}
+
+/// The newest intact checkpoint of a partition; `None` where it has none at all.
+///
+/// # Errors
+/// As [`Store::newest`].
+pub fn load(store: &Store, topic: &str, partition: i32) -> Result<Option<Checkpoint>, Error> {
+    store.newest(topic, partition, &read)
+}
+
+/// What a checkpoint is about.
+#[derive(Debug)]
+pub struct Content {
+    /// Samples learned from.
+    pub version: u64,
+    /// Names of the models.
+    pub models: Vec<String>,
+}
+
+impl Content {
+    /// Of a checkpoint's bytes, or what is wrong with these.
+    ///
+    /// # Errors
+    /// For people.
+    pub fn read(state: &[u8]) -> Result<Self, String> {
+        let race = &read(state)?.prequential;
+        Ok(Self { version: race.version(), models: race.names().map(ToString::to_string).collect() })
+    }
+}
+
+/// What has been made the newest checkpoint.
+#[derive(Debug)]
+pub struct Restored {
+    /// It.
+    pub checkpoint: Checkpoint,
+    /// Whether it is at another place now, since the topic was made anew after it had been written.
+    pub moved: bool,
+}
+
+/// Makes what checkpoint `id` of `topic` has learned the newest of its partition, so that the next start goes on with it:
+/// from its position, or, where the topic was made anew since, from that of the newest. Returns what was written.
+///
+/// # Errors
+/// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
+pub fn restore(store: &Store, id: i64, topic: &str) -> Result<Restored, Error> {
+    let mut checkpoint = store.one(id, topic, &read)?;
+    checkpoint.relearn = false;
+    let newest = load(store, topic, checkpoint.partition)?.filter(|newest| newest.generation != checkpoint.generation);
+    let moved = newest.is_some();
+    if let Some(newest) = newest {
+        checkpoint = checkpoint.moved_to(&newest);
+    }
+    store.save_all(vec![Box::new(checkpoint.clone())])?;
+    Ok(Restored { checkpoint, moved })
+}
+
+/// Makes the next start learn `topic` from its beginning. The checkpoints stay, to go back to. Returns how many partitions
+/// there are.
+///
+/// # Errors
+/// [`Error::Damaged`], or when SQLite fails.
+pub fn relearn(store: &Store, topic: &str) -> Result<usize, Error> {
+    let mut states: Vec<Box<dyn State>> = Vec::new();
+    for partition in store.partitions(topic)? {
+        if let Some(newest) = load(store, topic, partition)? {
+            states.push(Box::new(Checkpoint { relearn: true, ..newest }));
+        }
+    }
+    let partitions = states.len();
+    store.save_all(states)?;
+    Ok(partitions)
+}

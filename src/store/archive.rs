@@ -1,0 +1,146 @@
+//! The state file as a reader sees it, also while a daemon works on it.
+//!
+//! Invariant: nothing is written and no lock is taken, so a daemon that runs, or wants to start, does not notice.
+//! Checkpoints are read newest first, one at a time, until one is intact.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{
+    Error, FORMAT, Read,
+    checkpoints::{LACKING, decode, newest, whole},
+};
+
+/// A state file that is open for reading.
+#[derive(Debug)]
+pub struct Archive {
+    path: PathBuf,
+    connection: Connection,
+}
+
+/// The newest intact checkpoint of a partition.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// What it holds.
+    pub checkpoint: T,
+    /// When it was written: date and time of day, UTC.
+    pub written_at: String,
+    /// What is wrong with newer ones, newest first.
+    pub damaged: Vec<String>,
+}
+
+/// A checkpoint that the file holds.
+#[derive(Debug)]
+pub struct Kept<T> {
+    /// Its number.
+    pub id: i64,
+    /// The topic it is of.
+    pub topic: String,
+    /// And the partition.
+    pub partition: i32,
+    /// Input offset of the next record.
+    pub position: i64,
+    /// When it was written: date and time of day, UTC.
+    pub written_at: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What is in it, or why it cannot be used.
+    pub content: Result<T, String>,
+}
+
+impl Archive {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// When there is none, when it is from a newer version, or when it is no state file.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        if !path.exists() {
+            return Err(Error::Missing { path });
+        }
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&path, flags)?;
+            connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
+            let query = "SELECT value FROM thalweg_meta WHERE name = 'format'";
+            let format: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+            if format.is_some_and(|found| found < FORMAT) {
+                // It is for the daemon to migrate it; until then, an empty table of our own stands for what it lacks.
+                connection.execute_batch(LACKING)?;
+            }
+            Ok((connection, format))
+        };
+        match open() {
+            Ok((_, Some(found))) if found > FORMAT => Err(Error::Newer { path, found }),
+            Ok((connection, _)) => Ok(Self { path, connection }),
+            Err(source) => {
+                let action =
+                    "it cannot be read; is it a state file of Thalweg, and may this user read it and its folder?";
+                Err(Error::Sqlite { path, action, source: Arc::new(source) })
+            }
+        }
+    }
+
+    /// The connection, for what else is in the file.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    /// The partitions of `topic` with a checkpoint, ascending.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, Error> {
+        let query = "SELECT DISTINCT partition FROM thalweg_checkpoints WHERE topic = ?1 ORDER BY partition";
+        let read = || {
+            let mut query = self.connection.prepare(query)?;
+            query.query_map([topic], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i32>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
+    }
+
+    /// The newest intact checkpoint of a partition; `None` where it has none at all.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when none of them is intact, or when SQLite fails.
+    pub fn newest<T>(&self, topic: &str, partition: i32, read: Read<'_, T>) -> Result<Option<Found<T>>, Error> {
+        let mut damaged = Vec::new();
+        let found = newest(&self.connection, topic, partition, read, &mut damaged);
+        match found.map_err(|source| self.sqlite(source))? {
+            Some((checkpoint, written_at)) => Ok(Some(Found { checkpoint, written_at, damaged })),
+            None if damaged.is_empty() => Ok(None),
+            None => Err(Error::Damaged { path: self.path.clone(), partition, problems: damaged.join("; ") }),
+        }
+    }
+
+    /// All checkpoints that are kept, of every topic and partition, newest last, with what `read` makes of each.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn checkpoints<T>(&self, read: Read<'_, T>) -> Result<Vec<Kept<T>>, Error> {
+        let query =
+            "SELECT id, topic, partition, position, written_at, checksum, state FROM thalweg_checkpoints ORDER BY id";
+        let read = || {
+            let mut query = self.connection.prepare(query)?;
+            let rows = query.query_map([], |row| {
+                let state = whole(&self.connection, row.get(0)?, row.get_ref(6)?.as_blob()?)?;
+                Ok(Kept {
+                    id: row.get(0)?,
+                    topic: row.get(1)?,
+                    partition: row.get(2)?,
+                    position: row.get(3)?,
+                    written_at: row.get(4)?,
+                    bytes: state.len() as u64,
+                    content: decode(row.get(5)?, &state, read),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.sqlite(source))
+    }
+
+    fn sqlite(&self, source: rusqlite::Error) -> Error {
+        Error::of(self.path.clone(), "checkpoints cannot be read", source)
+    }
+}

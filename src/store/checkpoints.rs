@@ -1,0 +1,385 @@
+//! Checkpoints in the state file: the last few of each partition, each with a checksum.
+//!
+//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in parts
+//! and written part by part: the first is in its row, the others are in rows of their own.
+//!
+//! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and of each of the settings
+//! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
+
+use std::{
+    borrow::Cow,
+    fmt, io, mem,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use tokio::time::Instant;
+
+use super::{Error, Store};
+
+/// The statement that makes the table.
+pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+    position INTEGER NOT NULL, written_at TEXT NOT NULL DEFAULT (datetime('now')),
+    checksum INTEGER NOT NULL, state BLOB NOT NULL, settings INTEGER NOT NULL DEFAULT 0);";
+
+/// The statements that make the table of what does not fit into `state`.
+pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoint_parts (
+    checkpoint INTEGER NOT NULL, part INTEGER NOT NULL, state BLOB NOT NULL, UNIQUE (checkpoint, part));
+    CREATE TRIGGER IF NOT EXISTS thalweg_checkpoint_dropped AFTER DELETE ON thalweg_checkpoints BEGIN
+    DELETE FROM thalweg_checkpoint_parts WHERE checkpoint = old.id; END;";
+
+/// Makes what the table of parts is in a file from before there was one.
+pub(crate) const LACKING: &str =
+    "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
+
+/// Bytes of a part.
+const PART: usize = 64 << 10;
+
+/// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
+const RETAIN: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+    AND id NOT IN (SELECT id FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)
+    AND id NOT IN (SELECT max(id) AS last FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+                   GROUP BY settings ORDER BY last DESC LIMIT ?3)";
+
+/// The position of the oldest of the newest few: ?1 topic, ?2 partition, ?3 how many.
+const NEEDED: &str = "SELECT min(position) FROM (SELECT position FROM thalweg_checkpoints
+    WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)";
+
+/// A worker's state as the file sees it: where it belongs, and bytes.
+pub trait State: fmt::Debug + Send + Sync {
+    /// Where it belongs.
+    fn place(&self) -> Place<'_>;
+
+    /// Its bytes, in small pieces or large ones.
+    ///
+    /// # Errors
+    /// Those of `out`, and where it has no form as bytes.
+    fn write(&self, out: &mut dyn io::Write) -> io::Result<()>;
+}
+
+/// Where a worker's state belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The topic that was read.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: i32,
+    /// Input offset of the next record.
+    pub position: i64,
+    /// Fingerprint of the settings it was made under.
+    pub settings: u32,
+}
+
+/// What makes a state of bytes whose checksum is right, or says what is wrong with them.
+pub type Read<'r, T> = &'r dyn Fn(&[u8]) -> Result<T, String>;
+
+/// The last write of a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved {
+    /// When it was done.
+    pub at: Instant,
+    /// How long it took, encoding included.
+    pub took: Duration,
+    /// Input offset up to which it goes.
+    pub position: i64,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// A checkpoint that is to be written.
+#[derive(Debug)]
+pub struct Saving {
+    state: Box<dyn State>,
+    keep: u32,
+    begun: Instant,
+    sealed: Arc<AtomicBool>,
+}
+
+impl Saving {
+    /// Writes it and drops the oldest beyond what is kept; returns its size in bytes.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<usize> {
+        if self.sealed.load(Ordering::Acquire) {
+            return Ok(0);
+        }
+        let Place { topic, partition, position, settings } = self.state.place();
+        tx.prepare_cached(
+            "INSERT INTO thalweg_checkpoints (topic, partition, position, checksum, state, settings)
+             VALUES (?1, ?2, ?3, 0, x'', ?4)",
+        )?
+        .execute(params![topic, partition, position, settings])?;
+        let bytes = Parts::new(tx, tx.last_insert_rowid())?.encode(&*self.state)?;
+        tx.prepare_cached(RETAIN)?.execute(params![topic, partition, self.keep])?;
+        Ok(bytes)
+    }
+}
+
+/// A checkpoint on its way into its rows, part by part, so that the whole of it is never in memory.
+struct Parts<'tx> {
+    tx: &'tx Transaction<'tx>,
+    insert: CachedStatement<'tx>,
+    id: i64,
+    /// Goes into the row of the checkpoint, together with the checksum.
+    first: Vec<u8>,
+    part: Vec<u8>,
+    written: u32,
+    bytes: usize,
+    checksum: crc32fast::Hasher,
+    /// Why the file did not take a part.
+    failure: Option<rusqlite::Error>,
+}
+
+impl<'tx> Parts<'tx> {
+    fn new(tx: &'tx Transaction<'tx>, id: i64) -> rusqlite::Result<Self> {
+        let insert = tx.prepare_cached("INSERT INTO thalweg_checkpoint_parts VALUES (?1, ?2, ?3)")?;
+        let (first, part, checksum) = (Vec::new(), Vec::with_capacity(PART), crc32fast::Hasher::new());
+        Ok(Self { tx, insert, id, first, part, written: 0, bytes: 0, checksum, failure: None })
+    }
+
+    /// Encodes a checkpoint into its rows; returns its size in bytes.
+    fn encode(mut self, state: &dyn State) -> rusqlite::Result<usize> {
+        let encoded = state.write(&mut self);
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        encoded.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        self.put()?;
+        self.tx
+            .prepare_cached("UPDATE thalweg_checkpoints SET checksum = ?1, state = ?2 WHERE id = ?3")?
+            .execute(params![self.checksum.finalize(), self.first, self.id])?;
+        Ok(self.bytes)
+    }
+
+    /// Puts the part that is full, or the last one, where it belongs.
+    fn put(&mut self) -> rusqlite::Result<()> {
+        if self.first.is_empty() {
+            self.first = mem::replace(&mut self.part, Vec::with_capacity(PART));
+        } else if !self.part.is_empty() {
+            self.written += 1;
+            self.insert.execute(params![self.id, self.written, self.part])?;
+            self.part.clear();
+        }
+        Ok(())
+    }
+}
+
+impl io::Write for Parts<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.part.len() == PART
+            && let Err(failure) = self.put()
+        {
+            self.failure = Some(failure);
+            return Err(io::Error::other("the state file does not take it"));
+        }
+        let bytes = &bytes[..bytes.len().min(PART - self.part.len())];
+        self.part.extend_from_slice(bytes);
+        self.checksum.update(bytes);
+        self.bytes += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Writes a checkpoint in a transaction of its own.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn save(self: &Arc<Self>, state: Box<dyn State>) -> Result<(), Error> {
+        let saving = Arc::new(self.saving(state));
+        let job = Arc::clone(&saving);
+        let bytes = self.write("a checkpoint cannot be written", move |tx| job.insert(tx)).await?;
+        self.note_saved(&saving, bytes);
+        Ok(())
+    }
+
+    /// A checkpoint that is to be written in whatever transaction it belongs to.
+    pub fn saving(&self, state: Box<dyn State>) -> Saving {
+        Saving { state, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
+    }
+
+    /// Remembers that a checkpoint of so many bytes is committed.
+    pub fn note_saved(&self, saving: &Saving, bytes: usize) {
+        let Place { partition, position, .. } = saving.state.place();
+        let saved = Saved { at: Instant::now(), took: saving.begun.elapsed(), position, bytes };
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, saved);
+    }
+
+    /// The last checkpoint of a partition that this process has written.
+    pub fn saved(&self, partition: i32) -> Option<Saved> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
+    }
+
+    /// The newest intact checkpoint of a partition; `None` where it has none at all. A damaged one is passed over with a
+    /// warning.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when there are some and none is intact, or when SQLite fails.
+    pub fn newest<T>(&self, topic: &str, partition: i32, read: Read<'_, T>) -> Result<Option<T>, Error> {
+        let mut problems = Vec::new();
+        let found =
+            self.write_blocking("checkpoints cannot be read", |tx| newest(tx, topic, partition, read, &mut problems))?;
+        for problem in &problems {
+            tracing::warn!(
+                event = "checkpoint_damaged",
+                partition,
+                problem,
+                "a checkpoint cannot be used; trying the one before"
+            );
+        }
+        match found {
+            Some((checkpoint, _)) => Ok(Some(checkpoint)),
+            None if problems.is_empty() => Ok(None),
+            None => Err(Error::Damaged { path: self.path.clone(), partition, problems: problems.join("; ") }),
+        }
+    }
+
+    /// All intact checkpoints of a partition, newest first.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn kept<T>(&self, topic: &str, partition: i32, read: Read<'_, T>) -> Result<Vec<T>, Error> {
+        let query =
+            "SELECT id, checksum, state FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC";
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare(query)?;
+            let mut rows = query.query(params![topic, partition])?;
+            let mut kept = Vec::new();
+            while let Some(row) = rows.next()? {
+                kept.extend(decode(row.get(1)?, &whole(tx, row.get(0)?, row.get_ref(2)?.as_blob()?)?, read));
+            }
+            Ok(kept)
+        })
+    }
+
+    /// Another topic of which there are checkpoints of this partition: the one written last.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn other_topic(&self, topic: &str, partition: i32) -> Result<Option<String>, Error> {
+        let query =
+            "SELECT topic FROM thalweg_checkpoints WHERE topic <> ?1 AND partition = ?2 ORDER BY id DESC LIMIT 1";
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            tx.query_row(query, params![topic, partition], |row| row.get(0)).optional()
+        })
+    }
+
+    /// The topics that have been learned from.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn topics(&self) -> Result<Vec<String>, Error> {
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare("SELECT DISTINCT topic FROM thalweg_checkpoints")?;
+            query.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Checkpoint `id` of `topic`.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
+    pub fn one<T>(&self, id: i64, topic: &str, read: Read<'_, T>) -> Result<T, Error> {
+        let query = "SELECT checksum, state, partition FROM thalweg_checkpoints WHERE id = ?1 AND topic = ?2";
+        let found = self.write_blocking("checkpoints cannot be read", |tx| {
+            let row = tx.query_row(query, params![id, topic], |row| {
+                let state = whole(tx, id, row.get_ref(1)?.as_blob()?)?;
+                Ok((decode(row.get(0)?, &state, read), row.get::<_, i32>(2)?))
+            });
+            row.optional()
+        })?;
+        let Some((state, partition)) = found else {
+            return Err(Error::NoCheckpoint { path: self.path.clone(), id, topic: topic.to_owned() });
+        };
+        state.map_err(|problem| {
+            let problems = format!("checkpoint {id}: {problem}");
+            Error::Damaged { path: self.path.clone(), partition, problems }
+        })
+    }
+
+    /// The partitions of `topic` of which there are checkpoints.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, Error> {
+        self.write_blocking("checkpoints cannot be read", |tx| {
+            let mut query = tx.prepare("SELECT DISTINCT partition FROM thalweg_checkpoints WHERE topic = ?1")?;
+            query.query_map(params![topic], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Writes checkpoints, all of them or none, on this thread.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn save_all(&self, states: Vec<Box<dyn State>>) -> Result<(), Error> {
+        let savings: Vec<Saving> = states.into_iter().map(|state| self.saving(state)).collect();
+        self.write_blocking("checkpoints cannot be written", |tx| {
+            savings.iter().try_for_each(|saving| saving.insert(tx).map(drop))
+        })
+    }
+}
+
+/// The newest intact checkpoint of a partition and when it was written; what is wrong with newer ones is added to
+/// `problems`, newest first.
+pub(crate) fn newest<T>(
+    connection: &Connection,
+    topic: &str,
+    partition: i32,
+    read: Read<'_, T>,
+    problems: &mut Vec<String>,
+) -> rusqlite::Result<Option<(T, String)>> {
+    let mut query = connection.prepare(
+        "SELECT id, checksum, state, written_at FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+         ORDER BY id DESC",
+    )?;
+    let mut rows = query.query(params![topic, partition])?;
+    while let Some(row) = rows.next()? {
+        match decode(row.get(1)?, &whole(connection, row.get(0)?, row.get_ref(2)?.as_blob()?)?, read) {
+            Ok(checkpoint) => return Ok(Some((checkpoint, row.get(3)?))),
+            Err(problem) => problems.push(format!("checkpoint {}: {problem}", row.get::<_, i64>(0)?)),
+        }
+    }
+    Ok(None)
+}
+
+/// All bytes of checkpoint `id`, of which its row holds the `first`.
+pub(crate) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> rusqlite::Result<Cow<'a, [u8]>> {
+    let mut query =
+        connection.prepare_cached("SELECT state FROM thalweg_checkpoint_parts WHERE checkpoint = ?1 ORDER BY part")?;
+    let mut rows = query.query([id])?;
+    let mut state = Cow::from(first);
+    while let Some(row) = rows.next()? {
+        state.to_mut().extend_from_slice(row.get_ref(0)?.as_blob()?);
+    }
+    Ok(state)
+}
+
+/// A checkpoint from its bytes, or what is wrong with these.
+pub(crate) fn decode<T>(checksum: i64, state: &[u8], read: Read<'_, T>) -> Result<T, String> {
+    if i64::from(crc32fast::hash(state)) != checksum {
+        return Err("its checksum is wrong".to_owned());
+    }
+    read(state)
+}
+
+/// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from
+/// there.
+///
+/// # Errors
+/// When SQLite fails.
+pub fn needed_from(connection: &Connection, topic: &str, partition: i32, keep: u32) -> rusqlite::Result<i64> {
+    let needed: Option<i64> =
+        connection.prepare_cached(NEEDED)?.query_row(params![topic, partition, keep], |row| row.get(0))?;
+    Ok(needed.unwrap_or(0))
+}

@@ -1,0 +1,285 @@
+//! Dead letters as people deal with them: looked at, and sent back once what was wrong is mended.
+//!
+//! Reading order: [`DeadLetter`] (what one says), [`Selection`] (which), [`list`] and [`retry`]. Where they are kept, and
+//! how it is remembered which were sent back, is the transport's ([`DeadLetters`]).
+//! Invariant: a letter is sent back at most once, and only whole.
+
+use std::{collections::BTreeMap, future::Future};
+
+use crate::{
+    Error,
+    record::{Headers, Outgoing, PREFIX, RETRY, Record, TIMESTAMP},
+};
+
+/// A record of the dead-letters topic, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where it is in the dead-letters topic.
+    pub partition: i32,
+    /// Likewise.
+    pub offset: i64,
+    /// That of the sample, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Where the sample was.
+    pub source: Source,
+    /// The stable code.
+    pub reason: String,
+    /// For people.
+    pub error: String,
+    /// The field that is to blame, where there is one.
+    pub field: Option<String>,
+    /// The sample's.
+    pub key: Option<Vec<u8>>,
+    /// The sample's; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The sample's, with `thalweg.retry` where it was a dead letter before.
+    pub headers: Headers,
+    /// Bytes of the sample's value, where the letter had to be cut.
+    pub truncated: Option<u64>,
+    /// Whether it has been sent back.
+    pub retried: bool,
+}
+
+/// The place of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl DeadLetter {
+    /// Reads one; `None` where it was not Thalweg that wrote the record.
+    pub fn read(partition: i32, record: &Record) -> Option<Self> {
+        let take = |name: &str| Some(String::from_utf8_lossy(record.headers.get(name)?).into_owned());
+        let source = Source {
+            topic: take("thalweg.topic")?,
+            partition: take("thalweg.partition")?.parse().ok()?,
+            offset: take("thalweg.offset")?.parse().ok()?,
+        };
+        let (reason, error) = (take("thalweg.reason")?, take("thalweg.error").unwrap_or_default());
+        let time = take(TIMESTAMP).and_then(|time| time.parse().ok());
+        let field = take("thalweg.field");
+        let truncated = take("thalweg.truncated").map(|bytes| bytes.parse().unwrap_or(0));
+        let mut headers = record.headers.owned();
+        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
+        let [key, value] = [&record.key, &record.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
+        Some(Self {
+            partition,
+            offset: record.offset,
+            timestamp: time.unwrap_or(record.timestamp),
+            source,
+            reason,
+            error,
+            field,
+            key,
+            value,
+            headers,
+            truncated,
+            retried: false,
+        })
+    }
+
+    /// By what the sample that it becomes says where it comes from.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.partition, self.offset)
+    }
+
+    /// The sample as it was, with the header `thalweg.retry`.
+    pub fn sample(&self) -> Outgoing {
+        let mut headers = self.headers.clone();
+        headers.set(RETRY, self.place());
+        let (key, value) = (self.key.clone(), self.value.clone());
+        Outgoing { source: 0, timestamp: self.timestamp, key, value, headers }
+    }
+}
+
+impl DeadLetter {
+    /// The sample for a topic of which a broker deletes what is old: written at `now`, its own time in a header.
+    pub fn sample_at(&self, now: i64) -> Outgoing {
+        let mut sample = self.sample();
+        sample.headers.set(TIMESTAMP, self.timestamp.to_string());
+        Outgoing { timestamp: now, ..sample }
+    }
+}
+
+/// What one look at a partition brought.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// In the order of their offsets.
+    pub letters: Vec<DeadLetter>,
+    /// Records between them that Thalweg did not write.
+    pub strangers: u64,
+    /// Where to look next; `None` at the end that the partition had when the topic was opened.
+    pub next: Option<i64>,
+}
+
+/// What became of a letter that was to be sent back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in the samples topic now, and that is remembered.
+    Sent,
+    /// It had been sent before.
+    Already,
+    /// Another run is about to send it.
+    Busy,
+    /// The samples topic does not take a record of its size.
+    TooLarge,
+}
+
+/// The dead letters of a topic. It can be read beside the daemon.
+pub trait DeadLetters: Send {
+    /// The topic's name.
+    fn topic(&self) -> &str;
+
+    /// Its partitions, ascending.
+    fn partitions(&self) -> &[i32];
+
+    /// Whether a sample can go back to where it was.
+    fn takes_back(&self, source: &Source) -> bool;
+
+    /// The letters of a partition from `offset` on, or from the first there is.
+    fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send;
+
+    /// Sends letters of one partition back to the samples topic, none of them for a second time, and remembers it. The
+    /// fates are in no order.
+    fn retry(&mut self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<Vec<Fate>, Error>> + Send;
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only of this partition of the dead-letters topic.
+    pub partition: Option<i32>,
+    /// Only with this reason.
+    pub reason: Option<String>,
+    /// Only at these offsets; all where it is empty.
+    pub offsets: Vec<i64>,
+}
+
+impl Selection {
+    fn takes(&self, letter: &DeadLetter) -> bool {
+        self.reason.as_ref().is_none_or(|reason| *reason == letter.reason)
+            && (self.offsets.is_empty() || self.offsets.contains(&letter.offset))
+    }
+
+    /// The partitions to look at.
+    fn partitions(&self, topic: &str, known: &[i32]) -> Result<Vec<i32>, Error> {
+        let refused = |problem: String| Err(Error::Topic { topic: topic.to_owned(), problem });
+        let count = known.len();
+        match self.partition {
+            Some(partition) if !known.contains(&partition) => {
+                refused(format!("it has no partition {partition}; there are {count}, from 0 on"))
+            }
+            Some(partition) => Ok(vec![partition]),
+            None if !self.offsets.is_empty() && count > 1 => {
+                refused(format!("it has {count} partitions; say in which the offsets are with --partition"))
+            }
+            None => Ok(known.to_vec()),
+        }
+    }
+
+    fn first(&self) -> i64 {
+        self.offsets.iter().min().copied().unwrap_or(0)
+    }
+
+    fn is_past(&self, offset: i64) -> bool {
+        self.offsets.iter().max().is_some_and(|last| offset > *last)
+    }
+}
+
+/// What was listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Letters by their reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Of these, sent back.
+    pub retried: u64,
+    /// Records in the topic that Thalweg did not write.
+    pub strangers: u64,
+}
+
+/// Shows every letter of `selection` to `see`, partition by partition, oldest first.
+///
+/// # Errors
+/// The transport's, or what `see` says.
+pub async fn list<T: DeadLetters, E: From<Error>>(
+    letters: &mut T,
+    selection: &Selection,
+    mut see: impl FnMut(DeadLetter) -> Result<(), E>,
+) -> Result<Summary, E> {
+    let mut summary = Summary::default();
+    for partition in selection.partitions(letters.topic(), letters.partitions())? {
+        let mut next = Some(selection.first());
+        while let Some(offset) = next.filter(|offset| !selection.is_past(*offset)) {
+            let page = letters.read(partition, offset).await?;
+            next = page.next;
+            summary.strangers += page.strangers;
+            for letter in page.letters.into_iter().filter(|letter| selection.takes(letter)) {
+                *summary.reasons.entry(letter.reason.clone()).or_default() += 1;
+                summary.retried += u64::from(letter.retried);
+                see(letter)?;
+            }
+        }
+    }
+    Ok(summary)
+}
+
+/// What became of the letters that should be sent back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// Letters that were selected.
+    pub selected: u64,
+    /// Sent back now.
+    pub sent: u64,
+    /// Sent back before.
+    pub already: u64,
+    /// Another run is sending them.
+    pub busy: u64,
+    /// Cut, so that the sample is not there any more.
+    pub cut: u64,
+    /// The samples topic does not take a record of that size.
+    pub too_large: u64,
+    /// From another topic, or from a partition that is not there.
+    pub homeless: u64,
+}
+
+/// Sends the letters of `selection` back to where they came from, those that are not cut and were not sent before.
+///
+/// # Errors
+/// The transport's. What was sent until then is remembered.
+pub async fn retry<T: DeadLetters>(letters: &mut T, selection: &Selection) -> Result<Retried, Error> {
+    let mut done = Retried::default();
+    for partition in selection.partitions(letters.topic(), letters.partitions())? {
+        let mut next = Some(selection.first());
+        while let Some(offset) = next.filter(|offset| !selection.is_past(*offset)) {
+            let page = letters.read(partition, offset).await?;
+            next = page.next;
+            let mut whole = Vec::new();
+            for letter in page.letters.into_iter().filter(|letter| selection.takes(letter)) {
+                done.selected += 1;
+                if letter.retried {
+                    done.already += 1;
+                } else if letter.truncated.is_some() {
+                    done.cut += 1;
+                } else if !letters.takes_back(&letter.source) {
+                    done.homeless += 1;
+                } else {
+                    whole.push(letter);
+                }
+            }
+            for fate in letters.retry(whole).await? {
+                match fate {
+                    Fate::Sent => done.sent += 1,
+                    Fate::Already => done.already += 1,
+                    Fate::Busy => done.busy += 1,
+                    Fate::TooLarge => done.too_large += 1,
+                }
+            }
+        }
+    }
+    Ok(done)
+}

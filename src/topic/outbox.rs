@@ -1,0 +1,198 @@
+//! What a worker made of a run of input records, on its way to whoever publishes it.
+
+use std::{fmt, ops::ControlFlow};
+
+use thalweg_store::State;
+
+use crate::{
+    Output, Outputs,
+    record::{Headers, Outgoing},
+};
+
+/// One of [`Drafts`], spelled.
+#[derive(Clone, Copy, Debug)]
+pub struct Spelled<'a> {
+    /// See [`Outgoing::source`].
+    pub source: i64,
+    /// Of its own, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// See [`Outgoing::key`].
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// Predictions that are spelled when they are sent, where they are sent from, so that they wait as numbers.
+pub trait Drafts: fmt::Debug + Send + Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// None, with room for as many.
+    fn another(&self) -> Self
+    where
+        Self: Sized;
+
+    /// The most bytes they may take as records.
+    fn bytes(&self) -> usize;
+
+    /// Calls `take` with the time that each has of its own, in milliseconds since the Unix epoch.
+    fn each_time(&self, take: &mut dyn FnMut(i64));
+
+    /// Calls `take` with each, in the order of their sources, until it breaks off.
+    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>);
+
+    /// Calls `take` as [`Drafts::each`] does, until it fails.
+    ///
+    /// # Errors
+    /// That of `take`.
+    fn try_each<E>(&self, mut take: impl FnMut(Spelled<'_>) -> Result<(), E>) -> Result<(), E>
+    where
+        Self: Sized,
+    {
+        let mut result = Ok(());
+        self.each(&mut |spelled| {
+            result = take(spelled);
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        result
+    }
+}
+
+/// Where there is none.
+#[derive(Debug)]
+struct Nothing;
+
+impl Drafts for Nothing {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn another(&self) -> Self {
+        Self
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn each_time(&self, _: &mut dyn FnMut(i64)) {}
+
+    fn each(&self, _: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {}
+}
+
+impl Default for Box<dyn Drafts> {
+    fn default() -> Self {
+        Box::new(Nothing)
+    }
+}
+
+impl Drafts for Box<dyn Drafts> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn another(&self) -> Self {
+        Self::default()
+    }
+
+    fn bytes(&self) -> usize {
+        (**self).bytes()
+    }
+
+    fn each_time(&self, take: &mut dyn FnMut(i64)) {
+        (**self).each_time(take);
+    }
+
+    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {
+        (**self).each(take);
+    }
+}
+
+/// A worker's state, which is kept once everything before it is published.
+pub trait Savepoint: State {
+    /// The outputs stand there now.
+    fn stand_at(&mut self, outputs: Outputs);
+}
+
+/// What is to be published as one step. While it is filled its drafts are of a type of their own.
+#[derive(Debug, Default)]
+pub struct Outbox<D = Box<dyn Drafts>> {
+    /// Predictions that are not spelled yet.
+    pub drafts: D,
+    /// Records for each [`Output`], in source order.
+    pub records: [Vec<Outgoing>; 3],
+    /// Input offset after the last record this covers.
+    pub position: i64,
+    /// The worker's state at `position`, to be kept once everything up to here is published.
+    pub checkpoint: Option<Box<dyn Savepoint>>,
+    bytes: usize,
+}
+
+impl<D: Drafts + Default> Outbox<D> {
+    /// An empty one at an input offset.
+    pub fn at(position: i64) -> Self {
+        Self { position, ..Self::default() }
+    }
+}
+
+impl<D: Drafts + 'static> Outbox<D> {
+    /// All that is in it, for whoever publishes it; an empty one at the same position is left.
+    #[must_use]
+    pub fn take(&mut self) -> Outbox {
+        let Self { position, bytes, .. } = *self;
+        let drafts = self.drafts.another();
+        let drafts: Box<dyn Drafts> = Box::new(std::mem::replace(&mut self.drafts, drafts));
+        let (records, checkpoint) = (std::mem::take(&mut self.records), self.checkpoint.take());
+        self.bytes = 0;
+        Outbox { drafts, records, position, checkpoint, bytes }
+    }
+}
+
+impl<D: Drafts> Outbox<D> {
+    /// Adds a record for one output.
+    pub fn push(&mut self, output: Output, record: Outgoing) {
+        self.bytes += record.size();
+        self.records[output as usize].push(record);
+    }
+
+    /// Turns drafts into records.
+    pub fn spell(&mut self)
+    where
+        D: Default,
+    {
+        let drafts = std::mem::take(&mut self.drafts);
+        let records = &mut self.records[Output::Predictions as usize];
+        records.reserve(drafts.len());
+        drafts.each(&mut |Spelled { source, timestamp, key, value }| {
+            let (key, value) = (key.map(<[u8]>::to_vec), Some(value.to_vec()));
+            records.push(Outgoing { source, timestamp, key, value, headers: Headers::new() });
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Bytes of all records, about.
+    pub fn bytes(&self) -> usize {
+        self.drafts.bytes() + self.bytes
+    }
+
+    /// Number of records for one output.
+    pub fn count(&self, output: Output) -> usize {
+        let drafts = if output == Output::Predictions { self.drafts.len() } else { 0 };
+        drafts + self.records[output as usize].len()
+    }
+
+    /// Number of records for all outputs.
+    pub fn len(&self) -> usize {
+        Output::ALL.into_iter().map(|output| self.count(output)).sum()
+    }
+
+    /// Whether there is nothing to publish; a checkpoint may still be there.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,162 @@
+//! What a topic holds: records as they come in and go out, whatever the transport.
+//!
+//! What comes in may share one buffer with all that was fetched with it; what goes out owns its bytes, since it may have
+//! to wait long, and must not keep such a buffer for a few of its bytes.
+
+use bytes::Bytes;
+
+/// Headers of ours begin so.
+pub const PREFIX: &str = "thalweg.";
+
+/// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
+pub const RETRY: &str = "thalweg.retry";
+
+/// On a dead letter, and on a sample that was sent back: the sample's time, in milliseconds since the Unix epoch. The
+/// record's own is when it was written.
+pub const TIMESTAMP: &str = "thalweg.timestamp";
+
+/// A record read from a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Position in its partition, from 0.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Opaque; copied from sample to prediction.
+    pub key: Option<Bytes>,
+    /// `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Mostly empty.
+    pub headers: Headers,
+}
+
+/// A record to be appended to a partition; the transport gives it its offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Offset of the record it was made from: what tells, after a failure, which of these have been published.
+    pub source: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// See [`Record::key`].
+    pub key: Option<Vec<u8>>,
+    /// See [`Record::value`].
+    pub value: Option<Vec<u8>>,
+    /// See [`Record::headers`]; of no shared buffer ([`Headers::owned`]).
+    pub headers: Headers,
+}
+
+impl Outgoing {
+    /// Bytes it holds, about what it costs in memory and in a produce request.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers + 32
+    }
+}
+
+/// Headers of a record, in their order. As in Kafka a name is any bytes, mostly text, and may be there more than once;
+/// a value may be null, which is not the same as empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(Bytes, Option<Bytes>)>);
+
+impl Headers {
+    /// None.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// None, with room for `count`.
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_deref()))
+    }
+
+    /// The value of the last one of a name; `None` also where it is null.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().rfind(|(other, _)| other == name)?.1.as_deref()
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, name: Bytes, value: Option<Bytes>) {
+        self.0.push((name, value));
+    }
+
+    /// Adds one in place of all of that name.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Bytes>) {
+        self.retain(|other| other != name.as_bytes());
+        self.push(name.into(), Some(value.into()));
+    }
+
+    /// Keeps those whose name `keeps`.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&[u8]) -> bool) {
+        self.0.retain(|(name, _)| keeps(name));
+    }
+
+    /// A copy that keeps no buffer but its own.
+    pub fn owned(&self) -> Self {
+        let owned =
+            |(name, value): (&[u8], Option<&[u8]>)| (Bytes::copy_from_slice(name), value.map(Bytes::copy_from_slice));
+        self.iter().map(owned).collect()
+    }
+}
+
+impl FromIterator<(Bytes, Option<Bytes>)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (Bytes, Option<Bytes>)>>(headers: I) -> Self {
+        Self(headers.into_iter().collect())
+    }
+}
+
+impl<N: Into<Bytes>, V: Into<Bytes>, const COUNT: usize> From<[(N, V); COUNT]> for Headers {
+    fn from(headers: [(N, V); COUNT]) -> Self {
+        headers.into_iter().map(|(name, value)| (name.into(), Some(value.into()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&'static str]) -> Headers {
+        (0..).zip(names).map(|(i, name)| ((*name).into(), Some(vec![i].into()))).collect()
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_keeps_both_until_it_is_set() {
+        let mut headers = named(&["a", "b", "a"]);
+        assert_eq!((headers.len(), headers.get("a")), (3, Some(&[2][..])));
+        headers.set("a", "new");
+        assert_eq!((headers.len(), headers.get("a"), headers.get("b")), (2, Some(&b"new"[..]), Some(&[1][..])));
+    }
+
+    #[test]
+    fn owned_headers_keep_nothing_of_a_fetched_buffer() {
+        let fetched = Bytes::from(vec![b'x'; 1 << 20]);
+        let headers: Headers = [(fetched.slice(..5), Some(fetched.slice(5..9)))].into_iter().collect();
+        let owned = headers.owned();
+        assert_eq!(owned, headers);
+        drop(headers);
+        assert!(fetched.is_unique());
+    }
+
+    #[test]
+    fn null_is_no_value_and_not_empty() {
+        let headers: Headers = [("null".into(), None), ("empty".into(), Some(Bytes::new()))].into_iter().collect();
+        assert_eq!((headers.get("null"), headers.get("empty")), (None, Some(&b""[..])));
+        assert_ne!(headers, Headers::from([("null", ""), ("empty", "")]));
+        let sized = Outgoing { headers, ..Outgoing::default() };
+        assert_eq!(sized.size(), Outgoing::default().size() + "null".len() + "empty".len());
+    }
+}

@@ -1,0 +1,64 @@
+//! The time of the records that are published.
+//!
+//! Brokers delete records by their time, whatever it means: with the time of samples that are years old, predictions and
+//! dead letters would be gone at the broker's next look. So they carry the clock's, which enters here and nowhere else; the
+//! sample's is in what they say. Invariant: within a partition it never goes back, whatever the clock does.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+/// What the time of a prediction's or an event's record is (`output.timestamp`). That of a dead letter is the clock's in any
+/// case, so that there is time to look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// When it was published.
+    #[default]
+    Clock,
+    /// That of the sample it was made from.
+    Sample,
+}
+
+/// Brokers refuse records that are more than an hour ahead of their clock, and theirs may be behind ours.
+pub const AHEAD: Duration = Duration::from_secs(1800);
+
+/// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The newest time in one partition.
+#[derive(Debug, Default)]
+pub struct Stamps(AtomicI64);
+
+impl Stamps {
+    /// There is a record of that time.
+    pub fn saw(&self, time: i64) {
+        self.0.fetch_max(time, Ordering::Relaxed);
+    }
+
+    /// The time of what is published when the clock says `now`.
+    pub fn next(&self, now: i64) -> i64 {
+        // What is further ahead than brokers take is no time of a clock, and nothing is to wait for it.
+        if self.0.load(Ordering::Relaxed) > now.saturating_add(AHEAD.as_millis() as i64) {
+            return now;
+        }
+        self.0.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stamps;
+
+    #[test]
+    fn time_stands_still_where_the_clock_goes_back_and_is_not_led_astray() {
+        let stamps = Stamps::default();
+        assert_eq!([5, 3, 4, 6].map(|now| stamps.next(now)), [5, 5, 5, 6]);
+        stamps.saw(9);
+        assert_eq!(stamps.next(7), 9);
+        stamps.saw(i64::MAX);
+        assert_eq!([stamps.next(10), stamps.next(11)], [10, 11]);
+    }
+}

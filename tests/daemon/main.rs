@@ -5,6 +5,7 @@ mod compare;
 mod damaged_state;
 mod day;
 mod dead_letters;
+mod documents;
 mod end_to_end;
 mod ensembles;
 mod files;

@@ -15,6 +15,9 @@ const WIDTH_RATE: f64 = 0.04;
 /// The same while little is known, over the root of the samples scored.
 const FIRST_WIDTH_RATE: f64 = 0.3;
 
+/// Samples from which on both are those of the long run.
+const FEW: u64 = 60;
+
 /// By how much the centre, in half widths, follows a target that was missed on one side.
 const CENTRE_RATE: f64 = 0.01;
 
@@ -147,14 +150,16 @@ impl Conformal {
     pub fn learn(&mut self, y: f64, p: f64, around: Option<Interval>) {
         if let Some(interval) = around {
             let (below, above) = (f64::from(y < interval.lower), f64::from(y > interval.upper));
-            let rate = WIDTH_RATE.max(FIRST_WIDTH_RATE / (self.n as f64).sqrt());
+            let first = if self.n < FEW { FIRST_WIDTH_RATE / (self.n as f64).sqrt() } else { 0.0 };
+            let rate = if first > WIDTH_RATE { first } else { WIDTH_RATE };
             let missed = below + above;
             self.log_width = (self.log_width + rate * (missed - (1.0 - self.coverage))).clamp(LEAST_WIDTH, MOST_WIDTH);
             self.centre = (self.centre + CENTRE_RATE * (above - below)).clamp(-MOST_CENTRE, MOST_CENTRE);
         }
         self.n += 1;
         let error = (y - p).abs().min(f64::MAX);
-        self.scale += SCALE_RATE.max(1.0 / self.n as f64) * (error - self.scale);
+        let first = if self.n < FEW { 1.0 / self.n as f64 } else { 0.0 };
+        self.scale += if first > SCALE_RATE { first } else { SCALE_RATE } * (error - self.scale);
         self.half = half(self.scale, self.log_width);
     }
 }

@@ -43,6 +43,12 @@ const FEW: u64 = 30;
 /// Squared errors beyond this are all as bad, so that no product of them overflows.
 const WORST: f64 = 1e150;
 
+/// The square, or [`WORST`] where it is larger or no number. [`f64::min`] takes four times the instructions.
+#[inline]
+fn bounded(squared: f64) -> f64 {
+    if squared < WORST { squared } else { WORST }
+}
+
 /// How a model has done of late: what elections look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
@@ -71,10 +77,10 @@ impl Track {
     pub fn update(&mut self, squared: f64, default: Option<f64>) {
         self.seen += 1;
         let rate = 1.0 / self.memory();
-        let squared = squared.min(WORST);
+        let squared = bounded(squared);
         self.error += rate * (squared - self.error);
         if let Some(default) = default {
-            let ahead = default.min(WORST) - squared;
+            let ahead = bounded(default) - squared;
             self.ahead += rate * (ahead - self.ahead);
             self.scatter += rate * (ahead * ahead - self.scatter);
         }

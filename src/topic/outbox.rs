@@ -169,8 +169,13 @@ impl<D: Drafts> Outbox<D> {
         let records = &mut self.records[Output::Predictions as usize];
         records.reserve(drafts.len());
         drafts.each(&mut |Spelled { source, timestamp, key, value }| {
-            let (key, value) = (key.map(<[u8]>::to_vec), Some(value.to_vec()));
-            records.push(Outgoing { source, timestamp, key, value, headers: Headers::new() });
+            records.push(Outgoing {
+                source,
+                timestamp,
+                key: key.map(<[u8]>::to_vec),
+                value: Some(value.to_vec()),
+                headers: Headers::new(),
+            });
             ControlFlow::Continue(())
         });
     }

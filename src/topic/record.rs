@@ -47,6 +47,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Bytes it holds, about what it costs in memory and in a produce request.
+    #[inline]
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum();
         self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers + 32
@@ -60,21 +61,25 @@ pub struct Headers(Vec<(Bytes, Option<Bytes>)>);
 
 impl Headers {
     /// None.
+    #[inline]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// None, with room for `count`.
+    #[inline]
     pub fn with_capacity(count: usize) -> Self {
         Self(Vec::with_capacity(count))
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }

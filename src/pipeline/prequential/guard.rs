@@ -49,14 +49,11 @@ impl Default for Config {
 /// Samples the guard looks back on, about.
 const MEMORY: f64 = 100.0;
 
-/// Samples that tell whether it is still as bad, about: gradient descent overshoots at first, and a model that is on its
-/// way back must not be stopped.
-const RECENT: f64 = 10.0;
-
 /// Samples the guard watches before it judges: after the beginning, and after it has stepped in.
 const PATIENCE: u64 = 100;
 
-/// Implausible predictions in a row of a model that has diverged.
+/// Implausible predictions in a row of a model that has diverged: gradient descent overshoots at first, and a model that is on
+/// its way back must not be stopped.
 const ASTRAY: u32 = 10;
 
 /// Samples before the first judgement of whether a model costs more than the mean.
@@ -128,9 +125,6 @@ pub(super) struct Guard {
     model: f64,
     baseline: f64,
     weight: f64,
-    /// The model's alone, fading faster.
-    recent: f64,
-    recent_weight: f64,
     /// The least mean squared error the model has had.
     least: f64,
     /// Samples seen since the model last began, or began anew.
@@ -242,8 +236,6 @@ impl Guard {
             model: 0.0,
             baseline: 0.0,
             weight: 0.0,
-            recent: 0.0,
-            recent_weight: 0.0,
             least: f64::MAX,
             seen: 0,
             rest: PATIENCE,
@@ -280,9 +272,6 @@ impl Guard {
         self.model = fading * self.model + squared;
         self.baseline = fading * self.baseline + limits.mean;
         self.weight = fading * self.weight + 1.0;
-        let fading = 1.0 - 1.0 / RECENT;
-        self.recent = fading * self.recent + squared;
-        self.recent_weight = fading * self.recent_weight + 1.0;
         self.seen += 1;
         self.rest = self.rest.saturating_sub(1);
         self.least = lesser(self.least, self.model / self.weight);
@@ -306,13 +295,12 @@ impl Guard {
     fn has_diverged(&self, limits: &Limits) -> bool {
         let (error, baseline) = (self.model / self.weight, self.baseline / self.weight);
         let far = self.config.factor * self.config.factor * baseline.max(limits.negligible);
-        error > far && self.recent / self.recent_weight > far && error > GROWN * GROWN * self.least
+        error > far && error > GROWN * GROWN * self.least
     }
 
     #[cold]
     fn step_in(&mut self, model: &ModelConfig, pipeline: &mut Pipeline) -> Rescue {
         (self.model, self.baseline, self.weight) = (0.0, 0.0, 0.0);
-        (self.recent, self.recent_weight) = (0.0, 0.0);
         self.rest = u64::from(self.config.every).max(PATIENCE);
         match &mut self.good {
             Some(good) if !good.tried => {

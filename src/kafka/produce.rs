@@ -99,35 +99,29 @@ impl Records {
         }
     }
 
+    /// Calls `take` with the time that each has of its own.
+    fn each_time(&self, mut take: impl FnMut(i64)) {
+        match self {
+            Self::Ready(records) => records.iter().for_each(|record| take(record.timestamp)),
+            Self::Drafts(drafts) => drafts.each_time(&mut take),
+        }
+    }
+
     /// The earliest time of its own that any of them has.
     pub(super) fn oldest(&self) -> Option<i64> {
-        match self {
-            Self::Ready(records) => records.iter().map(|record| record.timestamp).min(),
-            Self::Drafts(drafts) => {
-                let mut oldest: Option<i64> = None;
-                drafts.each_time(&mut |time| oldest = Some(oldest.map_or(time, |oldest| oldest.min(time))));
-                oldest
-            }
-        }
+        let mut oldest: Option<i64> = None;
+        self.each_time(|time| oldest = Some(oldest.map_or(time, |oldest| oldest.min(time))));
+        oldest
     }
 
     /// The time of the first, and the latest, as `time` has it.
     fn times(&self, time: impl Fn(i64) -> i64) -> (i64, i64) {
-        fn of(mut times: impl Iterator<Item = i64>) -> (i64, i64) {
-            let first = times.next().unwrap_or(0);
-            (first, times.fold(first, i64::max))
-        }
-        match self {
-            Self::Ready(records) => of(records.iter().map(|record| time(record.timestamp))),
-            Self::Drafts(drafts) => {
-                let mut times = None;
-                drafts.each_time(&mut |own| {
-                    let own = time(own);
-                    times = Some(times.map_or((own, own), |(first, latest): (i64, i64)| (first, latest.max(own))));
-                });
-                times.unwrap_or_default()
-            }
-        }
+        let mut times: Option<(i64, i64)> = None;
+        self.each_time(|own| {
+            let own = time(own);
+            times = Some(times.map_or((own, own), |(first, latest)| (first, latest.max(own))));
+        });
+        times.unwrap_or_default()
     }
 
     /// Onto the end of `out`; `time` is what a record's time becomes.

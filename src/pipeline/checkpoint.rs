@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::saved;
-use thalweg_topic::{Numbers, OutputOffsets, Outputs};
+use thalweg_topic::{Numbers, OutputOffsets, Outputs, Savepoint};
 
 use crate::{
     decode::{Index, Schema},
@@ -94,7 +94,8 @@ impl Checkpoint {
 
     /// The same with the outputs where they stand.
     #[must_use]
-    pub fn at(self, outputs: Outputs) -> Self {
-        Self { outputs: outputs.offsets, numbers: outputs.numbers, topics: outputs.topics, ..self }
+    pub fn at(mut self, outputs: Outputs) -> Self {
+        self.stand_at(outputs);
+        self
     }
 }

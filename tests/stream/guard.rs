@@ -382,3 +382,25 @@ fn a_model_that_was_worse_than_the_mean_is_believed_again_once_it_is_better() {
     learn(&mut race, 3000..4000, 1.0);
     assert_eq!(race.standings()[0].counts.stood_in, before);
 }
+
+/// What was known of the mean's errors went with what had been learned from absurd values.
+#[test]
+fn a_model_that_has_just_learned_anew_is_not_judged_by_the_first_sample_after_that() {
+    let kind = ModelKind::Linear(linear::Params::river());
+    let models = vec![ModelConfig::new("mean", ModelKind::Mean), ModelConfig::new("sgd", kind).scaled(true)];
+    let mut race = Prequential::new(&Config { drift: None, ..Config::of(models) });
+    let mut relearned = false;
+    for i in 0..149 {
+        let (mut x, y) = plane(i, 1.0);
+        if i == 10 {
+            x[0] = 1e9;
+        }
+        // The mean is right just after, and the model cannot be.
+        let y = if i == 100 { 10.0 } else { y };
+        let step = race.step(Features::new(&x), Some(y));
+        relearned |= step.events.iter().any(|event| matches!(event, Event::Outlier(_)));
+        let stood_in = step.events.iter().any(|event| matches!(event, Event::StandIn { .. }));
+        assert!(!stood_in || i < 100, "sample {i}: {:?}", step.events);
+    }
+    assert!(relearned, "the absurd value was learned");
+}

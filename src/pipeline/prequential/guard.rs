@@ -57,7 +57,7 @@ const PATIENCE: u64 = 100;
 const ASTRAY: u32 = 10;
 
 /// Samples before the first judgement of whether a model costs more than the mean.
-const ACQUAINTED: u64 = 50;
+const ACQUAINTED: f64 = 50.0;
 
 /// Samples whose costs are set against each other, about.
 const ACCOUNTED: f64 = 10_000.0;
@@ -122,10 +122,14 @@ fn greater(a: f64, b: f64) -> f64 {
 pub(super) struct Guard {
     config: Config,
     /// Faded sums of squared errors, of the model's own predictions and of the baseline's, and of ones.
+    #[serde(deserialize_with = "saved::finite")]
     model: f64,
+    #[serde(deserialize_with = "saved::finite")]
     baseline: f64,
+    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
     /// The least mean squared error the model has had.
+    #[serde(deserialize_with = "saved::finite")]
     least: f64,
     /// Samples seen since the model last began, or began anew.
     #[serde(deserialize_with = "saved::count")]
@@ -364,7 +368,9 @@ impl Limits {
 /// How large targets are: their faded mean square, and between which they were; and how far off the mean is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Usual {
+    #[serde(deserialize_with = "saved::finite")]
     sum: f64,
+    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
     /// The range, and of how many targets. In states from before it begins anew.
     #[serde(default, deserialize_with = "saved::finite")]
@@ -417,7 +423,7 @@ impl Usual {
             stand_in,
             credit: self.mean * greater(CREDIT, ONCE / self.mean_weight),
             proof: PROOF * self.mean,
-            acquainted: self.seen > ACQUAINTED,
+            acquainted: self.mean_weight > ACQUAINTED,
         }
     }
 

@@ -1,0 +1,124 @@
+//! Which models there are, with their parameters.
+//!
+//! Invariant: the set is closed, and whoever lists it lists all of it, or does not compile. What this does not do: learn.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    champion, ekf_mlp, forest, innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules,
+    steps, tree,
+};
+
+/// One entry of `[[models]]`, checked: what to build, and the name it goes by in predictions and metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Unique among the configured models.
+    pub name: String,
+    /// What prepares the features, in order.
+    pub steps: Vec<steps::StepKind>,
+    /// The model and its own parameters.
+    pub kind: ModelKind,
+    /// Whether it learns an absurd value as the furthest usual one (see [`Fence`](super::Fence)), or as it is.
+    #[serde(default = "robust")]
+    pub robust: bool,
+}
+
+/// A state saved before the key existed was learned so.
+fn robust() -> bool {
+    true
+}
+
+impl ModelConfig {
+    /// A model that sees the features as they come.
+    pub fn new(name: &str, kind: ModelKind) -> Self {
+        Self { name: name.to_owned(), steps: Vec::new(), kind, robust: true }
+    }
+
+    /// The same with standardised features, where `scale` is true.
+    #[must_use]
+    pub fn scaled(mut self, scale: bool) -> Self {
+        self.steps = if scale { vec![steps::StepKind::SCALE] } else { Vec::new() };
+        self
+    }
+}
+
+/// The closed set of models with their checked parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ModelKind {
+    /// The mean of all targets so far: the baseline that skill is measured against.
+    Mean,
+    /// The last target: the baseline of anything that moves slowly.
+    Last,
+    /// Linear regression by stochastic gradient descent.
+    Linear(linear::Params),
+    /// Passive-aggressive regression.
+    PassiveAggressive(passive_aggressive::Params),
+    /// Linear regression by recursive least squares.
+    Rls(rls::Params),
+    /// Recursive least squares on polynomials of the features.
+    RlsPoly(rls_poly::Params),
+    /// Trees with linear models, split by what these get wrong.
+    ModelTree(model_tree::Params),
+    /// A small neural network that learns by an extended Kalman filter.
+    EkfMlp(ekf_mlp::Params),
+    /// The last target plus its expected change.
+    Innovation(innovation::Params),
+    /// A mixture of models.
+    Mixture(mixture::Params),
+    /// A Hoeffding tree regressor.
+    HoeffdingTree(tree::Params),
+    /// A Hoeffding tree that follows drift.
+    AdaptiveTree(Box<tree::adaptive::Params>),
+    /// A forest of Hoeffding trees that follow drift.
+    AdaptiveRandomForest(Box<forest::Params>),
+    /// Adaptive model rules.
+    AmRules(rules::Params),
+    /// The best of other models, of late.
+    Champion(champion::Params),
+}
+
+impl ModelKind {
+    /// Whether it only repeats what others have said or what targets were, so that it cannot diverge.
+    pub fn is_tame(&self) -> bool {
+        matches!(self, ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_))
+    }
+
+    /// Whether it weighs what it says by how good that was, so that no rate is too large for the data.
+    pub fn is_cautious(&self) -> bool {
+        match self {
+            ModelKind::Linear(params) => params.is_hedged(),
+            ModelKind::Mixture(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The models whose predictions are its columns, by name; none where these are the sample's features.
+    pub fn members(&self) -> &[String] {
+        match self {
+            ModelKind::Champion(params) => &params.members,
+            ModelKind::Mixture(params) => &params.members,
+            _ => &[],
+        }
+    }
+
+    /// The name in `kind = "…"`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ModelKind::Mean => "mean",
+            ModelKind::Last => "last",
+            ModelKind::Linear(_) => "linear",
+            ModelKind::PassiveAggressive(_) => "passive_aggressive",
+            ModelKind::Rls(_) => "rls",
+            ModelKind::RlsPoly(_) => "rls_poly",
+            ModelKind::ModelTree(_) => "model_tree",
+            ModelKind::EkfMlp(_) => "ekf_mlp",
+            ModelKind::Innovation(_) => "innovation",
+            ModelKind::Mixture(_) => "mixture",
+            ModelKind::HoeffdingTree(_) => "hoeffding_tree",
+            ModelKind::AdaptiveTree(_) => "adaptive_tree",
+            ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
+            ModelKind::AmRules(_) => "amrules",
+            ModelKind::Champion(_) => "champion",
+        }
+    }
+}

@@ -11,12 +11,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
+    client::{Fault, persist, producer},
     dead_letters::KafkaDeadLetters,
-    fault::Fault,
     landed,
     ledger::{Kind, Letters, Note, Place, Standing, has_run_out, now},
-    producer::{self, ProducerId},
-    retry::persist,
+    protocol::ProducerId,
 };
 use thalweg_topic::{Error, Fate, dead_letters::DeadLetter};
 

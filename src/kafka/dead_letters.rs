@@ -6,10 +6,8 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     Config,
-    cluster::{Cluster, Handle},
+    client::{Cluster, Handle, partitions_of, persist, producer},
     ledger::{Ledger, Note, Standing},
-    producer,
-    retry::persist,
 };
 use thalweg_topic::{
     DeadLetters, Error, Fate, Page, Topics,
@@ -50,7 +48,7 @@ impl KafkaDeadLetters {
     pub async fn open(config: Config, topics: Topics) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, None)?);
         let handles = async |topic: &str| {
-            let count = persist!(cluster, format!("looking for topic `{topic}`"), cluster.partitions_of(topic))?;
+            let count = persist!(cluster, format!("looking for topic `{topic}`"), partitions_of(&cluster, topic))?;
             let missing = || Error::Topic {
                 topic: topic.to_owned(),
                 problem: "it does not exist; has the daemon run with these settings?".to_owned(),

@@ -11,15 +11,12 @@ use std::{
 };
 
 use super::{
-    Refused, Shared,
-    cluster::{Cluster, Handle},
-    fault::{Fault, Try},
+    client::{Cluster, Fault, Handle, Producer, Try, persist, producer},
     landed::{self, Landed},
-    lower,
+    limits::{Refused, lower},
     origin::{self, GENERATED, Held},
-    produce::Time,
-    producer::{self, Producer, ProducerId},
-    retry::persist,
+    protocol::{ProducerId, Time, advance},
+    shared::Shared,
 };
 use thalweg_store::{Store, set_meta};
 use thalweg_topic::{Error, record::Outgoing};
@@ -297,7 +294,7 @@ impl Batch {
 
     fn sent(&mut self, count: usize) {
         self.samples.drain(..count);
-        self.sequence = producer::advance(self.sequence, count);
+        self.sequence = advance(self.sequence, count);
     }
 }
 

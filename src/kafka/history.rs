@@ -4,8 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     Config,
-    cluster::{Cluster, Handle},
-    retry::persist,
+    client::{Cluster, Handle, partitions_of, persist},
 };
 use thalweg_topic::{Error, Fetched, History};
 
@@ -23,7 +22,7 @@ impl KafkaHistory {
     /// When there is no such topic, or the broker refuses for good.
     pub async fn open(config: Config, topic: &str) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, None)?);
-        let count = persist!(cluster, format!("looking for topic `{topic}`"), cluster.partitions_of(topic))?;
+        let count = persist!(cluster, format!("looking for topic `{topic}`"), partitions_of(&cluster, topic))?;
         let Some(count) = count else {
             let problem = "the broker has no such topic; has the daemon run with these settings?".to_owned();
             return Err(Error::Topic { topic: topic.to_owned(), problem });

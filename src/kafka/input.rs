@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{admin, cluster::Cluster, ensure, retry::persist};
+use super::client::{Cluster, ensure, names, partitions_of, persist};
 use thalweg_topic::{Error, Opening, Topics};
 
 /// Between two looks.
@@ -31,12 +31,11 @@ pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening:
     let mut next = Instant::now();
     loop {
         let action = format!("looking for topic `{topic}`");
-        if let Some(count) = persist!(cluster, action.as_str(), cluster.partitions_of(topic))? {
+        if let Some(count) = persist!(cluster, action.as_str(), partitions_of(cluster, topic))? {
             return Ok(count);
         }
         if opening.until_caught_up || Instant::now() >= next {
-            let names = persist!(cluster, action, admin::names(cluster))?;
-            let nearest = told(topic, names);
+            let nearest = told(topic, persist!(cluster, action, names(cluster))?);
             if opening.until_caught_up {
                 let problem = format!("it does not exist ({nearest}); check topics.samples");
                 return Err(Error::Topic { topic: topic.clone(), problem });

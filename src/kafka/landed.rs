@@ -3,11 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    batches::Committed,
-    cluster::Handle,
-    fault::{Fault, Try},
-    fetch::{Fetcher, Wait},
-    producer::ProducerId,
+    client::{Fault, Fetcher, Handle, Try, Wait},
+    protocol::{Committed, ProducerId},
 };
 use thalweg_topic::{Output, record::RETRY, source};
 

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::producer::ProducerId;
+use super::protocol::ProducerId;
 
 /// A claim counts for so long.
 const LEASE: Duration = Duration::from_secs(120);

@@ -1,10 +1,10 @@
 //! Topics of an Apache Kafka.
 //!
-//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (connections, deadlines) with `retry` and
-//! `admin`, `input` (the samples topic, waited for), `reader` with `connection` and `greeting` (who is there), `fetch`,
-//! `batches` (what is committed), `records` and `compression`, `publisher` with `producer` and `produce`, `landed` (what is
-//! there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with `ledger` and `claims`
-//! (sent back by people).
+//! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
+//! brokers), `protocol` (bytes).
+//! Reading order: [`Config`], `input` (the samples topic, waited for), `reader`, `shared`, `publisher` with `requests`,
+//! `landed` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
+//! `ledger` and `claims` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -29,68 +29,53 @@
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
-mod admin;
-mod batches;
 mod claims;
-mod cluster;
-mod compression;
-mod config;
-mod connection;
+mod client;
 mod cut;
 mod dead_letters;
-mod fault;
-mod fetch;
 mod generated;
-mod greeting;
 mod history;
 mod input;
 mod landed;
 mod ledger;
+mod limits;
 mod origin;
 mod outputs;
-mod produce;
-mod producer;
+mod protocol;
 mod publisher;
 mod reader;
-mod records;
 mod requests;
-mod retry;
 mod saves;
+mod shared;
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex as StdMutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex as StdMutex, atomic::AtomicUsize},
     time::Duration,
 };
 
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
-pub use batches::read_log;
-pub use config::{Compression as CompressionKind, Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
+pub use client::{Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use history::KafkaHistory;
+pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
-use admin::At;
-use cluster::{Cluster, Handle};
-use fault::Fault;
+use client::{At, Cluster, Fault, Handle, partitions_of, persist};
 use generated::Generated;
-use retry::persist;
+use shared::Shared;
 use thalweg_store::Store;
 use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Ends, Error, Opening, Output, Timestamps, Topics, Transport, stamps::Stamps};
+use thalweg_topic::{Ends, Error, Opening, Topics, Transport, stamps::Stamps};
 
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
 ///
 /// # Errors
 /// What is wrong, for people.
 pub fn check_tls(tls: &Tls) -> Result<(), String> {
-    match cluster::tls(tls) {
+    match client::tls(tls) {
         Ok(_) => Ok(()),
         Err(Error::Access { problem, reason, .. }) => Err(format!("{problem} ({reason})")),
         Err(other) => Err(other.to_string()),
@@ -104,71 +89,6 @@ pub struct Kafka {
     /// Those this process works on.
     partitions: Vec<i32>,
     generator: Mutex<Generated>,
-}
-
-/// What readers and publishers have in common.
-#[derive(Debug)]
-struct Shared {
-    cluster: Arc<Cluster>,
-    store: Arc<Store>,
-    topics: Topics,
-    /// Partitions of the samples topic.
-    sample_partitions: i32,
-    /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
-    output_partitions: [i32; 3],
-    /// Whether the output topics are there.
-    outputs: OnceCell<()>,
-    /// Of what is published.
-    timestamps: Timestamps,
-    /// The newest time in each partition of each output.
-    stamps: [Vec<Stamps>; 3],
-    /// How long each output keeps records, in milliseconds, where it deletes them by the time that we give them.
-    retention: OnceCell<[Option<i64>; 3]>,
-    /// Bytes of a produce request at most, per output: lowered when a broker refuses.
-    batch_bytes: [AtomicUsize; 3],
-    /// Bytes of a produce request of generated samples at most, likewise.
-    sample_batch_bytes: AtomicUsize,
-    /// Bytes of a dead letter at most, likewise.
-    dead_letter_bytes: AtomicUsize,
-    /// Numbers that a broker did not take, by partition of the samples and output.
-    refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
-}
-
-impl Shared {
-    fn output_topic(&self, output: Output) -> &str {
-        match output {
-            Output::Predictions => &self.topics.predictions,
-            Output::DeadLetters => &self.topics.dead_letters,
-            Output::Events => &self.topics.events,
-        }
-    }
-
-    /// The partition that holds what is made from `partition`.
-    fn output_partition(&self, output: Output, partition: i32) -> i32 {
-        partition % self.output_partitions[output as usize].max(1)
-    }
-
-    /// Of the partition of an output that holds what is made from `partition`.
-    fn stamps(&self, output: Output, partition: i32) -> &Stamps {
-        &self.stamps[output as usize][self.output_partition(output, partition) as usize]
-    }
-
-    /// Whether a partition of an output holds only what is made from one partition of the samples.
-    fn is_exclusive(&self, output: Output) -> bool {
-        self.output_partitions[output as usize] >= self.sample_partitions
-    }
-
-    /// Identities under which this state file has published what is made from a partition.
-    fn own_producers(&self, partition: i32) -> Result<Vec<i64>, Error> {
-        let mut ours = self.store.metas(&format!("{}/", self.producer_name(partition)))?;
-        ours.extend(self.store.meta(&self.producer_name(partition))?);
-        Ok(ours)
-    }
-
-    /// Name in the state file of the producer of what is made from a partition.
-    fn producer_name(&self, partition: i32) -> String {
-        format!("producer:{}/{partition}", self.topics.samples)
-    }
 }
 
 impl Kafka {
@@ -225,7 +145,7 @@ impl Kafka {
         let mut there = [false; 3];
         let names = [&topics.predictions, &topics.dead_letters, &topics.events];
         for ((count, there), name) in output_partitions.iter_mut().zip(&mut there).zip(names) {
-            let found = persist!(cluster, format!("looking for topic `{name}`"), cluster.partitions_of(name))?;
+            let found = persist!(cluster, format!("looking for topic `{name}`"), partitions_of(&cluster, name))?;
             if found.is_none() && !config.create_topics {
                 let problem = "it does not exist; create it, or set transport.kafka.create_topics = true".to_owned();
                 return Err(Error::Topic { topic: name.clone(), problem });
@@ -258,73 +178,6 @@ impl Kafka {
 /// As long may a broker take to answer before the log says that it is waited for.
 const SAY_AFTER: Duration = Duration::from_secs(3);
 
-impl Shared {
-    /// Makes the output topics that are missing. Not before it is known where a worker goes on, so that a start which
-    /// comes to nothing leaves nothing behind.
-    async fn make_outputs(&self) -> Result<(), Error> {
-        let make = async || {
-            for output in Output::ALL {
-                let (topic, partitions) = (self.output_topic(output), self.output_partitions[output as usize]);
-                let found = ensure(&self.cluster, topic, partitions).await?;
-                if found != partitions {
-                    let problem = format!("it was made with {found} partitions meanwhile; start again");
-                    return Err(Error::Topic { topic: topic.to_owned(), problem });
-                }
-            }
-            Ok(())
-        };
-        self.outputs.get_or_try_init(make).await.copied()
-    }
-}
-
-impl Shared {
-    /// Asks how long the outputs keep what is given the time of samples.
-    async fn look_up_retention(&self) -> Result<(), Error> {
-        if self.timestamps == Timestamps::Clock {
-            return Ok(());
-        }
-        let look = async || {
-            let mut all = [None; 3];
-            for output in [Output::Predictions, Output::Events] {
-                let topic = self.output_topic(output);
-                let action = format!("asking how long `{topic}` keeps records");
-                let found = persist!(self.cluster, action, admin::retention(&self.cluster, topic))?;
-                all[output as usize] = found.unwrap_or_else(|refused| {
-                    tracing::warn!(
-                        event = "retention_unknown",
-                        topic,
-                        refused,
-                        "how long the topic keeps records may not be asked (right DescribeConfigs), so nothing is said where \
-                         output.timestamp = \"sample\" makes records older than that"
-                    );
-                    None
-                });
-            }
-            Ok(all)
-        };
-        self.retention.get_or_try_init(look).await.map(drop)
-    }
-}
-
-/// The number of partitions of a topic that is made with `partitions` where it is missing and may be, now and whenever it
-/// goes.
-async fn ensure(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Result<i32, Error> {
-    let look = async || {
-        if let Some(count) = cluster.partitions_of(topic).await? {
-            cluster.rely_on(topic, count);
-            return Ok(count);
-        }
-        if !cluster.config().create_topics {
-            let problem = "it does not exist; create it, or set transport.kafka.create_topics = true".to_owned();
-            return Err(Fault::Fatal(Error::Topic { topic: topic.to_owned(), problem }));
-        }
-        cluster.create(topic, partitions).await?;
-        tracing::info!(event = "topic_created", topic, partitions, "topic created");
-        Err(Fault::passing("the topic was just created and is not there yet"))
-    };
-    persist!(cluster, format!("looking for topic `{topic}`"), look())
-}
-
 impl Transport for Kafka {
     type Reader = KafkaReader;
     type Publisher = KafkaPublisher;
@@ -352,7 +205,7 @@ impl Transport for Kafka {
             Fault::Fatal(error) => error,
             other => Error::Interrupted { partition: 0, problem: format!("{other:?}") },
         };
-        let there = cluster.partitions_of(topic).await.map_err(failed)?.unwrap_or(0);
+        let there = partitions_of(cluster, topic).await.map_err(failed)?.unwrap_or(0);
         let mut found = Ends::default();
         for partition in partitions {
             found.ends.push(Handle::new(cluster, topic, *partition).offset(At::End).await.map_err(failed)?);
@@ -375,31 +228,4 @@ impl Transport for Kafka {
     async fn generated(&self) -> Result<u64, Error> {
         Ok(self.shared.store.meta(&generated::name(&self.shared))?.unwrap_or(0).cast_unsigned())
     }
-}
-
-/// As often may a broker refuse one and the same number before we take another identity. At another one something has
-/// landed in between, and the read-back has found it.
-const OUT_OF_STEP: u32 = 2;
-
-/// A number that was refused, and how often in a row.
-#[derive(Clone, Copy, Debug, Default)]
-struct Refused {
-    sequence: i32,
-    times: u32,
-}
-
-impl Refused {
-    fn again(&mut self, sequence: i32) {
-        self.times = if self.sequence == sequence { self.times + 1 } else { 1 };
-        self.sequence = sequence;
-    }
-
-    fn is_lasting(self) -> bool {
-        self.times >= OUT_OF_STEP
-    }
-}
-
-/// Lowers a limit, if it is not that low yet.
-fn lower(limit: &AtomicUsize, to: usize) {
-    limit.fetch_min(to.max(1), Ordering::Relaxed);
 }

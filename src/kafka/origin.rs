@@ -5,11 +5,8 @@
 use std::ops::Range;
 
 use super::{
-    admin::At,
-    batches::Committed,
-    cluster::Handle,
-    fault::{Fault, Try},
-    producer::ProducerId,
+    client::{At, Fault, Handle, Try},
+    protocol::{Committed, ProducerId},
 };
 use thalweg_topic::record::{RETRY, Record};
 
@@ -108,7 +105,7 @@ pub(super) fn stranger<'c>(committed: &'c Committed, ours: &[ProducerId]) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{super::batches::Written, *};
+    use super::{super::protocol::Written, *};
     use thalweg_topic::record::Headers;
 
     fn record(offset: i64, header: Option<&'static str>) -> Record {

@@ -4,7 +4,11 @@
 //! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
 
 use super::{
-    Shared, batches::Committed, cluster::Handle, fault::Try, ledger::Note, origin, producer::ProducerId, retry::persist,
+    client::{Handle, Try, persist},
+    ledger::Note,
+    origin,
+    protocol::{Committed, ProducerId},
+    shared::Shared,
 };
 use thalweg_topic::{Error, Output, record::Record, source};
 

@@ -14,16 +14,14 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Refused, Shared,
-    cluster::Handle,
-    fault::Fault,
+    client::{Fault, Handle, Producer, persist, producer},
     landed,
+    limits::Refused,
     outputs::{self, Between},
-    produce::Time,
-    producer::{self, Producer, ProducerId},
+    protocol::{ProducerId, Time, advance},
     requests::{Landing, Lane, Request, Size, requests},
-    retry::persist,
     saves::Saves,
+    shared::Shared,
 };
 use thalweg_store::set_meta;
 use thalweg_topic::Savepoint;
@@ -307,7 +305,7 @@ impl KafkaPublisher {
     ) {
         let i = output as usize;
         next[i] = base + size.records as i64;
-        numbers.next[i] = producer::advance(numbers.next[i], size.records);
+        numbers.next[i] = advance(numbers.next[i], size.records);
         self.refused(|refused| refused.remove(&i));
         if let Some(shipment) = shipments.front_mut() {
             shipment.open -= 1;

@@ -3,12 +3,8 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Shared,
-    admin::At,
-    cluster::{Cluster, Handle},
-    fault::{Fault, Try},
-    fetch::{self, Fetcher, Wait},
-    retry::persist,
+    client::{self, At, Cluster, Fault, Fetcher, Handle, Try, Wait, persist},
+    shared::Shared,
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
@@ -88,7 +84,7 @@ async fn resolved(handle: &mut Handle, start: Start) -> Try<i64> {
     }
 }
 
-async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64, wait: Wait) -> Try<fetch::Fetched> {
+async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64, wait: Wait) -> Try<client::Fetched> {
     match fetcher.fetch(offset, wait).await {
         Err(Fault::OutOfRange) => Err(out_of_range(handle, offset).await?),
         // When it is back it may be another one, so the worker has to look anew.

@@ -9,11 +9,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
+    client::{Fault, Producer},
     cut,
-    fault::Fault,
-    lower,
-    produce::{Records, Time},
-    producer::{self, Producer},
+    limits::lower,
+    protocol::{Records, Time, advance},
     publisher::KafkaPublisher,
 };
 use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
@@ -60,7 +59,7 @@ impl Lane {
     pub(super) fn send(&mut self, request: Request, time: Time) -> BoxFuture<'static, Landing> {
         let Request { output, records, size } = request;
         let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
-        self.sequence = producer::advance(self.sequence, size.records);
+        self.sequence = advance(self.sequence, size.records);
         self.open += 1;
         Box::pin(async move { Landing { output, result: producer.append(sequence, records, time).await, size } })
     }

@@ -9,7 +9,7 @@ use rskafka::protocol::{
 };
 
 use super::*;
-use crate::batches::{MAGIC, read_log};
+use crate::protocol::{header::MAGIC, read_log};
 
 const BASE: i64 = 7_000_000_000;
 const TIME: i64 = 1_700_000_000_000;

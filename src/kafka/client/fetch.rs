@@ -24,15 +24,15 @@ use rskafka::protocol::{
 
 use super::{
     admin::{self, At},
-    batches::{Aborted, Committed, committed, malformed},
-    cluster::{Cluster, milliseconds},
+    cluster::Cluster,
     connection::{self, Connection},
     fault::{Fault, Try},
 };
+use crate::protocol::{Aborted, Committed, committed, malformed, milliseconds};
 
 /// Fetches from one partition, over a connection of its own, so that a fetch that waits holds nobody up.
 #[derive(Debug)]
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     cluster: Arc<Cluster>,
     topic: String,
     partition: i32,
@@ -41,7 +41,7 @@ pub(super) struct Fetcher {
 
 /// How long a fetch may wait at the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// For a first record.
     First,
     /// For the linger, unless there is enough for a whole fetch sooner.
@@ -52,34 +52,34 @@ pub(super) enum Wait {
 
 /// What a fetch brought.
 #[derive(Debug)]
-pub(super) struct Fetched {
+pub(crate) struct Fetched {
     /// See [`Committed`]; none before the offset asked for.
-    pub(super) committed: Committed,
+    pub(crate) committed: Committed,
     /// Up to here everything is decided: a consumer's end of the partition. Without transactions the high watermark.
-    pub(super) last_stable_offset: i64,
+    pub(crate) last_stable_offset: i64,
     /// After the last record, be it of an open transaction.
-    pub(super) end: i64,
+    pub(crate) end: i64,
 }
 
 impl Fetcher {
-    pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
+    pub(crate) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
         Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, connection: None }
     }
 
-    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
     }
 
-    pub(super) fn topic(&self) -> &str {
+    pub(crate) fn topic(&self) -> &str {
         &self.topic
     }
 
-    pub(super) fn partition(&self) -> i32 {
+    pub(crate) fn partition(&self) -> i32 {
         self.partition
     }
 
     /// Where the partition begins, ends, or was at a time.
-    pub(super) async fn offset(&mut self, at: At) -> Try<i64> {
+    pub(crate) async fn offset(&mut self, at: At) -> Try<i64> {
         let cluster = Arc::clone(&self.cluster);
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -99,7 +99,7 @@ impl Fetcher {
     }
 
     /// Committed records from `offset` on; none where none came in time.
-    pub(super) async fn fetch(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
+    pub(crate) async fn fetch(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
         let mut fetched = self.whole(offset, wait).await?;
         let records = &mut fetched.committed.records;
         let older = records.partition_point(|record| record.offset < offset);
@@ -108,7 +108,7 @@ impl Fetcher {
     }
 
     /// The same in whole batches, of which the first may begin before `offset`.
-    pub(super) async fn whole(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
+    pub(crate) async fn whole(&mut self, offset: i64, wait: Wait) -> Try<Fetched> {
         let fetched = self.attempt(offset, wait).await;
         self.judged(fetched)
     }

@@ -25,27 +25,20 @@ use rskafka::protocol::{
 };
 
 use super::{
-    cluster::{Cluster, Handle},
+    cluster::Cluster,
     connection::{self, Connection},
     fault::{Fault, Try},
-    produce::{Batch, Produce, Records, Time},
+    partition::Handle,
     retry::persist,
 };
+use crate::protocol::{Batch, Produce, ProducerId, Records, Time};
 use thalweg_topic::{Error, record::Outgoing};
-
-/// By which a broker knows a producer.
-pub(super) type ProducerId = i64;
-
-/// The number behind that of the `count`-th record from `sequence` on; numbers begin again at 0 past the largest.
-pub(super) fn advance(sequence: i32, count: usize) -> i32 {
-    ((i64::from(sequence) + count as i64) & i64::from(i32::MAX)) as i32
-}
 
 /// Asks a broker for an identity until it gives one.
 ///
 /// # Errors
 /// When it never will.
-pub(super) async fn identity(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Result<ProducerId, Error> {
+pub(crate) async fn identity(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Result<ProducerId, Error> {
     persist!(cluster, "asking for an identity", ask(cluster, topic, partition))
 }
 
@@ -62,7 +55,7 @@ async fn ask(cluster: &Cluster, topic: &str, partition: i32) -> Try<ProducerId> 
 
 /// Appends records as the only batch that `id` ever writes to a partition: of all requests that are made under it, by
 /// whomever and however late, one lands. Returns its offset, or `None` where the broker says that there is another one.
-pub(super) async fn once(handle: &Handle, id: ProducerId, records: Vec<Outgoing>) -> Try<Option<i64>> {
+pub(crate) async fn once(handle: &Handle, id: ProducerId, records: Vec<Outgoing>) -> Try<Option<i64>> {
     let producer = Producer::open(handle.cluster(), handle.topic(), handle.partition(), id).await?;
     match producer.append(0, records, Time::Own).await {
         Ok(offset) => Ok(Some(offset)),
@@ -73,7 +66,7 @@ pub(super) async fn once(handle: &Handle, id: ProducerId, records: Vec<Outgoing>
 
 /// Appends to one partition over a connection of its own.
 #[derive(Debug)]
-pub(super) struct Producer {
+pub(crate) struct Producer {
     cluster: Arc<Cluster>,
     connection: Connection,
     topic: String,
@@ -83,14 +76,14 @@ pub(super) struct Producer {
 
 impl Producer {
     /// Connects.
-    pub(super) async fn open(cluster: &Arc<Cluster>, topic: &str, partition: i32, id: ProducerId) -> Try<Self> {
+    pub(crate) async fn open(cluster: &Arc<Cluster>, topic: &str, partition: i32, id: ProducerId) -> Try<Self> {
         let connection = connection::to_leader(cluster, topic, partition).await?;
         Ok(Self { cluster: Arc::clone(cluster), connection, topic: topic.to_owned(), partition, id })
     }
 
     /// Appends records, of which the first has the number `sequence`; returns its offset. Calls on one connection reach
     /// the broker in the order in which they are first polled.
-    pub(super) async fn append(&self, sequence: i32, records: impl Into<Records>, time: Time) -> Try<i64> {
+    pub(crate) async fn append(&self, sequence: i32, records: impl Into<Records>, time: Time) -> Try<i64> {
         let action = format!("producing to `{}`/{}", self.topic, self.partition);
         let config = self.cluster.config();
         let request = Produce {
@@ -149,17 +142,5 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Identity {
         // Always 0: only transactions and renewals have others.
         let _epoch = Int16::read(reader)?;
         Ok(Self { error, producer })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::advance;
-
-    #[test]
-    fn numbers_begin_again_past_the_largest() {
-        assert_eq!(advance(5, 3), 8);
-        assert_eq!(advance(i32::MAX, 1), 0);
-        assert_eq!(advance(i32::MAX - 1, 4), 2);
     }
 }

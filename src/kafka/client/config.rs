@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use crate::protocol::CompressionKind;
+
 /// How to reach the cluster and how to deal with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -10,7 +12,7 @@ pub struct Config {
     /// By which the broker's logs know us.
     pub client_id: String,
     /// Of what we produce.
-    pub compression: Compression,
+    pub compression: CompressionKind,
     /// Encryption; `None` is plain text.
     pub tls: Option<Tls>,
     /// Authentication; `None` is none.
@@ -45,7 +47,7 @@ impl Default for Config {
         Self {
             brokers: vec!["localhost:9092".into()],
             client_id: "thalweg".into(),
-            compression: Compression::None,
+            compression: CompressionKind::None,
             tls: None,
             sasl: None,
             partitions: Partitions::All,
@@ -61,22 +63,6 @@ impl Default for Config {
             max_batch_bytes: 900 << 10,
         }
     }
-}
-
-/// How produced batches are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// gzip
-    Gzip,
-    /// LZ4
-    Lz4,
-    /// Snappy
-    Snappy,
-    /// Zstandard
-    Zstd,
 }
 
 /// Which partitions a process works on.
@@ -130,7 +116,7 @@ impl Secret {
         Self(text)
     }
 
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

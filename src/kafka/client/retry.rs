@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{cluster::Cluster, fault::Fault};
+use super::{admin, cluster::Cluster, fault::Fault};
 use thalweg_topic::Error;
 
 /// Between two log lines about the same trouble.
@@ -19,7 +19,7 @@ const GONE_FOR: Duration = Duration::from_secs(5);
 /// Evaluates a try until it works or cannot work. (A macro, since a closure cannot lend out what a try borrows.)
 macro_rules! persist {
     ($cluster:expr, $action:expr, $attempt:expr) => {{
-        let mut retry = $cluster.retry($action);
+        let mut retry = $crate::client::Retry::new(&$cluster, $action);
         loop {
             match $attempt.await {
                 Ok(value) => break Ok(retry.succeeded(value)),
@@ -32,10 +32,10 @@ macro_rules! persist {
         }
     }};
 }
-pub(super) use persist;
+pub(crate) use persist;
 
 /// Trying one thing again and again, waiting longer from try to try, and saying so in the log.
-pub(super) struct Retry {
+pub(crate) struct Retry {
     cluster: Arc<Cluster>,
     action: String,
     attempts: u32,
@@ -47,13 +47,13 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) fn new(cluster: &Arc<Cluster>, action: impl Into<String>) -> Self {
+    pub(crate) fn new(cluster: &Arc<Cluster>, action: impl Into<String>) -> Self {
         let wait = cluster.config().backoff_initial;
         let (cluster, begun) = (Arc::clone(cluster), Instant::now());
         Self { cluster, action: action.into(), attempts: 0, wait, begun, said: None, gone: None }
     }
 
-    pub(super) fn succeeded<T>(&self, value: T) -> T {
+    pub(crate) fn succeeded<T>(&self, value: T) -> T {
         if self.said.is_some() {
             tracing::info!(
                 event = "broker_recovered",
@@ -69,7 +69,7 @@ impl Retry {
     ///
     /// # Errors
     /// When trying again is of no use.
-    pub(super) async fn after(&mut self, fault: Fault) -> Result<(), Error> {
+    pub(crate) async fn after(&mut self, fault: Fault) -> Result<(), Error> {
         let no_topic = matches!(fault, Fault::NoTopic(_));
         let problem = match fault {
             Fault::Fatal(error) => return Err(error),
@@ -103,7 +103,7 @@ impl Retry {
         self.gone = no_topic.then(|| self.gone.unwrap_or_else(Instant::now));
         if self.gone.is_some_and(|gone| gone.elapsed() >= GONE_FOR) {
             // What fails here fails again at the next try, which says so.
-            let _ = self.cluster.make_missing().await;
+            let _ = admin::make_missing(&self.cluster).await;
             self.gone = None;
         }
         tokio::time::sleep(self.wait).await;

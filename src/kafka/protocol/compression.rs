@@ -7,7 +7,21 @@ use std::io::{self, Read};
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use lz4::liblz4::BlockMode;
 
-use super::CompressionKind;
+/// How produced batches are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressionKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip
+    Gzip,
+    /// LZ4
+    Lz4,
+    /// Snappy
+    Snappy,
+    /// Zstandard
+    Zstd,
+}
 
 /// What `snappy-java` writes in front of its chunks: a name, its version, and the oldest that can read it.
 const XERIAL: &[u8] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
@@ -16,7 +30,7 @@ const XERIAL: &[u8] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 const SNAPPY_MOST: usize = 32;
 
 /// The kind that the attributes of a batch name; `None` is one that Kafka did not have when this was written.
-pub(super) fn kind(attributes: i16) -> Option<CompressionKind> {
+pub(crate) fn kind(attributes: i16) -> Option<CompressionKind> {
     Some(match attributes & 0b111 {
         0 => CompressionKind::None,
         1 => CompressionKind::Gzip,
@@ -28,7 +42,7 @@ pub(super) fn kind(attributes: i16) -> Option<CompressionKind> {
 }
 
 /// The number of a kind in the attributes of a batch.
-pub(super) fn number(kind: CompressionKind) -> i16 {
+pub(crate) fn number(kind: CompressionKind) -> i16 {
     match kind {
         CompressionKind::None => 0,
         CompressionKind::Gzip => 1,
@@ -42,7 +56,7 @@ pub(super) fn number(kind: CompressionKind) -> i16 {
 ///
 /// # Errors
 /// What is wrong with it, as the end of a sentence: it is damaged, cut off, or takes more room.
-pub(super) fn unpack(kind: CompressionKind, packed: &[u8], room: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn unpack(kind: CompressionKind, packed: &[u8], room: usize) -> Result<Vec<u8>, String> {
     let unpacked = match kind {
         CompressionKind::None => bounded(packed, room),
         CompressionKind::Gzip => bounded(MultiGzDecoder::new(packed), room),
@@ -100,7 +114,7 @@ fn snappy_chunk(chunk: &[u8], room: usize, unpacked: &mut Vec<u8>) -> io::Result
 ///
 /// # Errors
 /// Where a compressor refuses, which none does for want of anything but memory.
-pub(super) fn pack(kind: CompressionKind, records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn pack(kind: CompressionKind, records: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     match kind {
         CompressionKind::None => out.extend_from_slice(records),
         CompressionKind::Gzip => {

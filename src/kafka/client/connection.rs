@@ -28,21 +28,21 @@ use super::{
 };
 
 /// Encrypted or not.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + Debug> Stream for S {}
 
 /// A connection that is logged in.
-pub(super) type Connection = Messenger<BufStream<Greeted<Box<dyn Stream>>>>;
+pub(crate) type Connection = Messenger<BufStream<Greeted<Box<dyn Stream>>>>;
 
 /// Connects to the leader of `topic`/`partition`, which the first broker that answers is asked for.
-pub(super) async fn to_leader(cluster: &Cluster, topic: &str, partition: i32) -> Try<Connection> {
+pub(crate) async fn to_leader(cluster: &Cluster, topic: &str, partition: i32) -> Try<Connection> {
     let (broker, connection, metadata) = asked(cluster, Some(topic)).await?;
     let leader = leader(&metadata, topic, partition)?;
     if leader == broker { Ok(connection) } else { to_broker(cluster, &leader).await }
 }
 
 /// Connects to the broker that makes topics.
-pub(super) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
+pub(crate) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
     let (broker, connection, metadata) = asked(cluster, None).await?;
     let id = metadata.controller_id;
     let controller = metadata.brokers.iter().find(|broker| Some(broker.node_id) == id);
@@ -55,7 +55,7 @@ pub(super) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
 }
 
 /// What the first broker that answers knows: of `topic`, or of all topics.
-pub(super) async fn metadata(cluster: &Cluster, topic: Option<&str>) -> Try<MetadataResponse> {
+pub(crate) async fn metadata(cluster: &Cluster, topic: Option<&str>) -> Try<MetadataResponse> {
     Ok(asked(cluster, topic).await?.2)
 }
 

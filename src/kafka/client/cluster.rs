@@ -1,8 +1,7 @@
-//! Connections, deadlines and retries.
+//! What is known of a cluster, and the deadline of whatever it is asked.
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
     path::Path,
     sync::{
         Arc, Mutex as StdMutex, PoisonError,
@@ -20,12 +19,8 @@ use thalweg_topic::{Error, Status};
 use tokio::time::timeout;
 
 use super::{
-    Config, Sasl, SaslMechanism, Tls,
-    admin::{self, At},
-    batches::Committed,
+    config::{Config, Sasl, SaslMechanism, Tls},
     fault::{Fault, Try},
-    fetch::{Fetcher, Wait},
-    retry::Retry,
 };
 
 /// Where most systems keep the certificates they trust.
@@ -33,10 +28,10 @@ const SYSTEM_CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
-pub(super) const MAX_MESSAGE_BYTES: usize = 256 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// The cluster: how to reach it, and what is known of it.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     config: Config,
     tls: Option<Arc<rustls::ClientConfig>>,
     /// Addresses of all brokers, as the cluster named them last.
@@ -54,21 +49,21 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(config: Config, status: Option<Status>) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, status: Option<Status>) -> Result<Self, Error> {
         let tls = config.tls.as_ref().map(tls).transpose()?.map(Arc::new);
         let (known, topics) = (StdMutex::default(), StdMutex::default());
         Ok(Self { config, tls, known, topics, retries: AtomicU64::new(0), status })
     }
 
     /// Shows what is being waited for.
-    pub(super) fn show(&self, status: &str) {
+    pub(crate) fn show(&self, status: &str) {
         if let Some(show) = &self.status {
             show(status);
         }
     }
 
     /// Addresses to ask, the configured ones first: any of them may be away for good.
-    pub(super) fn candidates(&self) -> Vec<String> {
+    pub(crate) fn candidates(&self) -> Vec<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.config.brokers.clone();
         all.extend(known.iter().filter(|broker| !self.config.brokers.contains(broker)).cloned());
@@ -76,125 +71,54 @@ impl Cluster {
     }
 
     /// Takes note of the cluster's brokers.
-    pub(super) fn knows(&self, brokers: &[MetadataResponseBroker]) {
+    pub(crate) fn knows(&self, brokers: &[MetadataResponseBroker]) {
         let named = brokers.iter().map(|broker| format!("{}:{}", broker.host.0, broker.port.0));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = named.collect();
     }
 
-    pub(super) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
     /// How to encrypt, if at all.
-    pub(super) fn tls(&self) -> Option<&Arc<rustls::ClientConfig>> {
+    pub(crate) fn tls(&self) -> Option<&Arc<rustls::ClientConfig>> {
         self.tls.as_ref()
     }
 
-    pub(super) fn retries(&self) -> u64 {
+    pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
     /// Takes note of a try that failed.
-    pub(super) fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A try of anything under the deadline.
-    pub(super) async fn bounded<T>(&self, extra: Duration, call: impl Future<Output = Try<T>>) -> Try<T> {
+    pub(crate) async fn bounded<T>(&self, extra: Duration, call: impl Future<Output = Try<T>>) -> Try<T> {
         let deadline = self.config.request_timeout + extra;
         timeout(deadline, call).await.unwrap_or_else(|_| Err(Fault::timeout(deadline)))
     }
 
-    /// Begins to try `action`.
-    pub(super) fn retry(self: &Arc<Self>, action: impl Into<String>) -> Retry {
-        Retry::new(self, action)
-    }
-
-    /// The number of partitions of a topic, if it exists.
-    pub(super) async fn partitions_of(&self, topic: &str) -> Try<Option<i32>> {
-        admin::partitions_of(self, topic).await
-    }
-
     /// Remembers that a topic must be there, and is ours to make.
-    pub(super) fn rely_on(&self, topic: &str, partitions: i32) {
+    pub(crate) fn rely_on(&self, topic: &str, partitions: i32) {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
     }
 
     /// Whether a topic that `action` names is made again where it goes.
-    pub(super) fn makes_again(&self, action: &str) -> bool {
+    pub(crate) fn makes_again(&self, action: &str) -> bool {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         self.config.create_topics && topics.keys().any(|topic| action.contains(&format!("`{topic}`")))
     }
 
-    /// Makes those topics again that have gone, where that is allowed.
-    pub(super) async fn make_missing(&self) -> Try<()> {
-        if !self.config.create_topics {
-            return Ok(());
-        }
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (topic, partitions) in topics {
-            if self.partitions_of(&topic).await?.is_none() {
-                self.create(&topic, partitions).await?;
-                tracing::warn!(event = "topic_created", topic, partitions, "the topic had gone and was created again");
-            }
-        }
-        Ok(())
+    /// The topics that must be there, with their partitions.
+    pub(crate) fn relied_on(&self) -> BTreeMap<String, i32> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    pub(super) async fn create(&self, topic: &str, partitions: i32) -> Try<()> {
-        admin::create(self, topic, partitions).await
-    }
-}
-
-/// One partition of one topic, over a connection that is made when it is needed and dropped when it fails.
-#[derive(Debug)]
-pub(super) struct Handle {
-    fetcher: Fetcher,
-}
-
-impl Handle {
-    pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
-        Self { fetcher: Fetcher::new(cluster, topic, partition) }
-    }
-
-    pub(super) fn cluster(&self) -> &Arc<Cluster> {
-        self.fetcher.cluster()
-    }
-
-    pub(super) fn topic(&self) -> &str {
-        self.fetcher.topic()
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.fetcher.partition()
-    }
-
-    /// First offset, and the end of what is committed.
-    pub(super) async fn range(&mut self) -> Try<Range<i64>> {
-        Ok(self.offset(At::Earliest).await?..self.offset(At::Latest).await?)
-    }
-
-    pub(super) async fn offset(&mut self, at: At) -> Try<i64> {
-        self.fetcher.offset(at).await
-    }
-
-    /// Committed records in whole batches, of which the first may begin before `offset`.
-    pub(super) async fn batches(&mut self, offset: i64) -> Try<Committed> {
-        Ok(self.fetcher.whole(offset, Wait::Never).await?.committed)
-    }
-
-    /// Committed records from `offset` on.
-    pub(super) async fn fetch(&mut self, offset: i64) -> Try<Committed> {
-        Ok(self.fetcher.fetch(offset, Wait::First).await?.committed)
-    }
-}
-
-pub(super) fn milliseconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
 }
 
 /// A login as the client library names it.
-pub(super) fn sasl(sasl: &Sasl) -> SaslConfig {
+pub(crate) fn sasl(sasl: &Sasl) -> SaslConfig {
     let credentials = Credentials::new(sasl.username.clone(), sasl.password.reveal().to_owned());
     match sasl.mechanism {
         SaslMechanism::Plain => SaslConfig::Plain(credentials),
@@ -203,7 +127,7 @@ pub(super) fn sasl(sasl: &Sasl) -> SaslConfig {
     }
 }
 
-pub(super) fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {
+pub(crate) fn tls(tls: &Tls) -> Result<rustls::ClientConfig, Error> {
     let failed = |problem: String, reason: &dyn std::fmt::Display| Error::Access {
         action: "setting up TLS".to_owned(),
         problem,

@@ -17,7 +17,7 @@ const ENOUGH: usize = 4;
 
 /// What came first; shared between the stream and whoever connects.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Greeting(Arc<Mutex<First>>);
+pub(crate) struct Greeting(Arc<Mutex<First>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct First {
@@ -29,13 +29,13 @@ struct First {
 
 impl Greeting {
     /// Whether it is one of TLS, which no broker sends where it wants none.
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(who(&first.bytes[..first.seen]), Who::Tls)
     }
 
     /// What is wrong with it, if it tells.
-    pub(super) fn problem(&self, encrypted: bool) -> Option<String> {
+    pub(crate) fn problem(&self, encrypted: bool) -> Option<String> {
         let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match who(&first.bytes[..first.seen]) {
             Who::Tls => {
@@ -98,14 +98,14 @@ fn who(first: &[u8]) -> Who {
 
 /// A stream whose first bytes are looked at.
 #[derive(Debug)]
-pub(super) struct Greeted<S> {
+pub(crate) struct Greeted<S> {
     inner: S,
     /// `None` once it is known.
     greeting: Option<Greeting>,
 }
 
 impl<S> Greeted<S> {
-    pub(super) fn new(inner: S, greeting: Greeting) -> Self {
+    pub(crate) fn new(inner: S, greeting: Greeting) -> Self {
         Self { inner, greeting: Some(greeting) }
     }
 }

@@ -14,49 +14,41 @@ use bytes::Bytes;
 use rskafka::protocol::traits::ReadError;
 
 use super::{
-    producer::{ProducerId, advance},
+    header::{CONTROL, Header, MAGIC, ProducerId, TRANSACTIONAL, array},
     records,
 };
 use thalweg_topic::record::Record;
-
-/// The one layout that brokers have written since Kafka 0.11.
-pub(super) const MAGIC: u8 = 2;
-
-/// Bits of the attributes.
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
 
 /// Bytes of compressed batches unpacked at once, about; the rest is fetched again.
 const ENOUGH: usize = 64 << 20;
 
 /// An aborted transaction, or the part of it that is ahead: its producer and its first offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Aborted {
-    pub(super) producer: i64,
-    pub(super) first_offset: i64,
+pub(crate) struct Aborted {
+    pub(crate) producer: i64,
+    pub(crate) first_offset: i64,
 }
 
 /// The committed records of a run of batches.
 #[derive(Debug, Default)]
-pub(super) struct Committed {
+pub(crate) struct Committed {
     /// In offset order; the first may be older than what was asked for, since batches come whole.
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// After the last whole batch; `None` when there was none.
-    pub(super) next_offset: Option<i64>,
+    pub(crate) next_offset: Option<i64>,
     /// Whether any batch was part of a transaction.
-    pub(super) transactional: bool,
+    pub(crate) transactional: bool,
     /// Each batch of a producer that numbers its records.
-    pub(super) written: Vec<Written>,
+    pub(crate) written: Vec<Written>,
 }
 
 /// A batch as its header has it, which stays when compaction has removed the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) producer: ProducerId,
-    pub(super) offsets: RangeInclusive<i64>,
+pub(crate) struct Written {
+    pub(crate) producer: ProducerId,
+    pub(crate) offsets: RangeInclusive<i64>,
     /// The number of the producer's next record.
-    pub(super) next_sequence: i32,
+    pub(crate) next_sequence: i32,
 }
 
 /// Reads the batches in `log`, of which the last may be cut off, without those of `aborted` transactions. Ends early
@@ -64,7 +56,7 @@ pub(super) struct Written {
 ///
 /// # Errors
 /// When the first batch is not what a broker sends, or is damaged.
-pub(super) fn committed(log: &Bytes, aborted: &[Aborted]) -> Result<Committed, ReadError> {
+pub(crate) fn committed(log: &Bytes, aborted: &[Aborted]) -> Result<Committed, ReadError> {
     let mut result = Committed::default();
     // By first offset; a producer's batches are given up from there to its next marker, which ends the transaction.
     let mut ahead: BinaryHeap<_> = aborted.iter().map(|it| Reverse((it.first_offset, it.producer))).collect();
@@ -135,73 +127,7 @@ fn next_batch(rest: &mut Bytes) -> Result<Option<Bytes>, ReadError> {
     Ok((end <= rest.len()).then(|| rest.split_to(end)))
 }
 
-/// A batch's header, as far as it is needed.
-#[derive(Debug)]
-pub(super) struct Header {
-    pub(super) base_offset: i64,
-    pub(super) last_offset: i64,
-    pub(super) checksum: u32,
-    pub(super) attributes: i16,
-    /// To which the records' times are relative.
-    pub(super) first_timestamp: i64,
-    max_timestamp: i64,
-    producer: ProducerId,
-    sequence: i32,
-    pub(super) records: i32,
-}
-
-impl Header {
-    /// Bytes of it.
-    pub(super) const BYTES: usize = 61;
-    /// Bytes that the length does not count: offset and length themselves.
-    pub(super) const PREFIX: usize = 12;
-    pub(super) const LENGTH_AT: usize = 8;
-    pub(super) const MAGIC_AT: usize = 16;
-    pub(super) const CHECKSUM_AT: usize = 17;
-    /// From here to the end of the batch.
-    pub(super) const CHECKED_FROM: usize = 21;
-
-    /// Of a whole batch.
-    fn of(batch: &[u8]) -> Self {
-        let base_offset = i64::from_be_bytes(array(batch, 0));
-        let last_delta = i32::from_be_bytes(array(batch, 23));
-        Self {
-            base_offset,
-            last_offset: base_offset.saturating_add(last_delta.into()),
-            checksum: u32::from_be_bytes(array(batch, Self::CHECKSUM_AT)),
-            attributes: i16::from_be_bytes(array(batch, 21)),
-            first_timestamp: i64::from_be_bytes(array(batch, 27)),
-            max_timestamp: i64::from_be_bytes(array(batch, 35)),
-            producer: i64::from_be_bytes(array(batch, 43)),
-            sequence: i32::from_be_bytes(array(batch, 53)),
-            records: i32::from_be_bytes(array(batch, 57)),
-        }
-    }
-
-    fn is(&self, attribute: i16) -> bool {
-        self.attributes & attribute != 0
-    }
-
-    /// The number that its producer's next record must have.
-    fn next_sequence(&self) -> i32 {
-        let count = self.last_offset.saturating_sub(self.base_offset).max(0) as usize + 1;
-        advance(self.sequence, count)
-    }
-
-    /// The broker's time, where the topic keeps that: it is in the header alone.
-    pub(super) fn appended_at(&self) -> Option<i64> {
-        self.is(LOG_APPEND_TIME).then_some(self.max_timestamp)
-    }
-}
-
-/// `N` bytes from `at` on, which must be there.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
-
-pub(super) fn malformed(problem: impl Into<String>) -> ReadError {
+pub(crate) fn malformed(problem: impl Into<String>) -> ReadError {
     ReadError::Malformed(problem.into().into())
 }
 

@@ -22,14 +22,15 @@ use rskafka::protocol::{
 };
 
 use super::{
-    cluster::{Cluster, milliseconds},
+    cluster::Cluster,
     connection::{self, Connection},
     fault::{Fault, Try},
 };
+use crate::protocol::milliseconds;
 
 /// A place in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
+pub(crate) enum At {
     /// The first record there is.
     Earliest,
     /// After the last record before which all is decided: the end, where no transaction is open.
@@ -41,7 +42,7 @@ pub(super) enum At {
 }
 
 /// The number of partitions of a topic, if it exists.
-pub(super) async fn partitions_of(cluster: &Cluster, topic: &str) -> Try<Option<i32>> {
+pub(crate) async fn partitions_of(cluster: &Cluster, topic: &str) -> Try<Option<i32>> {
     let metadata = connection::metadata(cluster, Some(topic)).await?;
     let Some(found) = metadata.topics.iter().find(|found| found.name.0 == topic) else { return Ok(None) };
     match found.error {
@@ -52,14 +53,14 @@ pub(super) async fn partitions_of(cluster: &Cluster, topic: &str) -> Try<Option<
 }
 
 /// The names of all topics that this user may see, but for the cluster's own.
-pub(super) async fn names(cluster: &Cluster) -> Try<Vec<String>> {
+pub(crate) async fn names(cluster: &Cluster) -> Try<Vec<String>> {
     let metadata = connection::metadata(cluster, None).await?;
     let of_users = metadata.topics.into_iter().filter(|topic| topic.is_internal != Some(Boolean(true)));
     Ok(of_users.map(|topic| topic.name.0).collect())
 }
 
 /// Makes a topic. That it is there already is as good.
-pub(super) async fn create(cluster: &Cluster, topic: &str, partitions: i32) -> Try<()> {
+pub(crate) async fn create(cluster: &Cluster, topic: &str, partitions: i32) -> Try<()> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
     let connection = connection::to_controller(cluster).await?;
@@ -91,8 +92,22 @@ pub(super) async fn create(cluster: &Cluster, topic: &str, partitions: i32) -> T
     }
 }
 
+/// Makes those topics again that have gone of those that must be there, where that is allowed.
+pub(crate) async fn make_missing(cluster: &Cluster) -> Try<()> {
+    if !cluster.config().create_topics {
+        return Ok(());
+    }
+    for (topic, partitions) in cluster.relied_on() {
+        if partitions_of(cluster, &topic).await?.is_none() {
+            create(cluster, &topic, partitions).await?;
+            tracing::warn!(event = "topic_created", topic, partitions, "the topic had gone and was created again");
+        }
+    }
+    Ok(())
+}
+
 /// Asks the leader of a partition for an offset.
-pub(super) async fn offset(connection: &Connection, topic: &str, partition: i32, at: At) -> Try<i64> {
+pub(crate) async fn offset(connection: &Connection, topic: &str, partition: i32, at: At) -> Try<i64> {
     let action = format!("asking for offsets of `{topic}`/{partition}");
     let timestamp = match at {
         At::Earliest => -2,
@@ -124,7 +139,7 @@ pub(super) async fn offset(connection: &Connection, topic: &str, partition: i32,
 
 /// How long a topic keeps records by the time that their producer gives them, in milliseconds; `None` where it does not
 /// delete by that. `Err` with the broker's words where this user may not ask.
-pub(super) async fn retention(cluster: &Cluster, topic: &str) -> Try<Result<Option<i64>, String>> {
+pub(crate) async fn retention(cluster: &Cluster, topic: &str) -> Try<Result<Option<i64>, String>> {
     let action = format!("asking for the settings of `{topic}`");
     let connection = connection::to_controller(cluster).await?;
     let request = DescribeConfigs { topic: topic.to_owned() };

@@ -10,7 +10,7 @@ const UNREADABLE: &str = "the broker's answer cannot be read; records that are d
 
 /// A failure, by what can be done about it.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It may pass: try again on a new connection.
     Passing(String),
     /// The topic is not there, or not yet known everywhere.
@@ -26,28 +26,28 @@ pub(super) enum Fault {
 }
 
 /// Result of one try.
-pub(super) type Try<T> = Result<T, Fault>;
+pub(crate) type Try<T> = Result<T, Fault>;
 
 impl Fault {
     /// What a broker acknowledges at `base` though the topic ended at `end` when it was read back is a batch of before,
     /// with these numbers, that is not there any more.
-    pub(super) fn unless_new(base: i64, end: i64) -> Try<i64> {
+    pub(crate) fn unless_new(base: i64, end: i64) -> Try<i64> {
         if base < end {
             return Err(Fault::OutOfSequence("the broker acknowledges what is not there any more".to_owned()));
         }
         Ok(base)
     }
 
-    pub(super) fn passing(problem: impl Into<String>) -> Self {
+    pub(crate) fn passing(problem: impl Into<String>) -> Self {
         Fault::Passing(problem.into())
     }
 
-    pub(super) fn timeout(after: std::time::Duration) -> Self {
+    pub(crate) fn timeout(after: std::time::Duration) -> Self {
         Fault::Passing(format!("no answer within {after:?}"))
     }
 
     /// What a broker's answer means while doing `action`.
-    pub(super) fn of_protocol(action: &str, error: ProtocolError, text: String) -> Self {
+    pub(crate) fn of_protocol(action: &str, error: ProtocolError, text: String) -> Self {
         let problem = match error {
             ProtocolError::OffsetOutOfRange => return Fault::OutOfRange,
             ProtocolError::UnknownTopicOrPartition => return Fault::NoTopic(text),
@@ -103,7 +103,7 @@ impl Fault {
     }
 
     /// What it means that a request of ours failed.
-    pub(super) fn of_request(action: &str, error: RequestError) -> Self {
+    pub(crate) fn of_request(action: &str, error: RequestError) -> Self {
         match error {
             RequestError::NoVersionMatch { .. } | RequestError::WriteError(_) => {
                 Self::fatal(action, VERSION, error.to_string())
@@ -117,7 +117,7 @@ impl Fault {
     }
 
     /// A login that failed for good, and what the broker says of it.
-    pub(super) fn of_login(action: &str, error: Option<ProtocolError>, text: String) -> Self {
+    pub(crate) fn of_login(action: &str, error: Option<ProtocolError>, text: String) -> Self {
         let problem = match error {
             Some(ProtocolError::SaslAuthenticationFailed) => {
                 "the broker does not take this login; check transport.kafka.sasl.username and password"
@@ -135,11 +135,11 @@ impl Fault {
     }
 
     /// What no further try gets past: only other settings, or the broker's, do.
-    pub(super) fn access(action: &str, problem: &str, reason: String) -> Self {
+    pub(crate) fn access(action: &str, problem: &str, reason: String) -> Self {
         Fault::Fatal(Error::Access { action: action.to_owned(), problem: problem.to_owned(), reason })
     }
 
-    pub(super) fn fatal(action: &str, problem: &str, reason: String) -> Self {
+    pub(crate) fn fatal(action: &str, problem: &str, reason: String) -> Self {
         Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason })
     }
 }

@@ -8,7 +8,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{batches::Header, compression};
+use super::{
+    compression::{self, CompressionKind},
+    header::Header,
+};
 use thalweg_topic::record::{Headers, Record};
 
 /// Memory that one batch may take, unpacked and with all that tells its records apart.
@@ -21,7 +24,7 @@ const LEAST: usize = 7;
 ///
 /// # Errors
 /// What is wrong with the batch, as the end of a sentence.
-pub(super) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) -> Result<usize, String> {
+pub(crate) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) -> Result<usize, String> {
     let checksum = crc32c::crc32c(&batch[Header::CHECKED_FROM..]);
     if checksum != header.checksum {
         return Err(format!("its CRC is {checksum:#010x} and should be {:#010x}", header.checksum));
@@ -29,7 +32,7 @@ pub(super) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) ->
     let kind = compression::kind(header.attributes).ok_or("it is compressed in a way that is not known here")?;
     let packed = batch.slice(Header::BYTES..);
     let (bytes, unpacked) = match kind {
-        super::CompressionKind::None => (packed, 0),
+        CompressionKind::None => (packed, 0),
         kind => {
             let unpacked = compression::unpack(kind, &packed, ROOM).map_err(|problem| {
                 format!("its records, which are compressed ({kind:?}), cannot be unpacked: {problem}")

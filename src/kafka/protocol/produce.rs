@@ -11,11 +11,9 @@ use rskafka::protocol::{
 };
 
 use super::{
-    CompressionKind,
-    batches::{Header, MAGIC},
-    cluster::milliseconds,
-    compression,
-    producer::ProducerId,
+    compression::{self, CompressionKind},
+    header::{Header, MAGIC, ProducerId},
+    milliseconds,
 };
 use thalweg_topic::{
     Drafts, Spelled,
@@ -24,11 +22,11 @@ use thalweg_topic::{
 };
 
 /// One batch for one partition.
-pub(super) struct Produce<'a> {
-    pub(super) topic: &'a str,
-    pub(super) partition: i32,
-    pub(super) timeout: Duration,
-    pub(super) batch: Batch,
+pub(crate) struct Produce<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) timeout: Duration,
+    pub(crate) batch: Batch,
 }
 
 impl RequestBody for Produce<'_> {
@@ -62,7 +60,7 @@ impl WriteVersionedType<Vec<u8>> for Produce<'_> {
 
 /// When the records of a batch are said to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Time {
+pub(crate) enum Time {
     /// All at this time, in milliseconds since the Unix epoch.
     At(i64),
     /// Each at its own, or now, where no broker takes that.
@@ -71,7 +69,7 @@ pub(super) enum Time {
 
 /// What a batch is made of.
 #[derive(Debug)]
-pub(super) enum Records {
+pub(crate) enum Records {
     Ready(Vec<Outgoing>),
     /// Spelled right where they are sent from.
     Drafts(Box<dyn Drafts>),
@@ -108,7 +106,7 @@ impl Records {
     }
 
     /// The earliest time of its own that any of them has.
-    pub(super) fn oldest(&self) -> Option<i64> {
+    pub(crate) fn oldest(&self) -> Option<i64> {
         let mut oldest: Option<i64> = None;
         self.each_time(|time| oldest = Some(oldest.map_or(time, |oldest| oldest.min(time))));
         oldest
@@ -144,13 +142,13 @@ impl Records {
 
 /// Records with one number behind the other.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) producer: ProducerId,
+pub(crate) struct Batch {
+    pub(crate) producer: ProducerId,
     /// The number of the first record.
-    pub(super) sequence: i32,
-    pub(super) records: Records,
-    pub(super) time: Time,
-    pub(super) compression: CompressionKind,
+    pub(crate) sequence: i32,
+    pub(crate) records: Records,
+    pub(crate) time: Time,
+    pub(crate) compression: CompressionKind,
 }
 
 impl Batch {

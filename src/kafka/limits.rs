@@ -1,0 +1,30 @@
+//! What a broker has refused: how much at once, and which sequence numbers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// As often may a broker refuse one and the same number before we take another identity. At another one something has
+/// landed in between, and the read-back has found it.
+const OUT_OF_STEP: u32 = 2;
+
+/// A number that was refused, and how often in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refused {
+    sequence: i32,
+    times: u32,
+}
+
+impl Refused {
+    pub(crate) fn again(&mut self, sequence: i32) {
+        self.times = if self.sequence == sequence { self.times + 1 } else { 1 };
+        self.sequence = sequence;
+    }
+
+    pub(crate) fn is_lasting(self) -> bool {
+        self.times >= OUT_OF_STEP
+    }
+}
+
+/// Lowers a limit, if it is not that low yet.
+pub(crate) fn lower(limit: &AtomicUsize, to: usize) {
+    limit.fetch_min(to.max(1), Ordering::Relaxed);
+}

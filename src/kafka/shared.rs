@@ -1,0 +1,124 @@
+//! What readers and publishers have in common.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex as StdMutex, atomic::AtomicUsize},
+};
+
+use thalweg_store::Store;
+use thalweg_topic::{Error, Output, Timestamps, Topics, stamps::Stamps};
+use tokio::sync::OnceCell;
+
+use super::{
+    client::{Cluster, ensure, persist, retention},
+    limits::Refused,
+};
+
+/// What readers and publishers have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) topics: Topics,
+    /// Partitions of the samples topic.
+    pub(crate) sample_partitions: i32,
+    /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
+    pub(crate) output_partitions: [i32; 3],
+    /// Whether the output topics are there.
+    pub(crate) outputs: OnceCell<()>,
+    /// Of what is published.
+    pub(crate) timestamps: Timestamps,
+    /// The newest time in each partition of each output.
+    pub(crate) stamps: [Vec<Stamps>; 3],
+    /// How long each output keeps records, in milliseconds, where it deletes them by the time that we give them.
+    pub(crate) retention: OnceCell<[Option<i64>; 3]>,
+    /// Bytes of a produce request at most, per output: lowered when a broker refuses.
+    pub(crate) batch_bytes: [AtomicUsize; 3],
+    /// Bytes of a produce request of generated samples at most, likewise.
+    pub(crate) sample_batch_bytes: AtomicUsize,
+    /// Bytes of a dead letter at most, likewise.
+    pub(crate) dead_letter_bytes: AtomicUsize,
+    /// Numbers that a broker did not take, by partition of the samples and output.
+    pub(crate) refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
+}
+
+impl Shared {
+    pub(crate) fn output_topic(&self, output: Output) -> &str {
+        match output {
+            Output::Predictions => &self.topics.predictions,
+            Output::DeadLetters => &self.topics.dead_letters,
+            Output::Events => &self.topics.events,
+        }
+    }
+
+    /// The partition that holds what is made from `partition`.
+    pub(crate) fn output_partition(&self, output: Output, partition: i32) -> i32 {
+        partition % self.output_partitions[output as usize].max(1)
+    }
+
+    /// Of the partition of an output that holds what is made from `partition`.
+    pub(crate) fn stamps(&self, output: Output, partition: i32) -> &Stamps {
+        &self.stamps[output as usize][self.output_partition(output, partition) as usize]
+    }
+
+    /// Whether a partition of an output holds only what is made from one partition of the samples.
+    pub(crate) fn is_exclusive(&self, output: Output) -> bool {
+        self.output_partitions[output as usize] >= self.sample_partitions
+    }
+
+    /// Identities under which this state file has published what is made from a partition.
+    pub(crate) fn own_producers(&self, partition: i32) -> Result<Vec<i64>, Error> {
+        let mut ours = self.store.metas(&format!("{}/", self.producer_name(partition)))?;
+        ours.extend(self.store.meta(&self.producer_name(partition))?);
+        Ok(ours)
+    }
+
+    /// Name in the state file of the producer of what is made from a partition.
+    pub(crate) fn producer_name(&self, partition: i32) -> String {
+        format!("producer:{}/{partition}", self.topics.samples)
+    }
+
+    /// Makes the output topics that are missing. Not before it is known where a worker goes on, so that a start which
+    /// comes to nothing leaves nothing behind.
+    pub(crate) async fn make_outputs(&self) -> Result<(), Error> {
+        let make = async || {
+            for output in Output::ALL {
+                let (topic, partitions) = (self.output_topic(output), self.output_partitions[output as usize]);
+                let found = ensure(&self.cluster, topic, partitions).await?;
+                if found != partitions {
+                    let problem = format!("it was made with {found} partitions meanwhile; start again");
+                    return Err(Error::Topic { topic: topic.to_owned(), problem });
+                }
+            }
+            Ok(())
+        };
+        self.outputs.get_or_try_init(make).await.copied()
+    }
+
+    /// Asks how long the outputs keep what is given the time of samples.
+    pub(crate) async fn look_up_retention(&self) -> Result<(), Error> {
+        if self.timestamps == Timestamps::Clock {
+            return Ok(());
+        }
+        let look = async || {
+            let mut all = [None; 3];
+            for output in [Output::Predictions, Output::Events] {
+                let topic = self.output_topic(output);
+                let action = format!("asking how long `{topic}` keeps records");
+                let found = persist!(self.cluster, action, retention(&self.cluster, topic))?;
+                all[output as usize] = found.unwrap_or_else(|refused| {
+                    tracing::warn!(
+                        event = "retention_unknown",
+                        topic,
+                        refused,
+                        "how long the topic keeps records may not be asked (right DescribeConfigs), so nothing is said where \
+                         output.timestamp = \"sample\" makes records older than that"
+                    );
+                    None
+                });
+            }
+            Ok(all)
+        };
+        self.retention.get_or_try_init(look).await.map(drop)
+    }
+}

@@ -23,9 +23,9 @@ use super::{
     saves::Saves,
     shared::Shared,
 };
-use thalweg_store::set_meta;
+use thalweg_store::{RateLimited, set_meta};
 use thalweg_topic::Savepoint;
-use thalweg_topic::{Error, Numbers, Outbox, Output, Outputs, Publisher, Resumed, Timestamps, burst::Burst, stamps};
+use thalweg_topic::{Error, Numbers, Outbox, Output, Outputs, Publisher, Resumed, Timestamps, stamps};
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ pub struct KafkaPublisher {
     /// Where the outputs stand; known once it has resumed.
     outputs: Outputs,
     /// Records that others have put into our outputs.
-    foreign: Burst,
+    foreign: RateLimited,
     /// Records of samples that are older than their topic keeps any.
-    too_old: Burst,
+    too_old: RateLimited,
 }
 
 /// An outbox under way.
@@ -60,8 +60,8 @@ impl KafkaPublisher {
             partition,
             handles,
             outputs: Outputs::default(),
-            foreign: Burst::default(),
-            too_old: Burst::default(),
+            foreign: RateLimited::default(),
+            too_old: RateLimited::default(),
         }
     }
 

@@ -11,12 +11,15 @@
 //!
 //! What this does not do: know what is in a checkpoint. That is bytes to it, which whoever asks for them reads.
 //!
-//! Reading order: this file, `checkpoints`, `archive` (the file beside a daemon that works on it), `error`, `lock`.
+//! Reading order: this file, `checkpoints`, `archive` (the file beside a daemon that works on it), `error`, `lock`; `backoff`
+//! and `rate_limited` are here because everything that waits stands on this package.
 
 mod archive;
+mod backoff;
 mod checkpoints;
 mod error;
 mod lock;
+mod rate_limited;
 
 use std::{
     collections::BTreeMap,
@@ -30,23 +33,23 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use archive::{Archive, Found, Kept};
+pub use backoff::Backoff;
 pub use checkpoints::{Place, Read, Saved, Saving, State, needed_from};
 pub use error::Error;
+pub use rate_limited::{RateLimit, RateLimited};
 
 /// What this version writes; an older one is migrated, a newer one refused.
 ///
 /// 1: the first. 2: checkpoints know their settings, the last record and gaps. 3: large ones are in parts.
 const FORMAT: i64 = 3;
 
-/// Wait before a write that found no room is tried again; it doubles up to the second.
-const WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Between two log lines about the same trouble.
-const QUIET: Duration = Duration::from_secs(10);
+/// First wait before a write that found no room is tried again.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// Longest such wait.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Of each connection: as much of the file as SQLite keeps in memory. Rows are appended and read in order, so that more
 /// (2 MB by default) only takes room.
 const CACHE: &str = "PRAGMA cache_size = -512;";
@@ -190,14 +193,14 @@ impl Store {
         F: Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
         let work = Arc::new(work);
-        let mut wait = WAIT;
-        let mut said: Option<Instant> = None;
+        let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
+        let mut limit = RateLimit::default();
         loop {
             let (store, job) = (Arc::clone(self), Arc::clone(&work));
             let done = tokio::task::spawn_blocking(move || store.write_blocking(action, &*job)).await;
             let error = match done.unwrap_or_else(|_| Err(Error::Cancelled { path: self.path.clone() })) {
                 Ok(value) => {
-                    if said.is_some() {
+                    if limit.has_spoken() {
                         tracing::info!(event = "state_recovered", "the state file can be written again");
                     }
                     return Ok(value);
@@ -208,8 +211,8 @@ impl Store {
                 return Err(error);
             }
             self.retries.fetch_add(1, Ordering::Relaxed);
-            if said.is_none_or(|said| said.elapsed() >= QUIET) {
-                said = Some(Instant::now());
+            let wait = backoff.next_wait();
+            if limit.is_due() {
                 tracing::warn!(
                     event = "state_unwritable", %error, next_try = ?wait,
                     "waiting until the state file can be written; what cannot be written waits, too"
@@ -219,7 +222,6 @@ impl Store {
                 () = self.closing.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 

@@ -7,9 +7,8 @@
 //! What this does not do: know what a record says or what a worker has learned. Predictions are [`Drafts`] to it, which can
 //! be spelled, and a worker's state a [`Savepoint`].
 //!
-//! Reading order: [`record`], this file, [`outputs`](Outputs), [`dead_letters`] (looked at, and sent back), [`burst`].
+//! Reading order: [`record`], this file, [`outputs`](Outputs), [`dead_letters`] (looked at, and sent back).
 
-pub mod burst;
 pub mod dead_letters;
 mod history;
 mod opening;

@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{admin, cluster::Cluster, fault::Fault};
+use thalweg_store::{Backoff, RateLimit};
 use thalweg_topic::Error;
-
-/// Between two log lines about the same trouble.
-const QUIET: Duration = Duration::from_secs(10);
 
 /// A first failure that took this long is said at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -39,22 +37,22 @@ pub(crate) struct Retry {
     cluster: Arc<Cluster>,
     action: String,
     attempts: u32,
-    wait: Duration,
+    backoff: Backoff,
     begun: Instant,
-    said: Option<Instant>,
+    limit: RateLimit,
     /// Since when the topic has been missing.
     gone: Option<Instant>,
 }
 
 impl Retry {
     pub(crate) fn new(cluster: &Arc<Cluster>, action: impl Into<String>) -> Self {
-        let wait = cluster.config().backoff_initial;
+        let backoff = Backoff::new(cluster.config().backoff_initial, cluster.config().backoff_max);
         let (cluster, begun) = (Arc::clone(cluster), Instant::now());
-        Self { cluster, action: action.into(), attempts: 0, wait, begun, said: None, gone: None }
+        Self { cluster, action: action.into(), attempts: 0, backoff, begun, limit: RateLimit::default(), gone: None }
     }
 
     pub(crate) fn succeeded<T>(&self, value: T) -> T {
-        if self.said.is_some() {
+        if self.limit.has_spoken() {
             tracing::info!(
                 event = "broker_recovered",
                 action = self.action,
@@ -86,15 +84,15 @@ impl Retry {
         self.cluster.failed();
         // A first failure may be gone in a moment, as right after a topic was created.
         let lasts = self.attempts > 1 || self.begun.elapsed() >= AT_ONCE;
-        if lasts && self.said.is_none_or(|said| said.elapsed() >= QUIET) {
-            self.said = Some(Instant::now());
+        let wait = self.backoff.next_wait();
+        if lasts && self.limit.is_due() {
             let brokers = self.cluster.config().brokers.join(", ");
             self.cluster.show(&format!("waiting for Kafka at {brokers}: {problem}"));
             tracing::warn!(
                 event = "broker_unreachable",
                 action = self.action,
                 attempt = self.attempts,
-                next_try = ?self.wait,
+                next_try = ?wait,
                 brokers = self.cluster.config().brokers.join(","),
                 error = problem,
                 "Kafka does not answer as it should; trying again until it does. Check that a broker runs there"
@@ -106,8 +104,7 @@ impl Retry {
             let _ = admin::make_missing(&self.cluster).await;
             self.gone = None;
         }
-        tokio::time::sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(self.cluster.config().backoff_max);
+        tokio::time::sleep(wait).await;
         Ok(())
     }
 }

@@ -21,7 +21,8 @@ use crate::{
     gap::Anchor,
     processor::Processor,
 };
-use thalweg_topic::{Fetched, Outbox, Reader, burst::Burst};
+use thalweg_store::RateLimited;
+use thalweg_topic::{Fetched, Outbox, Reader};
 
 /// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
@@ -122,7 +123,7 @@ pub(super) async fn process(
     let mut kept = (Instant::now(), processor.position());
     let mut shown = Instant::now();
     let mut sent = processor.position();
-    let mut rejections = Burst::default();
+    let mut rejections = RateLimited::default();
     let mut outbox: Outbox<Drafts> = Outbox::at(processor.position());
     loop {
         let batch = tokio::select! {
@@ -195,7 +196,7 @@ fn now() -> i64 {
 }
 
 /// What the records of a batch have shown of their stream.
-fn say(processor: &mut Processor, bursts: &mut Burst) {
+fn say(processor: &mut Processor, bursts: &mut RateLimited) {
     for notice in processor.take_notices() {
         if notice.is_warning() {
             tracing::warn!(event = notice.name(), "{notice}");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::saved;
 
-use super::{Features, Refused, Regressor};
+use super::{Description, Features, NamedColumn, Refused, Regressor};
 
 /// Predicts the mean of the targets so far. Skill is measured against it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,10 @@ impl Regressor for Mean {
     fn memory_bytes(&self) -> usize {
         size_of::<Self>()
     }
+
+    fn describe(&self, _: &[NamedColumn]) -> Description {
+        Description::constant(self.mean)
+    }
 }
 
 /// Predicts the last target (persistence), the baseline of whatever moves slowly.
@@ -57,5 +61,9 @@ impl Regressor for Last {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>()
+    }
+
+    fn describe(&self, _: &[NamedColumn]) -> Description {
+        Description::constant(self.target)
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Refused, Regressor};
+use super::{Description, Features, NamedColumn, Refused, Regressor};
 use thalweg_metrics::saved;
 
 /// Parameters of [`Champion`].
@@ -189,6 +189,15 @@ impl Regressor for Champion {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        let weights: Vec<f64> = (0..columns.len()).map(|i| f64::from(i == self.current)).collect();
+        Description::linear(0.0, &weights, columns)
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a model has learned, by name: for a person to read and a program to export.
 //!
 //! Reading order: [`NamedColumn`] (what a column means), [`Description`] (the closed set of forms that models take),
-//! then its parts. Each model fills in a form beside its own code; [`super::Model::describe`] is the one `match`.
+//! then its parts. Each model fills in a form beside its own code, in [`Regressor::describe`](super::Regressor::describe).
 //!
 //! Invariant: read-only and owned, numbers exactly as they are in the state. What this does not do: lay anything out.
 //! To add a form: a variant of [`Description`] made of these parts.
@@ -92,6 +92,18 @@ pub enum Description {
     Rules(Rules),
     /// Members whose predictions become one.
     Mixture(Mixture),
+}
+
+impl Description {
+    /// The same prediction whatever the features, in the target's unit.
+    pub(super) fn constant(prediction: f64) -> Self {
+        Description::Constant(Constant { prediction })
+    }
+
+    /// A weighted sum of these columns.
+    pub(super) fn linear(intercept: f64, weights: &[f64], columns: &[NamedColumn]) -> Self {
+        Description::Linear(Linear::new(intercept, weights, columns))
+    }
 }
 
 /// The prediction of a model that looks at no feature.

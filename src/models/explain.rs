@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
-    Description, NamedColumn, Pipeline, Recent, Scratch, collinear,
+    Description, NamedColumn, Pipeline, Recent, Regressor, Scratch, collinear,
     describe::{Branch, Leaf, Linear, Node, Test},
 };
 use thalweg_metrics::statistics::Var;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Description, Features, Last, Mean, ModelKind, NamedColumn, Refused, Regressor, champion, describe, ekf_mlp, forest,
+    Description, Features, Last, Mean, ModelKind, NamedColumn, Refused, Regressor, champion, ekf_mlp, forest,
     innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules, tree,
 };
 
@@ -81,119 +81,49 @@ impl Model {
     }
 }
 
-impl Model {
-    /// Whether what it weighs is the columns that it sees, and not what it makes of them.
-    pub fn weighs_columns(&self) -> bool {
-        match self {
-            Model::RlsPoly(_) | Model::EkfMlp(_) | Model::Innovation(_) | Model::ModelTree(_) | Model::Mixture(_) => {
-                false
-            }
-            Model::Mean(_)
-            | Model::Last(_)
-            | Model::Linear(_)
-            | Model::PassiveAggressive(_)
-            | Model::Rls(_)
-            | Model::HoeffdingTree(_)
-            | Model::AdaptiveTree(_)
-            | Model::AdaptiveRandomForest(_)
-            | Model::AmRules(_)
-            | Model::Champion(_)
-            | Model::Blend(_) => true,
+/// Evaluates `$body` with `$model` as the one that `$of` is.
+macro_rules! on_each {
+    ($of:expr, $model:ident => $body:expr) => {
+        match $of {
+            Model::Mean($model) => $body,
+            Model::Last($model) => $body,
+            Model::Linear($model) => $body,
+            Model::PassiveAggressive($model) => $body,
+            Model::Rls($model) => $body,
+            Model::RlsPoly($model) => $body,
+            Model::ModelTree($model) => $body,
+            Model::EkfMlp($model) => $body,
+            Model::Innovation($model) => $body,
+            Model::Mixture($model) => $body,
+            Model::Blend($model) => $body,
+            Model::HoeffdingTree($model) => $body,
+            Model::AdaptiveTree($model) => $body,
+            Model::AdaptiveRandomForest($model) => $body,
+            Model::AmRules($model) => $body,
+            Model::Champion($model) => $body,
         }
-    }
-
-    /// What it has learned, by the names of the columns that it sees.
-    pub fn describe(&self, columns: &[NamedColumn]) -> Description {
-        let linear = |intercept, weights| Description::Linear(describe::Linear::new(intercept, weights, columns));
-        let constant = |prediction| Description::Constant(describe::Constant { prediction });
-        match self {
-            Model::Mean(_) | Model::Last(_) => constant(self.predict_one(Features::new(&[]))),
-            Model::Linear(model) => linear(model.intercept(), model.weights()),
-            Model::PassiveAggressive(model) => linear(model.intercept(), model.weights()),
-            Model::Rls(model) => linear(model.intercept(), model.weights()),
-            Model::RlsPoly(model) => model.describe(columns),
-            Model::ModelTree(model) => model.describe(columns),
-            Model::EkfMlp(model) => model.describe(columns),
-            Model::Innovation(model) => model.describe(columns),
-            Model::Mixture(model) => Description::Mixture(model.describe()),
-            Model::Blend(model) => Description::Mixture(model.describe(columns)),
-            Model::HoeffdingTree(model) => Description::Tree(model.describe(columns)),
-            Model::AdaptiveTree(model) => Description::Tree(model.describe(columns)),
-            Model::AdaptiveRandomForest(model) => Description::Forest(describe::Forest {
-                trees: model.trees().map(|tree| tree.describe(columns)).collect(),
-            }),
-            Model::AmRules(model) => Description::Rules(model.describe(columns)),
-            Model::Champion(model) => {
-                let weights: Vec<f64> = (0..columns.len()).map(|i| f64::from(i == model.current())).collect();
-                linear(0.0, &weights)
-            }
-        }
-    }
+    };
 }
 
 impl Regressor for Model {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        match self {
-            Model::Mean(model) => model.predict_one(x),
-            Model::Last(model) => model.predict_one(x),
-            Model::Linear(model) => model.predict_one(x),
-            Model::PassiveAggressive(model) => model.predict_one(x),
-            Model::Rls(model) => model.predict_one(x),
-            Model::RlsPoly(model) => model.predict_one(x),
-            Model::ModelTree(model) => model.predict_one(x),
-            Model::EkfMlp(model) => model.predict_one(x),
-            Model::Innovation(model) => model.predict_one(x),
-            Model::Mixture(model) => model.predict_one(x),
-            Model::Blend(model) => model.predict_one(x),
-            Model::HoeffdingTree(model) => model.predict_one(x),
-            Model::AdaptiveTree(model) => model.predict_one(x),
-            Model::AdaptiveRandomForest(model) => model.predict_one(x),
-            Model::AmRules(model) => model.predict_one(x),
-            Model::Champion(model) => model.predict_one(x),
-        }
+        on_each!(self, model => model.predict_one(x))
     }
 
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        match self {
-            Model::Mean(model) => model.learn_one(x, y, weight),
-            Model::Last(model) => model.learn_one(x, y, weight),
-            Model::Linear(model) => model.learn_one(x, y, weight),
-            Model::PassiveAggressive(model) => model.learn_one(x, y, weight),
-            Model::Rls(model) => model.learn_one(x, y, weight),
-            Model::RlsPoly(model) => model.learn_one(x, y, weight),
-            Model::ModelTree(model) => model.learn_one(x, y, weight),
-            Model::EkfMlp(model) => model.learn_one(x, y, weight),
-            Model::Innovation(model) => model.learn_one(x, y, weight),
-            Model::Mixture(model) => model.learn_one(x, y, weight),
-            Model::Blend(model) => model.learn_one(x, y, weight),
-            Model::HoeffdingTree(model) => model.learn_one(x, y, weight),
-            Model::AdaptiveTree(model) => model.learn_one(x, y, weight),
-            Model::AdaptiveRandomForest(model) => model.learn_one(x, y, weight),
-            Model::AmRules(model) => model.learn_one(x, y, weight),
-            Model::Champion(model) => model.learn_one(x, y, weight),
-        }
+        on_each!(self, model => model.learn_one(x, y, weight))
     }
 
     fn memory_bytes(&self) -> usize {
-        let (bytes, inline) = match self {
-            Model::Mean(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::Last(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::Linear(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::PassiveAggressive(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::Rls(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::RlsPoly(model) => (model.memory_bytes(), 0),
-            Model::ModelTree(model) => (model.memory_bytes(), 0),
-            Model::EkfMlp(model) => (model.memory_bytes(), 0),
-            Model::Innovation(model) => (model.memory_bytes(), 0),
-            Model::Mixture(model) => (model.memory_bytes(), 0),
-            Model::Blend(model) => (model.memory_bytes(), size_of_val(model)),
-            Model::HoeffdingTree(model) => (model.memory_bytes(), 0),
-            Model::AdaptiveTree(model) => (model.memory_bytes(), 0),
-            Model::AdaptiveRandomForest(model) => (model.memory_bytes(), 0),
-            Model::AmRules(model) => (model.memory_bytes(), 0),
-            Model::Champion(model) => (model.memory_bytes(), size_of_val(model)),
-        };
         // Every variant takes the room of the largest.
-        bytes - inline + size_of::<Self>()
+        on_each!(self, model => model.memory_bytes() - size_of_val(model)) + size_of::<Self>()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        on_each!(self, model => model.describe(columns))
+    }
+
+    fn weighs_columns(&self) -> bool {
+        on_each!(self, model => model.weighs_columns())
     }
 }

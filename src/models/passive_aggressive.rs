@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::saved;
 
-use super::{Features, Refused, Regressor, room::lengthen};
+use super::{Description, Features, NamedColumn, Refused, Regressor, room::lengthen};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -126,5 +126,13 @@ impl Regressor for PassiveAggressive {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(self.weights.as_slice())
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::linear(self.intercept(), self.weights(), columns)
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::saved;
 
-use super::{Features, Refused, Regressor, least_squares::Covariance};
+use super::{Description, Features, NamedColumn, Refused, Regressor, least_squares::Covariance};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -307,6 +307,14 @@ impl Regressor for RecursiveLeastSquares {
         let packed = if self.in_order { 0 } else { self.places.len() };
         let numbers = 2 * self.weights.len() + 2 * self.places.len() + packed;
         size_of::<Self>() + numbers * size_of::<f64>() + self.excited.len() + self.covariance.heap_bytes()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::linear(self.intercept(), self.weights(), columns)
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }
 

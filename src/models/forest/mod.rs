@@ -15,7 +15,9 @@ pub use member::Counts;
 pub use params::{Aggregation, LARGEST_LAMBDA, MOST_MODELS, Params};
 
 use self::member::Member;
-use super::{Features, Refused, Regressor, bootstrap::Bootstrap, tree::HoeffdingTree};
+use super::{
+    Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, describe::Forest, tree::HoeffdingTree,
+};
 
 /// An adaptive random forest for regression (Gomes et al. 2017, "Adaptive random forests for evolving data stream
 /// classification"; for regression Gomes et al. 2018), with River's parameters (`ARFRegressor` of 0.26.1).
@@ -114,6 +116,14 @@ impl Regressor for AdaptiveRandomForest {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.members.iter().map(Member::memory_bytes).sum::<usize>()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::Forest(Forest { trees: self.trees().map(|tree| tree.described(columns)).collect() })
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }
 

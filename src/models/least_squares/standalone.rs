@@ -20,11 +20,6 @@ impl<E: Expert> Standalone<E> {
     pub(crate) fn around(expert: E) -> Self {
         Self { standardizer: Standardizer::default(), range: TargetRange::default(), expert }
     }
-
-    /// What it has learned, by the names of the columns that it sees.
-    pub fn describe(&self, columns: &[NamedColumn]) -> Description {
-        self.expert.describe(&self.standardizer.inputs(columns))
-    }
 }
 
 impl<E: Expert> Regressor for Standalone<E> {
@@ -52,5 +47,9 @@ impl<E: Expert> Regressor for Standalone<E> {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.standardizer.heap_bytes() + self.expert.heap_bytes()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        self.expert.describe(&self.standardizer.inputs(columns))
     }
 }

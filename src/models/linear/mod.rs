@@ -15,7 +15,7 @@ pub use params::Params;
 use thalweg_metrics::saved;
 
 use super::{
-    Features, Refused, Regressor,
+    Description, Features, NamedColumn, Refused, Regressor,
     optimizer::{Memory, Optimizer},
     room::lengthen,
 };
@@ -307,5 +307,13 @@ impl Regressor for LinearRegression {
         let Draft { steps, seen } = &self.draft;
         let draft = size_of_val(steps.as_slice()) + size_of_val(seen.as_slice());
         size_of::<Self>() + self.weights.heap_bytes() + draft
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::linear(self.intercept(), self.weights(), columns)
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }

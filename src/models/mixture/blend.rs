@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Mixture;
 use crate::{
-    Features, NamedColumn, Refused, Regressor,
+    Description, Features, NamedColumn, Refused, Regressor,
     aggregation::{Aggregation, Rule},
     describe::{self, Member},
     least_squares::TargetRange,
@@ -31,18 +31,6 @@ impl Blend {
     /// A blend that has learned nothing.
     pub fn new(rule: Rule) -> Self {
         Self { n: 0, range: TargetRange::default(), aggregation: Aggregation::new(rule), errors: Vec::new() }
-    }
-
-    /// Its members' weights and recent errors; `members` are its columns.
-    pub fn describe(&self, members: &[NamedColumn]) -> describe::Mixture {
-        let weights = self.aggregation.weights();
-        let member = |(i, column): (usize, &NamedColumn)| Member {
-            name: column.name.clone(),
-            weight: weights.get(i).copied().unwrap_or(1.0 / members.len() as f64),
-            recent_rmse: self.errors.get(i).map_or(0.0, |error| error.sqrt()),
-        };
-        let rule = self.aggregation.rule().name();
-        describe::Mixture { rule, members: members.iter().enumerate().map(member).collect() }
     }
 }
 
@@ -69,5 +57,16 @@ impl Regressor for Blend {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.aggregation.heap_bytes() + size_of_val(self.errors.as_slice())
+    }
+
+    fn describe(&self, members: &[NamedColumn]) -> Description {
+        let weights = self.aggregation.weights();
+        let member = |(i, column): (usize, &NamedColumn)| Member {
+            name: column.name.clone(),
+            weight: weights.get(i).copied().unwrap_or(1.0 / members.len() as f64),
+            recent_rmse: self.errors.get(i).map_or(0.0, |error| error.sqrt()),
+        };
+        let rule = self.aggregation.rule().name();
+        Description::Mixture(describe::Mixture { rule, members: members.iter().enumerate().map(member).collect() })
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::blend::Blend;
 use self::experts::{Experts, MEMBERS, NAMES, Predictions};
 use super::{
-    Features, Refused, Regressor,
+    Description, Features, NamedColumn, Refused, Regressor,
     aggregation::{Aggregation, Rule},
     describe::{self, Member},
     least_squares::{Room, Standardizer, TargetRange},
@@ -111,18 +111,6 @@ impl Mixture {
             *mean += rate * ((prediction - y) * (prediction - y)).min(f64::MAX) - rate * *mean;
         }
     }
-
-    /// Its members' weights and recent errors.
-    pub fn describe(&self) -> describe::Mixture {
-        let weights = self.aggregation.weights();
-        let member = |(i, name): (usize, &&str)| Member {
-            name: (*name).to_owned(),
-            weight: weights.get(i).copied().unwrap_or(1.0 / MEMBERS as f64),
-            recent_rmse: self.errors[i].sqrt(),
-        };
-        let members = NAMES.iter().enumerate().map(member).collect();
-        describe::Mixture { rule: self.aggregation.rule().name(), members }
-    }
 }
 
 impl Regressor for Mixture {
@@ -162,5 +150,16 @@ impl Regressor for Mixture {
     fn memory_bytes(&self) -> usize {
         let heap = self.standardizer.heap_bytes() + self.experts.heap_bytes() + self.aggregation.heap_bytes();
         size_of::<Self>() + heap
+    }
+
+    fn describe(&self, _: &[NamedColumn]) -> Description {
+        let weights = self.aggregation.weights();
+        let member = |(i, name): (usize, &&str)| Member {
+            name: (*name).to_owned(),
+            weight: weights.get(i).copied().unwrap_or(1.0 / MEMBERS as f64),
+            recent_rmse: self.errors[i].sqrt(),
+        };
+        let members = NAMES.iter().enumerate().map(member).collect();
+        Description::Mixture(describe::Mixture { rule: self.aggregation.rule().name(), members })
     }
 }

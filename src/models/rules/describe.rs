@@ -6,7 +6,7 @@ use super::{AmRules, Literal, RuleView};
 
 impl AmRules {
     /// All rules and the default rule; `columns` name what they test.
-    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> Rules {
+    pub(super) fn described(&self, columns: &[NamedColumn]) -> Rules {
         let rule = |rule: RuleView<'_>| Rule {
             literals: rule.literals.iter().map(|literal| literal.describe(columns)).collect(),
             predicts: rule.describe(columns),

@@ -31,7 +31,7 @@ use self::{
     learner::{Learner, Scratch},
     rule::{Outcome, Rule},
 };
-use super::{Features, Refused, Regressor, tree::HoeffdingTree};
+use super::{Description, Features, NamedColumn, Refused, Regressor, tree::HoeffdingTree};
 
 /// Adaptive model rules (Almeida, Ferreira and Gama 2013, "Adaptive model rules from data streams"; Duarte, Gama and
 /// Bifet 2016, "Adaptive model rules from high-speed data streams"), with the results of River's `AMRules` of 0.26.1.
@@ -183,5 +183,9 @@ impl Regressor for AmRules {
     fn memory_bytes(&self) -> usize {
         let heaps = self.rules.iter().map(Rule::heap_bytes).sum::<usize>() + self.default_rule.heap_bytes();
         size_of::<Self>() + size_of_val(self.rules.as_slice()) + heaps
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::Rules(self.described(columns))
     }
 }

@@ -2,18 +2,11 @@
 
 use crate::describe::{self, Branch, Leaf, Linear, NamedColumn};
 
-use super::{HoeffdingTree, Node, NodeKind, Test, adaptive::AdaptiveTree, core::Core};
+use super::{HoeffdingTree, Node, NodeKind, Test, core::Core};
 
 impl HoeffdingTree {
     /// The whole tree; `columns` name what it splits on.
-    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
-        self.core.describe(columns)
-    }
-}
-
-impl AdaptiveTree {
-    /// The main tree, without alternates; `columns` name what it splits on.
-    pub(crate) fn describe(&self, columns: &[NamedColumn]) -> describe::Tree {
+    pub(crate) fn described(&self, columns: &[NamedColumn]) -> describe::Tree {
         self.core.describe(columns)
     }
 }

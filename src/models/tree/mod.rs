@@ -37,7 +37,7 @@ pub(crate) use observer::{Observers, Scratch as WalkScratch};
 pub(crate) use split::{Criterion, hoeffding_bound, two_best};
 
 use self::{core::Core, nodes::NodeId};
-use super::{Features, Refused, Regressor};
+use super::{Description, Features, NamedColumn, Refused, Regressor};
 
 /// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
 pub const LARGEST_TARGET: f64 = 1e100;
@@ -153,5 +153,13 @@ impl Regressor for HoeffdingTree {
 
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.core.heap_bytes()
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        Description::Tree(self.described(columns))
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }

@@ -14,7 +14,7 @@ pub use params::Params;
 
 use self::monitor::{Monitor, Verdict};
 use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged};
-use crate::{Features, Refused, Regressor, bootstrap::Bootstrap, room};
+use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, room};
 
 /// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
 /// River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).
@@ -212,5 +212,14 @@ impl Regressor for AdaptiveTree {
     fn memory_bytes(&self) -> usize {
         let monitors = self.monitors.iter().map(Monitor::memory_bytes).sum::<usize>();
         size_of::<Self>() + self.core.heap_bytes() + monitors
+    }
+
+    fn describe(&self, columns: &[NamedColumn]) -> Description {
+        // The main tree, without alternates.
+        Description::Tree(self.core.describe(columns))
+    }
+
+    fn weighs_columns(&self) -> bool {
+        true
     }
 }

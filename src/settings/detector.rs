@@ -1,6 +1,9 @@
 //! Drift detectors, wherever a setting names one.
 
-use super::Section;
+use super::{
+    Section,
+    range::{BETWEEN, NOT_NEGATIVE, POSITIVE, SHARE},
+};
 use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, Mode, PageHinkleyParams};
 
 const DETECTORS: [&str; 5] = ["none", "adwin", "page_hinkley", "kswin", "cusum"];
@@ -8,10 +11,7 @@ const DETECTORS: [&str; 5] = ["none", "adwin", "page_hinkley", "kswin", "cusum"]
 /// The detector that `key` names; `None` for "none".
 pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKind>) -> Option<DetectorKind> {
     let Some((kind, mut section)) = section.choice(key, &DETECTORS) else { return default };
-    let positive = |number: f64| number > 0.0;
-    let inside = |number: f64| number > 0.0 && number < 1.0;
-    let mut whole =
-        |key: &str, default: u32, least: u64| section.integer(key, u64::from(default), least..=1_000_000) as u32;
+    let mut whole = |key: &str, default: u32, least: u32| section.integer(key, default, least..=1_000_000);
     Some(match kind {
         "adwin" => {
             let default = match default {
@@ -23,16 +23,16 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
                 max_buckets: whole("max_buckets", default.max_buckets, 2),
                 min_window_length: whole("min_window_length", default.min_window_length, 1),
                 grace_period: whole("grace_period", default.grace_period, 0),
-                delta: section.number("delta", default.delta, "over 0 and under 1", inside),
+                delta: section.number("delta", default.delta, BETWEEN),
             })
         }
         "page_hinkley" => {
             let default = PageHinkleyParams::default();
             DetectorKind::PageHinkley(PageHinkleyParams {
                 min_instances: whole("min_instances", default.min_instances, 1),
-                delta: section.number("delta", default.delta, "0 or more", |delta| delta >= 0.0),
-                threshold: section.number("threshold", default.threshold, "over 0", positive),
-                alpha: section.number("alpha", default.alpha, "over 0 and at most 1", |a| a > 0.0 && a <= 1.0),
+                delta: section.number("delta", default.delta, NOT_NEGATIVE),
+                threshold: section.number("threshold", default.threshold, POSITIVE),
+                alpha: section.number("alpha", default.alpha, SHARE),
                 mode: match section.one_of("mode", "both", &["up", "down", "both"]) {
                     "up" => Mode::Up,
                     "down" => Mode::Down,
@@ -51,16 +51,16 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
             DetectorKind::Kswin(KswinParams {
                 window_size,
                 stat_size,
-                alpha: section.number("alpha", default.alpha, "over 0 and under 1", inside),
-                seed: section.integer("seed", default.seed, 0..=u64::MAX),
+                alpha: section.number("alpha", default.alpha, BETWEEN),
+                seed: section.integer("seed", default.seed, 0..),
             })
         }
         "cusum" => {
             let default = CusumParams::default();
             DetectorKind::Cusum(CusumParams {
-                slack: section.number("slack", default.slack, "0 or more", |slack| slack >= 0.0),
-                threshold: section.number("threshold", default.threshold, "over 0", positive),
-                rate: section.number("rate", default.rate, "over 0 and under 1", inside),
+                slack: section.number("slack", default.slack, NOT_NEGATIVE),
+                threshold: section.number("threshold", default.threshold, POSITIVE),
+                rate: section.number("rate", default.rate, BETWEEN),
             })
         }
         _ => return None,

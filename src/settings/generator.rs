@@ -1,6 +1,9 @@
 //! `[generator]`: which samples are made up.
 
-use super::Section;
+use super::{
+    Section,
+    range::{FINITE, NOT_NEGATIVE, POSITIVE, Range},
+};
 use crate::generator::{
     Config, Distribution, Drift, DriftType, Expression, FriedmanDrift, Function, Noise, Sine, Stream, drift::Change,
 };
@@ -12,10 +15,9 @@ pub(super) fn read(mut section: Section, by_default: bool) -> Config {
         asked_for: section.has("enabled"),
         enabled: section.boolean("enabled", by_default),
         into_foreign_topic: section.boolean("into_foreign_topic", default.into_foreign_topic),
-        rate: section
-            .number("rate", default.rate, "0 (as fast as possible) or more", |rate| (0.0..=1e9).contains(&rate)),
-        seed: section.integer("seed", default.seed, 0..=u64::MAX),
-        count: section.integer("count", default.count, 0..=u64::MAX),
+        rate: section.number("rate", default.rate, Range::from(0.0..=1e9).said("0 (as fast as possible) or more")),
+        seed: section.integer("seed", default.seed, 0..),
+        count: section.integer("count", default.count, 0..),
         noise: noise(&mut section),
         function: function(&mut section),
         drift: drift(&mut section),
@@ -35,8 +37,8 @@ fn function(section: &mut Section) -> Function {
         "sine" => {
             let default = Sine::default();
             Function::Sine(Sine {
-                amplitude: section.number("amplitude", default.amplitude, "a finite number", |_| true),
-                period: section.integer("period", default.period, 2..=u64::MAX),
+                amplitude: section.number("amplitude", default.amplitude, FINITE),
+                period: section.integer("period", default.period, 2..),
             })
         }
         "expression" => Function::Expression(expression(&mut section)),
@@ -50,9 +52,9 @@ fn friedman_drift(section: &mut Section) -> FriedmanDrift {
     let position = section.integers("position");
     FriedmanDrift {
         drift_type,
-        transition_window: section.integer("transition_window", default.transition_window, 0..=u64::MAX),
+        transition_window: section.integer("transition_window", default.transition_window, 0..),
         // Positions of one's own need not lie within the default's period.
-        repeat: section.integer("repeat", if position.is_some() { 0 } else { default.repeat }, 0..=u64::MAX),
+        repeat: section.integer("repeat", if position.is_some() { 0 } else { default.repeat }, 0..),
         position: position.unwrap_or_else(|| drift_type.usual_positions()),
     }
 }
@@ -73,7 +75,7 @@ fn expression(section: &mut Section) -> Expression {
 
 fn distribution(features: &mut Section, name: &str) -> Option<Distribution> {
     let (kind, mut section) = features.choice(name, &["uniform", "normal", "exponential", "constant"])?;
-    let mut number = |key, default| section.number(key, default, "a finite number", |_| true);
+    let mut number = |key, default| section.number(key, default, FINITE);
     Some(match kind {
         "uniform" => Distribution::Uniform { low: number("low", 0.0), high: number("high", 1.0) },
         "normal" => Distribution::Normal { mean: number("mean", 0.0), sd: number("sd", 1.0) },
@@ -86,11 +88,11 @@ fn distribution(features: &mut Section, name: &str) -> Option<Distribution> {
 fn noise(section: &mut Section) -> Noise {
     let default = Config::default().noise;
     if section.is_number("noise") {
-        let sd = section.number("noise", 1.0, "0 or more", |sd| sd >= 0.0);
+        let sd = section.number("noise", 1.0, NOT_NEGATIVE);
         return if sd == 0.0 { Noise::None } else { Noise::Normal { sd } };
     }
     let Some((kind, mut section)) = section.choice("noise", &Noise::NAMES) else { return default };
-    let mut positive = |key, default| section.number(key, default, "over 0", |value| value > 0.0);
+    let mut positive = |key, default| section.number(key, default, POSITIVE);
     match kind {
         "none" => Noise::None,
         "uniform" => Noise::Uniform { half_width: positive("half_width", 1.0) },
@@ -106,11 +108,11 @@ fn drift(section: &mut Section) -> Option<Drift> {
     }
     Some(Drift {
         positions: section.integers("positions").unwrap_or_default(),
-        width: if kind == "gradual" { section.integer("width", 1000, 1..=u64::MAX) } else { 0 },
+        width: if kind == "gradual" { section.integer("width", 1000, 1..) } else { 0 },
         change: match section.one_of("change", "rotate", &["rotate", "negate"]) {
             "negate" => Change::Negate,
             _ => Change::Rotate,
         },
-        repeat: section.integer("repeat", 0, 0..=u64::MAX),
+        repeat: section.integer("repeat", 0, 0..),
     })
 }

@@ -4,8 +4,9 @@
 //! reads them. Invariant: only what passed every check becomes a [`Settings`], all errors are reported at once with
 //! the path of their key, and an unknown key is an error. Only the command line and the composition root read settings.
 //!
-//! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), then a file
-//! per section of settings.toml, `grid` (many models out of one entry) with `spelled` (values back to text).
+//! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), `range` (the
+//! numbers that a key takes), then a file per section of settings.toml, `grid` (many models out of one entry) with `spelled`
+//! (values back to text).
 
 mod detector;
 mod files;
@@ -13,6 +14,7 @@ mod generator;
 mod grid;
 mod model;
 mod race;
+mod range;
 mod schema;
 mod section;
 mod sources;
@@ -196,7 +198,7 @@ fn state(mut section: Section) -> store::Config {
     store::Config {
         path: path.into(),
         every: section.duration("every", default.every, Duration::from_millis(10)),
-        keep: section.integer("keep", u64::from(default.keep), 1..=1000) as u32,
+        keep: section.integer("keep", default.keep, 1..=1000),
     }
 }
 

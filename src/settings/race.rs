@@ -1,6 +1,9 @@
 //! `[metrics]`, `[guard]` and `[intervals]`: how the race is watched.
 
-use super::{Section, detector};
+use super::{
+    Section, detector,
+    range::{FINITE, Range, SHARE},
+};
 use crate::{
     models::ModelConfig,
     pipeline::prequential::{Action, Config, GuardConfig},
@@ -18,9 +21,8 @@ pub(super) fn read(
 ) -> Config {
     let default = Config::of(models);
     Config {
-        window: metrics.integer("window", default.window as u64, 1..=10_000_000) as usize,
-        fading: metrics
-            .number("fading", default.fading, "over 0 and at most 1", |fading| fading > 0.0 && fading <= 1.0),
+        window: metrics.integer("window", default.window, 1..=10_000_000),
+        fading: metrics.number("fading", default.fading, SHARE),
         drift: detector::read(metrics, "drift", default.drift),
         guard: GuardConfig {
             action: match guard.one_of("action", "rollback", &["off", "rollback", "reset"]) {
@@ -28,8 +30,8 @@ pub(super) fn read(
                 "reset" => Action::Reset,
                 _ => Action::RollBack,
             },
-            factor: guard.number("factor", default.guard.factor, "over 1", |factor| factor > 1.0),
-            every: guard.integer("every", u64::from(default.guard.every), 1..=1_000_000_000) as u32,
+            factor: guard.number("factor", default.guard.factor, Range::over(1.0)),
+            every: guard.integer("every", default.guard.every, 1..=1_000_000_000),
         },
         intervals: coverage(intervals, default.intervals),
         target_min,
@@ -41,7 +43,7 @@ pub(super) fn read(
 /// `target_min` and `target_max` of `[schema]`.
 pub(super) fn bounds(schema: &mut Section) -> Bounds {
     let [least, greatest] = ["target_min", "target_max"]
-        .map(|key| schema.has(key).then(|| schema.number(key, 0.0, "a number", f64::is_finite)));
+        .map(|key| schema.has(key).then(|| schema.number(key, 0.0, FINITE.said("a number"))));
     if let (Some(least), Some(greatest)) = (least, greatest)
         && least >= greatest
     {
@@ -52,7 +54,6 @@ pub(super) fn bounds(schema: &mut Section) -> Bounds {
 
 fn coverage(mut section: Section, default: Option<f64>) -> Option<f64> {
     let enabled = section.boolean("enabled", default.is_some());
-    let within = |coverage: f64| (0.5..1.0).contains(&coverage);
-    let coverage = section.number("coverage", default.unwrap_or(0.9), "0.5 or more and under 1", within);
+    let coverage = section.number("coverage", default.unwrap_or(0.9), 0.5..1.0);
     enabled.then_some(coverage)
 }

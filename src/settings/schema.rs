@@ -37,13 +37,12 @@ pub(super) fn read(mut section: Section) -> Schema {
             "zero" => Absent::Zero,
             _ => Absent::Unknown,
         },
-        max_categories: section.integer("max_categories", default.max_categories as u64, 1..=MAX_CATEGORIES as u64)
-            as usize,
+        max_categories: section.integer("max_categories", default.max_categories, 1..=MAX_CATEGORIES),
         missing: values::missing(&mut section),
         on_bad_field: values::on_bad_field(&mut section),
         numeric_text: values::numeric_text(&mut section),
-        max_features: section.integer("max_features", default.max_features as u64, 1..=1_000_000) as usize,
-        max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes as u64, 1..=1 << 30) as usize,
+        max_features: section.integer("max_features", default.max_features, 1..=1_000_000),
+        max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes, 1..=1 << 30),
         features,
     };
     check_lists(&section, &schema);

@@ -4,11 +4,11 @@
 //! whether any of it counts is decided once, by [`Problems::into_result`]. Keys that nobody asked for are reported when
 //! the section is dropped.
 
-use std::{cell::RefCell, collections::HashMap, fmt, ops::RangeInclusive, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, fmt, rc::Rc, time::Duration};
 
 use config::{Value, ValueKind};
 
-use super::variables;
+use super::{range::Range, variables};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,8 +218,8 @@ impl Section {
         self.table.get(key).is_some_and(number)
     }
 
-    /// A finite number that `fits`.
-    pub(super) fn number(&mut self, key: &str, default: f64, wanted: &str, fits: impl Fn(f64) -> bool) -> f64 {
+    /// A finite number within `range`.
+    pub(super) fn number(&mut self, key: &str, default: f64, range: impl Into<Range<f64>>) -> f64 {
         let Some(value) = self.take(key) else { return default };
         let number = match value.kind {
             ValueKind::Float(number) => number,
@@ -230,15 +230,19 @@ impl Section {
                 return default;
             }
         };
-        if number.is_finite() && fits(number) {
+        let range = range.into();
+        if number.is_finite() && range.contains(&number) {
             return number;
         }
-        self.problem(key, &format!("must be {wanted}, not {number}"));
+        self.problem(key, &format!("must be {range}, not {number}"));
         default
     }
 
     /// A whole number within `range`.
-    pub(super) fn integer(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn integer<T>(&mut self, key: &str, default: T, range: impl Into<Range<T>>) -> T
+    where
+        T: TryFrom<i128> + PartialOrd + fmt::Display,
+    {
         let Some(value) = self.take(key) else { return default };
         let number = match value.kind {
             ValueKind::I64(number) => i128::from(number),
@@ -249,12 +253,11 @@ impl Section {
                 return default;
             }
         };
-        match u64::try_from(number) {
+        let range = range.into();
+        match T::try_from(number) {
             Ok(number) if range.contains(&number) => number,
             _ => {
-                let (low, high) = (range.start(), range.end());
-                let wanted = if *high == u64::MAX { format!("{low} or more") } else { format!("from {low} to {high}") };
-                self.problem(key, &format!("must be {wanted}, not {number}"));
+                self.problem(key, &format!("must be {range}, not {number}"));
                 default
             }
         }

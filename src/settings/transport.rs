@@ -75,15 +75,15 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         sasl: sasl(&mut section),
         partitions: partitions(&mut section),
         create_topics: section.boolean("create_topics", default.create_topics),
-        replication_factor: section.integer("replication_factor", 1, 1..=100) as i16,
+        replication_factor: section.integer("replication_factor", 1, 1..=100),
         request_timeout: section.duration("request_timeout", default.request_timeout, Duration::from_millis(100)),
         backoff_initial: section.duration("backoff_initial", default.backoff_initial, least),
         backoff_max: section.duration("backoff_max", default.backoff_max, least),
-        fetch_bytes: section.integer("fetch_bytes", default.fetch_bytes as u64, 1..=64 << 20) as i32,
+        fetch_bytes: section.integer("fetch_bytes", default.fetch_bytes, 1..=64 << 20),
         fetch_wait: section.duration("fetch_wait", default.fetch_wait, least),
         linger: section.duration("linger", default.linger, Duration::ZERO),
-        in_flight: section.integer("in_flight", default.in_flight as u64, 1..=100) as usize,
-        max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes as u64, 1024..=64 << 20) as usize,
+        in_flight: section.integer("in_flight", default.in_flight, 1..=100),
+        max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes, 1024..=64 << 20),
     };
     if config.linger > LONGEST_LINGER {
         section.problem("linger", "must be 1s or less");
@@ -186,13 +186,8 @@ pub(super) fn topics(mut section: Section) -> Topics {
         output("dead_letters", &default.dead_letters),
         output("events", &default.events),
     );
-    let topics = Topics {
-        samples,
-        predictions,
-        dead_letters,
-        events,
-        partitions: section.integer("partitions", 1, 1..=10_000) as i32,
-    };
+    let topics =
+        Topics { samples, predictions, dead_letters, events, partitions: section.integer("partitions", 1, 1..=10_000) };
     let named = [
         ("samples", &topics.samples),
         ("predictions", &topics.predictions),

@@ -1,6 +1,9 @@
 //! The parameters of the experts that learn by least squares.
 
-use super::super::Section;
+use super::super::{
+    Section,
+    range::{POSITIVE, SHARE},
+};
 use crate::models::{
     ModelConfig, ModelKind,
     aggregation::Rule,
@@ -21,23 +24,23 @@ pub(super) fn rls_poly(section: &mut Section) -> rls_poly::Params {
         },
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
-        recall: section.integer("recall", u64::from(default.recall), 0..=MOST_KEPT as u64) as u32,
+        recall: section.integer("recall", default.recall, 0..=MOST_KEPT as u32),
     }
 }
 
 pub(super) fn ekf_mlp(section: &mut Section) -> ekf_mlp::Params {
     let default = ekf_mlp::Params::default();
     ekf_mlp::Params {
-        hidden: section.integer("hidden", u64::from(default.hidden), 1..=MOST_HIDDEN as u64) as u32,
+        hidden: section.integer("hidden", default.hidden, 1..=MOST_HIDDEN as u32),
         forgetting: forgetting(section, default.forgetting),
-        seed: section.integer("seed", default.seed, 0..=u64::MAX),
+        seed: section.integer("seed", default.seed, 0..),
     }
 }
 
 pub(super) fn innovation(section: &mut Section) -> innovation::Params {
     let default = innovation::Params::default();
     innovation::Params {
-        lags: section.integer("lags", u64::from(default.lags), 0..=MOST_LAGS as u64) as u32,
+        lags: section.integer("lags", default.lags, 0..=MOST_LAGS as u32),
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
     }
@@ -62,9 +65,9 @@ pub(super) fn mixture(section: &mut Section) -> mixture::Params {
 }
 
 fn regularization(section: &mut Section, default: f64) -> f64 {
-    section.number("regularization", default, "over 0", |strength| strength > 0.0)
+    section.number("regularization", default, POSITIVE)
 }
 
 fn forgetting(section: &mut Section, default: f64) -> f64 {
-    section.number("forgetting", default, "over 0 and at most 1", |share| share > 0.0 && share <= 1.0)
+    section.number("forgetting", default, SHARE)
 }

@@ -1,6 +1,6 @@
 //! Models over the predictions of others: whom they have as members.
 
-use super::super::{Section, suggestion};
+use super::super::{Section, range::PART, suggestion};
 use crate::{
     models::{ModelConfig, ModelKind, champion},
     pipeline::prequential::{self, Misfit},
@@ -9,8 +9,7 @@ use crate::{
 pub(super) fn champion(section: &mut Section) -> champion::Params {
     champion::Params {
         members: section.texts("members"),
-        margin: section
-            .number("margin", champion::Params::MARGIN, "0 or more and under 1", |margin| (0.0..1.0).contains(&margin)),
+        margin: section.number("margin", champion::Params::MARGIN, PART),
     }
 }
 

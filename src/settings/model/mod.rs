@@ -8,7 +8,10 @@ mod tree;
 
 use std::collections::HashSet;
 
-use super::Section;
+use super::{
+    Section,
+    range::{BETWEEN, FINITE, NOT_NEGATIVE, PART, POSITIVE, SHARE},
+};
 use crate::models::{
     ModelConfig, ModelKind, linear,
     loss::Loss,
@@ -146,11 +149,11 @@ fn linear_params(section: &mut Section, default: linear::Params) -> linear::Para
     let params = linear::Params {
         optimizer: optimizer(section, default.optimizer),
         loss: loss(section),
-        l2: section.number("l2", default.l2, "0 or more", |l2| l2 >= 0.0),
-        l1: section.number("l1", default.l1, "0 or more", |l1| l1 >= 0.0),
-        intercept_init: section.number("intercept_init", default.intercept_init, "a finite number", |_| true),
+        l2: section.number("l2", default.l2, NOT_NEGATIVE),
+        l1: section.number("l1", default.l1, NOT_NEGATIVE),
+        intercept_init: section.number("intercept_init", default.intercept_init, FINITE),
         intercept_lr: schedule(section, "intercept_lr", 0.01),
-        clip_gradient: section.number("clip_gradient", default.clip_gradient, "over 0", |clip| clip > 0.0),
+        clip_gradient: section.number("clip_gradient", default.clip_gradient, POSITIVE),
     };
     if intercept_lr_is_set && params.optimizer == Optimizer::Hedge {
         section.problem(
@@ -167,23 +170,22 @@ fn linear_params(section: &mut Section, default: linear::Params) -> linear::Para
 fn passive_aggressive_params(section: &mut Section) -> passive_aggressive::Params {
     let default = passive_aggressive::Params::default();
     passive_aggressive::Params {
-        c: section.number("c", default.c, "over 0", |c| c > 0.0),
+        c: section.number("c", default.c, POSITIVE),
         mode: match section.one_of("mode", "pa1", &["pa", "pa1", "pa2"]) {
             "pa" => Mode::Pa,
             "pa2" => Mode::PaII,
             _ => Mode::PaI,
         },
-        eps: section.number("eps", default.eps, "0 or more", |eps| eps >= 0.0),
+        eps: section.number("eps", default.eps, NOT_NEGATIVE),
         learn_intercept: section.boolean("learn_intercept", default.learn_intercept),
     }
 }
 
 fn rls_params(section: &mut Section) -> rls::Params {
     let default = rls::Params::default();
-    let share = |share: f64| share > 0.0 && share <= 1.0;
     rls::Params {
-        forgetting: section.number("forgetting", default.forgetting, "over 0 and at most 1", share),
-        regularization: section.number("regularization", default.regularization, "over 0", |strength| strength > 0.0),
+        forgetting: section.number("forgetting", default.forgetting, SHARE),
+        regularization: section.number("regularization", default.regularization, POSITIVE),
     }
 }
 
@@ -191,7 +193,6 @@ fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
     let Some((kind, mut section)) = section.choice_or("optimizer", "sgd", &OPTIMIZERS) else {
         return default;
     };
-    let share = |value: f64| (0.0..1.0).contains(&value);
     let lr = match kind {
         // These have no learning rate to schedule.
         "hedge" | "ada_delta" | "ftrl" => Schedule::Constant { lr: 0.0 },
@@ -199,21 +200,17 @@ fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
         _ => schedule(&mut section, "lr", 0.1),
     };
     let correct_bias = kind != "ams_grad" || section.boolean("correct_bias", true);
-    let mut number = |key, default, wanted, fits: &dyn Fn(f64) -> bool| section.number(key, default, wanted, fits);
-    const SHARE: &str = "0 or more and under 1";
-    let eps = |value: f64| value > 0.0;
+    let mut number = |key, default, range| section.number(key, default, range);
     match kind {
         "hedge" => Optimizer::Hedge,
-        "momentum" => Optimizer::Momentum { lr, rho: number("rho", 0.9, SHARE, &share) },
-        "nesterov" => Optimizer::Nesterov { lr, rho: number("rho", 0.9, SHARE, &share) },
-        "adagrad" => Optimizer::AdaGrad { lr, eps: number("eps", 1e-8, "over 0", &eps) },
-        "rmsprop" => {
-            Optimizer::RmsProp { lr, rho: number("rho", 0.9, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
-        }
+        "momentum" => Optimizer::Momentum { lr, rho: number("rho", 0.9, PART) },
+        "nesterov" => Optimizer::Nesterov { lr, rho: number("rho", 0.9, PART) },
+        "adagrad" => Optimizer::AdaGrad { lr, eps: number("eps", 1e-8, POSITIVE) },
+        "rmsprop" => Optimizer::RmsProp { lr, rho: number("rho", 0.9, PART), eps: number("eps", 1e-8, POSITIVE) },
         "adam" | "ams_grad" | "ada_max" | "nadam" => {
-            let beta_1 = number("beta_1", 0.9, SHARE, &share);
-            let beta_2 = number("beta_2", 0.999, SHARE, &share);
-            let eps = number("eps", 1e-8, "over 0", &eps);
+            let beta_1 = number("beta_1", 0.9, PART);
+            let beta_2 = number("beta_2", 0.999, PART);
+            let eps = number("eps", 1e-8, POSITIVE);
             match kind {
                 "ams_grad" => Optimizer::AmsGrad { lr, beta_1, beta_2, eps, correct_bias },
                 "ada_max" => Optimizer::AdaMax { lr, beta_1, beta_2, eps },
@@ -221,14 +218,12 @@ fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
                 _ => Optimizer::Adam { lr, beta_1, beta_2, eps },
             }
         }
-        "ada_delta" => {
-            Optimizer::AdaDelta { rho: number("rho", 0.95, SHARE, &share), eps: number("eps", 1e-8, "over 0", &eps) }
-        }
+        "ada_delta" => Optimizer::AdaDelta { rho: number("rho", 0.95, PART), eps: number("eps", 1e-8, POSITIVE) },
         "ftrl" => Optimizer::Ftrl {
-            alpha: number("alpha", 0.05, "over 0", &|alpha| alpha > 0.0),
-            beta: number("beta", 1.0, "0 or more", &|beta| beta >= 0.0),
-            l1: number("l1", 0.0, "0 or more", &|l1| l1 >= 0.0),
-            l2: number("l2", 1.0, "0 or more", &|l2| l2 >= 0.0),
+            alpha: number("alpha", 0.05, POSITIVE),
+            beta: number("beta", 1.0, NOT_NEGATIVE),
+            l1: number("l1", 0.0, NOT_NEGATIVE),
+            l2: number("l2", 1.0, NOT_NEGATIVE),
         },
         _ => Optimizer::Sgd { lr },
     }
@@ -237,18 +232,18 @@ fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
 /// A learning rate: a number, or a table with `kind`.
 fn schedule(section: &mut Section, key: &str, default: f64) -> Schedule {
     if !section.is_table(key) {
-        return Schedule::Constant { lr: section.number(key, default, "0 or more", |lr| lr >= 0.0) };
+        return Schedule::Constant { lr: section.number(key, default, NOT_NEGATIVE) };
     }
     let Some((kind, mut section)) = section.choice(key, &SCHEDULES) else {
         return Schedule::Constant { lr: default };
     };
     match kind {
         "inverse_scaling" => Schedule::InverseScaling {
-            lr: section.number("lr", default, "0 or more", |lr| lr >= 0.0),
-            power: section.number("power", 0.5, "0 or more", |power| power >= 0.0),
+            lr: section.number("lr", default, NOT_NEGATIVE),
+            power: section.number("power", 0.5, NOT_NEGATIVE),
         },
-        "optimal" => Schedule::Optimal { alpha: section.number("alpha", 1e-4, "over 0", |alpha| alpha > 0.0) },
-        _ => Schedule::Constant { lr: section.number("lr", default, "0 or more", |lr| lr >= 0.0) },
+        "optimal" => Schedule::Optimal { alpha: section.number("alpha", 1e-4, POSITIVE) },
+        _ => Schedule::Constant { lr: section.number("lr", default, NOT_NEGATIVE) },
     }
 }
 
@@ -256,15 +251,10 @@ fn loss(section: &mut Section) -> Loss {
     let Some((kind, mut section)) = section.choice("loss", &LOSSES) else { return Loss::default() };
     match kind {
         "absolute" => Loss::Absolute,
-        "huber" => Loss::Huber { epsilon: section.number("epsilon", 0.1, "over 0", |epsilon| epsilon > 0.0) },
-        "quantile" => {
-            let inside = |alpha: f64| alpha > 0.0 && alpha < 1.0;
-            Loss::Quantile { alpha: section.number("alpha", 0.5, "over 0 and under 1", inside) }
-        }
-        "cauchy" => Loss::Cauchy { c: section.number("c", 80.0, "over 0", |c| c > 0.0) },
-        "epsilon_insensitive" => {
-            Loss::EpsilonInsensitive { epsilon: section.number("epsilon", 0.1, "0 or more", |epsilon| epsilon >= 0.0) }
-        }
+        "huber" => Loss::Huber { epsilon: section.number("epsilon", 0.1, POSITIVE) },
+        "quantile" => Loss::Quantile { alpha: section.number("alpha", 0.5, BETWEEN) },
+        "cauchy" => Loss::Cauchy { c: section.number("c", 80.0, POSITIVE) },
+        "epsilon_insensitive" => Loss::EpsilonInsensitive { epsilon: section.number("epsilon", 0.1, NOT_NEGATIVE) },
         _ => Loss::Squared,
     }
 }

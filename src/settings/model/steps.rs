@@ -1,6 +1,9 @@
 //! `scale` and `steps`: what prepares a model's features.
 
-use super::super::Section;
+use super::super::{
+    Section,
+    range::{NOT_NEGATIVE, SHARE},
+};
 use crate::models::steps::StepKind;
 
 const STEPS: [&str; 5] = ["standard_scaler", "min_max_scaler", "one_hot", "target_encoder", "polynomial"];
@@ -29,19 +32,16 @@ pub(super) fn read_or(section: &mut Section, scale: bool, scaled: &[StepKind], u
 }
 
 fn step(kind: &str, section: &mut Section) -> StepKind {
-    let share = |share: f64| share > 0.0 && share <= 1.0;
     match kind {
         "min_max_scaler" => StepKind::MinMaxScaler,
         "one_hot" => StepKind::OneHot,
-        "target_encoder" => {
-            StepKind::TargetEncoder { smoothing: section.number("smoothing", 10.0, "0 or more", |n| n >= 0.0) }
-        }
+        "target_encoder" => StepKind::TargetEncoder { smoothing: section.number("smoothing", 10.0, NOT_NEGATIVE) },
         "polynomial" => StepKind::Polynomial {
             interaction_only: section.boolean("interaction_only", false),
-            max_columns: section.integer("max_columns", 64, 1..=1000) as usize,
+            max_columns: section.integer("max_columns", 64, 1..=1000),
         },
         _ => StepKind::StandardScaler {
-            forgetting: section.number("forgetting", 1.0, "over 0 and at most 1", share),
+            forgetting: section.number("forgetting", 1.0, SHARE),
             keep_zeros: section.boolean("keep_zeros", false),
         },
     }

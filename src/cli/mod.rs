@@ -95,7 +95,11 @@ pub fn main() -> ExitCode {
             (Err(files), Err(state)) => Err(files.and(state)),
             (Err(errors), _) | (_, Err(errors)) => Err(errors),
         },
-        _ => Ok(settings),
+        Command::Replay(_)
+        | Command::Compare(_)
+        | Command::Generate(_)
+        | Command::Model(_)
+        | Command::DeadLetters(_) => Ok(settings),
     };
     let settings = match Settings::load(&sources).and_then(with_files) {
         Ok(settings) => settings,

@@ -35,8 +35,8 @@ pub enum Distribution {
     },
 }
 
-/// Parameters of `expression`.
-#[derive(Clone, Debug, PartialEq)]
+/// Parameters of `expression`; there are no defaults, an empty formula is an error.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expression {
     /// The target: numbers, features, `t` (the sample's number), + − * / ^, and functions such as sin, cos, exp, ln, sqrt,
     /// abs, and constants such as PI.

@@ -24,17 +24,13 @@ pub enum DriftType {
 }
 
 impl DriftType {
-    /// Every name that `drift_type = "…"` takes.
-    pub const NAMES: [&str; 3] = ["lea", "gra", "gsg"];
-
-    /// The drift type of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "lea" => Self::Lea,
-            "gra" => Self::Gra,
-            "gsg" => Self::Gsg,
-            _ => return None,
-        })
+    /// The name in `drift_type = "…"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lea => "lea",
+            Self::Gra => "gra",
+            Self::Gsg => "gsg",
+        }
     }
 
     /// The positions that the field's papers and our reference figures use.

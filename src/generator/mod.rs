@@ -93,10 +93,8 @@ impl Config {
     /// Where the concept changes before sample `until`, in order; at most a thousand of the function's own and as many of
     /// the drift on top.
     pub fn transitions(&self, until: u64) -> Vec<Transition> {
-        let own = match &self.function {
-            Function::FriedmanDrift(drifting) => Some(drifting.transitions(until)),
-            _ => None,
-        };
+        let own = if let Function::FriedmanDrift(drifting) = &self.function { Some(drifting) } else { None };
+        let own = own.map(|drifting| drifting.transitions(until));
         let on_top = self.drift.iter().flat_map(|drift| drift.transitions(until));
         let mut all: Vec<Transition> = own.into_iter().flatten().chain(on_top).collect();
         all.sort_by_key(|transition| transition.at);
@@ -124,37 +122,44 @@ pub enum Function {
 }
 
 impl Function {
-    /// Every name that `function = "…"` takes.
-    pub const NAMES: [&str; 7] = ["friedman", "friedman_drift", "planes2d", "mv", "sine", "geometric", "expression"];
+    /// Every function, with default parameters.
+    pub fn all() -> [Self; 7] {
+        [
+            Function::Friedman,
+            Function::FriedmanDrift(FriedmanDrift::default()),
+            Function::Planes2d,
+            Function::Mv,
+            Function::Sine(Sine::default()),
+            Function::Geometric,
+            Function::Expression(Expression::default()),
+        ]
+    }
 
     /// The function of this name with its default parameters. `friedman_drift:lea` names the type of drift, too.
     ///
     /// # Errors
     /// For an unknown name, and for `expression`, which has no defaults.
     pub fn from_name(name: &str) -> Result<Self, Error> {
-        if let Some(drift_type) = name.strip_prefix("friedman_drift:").and_then(DriftType::from_name) {
+        let drift_types = [DriftType::Lea, DriftType::Gra, DriftType::Gsg];
+        let drifting = name.strip_prefix("friedman_drift:");
+        if let Some(drift_type) = drift_types.into_iter().find(|it| drifting == Some(it.name())) {
             let position = drift_type.usual_positions();
             return Ok(Function::FriedmanDrift(FriedmanDrift { drift_type, position, ..FriedmanDrift::default() }));
         }
-        Ok(match name {
-            "friedman" => Function::Friedman,
-            "friedman_drift" => Function::FriedmanDrift(FriedmanDrift::default()),
-            "planes2d" => Function::Planes2d,
-            "mv" => Function::Mv,
-            "sine" => Function::Sine(Sine::default()),
-            "geometric" => Function::Geometric,
-            "expression" => {
+        match Self::all().into_iter().find(|function| function.name() == name) {
+            Some(Function::Expression(_)) => {
                 let problem = "an expression needs a table with `formula` and `features`; see settings.toml";
-                return Err(Error::new("function", problem));
+                Err(Error::new("function", problem))
             }
-            _ => {
+            Some(function) => Ok(function),
+            None => {
+                let names = Self::all().map(|function| function.name()).join(", ");
                 let problem = format!(
-                    "there is no function `{name}`; there are {}, and for other drifts friedman_drift:lea, :gra, :gsg",
-                    Self::NAMES.join(", ")
+                    "there is no function `{name}`; there are {names}, and for other drifts friedman_drift:lea, :gra, :gsg"
                 );
-                return Err(Error::new("function", problem));
+                Err(Error::new("function", problem))
             }
-        })
+        }
     }
 
     /// Its name.

@@ -30,9 +30,6 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// Every name that `noise = { kind = "…" }` takes.
-    pub const NAMES: [&str; 4] = ["none", "normal", "uniform", "student_t"];
-
     /// Prepares the distribution.
     ///
     /// # Errors

@@ -24,6 +24,13 @@ impl Params {
     pub const MARGIN: f64 = 0.02;
 }
 
+impl Default for Params {
+    /// No members, which settings take for all other models.
+    fn default() -> Self {
+        Self { members: Vec::new(), margin: Self::MARGIN }
+    }
+}
+
 /// Share of the samples so far that an error looks back on: the latest count, and a bad start is forgotten.
 const SHARE: f64 = 0.5;
 

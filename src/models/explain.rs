@@ -99,7 +99,12 @@ pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) 
             let window = Window::seen(pipeline, columns, recent);
             (Method::VarianceReduction, by_variance(forest.trees.iter().map(|tree| &tree.root), &window), window)
         }
-        _ => {
+        Description::Linear(_)
+        | Description::Tree(_)
+        | Description::Forest(_)
+        | Description::Network(_)
+        | Description::Rules(_)
+        | Description::Mixture(_) => {
             let window = Window::raw(&columns, recent);
             (Method::Permutation, by_permutation(pipeline, &window, recent), window)
         }

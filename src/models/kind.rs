@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     champion, ekf_mlp, forest, innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules,
-    steps, tree,
+    steps::StepKind, tree,
 };
 
 /// One entry of `[[models]]`, checked: what to build, and the name it goes by in predictions and metrics.
@@ -15,7 +15,7 @@ pub struct ModelConfig {
     /// Unique among the configured models.
     pub name: String,
     /// What prepares the features, in order.
-    pub steps: Vec<steps::StepKind>,
+    pub steps: Vec<StepKind>,
     /// The model and its own parameters.
     pub kind: ModelKind,
     /// Whether it learns an absurd value as the furthest usual one (see [`Fence`](super::Fence)), or as it is.
@@ -34,11 +34,33 @@ impl ModelConfig {
         Self { name: name.to_owned(), steps: Vec::new(), kind, robust: true }
     }
 
+    /// A model by the name of its kind, behind the steps that this wants.
+    pub fn usual(kind: ModelKind) -> Self {
+        let steps = kind.default_steps().map_or_else(Vec::new, |default| default.steps(default.scale));
+        Self { steps, ..Self::new(kind.name(), kind) }
+    }
+
     /// The same with standardised features, where `scale` is true.
     #[must_use]
     pub fn scaled(mut self, scale: bool) -> Self {
-        self.steps = if scale { vec![steps::StepKind::SCALE] } else { Vec::new() };
+        self.steps = if scale { vec![StepKind::SCALE] } else { Vec::new() };
         self
+    }
+}
+
+/// The steps in front of a model where nobody lists any.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DefaultSteps {
+    /// Whether features are scaled where nobody says so or otherwise.
+    pub scale: bool,
+    scaled: &'static [StepKind],
+    unscaled: &'static [StepKind],
+}
+
+impl DefaultSteps {
+    /// The steps, in order, with scaled features or without.
+    pub fn steps(self, scale: bool) -> Vec<StepKind> {
+        if scale { self.scaled } else { self.unscaled }.to_vec()
     }
 }
 
@@ -85,20 +107,46 @@ impl ModelKind {
 
     /// Whether it weighs what it says by how good that was, so that no rate is too large for the data.
     pub fn is_cautious(&self) -> bool {
-        match self {
-            ModelKind::Linear(params) => params.is_hedged(),
-            ModelKind::Mixture(_) => true,
-            _ => false,
-        }
+        matches!(self, ModelKind::Linear(params) if params.is_hedged()) || matches!(self, ModelKind::Mixture(_))
     }
 
     /// The models whose predictions are its columns, by name; none where these are the sample's features.
     pub fn members(&self) -> &[String] {
-        match self {
-            ModelKind::Champion(params) => &params.members,
-            ModelKind::Mixture(params) => &params.members,
-            _ => &[],
-        }
+        let (ModelKind::Champion(champion::Params { members, .. })
+        | ModelKind::Mixture(mixture::Params { members, .. })) = self
+        else {
+            return &[];
+        };
+        members
+    }
+
+    /// The steps that it wants where nobody lists any; `None` where it looks at no feature, so that there is nothing to
+    /// prepare.
+    pub fn default_steps(&self) -> Option<DefaultSteps> {
+        const NONE: &[StepKind] = &[];
+        const SCALE: &[StepKind] = &[StepKind::SCALE];
+        const ENCODE: &[StepKind] = &[StepKind::ENCODE];
+        const ENCODE_AND_SCALE: &[StepKind] = &[StepKind::ENCODE, StepKind::SCALE_KEEPING_ZEROS];
+        let (scale, scaled, unscaled) = match self {
+            ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => return None,
+            ModelKind::Mixture(params) if !params.members.is_empty() => return None,
+            // As River has it.
+            ModelKind::Linear(params) if !params.is_hedged() => (true, SCALE, NONE),
+            ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => {
+                (true, ENCODE_AND_SCALE, NONE)
+            }
+            ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
+                (false, SCALE, NONE)
+            }
+            // They standardise what they get.
+            ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
+                (false, SCALE, NONE)
+            }
+            ModelKind::Mixture(_) => (false, SCALE, ENCODE),
+            // Anomalies and ties are told by standard deviations, and linear models need no less.
+            ModelKind::AmRules(_) => (true, SCALE, NONE),
+        };
+        Some(DefaultSteps { scale, scaled, unscaled })
     }
 
     /// The name in `kind = "…"`.

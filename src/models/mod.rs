@@ -44,7 +44,7 @@ pub use baseline::{Last, Mean};
 pub use describe::{Description, NamedColumn};
 pub use features::Features;
 pub use fence::{Fence, Outlier};
-pub use kind::{ModelConfig, ModelKind};
+pub use kind::{DefaultSteps, ModelConfig, ModelKind};
 pub use model::Model;
 pub use pipeline::{Pipeline, Scratch};
 pub use recent::Recent;

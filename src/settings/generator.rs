@@ -2,6 +2,7 @@
 
 use super::{
     Section,
+    choices::{Choices, Reader, choices, every},
     range::{FINITE, NOT_NEGATIVE, POSITIVE, Range},
 };
 use crate::generator::{
@@ -29,26 +30,37 @@ pub(super) fn read(mut section: Section, by_default: bool) -> Config {
     config
 }
 
+/// Every function with its default parameters, in the order in which messages list them.
+fn functions() -> [Function; 7] {
+    every!(Function {
+        Friedman,
+        FriedmanDrift(FriedmanDrift::default()),
+        Planes2d,
+        Mv,
+        Sine(Sine::default()),
+        Geometric,
+        Expression(Expression::default()),
+    })
+}
+
 fn function(section: &mut Section) -> Function {
     let default = Config::default().function;
-    let Some((name, mut section)) = section.choice("function", &Function::NAMES) else { return default };
-    match name {
-        "friedman_drift" => Function::FriedmanDrift(friedman_drift(&mut section)),
-        "sine" => {
-            let default = Sine::default();
-            Function::Sine(Sine {
-                amplitude: section.number("amplitude", default.amplitude, FINITE),
-                period: section.integer("period", default.period, 2..),
-            })
-        }
-        "expression" => Function::Expression(expression(&mut section)),
-        name => Function::from_name(name).unwrap_or(default),
+    let named = functions().map(|function| (function.name(), function));
+    let Some((chosen, mut section)) = section.choice("function", &named) else { return default };
+    match chosen {
+        Function::Friedman | Function::Planes2d | Function::Mv | Function::Geometric => chosen,
+        Function::FriedmanDrift(default) => Function::FriedmanDrift(friedman_drift(&mut section, &default)),
+        Function::Sine(default) => Function::Sine(Sine {
+            amplitude: section.number("amplitude", default.amplitude, FINITE),
+            period: section.integer("period", default.period, 2..),
+        }),
+        Function::Expression(_) => Function::Expression(expression(&mut section)),
     }
 }
 
-fn friedman_drift(section: &mut Section) -> FriedmanDrift {
-    let default = FriedmanDrift::default();
-    let drift_type = DriftType::from_name(section.one_of("drift_type", "gra", &DriftType::NAMES)).unwrap_or_default();
+fn friedman_drift(section: &mut Section, default: &FriedmanDrift) -> FriedmanDrift {
+    let named = every!(DriftType { Lea, Gra, Gsg }).map(|drift_type| (drift_type.name(), drift_type));
+    let drift_type = section.one_of("drift_type", default.drift_type, &named);
     let position = section.integers("position");
     FriedmanDrift {
         drift_type,
@@ -67,52 +79,68 @@ fn expression(section: &mut Section) -> Expression {
     let mut features = section.section("features");
     let names = features.rest();
     let features = names.into_iter().filter_map(|name| {
-        let distribution = distribution(&mut features, &name)?;
-        Some((name, distribution))
+        let (read, mut section) = features.choice(&name, DISTRIBUTIONS)?;
+        Some((name, read(&mut section)))
     });
     Expression { formula, features: features.collect() }
 }
 
-fn distribution(features: &mut Section, name: &str) -> Option<Distribution> {
-    let (kind, mut section) = features.choice(name, &["uniform", "normal", "exponential", "constant"])?;
-    let mut number = |key, default| section.number(key, default, FINITE);
-    Some(match kind {
-        "uniform" => Distribution::Uniform { low: number("low", 0.0), high: number("high", 1.0) },
-        "normal" => Distribution::Normal { mean: number("mean", 0.0), sd: number("sd", 1.0) },
-        "exponential" => Distribution::Exponential { rate: number("rate", 1.0) },
-        _ => Distribution::Constant { value: number("value", 1.0) },
-    })
-}
+const DISTRIBUTIONS: &Choices<Reader<Distribution>> = &choices!(Distribution {
+    "uniform": Uniform => |section| Distribution::Uniform {
+        low: section.number("low", 0.0, FINITE),
+        high: section.number("high", 1.0, FINITE),
+    },
+    "normal": Normal => |section| Distribution::Normal {
+        mean: section.number("mean", 0.0, FINITE),
+        sd: section.number("sd", 1.0, FINITE),
+    },
+    "exponential": Exponential => |section| Distribution::Exponential { rate: section.number("rate", 1.0, FINITE) },
+    "constant": Constant => |section| Distribution::Constant { value: section.number("value", 1.0, FINITE) },
+});
+
+const NOISES: &Choices<Reader<Noise>> = &choices!(Noise {
+    "none": None => |_| Noise::None,
+    "normal": Normal => |section| Noise::Normal { sd: section.number("sd", 1.0, POSITIVE) },
+    "uniform": Uniform => |section| Noise::Uniform { half_width: section.number("half_width", 1.0, POSITIVE) },
+    "student_t": StudentT => |section| Noise::StudentT {
+        freedom: section.number("freedom", 3.0, POSITIVE),
+        scale: section.number("scale", 1.0, POSITIVE),
+    },
+});
 
 /// A number is the standard deviation of normal noise.
 fn noise(section: &mut Section) -> Noise {
-    let default = Config::default().noise;
     if section.is_number("noise") {
         let sd = section.number("noise", 1.0, NOT_NEGATIVE);
         return if sd == 0.0 { Noise::None } else { Noise::Normal { sd } };
     }
-    let Some((kind, mut section)) = section.choice("noise", &Noise::NAMES) else { return default };
-    let mut positive = |key, default| section.number(key, default, POSITIVE);
-    match kind {
-        "none" => Noise::None,
-        "uniform" => Noise::Uniform { half_width: positive("half_width", 1.0) },
-        "student_t" => Noise::StudentT { freedom: positive("freedom", 3.0), scale: positive("scale", 1.0) },
-        _ => Noise::Normal { sd: positive("sd", 1.0) },
+    match section.choice("noise", NOISES) {
+        Some((read, mut section)) => read(&mut section),
+        None => Config::default().noise,
     }
 }
 
+/// How fast a drift is, by its name: the samples that it takes.
+const DRIFTS: &Choices<Option<Reader<u64>>> =
+    &[("none", None), ("abrupt", Some(|_| 0)), ("gradual", Some(|section| section.integer("width", 1000, 1..)))];
+
 fn drift(section: &mut Section) -> Option<Drift> {
-    let (kind, mut section) = section.choice("drift", &["none", "abrupt", "gradual"])?;
-    if kind == "none" {
-        return None;
-    }
+    let (width, mut section) = section.choice("drift", DRIFTS)?;
+    let width = width?;
     Some(Drift {
         positions: section.integers("positions").unwrap_or_default(),
-        width: if kind == "gradual" { section.integer("width", 1000, 1..) } else { 0 },
-        change: match section.one_of("change", "rotate", &["rotate", "negate"]) {
-            "negate" => Change::Negate,
-            _ => Change::Rotate,
-        },
+        width: width(&mut section),
+        change: section.one_of("change", Change::default(), &choices!(Change { "rotate": Rotate, "negate": Negate })),
         repeat: section.integer("repeat", 0, 0..),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_the_settings_is_one_of_the_command_line() {
+        assert_eq!(functions(), Function::all());
+    }
 }

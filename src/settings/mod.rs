@@ -5,9 +5,10 @@
 //! the path of their key, and an unknown key is an error. Only the command line and the composition root read settings.
 //!
 //! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), `range` (the
-//! numbers that a key takes), then a file per section of settings.toml, `grid` (many models out of one entry) with `spelled`
+//! numbers that a key takes), `choices` (closed sets by name), then a file per section of settings.toml, `grid` (many models out of one entry) with `spelled`
 //! (values back to text).
 
+mod choices;
 mod detector;
 mod files;
 mod generator;
@@ -33,6 +34,7 @@ use crate::{
     store,
     topic::{Start, Timestamps, Topics},
 };
+use choices::choices;
 use section::Section;
 
 pub use grid::{Entry, entries, grid};
@@ -182,11 +184,8 @@ impl fmt::Display for Settings {
 
 /// The record time of what is published, and whether the topics are shared.
 fn output(mut section: Section) -> (Timestamps, bool) {
-    let timestamps = match section.one_of("timestamp", "clock", &["clock", "sample"]) {
-        "sample" => Timestamps::Sample,
-        _ => Timestamps::Clock,
-    };
-    (timestamps, section.boolean("shared", false))
+    let named = choices!(Timestamps { "clock": Clock, "sample": Sample });
+    (section.one_of("timestamp", Timestamps::default(), &named), section.boolean("shared", false))
 }
 
 fn state(mut section: Section) -> store::Config {
@@ -204,18 +203,17 @@ fn state(mut section: Section) -> store::Config {
 
 fn logging(mut section: Section) -> logging::Config {
     use logging::Format;
-    let format = match section.one_of("format", "auto", &["auto", "text", "json", "journald"]) {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        "journald" => Format::Journald,
-        _ => Format::Auto,
-    };
-    let level = match section.one_of("level", "info", &["error", "warn", "info", "debug", "trace"]) {
-        "error" => LevelFilter::ERROR,
-        "warn" => LevelFilter::WARN,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => LevelFilter::INFO,
-    };
-    logging::Config { format, level }
+    let default = logging::Config::default();
+    let formats = choices!(Format { "auto": Auto, "text": Text, "json": Json, "journald": Journald });
+    let levels = [
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    logging::Config {
+        format: section.one_of("format", default.format, &formats),
+        level: section.one_of("level", default.level, &levels),
+    }
 }

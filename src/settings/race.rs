@@ -1,7 +1,9 @@
 //! `[metrics]`, `[guard]` and `[intervals]`: how the race is watched.
 
 use super::{
-    Section, detector,
+    Section,
+    choices::choices,
+    detector,
     range::{FINITE, Range, SHARE},
 };
 use crate::{
@@ -25,11 +27,11 @@ pub(super) fn read(
         fading: metrics.number("fading", default.fading, SHARE),
         drift: detector::read(metrics, "drift", default.drift),
         guard: GuardConfig {
-            action: match guard.one_of("action", "rollback", &["off", "rollback", "reset"]) {
-                "off" => Action::Off,
-                "reset" => Action::Reset,
-                _ => Action::RollBack,
-            },
+            action: guard.one_of(
+                "action",
+                default.guard.action,
+                &choices!(Action { "off": Off, "rollback": RollBack, "reset": Reset }),
+            ),
             factor: guard.number("factor", default.guard.factor, Range::over(1.0)),
             every: guard.integer("every", default.guard.every, 1..=1_000_000_000),
         },

@@ -4,12 +4,16 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{section::Section, values};
+use super::{
+    choices::{choices, every, or_none},
+    section::Section,
+    values,
+};
 use crate::pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
 
 pub(super) fn read(mut section: Section) -> Schema {
     let default = Schema::default();
-    section.one_of("format", "json", &["json"]);
+    section.one_of("format", (), &[("json", ())]);
     let features = match section.take("features") {
         None => None,
         Some(value) if value.clone().into_string().is_ok_and(|text| text == "auto") => None,
@@ -23,20 +27,15 @@ pub(super) fn read(mut section: Section) -> Schema {
         key_is_feature: section.boolean("key_is_feature", default.key_is_feature),
         timestamp: section.optional_text("timestamp"),
         timestamp_is_feature: section.boolean("timestamp_is_feature", default.timestamp_is_feature),
-        timestamp_unit: match section.one_of("timestamp_unit", "auto", &["auto", "s", "ms", "us", "ns"]) {
-            "s" => Some(Unit::S),
-            "ms" => Some(Unit::Ms),
-            "us" => Some(Unit::Us),
-            "ns" => Some(Unit::Ns),
-            _ => None,
-        },
+        timestamp_unit: section.one_of(
+            "timestamp_unit",
+            default.timestamp_unit,
+            &or_none("auto", every!(Unit { S, Ms, Us, Ns }).map(|unit| (unit.name(), unit))),
+        ),
         timezone: timezone(&mut section, &default.timezone),
         timestamp_min: timestamp_min(&mut section, default.timestamp_min),
         timestamp_ahead: timestamp_ahead(&mut section, default.timestamp_ahead),
-        absent: match section.one_of("absent", "unknown", &["unknown", "zero"]) {
-            "zero" => Absent::Zero,
-            _ => Absent::Unknown,
-        },
+        absent: section.one_of("absent", default.absent, &choices!(Absent { "unknown": Unknown, "zero": Zero })),
         max_categories: section.integer("max_categories", default.max_categories, 1..=MAX_CATEGORIES),
         missing: values::missing(&mut section),
         on_bad_field: values::on_bad_field(&mut section),

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::HashMap, fmt, rc::Rc, time::Duration};
 
 use config::{Value, ValueKind};
 
-use super::{range::Range, variables};
+use super::{choices::Choices, range::Range, variables};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -365,37 +365,34 @@ impl Section {
         }
     }
 
-    /// One of `choices`; `default` is one of them.
-    pub(super) fn one_of(&mut self, key: &str, default: &'static str, choices: &[&'static str]) -> &'static str {
-        match self.optional_text(key) {
-            None => default,
-            Some(text) => self.chosen(key, &text, choices).unwrap_or(default),
-        }
+    /// What the name chosen stands for.
+    pub(super) fn one_of<T: Clone>(&mut self, key: &str, default: T, choices: &Choices<T>) -> T {
+        self.optional_text(key).and_then(|text| self.chosen(key, &text, choices)).unwrap_or(default)
     }
 
-    /// The choice that `text` names.
-    pub(super) fn chosen(&self, key: &str, text: &str, choices: &[&'static str]) -> Option<&'static str> {
-        let found = choices.iter().find(|choice| **choice == text).copied();
+    /// What `text` stands for.
+    pub(super) fn chosen<T: Clone>(&self, key: &str, text: &str, choices: &Choices<T>) -> Option<T> {
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone());
         if found.is_none() {
-            let meant = suggestion(text, choices.iter().copied());
-            self.problem(key, &format!("`{text}` is not one of {}{meant}", choices.join(", ")));
+            let meant = suggestion(text, choices.iter().map(|(name, _)| *name));
+            self.problem(key, &format!("`{text}` is not one of {}{meant}", names(choices)));
         }
         found
     }
 
     /// A choice with parameters: its name, or a table with its name as `kind`. `None` where the key is absent or wrong.
-    pub(super) fn choice(&mut self, key: &str, choices: &[&'static str]) -> Option<(&'static str, Section)> {
+    pub(super) fn choice<T: Clone>(&mut self, key: &str, choices: &Choices<T>) -> Option<(T, Section)> {
         let value = self.take(key)?;
         self.choice_of(key, value, choices)
     }
 
-    /// As [`Section::choice`], where a table that names no kind is of `default`, which is one of `choices`.
-    pub(super) fn choice_or(
+    /// As [`Section::choice`], where a table that names no kind is of `default`, the name of one of the choices.
+    pub(super) fn choice_or<T: Clone>(
         &mut self,
         key: &str,
         default: &'static str,
-        choices: &[&'static str],
-    ) -> Option<(&'static str, Section)> {
+        choices: &Choices<T>,
+    ) -> Option<(T, Section)> {
         let mut value = self.take(key)?;
         if let ValueKind::Table(table) = &mut value.kind {
             table.entry("kind".to_owned()).or_insert_with(|| default.into());
@@ -404,7 +401,7 @@ impl Section {
     }
 
     /// A list of such choices, `None` where the key is absent.
-    pub(super) fn choices(&mut self, key: &str, choices: &[&'static str]) -> Option<Vec<(&'static str, Section)>> {
+    pub(super) fn choices<T: Clone>(&mut self, key: &str, choices: &Choices<T>) -> Option<Vec<(T, Section)>> {
         let value = self.take(key)?;
         let ValueKind::Array(values) = value.kind else {
             self.wrong_type(key, "a list of names or of tables with `kind`", &value);
@@ -414,7 +411,7 @@ impl Section {
         Some(chosen.filter_map(|(i, value)| self.choice_of(&format!("{key}[{i}]"), value, choices)).collect())
     }
 
-    fn choice_of(&self, key: &str, value: Value, choices: &[&'static str]) -> Option<(&'static str, Section)> {
+    fn choice_of<T: Clone>(&self, key: &str, value: Value, choices: &Choices<T>) -> Option<(T, Section)> {
         match value.kind {
             ValueKind::String(text) => {
                 let chosen = self.chosen(key, &text, choices)?;
@@ -422,18 +419,8 @@ impl Section {
             }
             ValueKind::Table(table) => {
                 let mut section = self.within(key, table);
-                match section.optional_text("kind") {
-                    Some(text) => match section.chosen("kind", &text, choices) {
-                        Some(chosen) => return Some((chosen, section)),
-                        // Whose parameters these are is not known, so nothing more can be said of them.
-                        None => section.table.clear(),
-                    },
-                    None => {
-                        section.problem("kind", &format!("is missing; it is one of {}", choices.join(", ")));
-                        section.table.clear();
-                    }
-                }
-                None
+                let chosen = section.kind(choices)?;
+                Some((chosen, section))
             }
             _ => {
                 self.wrong_type(key, "a name or a table with `kind`", &value);
@@ -442,16 +429,27 @@ impl Section {
         }
     }
 
+    /// What `kind` names. Where it names nothing, nothing more is said of this section: whose parameters these are is not
+    /// known.
+    pub(super) fn kind<T: Clone>(&mut self, choices: &Choices<T>) -> Option<T> {
+        let chosen = match self.optional_text("kind") {
+            Some(text) => self.chosen("kind", &text, choices),
+            None => {
+                self.problem("kind", &format!("is missing; it is one of {}", names(choices)));
+                None
+            }
+        };
+        if chosen.is_none() {
+            self.table.clear();
+        }
+        chosen
+    }
+
     /// Keys that are left, for tables whose keys are the user's own.
     pub(super) fn rest(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.table.keys().cloned().collect();
         keys.sort();
         keys
-    }
-
-    /// Nothing more is said of this section.
-    pub(super) fn forget(&mut self) {
-        self.table.clear();
     }
 }
 
@@ -472,6 +470,10 @@ pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Strin
         Some(best) => format!("; did you mean `{best}`?"),
         None => String::new(),
     }
+}
+
+fn names<T>(choices: &Choices<T>) -> String {
+    choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn kind_of(kind: &ValueKind) -> String {

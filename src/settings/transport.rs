@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use config::ValueKind;
 
-use super::{Section, Transport};
+use super::{
+    Section, Transport,
+    choices::{choices, every},
+};
 use crate::{
     embedded,
     kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
@@ -23,16 +26,16 @@ pub(super) struct Read {
 }
 
 pub(super) fn read(mut section: Section) -> Read {
-    let kind = section.one_of("kind", "embedded", &["embedded", "kafka"]);
-    let on_gap = match section.one_of("on_gap", "stop", &["stop", "continue"]) {
-        "continue" => Policy::Continue,
-        _ => Policy::Stop,
-    };
+    let [by_default, other] = every!(Transport { Embedded(embedded::Config::default()), Kafka(Box::default()) });
+    let transports = [(by_default.name(), by_default.clone()), (other.name(), other)];
+    let kind = section.one_of("kind", by_default, &transports);
+    let policies = choices!(Policy { "stop": Stop, "continue": Continue });
+    let on_gap = section.one_of("on_gap", Policy::default(), &policies);
     let embedded = embedded(section.section("embedded"));
     let (kafka, start) = kafka(section.section("kafka"));
     match kind {
-        "kafka" => Read { transport: Transport::Kafka(Box::new(kafka)), start, on_gap },
-        _ => Read { transport: Transport::Embedded(embedded), start: Start::Earliest, on_gap },
+        Transport::Embedded(_) => Read { transport: Transport::Embedded(embedded), start: Start::Earliest, on_gap },
+        Transport::Kafka(_) => Read { transport: Transport::Kafka(Box::new(kafka)), start, on_gap },
     }
 }
 
@@ -60,16 +63,11 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
             section.problem(&format!("brokers[{i}]"), &format!("`{broker}` is not host:port, e.g. localhost:9092"));
         }
     }
-    let compression = match section.one_of("compression", "none", &["none", "gzip", "lz4", "snappy", "zstd"]) {
-        "gzip" => CompressionKind::Gzip,
-        "lz4" => CompressionKind::Lz4,
-        "snappy" => CompressionKind::Snappy,
-        "zstd" => CompressionKind::Zstd,
-        _ => CompressionKind::None,
-    };
+    let compressions =
+        choices!(CompressionKind { "none": None, "gzip": Gzip, "lz4": Lz4, "snappy": Snappy, "zstd": Zstd });
     let config = kafka::Config {
         brokers,
-        compression,
+        compression: section.one_of("compression", default.compression, &compressions),
         client_id: section.text("client_id", &default.client_id),
         tls: tls(&mut section),
         sasl: sasl(&mut section),
@@ -120,11 +118,12 @@ fn sasl(section: &mut Section) -> Option<Sasl> {
         return None;
     }
     let mut section = section.section("sasl");
-    let mechanism = match section.one_of("mechanism", "plain", &["plain", "scram-sha-256", "scram-sha-512"]) {
-        "scram-sha-256" => SaslMechanism::ScramSha256,
-        "scram-sha-512" => SaslMechanism::ScramSha512,
-        _ => SaslMechanism::Plain,
-    };
+    let mechanisms = choices!(SaslMechanism {
+        "plain": Plain,
+        "scram-sha-256": ScramSha256,
+        "scram-sha-512": ScramSha512,
+    });
+    let mechanism = section.one_of("mechanism", SaslMechanism::Plain, &mechanisms);
     let (username, password) = (section.optional_text("username"), section.secret("password"));
     for (key, given) in [("username", username.is_some()), ("password", password.is_some())] {
         if !given {

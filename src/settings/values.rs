@@ -2,10 +2,13 @@
 
 use config::ValueKind;
 
-use super::section::Section;
+use super::{
+    choices::{Choices, choices},
+    section::Section,
+};
 use crate::pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
 
-const COSTS: [&str; 2] = ["missing", "dead_letter"];
+const COSTS: &Choices<OnBad> = &choices!(OnBad { "missing": Missing, "dead_letter": DeadLetter });
 
 /// Texts that stand for unknown values.
 pub(super) fn missing(section: &mut Section) -> Vec<String> {
@@ -20,23 +23,18 @@ pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
         let mut table = section.section("on_bad_field");
         let OnBadField { features, target, timestamp } = OnBadField::DEFAULT;
         return OnBadField {
-            features: cost(&mut table, "features", features),
-            target: cost(&mut table, "target", target),
-            timestamp: cost(&mut table, "timestamp", timestamp),
+            features: table.one_of("features", features, COSTS),
+            target: table.one_of("target", target, COSTS),
+            timestamp: table.one_of("timestamp", timestamp, COSTS),
         };
     }
     match section.has("on_bad_field") {
         false => OnBadField::DEFAULT,
         true => {
-            let all = cost(section, "on_bad_field", OnBad::Missing);
+            let all = section.one_of("on_bad_field", OnBad::Missing, COSTS);
             OnBadField { features: all, target: all, timestamp: all }
         }
     }
-}
-
-fn cost(section: &mut Section, key: &str, default: OnBad) -> OnBad {
-    let default = if default == OnBad::Missing { COSTS[0] } else { COSTS[1] };
-    if section.one_of(key, default, &COSTS) == COSTS[0] { OnBad::Missing } else { OnBad::DeadLetter }
 }
 
 /// "auto", true or false.

@@ -57,18 +57,25 @@ impl Learner {
     }
 }
 
-fn is_tree(kind: &ModelKind) -> bool {
-    !matches!(
-        kind,
+/// Whether it goes on growing when every column is known, as trees do and whatever has some.
+fn grows(kind: &ModelKind) -> bool {
+    match kind {
         ModelKind::Mean
-            | ModelKind::Last
-            | ModelKind::Linear(_)
-            | ModelKind::PassiveAggressive(_)
-            | ModelKind::Rls(_)
-            | ModelKind::RlsPoly(_)
-            | ModelKind::EkfMlp(_)
-            | ModelKind::Innovation(_)
-    )
+        | ModelKind::Last
+        | ModelKind::Linear(_)
+        | ModelKind::PassiveAggressive(_)
+        | ModelKind::Rls(_)
+        | ModelKind::RlsPoly(_)
+        | ModelKind::EkfMlp(_)
+        | ModelKind::Innovation(_)
+        | ModelKind::Champion(_) => false,
+        ModelKind::Mixture(_)
+        | ModelKind::ModelTree(_)
+        | ModelKind::HoeffdingTree(_)
+        | ModelKind::AdaptiveTree(_)
+        | ModelKind::AdaptiveRandomForest(_)
+        | ModelKind::AmRules(_) => true,
+    }
 }
 
 /// Every row of steps that stands in front of something.
@@ -85,10 +92,10 @@ fn every_step() -> [Vec<StepKind>; 6] {
     ]
 }
 
-/// All models that are not trees, behind all steps.
+/// All models that do not grow, behind all steps.
 fn plain_models() -> impl Iterator<Item = ModelConfig> {
     every_step().into_iter().flat_map(|steps| {
-        let kinds = every_kind().into_iter().filter(|kind| !is_tree(kind));
+        let kinds = every_kind().into_iter().filter(|kind| !grows(kind));
         kinds.map(move |kind| ModelConfig { steps: steps.clone(), ..ModelConfig::new(kind.name(), kind) })
     })
 }
@@ -185,7 +192,7 @@ fn a_tree_at_its_greatest_depth_allocates_nothing() {
 
 #[test]
 fn a_step_of_a_whole_race_allocates_nothing_beside_its_trees() {
-    let models = every_kind().into_iter().filter(|kind| !is_tree(kind)).enumerate();
+    let models = every_kind().into_iter().filter(|kind| !grows(kind)).enumerate();
     let models = models.map(|(i, kind)| ModelConfig::new(&format!("{i} {}", kind.name()), kind).scaled(true));
     let config = Config::of(models.collect());
     let mut race = Prequential::new(&config);
@@ -237,7 +244,7 @@ fn what_models_and_steps_say_they_take_is_within_a_fifth_of_what_they_take() {
 
 #[test]
 fn what_trees_forests_and_rules_say_they_take_is_within_a_fifth_of_what_they_take() {
-    let kinds = every_kind().into_iter().filter(is_tree);
+    let kinds = every_kind().into_iter().filter(grows);
     let kinds =
         kinds.flat_map(|kind| [false, true].map(|scale| ModelConfig::new(kind.name(), kind.clone()).scaled(scale)));
     for config in trees().into_iter().chain(kinds) {

@@ -163,7 +163,7 @@ impl Aggregation {
         let boxed = match &self.state {
             State::Combined(_) => size_of::<Combined>(),
             State::Stacking(_) => size_of::<Stacked<MlPoly>>(),
-            _ => 0,
+            State::Exponential(_) | State::FixedShare(_) | State::Boa(_) | State::MlPoly(_) => 0,
         };
         // The weights, and as much room.
         boxed + self.aggregate().heap_bytes() + 2 * size_of_val(self.weights())

@@ -248,9 +248,10 @@ impl Weights {
                 continue;
             }
             // Every part of the gradient is taken where the prediction was made.
-            let at = match optimizer {
-                Optimizer::Nesterov { rho, .. } => *weight - rho * memory.optimizer[0],
-                _ => *weight,
+            let at = if let Optimizer::Nesterov { rho, .. } = optimizer {
+                *weight - rho * memory.optimizer[0]
+            } else {
+                *weight
             };
             let slope = value * gradient + l2 * at;
             *weight = optimizer.step(*weight, &mut memory.optimizer, slope, rate, self.steps);

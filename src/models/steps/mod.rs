@@ -58,7 +58,10 @@ impl StepKind {
     /// The step that `scale = true` is short for.
     pub const SCALE: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: false };
 
-    /// The same for what learns weights by steps of a size that depends on how large values are.
+    /// A category as the mean target of those with it: least squares makes nothing of a category, and much of that.
+    pub const ENCODE: Self = StepKind::TargetEncoder { smoothing: 10.0 };
+
+    /// As [`StepKind::SCALE`], for what learns weights by steps of a size that depends on how large values are.
     pub const SCALE_KEEPING_ZEROS: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: true };
 }
 

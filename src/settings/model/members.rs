@@ -1,16 +1,22 @@
 //! Models over the predictions of others: whom they have as members.
 
-use super::super::{Section, range::PART, suggestion};
+use super::super::{Section, choices::every, range::PART, suggestion};
 use crate::{
-    models::{ModelConfig, ModelKind, champion},
+    models::{ModelConfig, ModelKind, aggregation::Rule, champion, mixture},
     pipeline::prequential::{self, Misfit},
 };
 
-pub(super) fn champion(section: &mut Section) -> champion::Params {
-    champion::Params {
-        members: section.texts("members"),
-        margin: section.number("margin", champion::Params::MARGIN, PART),
-    }
+fn rules() -> [Rule; 6] {
+    every!(Rule { Combined, Exponential, FixedShare, Boa, MlPoly, Stacking })
+}
+
+pub(super) fn mixture(section: &mut Section, default: mixture::Params) -> mixture::Params {
+    let named = rules().map(|rule| (rule.name(), rule));
+    mixture::Params { rule: section.one_of("rule", default.rule, &named), members: section.texts("members") }
+}
+
+pub(super) fn champion(section: &mut Section, default: champion::Params) -> champion::Params {
+    champion::Params { members: section.texts("members"), margin: section.number("margin", default.margin, PART) }
 }
 
 /// Champions that name no members choose among all models that are none; every member has to be there.
@@ -40,5 +46,16 @@ pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig]) {
             let problem = "lead back to the model itself; a model cannot wait for its own prediction";
             root.problem(&format!("models[{model}].members"), problem);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The suites go over [`Rule::ALL`].
+    #[test]
+    fn a_rule_of_the_settings_is_tested() {
+        assert_eq!(rules(), Rule::ALL);
     }
 }

@@ -2,23 +2,21 @@
 
 use super::{
     super::{
-        Section, detector,
+        Section,
+        choices::choices,
+        detector,
         range::{BETWEEN, FINITE, SHARE},
     },
-    linear_params,
+    linear,
     tree::splitter,
 };
 use crate::models::rules::{Params, PredType};
 
-pub(super) fn read(section: &mut Section) -> Params {
-    let default = Params::default();
+pub(super) fn read(section: &mut Section, default: Params) -> Params {
+    let pred_types = choices!(PredType { "mean": Mean, "model": Model, "adaptive": Adaptive });
     Params {
-        pred_type: match section.one_of("pred_type", "adaptive", &["mean", "model", "adaptive"]) {
-            "mean" => PredType::Mean,
-            "model" => PredType::Model,
-            _ => PredType::Adaptive,
-        },
-        pred_model: linear_params(&mut section.section("pred_model"), default.pred_model.clone()),
+        pred_type: section.one_of("pred_type", default.pred_type, &pred_types),
+        pred_model: linear::params(&mut section.section("pred_model"), default.pred_model.clone()),
         splitter: splitter(section, default.splitter),
         drift_detector: detector::read(section, "drift_detector", default.drift_detector),
         delta: section.number("delta", default.delta, BETWEEN),

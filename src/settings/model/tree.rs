@@ -2,10 +2,12 @@
 
 use super::{
     super::{
-        Section, detector,
+        Section,
+        choices::{Choices, Reader, choices},
+        detector,
         range::{BETWEEN, POSITIVE, Range, SHARE},
     },
-    linear_params,
+    linear,
 };
 use crate::models::{
     forest::{self, Aggregation, LARGEST_LAMBDA, MOST_MODELS},
@@ -17,11 +19,8 @@ const MIB: f64 = 1_048_576.0;
 
 /// The parameters of a tree, with River's names.
 pub(super) fn params(section: &mut Section, default: Params) -> Params {
-    let leaf_prediction = match section.one_of("leaf_prediction", "adaptive", &["mean", "model", "adaptive"]) {
-        "mean" => LeafPrediction::Mean,
-        "model" => LeafPrediction::Model,
-        _ => LeafPrediction::Adaptive,
-    };
+    let leaf_predictions = choices!(LeafPrediction { "mean": Mean, "model": Model, "adaptive": Adaptive });
+    let leaf_prediction = section.one_of("leaf_prediction", default.leaf_prediction, &leaf_predictions);
     let max_depth = section.integer("max_depth", 0, 0..=980);
     Params {
         grace_period: section.integer("grace_period", default.grace_period, 1..=1_000_000),
@@ -29,7 +28,7 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         delta: section.number("delta", default.delta, BETWEEN),
         tau: section.number("tau", default.tau, 0.0..=1.0),
         leaf_prediction,
-        leaf_model: linear_params(&mut section.section("leaf_model"), default.leaf_model.clone()),
+        leaf_model: linear::params(&mut section.section("leaf_model"), default.leaf_model.clone()),
         model_selector_decay: section.number("model_selector_decay", default.model_selector_decay, SHARE),
         splitter: splitter(section, default.splitter),
         min_samples_split: section.integer("min_samples_split", default.min_samples_split, 1..=1_000_000),
@@ -41,19 +40,19 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
     }
 }
 
+const SPLITTERS: &Choices<Reader<Splitter>> = &choices!(Splitter {
+    "ebst": Ebst => |_| Splitter::Ebst,
+    "tebst": Tebst => |section| Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) },
+    "qo": Qo => |section| Splitter::Qo { radius: section.number("radius", 0.25, POSITIVE) },
+});
+
 /// How features are summarised in search of a split.
 pub(super) fn splitter(section: &mut Section, default: Splitter) -> Splitter {
-    match section.choice("splitter", &["ebst", "tebst", "qo"]) {
-        Some(("ebst", _)) => Splitter::Ebst,
-        Some(("tebst", mut section)) => Splitter::Tebst { digits: section.integer("digits", 1, 0..=15) },
-        Some((_, mut section)) => Splitter::Qo { radius: section.number("radius", 0.25, POSITIVE) },
-        None => default,
-    }
+    section.choice("splitter", SPLITTERS).map_or(default, |(read, mut section)| read(&mut section))
 }
 
 /// The parameters of a Hoeffding adaptive tree.
-pub(super) fn adaptive(section: &mut Section) -> adaptive::Params {
-    let default = adaptive::Params::default();
+pub(super) fn adaptive(section: &mut Section, default: adaptive::Params) -> adaptive::Params {
     let detector = detector::read(section, "drift_detector", Some(default.drift_detector));
     if detector.is_none() {
         section.problem("drift_detector", "cannot be \"none\" here; kind = \"hoeffding_tree\" is the tree without");
@@ -73,15 +72,12 @@ pub(super) fn adaptive(section: &mut Section) -> adaptive::Params {
 }
 
 /// The parameters of an adaptive random forest.
-pub(super) fn forest(section: &mut Section) -> forest::Params {
-    let default = forest::Params::default();
+pub(super) fn forest(section: &mut Section, default: forest::Params) -> forest::Params {
+    let aggregations = choices!(Aggregation { "median": Median, "mean": Mean });
     forest::Params {
         n_models: section.integer("n_models", default.n_models, 1..=MOST_MODELS as u32),
         max_features: max_features(section, default.max_features),
-        aggregation_method: match section.one_of("aggregation_method", "median", &["median", "mean"]) {
-            "mean" => Aggregation::Mean,
-            _ => Aggregation::Median,
-        },
+        aggregation_method: section.one_of("aggregation_method", default.aggregation_method, &aggregations),
         lambda_value: section.number("lambda_value", default.lambda_value, Range::over(0.0).to(LARGEST_LAMBDA)),
         disable_weighted_vote: section.boolean("disable_weighted_vote", default.disable_weighted_vote),
         drift_detector: detector::read(section, "drift_detector", default.drift_detector),
@@ -92,8 +88,7 @@ pub(super) fn forest(section: &mut Section) -> forest::Params {
 }
 
 /// The parameters of model trees.
-pub(super) fn model_tree(section: &mut Section) -> model_tree::Params {
-    let default = model_tree::Params::default();
+pub(super) fn model_tree(section: &mut Section, default: model_tree::Params) -> model_tree::Params {
     model_tree::Params {
         n_models: section.integer("n_models", default.n_models, 1..=MOST_TREES),
         max_depth: section.integer("max_depth", default.max_depth, 0..=DEEPEST),
@@ -119,11 +114,6 @@ fn max_features(section: &mut Section, default: MaxFeatures) -> MaxFeatures {
             default
         };
     }
-    let Some(name) = section.optional_text("max_features") else { return default };
-    match section.chosen("max_features", &name, &["sqrt", "log2", "all"]) {
-        Some("sqrt") => MaxFeatures::Sqrt,
-        Some("log2") => MaxFeatures::Log2,
-        Some(_) => MaxFeatures::All,
-        None => default,
-    }
+    let named = [("sqrt", MaxFeatures::Sqrt), ("log2", MaxFeatures::Log2), ("all", MaxFeatures::All)];
+    section.one_of("max_features", default, &named)
 }

@@ -148,25 +148,41 @@ impl ModelKind {
         };
         Some(DefaultSteps { scale, scaled, unscaled })
     }
+}
 
-    /// The name in `kind = "…"`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            ModelKind::Mean => "mean",
-            ModelKind::Last => "last",
-            ModelKind::Linear(_) => "linear",
-            ModelKind::PassiveAggressive(_) => "passive_aggressive",
-            ModelKind::Rls(_) => "rls",
-            ModelKind::RlsPoly(_) => "rls_poly",
-            ModelKind::ModelTree(_) => "model_tree",
-            ModelKind::EkfMlp(_) => "ekf_mlp",
-            ModelKind::Innovation(_) => "innovation",
-            ModelKind::Mixture(_) => "mixture",
-            ModelKind::HoeffdingTree(_) => "hoeffding_tree",
-            ModelKind::AdaptiveTree(_) => "adaptive_tree",
-            ModelKind::AdaptiveRandomForest(_) => "adaptive_random_forest",
-            ModelKind::AmRules(_) => "amrules",
-            ModelKind::Champion(_) => "champion",
+/// A name for each kind, and each kind with its default parameters. A kind that is not listed does not compile.
+macro_rules! kinds {
+    ($($name:literal: $Kind:ident $(($params:expr))?),+ $(,)?) => {
+        impl ModelKind {
+            /// Every kind with its default parameters.
+            pub fn all() -> Vec<Self> {
+                vec![$(ModelKind::$Kind $(($params))?),+]
+            }
+
+            /// The name in `kind = "…"`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(ModelKind::$Kind { .. } => $name,)+
+                }
+            }
         }
-    }
+    };
+}
+
+kinds! {
+    "mean": Mean,
+    "last": Last,
+    "linear": Linear(linear::Params::default()),
+    "passive_aggressive": PassiveAggressive(passive_aggressive::Params::default()),
+    "rls": Rls(rls::Params::default()),
+    "rls_poly": RlsPoly(rls_poly::Params::default()),
+    "ekf_mlp": EkfMlp(ekf_mlp::Params::default()),
+    "innovation": Innovation(innovation::Params::default()),
+    "model_tree": ModelTree(model_tree::Params::default()),
+    "mixture": Mixture(mixture::Params::default()),
+    "hoeffding_tree": HoeffdingTree(tree::Params::default()),
+    "adaptive_tree": AdaptiveTree(Box::default()),
+    "adaptive_random_forest": AdaptiveRandomForest(Box::default()),
+    "amrules": AmRules(rules::Params::default()),
+    "champion": Champion(champion::Params::default()),
 }

@@ -7,11 +7,9 @@ use thalweg::{
     generator::{Distribution, Function, Noise},
     metrics::drift::{DetectorKind, Mode, PageHinkleyParams},
     models::{
-        ModelKind, ekf_mlp, innovation, linear,
+        ModelKind, linear,
         loss::Loss,
-        model_tree,
         optimizer::{Optimizer, Schedule},
-        passive_aggressive, rls, rls_poly,
         rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
@@ -65,7 +63,7 @@ fn the_shipped_file_says_the_built_in_defaults() {
 }
 
 #[test]
-fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
+fn the_shipped_file_shows_every_kind_with_its_defaults() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml");
     let shipped = std::fs::read_to_string(shipped).expect("the shipped file");
     let blocks = shipped.split("# Further kinds").skip(1).filter_map(|rest| rest.split_once("\n\n"));
@@ -75,19 +73,17 @@ fn kinds_that_the_shipped_file_only_shows_are_shown_with_their_defaults() {
         |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let lines = shown.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| setting(line));
     let settings = load(&lines.collect::<Vec<_>>().join("\n"), &[], &[]).expect("good");
-    let kinds: Vec<_> = settings.race.models.into_iter().map(|model| (!model.steps.is_empty(), model.kind)).collect();
-    let rls = ModelKind::Rls(rls::Params::default());
-    let rls_poly = ModelKind::RlsPoly(rls_poly::Params::default());
-    let ekf_mlp = ModelKind::EkfMlp(ekf_mlp::Params::default());
-    let innovation = ModelKind::Innovation(innovation::Params::default());
-    let passive_aggressive = ModelKind::PassiveAggressive(passive_aggressive::Params::default());
-    let rules = ModelKind::AmRules(rules::Params::default());
-    let (tree, forest) = (ModelKind::AdaptiveTree(Box::default()), ModelKind::AdaptiveRandomForest(Box::default()));
-    let model_tree = ModelKind::ModelTree(model_tree::Params::default());
-    let experts = [rls_poly, ekf_mlp, innovation, model_tree].map(|kind| (false, kind));
-    let linear = [(true, rls)].into_iter().chain(experts).chain([(true, passive_aggressive)]);
-    let others = [(true, rules), (false, tree), (false, forest)];
-    assert_eq!(kinds, linear.chain(others).collect::<Vec<_>>());
+    for kind in ModelKind::all() {
+        let name = kind.name();
+        let Some(shown) = settings.race.models.iter().find(|model| model.kind.name() == name) else {
+            // A champion cannot be without members.
+            let races = Settings::default().race.models.iter().any(|model| model.kind.name() == name);
+            assert!(races || name == "champion", "settings.toml does not show {name}");
+            continue;
+        };
+        let default = load(&format!("[[models]]\nkind = \"{name}\""), &[], &[]).expect("good").race.models.remove(0);
+        assert_eq!(*shown, default);
+    }
 }
 
 #[test]

@@ -57,25 +57,18 @@ impl Learner {
     }
 }
 
-/// Whether it goes on growing when every column is known, as trees do and whatever has some.
+/// Whether it goes on growing when every column is known, as trees do and whatever has some. A new kind is held to what those
+/// keep that do not.
 fn grows(kind: &ModelKind) -> bool {
-    match kind {
-        ModelKind::Mean
-        | ModelKind::Last
-        | ModelKind::Linear(_)
-        | ModelKind::PassiveAggressive(_)
-        | ModelKind::Rls(_)
-        | ModelKind::RlsPoly(_)
-        | ModelKind::EkfMlp(_)
-        | ModelKind::Innovation(_)
-        | ModelKind::Champion(_) => false,
+    matches!(
+        kind,
         ModelKind::Mixture(_)
-        | ModelKind::ModelTree(_)
-        | ModelKind::HoeffdingTree(_)
-        | ModelKind::AdaptiveTree(_)
-        | ModelKind::AdaptiveRandomForest(_)
-        | ModelKind::AmRules(_) => true,
-    }
+            | ModelKind::ModelTree(_)
+            | ModelKind::HoeffdingTree(_)
+            | ModelKind::AdaptiveTree(_)
+            | ModelKind::AdaptiveRandomForest(_)
+            | ModelKind::AmRules(_)
+    )
 }
 
 /// Every row of steps that stands in front of something.

@@ -16,7 +16,7 @@ use thalweg_models::{
     tree::{self, LeafPrediction, MaxFeatures, Splitter, adaptive},
 };
 
-/// Every kind, in the forms that run different code.
+/// Every kind with its defaults, and in further forms that run different code.
 pub fn every_kind() -> Vec<ModelKind> {
     let linear = |optimizer| ModelKind::Linear(linear::Params { optimizer, ..Default::default() });
     let lossy = |loss| ModelKind::Linear(linear::Params { loss, ..linear::Params::river() });
@@ -37,9 +37,7 @@ pub fn every_kind() -> Vec<ModelKind> {
     };
     let lr = Schedule::Constant { lr: 0.01 };
     let (beta_1, beta_2, eps) = (0.9, 0.999, 1e-8);
-    let kinds = vec![
-        ModelKind::Mean,
-        ModelKind::Last,
+    let more = [
         linear(Optimizer::RIVER),
         linear(Optimizer::Momentum { lr, rho: 0.9 }),
         linear(Optimizer::Nesterov { lr, rho: 0.9 }),
@@ -55,26 +53,18 @@ pub fn every_kind() -> Vec<ModelKind> {
         lossy(Loss::EpsilonInsensitive { epsilon: 0.1 }),
         ModelKind::Linear(linear::Params { l1: 0.001, ..linear::Params::river() }),
         ModelKind::Linear(linear::Params { l2: 0.001, ..linear::Params::river() }),
-        hedged(Loss::Squared),
         hedged(Loss::Quantile { alpha: 0.7 }),
         hedged(Loss::Cauchy { c: 10.0 }),
         ModelKind::Linear(linear::Params { l1: 0.001, ..Default::default() }),
         ModelKind::Linear(linear::Params { l2: 0.001, ..Default::default() }),
         aggressive(Mode::Pa),
-        aggressive(Mode::PaI),
         aggressive(Mode::PaII),
-        ModelKind::Rls(rls::Params::default()),
         ModelKind::Rls(rls::Params { forgetting: 0.9, regularization: 0.01 }),
-        ModelKind::RlsPoly(rls_poly::Params::default()),
         ModelKind::RlsPoly(rls_poly::Params { basis: Form::Degree2, recall: 0, ..Default::default() }),
         ModelKind::RlsPoly(rls_poly::Params { basis: Form::Linear, forgetting: 0.99, ..Default::default() }),
-        ModelKind::EkfMlp(ekf_mlp::Params::default()),
         ModelKind::EkfMlp(ekf_mlp::Params { hidden: 3, forgetting: 1.0, seed: 7 }),
-        ModelKind::Innovation(innovation::Params::default()),
         ModelKind::Innovation(innovation::Params { lags: 24, forgetting: 0.999, regularization: 10.0 }),
-        ModelKind::Mixture(mixture::Params::default()),
         ModelKind::Mixture(mixture::Params { rule: Rule::Exponential, members: Vec::new() }),
-        ModelKind::ModelTree(model_tree::Params::default()),
         ModelKind::ModelTree(model_tree::Params {
             n_models: 1,
             max_nodes: 7,
@@ -85,13 +75,10 @@ pub fn every_kind() -> Vec<ModelKind> {
         tree(LeafPrediction::Mean, Splitter::Ebst),
         tree(LeafPrediction::Model, Splitter::Tebst { digits: 1 }),
         tree(LeafPrediction::Adaptive, Splitter::Qo { radius: 0.1 }),
-        ModelKind::AmRules(rules::Params::default()),
         rules(PredType::Mean, Splitter::Ebst, true),
         rules(PredType::Model, Splitter::Tebst { digits: 1 }, true),
         rules(PredType::Adaptive, Splitter::Qo { radius: 0.1 }, false),
-        ModelKind::AdaptiveTree(Box::default()),
         ModelKind::AdaptiveTree(Box::new(adaptive::Params { bootstrap_sampling: false, ..Default::default() })),
-        ModelKind::AdaptiveRandomForest(Box::default()),
         ModelKind::AdaptiveRandomForest(Box::new(forest::Params {
             n_models: 3,
             max_features: MaxFeatures::Share(0.5),
@@ -100,28 +87,9 @@ pub fn every_kind() -> Vec<ModelKind> {
             ..Default::default()
         })),
     ];
-    // A new kind has to be added above, too.
-    for kind in &kinds {
-        match kind {
-            ModelKind::Mean
-            | ModelKind::Last
-            | ModelKind::Linear(_)
-            | ModelKind::PassiveAggressive(_)
-            | ModelKind::Rls(_)
-            | ModelKind::RlsPoly(_)
-            | ModelKind::EkfMlp(_)
-            | ModelKind::Innovation(_)
-            | ModelKind::Mixture(_)
-            | ModelKind::ModelTree(_)
-            | ModelKind::HoeffdingTree(_)
-            | ModelKind::AdaptiveTree(_)
-            | ModelKind::AdaptiveRandomForest(_)
-            | ModelKind::AmRules(_) => {}
-            // Sees others' predictions instead of features; tests/ensembles.rs has it.
-            ModelKind::Champion(_) => {}
-        }
-    }
-    kinds
+    // A champion sees others' predictions instead of features; `ensembles` has it.
+    let plain = ModelKind::all().into_iter().filter(|kind| !matches!(kind, ModelKind::Champion(_)));
+    plain.chain(more).collect()
 }
 
 /// Which columns of [`samples`] are nominal.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use super::{
     Section,
-    choices::{choices, every},
+    choices::choices,
     range::{NOT_NEGATIVE, POSITIVE, SHARE},
 };
 use crate::models::{
@@ -31,27 +31,6 @@ pub(super) fn default_race() -> Vec<ModelConfig> {
     ]
 }
 
-/// Every kind with its default parameters, in the order in which messages list them.
-fn kinds() -> [ModelKind; 15] {
-    every!(ModelKind {
-        Mean,
-        Last,
-        Linear(Default::default()),
-        PassiveAggressive(Default::default()),
-        Rls(Default::default()),
-        RlsPoly(Default::default()),
-        EkfMlp(Default::default()),
-        Innovation(Default::default()),
-        ModelTree(Default::default()),
-        Mixture(Default::default()),
-        HoeffdingTree(Default::default()),
-        AdaptiveTree(Default::default()),
-        AdaptiveRandomForest(Default::default()),
-        AmRules(Default::default()),
-        Champion(Default::default()),
-    })
-}
-
 pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
     let Some(sections) = root.sections("models") else { return default_race() };
     if sections.is_empty() {
@@ -69,7 +48,8 @@ pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
 }
 
 fn read(mut section: Section) -> Option<ModelConfig> {
-    let kind = section.kind(&kinds().map(|kind| (kind.name(), kind)))?;
+    let kinds: Vec<_> = ModelKind::all().into_iter().map(|kind| (kind.name(), kind)).collect();
+    let kind = section.kind(&kinds)?;
     let name = section.text("name", kind.name());
     if name.is_empty() {
         section.problem("name", "must not be empty");

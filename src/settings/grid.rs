@@ -10,7 +10,7 @@ use config::{Config, File, FileFormat, Map, Value, ValueKind};
 
 use super::{
     Errors, Problem, Section, Sources, model,
-    spelled::{default_entry, entry, spelled},
+    spelled::{default_entry, entry, toml},
 };
 use crate::models::ModelConfig;
 
@@ -221,9 +221,11 @@ fn said(value: &Value) -> String {
                 with.sort();
                 format!("{kind}{}", with.concat())
             }
-            _ => spelled(value),
+            _ => toml(value).to_string(),
         },
-        _ => spelled(value),
+        // Shorter than in TOML where it is far from 1: 1e-7.
+        ValueKind::Float(number) => format!("{number:?}"),
+        _ => toml(value).to_string(),
     }
 }
 

@@ -4,70 +4,40 @@
 
 use config::{Map, Value, ValueKind};
 
-use crate::models::{ModelConfig, steps::StepKind};
+use crate::models::ModelConfig;
 
-/// A `[[models]]` entry. `name` and `kind` come first, the rest by name.
+/// A `[[models]]` entry. `name` and `kind` come first, the rest by name; keys are those of settings, which need no quotes.
 pub(super) fn entry(table: &Map<String, Value>) -> String {
-    let mut text = String::from("[[models]]\n");
-    for key in ordered(table) {
-        text.push_str(&bare(key));
-        text.push_str(" = ");
-        value(&table[key], &mut text);
-        text.push('\n');
-    }
-    text
+    lines(ordered(table).into_iter().map(|key| (key.as_str(), toml(&table[key]))))
 }
 
 /// The entry of a model whose parameters are its kind's defaults.
 pub(super) fn default_entry(model: &ModelConfig) -> String {
-    let kind = model.kind.name();
-    let scale = if model.kind.is_tame() {
-        String::new()
-    } else {
-        format!(
-            "scale = {}\n",
-            model.steps.iter().any(|step| [StepKind::SCALE, StepKind::SCALE_KEEPING_ZEROS].contains(step))
-        )
-    };
-    format!("[[models]]\nname = {}\nkind = \"{kind}\"\n{scale}", quoted(&model.name))
+    let scale = model.kind.default_steps().map(|default| ("scale", (default.steps(true) == model.steps).into()));
+    let named = [("name", model.name.as_str().into()), ("kind", model.kind.name().into())];
+    lines(named.into_iter().chain(scale))
 }
 
-/// A value as it stands behind `=`.
-pub(super) fn spelled(of: &Value) -> String {
-    let mut text = String::new();
-    value(of, &mut text);
-    text
+fn lines<'a>(values: impl Iterator<Item = (&'a str, toml::Value)>) -> String {
+    let lines = values.map(|(key, value)| format!("{key} = {value}\n"));
+    ["[[models]]\n".to_owned()].into_iter().chain(lines).collect()
 }
 
-fn value(value: &Value, out: &mut String) {
+/// The same value; it prints as it stands behind `=`.
+pub(super) fn toml(value: &Value) -> toml::Value {
     match &value.kind {
         // TOML has no word for nothing, and reading gives none.
-        ValueKind::Nil => out.push_str("\"\""),
-        ValueKind::Boolean(truth) => out.push_str(if *truth { "true" } else { "false" }),
-        ValueKind::I64(number) => out.push_str(&number.to_string()),
-        ValueKind::I128(number) => out.push_str(&number.to_string()),
-        ValueKind::U64(number) => out.push_str(&number.to_string()),
-        ValueKind::U128(number) => out.push_str(&number.to_string()),
-        // With a point or an exponent, so that it stays one.
-        ValueKind::Float(number) => out.push_str(&format!("{number:?}")),
-        ValueKind::String(text) => out.push_str(&quoted(text)),
-        ValueKind::Array(values) => {
-            out.push('[');
-            for (i, item) in values.iter().enumerate() {
-                out.push_str(if i > 0 { ", " } else { "" });
-                self::value(item, out);
-            }
-            out.push(']');
+        ValueKind::Nil => "".into(),
+        ValueKind::Boolean(truth) => (*truth).into(),
+        // One beyond what TOML can say stays text, which is no number to any key.
+        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            value.clone().into_int().map_or_else(|_| value.to_string().into(), toml::Value::Integer)
         }
+        ValueKind::Float(number) => (*number).into(),
+        ValueKind::String(text) => text.as_str().into(),
+        ValueKind::Array(values) => toml::Value::Array(values.iter().map(toml).collect()),
         ValueKind::Table(table) => {
-            out.push('{');
-            for (i, key) in ordered(table).into_iter().enumerate() {
-                out.push_str(if i > 0 { ", " } else { " " });
-                out.push_str(&bare(key));
-                out.push_str(" = ");
-                self::value(&table[key], out);
-            }
-            out.push_str(" }");
+            toml::Value::Table(ordered(table).into_iter().map(|key| (key.clone(), toml(&table[key]))).collect())
         }
     }
 }
@@ -77,24 +47,6 @@ fn ordered(table: &Map<String, Value>) -> Vec<&String> {
     let mut keys: Vec<&String> = table.keys().collect();
     keys.sort_by_key(|key| (place(key), *key));
     keys
-}
-
-fn bare(key: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.chars().all(plain) { key.to_owned() } else { quoted(key) }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]
@@ -111,22 +63,29 @@ mod tests {
 
     #[test]
     fn what_is_spelled_reads_back_as_it_was() {
-        let toml = r#"
+        let text = r#"
             kind = "a \"b\"\\ \u0007\u007f<&é"
             name = ""
             numbers = [1, -2, 0.1, 1e-7, 1e300, 5.0]
             nested = { "odd key" = true, list = [[], ["x"]], deep = { a = { b = false } } }
         "#;
-        let before = table(toml);
-        let after = table(&format!("value = {}", spelled(&Value::from(before.clone()))));
+        let before = table(text);
+        let after = table(&format!("value = {}", toml(&Value::from(before.clone()))));
         assert_eq!(after["value"].clone().into_table().expect("a table"), before);
+    }
+
+    #[test]
+    fn an_entry_is_a_line_for_each_key_and_begins_with_whose_it_is() {
+        let spelled = entry(&table("l2 = 0.5\nkind = 'linear'\nname = 'a'\noptimizer = { lr = 1.0, kind = 'sgd' }"));
+        let optimizer = r#"optimizer = { kind = "sgd", lr = 1.0 }"#;
+        assert_eq!(spelled, format!("[[models]]\nname = \"a\"\nkind = \"linear\"\nl2 = 0.5\n{optimizer}\n"));
     }
 
     #[test]
     fn the_default_race_is_what_its_entries_make() {
         let race = model::default_race();
-        let toml: String = race.iter().map(default_entry).collect();
-        let (mut root, problems) = Section::root(table(&toml));
+        let text: String = race.iter().map(default_entry).collect();
+        let (mut root, problems) = Section::root(table(&text));
         let read = model::read_all(&mut root);
         drop(root);
         assert_eq!(problems.into_result(read).expect("good settings"), race);

@@ -13,8 +13,11 @@ impl Settings {
     /// # Errors
     /// Every problem there is, at once.
     pub fn check_files(&self) -> Result<(), Errors> {
-        let Transport::Kafka(config) = &self.transport else { return Ok(()) };
-        let Some(tls) = &config.tls else { return Ok(()) };
+        let tls = match &self.transport {
+            Transport::Embedded(_) => None,
+            Transport::Kafka(config) => config.tls.as_ref(),
+        };
+        let Some(tls) = tls else { return Ok(()) };
         let (chain, key) = tls.identity.as_ref().map(|(chain, key)| (chain, key)).unzip();
         let named = [("ca_file", tls.ca_file.as_ref()), ("cert_file", chain), ("key_file", key)];
         let mut problems = Vec::new();
@@ -37,7 +40,10 @@ impl Settings {
 
     /// Where topics are and how the way there is kept, in lines.
     pub fn places(&self) -> Vec<String> {
-        let Transport::Kafka(config) = &self.transport else { return vec!["tables of the state file".to_owned()] };
+        let config = match &self.transport {
+            Transport::Embedded(_) => return vec!["tables of the state file".to_owned()],
+            Transport::Kafka(config) => config,
+        };
         let brokers = format!("Kafka at {}, which is not asked here", config.brokers.join(", "));
         let tls = config.tls.as_ref().map(|tls| {
             let ca =

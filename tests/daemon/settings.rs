@@ -87,6 +87,16 @@ fn the_shipped_file_shows_every_kind_with_its_defaults() {
 }
 
 #[test]
+fn the_shipped_file_names_every_function() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml");
+    let shipped = std::fs::read_to_string(shipped).expect("the shipped file");
+    for function in Function::all() {
+        let name = function.name();
+        assert!(shipped.contains(&format!("\n#   \"{name}\" ")), "settings.toml does not say what {name} is");
+    }
+}
+
+#[test]
 fn a_file_that_is_named_must_be_there() {
     let errors = Settings::load(&Sources::new(Some("no/such/file.toml".into()), [], [])).expect_err("no such file");
     assert!(errors.to_string().contains("no/such/file.toml"), "{errors}");

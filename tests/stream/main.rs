@@ -14,6 +14,7 @@ mod mixture;
 mod prequential;
 mod restore_corrupted;
 mod rules;
+mod saved_states;
 mod state;
 mod tree_budget;
 mod worker;

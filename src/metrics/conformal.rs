@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// Share by which the usual error follows the latest one: about the last 50 samples.
 const SCALE_RATE: f64 = 0.02;
 
@@ -65,7 +67,6 @@ impl Interval {
 ///
 /// Five numbers; scaling errors scales intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Conformal {
     coverage: f64,
     /// Predictions scored.
@@ -81,44 +82,27 @@ pub struct Conformal {
     half: f64,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    coverage: f64,
-    #[serde(deserialize_with = "super::saved::count")]
-    n: u64,
-    #[serde(deserialize_with = "super::saved::finite")]
-    scale: f64,
-    #[serde(deserialize_with = "super::saved::finite")]
-    log_width: f64,
-    centre: f64,
-}
-
-impl TryFrom<Saved> for Conformal {
-    type Error = &'static str;
-
-    fn try_from(Saved { coverage, n, scale, log_width, centre }: Saved) -> Result<Self, Self::Error> {
-        if !(coverage > 0.0 && coverage < 1.0) {
-            return Err("intervals cannot hold that share of the targets");
-        }
-        if scale < 0.0
-            || centre.is_nan()
-            || centre.abs() > MOST_CENTRE
-            || !(LEAST_WIDTH..=MOST_WIDTH).contains(&log_width)
-        {
-            return Err("intervals have an impossible shape");
-        }
-        Ok(Self { coverage, n, scale, log_width, centre, half: half(scale, log_width) })
-    }
-}
-
 fn half(scale: f64, log_width: f64) -> f64 {
     // Near 0, where a quarter usually is, [`libm::exp`] needs no power of two, which takes it most of its instructions.
     let root = libm::exp(0.25 * log_width);
     scale * ((root * root) * (root * root))
 }
 
+checked!(Conformal { coverage, n, scale, log_width, centre, half: skipped } then fits);
+
 impl Conformal {
+    fn fits(&mut self) -> Result<(), &'static str> {
+        let Self { coverage, scale, log_width, centre, .. } = *self;
+        if !(coverage > 0.0 && coverage < 1.0) {
+            return Err("intervals cannot hold that share of the targets");
+        }
+        if scale < 0.0 || centre.abs() > MOST_CENTRE || !(LEAST_WIDTH..=MOST_WIDTH).contains(&log_width) {
+            return Err("intervals have an impossible shape");
+        }
+        self.half = half(scale, log_width);
+        Ok(())
+    }
+
     /// Nothing scored. `coverage` is the share of the targets that intervals are to hold, 0 < `coverage` < 1.
     pub fn new(coverage: f64) -> Self {
         // Right at once where errors have a Laplace distribution.
@@ -170,6 +154,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::Checked;
 
     /// The share held of the targets of `errors`, of samples `from` on.
     fn held(coverage: f64, from: usize, errors: impl IntoIterator<Item = f64>) -> f64 {
@@ -304,7 +289,8 @@ mod tests {
         let mut straight = Conformal::new(0.9);
         for _ in 0..2000 {
             let saved = rmp_serde::to_vec_named(&straight).expect("saved");
-            let restored: Conformal = rmp_serde::from_slice(&saved).expect("restored");
+            let mut restored: Conformal = rmp_serde::from_slice(&saved).expect("restored");
+            restored.check().expect("sound");
             assert_eq!(restored, straight);
             straight.update(normal(&mut rng), 0.1);
         }

@@ -2,23 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Interval, saved};
+use super::Interval;
+use crate::checked;
 
 /// The share of targets that intervals held, and the mean width of these: since the beginning, and of late. Wide intervals
 /// hold much and say little, so that one counts only beside the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The share wanted.
-    #[serde(deserialize_with = "saved::finite")]
     target: f64,
     /// What an interval counts of the one after it, of late.
-    #[serde(deserialize_with = "saved::finite")]
     keep: f64,
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
-    #[serde(deserialize_with = "saved::count")]
     held: u64,
-    #[serde(deserialize_with = "saved::finite")]
     width: f64,
     recent: Sums,
 }
@@ -26,13 +22,14 @@ pub struct Coverage {
 /// Faded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
-    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
-    #[serde(deserialize_with = "saved::finite")]
     held: f64,
-    #[serde(deserialize_with = "saved::finite")]
     width: f64,
 }
+
+checked!(Coverage { target, keep, n, held, width, recent });
+
+checked!(Sums { weight, held, width });
 
 impl Coverage {
     /// Nothing counted. `target` is the share wanted; what counts as of late fades over about `window` intervals, ≥ 1.

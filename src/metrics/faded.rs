@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::scores::Sums;
+use crate::checked;
 
 /// MAE, RMSE, bias and SMAPE with a fading factor (Gama, Sebastião and Rodrigues 2013, "On evaluating stream learning
 /// algorithms"): a score counts `factor` times as much as the one after it. Constant memory; an outlier fades but never
@@ -16,6 +17,9 @@ pub struct Faded {
     signed: f64,
     relative: f64,
 }
+
+// A square that overflows is infinite, and so are sums of it from then on.
+checked!(Faded { factor, weight, absolute: any, squared: any, signed: any, relative: any });
 
 impl Faded {
     /// Nothing scored; 0 < `factor` ≤ 1. 0.99 looks back about 100 samples.

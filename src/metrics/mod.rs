@@ -4,23 +4,24 @@
 //! [`Rolling`] (both over a sliding window, exactly), [`Faded`] (old samples count less), [`Scorecard`] (all that is kept of
 //! a model), [`statistics`] (what metrics and trees build on),
 //! [`drift`] (when a stream of errors has changed), [`significance`] (whether a difference is more than noise),
-//! [`Conformal`] (intervals around predictions), [`Coverage`] (how good these are).
+//! [`Conformal`] (intervals around predictions), [`Coverage`] (how good these are), [`Checked`] (what is read from a state).
 //!
 //! Invariant: nothing here knows a runtime, a clock or entropy, and a window holds a bounded number of samples.
 
+mod checked;
 mod conformal;
 mod coverage;
 pub mod drift;
 mod faded;
 mod quantiles;
 mod rolling;
-pub mod saved;
 mod scores;
 pub mod significance;
 pub mod statistics;
 
 use serde::{Deserialize, Serialize};
 
+pub use checked::{Checked, Damaged};
 pub use conformal::{Conformal, Interval};
 pub use coverage::Coverage;
 pub use faded::Faded;
@@ -41,6 +42,8 @@ pub struct Scorecard {
     /// With old samples fading.
     pub faded: Faded,
 }
+
+checked!(Scorecard { total, errors, rolling, faded });
 
 impl Scorecard {
     /// Nothing scored. `window` as of [`Rolling::new`], `fading` as of [`Faded::new`].

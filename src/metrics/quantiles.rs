@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// How many of the mantissa's bits choose a bucket: 64 buckets from one power of two to the next.
 const BITS: u32 = 6;
 
@@ -18,35 +20,11 @@ const EXPONENTS: u64 = 64 + 500;
 /// 0.8 % of the true ones. 8 bytes for each bucket between the least and the greatest error: about 10 KB in everyday
 /// life, 290 KB at most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Quantiles {
     n: u64,
     /// Bucket of `counts[0]`.
     first: u16,
     counts: Vec<u64>,
-}
-
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    n: u64,
-    first: u16,
-    counts: Vec<u64>,
-}
-
-impl TryFrom<Saved> for Quantiles {
-    type Error = &'static str;
-
-    fn try_from(Saved { n, first, counts }: Saved) -> Result<Self, Self::Error> {
-        if counts.len() + usize::from(first) > usize::from(LAST) + 1 {
-            return Err("a histogram of errors has more buckets than there are");
-        }
-        let sum = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
-        if sum != Some(n) || n > 1 << 60 {
-            return Err("the counts of a histogram of errors do not add up");
-        }
-        Ok(Self { n, first, counts })
-    }
 }
 
 /// The last bucket there is.
@@ -68,7 +46,21 @@ fn middle(bucket: u16) -> f64 {
     f64::midpoint(edge(key), edge(key + 1))
 }
 
+checked!(Quantiles { n, first, counts } then fits);
+
 impl Quantiles {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { n, first, counts } = self;
+        if counts.len() + usize::from(*first) > usize::from(LAST) + 1 {
+            return Err("a histogram of errors has more buckets than there are");
+        }
+        // That many counts of at most 2⁶⁰ can overflow.
+        if counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count)) != Some(*n) {
+            return Err("the counts of a histogram of errors do not add up");
+        }
+        Ok(())
+    }
+
     /// Counts an error; finite.
     #[inline]
     pub fn update(&mut self, error: f64) {

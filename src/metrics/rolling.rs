@@ -9,12 +9,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 use super::{Quantiles, Scores, quantiles::bucket, scores::Sums};
 
 /// [`Scores`] of the last `window` predictions and the [`Quantiles`] of their errors. O(1) a sample, amortised; `window` ×
 /// 110 bytes at most, and the histogram.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Rolling {
     window: usize,
     /// Older samples, oldest last: each with all that are newer in here.
@@ -27,34 +28,21 @@ pub struct Rolling {
     buckets: VecDeque<u16>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    window: usize,
-    older: Vec<Scores>,
-    newer: Vec<(f64, f64)>,
-    newer_scores: Scores,
-    errors: Quantiles,
-    buckets: VecDeque<u16>,
-}
-
-impl TryFrom<Saved> for Rolling {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { window, older, newer, newer_scores, errors, buckets } = saved;
-        let held = older.len() + newer.len();
-        if window == 0 || held > window {
-            return Err("a rolling window holds more samples than fit");
-        }
-        if buckets.len() != held || !errors.holds(&buckets) {
-            return Err("the errors in a rolling window are not those of its samples");
-        }
-        Ok(Self { window, older, newer, newer_scores, errors, buckets })
-    }
-}
+checked!(Rolling { window, older, newer, newer_scores, errors, buckets } then fits);
 
 impl Rolling {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { window, older, newer, errors, buckets, .. } = self;
+        let held = older.len() + newer.len();
+        if *window == 0 || held > *window {
+            return Err("a rolling window holds more samples than fit");
+        }
+        if buckets.len() != held || !errors.holds(buckets) {
+            return Err("the errors in a rolling window are not those of its samples");
+        }
+        Ok(())
+    }
+
     /// An empty window of at most `window` samples, at least 1.
     pub fn new(window: usize) -> Self {
         Self {

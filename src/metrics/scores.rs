@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::statistics::Var;
+use crate::checked;
 
 /// Mean errors of predictions p of targets y, cumulative and mergeable: MAE, RMSE, R², bias and SMAPE.
 ///
@@ -20,7 +21,7 @@ use super::statistics::Var;
 /// assert_eq!((scores.n(), scores.mae(), scores.bias()), (2, 0.5, -0.5));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved", into = "Saved")]
+#[serde(try_from = "Separate", into = "Separate")]
 pub struct Scores {
     n: u64,
     sums: Sums,
@@ -62,6 +63,9 @@ impl Sums {
         }
     }
 }
+
+// Squares that overflow are infinite, and so are sums of them.
+checked!(Scores { n, sums: any, target: any });
 
 impl Scores {
     /// Scores the prediction `p` of the target `y`; both finite.
@@ -133,9 +137,9 @@ impl Scores {
     }
 }
 
-/// As a state file holds them.
+/// As a state file holds them: each metric with a count of its own, all of which must be the same.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Separate {
     mae: Mean,
     rmse: Mean,
     r2: R2,
@@ -145,7 +149,6 @@ struct Saved {
 
 #[derive(Serialize, Deserialize)]
 struct Mean {
-    #[serde(deserialize_with = "super::saved::count")]
     n: u64,
     sum: f64,
 }
@@ -156,7 +159,7 @@ struct R2 {
     target: Var,
 }
 
-impl From<Scores> for Saved {
+impl From<Scores> for Separate {
     fn from(Scores { n, sums, target }: Scores) -> Self {
         let mean = |sum| Mean { n, sum };
         Self {
@@ -169,10 +172,10 @@ impl From<Scores> for Saved {
     }
 }
 
-impl TryFrom<Saved> for Scores {
+impl TryFrom<Separate> for Scores {
     type Error = &'static str;
 
-    fn try_from(Saved { mae, rmse, r2, bias, smape }: Saved) -> Result<Self, Self::Error> {
+    fn try_from(Separate { mae, rmse, r2, bias, smape }: Separate) -> Result<Self, Self::Error> {
         let n = mae.n;
         if [rmse.n, bias.n, smape.n].iter().any(|other| *other != n) {
             return Err("the metrics of a model are not of the same predictions");

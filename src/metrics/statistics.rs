@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// Weighted mean and variance by Welford's update (1962); merging after Chan, Golub and LeVeque (1983).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Var {
@@ -12,6 +14,8 @@ pub struct Var {
     /// Weighted sum of squared deviations from the mean.
     pub s: f64,
 }
+
+checked!(Var { n, mean, s });
 
 impl Var {
     /// Counts `x` `weight` times.
@@ -27,11 +31,6 @@ impl Var {
     #[inline]
     pub fn get(&self) -> f64 {
         if self.n > 1.0 { self.s / (self.n - 1.0) } else { 0.0 }
-    }
-
-    /// Whether weight, mean and deviations are.
-    pub fn is_finite(&self) -> bool {
-        self.n.is_finite() && self.mean.is_finite() && self.s.is_finite()
     }
 
     /// What has been seen here and in `other` together.

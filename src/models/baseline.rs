@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 use super::{Description, Features, NamedColumn, Refused, Regressor};
 
 /// Predicts the mean of the targets so far. Skill is measured against it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
-    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
-    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
 }
+
+checked!(Mean { weight, mean });
 
 impl Regressor for Mean {
     fn predict_one(&self, _: Features<'_>) -> f64 {
@@ -42,9 +42,10 @@ impl Regressor for Mean {
 /// Predicts the last target (persistence), the baseline of whatever moves slowly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Last {
-    #[serde(deserialize_with = "saved::finite")]
     target: f64,
 }
+
+checked!(Last { target });
 
 impl Regressor for Last {
     fn predict_one(&self, _: Features<'_>) -> f64 {

@@ -5,6 +5,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// Counts from a Poisson distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ pub(super) struct Bootstrap {
     rate: f64,
     rng: ChaCha8Rng,
 }
+
+checked!(Bootstrap { rate, rng });
 
 impl Bootstrap {
     /// No count is larger: more is as good as impossible for any rate up to [`Self::LARGEST_RATE`].

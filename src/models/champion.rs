@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Description, Features, NamedColumn, Refused, Regressor};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Parameters of [`Champion`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Params {
     /// A challenger must be better by more than this share of the champion's RMSE, 0 or more and under 1.
     pub margin: f64,
 }
+
+checked!(Params { members, margin });
 
 impl Params {
     /// By how much a challenger must be better where nothing else is said.
@@ -60,18 +62,16 @@ fn bounded(squared: f64) -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     /// Samples scored.
-    #[serde(deserialize_with = "saved::count")]
     seen: u64,
     /// Faded mean of its squared errors.
-    #[serde(deserialize_with = "saved::finite")]
     error: f64,
     /// Faded mean of how much smaller they were than the default's.
-    #[serde(deserialize_with = "saved::finite")]
     ahead: f64,
     /// Faded mean of that, squared.
-    #[serde(deserialize_with = "saved::finite")]
     scatter: f64,
 }
+
+checked!(Track { seen, error, ahead, scatter });
 
 impl Track {
     /// One that begins amid a run: `n` samples were scored, the latest ones with this mean squared error.
@@ -128,6 +128,8 @@ pub struct Champion {
     /// The member's column.
     current: usize,
 }
+
+checked!(Champion { margin, current });
 
 impl Champion {
     /// One that follows its first member.

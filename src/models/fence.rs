@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Features, Recent};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Rows with a target before values are judged, at most.
 const FIRST: u64 = 100;
@@ -50,7 +50,6 @@ pub struct Outlier {
 
 /// Ranges of usual values of all columns of the features, and of the target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Fence {
     /// Rows learned from.
     rows: u64,
@@ -65,37 +64,18 @@ pub struct Fence {
     target_most: f64,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::count")]
-    rows: u64,
-    judges: bool,
-    #[serde(deserialize_with = "saved::all_finite")]
-    least: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    most: Vec<f64>,
-    columns: Vec<Column>,
-    target: Column,
-    #[serde(deserialize_with = "saved::finite")]
-    target_least: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    target_most: f64,
-}
+checked!(Fence { rows, judges, least, most, columns, target, target_least, target_most } then fits);
 
-impl TryFrom<Saved> for Fence {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { rows, judges, least, most, columns, target, target_least, target_most } = saved;
+impl Fence {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { least, most, columns, target, .. } = self;
         if least.len() != columns.len() || most.len() != columns.len() {
             return Err("the ranges of usual values are of different columns");
         }
-        let sound = |column: &Column| column.young.len() <= YOUNG && column.centre.is_none_or(f64::is_finite);
-        if !columns.iter().chain([&target]).all(sound) {
-            return Err("a column looks at more values than it may, or at none");
+        if columns.iter().chain([target]).any(|column| column.young.len() > YOUNG) {
+            return Err("a column looks at more values than it may");
         }
-        Ok(Self { rows, judges, least, most, columns, target, target_least, target_most })
+        Ok(())
     }
 }
 
@@ -107,20 +87,17 @@ struct Column {
     /// Whether it is known how far its values go.
     known: bool,
     /// As long as it is not: the values other than the middle, or all while there is no middle.
-    #[serde(deserialize_with = "saved::all_finite")]
     young: Vec<f64>,
     /// Values beyond, of late.
-    #[serde(deserialize_with = "saved::finite")]
     beyond: f64,
     /// And since the beginning.
-    #[serde(deserialize_with = "saved::count")]
     count: u64,
     /// The row of the last one, and of the last one that was told of.
-    #[serde(deserialize_with = "saved::count")]
     last: u64,
-    #[serde(deserialize_with = "saved::count")]
     told: u64,
 }
+
+checked!(Column { centre, known, young, beyond, count, last, told });
 
 /// What becomes of a value that is not in the range.
 enum Verdict {

@@ -11,7 +11,7 @@ use super::{
     least_squares::{Expert, MOST_INPUTS, Regression, Standalone},
     room::lengthen,
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// The most changes of the target that are remembered.
 pub const MOST_LAGS: usize = 48;
@@ -27,6 +27,8 @@ pub struct Params {
     /// Strength of the pull of the weights towards 0 at the start, > 0.
     pub regularization: f64,
 }
+
+checked!(Params { lags, forgetting, regularization });
 
 impl Default for Params {
     fn default() -> Self {
@@ -57,7 +59,6 @@ type Terms = [f64; OWN + MOST_LAGS + MOST_INPUTS];
 
 /// See [`Innovation`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Differences {
     params: Params,
     regression: Regression,
@@ -78,39 +79,29 @@ pub struct Differences {
     gain: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    regression: Regression,
-    #[serde(deserialize_with = "saved::count")]
-    n: u64,
-    #[serde(deserialize_with = "saved::finite")]
-    last: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
-    changes: Vec<f64>,
-    #[serde(deserialize_with = "saved::finite")]
-    usual: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    mean: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    variance: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
-    row: Vec<f64>,
-}
+checked!(Differences {
+    params,
+    regression,
+    n,
+    last,
+    changes,
+    usual,
+    mean,
+    variance,
+    row,
+    gain: skipped,
+} then fits);
 
-impl TryFrom<Saved> for Differences {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { params, regression, n, last, changes, usual, mean, variance, row } = saved;
+impl Differences {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { params, regression, changes, row, .. } = self;
         if row.len() > MOST_INPUTS || regression.len() != OWN + changes.len() + row.len() {
             return Err("the weights of an innovation do not fit its row");
         }
         if changes.len() != params.lags as usize || changes.len() > MOST_LAGS {
             return Err("an innovation remembers another number of changes than it should");
         }
-        Ok(Self { params, regression, n, last, changes, usual, mean, variance, row, gain: Vec::new() })
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     champion, ekf_mlp, forest, innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules,
     steps::StepKind, tree,
 };
+use thalweg_metrics::checked;
 
 /// One entry of `[[models]]`, checked: what to build, and the name it goes by in predictions and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct ModelConfig {
     #[serde(default = "robust")]
     pub robust: bool,
 }
+
+checked!(ModelConfig { name, steps, kind, robust });
 
 /// A state saved before the key existed was learned so.
 fn robust() -> bool {
@@ -98,6 +101,26 @@ pub enum ModelKind {
     /// The best of other models, of late.
     Champion(champion::Params),
 }
+
+checked!(
+    enum ModelKind {
+        Mean,
+        Last,
+        Linear(params),
+        PassiveAggressive(params),
+        Rls(params),
+        RlsPoly(params),
+        ModelTree(params),
+        EkfMlp(params),
+        Innovation(params),
+        Mixture(params),
+        HoeffdingTree(params),
+        AdaptiveTree(params),
+        AdaptiveRandomForest(params),
+        AmRules(params),
+        Champion(params),
+    }
+);
 
 impl ModelKind {
     /// Whether it only repeats what others have said or what targets were, so that it cannot diverge.

@@ -1,6 +1,7 @@
 //! Losses of a prediction `p` against a target `y`, and the derivative that gradient descent follows.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// A loss function with its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub enum Loss {
         epsilon: f64,
     },
 }
+
+checked!(enum Loss {
+    Squared, Absolute, Huber { epsilon }, Quantile { alpha }, Cauchy { c }, EpsilonInsensitive { epsilon },
+});
 
 impl Loss {
     /// ∂loss/∂p at the prediction `p` of the target `y`.

@@ -9,6 +9,7 @@ use super::{
     Description, Features, Last, Mean, ModelKind, NamedColumn, Refused, Regressor, champion, ekf_mlp, forest,
     innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules, tree,
 };
+use thalweg_metrics::checked;
 
 /// A model with all that it has learned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,27 @@ pub enum Model {
     /// See [`champion::Champion`].
     Champion(champion::Champion),
 }
+
+checked!(
+    enum Model {
+        Mean(model),
+        Last(model),
+        Linear(model),
+        PassiveAggressive(model),
+        Rls(model),
+        RlsPoly(model),
+        ModelTree(model),
+        EkfMlp(model),
+        Innovation(model),
+        Mixture(model),
+        Blend(model),
+        HoeffdingTree(model),
+        AdaptiveTree(model),
+        AdaptiveRandomForest(model),
+        AmRules(model),
+        Champion(model),
+    }
+);
 
 impl Model {
     /// A model that has learned nothing yet.

@@ -1,6 +1,7 @@
 //! Optimizers: how a gradient becomes a change of the weights, and schedules of the learning rate.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// The learning rate as a function of the number of steps `t` taken before, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum Schedule {
         alpha: f64,
     },
 }
+
+checked!(enum Schedule { Constant { lr }, InverseScaling { lr, power }, Optimal { alpha } });
 
 /// What an optimizer remembers of one weight: velocity, sums of squares, moments.
 pub(super) type Memory = [f64; 3];
@@ -137,6 +140,21 @@ pub enum Optimizer {
         l2: f64,
     },
 }
+
+checked!(enum Optimizer {
+    Hedge,
+    Sgd { lr },
+    Momentum { lr, rho },
+    Nesterov { lr, rho },
+    AdaGrad { lr, eps },
+    RmsProp { lr, rho, eps },
+    Adam { lr, beta_1, beta_2, eps },
+    AmsGrad { lr, beta_1, beta_2, eps, correct_bias },
+    AdaMax { lr, beta_1, beta_2, eps },
+    Nadam { lr, beta_1, beta_2, eps },
+    AdaDelta { rho, eps },
+    Ftrl { alpha, beta, l1, l2 },
+});
 
 impl Schedule {
     /// The learning rate after `t` steps.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 use super::{Description, Features, NamedColumn, Refused, Regressor, room::lengthen};
 
@@ -23,6 +23,8 @@ pub enum Mode {
     PaII,
 }
 
+checked!(enum Mode = Pa | PaI | PaII);
+
 /// Parameters of [`PassiveAggressive`], under River's names.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
@@ -36,6 +38,8 @@ pub struct Params {
     pub learn_intercept: bool,
 }
 
+checked!(Params { c, mode, eps, learn_intercept });
+
 impl Default for Params {
     fn default() -> Self {
         Self { c: 1.0, mode: Mode::PaI, eps: 0.1, learn_intercept: true }
@@ -48,11 +52,11 @@ impl Default for Params {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PassiveAggressive {
     params: Params,
-    #[serde(deserialize_with = "saved::finite")]
     intercept: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
 }
+
+checked!(PassiveAggressive { params, intercept, weights });
 
 impl PassiveAggressive {
     /// A regression that has learned nothing.

@@ -10,6 +10,7 @@ use super::{
     champion::Champion,
     steps::{Row, StepDescription, Steps},
 };
+use thalweg_metrics::checked;
 
 /// Feature steps and the model behind them.
 ///
@@ -30,6 +31,8 @@ pub struct Pipeline {
     steps: Steps,
     model: Model,
 }
+
+checked!(Pipeline { steps, model });
 
 /// Room for transformed features, reused from sample to sample so that no record allocates. One serves any number of
 /// pipelines, one after the other.

@@ -3,9 +3,10 @@
 //! Invariant: at most [`MOST_ROWS`] samples and [`MOST_BYTES`] bytes of values, oldest overwritten first; taking a sample in
 //! allocates only until the window is full, or where a column is new. What this does not do: learn from them.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Features;
+use thalweg_metrics::checked;
 
 /// Samples kept.
 const MOST_ROWS: usize = 200;
@@ -15,24 +16,14 @@ const MOST_BYTES: usize = 1 << 17;
 
 /// A window of samples: features as they came, and targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Recent {
     /// Numbers in a row: its features, then the target.
     width: usize,
     nominal: Vec<bool>,
     /// Row by row; the oldest is at `next` where the window is full.
-    #[serde(serialize_with = "known")]
+    #[serde(serialize_with = "known", deserialize_with = "known_or_nan")]
     values: Vec<f64>,
     /// Row that the next sample takes.
-    next: usize,
-}
-
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    width: usize,
-    nominal: Vec<bool>,
-    values: Vec<Option<f64>>,
     next: usize,
 }
 
@@ -41,23 +32,13 @@ fn known<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())))
 }
 
-impl TryFrom<Saved> for Recent {
-    type Error = &'static str;
-
-    fn try_from(Saved { width, nominal, values, next }: Saved) -> Result<Self, Self::Error> {
-        let values: Vec<f64> = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
-        let rows = values.len().checked_div(width).unwrap_or(0);
-        let most = rows_of(width);
-        if values.len() != rows * width || rows > most || next > rows || rows < most && next != rows {
-            return Err("a window of samples does not hold whole samples");
-        }
-        let targets = values.chunks_exact(width.max(1)).filter_map(<[f64]>::last);
-        if targets.chain([&0.0]).any(|y| !y.is_finite()) || values.iter().any(|value| value.is_infinite()) {
-            return Err("a window of samples holds a number that is not finite");
-        }
-        Ok(Self { width, nominal, values, next })
-    }
+fn known_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(from)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
+
+// Of the values, those that are NaN are unknown.
+checked!(Recent { width, nominal, values: any, next } then fits);
 
 /// Rows of that many numbers that are kept.
 fn rows_of(width: usize) -> usize {
@@ -66,6 +47,20 @@ fn rows_of(width: usize) -> usize {
 }
 
 impl Recent {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { width, values, next, .. } = self;
+        let rows = values.len().checked_div(*width).unwrap_or(0);
+        let most = rows_of(*width);
+        if values.len() != rows * width || rows > most || *next > rows || rows < most && *next != rows {
+            return Err("a window of samples does not hold whole samples");
+        }
+        let targets = values.chunks_exact((*width).max(1)).filter_map(<[f64]>::last);
+        if targets.chain([&0.0]).any(|y| !y.is_finite()) || values.iter().any(|value| value.is_infinite()) {
+            return Err("a window of samples holds a number that is not finite");
+        }
+        Ok(())
+    }
+
     /// Takes in a sample with its target, which is finite.
     #[inline]
     pub fn push(&mut self, x: Features<'_>, y: f64) {
@@ -166,6 +161,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_metrics::Checked;
 
     fn targets(recent: &Recent) -> Vec<f64> {
         recent.rows().map(|(_, y)| y).collect()
@@ -179,7 +175,8 @@ mod tests {
             let first = (i + 1 - MOST_ROWS as i32).max(0);
             assert_eq!(targets(&recent), (first..=i).map(|i| f64::from(-i)).collect::<Vec<_>>());
             let saved = rmp_serde::to_vec_named(&recent).expect("saved");
-            let restored: Recent = rmp_serde::from_slice(&saved).expect("restored");
+            let mut restored: Recent = rmp_serde::from_slice(&saved).expect("restored");
+            restored.check().expect("sound");
             assert_eq!((targets(&restored), restored.next), (targets(&recent), recent.next));
         }
         assert!(recent.rows().all(|(x, y)| x[0] == -y && x[1].is_nan()));
@@ -214,7 +211,8 @@ mod tests {
     fn a_damaged_window_is_refused() {
         let saved = |width: usize, values: &[Option<f64>], next: usize| {
             let state = (width, Vec::<bool>::new(), values, next);
-            rmp_serde::from_slice::<Recent>(&rmp_serde::to_vec(&state).expect("saved")).is_ok()
+            let mut read: Recent = rmp_serde::from_slice(&rmp_serde::to_vec(&state).expect("saved")).expect("read");
+            read.check().is_ok()
         };
         let [one, none] = [Some(1.0), None];
         assert!(saved(2, &[one, one], 1) && saved(2, &[none, one], 1) && saved(0, &[], 0));

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 use super::{Description, Features, NamedColumn, Refused, Regressor, least_squares::Covariance};
 
@@ -25,6 +25,8 @@ pub struct Params {
     pub regularization: f64,
 }
 
+checked!(Params { forgetting, regularization });
+
 impl Default for Params {
     fn default() -> Self {
         Self { forgetting: 0.999, regularization: 1.0 }
@@ -37,14 +39,15 @@ const INTERCEPT: f64 = 1e3;
 /// Least squares, sample by sample (Plackett 1950, "Some theorems in least squares"), with exponential forgetting (Ljung
 /// and Söderström 1983, "Theory and practice of recursive identification").
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct RecursiveLeastSquares {
     params: Params,
     /// Intercept first, then a weight per column.
     weights: Vec<f64>,
     /// Row 0 is the intercept's.
     covariance: Covariance,
-    /// The weight of each row of the covariance, in the order in which they were first excited.
+    /// The weight of each row of the covariance, in the order in which they were first excited. States from before had a row
+    /// for every weight, in order.
+    #[serde(default)]
     places: Vec<usize>,
     /// By weight, whether it has such a row; empty once all have.
     #[serde(skip)]
@@ -61,34 +64,33 @@ pub struct RecursiveLeastSquares {
     gain: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    #[serde(deserialize_with = "saved::all_finite")]
-    weights: Vec<f64>,
-    covariance: Covariance,
-    /// States from before had a row for every weight.
-    #[serde(default)]
-    places: Option<Vec<usize>>,
-}
+checked!(RecursiveLeastSquares {
+    params,
+    weights,
+    covariance,
+    places,
+    excited: skipped,
+    in_order: skipped,
+    row: skipped,
+    packed: skipped,
+    gain: skipped,
+} then fits);
 
-impl TryFrom<Saved> for RecursiveLeastSquares {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { params, weights, covariance, places } = saved;
-        let places = places.unwrap_or_else(|| (0..weights.len()).collect());
-        let mut excited = vec![false; weights.len()];
+impl RecursiveLeastSquares {
+    fn fits(&mut self) -> Result<(), &'static str> {
+        let Self { weights, covariance, places, excited, .. } = self;
+        if places.is_empty() {
+            places.extend(0..weights.len());
+        }
+        excited.resize(weights.len(), false);
         let once = |place: &usize| excited.get_mut(*place).is_some_and(|it| !std::mem::replace(it, true));
         let fit = places.first() == Some(&0) && covariance.len() == places.len() && places.iter().all(once);
         // Who has no row has learned nothing.
-        if !fit || excited.iter().zip(&weights).any(|(excited, weight)| !excited && *weight != 0.0) {
+        if !fit || excited.iter().zip(weights).any(|(excited, weight)| !*excited && *weight != 0.0) {
             return Err("the covariance of a recursive least squares does not fit its weights");
         }
-        let mut model = Self { weights, covariance, places, excited, ..Self::empty(params) };
-        model.settle();
-        Ok(model)
+        self.settle();
+        Ok(())
     }
 }
 
@@ -322,6 +324,7 @@ impl Regressor for RecursiveLeastSquares {
 mod tests {
     use super::*;
     use crate::least_squares::PASSES;
+    use thalweg_metrics::Checked;
 
     /// Numbers in −1..1 without structure that matters here.
     fn number(i: usize) -> f64 {
@@ -388,7 +391,8 @@ mod tests {
         let (_, model) = most_passes(0.99, 300, |t| vec![number(7 * t), number(7 * t + 1)]);
         let mut state = serde_json::to_value(&model).expect("saved");
         state.as_object_mut().expect("fields").remove("places");
-        let restored: RecursiveLeastSquares = serde_json::from_value(state).expect("opened");
+        let mut restored: RecursiveLeastSquares = serde_json::from_value(state).expect("opened");
+        restored.check().expect("sound");
         assert!(restored.in_order && restored.weights == model.weights);
     }
 }

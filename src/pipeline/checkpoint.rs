@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 use thalweg_topic::{Numbers, OutputOffsets, Outputs, Savepoint};
 
 use crate::{
@@ -62,15 +62,35 @@ pub struct Checkpoint {
     /// Models and metrics.
     pub prequential: Prequential,
     /// Records processed since the beginning.
-    #[serde(deserialize_with = "saved::count")]
     pub records: u64,
     /// Dead letters since the beginning.
-    #[serde(deserialize_with = "saved::count")]
     pub dead_letters: u64,
     /// Records missed in gaps since the beginning, as far as they could be counted.
-    #[serde(default, deserialize_with = "saved::count")]
+    #[serde(default)]
     pub missed: u64,
 }
+
+// Offsets and what a transport notes are any numbers: a topic is asked what they mean.
+checked!(Checkpoint {
+    topic,
+    partition,
+    position,
+    generation,
+    anchor,
+    gap,
+    outputs,
+    numbers: any,
+    topics,
+    published,
+    relearn,
+    settings,
+    schema,
+    index,
+    prequential,
+    records,
+    dead_letters,
+    missed,
+});
 
 impl Checkpoint {
     /// Where the outputs stood.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use thalweg_metrics::checked;
 use thalweg_topic::record::Record;
 
 /// What to do about a gap (`transport.on_gap`).
@@ -32,6 +33,8 @@ pub enum Reason {
     /// The state was learned from another topic.
     OtherTopic,
 }
+
+checked!(enum Reason = Retention | Truncated | Recreated | OtherTopic);
 
 impl Reason {
     /// Its name in log lines and events.
@@ -62,6 +65,8 @@ pub struct Gap {
     /// How many records lie between, where that is known.
     pub missed: Option<u64>,
 }
+
+checked!(Gap { reason, requested, resumed, missed: any });
 
 impl Gap {
     /// What is missing of a partition that holds `range`, when `position` is next and the record before it looks as
@@ -123,6 +128,8 @@ pub struct Anchor {
     /// CRC-32 of key and value.
     checksum: u32,
 }
+
+checked!(Anchor { offset, timestamp, checksum });
 
 impl Anchor {
     /// The anchor that a record is.

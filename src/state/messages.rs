@@ -11,6 +11,7 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
     value::BorrowedStrDeserializer,
 };
+use thalweg_metrics::Damaged;
 
 /// Values in values, at most; the types of a checkpoint stay far below, and the stack holds that many.
 const DEPTH: u32 = 128;
@@ -32,6 +33,9 @@ pub enum Error {
     /// A type does not take what it holds.
     #[error("{0}")]
     Refused(String),
+    /// What was read cannot be.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
 }
 
 impl de::Error for Error {
@@ -379,7 +383,7 @@ mod tests {
 
     use serde::{Deserialize, Serialize};
 
-    use super::{super::read, *};
+    use super::{super::unchecked as read, *};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Everything {

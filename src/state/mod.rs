@@ -1,4 +1,4 @@
-//! Reads states out of the named MessagePack that they were written as.
+//! Reads states out of the named MessagePack that they were written as, and checks them.
 //!
 //! What the engine has learned is a state of its own inside another, and is read here: [`whole`] is for fields of that kind
 //! in what is further up. So the code for it, most of what a reader consists of, is built once and in this package.
@@ -10,7 +10,7 @@ use serde::{
     de::{DeserializeOwned, Error as _, Visitor},
 };
 use thalweg_metrics::{
-    Conformal, Scorecard,
+    Checked, Conformal, Scorecard,
     drift::{Detector, DetectorKind},
 };
 use thalweg_models::{Fence, ModelConfig, Pipeline, Recent};
@@ -18,30 +18,49 @@ use thalweg_models::{Fence, ModelConfig, Pipeline, Recent};
 pub use messages::Error;
 use messages::{Messages, WHOLE};
 
-/// Reads a state.
+/// Reads a state, and checks all of it.
 ///
 /// # Errors
-/// When it ends too early, or something in it is not what its type expects.
-pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+/// When it ends too early, something in it is not what its type expects, or it cannot be.
+///
+/// ```compile_fail
+/// #[derive(serde::Deserialize)]
+/// struct State {
+///     n: u64,
+/// }
+/// // Nothing checks it: add `thalweg_metrics::checked!(State { n });`.
+/// thalweg_state::read::<State>(&[]);
+/// ```
+pub fn read<T: DeserializeOwned + Checked>(bytes: &[u8]) -> Result<T, Error> {
+    let mut state: T = unchecked(bytes)?;
+    state.check()?;
+    Ok(state)
+}
+
+fn unchecked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     T::deserialize(&mut Messages::new(bytes))
 }
 
 /// What the engine learns and is read in one piece.
-pub trait Whole: Sized {
-    /// See [`read`].
-    ///
-    /// # Errors
-    /// See [`read`].
-    fn read(bytes: &[u8]) -> Result<Self, Error>;
+pub trait Whole: InOnePiece {}
+
+/// Where only this package can call it: whoever reads a whole state checks it.
+mod piece {
+    pub trait InOnePiece: Sized {
+        fn read(bytes: &[u8]) -> Result<Self, super::Error>;
+    }
 }
+use piece::InOnePiece;
 
 macro_rules! whole {
     ($($kind:ty),*) => {
-        $(impl Whole for $kind {
+        $(impl InOnePiece for $kind {
             fn read(bytes: &[u8]) -> Result<Self, Error> {
-                read(bytes)
+                unchecked(bytes)
             }
-        })*
+        }
+
+        impl Whole for $kind {})*
     };
 }
 
@@ -58,7 +77,7 @@ whole!(
     Vec<ModelConfig>
 );
 
-/// For `#[serde(deserialize_with)]` of a field in a state that [`read`] reads, and no other.
+/// For `#[serde(deserialize_with)]` of a field in a state that [`read`] reads, and no other; it is checked with the rest.
 ///
 /// # Errors
 /// See [`read`].
@@ -85,6 +104,10 @@ impl<'de> Visitor<'de> for Bytes {
 #[cfg(test)]
 mod tests {
     use serde::{Deserialize, Serialize};
+    use thalweg_metrics::{
+        checked,
+        drift::{AdwinParams, CusumParams},
+    };
     use thalweg_models::ModelKind;
 
     use super::*;
@@ -98,6 +121,8 @@ mod tests {
         detector: Option<DetectorKind>,
         last: u8,
     }
+
+    checked!(Outer { first, config, detector, last });
 
     #[test]
     fn a_state_inside_another_comes_back_and_what_follows_it_too() {
@@ -119,5 +144,18 @@ mod tests {
         let bytes = rmp_serde::to_vec_named(&Other { first: 1, config: [1, 2], last: 2 }).expect("written");
         let error = read::<Outer>(&bytes).expect_err("no configuration");
         assert_eq!(error.to_string(), "a list of fields was expected 2 bytes before the end");
+    }
+
+    #[test]
+    fn what_cannot_be_inside_is_refused_and_said_where() {
+        let outer = |detector| {
+            let config = ModelConfig::new("mean", ModelKind::Mean);
+            let outer = Outer { first: 1, config, detector: Some(detector), last: 2 };
+            read::<Outer>(&rmp_serde::to_vec_named(&outer).expect("written")).map_err(|error| error.to_string())
+        };
+        let adwin = outer(DetectorKind::Adwin(AdwinParams { delta: f64::NAN, ..Default::default() }));
+        assert_eq!(adwin, Err("a number is not finite: Outer.DetectorKind.AdwinParams".to_owned()));
+        let cusum = outer(DetectorKind::Cusum(CusumParams { slack: f64::INFINITY, ..Default::default() }));
+        assert_eq!(cusum, Err("a number is not finite: Outer.DetectorKind.CusumParams".to_owned()));
     }
 }

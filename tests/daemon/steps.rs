@@ -301,7 +301,7 @@ fn saved_steps_go_on_to_the_bit() {
             let x = Features::with_nominal(&x[..if i < 100 { 3 } else { 4 }], &[false, false, true]);
             if i % 37 == 0 {
                 let saved = rmp_serde::to_vec_named(&stopped).expect("saved");
-                stopped = rmp_serde::from_slice(&saved).expect("restored");
+                stopped = thalweg::state::read(&saved).expect("restored");
             }
             let [a, b] = [&mut straight, &mut stopped].map(|steps| {
                 let bits = |row: Vec<f64>| row.into_iter().map(f64::to_bits).collect::<Vec<_>>();

@@ -1,6 +1,7 @@
 //! Recursive least squares and passive-aggressive regression do what their papers promise, and stay sound on what would
 //! break a careless implementation.
 
+use thalweg_metrics::Checked;
 use thalweg_models::{
     Features, Regressor,
     passive_aggressive::{self, Mode, PassiveAggressive},
@@ -123,12 +124,13 @@ fn rls_refuses_a_saved_state_that_does_not_fit_together() {
     let restore = |key: &str, value: serde_json::Value| {
         let mut saved = saved.clone();
         saved[key] = value;
-        serde_json::from_value::<RecursiveLeastSquares>(saved)
+        let mut read: RecursiveLeastSquares = serde_json::from_value(saved).map_err(|error| error.to_string())?;
+        read.check().map_err(|error| error.to_string())
     };
     assert!(restore("weights", saved["weights"].clone()).is_ok());
     for (key, value) in [("weights", vec![]), ("weights", vec![1.0; 4]), ("covariance", vec![1.0; 5])] {
         let error = restore(key, value.clone().into()).expect_err("it does not fit");
-        assert!(error.to_string().contains("covariance"), "{key} = {value:?}: {error}");
+        assert!(error.contains("covariance"), "{key} = {value:?}: {error}");
     }
 }
 

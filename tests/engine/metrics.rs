@@ -1,7 +1,7 @@
 //! Metrics mean what their names say: each against its definition, over windows and merged, and after a restart.
 
 use proptest::prelude::*;
-use thalweg_metrics::{Faded, Quantiles, Rolling, Scorecard, Scores, statistics::Var};
+use thalweg_metrics::{Checked, Faded, Quantiles, Rolling, Scorecard, Scores, statistics::Var};
 
 type Samples = [(f64, f64)];
 
@@ -200,6 +200,7 @@ fn everything_that_is_kept_goes_on_to_the_bit_after_a_restart() {
         if i % 41 == 0 {
             let saved = rmp_serde::to_vec_named(&stopped).expect("saved");
             stopped = rmp_serde::from_slice(&saved).expect("restored");
+            stopped.check().expect("sound");
         }
         straight.update(y, p);
         stopped.update(y, p);

@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use thalweg_metrics::Checked;
 use thalweg_models::{
     Description, Features, Model, ModelKind, NamedColumn, Regressor,
     describe::{Leaf, Node, Tree},
@@ -228,6 +229,7 @@ fn a_saved_forest_goes_on_with_the_same_bits_across_splits_and_pruning() {
         let (x, y) = (Features::new(&x), signal + 0.1 * noise);
         if i % 97 == 0 {
             stopped = rmp_serde::from_slice(&rmp_serde::to_vec_named(&stopped).expect("saved")).expect("restored");
+            stopped.check().expect("sound");
             assert_eq!(straight.memory_bytes(), stopped.memory_bytes(), "at {i}");
         }
         assert_eq!(straight.predict_one(x).to_bits(), stopped.predict_one(x).to_bits(), "at {i}");

@@ -313,7 +313,7 @@ fn a_state_from_when_a_field_had_one_role_opens_with_all_of_them() {
         "nominal": [false, true],
         "categories": [[], ["d1", "d7"]]
     });
-    let index: Index = serde_json::from_value(saved.clone()).expect("opened");
+    let index: Index = thalweg_state::read(&rmp_serde::to_vec_named(&saved).expect("saved")).expect("opened");
     let schema =
         Schema { nominal: texts(&["id"]), key: Some("id".into()), timestamp: Some("at".into()), ..Schema::default() };
     assert!(index.fits(&schema));
@@ -329,7 +329,7 @@ fn a_state_from_when_a_field_had_one_role_opens_with_all_of_them() {
     saved["names"][1][1] = serde_json::json!("Key");
     saved["nominal"] = serde_json::json!([]);
     saved["categories"] = serde_json::json!([[], []]);
-    let index: Index = serde_json::from_value(saved).expect("opened");
+    let index: Index = thalweg_state::read(&rmp_serde::to_vec_named(&saved).expect("saved")).expect("opened");
     let schema = Schema { nominal: vec![], features: Some(texts(&["x", "id"])), ..schema };
     let mut decoder = Decoder::new(&schema, index);
     let sample = decoder.decode(Some(br#"{"id":7,"x":2,"y":3}"#)).expect("good");
@@ -398,7 +398,7 @@ fn a_new_limit_of_categories_keeps_what_was_learned() {
     }
     let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
     for max_categories in [1, 2, 1000] {
-        let index: Index = rmp_serde::from_slice(&bytes).expect("restored");
+        let index: Index = thalweg_state::read(&bytes).expect("restored");
         let schema = Schema { max_categories, ..schema.clone() };
         assert!(index.fits(&schema));
         let known = index.named_columns();
@@ -567,7 +567,7 @@ fn the_unit_of_times_is_found_once_said_once_and_kept_across_a_restart() {
         "{said}"
     );
     let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
-    let restored = || rmp_serde::from_slice::<Index>(&bytes).expect("restored");
+    let restored = || thalweg_state::read::<Index>(&bytes).expect("restored");
     let mut second = Decoder::new(&schema, restored());
     for decoder in [&mut first, &mut second] {
         assert_eq!(time(decoder, "1357034401"), Ok(Some(1_357_034_401_000)));
@@ -609,7 +609,7 @@ fn a_restored_index_goes_on_as_if_it_had_never_stopped() {
     let mut first = decoder(&schema);
     decoded(&mut first, r#"{"b":1,"c":"x","a":2}"#).expect("good");
     let bytes = rmp_serde::to_vec_named(first.index()).expect("saved");
-    let index: Index = rmp_serde::from_slice(&bytes).expect("restored");
+    let index: Index = thalweg_state::read(&bytes).expect("restored");
     let mut second = Decoder::new(&schema, index);
     for json in [r#"{"a":1,"c":"y","z":3}"#, r#"{"c":"x","b":1}"#] {
         assert_eq!(decoded(&mut first, json), decoded(&mut second, json));

@@ -229,7 +229,7 @@ fn unknown_and_nominal_features_pass_only_their_own_tests() {
 fn a_damaged_state_is_an_error() {
     let rules = trained(eager(), 5000, 0.0);
     let good = serde_json::to_value(&rules).expect("saved");
-    let read = |state: Value| serde_json::from_value::<AmRules>(state);
+    let read = |state: Value| thalweg_state::read::<AmRules>(&rmp_serde::to_vec_named(&state).expect("saved"));
     let restored = read(good.clone()).expect("restored");
     assert_eq!((saved(&restored), restored.memory_bytes()), (saved(&rules), rules.memory_bytes()));
     let nodes = "/rules/0/learner/observers/watched/0/observer/Ebst/nodes";
@@ -256,5 +256,5 @@ fn a_damaged_state_is_an_error() {
     let mean = rules.default_rule().mean.to_be_bytes();
     let at = bytes.windows(8).rposition(|window| window == mean).expect("the mean");
     bytes[at..at + 8].copy_from_slice(&f64::INFINITY.to_be_bytes());
-    assert!(rmp_serde::from_slice::<AmRules>(&bytes).is_err());
+    assert!(thalweg_state::read::<AmRules>(&bytes).is_err());
 }

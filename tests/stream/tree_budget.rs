@@ -114,7 +114,7 @@ fn a_tree_at_its_budget_goes_on_after_a_restart_as_if_there_had_been_none() {
             assert_eq!(straight.memory_bytes(), stopped.memory_bytes(), "at {i}");
             if i % 997 == 0 {
                 let bytes = rmp_serde::to_vec_named(&stopped).expect("saved");
-                stopped = rmp_serde::from_slice::<tree::HoeffdingTree>(&bytes).expect("restored");
+                stopped = thalweg_state::read::<tree::HoeffdingTree>(&bytes).expect("restored");
             }
         }
         assert!(straight.summary().n_inactive_leaves > 0);

@@ -3,7 +3,10 @@
 //! Shared by the suite with seeded damage and the fuzz target; both fail by panicking.
 
 use serde::{Serialize, de::DeserializeOwned};
-use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
+use thalweg_metrics::{
+    Checked,
+    drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams},
+};
 use thalweg_models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, steps::StepKind, tree};
 use thalweg_pipeline::{
     checkpoint::Checkpoint,
@@ -66,7 +69,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
 
 /// What was accepted, and has learned since, can be saved. Read again it may turn out to be unsound: numbers near the
 /// ends of their range can have overflown since.
-fn again<T: Serialize + DeserializeOwned>(state: &T) {
+fn again<T: Serialize + DeserializeOwned + Checked>(state: &T) {
     let bytes = rmp_serde::to_vec_named(state).expect("saved");
     drop(state::read::<T>(&bytes));
 }

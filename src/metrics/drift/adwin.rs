@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// Parameters of [`Adwin`]; the defaults are River's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdwinParams {
@@ -28,7 +30,6 @@ impl Default for AdwinParams {
 /// takes O(log W) of memory. At a check, every cut between two buckets is tried, oldest first; while the means of both
 /// sides differ more than chance allows, the oldest bucket is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Adwin {
     params: AdwinParams,
     rows: Vec<Row>,
@@ -39,45 +40,11 @@ pub struct Adwin {
     detected: bool,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: AdwinParams,
-    rows: Vec<Row>,
-    width: u64,
-    total: f64,
-    variance: f64,
-    #[serde(deserialize_with = "crate::saved::count")]
-    ticks: u64,
-    detected: bool,
-}
-
 /// More rows than this would hold more values than can be counted.
 const MOST_ROWS: usize = 60;
 
 /// As many buckets of a size as anybody can have asked for.
 const MOST_BUCKETS: usize = 1_000_000;
-
-impl TryFrom<Saved> for Adwin {
-    type Error = &'static str;
-
-    fn try_from(Saved { params, rows, width, total, variance, ticks, detected }: Saved) -> Result<Self, Self::Error> {
-        let most = params.max_buckets as usize;
-        if !(2..=MOST_BUCKETS).contains(&most) {
-            return Err("an ADWIN has an impossible number of buckets of a size");
-        }
-        if rows.len() > MOST_ROWS || rows.iter().any(|row| row.buckets.len() > most) {
-            return Err("an ADWIN holds more buckets than fit");
-        }
-        let values = rows.iter().enumerate().try_fold(0_u64, |sum, (i, row)| {
-            sum.checked_add((row.buckets.len() as u64).checked_mul(1 << i)?).filter(|sum| *sum <= 1 << MOST_ROWS)
-        });
-        if values != Some(width) {
-            return Err("the width of an ADWIN is not that of its buckets");
-        }
-        Ok(Self { params, rows, width, total, variance, ticks, detected })
-    }
-}
 
 /// Buckets of one size, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -92,7 +59,33 @@ struct Bucket {
     variance: f64,
 }
 
+checked!(AdwinParams { delta, clock, max_buckets, min_window_length, grace_period });
+
+checked!(Adwin { params, rows, width, total, variance, ticks, detected } then fits);
+
+checked!(Row { buckets });
+
+checked!(Bucket { total, variance });
+
 impl Adwin {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { params, rows, width, .. } = self;
+        let most = params.max_buckets as usize;
+        if !(2..=MOST_BUCKETS).contains(&most) {
+            return Err("an ADWIN has an impossible number of buckets of a size");
+        }
+        if rows.len() > MOST_ROWS || rows.iter().any(|row| row.buckets.len() > most) {
+            return Err("an ADWIN holds more buckets than fit");
+        }
+        let values = rows.iter().enumerate().try_fold(0_u64, |sum, (i, row)| {
+            sum.checked_add((row.buckets.len() as u64).checked_mul(1 << i)?).filter(|sum| *sum <= 1 << MOST_ROWS)
+        });
+        if values != Some(*width) {
+            return Err("the width of an ADWIN is not that of its buckets");
+        }
+        Ok(())
+    }
+
     /// A detector that has seen nothing.
     pub fn new(params: AdwinParams) -> Self {
         Self { params, rows: Vec::new(), width: 0, total: 0.0, variance: 0.0, ticks: 0, detected: false }

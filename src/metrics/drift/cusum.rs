@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::saved;
+use crate::checked;
 
 /// Parameters of [`Cusum`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,9 +28,7 @@ impl Default for CusumParams {
 pub struct Cusum {
     params: CusumParams,
     /// The usual squared error; 0 before the first one.
-    #[serde(deserialize_with = "saved::finite")]
     usual: f64,
-    #[serde(deserialize_with = "saved::finite")]
     sum: f64,
 }
 
@@ -39,6 +37,10 @@ const MOST: f64 = 9.0;
 
 /// How many times as large an error is usual after an alarm.
 const AFTER_ALARM: f64 = 4.0;
+
+checked!(CusumParams { slack, threshold, rate });
+
+checked!(Cusum { params, usual, sum });
 
 impl Cusum {
     /// A detector that has seen nothing.

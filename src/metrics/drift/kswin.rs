@@ -4,6 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// Parameters of [`Kswin`]; the defaults are River's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KswinParams {
@@ -27,7 +29,6 @@ impl Default for KswinParams {
 /// streams"): the latest `stat_size` values against as many drawn, without repetition, from the older ones of the window.
 /// The p-value is exact (Gnedenko and Korolyuk 1951), and as in River a distance of 0.1 or less never counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Kswin {
     params: KswinParams,
     /// Oldest first.
@@ -42,33 +43,23 @@ pub struct Kswin {
     latest: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: KswinParams,
-    #[serde(deserialize_with = "crate::saved::all_finite")]
-    window: Vec<f64>,
-    rng: ChaCha8Rng,
-    critical: u32,
-    detected: bool,
-}
+checked!(KswinParams { alpha, window_size, stat_size, seed: any });
 
-impl TryFrom<Saved> for Kswin {
-    type Error = &'static str;
+checked!(Kswin { params, window, rng, critical, detected, older: skipped, latest: skipped } then fits);
 
-    fn try_from(Saved { params, window, rng, critical, detected }: Saved) -> Result<Self, Self::Error> {
+impl Kswin {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { params, window, detected, .. } = self;
         let (n, size) = (params.stat_size as usize, params.window_size as usize);
         if n == 0 || size / 2 < n {
             return Err("the window of a KSWIN is too small for its test");
         }
-        if window.len() > size || detected && window.len() < size {
+        if window.len() > size || *detected && window.len() < size {
             return Err("a KSWIN holds another number of values than its window");
         }
-        Ok(Self { params, window, rng, critical, detected, older: Vec::new(), latest: Vec::new() })
+        Ok(())
     }
-}
 
-impl Kswin {
     /// A detector that has seen nothing.
     pub fn new(params: KswinParams) -> Self {
         let n = params.stat_size;

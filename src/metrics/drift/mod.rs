@@ -14,6 +14,8 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 pub use adwin::{Adwin, AdwinParams};
 pub use cusum::{Cusum, CusumParams};
 pub use kswin::{Kswin, KswinParams};
@@ -32,6 +34,15 @@ pub enum DetectorKind {
     /// See [`Cusum`].
     Cusum(CusumParams),
 }
+
+checked!(
+    enum DetectorKind {
+        Adwin(params),
+        PageHinkley(params),
+        Kswin(params),
+        Cusum(params),
+    }
+);
 
 impl DetectorKind {
     /// The name in `drift = "…"`.
@@ -72,6 +83,15 @@ pub enum Detector {
     /// See [`Cusum`].
     Cusum(Cusum),
 }
+
+checked!(
+    enum Detector {
+        Adwin(detector),
+        PageHinkley(detector),
+        Kswin(detector),
+        Cusum(detector),
+    }
+);
 
 impl Detector {
     /// A detector that has seen nothing.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
+
 /// Which changes count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +42,6 @@ impl Default for PageHinkleyParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageHinkley {
     params: PageHinkleyParams,
-    #[serde(deserialize_with = "crate::saved::count")]
     n: u64,
     mean: f64,
     increase: f64,
@@ -51,6 +52,12 @@ pub struct PageHinkley {
     highest: f64,
     detected: bool,
 }
+
+checked!(enum Mode = Up | Down | Both);
+
+checked!(PageHinkleyParams { min_instances, delta, threshold, alpha, mode });
+
+checked!(PageHinkley { params, n, mean, increase, decrease, lowest, highest, detected });
 
 impl PageHinkley {
     /// A detector that has seen nothing.

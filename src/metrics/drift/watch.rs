@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Detector, DetectorKind};
-use crate::statistics::Var;
+use crate::{checked, statistics::Var};
 
 /// Share of a new error in the recent mean: it looks back about 50 errors.
 const RECENT: f64 = 0.04;
@@ -31,6 +31,8 @@ pub enum Change {
     /// Errors are smaller than they were.
     Fallen,
 }
+
+checked!(ErrorWatch { detector, error, recent });
 
 impl ErrorWatch {
     /// A watch that has seen nothing.
@@ -73,10 +75,5 @@ impl ErrorWatch {
     /// Bytes that it takes besides its own size.
     pub fn heap_bytes(&self) -> usize {
         self.detector.heap_bytes()
-    }
-
-    /// Whether all that it holds is finite.
-    pub fn is_finite(&self) -> bool {
-        self.error.is_finite() && self.recent.is_finite()
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss, with
 /// the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's weight is
@@ -22,13 +22,10 @@ pub(super) struct Boa {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Member {
     /// Σ r (1 − η r).
-    #[serde(deserialize_with = "saved::finite")]
     regret: f64,
     /// Σ r².
-    #[serde(deserialize_with = "saved::finite")]
     squares: f64,
     /// The largest |r|.
-    #[serde(deserialize_with = "saved::finite")]
     range: f64,
 }
 
@@ -42,6 +39,10 @@ impl Member {
         }
     }
 }
+
+checked!(Boa { members, weights });
+
+checked!(Member { regret, squares, range });
 
 impl Aggregate for Boa {
     fn predict(&self, members: &[f64]) -> f64 {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Boa, MlPoly, Weights, recent::Recent, stacking::Stacked};
+use thalweg_metrics::checked;
 
 /// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings the
 /// bound (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, BOA a
@@ -17,6 +18,8 @@ pub(super) struct Combined {
 
 /// What a record counts of the one after it in the sums of regrets.
 const FADING: f64 = 0.9995;
+
+checked!(Combined { long, short, steady, last });
 
 impl Default for Combined {
     fn default() -> Self {

@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// AdaHedge (de Rooij, van Erven, Grünwald and Koolen 2014, "Follow the leader if you can, hedge if you must") on squared
 /// errors: weights in proportion to exp(−η L), L a member's sum of losses and η = ln K / Δ, where Δ sums what hedging has
@@ -15,10 +15,8 @@ use thalweg_metrics::saved;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Exponential {
     /// Sum of losses, less that of the best member.
-    #[serde(deserialize_with = "saved::all_finite")]
     behind: Vec<f64>,
     /// Δ, a loss.
-    #[serde(deserialize_with = "saved::finite")]
     gap: f64,
     weights: Weights,
 }
@@ -42,6 +40,8 @@ impl Exponential {
         self.weights = weights;
     }
 }
+
+checked!(Exponential { behind, gap, weights });
 
 impl Aggregate for Exponential {
     fn predict(&self, members: &[f64]) -> f64 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Weights};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Fixed share (Herbster and Warmuth 1998, "Tracking the best expert"): after each record every member keeps
 /// w exp(−η loss), and then gives a share of it to all alike, so that one which becomes the best is back within few records.
@@ -13,10 +13,8 @@ use thalweg_metrics::saved;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct FixedShare {
     /// Records learned from.
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
     /// v, the usual squared error.
-    #[serde(deserialize_with = "saved::finite")]
     usual: f64,
     weights: Weights,
 }
@@ -29,6 +27,8 @@ const RATE: f64 = 0.005;
 
 /// The most that a loss counts, in usual ones.
 const MOST: f64 = 25.0;
+
+checked!(FixedShare { n, usual, weights });
 
 impl Aggregate for FixedShare {
     fn predict(&self, members: &[f64]) -> f64 {

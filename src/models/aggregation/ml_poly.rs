@@ -6,7 +6,7 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// The polynomially weighted average with multiple learning rates (Gaillard, Stoltz and van Erven 2014, "A second-order
 /// bound with excess losses"), on the gradient of the squared loss. Member k's regret of a record is
@@ -19,18 +19,22 @@ use thalweg_metrics::saved;
 /// (discounted regret, Cesa-Bianchi and Lugosi 2006, section 2.11): it follows when another member becomes the best.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct MlPoly {
-    #[serde(deserialize_with = "saved::positive")]
     fading: f64,
     /// Σ r, by member.
-    #[serde(deserialize_with = "saved::all_finite")]
     regrets: Vec<f64>,
     /// Σ r², by member.
-    #[serde(deserialize_with = "saved::all_finite")]
     squares: Vec<f64>,
     /// The largest r².
-    #[serde(deserialize_with = "saved::finite")]
     largest: f64,
     weights: Weights,
+}
+
+checked!(MlPoly { fading, regrets, squares, largest, weights } then fits);
+
+impl MlPoly {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.fading > 0.0 { Ok(()) } else { Err("a mixture forgets more than all") }
+    }
 }
 
 impl Default for MlPoly {

@@ -25,6 +25,7 @@ use self::{
     boa::Boa, combined::Combined, exponential::Exponential, fixed_share::FixedShare, ml_poly::MlPoly,
     stacking::Stacked, weights::Weights,
 };
+use thalweg_metrics::checked;
 
 /// How predictions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,21 @@ trait Aggregate {
     /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
 }
+
+checked!(enum Rule = Combined | Exponential | FixedShare | Boa | MlPoly | Stacking);
+
+checked!(Aggregation { state, room: skipped });
+
+checked!(
+    enum State {
+        Combined(state),
+        Exponential(state),
+        FixedShare(state),
+        Boa(state),
+        MlPoly(state),
+        Stacking(state),
+    }
+);
 
 impl Aggregation {
     /// A rule that has learned nothing.

@@ -6,22 +6,22 @@ use super::{
     Aggregate,
     weights::{Weights, fit},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Weights in proportion to (L* / L)⁸, L a member's mean squared error over about [`RATE`]⁻¹ records and L* the best one's.
 /// No bound stands behind it; it is back sooner after a change than what sums all errors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recent {
     /// Records learned from.
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
-    #[serde(deserialize_with = "saved::all_finite")]
     errors: Vec<f64>,
     weights: Weights,
 }
 
 /// The least share by which the mean squared errors follow the latest ones.
 const RATE: f64 = 0.01;
+
+checked!(Recent { n, errors, weights });
 
 impl Aggregate for Recent {
     fn predict(&self, members: &[f64]) -> f64 {

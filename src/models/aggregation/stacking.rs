@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Weights};
 use crate::least_squares::Regression;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Stacking (Wolpert 1992, "Stacked generalization"; Breiman 1996, "Stacked regressions") on top of an average: a recursive
 /// least squares learns the average's error from how far each member is from it. Where two members err in opposite ways, it
@@ -17,10 +17,8 @@ pub(super) struct Stacked<Base> {
     /// A weight for 1 and one for each member.
     regression: Regression,
     /// Records learned from.
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
     /// σ².
-    #[serde(deserialize_with = "saved::finite")]
     usual: f64,
     /// Whether the last error was one of [`MOST_ERROR`] or more.
     #[serde(default)]
@@ -47,6 +45,8 @@ const MOST: f64 = 3.0;
 
 /// The most that an error counts, in σ.
 const MOST_ERROR: f64 = 10.0;
+
+checked!(Stacked<Base> { base, regression, n, usual, beyond, row: skipped, gain: skipped });
 
 impl<Base: Aggregate> Stacked<Base> {
     pub(super) fn new(base: Base) -> Self {

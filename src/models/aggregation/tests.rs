@@ -2,6 +2,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Aggregation, Rule};
+use thalweg_metrics::Checked;
 
 /// Errors of a rule and its members on a stream of (members' predictions, target).
 struct Run {
@@ -162,6 +163,7 @@ fn a_restored_state_goes_on_with_the_same_bits() {
             if i < 5 || i % 97 == 0 {
                 let bytes = rmp_serde::to_vec_named(&stopped).expect("saved");
                 stopped = rmp_serde::from_slice(&bytes).expect("restored");
+                stopped.check().expect("sound");
                 assert_eq!(stopped.heap_bytes(), straight.heap_bytes(), "{rule:?} at {i}");
             }
             assert_eq!(straight.predict(&members).to_bits(), stopped.predict(&members).to_bits(), "{rule:?} at {i}");

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::room::lengthen;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// One weight per member, ≥ 0, summing to 1; empty before anything was learned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Weights(#[serde(deserialize_with = "saved::all_finite")] Vec<f64>);
+pub(super) struct Weights(Vec<f64>);
+
+checked!(Weights(weights));
 
 impl Weights {
     pub(super) fn as_slice(&self) -> &[f64] {

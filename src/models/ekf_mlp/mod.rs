@@ -19,8 +19,8 @@ use super::{
     least_squares::{Covariance, Expert, Screening, Standalone},
 };
 use thalweg_metrics::{
+    checked,
     drift::{Cusum, CusumParams},
-    saved,
 };
 
 /// Hidden units that a network may have.
@@ -36,6 +36,8 @@ pub struct Params {
     /// Of the weights at the start.
     pub seed: u64,
 }
+
+checked!(Params { hidden, forgetting, seed: any });
 
 impl Default for Params {
     fn default() -> Self {
@@ -86,7 +88,6 @@ const LARGEST: f64 = 1e100;
 
 /// See [`EkfMlp`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Filter {
     params: Params,
     network: Network,
@@ -106,30 +107,26 @@ pub struct Filter {
     gain: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    network: Network,
-    covariance: Covariance,
-    #[serde(deserialize_with = "saved::positive")]
-    noise: f64,
-    target: Target,
-    cusum: Cusum,
-    slots: Vec<usize>,
-    screening: Option<Screening>,
-}
+checked!(Filter {
+    params,
+    network,
+    covariance,
+    noise,
+    target,
+    cusum,
+    slots,
+    screening,
+    slopes: skipped,
+    gain: skipped,
+} then fits);
 
-impl TryFrom<Saved> for Filter {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { params, network, covariance, noise, target, cusum, slots, screening } = saved;
+impl Filter {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { network, covariance, noise, slots, .. } = self;
         if network.len() != covariance.len() || network.inputs() != slots.len() || slots.len() > MOST_SLOTS {
             return Err("the parts of a network do not fit together");
         }
-        let (slopes, gain) = (Vec::new(), Vec::new());
-        Ok(Self { params, network, covariance, noise, target, cusum, slots, screening, slopes, gain })
+        if *noise > 0.0 { Ok(()) } else { Err("a network knows of no noise") }
     }
 }
 

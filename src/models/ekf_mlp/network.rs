@@ -14,7 +14,7 @@ use crate::{
     NamedColumn,
     describe::{self, Linear},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Hidden units, at most.
 pub(super) const MOST_HIDDEN: usize = 32;
@@ -31,7 +31,6 @@ const U: f64 = 10.0;
 
 /// Weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(super) struct Network {
     hidden: usize,
     inputs: usize,
@@ -41,28 +40,16 @@ pub(super) struct Network {
     rng: ChaCha8Rng,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    hidden: usize,
-    inputs: usize,
-    #[serde(deserialize_with = "saved::all_finite")]
-    weights: Vec<f64>,
-    #[serde(deserialize_with = "saved::positive")]
-    inner: f64,
-    rng: ChaCha8Rng,
-}
+checked!(Network { hidden, inputs, weights, inner, rng } then fits);
 
-impl TryFrom<Saved> for Network {
-    type Error = &'static str;
-
-    fn try_from(Saved { hidden, inputs, weights, inner, rng }: Saved) -> Result<Self, Self::Error> {
-        let network = Self { hidden, inputs, weights, inner, rng };
-        let sizes = (1..=MOST_HIDDEN).contains(&hidden) && inputs <= super::MOST_SLOTS;
-        if !sizes || !(network.weights.len() == network.size() || (inputs == 0 && network.weights.is_empty())) {
+impl Network {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { hidden, inputs, weights, inner, .. } = self;
+        let sizes = (1..=MOST_HIDDEN).contains(hidden) && *inputs <= super::MOST_SLOTS;
+        if !sizes || !(weights.len() == self.size() || (*inputs == 0 && weights.is_empty())) {
             return Err("a network has another number of weights than it should");
         }
-        Ok(network)
+        if *inner > 0.0 { Ok(()) } else { Err("a network is to be surer of a weight than can be") }
     }
 }
 

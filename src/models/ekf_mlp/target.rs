@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Samples of which each brings the mean and deviation up to date. The network hardly knows anything by then, so it is not
 /// expressed in the new unit.
@@ -14,19 +14,22 @@ const FIRST: u64 = 20;
 /// Running mean and variance (Welford 1962), and those that are in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Target {
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
-    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
-    #[serde(deserialize_with = "saved::finite")]
     variance: f64,
     /// In use.
-    #[serde(deserialize_with = "saved::finite")]
     shift: f64,
-    #[serde(deserialize_with = "saved::positive")]
     scale: f64,
     /// Whether targets have differed, so that the scale means something.
     varied: bool,
+}
+
+checked!(Target { n, mean, variance, shift, scale, varied } then fits);
+
+impl Target {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.scale > 0.0 { Ok(()) } else { Err("a network's targets are of no size") }
+    }
 }
 
 impl Default for Target {

@@ -9,6 +9,7 @@ use crate::{
     tree::{self, HoeffdingTree},
 };
 use thalweg_metrics::{
+    checked,
     drift::{Change, ErrorWatch},
     statistics::Var,
 };
@@ -28,6 +29,8 @@ pub(super) struct Member {
     counts: Counts,
 }
 
+checked!(Member { tree, background, warning, drift, errors, squared, n, counts });
+
 /// What has happened to the trees of a forest since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -36,6 +39,8 @@ pub struct Counts {
     /// Times a tree was replaced.
     pub drifts: u64,
 }
+
+checked!(Counts { warnings, drifts });
 
 impl Counts {
     pub(super) fn merged(self, other: Self) -> Self {
@@ -140,9 +145,5 @@ impl Member {
         let trees = self.tree.memory_bytes() - size_of::<HoeffdingTree>();
         let background = self.background.as_ref().map_or(0, |background| background.memory_bytes());
         size_of::<Self>() + detectors + trees + background
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        self.errors.is_finite() && self.squared.is_finite()
     }
 }

@@ -18,6 +18,7 @@ use self::member::Member;
 use super::{
     Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, describe::Forest, tree::HoeffdingTree,
 };
+use thalweg_metrics::checked;
 
 /// An adaptive random forest for regression (Gomes et al. 2017, "Adaptive random forests for evolving data stream
 /// classification"; for regression Gomes et al. 2018), with River's parameters (`ARFRegressor` of 0.26.1).
@@ -30,31 +31,21 @@ use super::{
 /// weighted mean. Its detectors watch the signed error, whose mean need not move when the stream does; here they watch the
 /// absolute one. And it replaces a tree whatever way its error has changed; here only one that has grown worse.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct AdaptiveRandomForest {
     params: Params,
     members: Vec<Member>,
     bootstrap: Bootstrap,
 }
 
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    members: Vec<Member>,
-    bootstrap: Bootstrap,
-}
+checked!(AdaptiveRandomForest { params, members, bootstrap } then fits);
 
-impl TryFrom<Saved> for AdaptiveRandomForest {
-    type Error = &'static str;
-
-    fn try_from(Saved { params, members, bootstrap }: Saved) -> Result<Self, Self::Error> {
-        if members.is_empty() || members.len() > MOST_MODELS || members.len() != params.n_models as usize {
+impl AdaptiveRandomForest {
+    fn fits(&self) -> Result<(), &'static str> {
+        let n = self.members.len();
+        if n == 0 || n > MOST_MODELS || n != self.params.n_models as usize {
             return Err("a forest holds another number of trees than it should");
         }
-        if !members.iter().all(Member::is_sound) {
-            return Err("a tree of a forest has errors that are not finite");
-        }
-        Ok(Self { params, members, bootstrap })
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     bootstrap::Bootstrap,
     tree::{self, MaxFeatures},
 };
+use thalweg_metrics::checked;
 use thalweg_metrics::drift::{AdwinParams, DetectorKind};
 
 /// The most trees a forest may have.
@@ -24,6 +25,8 @@ pub enum Aggregation {
     /// Their mean, weighted by their errors unless that is off.
     Mean,
 }
+
+checked!(enum Aggregation = Median | Mean);
 
 /// Parameters of [`super::AdaptiveRandomForest`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +50,18 @@ pub struct Params {
     /// Of all that is random in it.
     pub seed: u64,
 }
+
+checked!(Params {
+    n_models,
+    max_features,
+    aggregation_method,
+    lambda_value,
+    disable_weighted_vote,
+    drift_detector,
+    warning_detector,
+    tree,
+    seed: any,
+});
 
 impl Default for Params {
     fn default() -> Self {

@@ -10,6 +10,7 @@ use std::array;
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFrom, dispatch, f64x4};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
+use thalweg_metrics::checked;
 
 /// A symmetric positive definite matrix.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -21,6 +22,8 @@ pub(crate) struct Covariance {
     tiles: Vec<Tile>,
 }
 
+checked!(Covariance { n, tiles });
+
 /// Rows and columns of a tile: with more, small matrices would be mostly padding; with fewer, no register would be full.
 const SIDE: usize = 4;
 
@@ -28,6 +31,8 @@ const SIDE: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(align(64))]
 struct Tile([[f64; SIDE]; SIDE]);
+
+checked!(Tile(rows));
 
 /// Saved as its lower triangle, row by row.
 impl Serialize for Covariance {
@@ -49,9 +54,6 @@ impl TryFrom<Vec<f64>> for Covariance {
         let n = ((8.0 * triangle.len() as f64 + 1.0).sqrt() as usize - 1) / 2;
         if triangle.len() != n * (n + 1) / 2 {
             return Err("a covariance is not a whole triangle");
-        }
-        if !triangle.iter().all(|element| element.is_finite()) {
-            return Err("a covariance holds a number that is not finite");
         }
         let mut made = Self { n, tiles: vec![Tile::default(); first_of_row(n.div_ceil(SIDE))] };
         let places = (0..n).flat_map(|i| (0..=i).map(move |j| (i, j)));

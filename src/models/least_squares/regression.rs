@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Covariance, dot};
 use crate::{Refused, room::lengthen};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;
@@ -16,7 +16,6 @@ const LARGEST: f64 = 1e200;
 /// Weights with their covariance (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
 /// "Theory and practice of recursive identification").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(crate) struct Regression {
     weights: Vec<f64>,
     /// The variance of each weight at the start, and at most.
@@ -24,27 +23,18 @@ pub(crate) struct Regression {
     covariance: Covariance,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::all_finite")]
-    weights: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    most: Vec<f64>,
-    covariance: Covariance,
-}
+checked!(Regression { weights, most, covariance } then fits);
 
-impl TryFrom<Saved> for Regression {
-    type Error = &'static str;
-
-    fn try_from(Saved { weights, most, covariance }: Saved) -> Result<Self, Self::Error> {
+impl Regression {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { weights, most, covariance } = self;
         if weights.len() != most.len() || weights.len() != covariance.len() {
             return Err("the covariance of a regression does not fit its weights");
         }
         if !most.iter().all(|variance| *variance > 0.0) {
             return Err("a regression is to be surer of a weight than can be");
         }
-        Ok(Self { weights, most, covariance })
+        Ok(())
     }
 }
 
@@ -129,6 +119,7 @@ impl Regression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_metrics::Checked;
 
     #[test]
     fn what_is_never_excited_stays_as_unsure_as_at_the_start() {
@@ -193,9 +184,9 @@ mod tests {
         let damaged = |field: &str, value: serde_json::Value| {
             let mut state = state.clone();
             state[field] = value;
-            serde_json::from_value::<Regression>(state).is_err()
+            serde_json::from_value::<Regression>(state).map_or(true, |mut read| read.check().is_err())
         };
-        assert!(serde_json::from_value::<Regression>(state.clone()).is_ok());
+        assert!(!damaged("weights", state["weights"].clone()));
         assert!(damaged("covariance", vec![1.0, 0.0].into()), "no whole triangle");
         assert!(damaged("covariance", vec![1.0].into()), "too small");
         assert!(damaged("most", vec![1.0, -1.0].into()), "a negative variance");

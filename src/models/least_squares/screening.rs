@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::room::lengthen;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// How far the correlations look back, in samples.
 const WINDOW: f64 = 1000.0;
@@ -26,7 +26,6 @@ const FURTHEST: f64 = 4.0;
 /// Correlations of standardised features, and of their squares, with the target (sure independence screening: Fan and Lv
 /// 2008), faded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(crate) struct Screening {
     n: u64,
     /// The target's mean and variance.
@@ -37,29 +36,14 @@ pub(crate) struct Screening {
     square: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::count")]
-    n: u64,
-    #[serde(deserialize_with = "saved::finite")]
-    mean: f64,
-    #[serde(deserialize_with = "saved::finite")]
-    variance: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
-    linear: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    square: Vec<f64>,
-}
+checked!(Screening { n, mean, variance, linear, square } then fits);
 
-impl TryFrom<Saved> for Screening {
-    type Error = &'static str;
-
-    fn try_from(Saved { n, mean, variance, linear, square }: Saved) -> Result<Self, Self::Error> {
-        if linear.len() != square.len() {
+impl Screening {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.linear.len() != self.square.len() {
             return Err("a screening of features knows one correlation of a feature, but not the other");
         }
-        Ok(Self { n, mean, variance, linear, square })
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Expert, Room, Standardizer, TargetRange};
 use crate::{Description, Features, NamedColumn, Refused, Regressor};
+use thalweg_metrics::checked;
 
 /// An expert with what stands before and behind it. It learns from what the statistics make of a sample once they have taken
 /// it in, which is far less wild than what they made of it before, as long as they know few (River's order, too).
@@ -13,6 +14,8 @@ pub struct Standalone<E> {
     range: TargetRange,
     expert: E,
 }
+
+checked!(Standalone<E> { standardizer, range, expert });
 
 #[expect(private_bounds, reason = "which experts there are is the engine's own affair")]
 impl<E: Expert> Standalone<E> {

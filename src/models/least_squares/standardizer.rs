@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Screening;
 use crate::{Features, NamedColumn, describe::column, room::lengthen, steps::StandardScaler};
+use thalweg_metrics::checked;
 
 /// Places in a row, at most.
 pub(crate) const MOST_INPUTS: usize = 96;
@@ -20,7 +21,6 @@ const FURTHEST: f64 = 4.0;
 
 /// Brings features to mean 0 and variance 1 by their running statistics (Welford 1962).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(crate) struct Standardizer {
     scaler: StandardScaler,
     /// The feature at each place.
@@ -29,22 +29,14 @@ pub(crate) struct Standardizer {
     screening: Option<Screening>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    scaler: StandardScaler,
-    places: Vec<usize>,
-    screening: Option<Screening>,
-}
+checked!(Standardizer { scaler, places, screening } then fits);
 
-impl TryFrom<Saved> for Standardizer {
-    type Error = &'static str;
-
-    fn try_from(Saved { scaler, places, screening }: Saved) -> Result<Self, Self::Error> {
-        if places.len() > MOST_INPUTS {
+impl Standardizer {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.places.len() > MOST_INPUTS {
             return Err("a standardised row has more places than it may");
         }
-        Ok(Self { scaler, places, screening })
+        Ok(())
     }
 }
 

@@ -2,35 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// The smallest and the largest target. A prediction may go beyond by half of what lies between them, and a target that is
 /// learned by ten times as much: one further out is learned as if it were there. So an outlier is got over, whatever its
 /// size, and a stream that has moved elsewhere is followed in a few samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(crate) struct TargetRange {
     n: u64,
     least: f64,
     most: f64,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::count")]
-    n: u64,
-    least: f64,
-    most: f64,
-}
+checked!(TargetRange { n, least, most } then fits);
 
-impl TryFrom<Saved> for TargetRange {
-    type Error = &'static str;
-
-    fn try_from(Saved { n, least, most }: Saved) -> Result<Self, Self::Error> {
-        // Also false of NaN.
-        let sound = TargetRange::accepts(least) && TargetRange::accepts(most) && least <= most;
-        if sound { Ok(Self { n, least, most }) } else { Err("a range of targets is not one") }
+impl TargetRange {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { least, most, .. } = *self;
+        let sound = Self::accepts(least) && Self::accepts(most) && least <= most;
+        if sound { Ok(()) } else { Err("a range of targets is not one") }
     }
 }
 

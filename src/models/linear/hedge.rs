@@ -20,11 +20,11 @@
 //! Invariant: all numbers are finite. What this does not do: unknown features, nominal ones and zeros cost nothing, and
 //! change nothing.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_STEP, Params};
 use crate::{Features, Refused, loss::Loss, room::lengthen};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Vectors of weights. The first two learn by sums of squares, the others by shares of the error.
 const LANES: usize = 4;
@@ -98,63 +98,53 @@ pub(super) struct Hedge {
     shared: Shared,
 }
 
+checked!(Hedge { columns, constant, shared });
+
 /// What is remembered of the targets and the experts.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Shared {
     /// Samples learned from.
-    #[serde(deserialize_with = "saved::count")]
     seen: u64,
     /// What the fifth expert says, and of how many targets.
-    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
-    #[serde(deserialize_with = "saved::finite")]
     mean_of: f64,
     /// The mean over rows of how many usual features a row holds.
-    #[serde(deserialize_with = "saved::finite")]
     energy: f64,
     /// The mean squared error, of bounded errors.
-    #[serde(deserialize_with = "saved::finite")]
     error: f64,
     /// The mean loss, likewise.
-    #[serde(deserialize_with = "saved::finite")]
     loss: f64,
     /// The range of the targets.
-    #[serde(deserialize_with = "numbers")]
     range: [f64; 2],
     /// What predictions are within.
-    #[serde(deserialize_with = "numbers")]
     reach: [f64; 2],
     /// Per expert: the faded sum of how much smaller its loss was than that of what was predicted, in usual losses.
-    #[serde(deserialize_with = "numbers")]
     gains: [f64; EXPERTS],
     /// The same of squares.
-    #[serde(deserialize_with = "numbers")]
     squares: [f64; EXPERTS],
     /// By how much predictions were better with bounded values than with values as they are, faded, in usual losses.
-    #[serde(default, deserialize_with = "saved::finite")]
+    #[serde(default)]
     bounded: f64,
     /// By which the experts' predictions are weighted; of sum 1.
-    #[serde(deserialize_with = "numbers")]
     trust: [f64; EXPERTS],
 }
+
+checked!(Shared { seen, mean, mean_of, energy, error, loss, range, reach, gains, squares, bounded, trust });
 
 /// What is remembered of a column.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Column {
-    #[serde(deserialize_with = "numbers")]
     weights: [f64; LANES],
-    #[serde(deserialize_with = "numbers")]
     sums: [f64; SUMS],
     /// The mean of squares, without zeros.
-    #[serde(deserialize_with = "saved::finite")]
     square: f64,
     /// Values it is the mean of.
-    #[serde(deserialize_with = "saved::finite")]
     n: f64,
     /// The largest square that was learned from.
-    #[serde(deserialize_with = "saved::finite")]
     largest: f64,
 }
+
+checked!(Column { weights, sums, square, n, largest });
 
 /// A column of a sample, before it is learned from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -164,15 +154,6 @@ pub(super) struct Seen {
     square: f64,
     /// The value over what each lane's steps are divided by.
     slopes: [f64; LANES],
-}
-
-fn numbers<'de, D: Deserializer<'de>, const N: usize>(from: D) -> Result<[f64; N], D::Error>
-where
-    [f64; N]: Deserialize<'de>,
-{
-    let numbers = <[f64; N]>::deserialize(from)?;
-    let finite = numbers.iter().all(|number| number.is_finite());
-    if finite { Ok(numbers) } else { Err(D::Error::custom("a number is not finite")) }
 }
 
 impl Column {

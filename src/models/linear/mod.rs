@@ -7,12 +7,12 @@
 mod hedge;
 mod params;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
 
 use hedge::Hedge;
 pub use params::Params;
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 use super::{
     Description, Features, NamedColumn, Refused, Regressor,
@@ -32,17 +32,16 @@ pub struct LinearRegression {
     draft: Draft,
 }
 
+checked!(LinearRegression { params, weights, draft: skipped });
+
 /// What a linear regression has learned: all of it but the parameters, which many can share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
-    #[serde(deserialize_with = "saved::finite")]
     intercept: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
     weights: Vec<f64>,
     /// As many as weights, or none where nothing needs to be remembered.
     memories: Vec<WeightMemory>,
     /// Steps taken.
-    #[serde(deserialize_with = "saved::count")]
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
@@ -50,6 +49,9 @@ pub struct Weights {
     #[serde(default)]
     hedge: Option<Box<Hedge>>,
 }
+
+// The penalty that could have been is a sum without bound.
+checked!(Weights { intercept, weights, memories, steps, penalty: any, hedge });
 
 /// Room for a step before it is taken.
 #[derive(Clone, Debug, Default)]
@@ -61,17 +63,12 @@ pub(crate) struct Draft {
 /// What the optimizer and the L1 penalty remember of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct WeightMemory {
-    #[serde(deserialize_with = "memory")]
     optimizer: Memory,
     /// L1 penalty received.
     penalty: f64,
 }
 
-fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Memory, D::Error> {
-    let memory = Memory::deserialize(from)?;
-    let finite = memory.iter().all(|number| number.is_finite());
-    if finite { Ok(memory) } else { Err(D::Error::custom("what an optimizer remembers is not finite")) }
-}
+checked!(WeightMemory { optimizer, penalty: any });
 
 impl LinearRegression {
     /// A regression that has learned nothing.

@@ -6,6 +6,7 @@ use crate::{
     loss::Loss,
     optimizer::{Optimizer, Schedule},
 };
+use thalweg_metrics::checked;
 
 /// Parameters of [`super::LinearRegression`], under River's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,15 @@ pub struct Params {
     /// Learning rate of the intercept; constant 0 keeps it where it starts. [`Optimizer::Hedge`] does not ask for it.
     pub intercept_lr: Schedule,
     /// Bound on the absolute value of the loss gradient, > 0.
-    #[serde(deserialize_with = "thalweg_metrics::saved::positive")]
     pub clip_gradient: f64,
+}
+
+checked!(Params { optimizer, loss, l2, l1, intercept_init, intercept_lr, clip_gradient } then fits);
+
+impl Params {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.clip_gradient > 0.0 { Ok(()) } else { Err("the bound on a gradient is not over 0") }
+    }
 }
 
 impl Default for Params {

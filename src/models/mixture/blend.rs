@@ -12,20 +12,20 @@ use crate::{
     least_squares::TargetRange,
     room,
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Several models' predictions as one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Blend {
     /// Samples learned from.
-    #[serde(deserialize_with = "saved::count")]
     n: u64,
     range: TargetRange,
     aggregation: Aggregation,
     /// Each member's mean squared error over about the last 100 samples.
-    #[serde(deserialize_with = "saved::all_finite")]
     errors: Vec<f64>,
 }
+
+checked!(Blend { n, range, aggregation, errors });
 
 impl Blend {
     /// A blend that has learned nothing.

@@ -10,6 +10,7 @@ use crate::{
     least_squares::{Expert, TargetRange},
     model_tree, rls_poly,
 };
+use thalweg_metrics::checked;
 
 /// Number of members.
 pub(super) const MEMBERS: usize = 10;
@@ -52,6 +53,19 @@ pub(super) struct Experts {
     cubic_rest: model_tree::Forest,
     network_rest: model_tree::Forest,
 }
+
+checked!(Experts {
+    last,
+    innovation,
+    autoregression,
+    linear,
+    quadratic,
+    cubic,
+    network,
+    trees,
+    cubic_rest,
+    network_rest,
+});
 
 fn polynomial(basis: rls_poly::Form, forgetting: f64, regularization: f64, recall: u32) -> rls_poly::Polynomial {
     rls_poly::Polynomial::new(rls_poly::Params { basis, forgetting, regularization, recall })
@@ -138,11 +152,6 @@ impl Experts {
             &mut self.network,
             &mut self.trees,
         ]
-    }
-
-    /// Whether a saved one can be.
-    pub(super) fn is_sound(&self) -> bool {
-        self.last.is_finite()
     }
 
     /// Bytes on the heap.

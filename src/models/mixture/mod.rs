@@ -19,7 +19,7 @@ use super::{
     describe::{self, Member},
     least_squares::{Room, Standardizer, TargetRange},
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Parameters of a mixture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,13 +30,14 @@ pub struct Params {
     pub members: Vec<String>,
 }
 
+checked!(Params { rule, members });
+
 /// A mixture of experts of its own.
 ///
 /// Least squares on polynomials of three degrees and memories, a network that learns by an extended Kalman filter, model
 /// trees, trees on what the polynomial and the network leave over, and two regressions on the target's own past: for what
 /// is smooth, what has edges, what drifts and what moves slowly. None of them is tuned to a stream; the rule finds out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Mixture {
     /// Samples learned from.
     n: u64,
@@ -50,32 +51,14 @@ pub struct Mixture {
     usual: f64,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::count")]
-    n: u64,
-    standardizer: Standardizer,
-    range: TargetRange,
-    experts: Experts,
-    aggregation: Aggregation,
-    errors: Predictions,
-    #[serde(deserialize_with = "saved::finite")]
-    usual: f64,
-}
+checked!(Mixture { n, standardizer, range, experts, aggregation, errors, usual } then fits);
 
-impl TryFrom<Saved> for Mixture {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { n, standardizer, range, experts, aggregation, errors, usual } = saved;
-        if !experts.is_sound() || !errors.iter().all(|error| error.is_finite()) {
-            return Err("a mixture holds a number that is not finite");
-        }
-        if aggregation.weights().len() > MEMBERS {
+impl Mixture {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.aggregation.weights().len() > MEMBERS {
             return Err("a mixture weighs more members than it has");
         }
-        Ok(Self { n, standardizer, range, experts, aggregation, errors, usual })
+        Ok(())
     }
 }
 

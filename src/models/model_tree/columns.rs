@@ -9,14 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{WIDEST, plane::Row};
 use crate::least_squares::Screening;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// The most inputs that trees work on.
 pub(super) const MOST_COLUMNS: usize = WIDEST - 1;
 
 /// The inputs in use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(super) struct Columns {
     /// Inputs there are.
     known: usize,
@@ -26,25 +25,16 @@ pub(super) struct Columns {
     screening: Option<Screening>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::count")]
-    known: u64,
-    chosen: Vec<usize>,
-    screening: Option<Screening>,
-}
+checked!(Columns { known, chosen, screening } then fits);
 
-impl TryFrom<Saved> for Columns {
-    type Error = &'static str;
-
-    fn try_from(Saved { known, chosen, screening }: Saved) -> Result<Self, Self::Error> {
-        let known = known as usize;
-        let distinct = chosen.iter().enumerate().all(|(i, input)| *input < known && !chosen[..i].contains(input));
-        if chosen.len() != known.min(MOST_COLUMNS) || !distinct || screening.is_some() != (known > MOST_COLUMNS) {
+impl Columns {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { known, chosen, screening } = self;
+        let distinct = chosen.iter().enumerate().all(|(i, input)| input < known && !chosen[..i].contains(input));
+        if chosen.len() != (*known).min(MOST_COLUMNS) || !distinct || screening.is_some() != (*known > MOST_COLUMNS) {
             return Err("model trees work on other inputs than they can");
         }
-        Ok(Self { known, chosen, screening })
+        Ok(())
     }
 }
 

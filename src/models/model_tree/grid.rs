@@ -7,6 +7,7 @@
 //! single precision is enough for targets of any scale, and an outlier moves little.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// Bins per feature.
 pub(super) const BINS: usize = 16;
@@ -29,6 +30,8 @@ pub(super) struct Grid {
     /// By feature, by bin: weight, squared residuals, then the scores from the intercept's on.
     pub(super) cells: Vec<f32>,
 }
+
+checked!(Grid { n, scale, waiting, cells });
 
 /// Numbers of a cell in front of its scores.
 pub(super) const LEAD: usize = 2;
@@ -87,10 +90,8 @@ impl Grid {
     }
 
     /// Whether a saved one may be a leaf's, for rows of `width`.
-    pub(super) fn is_sound(&self, width: usize) -> bool {
-        self.cells.len() == Self::size(width)
-            && self.cells.iter().all(|sum| sum.is_finite())
-            && [self.n, self.scale].iter().all(|number| number.is_finite() && *number >= 0.0)
+    pub(super) fn fits(&self, width: usize) -> bool {
+        self.cells.len() == Self::size(width) && self.n >= 0.0 && self.scale >= 0.0
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

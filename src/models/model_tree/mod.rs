@@ -51,7 +51,6 @@ impl ModelTree {
 
 /// See [`ModelTree`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "restore::Saved")]
 pub struct Forest {
     params: Params,
     columns: Columns,

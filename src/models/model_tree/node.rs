@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Params, grid::Grid, plane::Plane};
+use thalweg_metrics::checked;
 
 /// Share by which errors follow the latest one.
 const RATE: f64 = 0.007;
@@ -50,6 +51,8 @@ pub(super) struct Node {
     excess: f64,
 }
 
+checked!(Node { plane, role, depth, n, age, since, own, below, excess });
+
 /// What a node is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Role {
@@ -61,6 +64,14 @@ pub(super) enum Role {
     Leaf(Grid),
 }
 
+checked!(
+    enum Role {
+        Free,
+        Branch(branch),
+        Leaf(grid),
+    }
+);
+
 /// A split: standardised values of a feature at or below the threshold go to the first child.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Branch {
@@ -68,6 +79,8 @@ pub(super) struct Branch {
     pub(super) threshold: f64,
     pub(super) children: [u16; 2],
 }
+
+checked!(Branch { feature, threshold, children });
 
 impl Branch {
     /// Where a row goes. The row has a leading 1.
@@ -164,17 +177,17 @@ impl Node {
     }
 
     /// Whether a saved one may be part of a tree that has seen `clock` samples, with rows of `width`.
-    pub(super) fn is_sound(&self, width: usize, clock: u64) -> bool {
+    pub(super) fn fits(&self, width: usize, clock: u64) -> bool {
         let errors = [self.n, self.own, self.below, self.excess];
         let grid_fits = match &self.role {
-            Role::Leaf(grid) => grid.is_sound(width),
+            Role::Leaf(grid) => grid.fits(width),
             Role::Free | Role::Branch(_) => true,
         };
-        self.plane.is_sound(width)
+        self.plane.fits(width)
             && grid_fits
             && self.since <= clock
             && self.age <= clock
-            && errors.iter().all(|number| number.is_finite() && *number >= 0.0)
+            && errors.iter().all(|number| *number >= 0.0)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::tree::MaxFeatures;
+use thalweg_metrics::checked;
 
 /// The most trees that may predict together.
 pub const MOST_TREES: u32 = 32;
@@ -34,6 +35,17 @@ pub struct Params {
     pub seed: u64,
 }
 
+checked!(Params {
+    n_models,
+    max_depth,
+    max_nodes,
+    forgetting,
+    regularization,
+    max_features,
+    grace_period,
+    seed: any,
+} then fits);
+
 impl Default for Params {
     fn default() -> Self {
         Self {
@@ -50,15 +62,14 @@ impl Default for Params {
 }
 
 impl Params {
-    /// Whether a saved state may have been made with them.
-    pub(super) fn are_sound(&self) -> bool {
-        (1..=MOST_TREES).contains(&self.n_models)
+    fn fits(&self) -> Result<(), &'static str> {
+        let sound = (1..=MOST_TREES).contains(&self.n_models)
             && self.max_depth <= DEEPEST
             && (1..=MOST_NODES).contains(&self.max_nodes)
             && self.forgetting > 0.0
             && self.forgetting <= 1.0
             && self.regularization > 0.0
-            && self.regularization.is_finite()
-            && self.grace_period > 0
+            && self.grace_period > 0;
+        if sound { Ok(()) } else { Err("model trees have impossible parameters") }
     }
 }

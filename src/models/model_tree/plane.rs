@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Params, WIDEST};
 use crate::{least_squares::Covariance, room::lengthen};
+use thalweg_metrics::checked;
 
 /// The variance of the intercept before anything was learned; that of the other weights follows from `regularization`.
 const INTERCEPT: f64 = 1e3;
@@ -24,6 +25,8 @@ pub(super) struct Plane {
     /// Weight of the samples that it remembers: what the covariance is the inverse of, in samples.
     pub(super) mass: f64,
 }
+
+checked!(Plane { weights, covariance, mass });
 
 /// The variance of weight `i` before anything was learned.
 fn start(i: usize, params: &Params) -> f64 {
@@ -109,12 +112,8 @@ impl Plane {
     }
 
     /// Whether a saved one may be a node's, for rows of `width`.
-    pub(super) fn is_sound(&self, width: usize) -> bool {
-        self.weights.len() == width
-            && self.covariance.len() == width
-            && self.weights.iter().all(|weight| weight.is_finite())
-            && self.mass.is_finite()
-            && self.mass >= 0.0
+    pub(super) fn fits(&self, width: usize) -> bool {
+        self.weights.len() == width && self.covariance.len() == width && self.mass >= 0.0
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

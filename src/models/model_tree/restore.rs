@@ -1,73 +1,52 @@
-//! Reading saved trees: their parts as they were written, checked before they become trees.
+//! Checks of model trees that were read from a state: of their nodes with each other.
 //!
-//! Invariant: what passes can be walked without a failing index or an endless loop, and is as bounded as its parameters
-//! say.
+//! Invariant: what passes can be walked without a failing index or an endless loop.
 
-use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
     Forest,
-    columns::Columns,
     grid::Grid,
     node::{Branch, Node, Role},
-    params::Params,
+    params::{MOST_NODES, Params},
     tree::Tree,
 };
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
-/// The fields of [`Forest`] as serialised.
-#[derive(Deserialize)]
-pub(super) struct Saved {
-    params: Params,
-    columns: Columns,
-    trees: Vec<SavedTree>,
-    origin: Option<f64>,
-}
+/// Why trees are refused.
+const DAMAGED: &str = "the saved model trees are damaged: their nodes do not form trees, or hold impossible statistics";
 
-/// The fields of [`Tree`] as serialised.
-#[derive(Deserialize)]
-struct SavedTree {
-    nodes: Vec<Node>,
-    /// Grids that no leaf uses.
-    spare: usize,
-    #[serde(deserialize_with = "saved::count")]
-    clock: u64,
-    #[serde(deserialize_with = "saved::finite")]
-    shift: f64,
-    rng: ChaCha8Rng,
-}
+checked!(Forest { params, columns, trees, origin, gain: skipped } then fits);
 
-/// A saved state that no trees can have.
-#[derive(Debug, thiserror::Error)]
-#[error("the saved model trees are damaged: their nodes do not form trees, or hold impossible statistics")]
-pub(super) struct Damaged;
+checked!(Tree { nodes, spare: skipped, clock, shift, rng });
 
-impl TryFrom<Saved> for Forest {
-    type Error = Damaged;
-
-    fn try_from(Saved { params, columns, trees, origin }: Saved) -> Result<Self, Damaged> {
+impl Forest {
+    fn fits(&mut self) -> Result<(), &'static str> {
+        let Self { params, columns, trees, .. } = self;
         let width = columns.len() + 1;
-        let finite = origin.is_none_or(f64::is_finite);
-        if !(params.are_sound() && finite && trees.len() == params.n_models as usize) {
-            return Err(Damaged);
-        }
-        let trees = trees.into_iter().map(|tree| tree.checked(width, &params)).collect::<Option<Vec<Tree>>>();
-        Ok(Self { trees: trees.ok_or(Damaged)?, params, columns, origin, gain: Vec::new() })
+        let fit = trees.len() == params.n_models as usize && trees.iter_mut().all(|tree| tree.fits(width, params));
+        if fit { Ok(()) } else { Err(DAMAGED) }
     }
 }
 
-impl SavedTree {
-    fn checked(self, width: usize, params: &Params) -> Option<Tree> {
-        let Self { nodes, spare, clock, shift, rng } = self;
-        let bounded = nodes.len() <= params.max_nodes as usize && spare <= nodes.len();
-        let sound = nodes.iter().all(|node| node.is_sound(width, clock));
-        if !(bounded && sound && (0.0..1.0).contains(&shift) && form_a_tree(&nodes, width, params)) {
-            return None;
-        }
-        let spare = (0..spare).map(|_| Grid::new(width)).collect();
-        Some(Tree { nodes, spare, clock, shift, rng })
+impl Tree {
+    /// Whether it can be one on rows of `width`; makes the grids that it can use again.
+    fn fits(&mut self, width: usize, params: &Params) -> bool {
+        let Self { nodes, spare, clock, shift, .. } = self;
+        let bounded = nodes.len() <= params.max_nodes as usize && spare.len() <= nodes.len();
+        let sound = nodes.iter().all(|node| node.fits(width, *clock));
+        spare.fill_with(|| Grid::new(width));
+        bounded && sound && (0.0..1.0).contains(shift) && form_a_tree(nodes, width, params)
     }
+}
+
+/// So many grids, of one size or another: their number is all that is saved.
+pub(super) fn spare<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Grid>, D::Error> {
+    let n = usize::deserialize(from)?;
+    if n > MOST_NODES as usize {
+        return Err(D::Error::custom(DAMAGED));
+    }
+    Ok((0..n).map(|_| Grid::new(1)).collect())
 }
 
 /// Whether the nodes that are used are exactly those below the first one, none of them twice.

@@ -5,7 +5,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     Params,
@@ -31,11 +31,11 @@ const BETTER: f64 = 2.0;
 const REMEMBERED: f64 = 0.5;
 
 /// A tree.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     /// Grids that no leaf uses. What is in them does not matter, so only their number is saved.
-    #[serde(serialize_with = "number")]
+    #[serde(serialize_with = "number", deserialize_with = "super::restore::spare")]
     pub(super) spare: Vec<Grid>,
     /// Samples seen.
     pub(super) clock: u64,

@@ -11,6 +11,7 @@ use crate::{
     describe::{Linear, Weight},
     least_squares::{MOST_INPUTS, Screening},
 };
+use thalweg_metrics::checked;
 
 /// Which polynomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum Form {
     /// With their squares and cubes, products of two, and a square times another, of 10 features at most.
     Pair3,
 }
+
+checked!(enum Form = Linear | Degree2 | Pair3);
 
 impl Form {
     /// Inputs that take part in products.
@@ -51,7 +54,6 @@ const PER_SLOT: usize = 4;
 
 /// The terms, as products of two factors each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(super) struct Basis {
     form: Form,
     inputs: usize,
@@ -62,34 +64,24 @@ pub(super) struct Basis {
     screening: Option<Screening>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    form: Form,
-    inputs: usize,
-    slots: Vec<usize>,
-    terms: Vec<[u8; 2]>,
-    screening: Option<Screening>,
-}
+checked!(Basis { form, inputs, slots, terms, screening } then fits);
 
-impl TryFrom<Saved> for Basis {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { form, inputs, slots, terms, screening } = saved;
-        let most = form.slots().min(inputs);
-        let full = inputs <= MOST_INPUTS && slots.len() == most && slots.iter().all(|input| *input < inputs);
+impl Basis {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { form, inputs, slots, terms, screening } = self;
+        let most = form.slots().min(*inputs);
+        let full = *inputs <= MOST_INPUTS && slots.len() == most && slots.iter().all(|input| input < inputs);
         let last = SLOTS + PER_SLOT * most;
         if !full || terms.len() > MOST_TERMS || !terms.as_flattened().iter().all(|f| usize::from(*f) < last) {
             return Err("a polynomial has terms of nothing");
         }
-        if screening.as_ref().is_some_and(|screening| screening.len() > inputs) {
+        if screening.as_ref().is_some_and(|screening| screening.len() > *inputs) {
             return Err("the features of a polynomial's terms are chosen from more than there are");
         }
-        if screening.is_some() != (inputs > most && form != Form::Linear) {
+        if screening.is_some() != (*inputs > most && *form != Form::Linear) {
             return Err("the features of a polynomial's terms are chosen where there is nothing to choose");
         }
-        Ok(Self { form, inputs, slots, terms, screening })
+        Ok(())
     }
 }
 

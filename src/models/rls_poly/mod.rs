@@ -20,7 +20,10 @@ use super::{
     Description, NamedColumn, Refused,
     least_squares::{Expert, Regression, Standalone},
 };
-use thalweg_metrics::drift::{Cusum, CusumParams};
+use thalweg_metrics::{
+    checked,
+    drift::{Cusum, CusumParams},
+};
 
 /// Earlier models that may be kept.
 pub const MOST_KEPT: usize = 3;
@@ -38,6 +41,8 @@ pub struct Params {
     /// Models of before a drift that are kept, at most [`MOST_KEPT`].
     pub recall: u32,
 }
+
+checked!(Params { basis, forgetting, regularization, recall });
 
 impl Default for Params {
     fn default() -> Self {
@@ -67,7 +72,6 @@ impl RlsPoly {
 
 /// See [`RlsPoly`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Polynomial {
     params: Params,
     basis: Basis,
@@ -79,24 +83,15 @@ pub struct Polynomial {
     gain: Vec<f64>,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    basis: Basis,
-    regression: Regression,
-    cusum: Cusum,
-    recall: Recall,
-}
+checked!(Polynomial { params, basis, regression, cusum, recall, gain: skipped } then fits);
 
-impl TryFrom<Saved> for Polynomial {
-    type Error = &'static str;
-
-    fn try_from(Saved { params, basis, regression, cusum, recall }: Saved) -> Result<Self, Self::Error> {
-        if !recall.fits(basis.len()) || regression.len() != basis.len() {
+impl Polynomial {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { basis, regression, recall, .. } = self;
+        if !recall.fits_terms(basis.len()) || regression.len() != basis.len() {
             return Err("the weights of a polynomial do not fit its terms");
         }
-        Ok(Self { params, basis, regression, cusum, recall, gain: Vec::new() })
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MOST_KEPT;
 use crate::least_squares::Regression;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Share by which a recent squared error follows the latest one, at least. Errors of before a drift count no more.
 const RATE: f64 = 0.03;
@@ -24,7 +24,6 @@ const AS_BEFORE: f64 = 2.0;
 
 /// Earlier models, with how well they do now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub(super) struct Recall {
     most: usize,
     kept: Vec<Kept>,
@@ -34,25 +33,14 @@ pub(super) struct Recall {
     recent: f64,
 }
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    most: usize,
-    kept: Vec<Kept>,
-    #[serde(deserialize_with = "saved::count")]
-    n: u64,
-    #[serde(deserialize_with = "saved::finite")]
-    recent: f64,
-}
+checked!(Recall { most, kept, n, recent } then fits);
 
-impl TryFrom<Saved> for Recall {
-    type Error = &'static str;
-
-    fn try_from(Saved { most, kept, n, recent }: Saved) -> Result<Self, Self::Error> {
-        if kept.len() > most || most > MOST_KEPT {
+impl Recall {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.kept.len() > self.most || self.most > MOST_KEPT {
             return Err("a polynomial keeps more models than it may");
         }
-        Ok(Self { most, kept, n, recent })
+        Ok(())
     }
 }
 
@@ -60,12 +48,12 @@ impl TryFrom<Saved> for Recall {
 struct Kept {
     regression: Regression,
     /// The usual squared error of its time.
-    #[serde(deserialize_with = "saved::finite")]
     usual: f64,
     /// Its recent squared error.
-    #[serde(deserialize_with = "saved::finite")]
     recent: f64,
 }
+
+checked!(Kept { regression, usual, recent });
 
 impl Recall {
     /// Keeps at most so many models.
@@ -74,7 +62,7 @@ impl Recall {
     }
 
     /// Whether all models have `n` weights.
-    pub(super) fn fits(&self, n: usize) -> bool {
+    pub(super) fn fits_terms(&self, n: usize) -> bool {
         self.kept.iter().all(|kept| kept.regression.len() == n)
     }
 

@@ -14,6 +14,7 @@ use crate::{
 use thalweg_metrics::statistics::Var;
 
 use super::{literal::Literal, params::Params, predictor::Predictor};
+use thalweg_metrics::checked;
 
 /// Bytes that the observers of one rule may take when an attempt to expand has failed. A rule of ten features that are
 /// never twice the same comes to a fifth of it before it is to expand.
@@ -34,6 +35,14 @@ pub(super) struct Learner {
     last_attempt: f64,
     observers: Observers,
     predictor: Predictor,
+}
+
+checked!(Learner { target, last_attempt, observers, predictor } then fits);
+
+impl Learner {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.target.n >= 0.0 { Ok(()) } else { Err("a rule has learned less than nothing") }
+    }
 }
 
 impl Learner {
@@ -107,12 +116,6 @@ impl Learner {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.observers.heap_bytes() + self.predictor.heap_bytes()
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        let Self { target, last_attempt, observers, predictor } = self;
-        let finite = [target.n, target.mean, target.s, *last_attempt].iter().all(|number| number.is_finite());
-        finite && target.n >= 0.0 && observers.is_sound() && predictor.is_sound()
     }
 }
 

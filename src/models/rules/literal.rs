@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Features;
+use thalweg_metrics::checked;
 
 /// A test of one feature, by its column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,13 @@ pub enum Literal {
     },
 }
 
+checked!(enum Literal {
+    AtMost { feature, threshold },
+    Above { feature, threshold },
+    Is { feature, category },
+    IsNot { feature, category },
+});
+
 impl Literal {
     /// Column of the feature that is tested.
     pub fn feature(&self) -> usize {
@@ -61,20 +69,6 @@ impl Literal {
             Literal::Is { feature, category } => value(feature) == category,
             Literal::IsNot { feature, category } => value(feature) < category || value(feature) > category,
         }
-    }
-
-    /// The threshold or the category.
-    fn at(&self) -> f64 {
-        match *self {
-            Literal::AtMost { threshold: at, .. }
-            | Literal::Above { threshold: at, .. }
-            | Literal::Is { category: at, .. }
-            | Literal::IsNot { category: at, .. } => at,
-        }
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        self.at().is_finite()
     }
 
     /// Whether whatever passes `self` passes `other`, too.

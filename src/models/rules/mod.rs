@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`Params`], this file (which rules learn a sample, how the set grows and shrinks), `rule` (one rule),
 //! [`Literal`] (one test), `learner` (what is learned of the samples covered), `predictor` (mean, model or either),
-//! `usual` (anomalies), `inspect` and `describe` (what a person may see), `restore` (reading a saved set).
+//! `usual` (anomalies), `inspect` and `describe` (what a person may see).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction: targets and weights are bounded as in a
 //! tree. Rules keep the order in which they were made. The set, and what each rule keeps, are bounded. What this does
@@ -15,7 +15,6 @@ mod learner;
 mod literal;
 mod params;
 mod predictor;
-mod restore;
 mod rule;
 mod usual;
 
@@ -32,6 +31,7 @@ use self::{
     rule::{Outcome, Rule},
 };
 use super::{Description, Features, NamedColumn, Refused, Regressor, tree::HoeffdingTree};
+use thalweg_metrics::checked;
 
 /// Adaptive model rules (Almeida, Ferreira and Gama 2013, "Adaptive model rules from data streams"; Duarte, Gama and
 /// Bifet 2016, "Adaptive model rules from high-speed data streams"), with the results of River's `AMRules` of 0.26.1.
@@ -61,7 +61,6 @@ use super::{Description, Features, NamedColumn, Refused, Regressor, tree::Hoeffd
 /// - Predictions of a linear model that are implausible are replaced as in a tree.
 /// - A weight scales the step of a linear model, River takes ⌊weight⌋ steps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "restore::Saved")]
 pub struct AmRules {
     params: Params,
     /// All targets so far: what is usual.
@@ -76,6 +75,15 @@ pub struct AmRules {
     anomalies: u64,
     #[serde(skip)]
     scratch: Scratch,
+}
+
+checked!(AmRules { params, targets, rules, default_rule, seen, drifts, anomalies, scratch: skipped } then fits);
+
+impl AmRules {
+    fn fits(&self) -> Result<(), &'static str> {
+        let bounded = self.rules.len() <= self.params.max_rules as usize;
+        if bounded { Ok(()) } else { Err("there are more rules than may be") }
+    }
 }
 
 impl AmRules {

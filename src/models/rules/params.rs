@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{linear, tree::Splitter};
+use thalweg_metrics::checked;
 use thalweg_metrics::drift::DetectorKind;
 
 /// What a rule predicts.
@@ -17,6 +18,8 @@ pub enum PredType {
     #[default]
     Adaptive,
 }
+
+checked!(enum PredType = Mean | Model | Adaptive);
 
 /// Parameters of [`super::AmRules`]; the defaults are River's, except that River has no `max_rules`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +53,22 @@ pub struct Params {
     /// covered nothing for longest, if for more than `max_rules · n_min` samples; otherwise the set does not grow.
     pub max_rules: u32,
 }
+
+checked!(Params {
+    n_min,
+    delta,
+    tau,
+    pred_type,
+    pred_model,
+    splitter,
+    drift_detector,
+    fading_factor,
+    anomaly_threshold,
+    m_min,
+    ordered_rule_set,
+    min_samples_split,
+    max_rules,
+});
 
 impl Default for Params {
     fn default() -> Self {

@@ -9,6 +9,7 @@ use crate::{Features, Regressor, linear::LinearRegression, tree};
 use thalweg_metrics::statistics::Var;
 
 use super::params::{Params, PredType};
+use thalweg_metrics::checked;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Predictor {
@@ -19,6 +20,14 @@ pub(super) struct Predictor {
     model: Option<LinearRegression>,
     /// Faded sums of absolute errors of the mean and of the model.
     errors: [f64; 2],
+}
+
+checked!(Predictor { n, mean, model, errors } then fits);
+
+impl Predictor {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.n >= 0.0 { Ok(()) } else { Err("a rule predicts from less than nothing") }
+    }
 }
 
 impl Predictor {
@@ -80,10 +89,5 @@ impl Predictor {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.model.as_ref().map_or(0, |model| model.memory_bytes() - size_of::<LinearRegression>())
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        let Self { n, mean, errors, .. } = self;
-        *n >= 0.0 && [*n, *mean, errors[0], errors[1]].iter().all(|number| number.is_finite())
     }
 }

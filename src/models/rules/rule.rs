@@ -13,6 +13,7 @@ use super::{
     params::Params,
     usual::Usual,
 };
+use thalweg_metrics::checked;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Rule {
@@ -23,6 +24,14 @@ pub(super) struct Rule {
     /// The number of the sample that it covered last.
     last_covered: u64,
     drifted: bool,
+}
+
+checked!(Rule { literals, learner, usual, detector, last_covered, drifted } then fits);
+
+impl Rule {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.literals.is_empty() { Err("a rule has no test") } else { Ok(()) }
+    }
 }
 
 /// What became of a sample.
@@ -116,10 +125,5 @@ impl Rule {
     pub(super) fn heap_bytes(&self) -> usize {
         let detector = self.detector.as_ref().map_or(0, Detector::heap_bytes);
         size_of_val(self.literals.as_slice()) + self.learner.heap_bytes() + self.usual.heap_bytes() + detector
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        let tests = !self.literals.is_empty() && self.literals.iter().all(Literal::is_sound);
-        tests && self.learner.is_sound() && self.usual.is_sound()
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Features;
+use thalweg_metrics::checked;
 use thalweg_metrics::statistics::Var;
 
 /// Values beyond this, either way, are not counted: the squares of smaller ones can be summed up for ever.
@@ -18,6 +19,8 @@ const SMALL: f64 = 1e-200;
 pub(super) struct Usual {
     features: Vec<Var>,
 }
+
+checked!(Usual { features });
 
 impl Usual {
     #[inline]
@@ -65,10 +68,6 @@ impl Usual {
 
     pub(super) fn heap_bytes(&self) -> usize {
         size_of_val(self.features.as_slice())
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        self.features.iter().all(|Var { n, mean, s }| n.is_finite() && mean.is_finite() && s.is_finite())
     }
 }
 

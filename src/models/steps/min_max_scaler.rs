@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Range, StepDescription};
 use crate::{Features, NamedColumn, room::lengthen};
+use thalweg_metrics::checked;
 
 /// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what
 /// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.
@@ -12,6 +13,8 @@ pub struct MinMaxScaler {
     /// Least and greatest value per column; least > greatest where nothing came.
     ranges: Vec<[f64; 2]>,
 }
+
+checked!(MinMaxScaler { ranges });
 
 impl MinMaxScaler {
     /// Widens the ranges to hold the known features of `x`.

@@ -23,6 +23,7 @@ pub use standard_scaler::{Column, StandardScaler};
 pub use target_encoder::TargetEncoder;
 
 use super::Features;
+use thalweg_metrics::checked;
 
 /// One entry of `steps`, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,9 +50,25 @@ pub enum StepKind {
         /// Leaves out the squares; default false.
         interaction_only: bool,
         /// Columns that take part in products, ≥ 1; default 64.
-        #[serde(deserialize_with = "polynomial::max_columns")]
         max_columns: usize,
     },
+}
+
+checked!(enum StepKind {
+    StandardScaler { forgetting, keep_zeros },
+    MinMaxScaler,
+    OneHot,
+    TargetEncoder { smoothing },
+    Polynomial { interaction_only, max_columns },
+} then fits);
+
+impl StepKind {
+    fn fits(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Polynomial { max_columns, .. } => polynomial::check_columns(*max_columns),
+            Self::StandardScaler { .. } | Self::MinMaxScaler | Self::OneHot | Self::TargetEncoder { .. } => Ok(()),
+        }
+    }
 }
 
 impl StepKind {
@@ -79,6 +96,16 @@ pub enum Step {
     /// See [`Polynomial`].
     Polynomial(Polynomial),
 }
+
+checked!(
+    enum Step {
+        StandardScaler(step),
+        MinMaxScaler(step),
+        OneHot(step),
+        TargetEncoder(step),
+        Polynomial(step),
+    }
+);
 
 /// A transformed row: an empty `nominal` means that all columns are numeric.
 #[derive(Clone, Debug, Default)]
@@ -165,6 +192,8 @@ impl Step {
 /// Steps in the order in which a sample passes through them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Steps(Vec<Step>);
+
+checked!(Steps(steps));
 
 impl Steps {
     /// Steps that have learned nothing.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Row, StepDescription};
 use crate::{Features, NamedColumn, describe, room::push};
+use thalweg_metrics::checked;
 
 /// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.
 /// Numeric columns pass through. Where the nominal feature is unknown, so are all its columns; a category that was never
@@ -16,6 +17,10 @@ pub struct OneHot {
     /// Columns of the input that have been laid out.
     columns: usize,
 }
+
+checked!(OneHot { sources, columns });
+
+checked!(Source { column, category });
 
 /// Where an output column comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

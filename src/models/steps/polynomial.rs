@@ -1,9 +1,10 @@
 //! Products of features, for models that are linear in what they see.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
 
 use super::{Row, StepDescription};
 use crate::{Features, NamedColumn};
+use thalweg_metrics::checked;
 
 /// Products reach at most this far, so that a square stays finite.
 const LARGEST: f64 = 1e150;
@@ -16,20 +17,25 @@ const LARGEST: f64 = 1e150;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Polynomial {
     interaction_only: bool,
-    #[serde(deserialize_with = "max_columns")]
     max_columns: usize,
 }
 
 /// More columns than this nobody can have asked for: their products would fill the memory.
 const MOST_COLUMNS: usize = 1000;
 
-pub(super) fn max_columns<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let columns = usize::deserialize(from)?;
-    let fits = (1..=MOST_COLUMNS).contains(&columns);
-    if fits { Ok(columns) } else { Err(D::Error::custom("an impossible number of columns takes part in products")) }
+/// Whether so many columns can take part in products.
+pub(super) fn check_columns(columns: usize) -> Result<(), &'static str> {
+    let possible = (1..=MOST_COLUMNS).contains(&columns);
+    if possible { Ok(()) } else { Err("an impossible number of columns takes part in products") }
 }
 
+checked!(Polynomial { interaction_only, max_columns } then fits);
+
 impl Polynomial {
+    fn fits(&self) -> Result<(), &'static str> {
+        check_columns(self.max_columns)
+    }
+
     /// `max_columns` from 1 to 1,000.
     pub fn new(interaction_only: bool, max_columns: usize) -> Self {
         Self { interaction_only, max_columns }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Standardised, StepDescription};
 use crate::{Features, NamedColumn, room::lengthen};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
@@ -13,7 +13,6 @@ use thalweg_metrics::saved;
 /// by the root mean square of its other values, its zeros stay zeros, and what the others become hardly depends on how
 /// many there were so far. Centred, they would be many deviations wide, and fewer with every record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct StandardScaler {
     forgetting: f64,
     // A list for each statistic, so that the processor can work on several columns at once.
@@ -24,55 +23,39 @@ pub struct StandardScaler {
     /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
     deviation: Vec<f64>,
     /// None where zeros are values as any other.
+    #[serde(default)]
     sparse: Option<Sparse>,
+}
+
+checked!(StandardScaler { forgetting, n, mean, variance, deviation, sparse } then fits);
+
+impl StandardScaler {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { n, mean, variance, deviation, sparse, .. } = self;
+        let kept = sparse.iter().flat_map(|Sparse { zeros, bar }| [zeros, bar]);
+        if [mean, variance, deviation].into_iter().chain(kept).any(|list| list.len() != n.len()) {
+            return Err("the statistics of a scaler are of different columns");
+        }
+        Ok(())
+    }
 }
 
 /// What keeping zeros takes, per column.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Sparse {
     /// Weight of the zeros.
-    #[serde(deserialize_with = "saved::all_finite")]
     zeros: Vec<f64>,
     /// Share of zeros over which a column is sparse: `ENTERED` where it is not yet, `KEPT` where it is.
-    #[serde(deserialize_with = "saved::all_finite")]
     bar: Vec<f64>,
 }
+
+checked!(Sparse { zeros, bar });
 
 /// Share of zeros over which a column becomes sparse.
 const ENTERED: f64 = 0.9;
 
 /// And over which it stays so: a column on the edge is not to change all the time.
 const KEPT: f64 = 0.8;
-
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-struct Saved {
-    #[serde(deserialize_with = "saved::finite")]
-    forgetting: f64,
-    #[serde(deserialize_with = "saved::all_finite")]
-    n: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    mean: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    variance: Vec<f64>,
-    #[serde(deserialize_with = "saved::all_finite")]
-    deviation: Vec<f64>,
-    #[serde(default)]
-    sparse: Option<Sparse>,
-}
-
-impl TryFrom<Saved> for StandardScaler {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved { forgetting, n, mean, variance, deviation, sparse } = saved;
-        let kept = sparse.iter().flat_map(|Sparse { zeros, bar }| [zeros, bar]);
-        if [&mean, &variance, &deviation].into_iter().chain(kept).any(|list| list.len() != n.len()) {
-            return Err("the statistics of a scaler are of different columns");
-        }
-        Ok(Self { forgetting, n, mean, variance, deviation, sparse })
-    }
-}
 
 impl Default for StandardScaler {
     /// Forgets nothing, and centres every feature.

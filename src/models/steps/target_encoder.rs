@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CategoryMean, Encoded, Row, StepDescription};
 use crate::{Features, NamedColumn, room::lengthen};
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category
 /// becomes the mean of its targets, drawn to the mean of all targets as if `smoothing` more samples had that one.
@@ -14,20 +14,21 @@ use thalweg_metrics::saved;
 /// Prokhorenkova et al. 2018): else the model would learn to trust a number that holds the answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetEncoder {
-    #[serde(deserialize_with = "saved::finite")]
     smoothing: f64,
     all: Mean,
     /// Per column, the categories ascending.
     columns: Vec<Vec<(f64, Mean)>>,
 }
 
+checked!(TargetEncoder { smoothing, all, columns });
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Mean {
-    #[serde(deserialize_with = "saved::finite")]
     n: f64,
-    #[serde(deserialize_with = "saved::finite")]
     mean: f64,
 }
+
+checked!(Mean { n, mean });
 
 impl Mean {
     /// Takes in `y`, unless the mean would not stay finite.

@@ -14,6 +14,7 @@ use super::{
     nodes::{NodeId, Nodes, Start},
     subspace::Subspace,
 };
+use thalweg_metrics::checked;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Core {
@@ -32,6 +33,9 @@ pub(super) struct Core {
     #[serde(skip)]
     draft: Draft,
 }
+
+// A budget has any size, and so has what may still be learned within it.
+checked!(Core { params, targets, nodes, subspace, next_look: any, besides, scratch: skipped, draft: skipped });
 
 /// What has come of learning a sample.
 pub(super) struct Learned {
@@ -101,8 +105,10 @@ impl Core {
         self.nodes.find(at, x, pass).predict(x, &self.params, &self.targets)
     }
 
-    /// Whether all that is there can be; `also` names what is below a branch besides its arms.
-    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<Start>) -> bool {
-        self.targets.is_finite() && self.nodes.is_sound(also)
+    /// Whether the nodes form a tree, where `also` names what is below a branch besides its arms.
+    pub(super) fn fits(&self, also: impl Fn(usize) -> Option<Start>) -> Result<(), &'static str> {
+        let reached = self.nodes.reached(also);
+        let all = reached.is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
+        if all { Ok(()) } else { Err("the saved tree is damaged: its nodes do not form a tree") }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     params::{LeafPrediction, Params},
     subspace::Subspace,
 };
+use thalweg_metrics::checked;
 
 /// A prediction this many times the size of what targets usually are is not a prediction.
 const IMPLAUSIBLE: f64 = 100.0;
@@ -43,6 +44,14 @@ pub(super) struct Leaf {
     model: Option<Weights>,
     /// Faded sums of squared errors of the mean and of the model.
     errors: [f64; 2],
+}
+
+checked!(Leaf { target, last_attempt, depth, observers, model, errors } then fits);
+
+impl Leaf {
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.depth <= Self::DEEPEST { Ok(()) } else { Err("a leaf is deeper than can be") }
+    }
 }
 
 impl Leaf {
@@ -137,13 +146,6 @@ impl Leaf {
     pub(super) fn heap_bytes(&self) -> usize {
         let model = self.model.as_ref().map_or(0, Weights::heap_bytes);
         model + self.observers.as_ref().map_or(0, Observers::heap_bytes)
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        let Self { target, last_attempt, observers, errors, .. } = self;
-        let numbers = [target.n, target.mean, target.s, *last_attempt, errors[0], errors[1]];
-        let possible = numbers.iter().all(|number| number.is_finite()) && self.depth <= Self::DEEPEST;
-        possible && observers.as_ref().is_none_or(Observers::is_sound)
     }
 }
 

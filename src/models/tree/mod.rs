@@ -20,7 +20,6 @@ mod leaf;
 mod nodes;
 mod observer;
 mod params;
-mod restore;
 mod split;
 mod subspace;
 
@@ -38,6 +37,7 @@ pub(crate) use split::{Criterion, hoeffding_bound, two_best};
 
 use self::{core::Core, nodes::NodeId};
 use super::{Description, Features, NamedColumn, Refused, Regressor};
+use thalweg_metrics::checked;
 
 /// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
 pub const LARGEST_TARGET: f64 = 1e100;
@@ -56,9 +56,16 @@ pub const LARGEST_WEIGHT: f64 = 1e15;
 ///
 /// A sample that does not know the feature of a split goes to the heavier side, and causes no attempt to split.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "restore::Saved")]
 pub struct HoeffdingTree {
     core: Core,
+}
+
+checked!(HoeffdingTree { core } then fits);
+
+impl HoeffdingTree {
+    fn fits(&self) -> Result<(), &'static str> {
+        self.core.fits(|_| None)
+    }
 }
 
 impl HoeffdingTree {

@@ -13,10 +13,13 @@ use crate::{
 use thalweg_metrics::statistics::Var;
 
 use super::{leaf::Leaf, params::Params, split::Parts};
+use thalweg_metrics::checked;
 
 /// A branch (its index) or a leaf (its index with the top bit set).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NodeId(u32);
+
+checked!(NodeId(place));
 
 /// What a [`NodeId`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub(super) struct Arm {
     pub(super) weight: f64,
 }
 
+checked!(Arm { child, weight });
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Branch {
     /// Values ≤ `threshold` take the first arm.
@@ -57,6 +62,23 @@ pub(super) enum Branch {
     Category { feature: u32, category: f64, arms: [Arm; 2] },
     /// An arm per category, ascending.
     Categories { feature: u32, arms: Vec<(f64, Arm)> },
+}
+
+checked!(enum Branch {
+    Threshold { feature, threshold, arms },
+    Category { feature, category, arms },
+    Categories { feature, arms },
+} then fits);
+
+impl Branch {
+    fn fits(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Categories { arms, .. } if arms.is_empty() || !arms.is_sorted_by(|a, b| a.0 < b.0) => {
+                Err("the categories of a branch are none, or do not ascend")
+            }
+            Self::Threshold { .. } | Self::Category { .. } | Self::Categories { .. } => Ok(()),
+        }
+    }
 }
 
 /// Where a branch sends a sample.
@@ -134,19 +156,6 @@ impl Branch {
         }
     }
 
-    fn is_sound(&self) -> bool {
-        let test = match self {
-            Branch::Threshold { threshold, .. } => threshold.is_finite(),
-            Branch::Category { category, .. } => category.is_finite(),
-            Branch::Categories { arms, .. } => {
-                !arms.is_empty()
-                    && arms.iter().all(|(category, _)| category.is_finite())
-                    && arms.is_sorted_by(|a, b| a.0 < b.0)
-            }
-        };
-        test && self.arms().all(|arm| arm.weight.is_finite())
-    }
-
     /// The arm that predicts for `x`: what is not known, or a category without an arm, takes the heaviest.
     #[inline]
     fn arm_for(&self, x: Features<'_>) -> usize {
@@ -175,6 +184,8 @@ pub(super) struct Nodes {
     pub(super) leaves: Vec<Leaf>,
 }
 
+checked!(Nodes { root, branches, leaves });
+
 /// Where a walk through the tree begins: the root, or the root of an alternate subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Start {
@@ -193,10 +204,11 @@ pub(super) struct Arrival {
     pub(super) direct: bool,
 }
 
+checked!(Start { at, depth } then fits);
+
 impl Start {
-    /// Whether levels below can be counted.
-    pub(super) fn is_sound(&self) -> bool {
-        self.depth <= Leaf::DEEPEST
+    fn fits(&self) -> Result<(), &'static str> {
+        if self.depth <= Leaf::DEEPEST { Ok(()) } else { Err("an alternate is deeper than can be") }
     }
 }
 
@@ -364,7 +376,7 @@ impl Nodes {
 
     /// Whether each branch and each leaf is below the root, or below what `also` names for a branch, and on the level that it
     /// says; `None` where some node is there twice, or elsewhere.
-    fn reached(&self, also: impl Fn(usize) -> Option<Start>) -> Option<[Vec<bool>; 2]> {
+    pub(super) fn reached(&self, also: impl Fn(usize) -> Option<Start>) -> Option<[Vec<bool>; 2]> {
         let mut branches = vec![false; self.branches.len()];
         let mut leaves = vec![false; self.leaves.len()];
         let mut open = vec![self.start()];
@@ -424,12 +436,5 @@ impl Nodes {
         });
         let leaves = self.leaves.iter().map(Leaf::heap_bytes);
         bytes_of(&self.branches) + bytes_of(&self.leaves) + arms.sum::<usize>() + leaves.sum::<usize>()
-    }
-
-    /// Whether every index leads somewhere, once, from the root and from what `also` names for a branch; and whether all
-    /// that is there can be.
-    pub(super) fn is_sound(&self, also: impl Fn(usize) -> Option<Start>) -> bool {
-        let all_reached = self.reached(also).is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
-        all_reached && self.branches.iter().all(Branch::is_sound) && self.leaves.iter().all(Leaf::is_sound)
     }
 }

@@ -1,6 +1,7 @@
 //! What a Hoeffding tree is configured with, under River's parameter names.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// What a leaf predicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub enum LeafPrediction {
     #[default]
     Adaptive,
 }
+
+checked!(enum LeafPrediction = Mean | Model | Adaptive);
 
 /// How a leaf summarises a numeric feature in search of a split point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,8 @@ pub enum Splitter {
         radius: f64,
     },
 }
+
+checked!(enum Splitter { Ebst, Tebst { digits }, Qo { radius } });
 
 /// Parameters of [`super::HoeffdingTree`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +68,22 @@ pub struct Params {
     /// Bytes that the tree may take; beyond them the least promising leaves stop looking for splits.
     pub max_bytes: usize,
 }
+
+checked!(Params {
+    grace_period,
+    max_depth,
+    delta,
+    tau,
+    leaf_prediction,
+    leaf_model,
+    model_selector_decay,
+    splitter,
+    min_samples_split,
+    binary_split,
+    merit_preprune,
+    remove_poor_attrs,
+    max_bytes: any,
+});
 
 impl Default for Params {
     fn default() -> Self {

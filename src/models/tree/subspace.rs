@@ -7,6 +7,7 @@ use std::ops::Range;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// How many of `d` features a leaf looks at, at least 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,16 @@ pub enum MaxFeatures {
     /// So large a share of them, over 0 and at most 1.
     Share(f64),
 }
+
+checked!(
+    enum MaxFeatures {
+        Sqrt,
+        Log2,
+        All,
+        Count(n),
+        Share(share),
+    }
+);
 
 impl MaxFeatures {
     /// How many of `d`.
@@ -46,6 +57,8 @@ pub(crate) struct Subspace {
     max_features: MaxFeatures,
     rng: ChaCha8Rng,
 }
+
+checked!(Subspace { max_features, rng });
 
 impl Subspace {
     pub(super) fn new(max_features: MaxFeatures, seed: u64) -> Self {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Rejection, Schema};
+use thalweg_metrics::checked;
 
 /// Fields whose bad values are counted by name.
 const MAX_FIELDS: usize = 256;
@@ -29,6 +30,8 @@ pub enum OnBad {
     DeadLetter,
 }
 
+checked!(enum OnBad = Missing | DeadLetter);
+
 /// What bad values cost, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnBadField {
@@ -40,6 +43,8 @@ pub struct OnBadField {
     #[serde(default = "OnBadField::strict_timestamp")]
     pub timestamp: OnBad,
 }
+
+checked!(OnBadField { features, target, timestamp });
 
 impl OnBadField {
     /// One bad sensor must not cost the other nine; but a target that is silently not learned would go unnoticed, and so

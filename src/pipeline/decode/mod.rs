@@ -37,6 +37,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use thalweg_metrics::checked;
 use thalweg_models::Features;
 
 /// What samples look like, checked (`[schema]`).
@@ -94,6 +95,28 @@ pub struct Schema {
     pub max_record_bytes: usize,
 }
 
+checked!(Schema {
+    target,
+    features,
+    nominal,
+    key,
+    key_is_feature,
+    timestamp,
+    timestamp_is_feature,
+    timestamp_unit,
+    timezone,
+    timestamp_min,
+    timestamp_ahead: any,
+    ignore,
+    absent,
+    missing,
+    on_bad_field,
+    numeric_text,
+    max_features,
+    max_categories,
+    max_record_bytes,
+});
+
 /// What a feature is that a record does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,6 +127,8 @@ pub enum Absent {
     /// Zero, as in sparse records that list only what there is. A nominal feature is unknown all the same.
     Zero,
 }
+
+checked!(enum Absent = Unknown | Zero);
 
 impl Schema {
     fn zone(&self) -> TimeZone {

@@ -4,6 +4,7 @@
 //! leading zero, which are identifiers, and no hexadecimals.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// Texts of a field that must read as numbers for it to be one (`schema.numeric_text = "auto"`).
 pub(super) const PROBATION: usize = 100;
@@ -23,6 +24,8 @@ pub enum NumericText {
     /// Nowhere.
     Never,
 }
+
+checked!(enum NumericText = Auto | Always | Never);
 
 impl NumericText {
     /// As state files have it from before it could be set.
@@ -50,6 +53,8 @@ pub(super) struct Texts {
     /// Fields with text that is no number.
     words: usize,
 }
+
+checked!(Texts { left, words });
 
 impl Texts {
     /// Whether a state file's may belong to so many columns.

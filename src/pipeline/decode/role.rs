@@ -4,6 +4,7 @@
 //! way.
 
 use serde::{Deserialize, Serialize};
+use thalweg_metrics::checked;
 
 /// What a field is to the models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,16 @@ pub(super) enum Part {
         column: Option<u32>,
     },
 }
+
+checked!(enum Part {
+    Target,
+    Column(column),
+    Nominal(column),
+    Ignored,
+    New,
+    NewNominal,
+    Text { slot, column },
+});
 
 impl Part {
     pub(super) fn feature(column: usize, nominal: bool) -> Self {

@@ -13,6 +13,7 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 
 use super::rejection::Doubt;
+use thalweg_metrics::checked;
 
 /// Microseconds since 1970 to which times are read: the end of the year 9999, past which no date has a name.
 const LAST: f64 = 253_402_300_799_999_999.0;
@@ -37,6 +38,8 @@ pub enum Unit {
     /// Nanoseconds.
     Ns,
 }
+
+checked!(enum Unit = S | Ms | Us | Ns);
 
 impl Unit {
     /// As the settings spell it.
@@ -121,6 +124,12 @@ pub(super) struct Clock {
     pub(super) zone: TimeZone,
     /// Of numbers, once it is known.
     pub(super) unit: Option<Unit>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { zone: TimeZone::UTC, unit: None }
+    }
 }
 
 impl Clock {

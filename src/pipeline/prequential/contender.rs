@@ -9,9 +9,8 @@ use super::{
     guard::{Act, Guard, Limits},
 };
 use thalweg_metrics::{
-    Miss, Scorecard,
+    Miss, Scorecard, checked,
     drift::{Detector, Shift},
-    saved,
 };
 use thalweg_models::{Features, ModelConfig, Pipeline, Recent, Scratch, champion::Track};
 use thalweg_state::whole;
@@ -37,36 +36,36 @@ pub(super) struct Contender {
     pub(super) counts: Counts,
 }
 
+checked!(Contender { config, name, pipeline, scores, track, detector, guard, counts });
+
 /// How a model's error has changed: RMSEs, in the target's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Of what the detector had seen until the change.
-    #[serde(deserialize_with = "saved::finite")]
     pub before: f64,
     /// Since then, as far as the detector can tell.
-    #[serde(deserialize_with = "saved::finite")]
     pub after: f64,
 }
+
+checked!(Drift { before, after });
 
 /// What happened to a model, since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Samples it refused to learn.
-    #[serde(deserialize_with = "saved::count")]
     pub refused: u64,
     /// Predictions that could not be: the mean stood in for them.
-    #[serde(deserialize_with = "saved::count")]
     pub implausible: u64,
     /// Other predictions that the mean stood in for, because the model had cost more than it.
-    #[serde(default, deserialize_with = "saved::count")]
+    #[serde(default)]
     pub stood_in: u64,
     /// Times its error changed, by the drift detector.
-    #[serde(deserialize_with = "saved::count")]
     pub drifts: u64,
     /// Times the guard put it back on its feet.
-    #[serde(deserialize_with = "saved::count")]
     pub rescues: u64,
 }
+
+checked!(Counts { refused, implausible, stood_in, drifts, rescues });
 
 impl Counts {
     /// Counts a prediction that the mean stood in for.

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Drift;
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 
 /// Scored samples within which whatever is detected belongs to the same drift.
 pub(super) const APART: u64 = 1000;
@@ -26,12 +26,15 @@ pub(super) struct Drifts {
     told: bool,
 }
 
+checked!(Drifts { began, seen, told });
+
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Seen {
-    #[serde(deserialize_with = "saved::count")]
     model: u64,
     drift: Drift,
 }
+
+checked!(Seen { model, drift });
 
 impl Drifts {
     /// A model's detector has seen a change at sample `now`.

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::saved;
+use thalweg_metrics::checked;
 use thalweg_models::{ModelConfig, Pipeline};
 use thalweg_state::whole;
 
@@ -28,6 +28,8 @@ pub enum Action {
     Reset,
 }
 
+checked!(enum Action = Off | RollBack | Reset);
+
 /// How models are guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -39,6 +41,8 @@ pub struct Config {
     /// Samples between two looks at whether a state is good enough to go back to, ≥ 1.
     pub every: u32,
 }
+
+checked!(Config { action, factor, every });
 
 impl Default for Config {
     fn default() -> Self {
@@ -122,20 +126,14 @@ fn greater(a: f64, b: f64) -> f64 {
 pub(super) struct Guard {
     config: Config,
     /// Faded sums of squared errors, of the model's own predictions and of the baseline's, and of ones.
-    #[serde(deserialize_with = "saved::finite")]
     model: f64,
-    #[serde(deserialize_with = "saved::finite")]
     baseline: f64,
-    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
     /// The least mean squared error the model has had.
-    #[serde(deserialize_with = "saved::finite")]
     least: f64,
     /// Samples seen since the model last began, or began anew.
-    #[serde(deserialize_with = "saved::count")]
     seen: u64,
     /// Samples until the guard may step in again.
-    #[serde(deserialize_with = "saved::count")]
     rest: u64,
     good: Option<Good>,
     /// Implausible predictions in a row.
@@ -145,24 +143,24 @@ pub(super) struct Guard {
     account: Account,
 }
 
+checked!(Guard { config, model, baseline, weight, least, seen, rest, good, astray, account });
+
 /// Whether what a model says is published, or the mean in its stead.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Account {
     /// By how much the squared errors of the one that is published exceed the other's, since that was at its least.
-    #[serde(deserialize_with = "saved::finite")]
     regret: f64,
     /// What the model had cost when the mean last began to stand in; 0 where it never did.
-    #[serde(deserialize_with = "saved::finite")]
     harm: f64,
     /// Whether the mean stands in.
     replaced: bool,
     /// By how much the model was better than the mean: a faded sum of squared errors.
-    #[serde(deserialize_with = "saved::finite")]
     earned: f64,
     /// The same of its bold predictions alone.
-    #[serde(deserialize_with = "saved::finite")]
     earned_boldly: f64,
 }
+
+checked!(Account { regret, harm, replaced, earned, earned_boldly });
 
 impl Account {
     /// Whether it turned out that another is to be published from now on.
@@ -209,9 +207,10 @@ struct Good {
     /// Whether the model has gone back to it before.
     tried: bool,
     /// Samples the models had learned from.
-    #[serde(deserialize_with = "saved::count")]
     version: u64,
 }
+
+checked!(Good { pipeline, tried, version });
 
 /// What the guard did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -368,23 +367,23 @@ impl Limits {
 /// How large targets are: their faded mean square, and between which they were; and how far off the mean is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Usual {
-    #[serde(deserialize_with = "saved::finite")]
     sum: f64,
-    #[serde(deserialize_with = "saved::finite")]
     weight: f64,
     /// The range, and of how many targets. In states from before it begins anew.
-    #[serde(default, deserialize_with = "saved::finite")]
+    #[serde(default)]
     low: f64,
-    #[serde(default, deserialize_with = "saved::finite")]
+    #[serde(default)]
     high: f64,
-    #[serde(default, deserialize_with = "saved::count")]
+    #[serde(default)]
     seen: u64,
     /// Faded sums of the mean's squared errors, and of ones.
-    #[serde(default, deserialize_with = "saved::finite")]
+    #[serde(default)]
     mean: f64,
-    #[serde(default, deserialize_with = "saved::finite")]
+    #[serde(default)]
     mean_weight: f64,
 }
+
+checked!(Usual { sum, weight, low, high, seen, mean, mean_weight });
 
 impl Usual {
     /// Takes note of a target.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use thalweg_metrics::{Conformal, Coverage, Interval};
+use thalweg_metrics::{Conformal, Coverage, Interval, checked};
 use thalweg_state::whole;
 
 /// What makes the intervals, and how good they were.
@@ -15,6 +15,8 @@ pub(super) struct Intervals {
     conformal: Conformal,
     coverage: Coverage,
 }
+
+checked!(Intervals { conformal, coverage });
 
 impl Intervals {
     /// `coverage` as of [`Conformal::new`]; it counts as of late over about `window` samples.

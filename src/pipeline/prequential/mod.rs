@@ -32,7 +32,7 @@ use drifts::Drifts;
 use guard::{Act, Limits, Usual};
 use intervals::Intervals;
 use published::Published;
-use thalweg_metrics::{Coverage, Interval, Miss, drift::DetectorKind};
+use thalweg_metrics::{Coverage, Interval, Miss, checked, drift::DetectorKind};
 use thalweg_models::{
     Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
     champion::Track,
@@ -75,6 +75,8 @@ pub struct Config {
     pub target_max: Option<f64>,
 }
 
+checked!(Config { models, window, fading, drift, guard, intervals, target_min, target_max });
+
 impl Config {
     /// The usual way to race these models.
     pub fn of(models: Vec<ModelConfig>) -> Self {
@@ -108,7 +110,6 @@ impl Config {
 /// assert!(race.standings()[1].rolling.rmse() < 0.1 * race.standings()[0].rolling.rmse());
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "restore::Saved")]
 pub struct Prequential {
     config: Config,
     contenders: Vec<Contender>,
@@ -116,16 +117,22 @@ pub struct Prequential {
     baseline: Baseline,
     champion: usize,
     /// How good what is published was, whichever model it was of.
+    #[serde(default = "Published::unknown")]
     published: Published,
     /// Samples learned from.
     version: u64,
     usual: Usual,
+    /// States from before there were intervals have none.
+    #[serde(default)]
     intervals: Option<Intervals>,
     /// What the models' detectors saw of late.
+    #[serde(default)]
     drifts: Drifts,
     /// What explanations look at.
+    #[serde(default, deserialize_with = "whole")]
     recent: Recent,
-    /// Which values are not believed.
+    /// Which values are not believed. States from before judged none.
+    #[serde(default, deserialize_with = "whole")]
     fence: Fence,
     #[serde(skip)]
     fenced: Vec<f64>,
@@ -156,6 +163,13 @@ enum Baseline {
     Configured(usize),
     Own(Box<Contender>),
 }
+
+checked!(
+    enum Baseline {
+        Configured(model),
+        Own(model),
+    }
+);
 
 /// What one sample brought.
 #[derive(Debug)]

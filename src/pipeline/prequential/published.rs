@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use thalweg_metrics::{Rolling, Scorecard, saved};
+use thalweg_metrics::{Rolling, Scorecard, checked};
 use thalweg_state::whole;
 
 /// The scores of what was published.
@@ -16,16 +16,27 @@ pub(super) struct Published {
     #[serde(deserialize_with = "whole")]
     pub(super) scores: Scorecard,
     /// Times the mean stood in for the champion: what that said could not be, or it had cost more.
-    #[serde(deserialize_with = "saved::count")]
     pub(super) implausible: u64,
-    #[serde(default, deserialize_with = "saved::count")]
+    #[serde(default)]
     pub(super) stood_in: u64,
 }
+
+checked!(Published { scores, implausible, stood_in });
 
 impl Published {
     /// Nothing scored.
     pub(super) fn new(config: &Config) -> Self {
         Self { scores: Scorecard::new(config.window, config.fading), implausible: 0, stood_in: 0 }
+    }
+
+    /// What a state from before it was scored has; its settings are nobody's.
+    pub(super) fn unknown() -> Self {
+        Self { scores: Scorecard::new(1, 1.0), implausible: 0, stood_in: 0 }
+    }
+
+    /// Whether nothing was scored.
+    pub(super) fn is_empty(&self) -> bool {
+        self.scores.total.n() == 0
     }
 
     /// Counts a prediction of the champion that the mean stood in for.

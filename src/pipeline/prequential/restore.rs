@@ -3,101 +3,61 @@
 //! Invariant: a state that is damaged is an error and never a panic later. What is configured as it was keeps what it has
 //! learned.
 
-use serde::Deserialize;
+use super::{Baseline, Bounds, Config, Contender, Prequential, Published, election, wiring::Wiring};
+use thalweg_metrics::{Rolling, checked};
+use thalweg_models::champion::Track;
 
-use super::{
-    Baseline, Bounds, Config, Contender, Drifts, Intervals, Prequential, Published, Usual, election, wiring::Wiring,
-};
-use thalweg_metrics::{Rolling, saved};
-use thalweg_models::{Fence, Recent, Scratch, champion::Track};
-use thalweg_state::whole;
+checked!(Prequential {
+    config,
+    contenders,
+    baseline,
+    champion,
+    published,
+    version,
+    usual,
+    intervals,
+    drifts,
+    recent,
+    fence,
+    fenced: skipped,
+    bounds: skipped,
+    default: skipped,
+    wiring: skipped,
+    tracks: skipped,
+    row: skipped,
+    raw: skipped,
+    predictions: skipped,
+    events: skipped,
+    scratch: skipped,
+} then fits);
 
-/// What a state file holds, not yet checked.
-#[derive(Deserialize)]
-pub(super) struct Saved {
-    config: Config,
-    contenders: Vec<Contender>,
-    baseline: Baseline,
-    champion: usize,
-    /// States from before it was scored have none.
-    #[serde(default)]
-    published: Option<Published>,
-    #[serde(deserialize_with = "saved::count")]
-    version: u64,
-    usual: Usual,
-    /// States from before there were intervals have none.
-    #[serde(default)]
-    intervals: Option<Intervals>,
-    #[serde(default)]
-    drifts: Drifts,
-    #[serde(default, deserialize_with = "whole")]
-    recent: Recent,
-    /// States from before judged no value.
-    #[serde(default, deserialize_with = "whole")]
-    fence: Fence,
-}
-
-impl TryFrom<Saved> for Prequential {
-    type Error = &'static str;
-
-    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
-        let Saved {
-            config,
-            mut contenders,
-            baseline,
-            champion,
-            published,
-            version,
-            usual,
-            intervals,
-            drifts,
-            recent,
-            fence,
-        } = saved;
+impl Prequential {
+    fn fits(&mut self) -> Result<(), &'static str> {
+        let Self { config, contenders, baseline, champion, .. } = self;
         let n = contenders.len();
         if n != config.models.len() || contenders.iter().zip(&config.models).any(|(it, model)| it.config != *model) {
             return Err("the models are not those that are configured");
         }
-        if champion >= n || matches!(baseline, Baseline::Configured(i) if i >= n) {
+        if *champion >= n || matches!(baseline, Baseline::Configured(i) if *i >= n) {
             return Err("the champion or the baseline is none of the models");
         }
-        let Ok(wiring) = Wiring::new(&config.models) else {
-            return Err("a model has members that are not there");
-        };
+        self.wiring = Wiring::new(&config.models).map_err(|_| "a model has members that are not there")?;
         // A state from before elections had a memory of their own begins with what the rolling scores know.
         if contenders.iter().all(|contender| contender.track == Track::default()) {
-            for contender in &mut contenders {
+            for contender in contenders {
                 let rolling = contender.scores.rolling.scores();
                 contender.track = Track::with(rolling.n(), rolling.rmse() * rolling.rmse());
             }
         }
-        Ok(Self {
-            wiring,
-            default: election::default_of(&config.models),
-            bounds: Bounds::of(&config),
-            drifts,
-            tracks: Vec::new(),
-            row: Vec::new(),
-            published: published.unwrap_or_else(|| Published::new(&config)),
-            config,
-            contenders,
-            baseline,
-            champion,
-            version,
-            usual,
-            intervals,
-            recent,
-            fence,
-            fenced: Vec::new(),
-            raw: vec![0.0; n],
-            predictions: vec![0.0; n],
-            events: Vec::new(),
-            scratch: Scratch::default(),
-        })
+        if self.published.is_empty() {
+            self.published.scores = Published::new(config).scores;
+        }
+        self.default = election::default_of(&config.models);
+        self.bounds = Bounds::of(config);
+        (self.raw, self.predictions) = (vec![0.0; n], vec![0.0; n]);
+        Ok(())
     }
-}
 
-impl Prequential {
     /// Goes on from a stored state under today's settings: a model that is configured exactly as it was keeps what it
     /// has learned, any other starts afresh. Names those that do. Metrics, detectors and guards with other settings
     /// begin anew.

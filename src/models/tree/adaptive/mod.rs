@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 pub use params::Params;
 
 use self::monitor::{Monitor, Verdict};
-use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start, restore::Damaged};
+use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start};
 use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, room};
+use thalweg_metrics::checked;
 
 /// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
 /// River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).
@@ -28,7 +29,6 @@ use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::B
 /// alternate goes on growing until the test. And there, a prediction is the mean of what the leaf and all alternates on the
 /// way say; here it is the leaf's, or that of the uppermost alternate that has erred less than its branch of late.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct AdaptiveTree {
     params: Params,
     pub(super) core: Core,
@@ -38,6 +38,18 @@ pub struct AdaptiveTree {
     /// Branches of the main tree on the way of a sample, with the arms taken.
     #[serde(skip)]
     path: Vec<(usize, usize)>,
+}
+
+checked!(AdaptiveTree { params, core, monitors, bootstrap, counts, path: skipped } then fits);
+
+impl AdaptiveTree {
+    fn fits(&self) -> Result<(), &'static str> {
+        let Self { core, monitors, .. } = self;
+        if monitors.len() != core.nodes.branches.len() {
+            return Err("an adaptive tree does not watch each of its branches");
+        }
+        core.fits(|branch| monitors[branch].start())
+    }
 }
 
 /// What has happened to the branches of a tree since it began.
@@ -51,26 +63,7 @@ pub struct Counts {
     pub pruned: u64,
 }
 
-#[derive(Deserialize)]
-struct Saved {
-    params: Params,
-    core: Core,
-    monitors: Vec<Monitor>,
-    bootstrap: Bootstrap,
-    counts: Counts,
-}
-
-impl TryFrom<Saved> for AdaptiveTree {
-    type Error = Damaged;
-
-    fn try_from(saved: Saved) -> Result<Self, Damaged> {
-        let Saved { params, core, monitors, bootstrap, counts } = saved;
-        let sound = monitors.len() == core.nodes.branches.len()
-            && monitors.iter().all(Monitor::is_sound)
-            && core.is_sound(|branch| monitors[branch].start());
-        if sound { Ok(Self { params, core, monitors, bootstrap, counts, path: Vec::new() }) } else { Err(Damaged) }
-    }
-}
+checked!(Counts { alternates, switched, pruned });
 
 impl AdaptiveTree {
     /// A tree that has learned nothing: a single leaf.

@@ -8,7 +8,10 @@ use super::{
     super::nodes::{NodeId, Start},
     Params,
 };
-use thalweg_metrics::drift::{Change, DetectorKind, ErrorWatch};
+use thalweg_metrics::{
+    checked,
+    drift::{Change, DetectorKind, ErrorWatch},
+};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Monitor {
@@ -16,12 +19,16 @@ pub(super) struct Monitor {
     pub(super) alternate: Option<Box<Alternate>>,
 }
 
+checked!(Monitor { watch, alternate });
+
 /// A subtree that grows beside a branch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Alternate {
     pub(super) start: Start,
     pub(super) watch: ErrorWatch,
 }
+
+checked!(Alternate { start, watch });
 
 /// What becomes of a branch and its alternate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +102,6 @@ impl Monitor {
     pub(super) fn memory_bytes(&self) -> usize {
         let alternate = |alternate: &Alternate| size_of::<Alternate>() + alternate.watch.heap_bytes();
         size_of::<Self>() + self.watch.heap_bytes() + self.alternate.as_deref().map_or(0, alternate)
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        let alternate = |alternate: &Alternate| alternate.start.is_sound() && alternate.watch.is_finite();
-        self.watch.is_finite() && self.alternate.as_deref().is_none_or(alternate)
     }
 }
 

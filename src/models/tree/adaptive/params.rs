@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::tree;
+use thalweg_metrics::checked;
 use thalweg_metrics::drift::DetectorKind;
 
 /// Parameters of [`super::AdaptiveTree`]; the defaults are River's.
@@ -21,6 +22,8 @@ pub struct Params {
     /// Of the bootstrap.
     pub seed: u64,
 }
+
+checked!(Params { tree, bootstrap_sampling, drift_window_threshold, drift_detector, switch_significance, seed: any });
 
 impl Default for Params {
     fn default() -> Self {

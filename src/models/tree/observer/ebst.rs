@@ -28,6 +28,10 @@ use super::{
     Scratch,
     shortcut::Shortcut,
 };
+use thalweg_metrics::checked;
+
+/// Why a search tree is refused.
+const TANGLED: &str = "the nodes of a search tree do not form one, or some have seen nothing";
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -42,6 +46,8 @@ pub(super) struct Ebst {
     shortcut: Shortcut,
 }
 
+checked!(Ebst { root, free, nodes, shortcut: skipped } then fits);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     key: f64,
@@ -50,6 +56,8 @@ pub(super) struct Node {
     left: u32,
     right: u32,
 }
+
+checked!(Node { key, target, left, right });
 
 impl Serialize for Node {
     /// Without the fields' names, which would take as much again: nearly all of a state file is nodes.
@@ -286,7 +294,7 @@ impl Ebst {
     }
 
     /// Whether links and sums are what updates can have left, so that no walk can fail or go on forever.
-    pub(super) fn is_sound(&self) -> bool {
+    fn fits(&self) -> Result<(), &'static str> {
         let mut seen = vec![false; self.nodes.len()];
         let mut visit = |at: u32| match seen.get_mut(at as usize) {
             Some(seen) => !std::mem::replace(seen, true),
@@ -298,11 +306,11 @@ impl Ebst {
                 continue;
             }
             if !visit(at) {
-                return false;
+                return Err(TANGLED);
             }
             let node = &self.nodes[at as usize];
-            if !(node.key > above && node.key < below && node.target.n > 0.0 && node.target.is_finite()) {
-                return false;
+            if !(node.key > above && node.key < below && node.target.n > 0.0) {
+                return Err(TANGLED);
             }
             open.push((node.left, above, node.key));
             open.push((node.right, node.key, below));
@@ -310,15 +318,15 @@ impl Ebst {
         let mut free = self.free;
         while free != NONE {
             if !visit(free) {
-                return false;
+                return Err(TANGLED);
             }
             let node = &self.nodes[free as usize];
             if node.target.n != 0.0 {
-                return false;
+                return Err(TANGLED);
             }
             free = node.left;
         }
-        seen.into_iter().all(|seen| seen)
+        if seen.into_iter().all(|seen| seen) { Ok(()) } else { Err(TANGLED) }
     }
 }
 

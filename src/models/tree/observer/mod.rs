@@ -22,6 +22,7 @@ use super::{
     split::{Candidate, Criterion},
     subspace::Subspace,
 };
+use thalweg_metrics::checked;
 
 /// The observers of a leaf, for the columns that it looks at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,11 +34,23 @@ pub(crate) struct Observers {
     watched: Arc<[Watched]>,
 }
 
+checked!(Observers { decided, watched } then fits);
+
+impl Observers {
+    fn fits(&self) -> Result<(), &'static str> {
+        let ascend = self.watched.is_sorted_by(|a, b| a.column < b.column);
+        let decided = self.watched.last().is_none_or(|last| last.column < self.decided);
+        if ascend && decided { Ok(()) } else { Err("the columns that a leaf looks at do not ascend") }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Watched {
     column: u32,
     observer: Observer,
 }
+
+checked!(Watched { column, observer });
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 enum Observer {
@@ -50,6 +63,16 @@ enum Observer {
     Quantized(Quantized),
     Nominal(Nominal),
 }
+
+checked!(
+    enum Observer {
+        Waiting,
+        Disabled,
+        Ebst(tree),
+        Quantized(slots),
+        Nominal(nominal),
+    }
+);
 
 /// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
@@ -145,18 +168,6 @@ impl Observers {
         // Beside the list its two counts.
         let counts = if self.watched.is_empty() { 0 } else { 2 * size_of::<usize>() };
         counts + size_of_val(&*self.watched) + observers.sum::<usize>()
-    }
-
-    pub(crate) fn is_sound(&self) -> bool {
-        let ascend = self.watched.is_sorted_by(|a, b| a.column < b.column);
-        let decided = self.watched.last().is_none_or(|last| last.column < self.decided);
-        let observers = self.watched.iter().all(|watched| match &watched.observer {
-            Observer::Waiting | Observer::Disabled => true,
-            Observer::Ebst(tree) => tree.is_sound(),
-            Observer::Quantized(slots) => slots.is_sound(),
-            Observer::Nominal(nominal) => nominal.is_sound(),
-        });
-        ascend && decided && observers
     }
 }
 

@@ -8,6 +8,7 @@ use crate::room::{bytes_of, insert};
 use thalweg_metrics::statistics::Var;
 
 use super::super::split::{Criterion, Parts};
+use thalweg_metrics::checked;
 
 /// A category with the target's statistics in it.
 type Entry = (f64, Var);
@@ -15,6 +16,16 @@ type Entry = (f64, Var);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Nominal {
     categories: Vec<Entry>,
+}
+
+checked!(Nominal { categories } then fits);
+
+impl Nominal {
+    fn fits(&self) -> Result<(), &'static str> {
+        let sound =
+            self.categories.iter().all(|(_, target)| target.n > 0.0) && self.categories.is_sorted_by(|a, b| a.0 < b.0);
+        if sound { Ok(()) } else { Err("categories do not ascend, or some have seen nothing") }
+    }
 }
 
 impl Nominal {
@@ -49,10 +60,5 @@ impl Nominal {
 
     pub(super) fn heap_bytes(&self) -> usize {
         bytes_of(&self.categories)
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        self.categories.iter().all(|(category, target)| category.is_finite() && target.n > 0.0)
-            && self.categories.is_sorted_by(|a, b| a.0 < b.0)
     }
 }

@@ -12,10 +12,20 @@ use crate::room::{bytes_of, insert};
 use thalweg_metrics::statistics::Var;
 
 use super::super::split::{Criterion, Parts};
+use thalweg_metrics::checked;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Quantized {
     slots: Vec<Slot>,
+}
+
+checked!(Quantized { slots } then fits);
+
+impl Quantized {
+    fn fits(&self) -> Result<(), &'static str> {
+        let sound = self.slots.iter().all(|slot| slot.target.n > 0.0) && self.slots.is_sorted_by(|a, b| a.key < b.key);
+        if sound { Ok(()) } else { Err("slots do not ascend, or some have seen nothing") }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -26,6 +36,8 @@ pub(super) struct Slot {
     mean: f64,
     target: Var,
 }
+
+checked!(Slot { key, mean, target });
 
 impl Quantized {
     pub(super) fn update(&mut self, x: f64, radius: f64, y: f64, weight: f64) {
@@ -71,11 +83,6 @@ impl Quantized {
 
     pub(super) fn heap_bytes(&self) -> usize {
         bytes_of(&self.slots)
-    }
-
-    pub(super) fn is_sound(&self) -> bool {
-        self.slots.iter().all(|slot| slot.key.is_finite() && slot.mean.is_finite() && slot.target.n > 0.0)
-            && self.slots.is_sorted_by(|a, b| a.key < b.key)
     }
 }
 

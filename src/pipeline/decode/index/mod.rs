@@ -4,9 +4,6 @@
 //! categories is bounded whatever a stream sends.
 
 mod names;
-mod saved;
-
-use saved::Saved;
 
 use std::collections::HashMap;
 
@@ -19,6 +16,7 @@ use super::{
     role::{Field, Part},
     time::{Clock, Moment},
 };
+use thalweg_metrics::checked;
 use thalweg_models::NamedColumn;
 
 /// A feature on its first appearance.
@@ -34,7 +32,6 @@ pub(super) struct NewColumn {
 
 /// Names to columns, and categories to numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Saved")]
 pub struct Index {
     /// What it was made from.
     schema: Schema,
@@ -46,8 +43,10 @@ pub struct Index {
     /// Per column, the categories of a nominal one.
     categories: Vec<Categories>,
     /// The unit of times, once it has been found.
+    #[serde(default)]
     unit: Option<Unit>,
     /// Where numbers come as text.
+    #[serde(default)]
     texts: Texts,
     /// Names that have come to mean something else.
     #[serde(skip)]
@@ -77,6 +76,25 @@ pub struct Index {
     bare_nan: bool,
 }
 
+checked!(Index {
+    schema,
+    names,
+    columns,
+    nominal,
+    categories,
+    unit,
+    texts,
+    turned: skipped,
+    seen: skipped,
+    fields: skipped,
+    lookup: skipped,
+    clock: skipped,
+    notices: skipped,
+    follows: skipped,
+    longest: skipped,
+    bare_nan: skipped,
+} then fits_together);
+
 impl Index {
     fn empty(schema: Schema) -> Self {
         let clock = Clock { zone: schema.zone(), unit: schema.timestamp_unit };
@@ -98,6 +116,41 @@ impl Index {
             follows: Vec::new(),
             longest: 0,
         }
+    }
+
+    /// Whether no name leads to a column that is not there; makes again what follows from the rest.
+    fn fits_together(&mut self) -> Result<(), &'static str> {
+        let Self { names, columns, nominal, categories, texts, .. } = self;
+        let d = columns.len();
+        if categories.len() != d || !(nominal.is_empty() || nominal.len() == d) {
+            return Err("the columns of the index do not fit each other");
+        }
+        if !texts.fit(d) {
+            return Err("the texts of the index do not fit its columns");
+        }
+        let known = |part: &Part| match part {
+            Part::Column(i) | Part::Nominal(i) => *i < d,
+            Part::Text { column, .. } => column.is_none_or(|i| (i as usize) < d),
+            Part::Target | Part::Ignored | Part::New | Part::NewNominal => true,
+        };
+        if !names.iter().all(|(_, part)| known(part)) {
+            return Err("a name in the index leads to no column");
+        }
+        self.longest = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        self.lookup = names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+        self.bare_nan = self.schema.takes_bare_nan();
+        self.clock = self.clock();
+        // A feature that was the key, too, used to be kept as the key alone.
+        for column in 0..d {
+            let nominal = self.nominal.get(column).is_some_and(|nominal| *nominal);
+            let name = self.columns[column].clone();
+            let is_text = |i: &usize| matches!(self.names[*i].1, Part::Text { .. });
+            if !self.lookup.get(&name).is_some_and(is_text) {
+                self.add_name(&name, Part::feature(column, nominal));
+            }
+        }
+        self.mark();
+        Ok(())
     }
 
     /// What `schema` says before the first record.

@@ -26,9 +26,9 @@ pub(super) struct Read {
 }
 
 pub(super) fn read(mut section: Section) -> Read {
-    let [by_default, other] = every!(Transport { Embedded(embedded::Config::default()), Kafka(Box::default()) });
-    let transports = [(by_default.name(), by_default.clone()), (other.name(), other)];
-    let kind = section.one_of("kind", by_default, &transports);
+    let by_default = Transport::Embedded(embedded::Config::default());
+    let transports = every!(Transport { Embedded(embedded::Config::default()), Kafka(Box::default()) });
+    let kind = section.one_of("kind", by_default, &transports.map(|transport| (transport.name(), transport)));
     let policies = choices!(Policy { "stop": Stop, "continue": Continue });
     let on_gap = section.one_of("on_gap", Policy::default(), &policies);
     let embedded = embedded(section.section("embedded"));

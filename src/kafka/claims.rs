@@ -11,13 +11,16 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    client::{Fault, persist, producer},
-    dead_letters::KafkaDeadLetters,
+    client::{Fault, Partition, Wait, producer, retry_on},
     landed,
-    ledger::{Kind, Letters, Note, Place, Standing, has_run_out, now},
+    ledger::{Kind, Ledger, Letters, Note, Place, Standing, has_run_out, now},
     protocol::ProducerId,
 };
-use thalweg_topic::{Error, Fate, dead_letters::DeadLetter};
+use thalweg_topic::{
+    Error, Fate, Topics,
+    dead_letters::DeadLetter,
+    record::{Headers, Outgoing},
+};
 
 /// Under what letters of one partition are sent.
 struct Terms {
@@ -27,7 +30,75 @@ struct Terms {
     replaces: Option<ProducerId>,
 }
 
-impl KafkaDeadLetters {
+/// What was sent back of one dead-letters topic, and the way to send more.
+#[derive(Debug)]
+pub(super) struct Claims {
+    topics: Topics,
+    /// Partitions of the events topic, each with the offset up to which the ledger has read it.
+    events: Vec<(Partition, i64)>,
+    samples: Vec<Partition>,
+    ledger: Ledger,
+    /// Notes made, so that each has a name of its own.
+    notes: u64,
+}
+
+impl Claims {
+    /// Reads from the events what was sent back.
+    pub(super) async fn open(topics: Topics, events: Vec<Partition>, samples: Vec<Partition>) -> Result<Self, Error> {
+        let events = events.into_iter().map(|partition| (partition, 0)).collect();
+        let ledger = Ledger::new(&topics.dead_letters);
+        let mut claims = Self { topics, events, samples, ledger, notes: 0 };
+        claims.catch_up().await?;
+        Ok(claims)
+    }
+
+    pub(super) fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// Returns the number of partitions of the samples topic.
+    pub(super) fn sample_partitions(&self) -> i32 {
+        self.samples.len() as i32
+    }
+
+    pub(super) fn standing(&self, partition: i32, offset: i64) -> &Standing {
+        self.ledger.standing(partition, offset)
+    }
+
+    /// Reads what the events say since last time.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let Self { events, ledger, .. } = self;
+        for (handle, next) in events {
+            let range = retry_on(handle, "asking for offsets", || handle.range()).await?;
+            *next = (*next).max(range.start);
+            while *next < range.end {
+                let action = format!("reading `{}`/{}", handle.topic(), handle.partition());
+                let from = *next;
+                let found = retry_on(handle, &action, || handle.fetch(from, Wait::First)).await?.committed;
+                let Some(after) = found.next_offset.filter(|after| after > next) else { break };
+                *next = after;
+                found.records.iter().filter_map(|it| it.value.as_deref()).for_each(|value| ledger.read(value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a note on the events topic.
+    async fn note(&mut self, note: &Note) -> Result<(), Error> {
+        let count = self.events.len().max(1);
+        let partition = note.dead_letters.partition as usize % count;
+        let Some((handle, _)) = self.events.get(partition) else { return Ok(()) };
+        // Plain structs of texts and numbers always have a JSON form.
+        let value = serde_json::to_vec(note).unwrap_or_default();
+        let record =
+            Outgoing { source: 0, timestamp: note.timestamp, key: None, value: Some(value), headers: Headers::new() };
+        let id = producer::identity(handle.cluster(), handle.topic(), handle.partition()).await?;
+        let action = format!("noting what is sent back in `{}`", handle.topic());
+        let append = || producer::once(handle, id, vec![record.clone()]);
+        retry_on(handle, &action, append).await?;
+        Ok(())
+    }
+
     /// Sends letters of one partition back that all go to the partition `to` of the samples.
     pub(super) async fn send(&mut self, to: i32, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
         let mut fates = Vec::with_capacity(letters.len());
@@ -61,11 +132,12 @@ impl KafkaDeadLetters {
         samples: Place,
         letters: Vec<DeadLetter>,
     ) -> Result<Vec<Fate>, Error> {
-        let Some(handle) = self.samples.get_mut(samples.partition as usize) else {
+        let Some(handle) = self.samples.get(samples.partition as usize) else {
             return Ok(vec![Fate::Busy; letters.len()]);
         };
         let action = "looking for what was sent back";
-        let found = persist!(self.cluster, action, landed::sent_back(handle, samples.from, producer))?;
+        let look = || landed::sent_back(handle, samples.from, producer);
+        let found = retry_on(handle, action, look).await?;
         let (sent, rest) = split(letters, &found.places);
         let mut fates = vec![Fate::Already; sent.len()];
         self.sent(&sent, samples, producer).await?;
@@ -85,9 +157,9 @@ impl KafkaDeadLetters {
             topic: self.topics.samples.clone(),
             problem: format!("it has no partition {to} any more"),
         };
-        let handle = self.samples.get_mut(to as usize).ok_or_else(missing)?;
-        let from = persist!(self.cluster, "asking for offsets", handle.range())?.end;
-        let producer = producer::identity(&self.cluster, &self.topics.samples, to).await?;
+        let handle = self.samples.get(to as usize).ok_or_else(missing)?;
+        let from = retry_on(handle, "asking for offsets", || handle.range()).await?.end;
+        let producer = producer::identity(handle.cluster(), handle.topic(), to).await?;
         Ok(Terms { producer, samples: Place { partition: to, from }, replaces })
     }
 
@@ -125,9 +197,9 @@ impl KafkaDeadLetters {
         to: Place,
         letters: &[DeadLetter],
     ) -> Result<Option<HashSet<String>>, Error> {
-        let Some(handle) = self.samples.get_mut(to.partition as usize) else { return Ok(None) };
+        let Some(handle) = self.samples.get(to.partition as usize) else { return Ok(None) };
         let action = format!("sending dead letters back to `{}`/{}", handle.topic(), handle.partition());
-        let mut attempt = async || {
+        let attempt = || async move {
             let samples = letters.iter().map(|letter| letter.sample_at(now())).collect();
             let base = match producer::once(handle, producer, samples).await {
                 Err(Fault::TooLarge) => return Ok(None),
@@ -141,9 +213,9 @@ impl KafkaDeadLetters {
                 // Retention has dropped what the broker says was there.
                 return Ok(Some(letters.iter().map(DeadLetter::place).collect()));
             }
-            Err(Fault::passing("what the broker says is there cannot be read yet"))
+            Err(Fault::transient("what the broker says is there cannot be read yet"))
         };
-        persist!(self.cluster, action, attempt())
+        Ok(retry_on(handle, &action, attempt).await?)
     }
 
     /// Remembers that letters of one partition are in the samples topic.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    client::{Cluster, Fault, Handle, Producer, Try, persist, producer},
+    client::{Cluster, Fault, Partition, Producer, Retry, Try, producer, retry_on},
     landed::{self, Landed},
     limits::{Refused, lower},
     origin::{self, GENERATED, Held},
@@ -37,7 +37,7 @@ pub(super) struct Generated {
 /// The way into one partition.
 #[derive(Debug)]
 struct Lane {
-    handle: Handle,
+    handle: Partition,
     id: ProducerId,
     producer: Option<Producer>,
     /// Offset from which on samples may be that nobody has noted.
@@ -49,6 +49,26 @@ struct Lane {
     refused: Refused,
     /// Up to here all in the partition is the generator's; `None` where anything may be.
     own: Option<i64>,
+}
+
+/// Why a try to append has ended.
+enum Stop {
+    /// The broker, or the way to it.
+    Fault(Fault),
+    /// Whatever the next try may bring.
+    Error(Error),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
 }
 
 /// Samples on their way, and the number of the first.
@@ -72,9 +92,9 @@ impl Generated {
         for partition in 0..partitions {
             let ours = identities(store, topic, partition)?;
             let noted = store.meta(&offset_name(topic, partition))?.unwrap_or(0);
-            let mut handle = Handle::new(cluster, topic, partition);
+            let handle = Partition::new(cluster, topic, partition);
             let action = format!("looking who has written to `{topic}`/{partition}");
-            let held = persist!(cluster, action, origin::held(&mut handle))?;
+            let held = retry_on(&handle, &action, || origin::held(&handle)).await?;
             if let Some(found) = not_ours(&held, &ours, noted) {
                 let found = format!("{found} in partition {partition}");
                 return Err(Error::Foreign { topic: topic.to_owned(), found });
@@ -110,7 +130,14 @@ impl Generated {
             let lane = self.lanes.entry(partition).or_insert(lane);
             let cluster = Arc::clone(lane.handle.cluster());
             let action = format!("appending samples to `{}`/{partition}", shared.topics.samples);
-            persist!(cluster, action, lane.append(shared, &mut batch))?;
+            let mut retry = Retry::new(&cluster, Some(&shared.topics.samples), &action);
+            loop {
+                match lane.append(shared, &mut batch).await {
+                    Ok(()) => break retry.succeeded(),
+                    Err(Stop::Error(error)) => return Err(error),
+                    Err(Stop::Fault(fault)) => retry.after(fault).await?,
+                }
+            }
         }
         let mut notes = vec![(name(shared), after.cast_signed())];
         notes.extend(
@@ -145,7 +172,7 @@ fn not_ours(held: &Held, ours: &[ProducerId], noted: i64) -> Option<String> {
 
 impl Lane {
     async fn open(shared: &Arc<Shared>, partition: i32, own: Option<i64>) -> Result<Self, Error> {
-        let handle = Handle::new(&shared.cluster, &shared.topics.samples, partition);
+        let handle = Partition::new(&shared.cluster, &shared.topics.samples, partition);
         // Noted behind the identity: one that has none yet may have sent samples anywhere.
         let noted = shared.store.meta(&offset_name(&shared.topics.samples, partition))?.unwrap_or(0);
         let known = shared.store.meta(&identity_name(&shared.topics.samples, partition, shared.sample_partitions))?;
@@ -166,9 +193,9 @@ impl Lane {
     }
 
     /// One try to append what is not there yet.
-    async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Try<()> {
+    async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Result<(), Stop> {
         if self.unsure {
-            self.landed = landed::samples(&mut self.handle, self.noted, self.id).await?;
+            self.landed = landed::samples(&self.handle, self.noted, self.id).await?;
             self.unsure = false;
         }
         if let Some(next) = self.landed.sequence {
@@ -183,7 +210,7 @@ impl Lane {
                 partition = self.handle.partition(),
                 "the broker does not go on with our numbers; going on as another producer"
             );
-            self.id = identity(shared, self.handle.partition()).await.map_err(Fault::Fatal)?;
+            self.id = identity(shared, self.handle.partition()).await?;
             self.refused = Refused::default();
         }
         while !batch.samples.is_empty() {
@@ -229,21 +256,21 @@ impl Lane {
     }
 
     /// Looks at what has come before the batch at `base` since all there was ours.
-    async fn watch(&mut self, shared: &Shared, base: i64) -> Try<()> {
+    async fn watch(&mut self, shared: &Shared, base: i64) -> Result<(), Stop> {
         let Some(own) = self.own else { return Ok(()) };
         if base != own {
             let topic = &shared.topics.samples;
             let partition = self.handle.partition();
-            let ours = identities(&shared.store, topic, partition).map_err(Fault::Fatal)?;
+            let ours = identities(&shared.store, topic, partition)?;
             // A topic that was made anew begins at 0.
             let between = if own < base { own } else { 0 }..base;
-            let came = origin::records(&mut self.handle, between, false).await?;
+            let came = origin::records(&self.handle, between, false).await?;
             if let Some(record) = came.iter().find_map(|committed| origin::stranger(committed, &ours)) {
                 let found = format!(
                     "somebody else writes to it as well (partition {partition}, offset {}), while the generator runs",
                     record.offset
                 );
-                return Err(Fault::Fatal(Error::Foreign { topic: topic.clone(), found }));
+                return Err(Error::Foreign { topic: topic.clone(), found }.into());
             }
         }
         self.own = Some(self.noted);
@@ -251,12 +278,12 @@ impl Lane {
     }
 
     /// What a failed request means: mostly to look what is there.
-    fn failed(&mut self, fault: Fault, bytes: usize, sequence: i32) -> Fault {
+    fn failed(&mut self, fault: Fault, bytes: usize, sequence: i32) -> Stop {
         (self.producer, self.unsure) = (None, true);
         match fault {
             Fault::OutOfSequence(_) => self.refused.again(sequence),
             Fault::TooLarge => {
-                return Fault::Fatal(Error::Broker {
+                return Stop::Error(Error::Broker {
                     action: format!("producing to `{}`", self.handle.topic()),
                     problem: "the topic takes no sample of this size; raise its max.message.bytes".to_owned(),
                     reason: format!("a single record of {bytes} bytes was refused"),
@@ -264,7 +291,7 @@ impl Lane {
             }
             _ => {}
         }
-        fault
+        Stop::Fault(fault)
     }
 }
 

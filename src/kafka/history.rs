@@ -4,15 +4,14 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     Config,
-    client::{Cluster, Handle, partitions_of, persist},
+    client::{Cluster, Partition, Wait, partitions_of, retry, retry_on},
 };
 use thalweg_topic::{Error, Fetched, History};
 
 /// A topic of a Kafka cluster.
 #[derive(Debug)]
 pub struct KafkaHistory {
-    cluster: Arc<Cluster>,
-    partitions: Vec<Handle>,
+    partitions: Vec<Partition>,
 }
 
 impl KafkaHistory {
@@ -22,13 +21,14 @@ impl KafkaHistory {
     /// When there is no such topic, or the broker refuses for good.
     pub async fn open(config: Config, topic: &str) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, None)?);
-        let count = persist!(cluster, format!("looking for topic `{topic}`"), partitions_of(&cluster, topic))?;
+        let action = format!("looking for topic `{topic}`");
+        let count = retry(&cluster, Some(topic), &action, || partitions_of(&cluster, topic)).await?;
         let Some(count) = count else {
             let problem = "the broker has no such topic; has the daemon run with these settings?".to_owned();
             return Err(Error::Topic { topic: topic.to_owned(), problem });
         };
-        let partitions = (0..count).map(|partition| Handle::new(&cluster, topic, partition)).collect();
-        Ok(Self { cluster, partitions })
+        let partitions = (0..count).map(|partition| Partition::new(&cluster, topic, partition)).collect();
+        Ok(Self { partitions })
     }
 }
 
@@ -38,17 +38,15 @@ impl History for KafkaHistory {
     }
 
     async fn range(&mut self, partition: i32) -> Result<Range<i64>, Error> {
-        let Some(handle) = self.partitions.get_mut(partition as usize) else { return Ok(0..0) };
-        persist!(self.cluster, "asking for offsets", handle.range())
+        let Some(found) = self.partitions.get(partition as usize) else { return Ok(0..0) };
+        Ok(retry_on(found, "asking for offsets", || found.range()).await?)
     }
 
     async fn read(&mut self, partition: i32, offset: i64) -> Result<Fetched, Error> {
-        let Some(handle) = self.partitions.get_mut(partition as usize) else { return Ok(Fetched::default()) };
-        let action = format!("reading `{}`/{partition}", handle.topic());
-        let found = persist!(self.cluster, action, handle.fetch(offset))?;
+        let Some(found) = self.partitions.get(partition as usize) else { return Ok(Fetched::default()) };
+        let action = format!("reading `{}`/{partition}", found.topic());
+        let found = retry_on(found, &action, || found.fetch(offset, Wait::First)).await?.committed;
         let next_offset = found.next_offset.map_or(offset, |next| next.max(offset));
-        // Batches come whole, so the first records may be older.
-        let records = found.records.into_iter().filter(|record| record.offset >= offset).collect();
-        Ok(Fetched { records, next_offset, high_watermark: next_offset, end: next_offset })
+        Ok(Fetched { records: found.records, next_offset, high_watermark: next_offset, end: next_offset })
     }
 }

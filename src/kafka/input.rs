@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::client::{Cluster, ensure, names, partitions_of, persist};
+use super::{
+    client::{Cluster, names, partitions_of, require_topic, retry},
+    errors::missing,
+};
 use thalweg_topic::{Error, Opening, Topics};
 
 /// Between two looks.
@@ -25,17 +28,19 @@ const NEAREST: usize = 4;
 pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening: &Opening) -> Result<i32, Error> {
     let topic = &topics.samples;
     if opening.generating.is_some() && cluster.config().create_topics {
-        return ensure(cluster, topic, topics.partitions).await;
+        let found = require_topic(cluster, topic, topics.partitions).await?;
+        return found.ok_or_else(|| missing(topic));
     }
     let mut again = SAY_AGAIN;
     let mut next = Instant::now();
     loop {
         let action = format!("looking for topic `{topic}`");
-        if let Some(count) = persist!(cluster, action.as_str(), partitions_of(cluster, topic))? {
+        let found = retry(cluster, Some(topic), &action, || partitions_of(cluster, topic)).await?;
+        if let Some(count) = found {
             return Ok(count);
         }
         if opening.until_caught_up || Instant::now() >= next {
-            let nearest = told(topic, persist!(cluster, action, names(cluster))?);
+            let nearest = told(topic, retry(cluster, Some(topic), &action, || names(cluster)).await?);
             if opening.until_caught_up {
                 let problem = format!("it does not exist ({nearest}); check topics.samples");
                 return Err(Error::Topic { topic: topic.clone(), problem });

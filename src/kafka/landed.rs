@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    client::{Fault, Fetcher, Handle, Try, Wait},
+    client::{Fault, Partition, Try, Wait},
     protocol::{Committed, ProducerId},
 };
 use thalweg_topic::{Output, record::RETRY, source};
@@ -27,7 +27,7 @@ pub(super) struct Landed {
 /// What is in an output that was made from `topic`/`partition` or written by `producer`, looking no further back than
 /// `since`. Records come in source order, so looking starts at the end.
 pub(super) async fn output(
-    handle: &mut Handle,
+    handle: &Partition,
     output: Output,
     topic: &str,
     partition: i32,
@@ -45,7 +45,7 @@ pub(super) async fn output(
 }
 
 /// What `producer` has written into a partition from `since` on.
-pub(super) async fn samples(handle: &mut Handle, since: i64, producer: ProducerId) -> Try<Landed> {
+pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId) -> Try<Landed> {
     look(handle, since, producer, |landed, _| landed.sequence.is_some()).await
 }
 
@@ -61,14 +61,13 @@ pub(super) struct SentBack {
 }
 
 /// What `producer` has sent back into a partition from `since` on, or where it is `None`, what anybody has.
-pub(super) async fn sent_back(handle: &mut Handle, since: i64, producer: Option<ProducerId>) -> Try<SentBack> {
+pub(super) async fn sent_back(handle: &Partition, since: i64, producer: Option<ProducerId>) -> Try<SentBack> {
     let range = handle.range().await?;
-    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
     let mut found = SentBack { whole: range.start <= since, ..SentBack::default() };
     // A topic that ends earlier was made anew.
     let mut offset = if since > range.end { range.start } else { since.max(range.start) };
     while offset < range.end && !found.written {
-        let committed = fetcher.fetch(offset, Wait::First).await?.committed;
+        let committed = handle.fetch(offset, Wait::First).await?.committed;
         offset = after(&committed, offset)?;
         let mine = committed.written.iter().find(|batch| Some(batch.producer) == producer);
         found.written = mine.is_some();
@@ -83,21 +82,20 @@ pub(super) async fn sent_back(handle: &mut Handle, since: i64, producer: Option<
 /// Where to go on behind what was fetched from `offset`.
 fn after(committed: &Committed, offset: i64) -> Try<i64> {
     let next = committed.next_offset.filter(|next| *next > offset);
-    next.ok_or_else(|| Fault::passing("the broker brings nothing for an offset that it lists"))
+    next.ok_or_else(|| Fault::transient("the broker brings nothing for an offset that it lists"))
 }
 
 /// Looks at windows from the end back until `found` says that it is enough.
 async fn look(
-    handle: &mut Handle,
+    handle: &Partition,
     since: i64,
     producer: ProducerId,
     mut found: impl FnMut(&mut Landed, &Committed) -> bool,
 ) -> Try<Landed> {
     let range = handle.range().await?;
-    let mut fetcher = Fetcher::new(handle.cluster(), handle.topic(), handle.partition());
     let mut landed = Landed { end: range.end, ..Landed::default() };
     // Whether it may be read back is to be known before there is something to read back.
-    fetcher.whole(range.end, Wait::Never).await?;
+    handle.batches(range.end, Wait::Never).await?;
     if since > range.end {
         tracing::warn!(
             event = "output_cut",
@@ -119,7 +117,7 @@ async fn look(
         // Newer windows come first, so a number from one of them stands.
         let newer = landed.sequence;
         while offset < end {
-            let mut committed = fetcher.fetch(offset, Wait::First).await?.committed;
+            let mut committed = handle.fetch(offset, Wait::First).await?.committed;
             let next = after(&committed, offset)?;
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|batch| batch.producer == producer);

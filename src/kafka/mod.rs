@@ -33,6 +33,7 @@ mod claims;
 mod client;
 mod cut;
 mod dead_letters;
+mod errors;
 mod generated;
 mod history;
 mod input;
@@ -63,8 +64,10 @@ pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
 
-use client::{At, Cluster, Fault, Handle, partitions_of, persist};
+use client::{Cluster, Partition, partitions_of, retry};
+use errors::{missing, not_retried};
 use generated::Generated;
+use protocol::At;
 use shared::Shared;
 use thalweg_store::Store;
 use thalweg_topic::record::Outgoing;
@@ -75,11 +78,8 @@ use thalweg_topic::{Ends, Error, Opening, Topics, Transport, stamps::Stamps};
 /// # Errors
 /// What is wrong, for people.
 pub fn check_tls(tls: &Tls) -> Result<(), String> {
-    match client::tls(tls) {
-        Ok(_) => Ok(()),
-        Err(Error::Access { problem, reason, .. }) => Err(format!("{problem} ({reason})")),
-        Err(other) => Err(other.to_string()),
-    }
+    let read = client::client_config(tls);
+    read.map(drop).map_err(|refusal| format!("{} ({})", refusal.problem, refusal.reason))
 }
 
 /// The Kafka transport, open.
@@ -145,10 +145,10 @@ impl Kafka {
         let mut there = [false; 3];
         let names = [&topics.predictions, &topics.dead_letters, &topics.events];
         for ((count, there), name) in output_partitions.iter_mut().zip(&mut there).zip(names) {
-            let found = persist!(cluster, format!("looking for topic `{name}`"), partitions_of(&cluster, name))?;
+            let action = format!("looking for topic `{name}`");
+            let found = retry(&cluster, Some(name), &action, || partitions_of(&cluster, name)).await?;
             if found.is_none() && !config.create_topics {
-                let problem = "it does not exist; create it, or set transport.kafka.create_topics = true".to_owned();
-                return Err(Error::Topic { topic: name.clone(), problem });
+                return Err(missing(name));
             }
             (*count, *there) = (found.unwrap_or(sample_partitions), found.is_some());
         }
@@ -201,18 +201,15 @@ impl Transport for Kafka {
     async fn ends(&self, partitions: &[i32]) -> Result<Ends, Error> {
         let Shared { cluster, topics, sample_partitions, .. } = &*self.shared;
         let topic = &topics.samples;
-        let failed = |fault: Fault| match fault {
-            Fault::Fatal(error) => error,
-            other => Error::Interrupted { partition: 0, problem: format!("{other:?}") },
-        };
+        let failed = |fault| not_retried(fault, 0);
         let there = partitions_of(cluster, topic).await.map_err(failed)?.unwrap_or(0);
         let mut found = Ends::default();
         for partition in partitions {
-            found.ends.push(Handle::new(cluster, topic, *partition).offset(At::End).await.map_err(failed)?);
+            found.ends.push(Partition::new(cluster, topic, *partition).offset(At::End).await.map_err(failed)?);
         }
         if cluster.config().partitions == Partitions::All {
             for partition in *sample_partitions..there {
-                let mut handle = Handle::new(cluster, topic, partition);
+                let handle = Partition::new(cluster, topic, partition);
                 let range =
                     handle.offset(At::Earliest).await.map_err(failed)?..handle.offset(At::End).await.map_err(failed)?;
                 found.unread = (found.unread.0 + 1, found.unread.1 + (range.end - range.start));

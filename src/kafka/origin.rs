@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::{
-    client::{At, Fault, Handle, Try},
-    protocol::{Committed, ProducerId},
+    client::{Fault, Partition, Try, Wait},
+    protocol::{At, Committed, ProducerId},
 };
 use thalweg_topic::record::{RETRY, Record};
 
@@ -28,7 +28,7 @@ pub(super) struct Held {
 }
 
 /// Looks at both ends of a partition.
-pub(super) async fn held(handle: &mut Handle) -> Try<Held> {
+pub(super) async fn held(handle: &Partition) -> Try<Held> {
     let first = handle.offset(At::Earliest).await?;
     let (decided, end) = (handle.offset(At::Latest).await?, handle.offset(At::End).await?);
     let mut edges = Vec::new();
@@ -52,17 +52,18 @@ pub(super) async fn held(handle: &mut Handle) -> Try<Held> {
 
 /// What is between two offsets, in whole batches: who wrote a batch its first record tells. Only up to the first records where
 /// that is enough.
-pub(super) async fn records(handle: &mut Handle, range: Range<i64>, first: bool) -> Try<Vec<Committed>> {
+pub(super) async fn records(handle: &Partition, range: Range<i64>, first: bool) -> Try<Vec<Committed>> {
     let mut found = Vec::new();
     let mut offset = range.start;
     while offset < range.end {
-        let committed = match handle.batches(offset).await {
+        let fetched = match handle.batches(offset, Wait::Never).await {
             // Retention was faster.
             Err(Fault::OutOfRange) => break,
             other => other?,
         };
+        let committed = fetched.committed;
         let Some(next) = committed.next_offset.filter(|next| *next > offset) else {
-            return Err(Fault::passing("the broker brings nothing for an offset that it lists"));
+            return Err(Fault::transient("the broker brings nothing for an offset that it lists"));
         };
         let enough = first && !committed.records.is_empty();
         found.push(committed);

@@ -4,7 +4,7 @@
 //! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
 
 use super::{
-    client::{Handle, Try, persist},
+    client::{Partition, Try, retry_on},
     ledger::Note,
     origin,
     protocol::{Committed, ProducerId},
@@ -24,9 +24,9 @@ pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [
         looked.sort_unstable();
         looked.dedup();
         for partition in looked {
-            let mut handle = Handle::new(&shared.cluster, topic, partition);
+            let handle = Partition::new(&shared.cluster, topic, partition);
             let action = format!("looking at what `{topic}`/{partition} holds");
-            let held = persist!(shared.cluster, action, origin::held(&mut handle))?;
+            let held = retry_on(&handle, &action, || origin::held(&handle)).await?;
             let records = held.edges.iter().flat_map(|committed| &committed.records);
             for record in records {
                 shared.stamps[output as usize][partition as usize].saw(record.timestamp);
@@ -74,7 +74,7 @@ pub(super) enum Between {
 
 /// Looks at `from..to` of the output that `handle` is of. `ours` are identities of this state file.
 pub(super) async fn between(
-    handle: &mut Handle,
+    handle: &Partition,
     shared: &Shared,
     output: Output,
     partition: i32,

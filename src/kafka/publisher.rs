@@ -14,12 +14,12 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    client::{Fault, Handle, Producer, persist, producer},
+    client::{Fault, Partition, Producer, producer, retry_on},
     landed,
     limits::Refused,
     outputs::{self, Between},
     protocol::{ProducerId, Time, advance},
-    requests::{Landing, Lane, Request, Size, requests},
+    requests::{self, Landing, Lane, Request, Size, requests},
     saves::Saves,
     shared::Shared,
 };
@@ -30,9 +30,9 @@ use thalweg_topic::{Error, Numbers, Outbox, Output, Outputs, Publisher, Resumed,
 /// Publishes what is made from one partition.
 #[derive(Debug)]
 pub struct KafkaPublisher {
-    pub(super) shared: Arc<Shared>,
-    pub(super) partition: i32,
-    handles: [Handle; 3],
+    shared: Arc<Shared>,
+    partition: i32,
+    handles: [Partition; 3],
     /// Where the outputs stand; known once it has resumed.
     outputs: Outputs,
     /// Records that others have put into our outputs.
@@ -53,7 +53,7 @@ impl KafkaPublisher {
     pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
         let handles = Output::ALL.map(|output| {
             let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
-            Handle::new(&shared.cluster, topic, partition)
+            Partition::new(&shared.cluster, topic, partition)
         });
         Self {
             shared,
@@ -99,7 +99,7 @@ impl KafkaPublisher {
     }
 
     /// Reads or changes, by output, which of our numbers the broker has not taken.
-    pub(super) fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
+    fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
         let mut all = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
         change(all.entry(self.partition).or_default())
     }
@@ -142,7 +142,7 @@ impl KafkaPublisher {
         }
         let (shared, partition) = (Arc::clone(&self.shared), self.partition);
         let ours = shared.own_producers(partition)?;
-        let handle = &mut self.handles[output as usize];
+        let handle = &self.handles[output as usize];
         let found = outputs::between(handle, &shared, output, partition, expected..base, &ours).await;
         let topic = shared.output_topic(output);
         let Ok(Between::Rival(rival)) = found else {
@@ -174,6 +174,18 @@ impl KafkaPublisher {
         Err(self.interrupted("another Thalweg publishes the same"))
     }
 
+    fn interrupted(&self, problem: impl Into<String>) -> Error {
+        Error::Interrupted { partition: self.partition, problem: problem.into() }
+    }
+
+    /// Makes of a failed request what the worker is to do; `sequence` is that of the first record that has not landed.
+    fn failed(&self, output: Output, fault: Fault, size: Size, sequence: i32) -> Error {
+        if let Fault::OutOfSequence(_) = fault {
+            self.refused(|refused| refused.entry(output as usize).or_default().again(sequence));
+        }
+        requests::failed(&self.shared, self.partition, output, fault, size)
+    }
+
     /// A connection per output, with the number of the next record.
     async fn lanes(&mut self, numbers: Numbers) -> Result<[Lane; 3], Error> {
         let mut lanes = Vec::with_capacity(3);
@@ -200,12 +212,12 @@ impl Publisher for KafkaPublisher {
         let mut published = [position; 3];
         let topic = &self.shared.topics.samples;
         for output in Output::ALL {
-            let (i, handle) = (output as usize, &mut self.handles[output as usize]);
+            let (i, handle) = (output as usize, &self.handles[output as usize]);
             let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
-            let cluster = Arc::clone(handle.cluster());
             // Offsets in other topics than these say nothing.
             let since = if since.topics == self.shared.topics.fingerprint() { since.offsets[i] } else { 0 };
-            let found = persist!(cluster, action, landed::output(handle, output, topic, self.partition, since, id))?;
+            let look = || landed::output(handle, output, topic, self.partition, since, id);
+            let found = retry_on(handle, &action, look).await?;
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
             numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
             self.outputs.offsets[i] = found.end;
@@ -263,7 +275,7 @@ impl Publisher for KafkaPublisher {
                     match outbox {
                         Some(mut outbox) => {
                             let careful = lanes.each_ref().map(Lane::is_new);
-                            waiting.extend(requests(&self, &mut outbox, careful));
+                            waiting.extend(requests(&self.shared, &mut outbox, careful));
                             let Outbox { position, checkpoint, .. } = outbox;
                             shipments.push_back(Shipment { open: waiting.len(), position, checkpoint });
                         }

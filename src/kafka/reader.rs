@@ -1,9 +1,10 @@
 //! Reads one partition of the samples topic.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use super::{
-    client::{self, At, Cluster, Fault, Fetcher, Handle, Try, Wait, persist},
+    client::{Fault, Partition, Try, Wait, retry_on},
+    protocol::{self, At},
     shared::Shared,
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
@@ -12,14 +13,11 @@ use thalweg_topic::{Error, Fetched, Reader, Start};
 /// was aborted is passed over.
 #[derive(Debug)]
 pub struct KafkaReader {
-    /// Asks for offsets.
-    handle: Handle,
-    fetcher: Fetcher,
+    partition: Partition,
     /// Of the next fetch. It lingers behind records, where there are no more of them.
     wait: Wait,
     /// Whether the log says that the topic is written in transactions.
     said: bool,
-    cluster: Arc<Cluster>,
     action: String,
 }
 
@@ -27,11 +25,9 @@ impl KafkaReader {
     pub(super) fn new(shared: &Shared, partition: i32) -> Self {
         let topic = &shared.topics.samples;
         Self {
-            handle: Handle::new(&shared.cluster, topic, partition),
-            fetcher: Fetcher::new(&shared.cluster, topic, partition),
+            partition: Partition::new(&shared.cluster, topic, partition),
             wait: Wait::First,
             said: false,
-            cluster: Arc::clone(&shared.cluster),
             action: format!("reading `{topic}`/{partition}"),
         }
     }
@@ -39,31 +35,30 @@ impl KafkaReader {
 
 impl Reader for KafkaReader {
     async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
-        persist!(self.cluster, self.action.as_str(), resolved(&mut self.handle, start))
+        Ok(retry_on(&self.partition, &self.action, || resolved(&self.partition, start)).await?)
     }
 
     async fn range(&mut self) -> Result<Range<i64>, Error> {
-        persist!(self.cluster, self.action.as_str(), self.handle.range())
+        Ok(retry_on(&self.partition, &self.action, || self.partition.range()).await?)
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let wait = self.wait;
-        let fetched =
-            persist!(self.cluster, self.action.as_str(), fetched(&mut self.fetcher, &mut self.handle, offset, wait))?;
+        let (partition, wait) = (&self.partition, self.wait);
+        let fetched = retry_on(partition, &self.action, || fetched(partition, offset, wait)).await??;
         let committed = fetched.committed;
         if committed.transactional && !self.said {
             self.said = true;
             tracing::info!(
                 event = "transactional_topic",
-                topic = self.handle.topic(),
-                partition = self.handle.partition(),
+                topic = self.partition.topic(),
+                partition = self.partition.partition(),
                 offset,
                 "the topic is written in transactions: records come once they are committed, aborted ones never"
             );
         }
         let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
         let high_watermark = fetched.last_stable_offset.max(next_offset);
-        let linger = self.cluster.config().linger;
+        let linger = self.partition.cluster().config().linger;
         let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
         self.wait = if caught_up && !linger.is_zero() { Wait::Linger } else { Wait::First };
         let end = fetched.end.max(high_watermark);
@@ -71,41 +66,42 @@ impl Reader for KafkaReader {
     }
 }
 
-async fn resolved(handle: &mut Handle, start: Start) -> Try<i64> {
+async fn resolved(partition: &Partition, start: Start) -> Try<i64> {
     match start {
-        Start::Earliest => handle.offset(At::Earliest).await,
-        Start::Latest => handle.offset(At::Latest).await,
+        Start::Earliest => partition.offset(At::Earliest).await,
+        Start::Latest => partition.offset(At::Latest).await,
         Start::Offset(offset) => Ok(offset),
-        Start::Timestamp(time) => match handle.offset(At::Time(time)).await? {
+        Start::Timestamp(time) => match partition.offset(At::Time(time)).await? {
             // Nothing is that young.
-            offset if offset < 0 => handle.offset(At::Latest).await,
+            offset if offset < 0 => partition.offset(At::Latest).await,
             offset => Ok(offset),
         },
     }
 }
 
-async fn fetched(fetcher: &mut Fetcher, handle: &mut Handle, offset: i64, wait: Wait) -> Try<client::Fetched> {
-    match fetcher.fetch(offset, wait).await {
-        Err(Fault::OutOfRange) => Err(out_of_range(handle, offset).await?),
+/// Fetches once; an inner error is for the worker, and not to be tried again here.
+async fn fetched(partition: &Partition, offset: i64, wait: Wait) -> Try<Result<protocol::Fetched, Error>> {
+    match partition.fetch(offset, wait).await {
+        Err(Fault::OutOfRange) => out_of_range(partition, offset).await.map(Err),
         // When it is back it may be another one, so the worker has to look anew.
-        Err(Fault::NoTopic(problem)) => {
-            Err(Fault::Fatal(Error::Interrupted { partition: handle.partition(), problem }))
+        Err(Fault::NoTopic(trouble)) => {
+            Ok(Err(Error::Interrupted { partition: partition.partition(), problem: trouble.problem }))
         }
-        other => other,
+        other => other.map(Ok),
     }
 }
 
-/// Whether the offset is really not there, or the broker is only behind for a moment.
-async fn out_of_range(handle: &mut Handle, offset: i64) -> Result<Fault, Fault> {
-    let available = handle.range().await?;
+/// Tells an offset that is really not there from a broker that is only behind for a moment.
+async fn out_of_range(partition: &Partition, offset: i64) -> Try<Error> {
+    let available = partition.range().await?;
     if (available.start..=available.end).contains(&offset) {
-        return Ok(Fault::passing("the broker does not know an offset that it lists"));
+        return Err(Fault::transient("the broker does not know an offset that it lists"));
     }
-    Ok(Fault::Fatal(Error::Gap {
-        topic: handle.topic().to_owned(),
-        partition: handle.partition(),
+    Ok(Error::Gap {
+        topic: partition.topic().to_owned(),
+        partition: partition.partition(),
         requested: offset,
         missing: (available.start - offset).max(0),
         available,
-    }))
+    })
 }

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use super::{
     client::{Fault, Producer},
     cut,
+    errors::not_retried,
     limits::lower,
     protocol::{Records, Time, advance},
-    publisher::KafkaPublisher,
+    shared::Shared,
 };
 use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
 
@@ -91,9 +92,9 @@ pub(super) struct Size {
 const FIRST_BYTES: usize = 16 << 10;
 
 /// The requests that an outbox needs, in order; small ones at first where it is `careful`.
-pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox, careful: [bool; 3]) -> Vec<Request> {
+pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3]) -> Vec<Request> {
     let limit = |output: Output| {
-        let limit = publisher.shared.batch_bytes[output as usize].load(Ordering::Relaxed);
+        let limit = shared.batch_bytes[output as usize].load(Ordering::Relaxed);
         if careful[output as usize] { limit.min(FIRST_BYTES) } else { limit }
     };
     let mut requests = Vec::new();
@@ -114,7 +115,7 @@ pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox, careful:
         let mut size = Size::default();
         let mut records = records.into_iter().peekable();
         while let Some(record) = records.next() {
-            let record = if output == Output::DeadLetters { publisher.fitted(record) } else { record };
+            let record = if output == Output::DeadLetters { fitted(shared, record) } else { record };
             // Events of one source must land together: the read-back only knows sources.
             let with_next = records.peek().is_some_and(|next| next.source == record.source);
             size = Size { records: size.records + 1, bytes: size.bytes + record.size() };
@@ -129,64 +130,54 @@ pub(super) fn requests(publisher: &KafkaPublisher, outbox: &mut Outbox, careful:
     requests
 }
 
-impl KafkaPublisher {
-    pub(super) fn interrupted(&self, problem: impl Into<String>) -> Error {
-        Error::Interrupted { partition: self.partition, problem: problem.into() }
-    }
-
-    /// What a failed request means: mostly to begin again, with smaller batches where that is the trouble. `number` is that
-    /// of the first record that has not landed.
-    pub(super) fn failed(&self, output: Output, fault: Fault, size: Size, number: i32) -> Error {
-        let topic = self.shared.output_topic(output);
-        match fault {
-            Fault::Fatal(error) => error,
-            Fault::Passing(problem) | Fault::NoTopic(problem) => self.interrupted(problem),
-            Fault::OutOfSequence(problem) => {
-                self.refused(|refused| refused.entry(output as usize).or_default().again(number));
-                self.interrupted(problem)
-            }
-            Fault::OutOfRange => self.interrupted("the broker has lost its place"),
-            Fault::TooLarge if size.records > 1 => {
-                let bytes = size.bytes / 2;
-                lower(&self.shared.batch_bytes[output as usize], bytes);
-                tracing::warn!(
-                    event = "batch_limit",
-                    topic,
-                    bytes,
-                    "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
-                );
-                self.interrupted("a batch was too large")
-            }
-            Fault::TooLarge if output == Output::DeadLetters && self.can_be_cut(size) => {
-                lower(&self.shared.dead_letter_bytes, size.bytes - 1);
-                self.interrupted("a dead letter was too large")
-            }
-            Fault::TooLarge => Error::Broker {
+/// Makes of a failed request what the worker is to do: mostly to begin again, with smaller batches where that is the trouble.
+pub(super) fn failed(shared: &Shared, partition: i32, output: Output, fault: Fault, size: Size) -> Error {
+    let topic = shared.output_topic(output);
+    match fault {
+        Fault::TooLarge if size.records > 1 => {
+            let bytes = size.bytes / 2;
+            lower(&shared.batch_bytes[output as usize], bytes);
+            tracing::warn!(
+                event = "batch_limit",
+                topic,
+                bytes,
+                "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
+            );
+        }
+        Fault::TooLarge if output == Output::DeadLetters && can_be_cut(shared, size) => {
+            lower(&shared.dead_letter_bytes, size.bytes - 1);
+            let problem = "a dead letter was too large".to_owned();
+            return Error::Interrupted { partition, problem };
+        }
+        Fault::TooLarge => {
+            return Error::Broker {
                 action: format!("producing to `{topic}`"),
                 problem: "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
                 reason: format!("a single record of {} bytes was refused", size.bytes),
-            },
+            };
         }
+        _ => {}
     }
+    not_retried(fault, partition)
+}
 
-    /// Whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the
-    /// limit since it was sent, so the limit alone does not tell.
-    fn can_be_cut(&self, size: Size) -> bool {
-        size.bytes > cut::LEAST || size.bytes <= self.shared.dead_letter_bytes.load(Ordering::Relaxed)
-    }
+/// Says whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the limit
+/// since it was sent, so the limit alone does not tell.
+fn can_be_cut(shared: &Shared, size: Size) -> bool {
+    size.bytes > cut::LEAST || size.bytes <= shared.dead_letter_bytes.load(Ordering::Relaxed)
+}
 
-    /// A dead letter as its topic takes it.
-    fn fitted(&self, mut record: Outgoing) -> Outgoing {
-        let limit = self.shared.dead_letter_bytes.load(Ordering::Relaxed);
-        if let Some(bytes) = cut::fit(&mut record, limit) {
-            tracing::warn!(
-                event = "dead_letter_cut",
-                offset = record.source,
-                bytes,
-                "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
-                 max.message.bytes"
-            );
-        }
-        record
+/// Cuts a dead letter to what its topic takes.
+fn fitted(shared: &Shared, mut record: Outgoing) -> Outgoing {
+    let limit = shared.dead_letter_bytes.load(Ordering::Relaxed);
+    if let Some(bytes) = cut::fit(&mut record, limit) {
+        tracing::warn!(
+            event = "dead_letter_cut",
+            offset = record.source,
+            bytes,
+            "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
+             max.message.bytes"
+        );
     }
+    record
 }

@@ -10,7 +10,8 @@ use thalweg_topic::{Error, Output, Timestamps, Topics, stamps::Stamps};
 use tokio::sync::OnceCell;
 
 use super::{
-    client::{Cluster, ensure, persist, retention},
+    client::{Cluster, require_topic, retention, retry},
+    errors::missing,
     limits::Refused,
 };
 
@@ -84,7 +85,7 @@ impl Shared {
         let make = async || {
             for output in Output::ALL {
                 let (topic, partitions) = (self.output_topic(output), self.output_partitions[output as usize]);
-                let found = ensure(&self.cluster, topic, partitions).await?;
+                let found = require_topic(&self.cluster, topic, partitions).await?.ok_or_else(|| missing(topic))?;
                 if found != partitions {
                     let problem = format!("it was made with {found} partitions meanwhile; start again");
                     return Err(Error::Topic { topic: topic.to_owned(), problem });
@@ -105,7 +106,8 @@ impl Shared {
             for output in [Output::Predictions, Output::Events] {
                 let topic = self.output_topic(output);
                 let action = format!("asking how long `{topic}` keeps records");
-                let found = persist!(self.cluster, action, retention(&self.cluster, topic))?;
+                let look = || retention(&self.cluster, topic);
+                let found = retry(&self.cluster, Some(topic), &action, look).await?;
                 all[output as usize] = found.unwrap_or_else(|refused| {
                     tracing::warn!(
                         event = "retention_unknown",

@@ -2,7 +2,7 @@
 
 use rskafka::client::error::{ProtocolError, RequestError};
 
-use thalweg_topic::Error;
+use crate::protocol::Failure;
 
 const VERSION: &str = "the broker is too old or too new for the client library";
 const UNREADABLE: &str = "the broker's answer cannot be read; records that are damaged, or of a format older than Kafka \
@@ -12,50 +12,106 @@ const UNREADABLE: &str = "the broker's answer cannot be read; records that are d
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// It may pass: try again on a new connection.
-    Passing(String),
+    Transient(Trouble),
     /// The topic is not there, or not yet known everywhere.
-    NoTopic(String),
+    NoTopic(Trouble),
     /// The offset is not there.
     OutOfRange,
     /// The batch is larger than the broker takes.
     TooLarge,
-    /// The batch is not numbered as the broker expects: one before it is missing, or it is there already.
-    OutOfSequence(String),
+    /// The batch does not have the sequence number that the broker expects: one before it is missing, or it is there already.
+    OutOfSequence(Trouble),
     /// It will not pass by itself.
-    Fatal(Error),
+    Permanent(Refusal),
+}
+
+/// What is the matter while there is hope.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// The broker's error code, where it sent one.
+    pub(crate) code: Option<ProtocolError>,
+    /// What is wrong, for people.
+    pub(crate) problem: String,
+}
+
+/// What no further try gets past.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Who has to change what.
+    pub(crate) kind: RefusalKind,
+    /// The broker's error code, where it sent one.
+    pub(crate) code: Option<ProtocolError>,
+    /// What was being done.
+    pub(crate) action: String,
+    /// What is wrong, and what to do.
+    pub(crate) problem: String,
+    /// What the broker said, or the library.
+    pub(crate) reason: String,
+}
+
+/// Who has to change what before another try is of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusalKind {
+    /// The broker does not let this client in: the settings of logins and certificates, or the broker's, are to change.
+    Access,
+    /// The broker does not do what is asked.
+    Request,
 }
 
 /// Result of one try.
 pub(crate) type Try<T> = Result<T, Fault>;
 
 impl Fault {
-    /// What a broker acknowledges at `base` though the topic ended at `end` when it was read back is a batch of before,
-    /// with these numbers, that is not there any more.
+    /// Accepts an acknowledgement at offset `base` of a topic that ended at `end` when it was read back. One below that end
+    /// is a stale duplicate: the broker remembers a batch that was truncated since.
     pub(crate) fn unless_new(base: i64, end: i64) -> Try<i64> {
         if base < end {
-            return Err(Fault::OutOfSequence("the broker acknowledges what is not there any more".to_owned()));
+            let problem = "the broker acknowledges what is not there any more".to_owned();
+            return Err(Fault::OutOfSequence(Trouble { code: None, problem }));
         }
         Ok(base)
     }
 
-    pub(crate) fn passing(problem: impl Into<String>) -> Self {
-        Fault::Passing(problem.into())
+    pub(crate) fn transient(problem: impl Into<String>) -> Self {
+        Fault::Transient(Trouble { code: None, problem: problem.into() })
     }
 
-    pub(crate) fn timeout(after: std::time::Duration) -> Self {
-        Fault::Passing(format!("no answer within {after:?}"))
+    /// Adds to the problem, where there is hope.
+    pub(crate) fn map_transient(self, problem: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Fault::Transient(trouble) => {
+                Fault::Transient(Trouble { problem: problem(trouble.problem), code: trouble.code })
+            }
+            other => other,
+        }
     }
 
-    /// What a broker's answer means while doing `action`.
-    pub(crate) fn of_protocol(action: &str, error: ProtocolError, text: String) -> Self {
-        let problem = match error {
+    /// Returns the broker's error code, where it sent one.
+    pub(crate) fn code(&self) -> Option<ProtocolError> {
+        match self {
+            Fault::Transient(trouble) | Fault::NoTopic(trouble) | Fault::OutOfSequence(trouble) => trouble.code,
+            Fault::Permanent(refusal) => refusal.code,
+            Fault::OutOfRange => Some(ProtocolError::OffsetOutOfRange),
+            Fault::TooLarge => Some(ProtocolError::MessageTooLarge),
+        }
+    }
+
+    /// Judges a broker's error while doing `action`.
+    pub(crate) fn of_answer(action: &str, failure: Failure) -> Self {
+        let Failure { code, message } = failure;
+        let reason = match message {
+            Some(message) => format!("{code}: {message}"),
+            None => code.to_string(),
+        };
+        let trouble = |problem| Trouble { code: Some(code), problem };
+        let problem = match code {
             ProtocolError::OffsetOutOfRange => return Fault::OutOfRange,
-            ProtocolError::UnknownTopicOrPartition => return Fault::NoTopic(text),
+            ProtocolError::UnknownTopicOrPartition => return Fault::NoTopic(trouble(reason)),
             ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => return Fault::TooLarge,
             ProtocolError::OutOfOrderSequenceNumber
             | ProtocolError::DuplicateSequenceNumber
             | ProtocolError::InvalidProducerEpoch
-            | ProtocolError::UnknownProducerId => return Fault::OutOfSequence(text),
+            | ProtocolError::UnknownProducerId => return Fault::OutOfSequence(trouble(reason)),
             ProtocolError::TopicAuthorizationFailed => {
                 "the broker's rules do not let this user do that. Thalweg needs the right Read on the samples, Read and Write \
                  on each output (what was published is read back after a crash), and Create for topics that are missing; \
@@ -68,7 +124,7 @@ impl Fault {
             }
             ProtocolError::SaslAuthenticationFailed
             | ProtocolError::UnsupportedSaslMechanism
-            | ProtocolError::IllegalSaslState => return Self::of_login(action, Some(error), text),
+            | ProtocolError::IllegalSaslState => return Self::of_login(action, Some(code), reason),
             ProtocolError::InvalidTimestamp => {
                 "the topic refuses the time of a record; raise its message.timestamp.before.max.ms and \
                  message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime"
@@ -83,10 +139,10 @@ impl Fault {
                  brokers, or create the topic by hand"
             }
             ProtocolError::NotEnoughReplicas | ProtocolError::NotEnoughReplicasAfterAppend => {
-                return Fault::Passing(format!(
-                    "{text}: fewer copies of the topic are in sync than its min.insync.replicas asks for; it waits until \
+                return Fault::Transient(trouble(format!(
+                    "{reason}: fewer copies of the topic are in sync than its min.insync.replicas asks for; it waits until \
                      there are, which is never where the topic has fewer copies at all"
-                ));
+                )));
             }
             ProtocolError::InvalidTopicException => "the broker does not take this topic's name",
             ProtocolError::UnsupportedCompressionType => {
@@ -97,28 +153,28 @@ impl Fault {
             }
             ProtocolError::UnsupportedVersion | ProtocolError::UnsupportedForMessageFormat => VERSION,
             // Whatever else a broker says has to do with its own state, and that changes.
-            _ => return Fault::Passing(text),
+            _ => return Fault::Transient(trouble(reason)),
         };
-        Self::fatal(action, problem, text)
+        Self::permanent(RefusalKind::Request, action, Some(code), problem, reason)
     }
 
-    /// What it means that a request of ours failed.
-    pub(crate) fn of_request(action: &str, error: RequestError) -> Self {
+    /// Judges a request of ours that failed without an answer.
+    pub(crate) fn of_request(action: &str, error: &RequestError) -> Self {
         match error {
             RequestError::NoVersionMatch { .. } | RequestError::WriteError(_) => {
-                Self::fatal(action, VERSION, error.to_string())
+                Self::permanent(RefusalKind::Request, action, None, VERSION, error.to_string())
             }
-            // It arrived whole (TCP and the length of the answer say so), so that it would be the same again.
+            // The answer arrived whole (TCP and its length say so), so it would be the same again.
             RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => {
-                Self::fatal(action, UNREADABLE, error.to_string())
+                Self::permanent(RefusalKind::Request, action, None, UNREADABLE, error.to_string())
             }
-            error => Fault::Passing(error.to_string()),
+            error => Fault::transient(error.to_string()),
         }
     }
 
-    /// A login that failed for good, and what the broker says of it.
-    pub(crate) fn of_login(action: &str, error: Option<ProtocolError>, text: String) -> Self {
-        let problem = match error {
+    /// Makes a refusal of a login, from the broker's code where it sent one.
+    pub(crate) fn of_login(action: &str, code: Option<ProtocolError>, reason: String) -> Self {
+        let problem = match code {
             Some(ProtocolError::SaslAuthenticationFailed) => {
                 "the broker does not take this login; check transport.kafka.sasl.username and password"
             }
@@ -131,15 +187,47 @@ impl Fault {
             }
             _ => "the login failed; check transport.kafka.sasl, and that this port of the broker expects a login",
         };
-        Self::access(action, problem, text)
+        Self::permanent(RefusalKind::Access, action, code, problem, reason)
     }
 
-    /// What no further try gets past: only other settings, or the broker's, do.
+    /// Makes a refusal that only other settings of logins and certificates, or the broker's, get past.
     pub(crate) fn access(action: &str, problem: &str, reason: String) -> Self {
-        Fault::Fatal(Error::Access { action: action.to_owned(), problem: problem.to_owned(), reason })
+        Fault::Permanent(Refusal::access(action, problem, reason))
     }
 
-    pub(crate) fn fatal(action: &str, problem: &str, reason: String) -> Self {
-        Fault::Fatal(Error::Broker { action: action.to_owned(), problem: problem.to_owned(), reason })
+    fn permanent(kind: RefusalKind, action: &str, code: Option<ProtocolError>, problem: &str, reason: String) -> Self {
+        Fault::Permanent(Refusal { kind, code, action: action.to_owned(), problem: problem.to_owned(), reason })
+    }
+}
+
+impl Refusal {
+    /// Makes one that only other settings of logins and certificates, or the broker's, get past.
+    pub(crate) fn access(action: &str, problem: &str, reason: String) -> Self {
+        let (action, problem) = (action.to_owned(), problem.to_owned());
+        Self { kind: RefusalKind::Access, code: None, action, problem, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_s_code_decides_and_its_words_do_not() {
+        let words = "UnknownTopicOrPartition, SaslAuthenticationFailed: fatal alert";
+        let fault = |code| Fault::of_answer("asking", Failure { code, message: Some(words.to_owned()) });
+        assert!(matches!(fault(ProtocolError::NotLeaderOrFollower), Fault::Transient(_)));
+        assert!(matches!(fault(ProtocolError::UnknownTopicOrPartition), Fault::NoTopic(_)));
+        assert!(matches!(fault(ProtocolError::UnknownProducerId), Fault::OutOfSequence(_)));
+        let kind = |code| match fault(code) {
+            Fault::Permanent(refusal) => (refusal.kind, refusal.code, refusal.reason.contains(words)),
+            other => panic!("{other:?}"),
+        };
+        for (code, expected) in [
+            (ProtocolError::SaslAuthenticationFailed, RefusalKind::Access),
+            (ProtocolError::TopicAuthorizationFailed, RefusalKind::Request),
+        ] {
+            assert_eq!(kind(code), (expected, Some(code), true));
+        }
     }
 }

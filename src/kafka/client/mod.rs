@@ -1,7 +1,9 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
-//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (what is known of it, deadlines) with
-//! `retry`, `connection` and `greeting` (who is there), `admin` and `topics`, `fetch` with `partition`, `producer`.
+//! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (what is known of it), `connection` with
+//! `greeting` (who is there), `tls` and `login`, `admin`, `retry` and `topics`, `partition`, `producer`.
+//! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
+//! types, never by a text.
 //! What this does not do: know what Thalweg reads and writes.
 
 mod admin;
@@ -9,20 +11,21 @@ mod cluster;
 mod config;
 mod connection;
 mod fault;
-mod fetch;
 mod greeting;
+mod login;
 mod partition;
 pub(crate) mod producer;
 mod retry;
+mod tls;
 mod topics;
 
 pub use config::{Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 
-pub(crate) use admin::{At, names, partitions_of, retention};
-pub(crate) use cluster::{Cluster, tls};
-pub(crate) use fault::{Fault, Try};
-pub(crate) use fetch::{Fetched, Fetcher, Wait};
-pub(crate) use partition::Handle;
+pub(crate) use admin::{names, partitions_of, retention};
+pub(crate) use cluster::Cluster;
+pub(crate) use fault::{Fault, Refusal, RefusalKind, Try};
+pub(crate) use partition::{Partition, Wait};
 pub(crate) use producer::Producer;
-pub(crate) use retry::{Retry, persist};
-pub(crate) use topics::ensure;
+pub(crate) use retry::{Retry, retry, retry_on};
+pub(crate) use tls::client_config;
+pub(crate) use topics::require_topic;

@@ -2,40 +2,61 @@
 
 use std::{sync::Arc, time::Duration};
 
+use thalweg_store::{Backoff, RateLimit};
 use tokio::time::Instant;
 
-use super::{admin, cluster::Cluster, fault::Fault};
-use thalweg_store::{Backoff, RateLimit};
-use thalweg_topic::Error;
+use super::{
+    admin,
+    cluster::Cluster,
+    fault::{Fault, Refusal, Try},
+    partition::Partition,
+};
 
 /// A first failure that took this long is said at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const SLOW_FAILURE: Duration = Duration::from_secs(1);
 
 /// A topic that has gone is made again when nobody else has done so by then.
 const GONE_FOR: Duration = Duration::from_secs(5);
 
-/// Evaluates a try until it works or cannot work. (A macro, since a closure cannot lend out what a try borrows.)
-macro_rules! persist {
-    ($cluster:expr, $action:expr, $attempt:expr) => {{
-        let mut retry = $crate::client::Retry::new(&$cluster, $action);
-        loop {
-            match $attempt.await {
-                Ok(value) => break Ok(retry.succeeded(value)),
-                Err(fault) => {
-                    if let Err(error) = retry.after(fault).await {
-                        break Err(error);
-                    }
-                }
+/// Tries until `attempt` works, or cannot work. `topic` is the one it is about, `action` what it does, for the log.
+///
+/// # Errors
+/// When trying again is of no use.
+pub(crate) async fn retry<T, F: Future<Output = Try<T>>>(
+    cluster: &Arc<Cluster>,
+    topic: Option<&str>,
+    action: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Refusal> {
+    let mut retry = Retry::new(cluster, topic, action);
+    loop {
+        match attempt().await {
+            Ok(value) => {
+                retry.succeeded();
+                return Ok(value);
             }
+            Err(fault) => retry.after(fault).await?,
         }
-    }};
+    }
 }
-pub(crate) use persist;
+
+/// Does the same with something about one partition.
+///
+/// # Errors
+/// When trying again is of no use.
+pub(crate) async fn retry_on<T, F: Future<Output = Try<T>>>(
+    partition: &Partition,
+    action: &str,
+    attempt: impl FnMut() -> F,
+) -> Result<T, Refusal> {
+    retry(partition.cluster(), Some(partition.topic()), action, attempt).await
+}
 
 /// Trying one thing again and again, waiting longer from try to try, and saying so in the log.
-pub(crate) struct Retry {
-    cluster: Arc<Cluster>,
-    action: String,
+pub(crate) struct Retry<'a> {
+    cluster: &'a Arc<Cluster>,
+    topic: Option<&'a str>,
+    action: &'a str,
     attempts: u32,
     backoff: Backoff,
     begun: Instant,
@@ -44,14 +65,15 @@ pub(crate) struct Retry {
     gone: Option<Instant>,
 }
 
-impl Retry {
-    pub(crate) fn new(cluster: &Arc<Cluster>, action: impl Into<String>) -> Self {
+impl<'a> Retry<'a> {
+    pub(crate) fn new(cluster: &'a Arc<Cluster>, topic: Option<&'a str>, action: &'a str) -> Self {
         let backoff = Backoff::new(cluster.config().backoff_initial, cluster.config().backoff_max);
-        let (cluster, begun) = (Arc::clone(cluster), Instant::now());
-        Self { cluster, action: action.into(), attempts: 0, backoff, begun, limit: RateLimit::default(), gone: None }
+        let (begun, limit) = (Instant::now(), RateLimit::default());
+        Self { cluster, topic, action, attempts: 0, backoff, begun, limit, gone: None }
     }
 
-    pub(crate) fn succeeded<T>(&self, value: T) -> T {
+    /// Says that it works again, where the log says that it did not.
+    pub(crate) fn succeeded(&self) {
         if self.limit.has_spoken() {
             tracing::info!(
                 event = "broker_recovered",
@@ -60,30 +82,28 @@ impl Retry {
                 "it works again"
             );
         }
-        value
     }
 
     /// Waits before the next try.
     ///
     /// # Errors
     /// When trying again is of no use.
-    pub(crate) async fn after(&mut self, fault: Fault) -> Result<(), Error> {
+    pub(crate) async fn after(&mut self, fault: Fault) -> Result<(), Refusal> {
         let no_topic = matches!(fault, Fault::NoTopic(_));
         let problem = match fault {
-            Fault::Fatal(error) => return Err(error),
-            Fault::NoTopic(problem) if self.cluster.makes_again(&self.action) => {
-                format!("{problem}; it is created again when it does not come back within {GONE_FOR:?}")
+            Fault::Permanent(refusal) => return Err(refusal),
+            Fault::NoTopic(trouble) if self.topic.is_some_and(|topic| self.cluster.recreates(topic)) => {
+                format!("{}; it is created again when it does not come back within {GONE_FOR:?}", trouble.problem)
             }
-            Fault::NoTopic(problem) => format!("{problem}; create it, and it goes on"),
-            Fault::Passing(problem) => problem,
+            Fault::NoTopic(trouble) => format!("{}; create it, and it goes on", trouble.problem),
+            Fault::Transient(trouble) | Fault::OutOfSequence(trouble) => trouble.problem,
             Fault::OutOfRange => "the offset is out of range".to_owned(),
             Fault::TooLarge => "the batch is too large".to_owned(),
-            Fault::OutOfSequence(problem) => problem,
         };
         self.attempts += 1;
         self.cluster.failed();
         // A first failure may be gone in a moment, as right after a topic was created.
-        let lasts = self.attempts > 1 || self.begun.elapsed() >= AT_ONCE;
+        let lasts = self.attempts > 1 || self.begun.elapsed() >= SLOW_FAILURE;
         let wait = self.backoff.next_wait();
         if lasts && self.limit.is_due() {
             let brokers = self.cluster.config().brokers.join(", ");
@@ -101,10 +121,43 @@ impl Retry {
         self.gone = no_topic.then(|| self.gone.unwrap_or_else(Instant::now));
         if self.gone.is_some_and(|gone| gone.elapsed() >= GONE_FOR) {
             // What fails here fails again at the next try, which says so.
-            let _ = admin::make_missing(&self.cluster).await;
+            let _ = admin::recreate_missing(self.cluster).await;
             self.gone = None;
         }
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::{config::Config, fault::Trouble};
+    use super::*;
+
+    /// The line that people see of a topic that stays away, while another one, `kept`, is made again where it goes.
+    async fn told(topic: Option<&str>, action: &str) -> String {
+        let told: Arc<Mutex<String>> = Arc::default();
+        let heard = Arc::clone(&told);
+        let status = move |line: &str| line.clone_into(&mut heard.lock().expect("nothing panics with it"));
+        let cluster = Arc::new(Cluster::new(Config::default(), Some(Arc::new(status))).expect("no TLS"));
+        cluster.requires("kept", 1);
+        let mut retry = Retry::new(&cluster, topic, action);
+        for _ in 0..2 {
+            let trouble = Trouble { code: None, problem: "it is gone".to_owned() };
+            retry.after(Fault::NoTopic(trouble)).await.expect("tried again");
+        }
+        told.lock().expect("nothing panics with it").clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_that_is_made_again_is_known_by_its_name_and_not_by_what_is_done() {
+        let kept = told(Some("kept"), "asking for offsets").await;
+        assert!(kept.contains("created again"), "{kept}");
+        for topic in [Some("other"), None] {
+            let other = told(topic, "copying `kept`/0 to `other`/0").await;
+            assert!(other.ends_with("create it, and it goes on"), "{other}");
+        }
     }
 }

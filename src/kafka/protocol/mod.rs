@@ -1,26 +1,37 @@
 //! Kafka's protocol as bytes: record batches and the messages that carry them.
 //!
-//! Reading order: `header` and `batches` (what is committed), `records` and `compression`, `produce`.
+//! Reading order: `header` and `batches` (what is committed), `records` and `compression`; `answer` (what all answers have in
+//! common), `fetch` and `produce`, `topics`, `configs`, `identity`.
 //! What this does not do: hold a connection, know a setting, or know what a topic is for.
 
+mod answer;
 mod batches;
 mod compression;
+mod configs;
+mod fetch;
 mod header;
+mod identity;
 mod produce;
 mod records;
+mod topics;
 
 use std::time::Duration;
 
 pub use batches::read_log;
 pub use compression::CompressionKind;
 
+pub(crate) use answer::{Answer, Failure};
+pub(crate) use batches::Committed;
 #[cfg(test)]
 pub(crate) use batches::Written;
-pub(crate) use batches::{Aborted, Committed, committed, malformed};
+pub(crate) use configs::DescribeConfigs;
+pub(crate) use fetch::{Fetch, Fetched};
 pub(crate) use header::{ProducerId, advance};
+pub(crate) use identity::InitProducerId;
 pub(crate) use produce::{Batch, Produce, Records, Time};
+pub(crate) use topics::{At, create_topic, list_offsets, metadata};
 
-/// A duration as requests have it, rounded up.
-pub(crate) fn milliseconds(duration: Duration) -> i32 {
+/// Converts a duration to a request's milliseconds, rounded up.
+fn milliseconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
 }

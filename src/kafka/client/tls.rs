@@ -1,0 +1,186 @@
+//! Encryption: who vouches for a broker, the certificate of ours, and what is wrong where there is none.
+
+use std::{io, path::Path, sync::Arc};
+
+use rskafka::{
+    client::error::RequestError,
+    messenger::SyncVersionsError,
+    protocol::frame::{ReadError, WriteError},
+};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use super::{
+    config::Tls,
+    fault::{Fault, Refusal},
+};
+
+/// Where most systems keep the certificates they trust.
+const SYSTEM_CERTIFICATES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Reads the certificates and the key that the settings name, and those of the system where they name none.
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
+    let failed = |problem: String, reason: &dyn std::fmt::Display| {
+        Refusal::access("setting up TLS", &problem, reason.to_string())
+    };
+    let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, Refusal> {
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+        read.map_err(|error| failed(format!("{} holds no readable certificates", path.display()), &error))
+    };
+    let system = || SYSTEM_CERTIFICATES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
+    let Some(ca_file) = tls.ca_file.clone().or_else(system) else {
+        let problem = "this system's certificates were not found; name them in transport.kafka.tls.ca_file";
+        return Err(failed(problem.to_owned(), &"no certificates"));
+    };
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates(&ca_file)?);
+    if added == 0 {
+        return Err(failed(format!("{} holds no usable certificate", ca_file.display()), &"none added"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed("the TLS versions do not fit".to_owned(), &error))?
+        .with_root_certificates(roots);
+    match &tls.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => {
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| failed(format!("{} holds no readable key", key.display()), &error))?;
+            builder
+                .with_client_auth_cert(certificates(chain)?, key)
+                .map_err(|error| failed(format!("{} does not fit its key", chain.display()), &error))
+        }
+    }
+}
+
+/// Judges a handshake that failed. What has to do with certificates is the same at the next try.
+pub(crate) fn of_handshake(broker: &str, tls: &Tls, error: &io::Error) -> Fault {
+    let not_tls = |why: &str| {
+        Fault::transient(format!(
+            "{broker}: {error}: {why}. Is this the broker's encrypted port? Without encryption leave out \
+             transport.kafka.tls"
+        ))
+    };
+    match error_of(error) {
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            Fault::access(&format!("encrypting the connection to {broker}"), unacceptable(why), error.to_string())
+        }
+        Some(rustls::Error::InvalidMessage(_)) => not_tls("what answers there does not speak TLS"),
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => not_tls("it ended the connection at the first byte"),
+        _ => of_alert(broker, tls, error).unwrap_or_else(|| Fault::transient(format!("{broker}: {error}"))),
+    }
+}
+
+/// Judges the first request that failed over an encrypted connection: since TLS 1.3 a broker may refuse the certificate of a
+/// client after the handshake. `None` where it was not that.
+pub(crate) fn of_first_request(broker: &str, tls: &Tls, error: &SyncVersionsError) -> Option<Fault> {
+    let SyncVersionsError::RequestError(error) = error else { return None };
+    of_alert(broker, tls, io_error(error)?)
+}
+
+/// Returns the failure of the connection behind that of a request. The library keeps it whole, inside the variants of its
+/// errors and not as their `source`.
+fn io_error(error: &RequestError) -> Option<&io::Error> {
+    match error {
+        RequestError::Poisoned(first) => io_error(first),
+        RequestError::IO(error)
+        | RequestError::ReadFramedMessageError(ReadError::IO(error))
+        | RequestError::WriteMessageError(WriteError::IO(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn error_of(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// Judges an alert of the broker's about the certificate of ours, or its absence.
+fn of_alert(broker: &str, tls: &Tls, error: &io::Error) -> Option<Fault> {
+    let Some(rustls::Error::AlertReceived(alert)) = error_of(error) else { return None };
+    let about_certificates = matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+    );
+    let problem = if tls.identity.is_some() {
+        "the broker does not accept our certificate; check transport.kafka.tls.cert_file and key_file: it must be of an \
+         authority that the broker trusts, and not have expired"
+    } else {
+        "the broker wants a certificate of ours; set transport.kafka.tls.cert_file and key_file"
+    };
+    let action = format!("encrypting the connection to {broker}");
+    about_certificates.then(|| Fault::access(&action, problem, error.to_string()))
+}
+
+/// Says what is wrong with the certificate that a broker shows.
+fn unacceptable(why: &CertificateError) -> &'static str {
+    match why {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the broker's certificate is for another host; in transport.kafka.brokers, and in the broker's \
+             advertised.listeners, write a name that its certificate is for"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the broker's certificate has expired; the broker needs a new one, unless this machine's clock is wrong. Nothing in \
+             transport.kafka.tls helps"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the broker's certificate is not valid yet; is this machine's clock right? Nothing in transport.kafka.tls helps"
+        }
+        CertificateError::UnknownIssuer => {
+            "the broker's certificate is of an authority that is not trusted here; name a file with the authority's certificate \
+             in transport.kafka.tls.ca_file"
+        }
+        _ => {
+            "the broker's certificate is not accepted; check transport.kafka.tls.ca_file, and that the broker's name in \
+             transport.kafka.brokers and its advertised.listeners is one that its certificate is for"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(alert: AlertDescription) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert))
+    }
+
+    /// A request that met `error` on a connection that has been given up since.
+    fn poisoned(error: io::Error) -> SyncVersionsError {
+        let read = RequestError::ReadFramedMessageError(ReadError::IO(error));
+        SyncVersionsError::RequestError(RequestError::Poisoned(Arc::new(RequestError::Poisoned(Arc::new(read)))))
+    }
+
+    #[test]
+    fn an_alert_about_our_certificate_is_known_however_deep_the_library_keeps_it() {
+        let (none, shown) = (Tls::default(), Tls { identity: Some(("chain".into(), "key".into())), ..Tls::default() });
+        for (tls, words) in [(&none, "wants a certificate"), (&shown, "does not accept our certificate")] {
+            let late = of_first_request("b:1", tls, &poisoned(alert(AlertDescription::CertificateRequired)));
+            let early = of_handshake("b:1", tls, &alert(AlertDescription::UnknownCA));
+            for fault in [late.expect("about certificates"), early] {
+                let Fault::Permanent(refusal) = fault else { panic!("{fault:?}") };
+                assert!(refusal.problem.contains(words), "{refusal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_ends_of_a_connection_pass_whatever_their_text_says() {
+        let told = io::Error::other("received fatal alert: CertificateRequired");
+        let others = [alert(AlertDescription::InternalError), told, io::ErrorKind::ConnectionReset.into()];
+        for error in others {
+            assert!(matches!(of_handshake("b:1", &Tls::default(), &error), Fault::Transient(_)), "{error}");
+            assert!(of_first_request("b:1", &Tls::default(), &poisoned(error)).is_none());
+        }
+        assert!(of_first_request("b:1", &Tls::default(), &SyncVersionsError::NoWorkingVersion).is_none());
+    }
+}

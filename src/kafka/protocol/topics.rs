@@ -1,0 +1,72 @@
+//! The requests about topics that rskafka's messages suffice for: which there are, making one, offsets of a partition.
+
+use std::time::Duration;
+
+use rskafka::protocol::{
+    messages::{
+        CreateTopicRequest, CreateTopicsRequest, IsolationLevel, ListOffsetsRequest, ListOffsetsRequestPartition,
+        ListOffsetsRequestTopic, MetadataRequest, MetadataRequestTopic, NORMAL_CONSUMER,
+    },
+    primitives::{Boolean, Int16, Int32, Int64, String_},
+};
+
+use super::milliseconds;
+
+/// Asks for `topic`, or for all topics, so that no broker takes it as a wish for the topic: by default brokers would make
+/// it, as their own settings have it.
+pub(crate) fn metadata(topic: Option<&str>) -> MetadataRequest {
+    let topics = topic.map(|topic| vec![MetadataRequestTopic { name: String_(topic.to_owned()) }]);
+    MetadataRequest { topics, allow_auto_topic_creation: Some(Boolean(false)) }
+}
+
+/// Asks for a new topic; the broker gives up after `timeout`.
+pub(crate) fn create_topic(topic: &str, partitions: i32, replicas: i16, timeout: Duration) -> CreateTopicsRequest {
+    CreateTopicsRequest {
+        topics: vec![CreateTopicRequest {
+            name: String_(topic.to_owned()),
+            num_partitions: Int32(partitions),
+            replication_factor: Int16(replicas),
+            assignments: vec![],
+            configs: vec![],
+            tagged_fields: None,
+        }],
+        timeout_ms: Int32(milliseconds(timeout)),
+        validate_only: None,
+        tagged_fields: None,
+    }
+}
+
+/// A place in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// The first record there is.
+    Earliest,
+    /// After the last record before which all is decided: the end, where no transaction is open.
+    Latest,
+    /// After the last record, be it of an open transaction.
+    End,
+    /// The first record at or after this time, in milliseconds since the Unix epoch; −1 where there is none.
+    Time(i64),
+}
+
+/// Asks the leader of a partition for an offset.
+pub(crate) fn list_offsets(topic: &str, partition: i32, at: At) -> ListOffsetsRequest {
+    let timestamp = match at {
+        At::Earliest => -2,
+        At::Latest | At::End => -1,
+        At::Time(time) => time.max(0),
+    };
+    let committed = if at == At::End { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted };
+    ListOffsetsRequest {
+        replica_id: NORMAL_CONSUMER,
+        isolation_level: Some(committed),
+        topics: vec![ListOffsetsRequestTopic {
+            name: String_(topic.to_owned()),
+            partitions: vec![ListOffsetsRequestPartition {
+                partition_index: Int32(partition),
+                timestamp: Int64(timestamp),
+                max_num_offsets: None,
+            }],
+        }],
+    }
+}

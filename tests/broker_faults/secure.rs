@@ -55,6 +55,25 @@ fn the_right_login_and_certificate_let_it_in() {
 }
 
 #[test]
+fn the_environment_may_name_whom_the_system_trusts_and_ca_file_is_the_only_trust_beside_it() {
+    let ca = format!("{}/tests/tls/broker/ca.pem", env!("CARGO_MANIFEST_DIR"));
+    for (settings, trusted) in [("transport.kafka.tls={}".to_owned(), true), (tls("ca.pem", None), false)] {
+        let (broker, turn) = Broker::ours();
+        let settings = [&settings, "generator.enabled=true", "generator.rate=1000"];
+        let scene = Scene::at("secure", &settings, broker, turn, &broker.secure(TLS));
+        let mut daemon = scene.site.start_with(&[("SSL_CERT_FILE", ca.clone())]);
+        if trusted {
+            daemon.line("some records", |line| line["records"].as_u64().is_some_and(|records| records > 100));
+            assert!(daemon.stop().success(), "{}", daemon.story());
+        } else {
+            let failed = daemon.event("failed");
+            assert!(failed["error"].as_str().is_some_and(|said| said.contains("not trusted")), "{failed}");
+            assert_eq!(daemon.wait().code(), Some(78), "{}", daemon.story());
+        }
+    }
+}
+
+#[test]
 fn what_no_further_try_gets_past_ends_it_with_the_exit_code_of_wrong_settings() {
     let other = Some(("client.pem", "client.key"));
     let expired = Some(("broker/expired.pem", "broker/expired.pem"));

@@ -17,10 +17,6 @@ use super::{
     fault::{Fault, Refusal},
 };
 
-/// Where most systems keep the certificates they trust.
-const SYSTEM_CERTIFICATES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// Reads the certificates and the key that the settings name, and those of the system where they name none.
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
     let failed = |problem: String, reason: &dyn std::fmt::Display| {
@@ -30,15 +26,24 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
         read.map_err(|error| failed(format!("{} holds no readable certificates", path.display()), &error))
     };
-    let system = || SYSTEM_CERTIFICATES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
-    let Some(ca_file) = tls.ca_file.clone().or_else(system) else {
-        let problem = "this system's certificates were not found; name them in transport.kafka.tls.ca_file";
-        return Err(failed(problem.to_owned(), &"no certificates"));
-    };
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates(&ca_file)?);
-    if added == 0 {
-        return Err(failed(format!("{} holds no usable certificate", ca_file.display()), &"none added"));
+    match &tls.ca_file {
+        Some(ca_file) => {
+            let (added, _) = roots.add_parsable_certificates(certificates(ca_file)?);
+            if added == 0 {
+                return Err(failed(format!("{} holds no usable certificate", ca_file.display()), &"none added"));
+            }
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            let (added, _) = roots.add_parsable_certificates(found.certs);
+            if added == 0 {
+                let problem = "this system's certificates were not found; name them in transport.kafka.tls.ca_file, or in \
+                               the environment variable SSL_CERT_FILE or SSL_CERT_DIR";
+                let reason = found.errors.first().map_or("no certificates".to_owned(), ToString::to_string);
+                return Err(failed(problem.to_owned(), &reason));
+            }
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::protocol::CompressionKind;
 
 /// How to reach the cluster and how to deal with it.
@@ -106,20 +108,28 @@ pub enum SaslMechanism {
     ScramSha512,
 }
 
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// Text that is never shown, and wiped from memory when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
     /// Keeps `text` from being shown.
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
+    pub(super) fn reveal(&self) -> &str {
+        self.0.expose_secret()
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.reveal() == other.reveal()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     client::{Fault, Partition, Wait, producer, retry_on},
-    landed,
     ledger::{Kind, Ledger, Letters, Note, Place, Standing, has_run_out, now},
     protocol::ProducerId,
+    read_back,
 };
 use thalweg_topic::{
     Error, Fate, Topics,
@@ -136,7 +136,7 @@ impl Claims {
             return Ok(vec![Fate::Busy; letters.len()]);
         };
         let action = "looking for what was sent back";
-        let look = || landed::sent_back(handle, samples.from, producer);
+        let look = || read_back::sent_back(handle, samples.from, producer);
         let found = retry_on(handle, action, look).await?;
         let (sent, rest) = split(letters, &found.places);
         let mut fates = vec![Fate::Already; sent.len()];
@@ -205,7 +205,7 @@ impl Claims {
                 Err(Fault::TooLarge) => return Ok(None),
                 appended => appended?,
             };
-            let found = landed::sent_back(handle, base.unwrap_or(to.from), Some(producer)).await?;
+            let found = read_back::sent_back(handle, base.unwrap_or(to.from), Some(producer)).await?;
             if found.written {
                 return Ok(Some(found.places));
             }

@@ -16,7 +16,7 @@ use thalweg_topic::{
 };
 
 /// Letters under one claim at most.
-const CLAIM: usize = 500;
+const MAX_CLAIMED: usize = 500;
 
 /// The dead letters of a Kafka topic.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl DeadLetters for KafkaDeadLetters {
         for letter in letters {
             let size = letter.sample().size();
             let same = batch.last().is_none_or(|last| last.source.partition == letter.source.partition);
-            if !same || batch.len() >= CLAIM || (!batch.is_empty() && bytes + size > limit) {
+            if !same || batch.len() >= MAX_CLAIMED || (!batch.is_empty() && bytes + size > limit) {
                 let full = std::mem::take(&mut batch);
                 fates.extend(self.claims.send(full[0].source.partition, full).await?);
                 bytes = 0;

@@ -12,10 +12,10 @@ use std::{
 
 use super::{
     client::{Cluster, Fault, Partition, Producer, Retry, Try, producer, retry_on},
-    landed::{self, Landed},
     limits::{Refused, lower},
     origin::{self, GENERATED, Held},
     protocol::{ProducerId, Time, advance},
+    read_back::{self, ReadBack},
     shared::Shared,
 };
 use thalweg_store::{Store, set_meta};
@@ -26,17 +26,17 @@ pub(super) fn name(shared: &Shared) -> String {
     format!("generated:{}", shared.topics.samples)
 }
 
-/// A lane per partition.
+/// A producer per partition.
 #[derive(Debug, Default)]
 pub(super) struct Generated {
-    lanes: HashMap<i32, Lane>,
+    producers: HashMap<i32, PartitionProducer>,
     /// Where each partition ended when all in it was found to be the generator's; empty where anything may be.
     guarded: Vec<i64>,
 }
 
 /// The way into one partition.
 #[derive(Debug)]
-struct Lane {
+struct PartitionProducer {
     handle: Partition,
     id: ProducerId,
     producer: Option<Producer>,
@@ -45,7 +45,7 @@ struct Lane {
     /// Whether it has to be looked up what is there.
     unsure: bool,
     /// What was found there.
-    landed: Landed,
+    read_back: ReadBack,
     refused: Refused,
     /// Up to here all in the partition is the generator's; `None` where anything may be.
     own: Option<i64>,
@@ -101,7 +101,7 @@ impl Generated {
             }
             guarded.push(held.range.end);
         }
-        Ok(Self { lanes: HashMap::new(), guarded })
+        Ok(Self { producers: HashMap::new(), guarded })
     }
 
     /// Appends samples, of which `samples[0]` is number `first`, and notes it.
@@ -122,17 +122,19 @@ impl Generated {
         }
         for (partition, batch) in (0..).zip(batches) {
             let Some(mut batch) = batch else { continue };
-            let lane = match self.lanes.remove(&partition) {
-                Some(lane) => lane,
-                None => Lane::open(shared, partition, self.guarded.get(partition as usize).copied()).await?,
+            let producer = match self.producers.remove(&partition) {
+                Some(producer) => producer,
+                None => {
+                    PartitionProducer::open(shared, partition, self.guarded.get(partition as usize).copied()).await?
+                }
             };
             // Put back whatever comes of it.
-            let lane = self.lanes.entry(partition).or_insert(lane);
-            let cluster = Arc::clone(lane.handle.cluster());
+            let producer = self.producers.entry(partition).or_insert(producer);
+            let cluster = Arc::clone(producer.handle.cluster());
             let action = format!("appending samples to `{}`/{partition}", shared.topics.samples);
             let mut retry = Retry::new(&cluster, Some(&shared.topics.samples), &action);
             loop {
-                match lane.append(shared, &mut batch).await {
+                match producer.append(shared, &mut batch).await {
                     Ok(()) => break retry.succeeded(),
                     Err(Stop::Error(error)) => return Err(error),
                     Err(Stop::Fault(fault)) => retry.after(fault).await?,
@@ -141,7 +143,9 @@ impl Generated {
         }
         let mut notes = vec![(name(shared), after.cast_signed())];
         notes.extend(
-            self.lanes.iter().map(|(partition, lane)| (offset_name(&shared.topics.samples, *partition), lane.noted)),
+            self.producers
+                .iter()
+                .map(|(partition, producer)| (offset_name(&shared.topics.samples, *partition), producer.noted)),
         );
         let note =
             move |tx: &rusqlite::Transaction<'_>| notes.iter().try_for_each(|(name, it)| set_meta(tx, name, *it));
@@ -170,7 +174,7 @@ fn not_ours(held: &Held, ours: &[ProducerId], noted: i64) -> Option<String> {
     None
 }
 
-impl Lane {
+impl PartitionProducer {
     async fn open(shared: &Arc<Shared>, partition: i32, own: Option<i64>) -> Result<Self, Error> {
         let handle = Partition::new(&shared.cluster, &shared.topics.samples, partition);
         // Noted behind the identity: one that has none yet may have sent samples anywhere.
@@ -186,7 +190,7 @@ impl Lane {
             producer: None,
             noted,
             unsure: known.is_some(),
-            landed: Landed::default(),
+            read_back: ReadBack::default(),
             refused: Refused::default(),
             own,
         })
@@ -195,14 +199,14 @@ impl Lane {
     /// One try to append what is not there yet.
     async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Result<(), Stop> {
         if self.unsure {
-            self.landed = landed::samples(&self.handle, self.noted, self.id).await?;
+            self.read_back = read_back::samples(&self.handle, self.noted, self.id).await?;
             self.unsure = false;
         }
-        if let Some(next) = self.landed.sequence {
+        if let Some(next) = self.read_back.sequence {
             if batch.leave_out(next) {
                 return Ok(());
             }
-            self.landed.sequence = None;
+            self.read_back.sequence = None;
         }
         if self.refused.is_lasting() {
             tracing::warn!(
@@ -252,7 +256,7 @@ impl Lane {
             first.headers.set(GENERATED, sequence.to_string());
         }
         let base = producer.append(sequence, samples, Time::Own).await?;
-        Fault::unless_new(base, self.landed.end)
+        Fault::unless_new(base, self.read_back.end)
     }
 
     /// Looks at what has come before the batch at `base` since all there was ours.
@@ -325,7 +329,7 @@ impl Batch {
     }
 }
 
-/// A new identity for a lane, noted before it is used.
+/// A new identity for a producer, noted before it is used.
 async fn identity(shared: &Arc<Shared>, partition: i32) -> Result<ProducerId, Error> {
     let id = producer::identity(&shared.cluster, &shared.topics.samples, partition).await?;
     let name = identity_name(&shared.topics.samples, partition, shared.sample_partitions);

@@ -16,10 +16,10 @@ use thalweg_topic::{Error, Opening, Topics};
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between the first two lines about it; then twice as long each time.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
-const SAY_AT_LEAST: Duration = Duration::from_secs(1800);
+const FIRST_REMINDER: Duration = Duration::from_secs(30);
+const MAX_REMINDER: Duration = Duration::from_secs(1800);
 /// Names that are told.
-const NEAREST: usize = 4;
+const MAX_NAMES: usize = 4;
 
 /// The number of partitions of the samples topic, once it is there.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening:
         let found = require_topic(cluster, topic, topics.partitions).await?;
         return found.ok_or_else(|| missing(topic));
     }
-    let mut again = SAY_AGAIN;
+    let mut again = FIRST_REMINDER;
     let mut next = Instant::now();
     loop {
         let action = format!("looking for topic `{topic}`");
@@ -54,7 +54,7 @@ pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening:
             );
             cluster.show(&format!("waiting for topic `{topic}`, which does not exist ({nearest})"));
             next = Instant::now() + again;
-            again = (again * 2).min(SAY_AT_LEAST);
+            again = (again * 2).min(MAX_REMINDER);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -64,10 +64,10 @@ pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening:
 fn told(topic: &str, mut names: Vec<String>) -> String {
     let near = |name: &String| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &topic.to_lowercase());
     names.sort_by(|a, b| near(b).total_cmp(&near(a)).then_with(|| a.cmp(b)));
-    let quoted: Vec<String> = names.iter().take(NEAREST).map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect();
     match names.len() {
         0 => "this user sees no topic at all there".to_owned(),
-        count if count <= NEAREST => format!("there are {}", quoted.join(", ")),
+        count if count <= MAX_NAMES => format!("there are {}", quoted.join(", ")),
         count => format!("the nearest of {count} topics: {}", quoted.join(", ")),
     }
 }

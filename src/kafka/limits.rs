@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// As often may a broker refuse one and the same number before we take another identity. At another one something has
 /// landed in between, and the read-back has found it.
-const OUT_OF_STEP: u32 = 2;
+const MAX_REFUSALS: u32 = 2;
 
 /// A number that was refused, and how often in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,7 +20,7 @@ impl Refused {
     }
 
     pub(crate) fn is_lasting(self) -> bool {
-        self.times >= OUT_OF_STEP
+        self.times >= MAX_REFUSALS
     }
 }
 

@@ -3,7 +3,7 @@
 //! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
 //! brokers), `protocol` (bytes).
 //! Reading order: [`Config`], `input` (the samples topic, waited for), `reader`, `shared`, `publisher` with `requests`,
-//! `landed` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
+//! `read_back` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
 //! `ledger` and `claims` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
@@ -11,7 +11,7 @@
 //! output partition; after any failure nothing more is sent until it is known what has landed.
 //!
 //! Producers number their records (`producer`), so that a broker keeps out what comes late, twice or out of order; what
-//! has landed is read back with its numbers (`landed`).
+//! has landed is read back with its numbers (`read_back`).
 //!
 //! | event | level | when |
 //! | --- | --- | --- |
@@ -29,25 +29,25 @@
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
+mod checkpoint_writer;
 mod claims;
 mod client;
-mod cut;
 mod dead_letters;
 mod errors;
 mod generated;
 mod history;
 mod input;
-mod landed;
 mod ledger;
 mod limits;
 mod origin;
 mod outputs;
 mod protocol;
 mod publisher;
+mod read_back;
 mod reader;
 mod requests;
-mod saves;
 mod shared;
+mod truncate;
 
 use std::{
     sync::{Arc, Mutex as StdMutex, atomic::AtomicUsize},
@@ -107,7 +107,7 @@ impl Kafka {
     ) -> Result<Self, Error> {
         let brokers = config.brokers.join(", ");
         let late = async {
-            tokio::time::sleep(SAY_AFTER).await;
+            tokio::time::sleep(SLOW_OPENING).await;
             tracing::warn!(event = "waiting", brokers, "Kafka has not answered yet; waiting for it");
             std::future::pending().await
         };
@@ -176,7 +176,7 @@ impl Kafka {
 }
 
 /// As long may a broker take to answer before the log says that it is waited for.
-const SAY_AFTER: Duration = Duration::from_secs(3);
+const SLOW_OPENING: Duration = Duration::from_secs(3);
 
 impl Transport for Kafka {
     type Reader = KafkaReader;

@@ -14,7 +14,7 @@ use thalweg_topic::record::{RETRY, Record};
 pub(super) const GENERATED: &str = "thalweg.generated";
 
 /// Newest offsets that are looked at.
-const NEWEST: i64 = 256;
+const FIRST_WINDOW: i64 = 256;
 
 /// What a partition holds, for whoever wants to know who wrote it.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) async fn held(handle: &Partition) -> Try<Held> {
     let seen = oldest.iter().filter_map(|committed| committed.next_offset).max().unwrap_or(first);
     edges.extend(oldest);
     // What is newest may all have been aborted.
-    let mut window = NEWEST;
+    let mut window = FIRST_WINDOW;
     loop {
         let from = (decided - window).max(seen);
         let newest = records(handle, from..decided, false).await?;

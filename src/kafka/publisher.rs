@@ -14,13 +14,13 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    checkpoint_writer::CheckpointWriter,
     client::{Fault, Partition, Producer, producer, retry_on},
-    landed,
     limits::Refused,
     outputs::{self, Between},
     protocol::{ProducerId, Time, advance},
-    requests::{self, Landing, Lane, Request, Size, requests},
-    saves::Saves,
+    read_back,
+    requests::{self, OutputProducer, ProduceOutcome, Request, Size, requests},
     shared::Shared,
 };
 use thalweg_store::{RateLimited, set_meta};
@@ -42,7 +42,7 @@ pub struct KafkaPublisher {
 }
 
 /// An outbox under way.
-struct Shipment {
+struct InFlightOutbox {
     /// Requests not yet acknowledged.
     open: usize,
     position: i64,
@@ -187,17 +187,17 @@ impl KafkaPublisher {
     }
 
     /// A connection per output, with the number of the next record.
-    async fn lanes(&mut self, numbers: Numbers) -> Result<[Lane; 3], Error> {
-        let mut lanes = Vec::with_capacity(3);
+    async fn producers(&mut self, numbers: Numbers) -> Result<[OutputProducer; 3], Error> {
+        let mut producers = Vec::with_capacity(3);
         for ((output, handle), sequence) in Output::ALL.into_iter().zip(&self.handles).zip(numbers.next) {
             let (cluster, topic) = (Arc::clone(handle.cluster()), handle.topic());
             let (partition, id) = (handle.partition(), numbers.producer);
             // One try: the way to another is from the beginning, where stopping is heard.
             let opened = Producer::open(&cluster, topic, partition, id).await;
             let opened = opened.map_err(|fault| self.failed(output, fault, Size::default(), sequence));
-            lanes.push(Lane::new(opened?, sequence));
+            producers.push(OutputProducer::new(opened?, sequence));
         }
-        <[Lane; 3]>::try_from(lanes).map_err(|_| self.interrupted("an output is missing"))
+        <[OutputProducer; 3]>::try_from(producers).map_err(|_| self.interrupted("an output is missing"))
     }
 }
 
@@ -216,7 +216,7 @@ impl Publisher for KafkaPublisher {
             let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
             // Offsets in other topics than these say nothing.
             let since = if since.topics == self.shared.topics.fingerprint() { since.offsets[i] } else { 0 };
-            let look = || landed::output(handle, output, topic, self.partition, since, id);
+            let look = || read_back::output(handle, output, topic, self.partition, since, id);
             let found = retry_on(handle, &action, look).await?;
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
             numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
@@ -233,36 +233,36 @@ impl Publisher for KafkaPublisher {
             self.resume(Outputs::default(), 0).await?;
         }
         let Outputs { offsets: mut next, numbers: Some(mut numbers), topics } = self.outputs else { return Ok(()) };
-        let mut lanes = self.lanes(numbers).await?;
+        let mut producers = self.producers(numbers).await?;
         let in_flight = self.shared.cluster.config().in_flight;
         let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
         let mut waiting: VecDeque<Request> = VecDeque::new();
-        let mut shipments: VecDeque<Shipment> = VecDeque::new();
-        let mut saves = Saves::new(&self.shared.store);
+        let mut open_outboxes: VecDeque<InFlightOutbox> = VecDeque::new();
+        let mut checkpoints = CheckpointWriter::new(&self.shared.store);
         let mut receiving = true;
         let mut failure: Option<Error> = None;
         while receiving || !under_way.is_empty() || !waiting.is_empty() {
             while under_way.len() < in_flight
-                && let Some(request) = waiting.pop_front_if(|request| lanes[request.output as usize].is_free())
+                && let Some(request) = waiting.pop_front_if(|request| producers[request.output as usize].is_free())
             {
                 let time = self.time_of(&request);
-                under_way.push_back(lanes[request.output as usize].send(request, time));
+                under_way.push_back(producers[request.output as usize].send(request, time));
             }
             tokio::select! {
                 biased;
-                Some(Landing { output, result, size }) = under_way.next() => match result
+                Some(ProduceOutcome { output, result, size }) = under_way.next() => match result
                     .and_then(|base| Fault::unless_new(base, next[output as usize]))
                 {
                     // What lands behind a failure is found by the read-back.
                     Ok(_) if failure.is_some() => {}
                     Ok(base) => {
-                        lanes[output as usize].landed();
+                        producers[output as usize].acknowledged();
                         if let Err(error) = self.watch(output, next[output as usize], base).await {
                             receiving = false;
                             waiting.clear();
                             failure = Some(error);
                         }
-                        self.landed(&mut next, &mut numbers, &mut shipments, output, base, size);
+                        self.acknowledged(&mut next, &mut numbers, &mut open_outboxes, output, base, size);
                     }
                     Err(fault) => {
                         receiving = false;
@@ -274,43 +274,43 @@ impl Publisher for KafkaPublisher {
                 outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
                     match outbox {
                         Some(mut outbox) => {
-                            let careful = lanes.each_ref().map(Lane::is_new);
+                            let careful = producers.each_ref().map(OutputProducer::is_new);
                             waiting.extend(requests(&self.shared, &mut outbox, careful));
                             let Outbox { position, checkpoint, .. } = outbox;
-                            shipments.push_back(Shipment { open: waiting.len(), position, checkpoint });
+                            open_outboxes.push_back(InFlightOutbox { open: waiting.len(), position, checkpoint });
                         }
                         None => receiving = false,
                     }
                 }
             }
-            while failure.is_none() && shipments.front().is_some_and(|shipment| shipment.open == 0) {
-                let Some(shipment) = shipments.pop_front() else { break };
-                if let Some(mut checkpoint) = shipment.checkpoint {
+            while failure.is_none() && open_outboxes.front().is_some_and(|oldest| oldest.open == 0) {
+                let Some(oldest) = open_outboxes.pop_front() else { break };
+                if let Some(mut checkpoint) = oldest.checkpoint {
                     let outputs = Outputs { offsets: next, numbers: Some(numbers), topics };
                     checkpoint.stand_at(outputs);
-                    saves.begin(checkpoint).await?;
+                    checkpoints.begin(checkpoint).await?;
                 }
-                confirmed.send_replace(shipment.position);
+                confirmed.send_replace(oldest.position);
             }
         }
         match failure {
             // What is published does not wait for what is kept of it.
             Some(failure) => {
-                saves.give_up();
+                checkpoints.give_up();
                 Err(failure)
             }
-            None => Ok(saves.finish().await?),
+            None => Ok(checkpoints.finish().await?),
         }
     }
 }
 
 impl KafkaPublisher {
     /// Takes note of a request that the broker has appended.
-    fn landed(
+    fn acknowledged(
         &self,
         next: &mut [i64; 3],
         numbers: &mut Numbers,
-        shipments: &mut VecDeque<Shipment>,
+        open_outboxes: &mut VecDeque<InFlightOutbox>,
         output: Output,
         base: i64,
         size: Size,
@@ -319,8 +319,8 @@ impl KafkaPublisher {
         next[i] = base + size.records as i64;
         numbers.next[i] = advance(numbers.next[i], size.records);
         self.refused(|refused| refused.remove(&i));
-        if let Some(shipment) = shipments.front_mut() {
-            shipment.open -= 1;
+        if let Some(oldest) = open_outboxes.front_mut() {
+            oldest.open -= 1;
         }
     }
 }

@@ -10,59 +10,59 @@ use tokio::time::Instant;
 
 use super::{
     client::{Fault, Producer},
-    cut,
     errors::not_retried,
     limits::lower,
     protocol::{Records, Time, advance},
     shared::Shared,
+    truncate,
 };
 use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
 
 /// A broker that has not heard from a producer for long forgets it, and then takes a batch with any number. It is a day
 /// unless configured otherwise.
-const REMEMBERED: Duration = Duration::from_secs(600);
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
 /// The way into one output.
-pub(super) struct Lane {
+pub(super) struct OutputProducer {
     producer: Arc<Producer>,
     /// The number of the next record.
     sequence: i32,
     /// Requests under way.
     open: usize,
     /// When the broker last took a batch.
-    landed: Option<Instant>,
+    acknowledged: Option<Instant>,
 }
 
-impl Lane {
+impl OutputProducer {
     /// `sequence` is the number of the next record.
     pub(super) fn new(producer: Producer, sequence: i32) -> Self {
-        Self { producer: Arc::new(producer), sequence, open: 0, landed: None }
+        Self { producer: Arc::new(producer), sequence, open: 0, acknowledged: None }
     }
 
     /// Whether a request may be sent: as long as the broker may not know the producer, one at a time, since a second one
     /// would be taken though the first was refused.
     pub(super) fn is_free(&self) -> bool {
-        self.open == 0 || self.landed.is_some_and(|landed| landed.elapsed() < REMEMBERED)
+        self.open == 0 || self.acknowledged.is_some_and(|at| at.elapsed() < REMEMBERED_FOR)
     }
 
     /// Whether nothing of it has landed yet.
     pub(super) fn is_new(&self) -> bool {
-        self.landed.is_none()
+        self.acknowledged.is_none()
     }
 
     /// A request of it has landed.
-    pub(super) fn landed(&mut self) {
+    pub(super) fn acknowledged(&mut self) {
         self.open -= 1;
-        self.landed = Some(Instant::now());
+        self.acknowledged = Some(Instant::now());
     }
 
     /// Sends a request, written at `time`.
-    pub(super) fn send(&mut self, request: Request, time: Time) -> BoxFuture<'static, Landing> {
+    pub(super) fn send(&mut self, request: Request, time: Time) -> BoxFuture<'static, ProduceOutcome> {
         let Request { output, records, size } = request;
         let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
         self.sequence = advance(self.sequence, size.records);
         self.open += 1;
-        Box::pin(async move { Landing { output, result: producer.append(sequence, records, time).await, size } })
+        Box::pin(async move { ProduceOutcome { output, result: producer.append(sequence, records, time).await, size } })
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Request {
 }
 
 /// How one request ended.
-pub(super) struct Landing {
+pub(super) struct ProduceOutcome {
     pub(super) output: Output,
     /// Offset of its first record.
     pub(super) result: Result<i64, Fault>,
@@ -89,13 +89,13 @@ pub(super) struct Size {
 }
 
 /// As much goes out before anything has landed: where another process publishes the same, so much is there twice.
-const FIRST_BYTES: usize = 16 << 10;
+const MAX_FIRST_BYTES: usize = 16 << 10;
 
 /// The requests that an outbox needs, in order; small ones at first where it is `careful`.
 pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3]) -> Vec<Request> {
     let limit = |output: Output| {
         let limit = shared.batch_bytes[output as usize].load(Ordering::Relaxed);
-        if careful[output as usize] { limit.min(FIRST_BYTES) } else { limit }
+        if careful[output as usize] { limit.min(MAX_FIRST_BYTES) } else { limit }
     };
     let mut requests = Vec::new();
     // Mostly they fit into one request whatever they are, and need not become records first.
@@ -164,13 +164,13 @@ pub(super) fn failed(shared: &Shared, partition: i32, output: Output, fault: Fau
 /// Says whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the limit
 /// since it was sent, so the limit alone does not tell.
 fn can_be_cut(shared: &Shared, size: Size) -> bool {
-    size.bytes > cut::LEAST || size.bytes <= shared.dead_letter_bytes.load(Ordering::Relaxed)
+    size.bytes > truncate::MAX_TRUNCATED_BYTES || size.bytes <= shared.dead_letter_bytes.load(Ordering::Relaxed)
 }
 
 /// Cuts a dead letter to what its topic takes.
 fn fitted(shared: &Shared, mut record: Outgoing) -> Outgoing {
     let limit = shared.dead_letter_bytes.load(Ordering::Relaxed);
-    if let Some(bytes) = cut::fit(&mut record, limit) {
+    if let Some(bytes) = truncate::fit(&mut record, limit) {
         tracing::warn!(
             event = "dead_letter_cut",
             offset = record.source,

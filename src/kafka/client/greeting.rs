@@ -13,7 +13,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that tell.
-const ENOUGH: usize = 4;
+const TELLING_BYTES: usize = 4;
 
 /// What came first; shared between the stream and whoever connects.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Greeting(Arc<Mutex<First>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct First {
-    bytes: [u8; ENOUGH],
+    bytes: [u8; TELLING_BYTES],
     seen: usize,
     /// Whether the other side has ended the stream before that.
     ended: bool,
@@ -66,11 +66,11 @@ impl Greeting {
             first.ended = true;
             return Ok(true);
         }
-        let (from, count) = (first.seen, came.len().min(ENOUGH - first.seen));
+        let (from, count) = (first.seen, came.len().min(TELLING_BYTES - first.seen));
         first.bytes[from..from + count].copy_from_slice(&came[..count]);
         first.seen += count;
         if matches!(who(&first.bytes[..first.seen]), Who::Unknown) {
-            Ok(first.seen == ENOUGH)
+            Ok(first.seen == TELLING_BYTES)
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidData, "not Kafka's protocol"))
         }

@@ -20,7 +20,7 @@ use super::{
 use thalweg_topic::record::Record;
 
 /// Bytes of compressed batches unpacked at once, about; the rest is fetched again.
-const ENOUGH: usize = 64 << 20;
+const MAX_UNPACKED_BYTES: usize = 64 << 20;
 
 /// An aborted transaction, or the part of it that is ahead: its producer and its first offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) fn committed(log: &Bytes, aborted: &[Aborted]) -> Result<Committed, R
     let mut given_up = HashSet::new();
     let mut rest = log.clone();
     let mut unpacked = 0;
-    while unpacked < ENOUGH {
+    while unpacked < MAX_UNPACKED_BYTES {
         let batch = match next_batch(&mut rest) {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn when_enough_is_unpacked_the_rest_is_fetched_again() {
-        let large = RawRecord { value: Some(vec![0; ENOUGH]), ..raw(0) };
+        let large = RawRecord { value: Some(vec![0; MAX_UNPACKED_BYTES]), ..raw(0) };
         let large = RecordBatch {
             records: ControlBatchOrRecords::Records(vec![large]),
             compression: RecordBatchCompression::Zstd,

@@ -27,7 +27,7 @@ pub enum CompressionKind {
 const XERIAL: &[u8] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 
 /// No byte of snappy stands for more than this many.
-const SNAPPY_MOST: usize = 32;
+const MAX_SNAPPY_RATIO: usize = 32;
 
 /// The kind that the attributes of a batch name; `None` is one that Kafka did not have when this was written.
 pub(crate) fn kind(attributes: i16) -> Option<CompressionKind> {
@@ -52,29 +52,29 @@ pub(crate) fn number(kind: CompressionKind) -> i16 {
     }
 }
 
-/// Unpacks `packed` into at most `room` bytes.
+/// Unpacks `packed` into at most `max_bytes` bytes.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence: it is damaged, cut off, or takes more room.
-pub(crate) fn unpack(kind: CompressionKind, packed: &[u8], room: usize) -> Result<Vec<u8>, String> {
+/// What is wrong with it, as the end of a sentence: it is damaged, cut off, or takes more max_bytes.
+pub(crate) fn unpack(kind: CompressionKind, packed: &[u8], max_bytes: usize) -> Result<Vec<u8>, String> {
     let unpacked = match kind {
-        CompressionKind::None => bounded(packed, room),
-        CompressionKind::Gzip => bounded(MultiGzDecoder::new(packed), room),
-        CompressionKind::Snappy => snappy(packed, room),
+        CompressionKind::None => bounded(packed, max_bytes),
+        CompressionKind::Gzip => bounded(MultiGzDecoder::new(packed), max_bytes),
+        CompressionKind::Snappy => snappy(packed, max_bytes),
         CompressionKind::Lz4 => lz4::Decoder::new(packed).and_then(|mut decoder| {
-            let unpacked = bounded(&mut decoder, room)?;
+            let unpacked = bounded(&mut decoder, max_bytes)?;
             decoder.finish().1.map_err(|_| io::Error::other("it is cut off"))?;
             Ok(unpacked)
         }),
-        CompressionKind::Zstd => zstd::Decoder::with_buffer(packed).and_then(|decoder| bounded(decoder, room)),
+        CompressionKind::Zstd => zstd::Decoder::with_buffer(packed).and_then(|decoder| bounded(decoder, max_bytes)),
     };
     unpacked.map_err(|error| error.to_string())
 }
 
-fn bounded(from: impl Read, room: usize) -> io::Result<Vec<u8>> {
+fn bounded(from: impl Read, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
-    from.take(room as u64 + 1).read_to_end(&mut unpacked)?;
-    if unpacked.len() > room { Err(too_large()) } else { Ok(unpacked) }
+    from.take(max_bytes as u64 + 1).read_to_end(&mut unpacked)?;
+    if unpacked.len() > max_bytes { Err(too_large()) } else { Ok(unpacked) }
 }
 
 fn too_large() -> io::Error {
@@ -82,29 +82,29 @@ fn too_large() -> io::Error {
 }
 
 /// Plain, or in the chunks of `snappy-java`.
-fn snappy(packed: &[u8], room: usize) -> io::Result<Vec<u8>> {
+fn snappy(packed: &[u8], max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
     let Some(mut rest) = packed.strip_prefix(XERIAL) else {
-        snappy_chunk(packed, room, &mut unpacked)?;
+        snappy_chunk(packed, max_bytes, &mut unpacked)?;
         return Ok(unpacked);
     };
     while !rest.is_empty() {
         let cut_off = || io::Error::other("it is cut off");
         let (length, after) = rest.split_first_chunk().ok_or_else(cut_off)?;
         let (chunk, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(cut_off)?;
-        snappy_chunk(chunk, room, &mut unpacked)?;
+        snappy_chunk(chunk, max_bytes, &mut unpacked)?;
         rest = after;
     }
     Ok(unpacked)
 }
 
-fn snappy_chunk(chunk: &[u8], room: usize, unpacked: &mut Vec<u8>) -> io::Result<()> {
+fn snappy_chunk(chunk: &[u8], max_bytes: usize, unpacked: &mut Vec<u8>) -> io::Result<()> {
     let length = snap::raw::decompress_len(chunk)?;
-    if length > chunk.len().saturating_mul(SNAPPY_MOST) {
+    if length > chunk.len().saturating_mul(MAX_SNAPPY_RATIO) {
         return Err(io::Error::other("it claims to hold more than it can"));
     }
     let start = unpacked.len();
-    let end = start.checked_add(length).filter(|end| *end <= room).ok_or_else(too_large)?;
+    let end = start.checked_add(length).filter(|end| *end <= max_bytes).ok_or_else(too_large)?;
     unpacked.resize(end, 0);
     snap::raw::Decoder::new().decompress(chunk, &mut unpacked[start..])?;
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the fields of a batch's records are slices of one buffer, which is the fetched one unless the batch was
 //! compressed. Whatever the bytes are, they are a batch's records as they were written or an error, and never take more
-//! than the room they are given.
+//! than the memory they are given.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use super::{
 use thalweg_topic::record::{Headers, Record};
 
 /// Memory that one batch may take, unpacked and with all that tells its records apart.
-const ROOM: usize = 256 << 20;
+const MAX_BATCH_MEMORY: usize = 256 << 20;
 
 /// No record takes less: each part of one is a byte at least.
-const LEAST: usize = 7;
+const MIN_RECORD_BYTES: usize = 7;
 
 /// Adds the records of a whole batch with its header; returns the bytes that were unpacked for it.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) ->
     let (bytes, unpacked) = match kind {
         CompressionKind::None => (packed, 0),
         kind => {
-            let unpacked = compression::unpack(kind, &packed, ROOM).map_err(|problem| {
+            let unpacked = compression::unpack(kind, &packed, MAX_BATCH_MEMORY).map_err(|problem| {
                 format!("its records, which are compressed ({kind:?}), cannot be unpacked: {problem}")
             })?;
             let size = unpacked.len();
@@ -42,11 +42,12 @@ pub(crate) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) ->
         }
     };
     let count = usize::try_from(header.records).unwrap_or(0);
-    if count > bytes.len() / LEAST {
+    if count > bytes.len() / MIN_RECORD_BYTES {
         return Err(format!("it is said to hold {count} records in {} bytes", bytes.len()));
     }
-    let mut fields = Fields { bytes: &bytes, at: 0, end: bytes.len(), room: ROOM.saturating_sub(unpacked) };
-    fields.take_room(count * size_of::<Record>()).map_err(|problem| problem.to_string())?;
+    let mut fields =
+        Fields { bytes: &bytes, at: 0, end: bytes.len(), memory: MAX_BATCH_MEMORY.saturating_sub(unpacked) };
+    fields.take_memory(count * size_of::<Record>()).map_err(|problem| problem.to_string())?;
     let before = records.len();
     records.reserve(count);
     for i in 0..count {
@@ -84,7 +85,7 @@ struct Fields<'a> {
     /// Where the record ends, or all of them.
     end: usize,
     /// Bytes of memory left.
-    room: usize,
+    memory: usize,
 }
 
 impl Fields<'_> {
@@ -119,7 +120,7 @@ impl Fields<'_> {
         if count > (self.end - self.at) / 2 {
             return Err(Problem("headers' number", "is more than it has room for"));
         }
-        self.take_room(count * size_of::<(Bytes, Option<Bytes>)>())?;
+        self.take_memory(count * size_of::<(Bytes, Option<Bytes>)>())?;
         let mut headers = Headers::with_capacity(count);
         for _ in 0..count {
             let name = self.nullable("header's name")?.ok_or(Problem("header's name", "is null"))?;
@@ -169,7 +170,7 @@ impl Fields<'_> {
             let bits = u64::from(byte & 0x7f);
             value |= bits << (7 * i);
             if byte < 0x80 {
-                // The tenth byte has room for one bit.
+                // The tenth byte has memory for one bit.
                 return if i == 9 && bits > 1 {
                     Err(Problem(what, "has a number that is too large"))
                 } else {
@@ -189,8 +190,8 @@ impl Fields<'_> {
         Ok(self.bytes[self.at - 1])
     }
 
-    fn take_room(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.room = self.room.checked_sub(bytes).ok_or(Problem("batch", "takes more than 256 MiB of memory"))?;
+    fn take_memory(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.memory = self.memory.checked_sub(bytes).ok_or(Problem("batch", "takes more than 256 MiB of memory"))?;
         Ok(())
     }
 }

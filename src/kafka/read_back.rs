@@ -9,11 +9,11 @@ use super::{
 use thalweg_topic::{Output, record::RETRY, source};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
-const FIRST_LOOK: i64 = 256;
+const FIRST_WINDOW: i64 = 256;
 
 /// What was found of one producer's records.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Landed {
+pub(super) struct ReadBack {
     /// The highest source offset.
     pub(super) source: Option<i64>,
     /// The number that the producer's next record must have.
@@ -33,20 +33,20 @@ pub(super) async fn output(
     partition: i32,
     since: i64,
     producer: ProducerId,
-) -> Try<Landed> {
-    look(handle, since, producer, |landed, committed| {
+) -> Try<ReadBack> {
+    look(handle, since, producer, |read_back, committed| {
         let of = |record: &thalweg_topic::record::Record| {
             source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
         };
-        landed.source = committed.records.iter().filter_map(of).max().max(landed.source);
-        landed.source.is_some()
+        read_back.source = committed.records.iter().filter_map(of).max().max(read_back.source);
+        read_back.source.is_some()
     })
     .await
 }
 
 /// What `producer` has written into a partition from `since` on.
-pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId) -> Try<Landed> {
-    look(handle, since, producer, |landed, _| landed.sequence.is_some()).await
+pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId) -> Try<ReadBack> {
+    look(handle, since, producer, |read_back, _| read_back.sequence.is_some()).await
 }
 
 /// Dead letters that were sent back.
@@ -90,10 +90,10 @@ async fn look(
     handle: &Partition,
     since: i64,
     producer: ProducerId,
-    mut found: impl FnMut(&mut Landed, &Committed) -> bool,
-) -> Try<Landed> {
+    mut found: impl FnMut(&mut ReadBack, &Committed) -> bool,
+) -> Try<ReadBack> {
     let range = handle.range().await?;
-    let mut landed = Landed { end: range.end, ..Landed::default() };
+    let mut read_back = ReadBack { end: range.end, ..ReadBack::default() };
     // Whether it may be read back is to be known before there is something to read back.
     handle.batches(range.end, Wait::Never).await?;
     if since > range.end {
@@ -109,22 +109,22 @@ async fn look(
     }
     // One that ends earlier says nothing about where to look.
     let since = if since > range.end { range.start } else { since.max(range.start) };
-    let (mut end, mut window) = (range.end, FIRST_LOOK);
+    let (mut end, mut window) = (range.end, FIRST_WINDOW);
     while end > since {
         let start = (end - window).max(since);
         let mut offset = start;
         let mut enough = false;
         // Newer windows come first, so a number from one of them stands.
-        let newer = landed.sequence;
+        let newer = read_back.sequence;
         while offset < end {
             let mut committed = handle.fetch(offset, Wait::First).await?.committed;
             let next = after(&committed, offset)?;
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|batch| batch.producer == producer);
-            landed.sequence = newer.or(mine.map(|batch| batch.next_sequence)).or(landed.sequence);
+            read_back.sequence = newer.or(mine.map(|batch| batch.next_sequence)).or(read_back.sequence);
             let times = committed.records.iter().map(|record| record.timestamp);
-            landed.time = times.max().unwrap_or(0).max(landed.time);
-            enough |= found(&mut landed, &committed);
+            read_back.time = times.max().unwrap_or(0).max(read_back.time);
+            enough |= found(&mut read_back, &committed);
             offset = next;
         }
         if enough {
@@ -133,5 +133,5 @@ async fn look(
         end = start;
         window *= 2;
     }
-    Ok(landed)
+    Ok(read_back)
 }

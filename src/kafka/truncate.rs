@@ -5,10 +5,10 @@
 use thalweg_topic::record::{Outgoing, PREFIX};
 
 /// What remains of a value, and of a key.
-const CUT_TO: usize = 16 << 10;
+const MAX_KEPT_BYTES: usize = 16 << 10;
 
 /// No letter that was cut is larger: our own headers take less than the rest of this.
-pub(super) const LEAST: usize = 2 * CUT_TO + (8 << 10);
+pub(super) const MAX_TRUNCATED_BYTES: usize = 2 * MAX_KEPT_BYTES + (8 << 10);
 
 /// Cuts a dead letter to `limit` bytes, about, and says in a header that it did: first the value, then the sample's own
 /// headers, then the key. Returns the bytes that the value had where something was cut.
@@ -18,7 +18,7 @@ pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
     }
     let bytes = record.value.as_ref().map_or(0, Vec::len);
     if let Some(value) = &mut record.value {
-        value.truncate(CUT_TO);
+        value.truncate(MAX_KEPT_BYTES);
     }
     if record.size() > limit {
         record.headers.retain(|name| name.starts_with(PREFIX.as_bytes()));
@@ -26,7 +26,7 @@ pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
     if record.size() > limit
         && let Some(key) = &mut record.key
     {
-        key.truncate(CUT_TO);
+        key.truncate(MAX_KEPT_BYTES);
     }
     record.headers.set("thalweg.truncated", bytes.to_string());
     Some(bytes)
@@ -53,10 +53,10 @@ mod tests {
     #[test]
     fn whatever_is_too_large_is_cut_and_no_more_than_that() {
         for (value, header, key, left) in [
-            (200_000, 5, 5, (CUT_TO, true, 5)),
+            (200_000, 5, 5, (MAX_KEPT_BYTES, true, 5)),
             (10, 200_000, 5, (10, false, 5)),
-            (10, 5, 200_000, (10, false, CUT_TO)),
-            (200_000, 200_000, 200_000, (CUT_TO, false, CUT_TO)),
+            (10, 5, 200_000, (10, false, MAX_KEPT_BYTES)),
+            (200_000, 200_000, 200_000, (MAX_KEPT_BYTES, false, MAX_KEPT_BYTES)),
         ] {
             let mut record = letter(value, header, key);
             assert_eq!(fit(&mut record, 100_000), Some(value));
@@ -64,7 +64,7 @@ mod tests {
             assert_eq!((kept(&record.value), record.headers.get("own").is_some(), kept(&record.key)), left);
             assert_eq!(record.headers.get("thalweg.reason"), Some(&b"not_json"[..]));
             assert_eq!(record.headers.get("thalweg.truncated"), Some(value.to_string().as_bytes()));
-            assert!(record.size() < LEAST);
+            assert!(record.size() < MAX_TRUNCATED_BYTES);
         }
     }
 }

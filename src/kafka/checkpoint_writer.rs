@@ -9,13 +9,13 @@ use thalweg_topic::Savepoint;
 
 /// Writes checkpoints one after another. Publishing does not wait for them: while one is under way, as on a disk that is
 /// full, the newest of those that follow waits, and the ones before it are left out.
-pub(super) struct Saves {
+pub(super) struct CheckpointWriter {
     store: Arc<Store>,
     under_way: Option<JoinHandle<Result<(), thalweg_store::Error>>>,
     waiting: Option<Box<dyn Savepoint>>,
 }
 
-impl Saves {
+impl CheckpointWriter {
     pub(super) fn new(store: &Arc<Store>) -> Self {
         Self { store: Arc::clone(store), under_way: None, waiting: None }
     }

@@ -22,7 +22,7 @@ use thalweg_topic::{
     record::{Headers, Outgoing},
 };
 
-/// Under what letters of one partition are sent.
+/// The terms under which letters of one partition are sent.
 struct Terms {
     producer: ProducerId,
     samples: Place,
@@ -30,7 +30,7 @@ struct Terms {
     replaces: Option<ProducerId>,
 }
 
-/// What was sent back of one dead-letters topic, and the way to send more.
+/// Claims on one dead-letters topic: those that the events tell of, and new ones.
 #[derive(Debug)]
 pub(super) struct Claims {
     topics: Topics,
@@ -151,7 +151,7 @@ impl Claims {
         Ok(fates)
     }
 
-    /// Those of a claim with a new identity.
+    /// Makes the terms of a claim with a new identity.
     async fn terms(&mut self, to: i32, replaces: Option<ProducerId>) -> Result<Terms, Error> {
         let missing = || Error::Topic {
             topic: self.topics.samples.clone(),
@@ -244,7 +244,7 @@ impl Claims {
     }
 }
 
-/// Those that are at `places`, and the others.
+/// Splits letters into those that are at `places`, and the others.
 fn split(letters: Vec<DeadLetter>, places: &HashSet<String>) -> (Vec<DeadLetter>, Vec<DeadLetter>) {
     letters.into_iter().partition(|letter| places.contains(&letter.place()))
 }

@@ -30,7 +30,7 @@ pub(super) fn name(shared: &Shared) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Generated {
     producers: HashMap<i32, PartitionProducer>,
-    /// Where each partition ended when all in it was found to be the generator's; empty where anything may be.
+    /// The end of each partition when all in it was found to be the generator's; empty where anything may be in it.
     guarded: Vec<i64>,
 }
 
@@ -40,14 +40,14 @@ struct PartitionProducer {
     handle: Partition,
     id: ProducerId,
     producer: Option<Producer>,
-    /// Offset from which on samples may be that nobody has noted.
+    /// Samples at or after this offset may not be recorded yet.
     noted: i64,
-    /// Whether it has to be looked up what is there.
+    /// Set when it has to be looked up what is there.
     unsure: bool,
-    /// What was found there.
+    /// The result of that look.
     read_back: ReadBack,
     refused: Refused,
-    /// Up to here all in the partition is the generator's; `None` where anything may be.
+    /// Everything before this offset is the generator's; `None` where anything may be in the partition.
     own: Option<i64>,
 }
 
@@ -154,7 +154,7 @@ impl Generated {
     }
 }
 
-/// What is not the generator's of what a partition holds, told as the beginning of a sentence. `noted` is the offset up to
+/// Says, as the beginning of a sentence, what of a partition the generator did not write. `noted` is the offset up to
 /// which this state file knows what has been generated.
 fn not_ours(held: &Held, ours: &[ProducerId], noted: i64) -> Option<String> {
     if let Some(record) = held.edges.iter().find_map(|committed| origin::stranger(committed, ours)) {
@@ -177,7 +177,7 @@ fn not_ours(held: &Held, ours: &[ProducerId], noted: i64) -> Option<String> {
 impl PartitionProducer {
     async fn open(shared: &Arc<Shared>, partition: i32, own: Option<i64>) -> Result<Self, Error> {
         let handle = Partition::new(&shared.cluster, &shared.topics.samples, partition);
-        // Noted behind the identity: one that has none yet may have sent samples anywhere.
+        // The offset is kept after the identity: without an identity an earlier run may have written at any offset.
         let noted = shared.store.meta(&offset_name(&shared.topics.samples, partition))?.unwrap_or(0);
         let known = shared.store.meta(&identity_name(&shared.topics.samples, partition, shared.sample_partitions))?;
         let id = match known {
@@ -281,7 +281,7 @@ impl PartitionProducer {
         Ok(())
     }
 
-    /// What a failed request means: mostly to look what is there.
+    /// Makes of a failed request what is to be done: mostly to look what is there.
     fn failed(&mut self, fault: Fault, bytes: usize, sequence: i32) -> Stop {
         (self.producer, self.unsure) = (None, true);
         match fault {
@@ -300,7 +300,7 @@ impl PartitionProducer {
 }
 
 impl Batch {
-    /// Leaves out what comes before number `next`; whether that is everything.
+    /// Leaves out what comes before number `next`; returns `true` where that is everything.
     fn leave_out(&mut self, next: i32) -> bool {
         // Numbers begin again past the largest, so that one is behind another that is less than half a turn ahead.
         let ahead = (next.wrapping_sub(self.sequence) & i32::MAX) as usize;
@@ -311,7 +311,7 @@ impl Batch {
         self.samples.is_empty()
     }
 
-    /// How many samples fit into a request, and their bytes; one at least.
+    /// Returns the number of samples that fit into a request, one at least, and their bytes.
     fn within(&self, limit: usize) -> (usize, usize) {
         let mut bytes = 0;
         for (count, sample) in self.samples.iter().enumerate() {

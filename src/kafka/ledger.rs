@@ -5,7 +5,7 @@
 //! for what the claimant had sent before it ended. These events have no `source`, which a worker's events have, so
 //! that reading those back passes over these.
 //!
-//! Running out is a matter of clocks, and a request may arrive when it has; so it only says when others may try.
+//! Expiry depends on clocks, and a late request may still arrive; so it permits others to try and proves nothing.
 //! Invariant: a letter that was claimed under an identity as a producer, which writes one batch, is sent under another one
 //! only when that batch is there without it.
 
@@ -28,9 +28,9 @@ pub(super) struct Note {
     pub(super) dead_letters: Letters,
     /// Who does it: another name for every claim.
     pub(super) by: String,
-    /// Where the samples go: their partition, and the first offset that they can get.
+    /// The samples go to this partition, at this offset or behind it.
     pub(super) samples: Place,
-    /// Under what identity they are sent. Claims of older versions have none.
+    /// The identity under which they are sent. Claims of older versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) producer: Option<ProducerId>,
     /// The identity of the claim before, where its batch is there and these letters are not in it.
@@ -41,7 +41,7 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// Whether this claim may follow one under the identity `held` that has run out.
+    /// Says whether this claim may follow one under the identity `held` that has run out.
     fn may_follow(&self, held: Option<ProducerId>) -> bool {
         held.is_none() || self.producer.is_none() || held == self.producer || held == self.replaces
     }
@@ -67,7 +67,7 @@ pub(super) struct Place {
     pub(super) from: i64,
 }
 
-/// How it stands with a letter.
+/// The state of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nobody has sent it.
@@ -123,7 +123,7 @@ pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Whether a claim made at `at` has run out at `now`, both in milliseconds.
+/// Says whether a claim made at `at` has run out at `now`, both in milliseconds.
 pub(super) fn has_run_out(at: i64, now: i64) -> bool {
     now.saturating_sub(at) >= LEASE.as_millis() as i64
 }
@@ -184,7 +184,7 @@ mod tests {
         for (taker, by) in takers {
             assert_eq!(claimant(&after(&[first.clone(), taker.clone()]), 1), by, "{}", String::from_utf8_lossy(&taker));
         }
-        // Claims of before identities follow, and are followed, by time alone.
+        // Claims of versions without producer identities are ordered by time alone.
         let old = note(Kind::Retrying, "old", &[1], lease);
         assert_eq!(claimant(&after(&[first.clone(), old.clone()]), 1), "old");
         assert_eq!(claimant(&after(&[first, old, claim("b", 11, None, 2 * lease)]), 1), "b");

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// As often may a broker refuse one and the same number before we take another identity. At another one something has
-/// landed in between, and the read-back has found it.
+/// After this many refusals of the same sequence number a producer takes a new identity. A refusal at another number means
+/// progress, which the read-back has found.
 const MAX_REFUSALS: u32 = 2;
 
-/// A number that was refused, and how often in a row.
+/// A sequence number that was refused, and how often in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Refused {
     sequence: i32,

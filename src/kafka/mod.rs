@@ -76,7 +76,7 @@ use thalweg_topic::{Ends, Error, Opening, Topics, Transport, stamps::Stamps};
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
 ///
 /// # Errors
-/// What is wrong, for people.
+/// The problem, for people.
 pub fn check_tls(tls: &Tls) -> Result<(), String> {
     let read = client::client_config(tls);
     read.map(drop).map_err(|refusal| format!("{} ({})", refusal.problem, refusal.reason))
@@ -86,7 +86,7 @@ pub fn check_tls(tls: &Tls) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Kafka {
     shared: Arc<Shared>,
-    /// Those this process works on.
+    /// The partitions that this process works on.
     partitions: Vec<i32>,
     generator: Mutex<Generated>,
 }
@@ -175,7 +175,7 @@ impl Kafka {
     }
 }
 
-/// As long may a broker take to answer before the log says that it is waited for.
+/// A broker that has not answered by then is waited for, and the log says so.
 const SLOW_OPENING: Duration = Duration::from_secs(3);
 
 impl Transport for Kafka {

@@ -16,12 +16,12 @@ pub(super) const GENERATED: &str = "thalweg.generated";
 /// Newest offsets that are looked at.
 const FIRST_WINDOW: i64 = 256;
 
-/// What a partition holds, for whoever wants to know who wrote it.
+/// The contents of a partition, for whoever wants to know who wrote it.
 #[derive(Debug)]
 pub(super) struct Held {
     /// From the first record to the last, also of transactions that are open.
     pub(super) range: Range<i64>,
-    /// Up to here all is decided.
+    /// Everything before this offset is decided.
     pub(super) decided: i64,
     /// The oldest records, and the newest.
     pub(super) edges: Vec<Committed>,
@@ -50,8 +50,8 @@ pub(super) async fn held(handle: &Partition) -> Try<Held> {
     Ok(Held { range: first..end, decided, edges })
 }
 
-/// What is between two offsets, in whole batches: who wrote a batch its first record tells. Only up to the first records where
-/// that is enough.
+/// Reads between two offsets in whole batches, since the first record of a batch may tell who wrote it; only up to the first
+/// records where `first` is set.
 pub(super) async fn records(handle: &Partition, range: Range<i64>, first: bool) -> Try<Vec<Committed>> {
     let mut found = Vec::new();
     let mut offset = range.start;

@@ -57,7 +57,7 @@ fn stranger(shared: &Shared, output: Output, record: &Record, learned_from: &[St
     }
 }
 
-/// Whether an event is about dead letters of ours that were sent back.
+/// Says whether an event is about dead letters of ours that were sent back.
 fn is_note(record: &Record, dead_letters: &str) -> bool {
     let note = record.value.as_deref().and_then(|value| serde_json::from_slice::<Note>(value).ok());
     note.is_some_and(|note| note.dead_letters.topic == dead_letters)

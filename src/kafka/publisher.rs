@@ -33,7 +33,7 @@ pub struct KafkaPublisher {
     shared: Arc<Shared>,
     partition: i32,
     handles: [Partition; 3],
-    /// Where the outputs stand; known once it has resumed.
+    /// The ends of the outputs; known once it has resumed.
     outputs: Outputs,
     /// Records that others have put into our outputs.
     foreign: RateLimited,
@@ -65,8 +65,8 @@ impl KafkaPublisher {
         }
     }
 
-    /// By which the broker knows this worker, also after a restart. A new one where there is none, or where a broker has
-    /// not gone on with our numbers again and again.
+    /// Returns the identity by which the broker knows this worker, also after a restart. It is a new one where there is none,
+    /// or where a broker keeps refusing the same sequence number.
     async fn identity(&self) -> Result<ProducerId, Error> {
         let name = self.shared.producer_name(self.partition);
         let renew = self.refused(|refused| {

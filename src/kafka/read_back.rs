@@ -11,12 +11,12 @@ use thalweg_topic::{Output, record::RETRY, source};
 /// Records looked at first when looking back from the end; each further look goes twice as far.
 const FIRST_WINDOW: i64 = 256;
 
-/// What was found of one producer's records.
+/// The result of reading back one producer's records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReadBack {
     /// The highest source offset.
     pub(super) source: Option<i64>,
-    /// The number that the producer's next record must have.
+    /// The sequence number that the producer's next record must have.
     pub(super) sequence: Option<i32>,
     /// The end of the partition.
     pub(super) end: i64,
@@ -24,7 +24,7 @@ pub(super) struct ReadBack {
     pub(super) time: i64,
 }
 
-/// What is in an output that was made from `topic`/`partition` or written by `producer`, looking no further back than
+/// Reads back what is in an output that was made from `topic`/`partition` or written by `producer`, no further back than
 /// `since`. Records come in source order, so looking starts at the end.
 pub(super) async fn output(
     handle: &Partition,
@@ -44,7 +44,7 @@ pub(super) async fn output(
     .await
 }
 
-/// What `producer` has written into a partition from `since` on.
+/// Reads back what `producer` has written into a partition from `since` on.
 pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId) -> Try<ReadBack> {
     look(handle, since, producer, |read_back, _| read_back.sequence.is_some()).await
 }
@@ -54,13 +54,13 @@ pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId
 pub(super) struct SentBack {
     /// Their places, as the samples have them.
     pub(super) places: HashSet<String>,
-    /// Whether the producer looked for has written its one batch.
+    /// Set when the producer looked for has written its one batch.
     pub(super) written: bool,
-    /// Whether the topic still has everything from there on.
+    /// Set when the topic still has everything from there on.
     pub(super) whole: bool,
 }
 
-/// What `producer` has sent back into a partition from `since` on, or where it is `None`, what anybody has.
+/// Reads back what `producer` has sent back into a partition from `since` on; where it is `None`, what anybody has.
 pub(super) async fn sent_back(handle: &Partition, since: i64, producer: Option<ProducerId>) -> Try<SentBack> {
     let range = handle.range().await?;
     let mut found = SentBack { whole: range.start <= since, ..SentBack::default() };
@@ -79,7 +79,7 @@ pub(super) async fn sent_back(handle: &Partition, since: i64, producer: Option<P
     Ok(found)
 }
 
-/// Where to go on behind what was fetched from `offset`.
+/// Returns the offset behind what was fetched from `offset`.
 fn after(committed: &Committed, offset: i64) -> Try<i64> {
     let next = committed.next_offset.filter(|next| *next > offset);
     next.ok_or_else(|| Fault::transient("the broker brings nothing for an offset that it lists"))

@@ -14,9 +14,9 @@ use thalweg_topic::{Error, Fetched, Reader, Start};
 #[derive(Debug)]
 pub struct KafkaReader {
     partition: Partition,
-    /// Of the next fetch. It lingers behind records, where there are no more of them.
+    /// The wait of the next fetch, which lingers where the one before has brought all records there were.
     wait: Wait,
-    /// Whether the log says that the topic is written in transactions.
+    /// Set once the log says that the topic is written in transactions.
     said: bool,
     action: String,
 }

@@ -22,35 +22,35 @@ use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
 /// unless configured otherwise.
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
-/// The way into one output.
+/// The producer of one output, with the sequence number it has got to.
 pub(super) struct OutputProducer {
     producer: Arc<Producer>,
-    /// The number of the next record.
+    /// The sequence number of the next record.
     sequence: i32,
     /// Requests under way.
     open: usize,
-    /// When the broker last took a batch.
+    /// The time at which the broker last took a batch.
     acknowledged: Option<Instant>,
 }
 
 impl OutputProducer {
-    /// `sequence` is the number of the next record.
+    /// Begins with `sequence` as the number of the next record.
     pub(super) fn new(producer: Producer, sequence: i32) -> Self {
         Self { producer: Arc::new(producer), sequence, open: 0, acknowledged: None }
     }
 
-    /// Whether a request may be sent: as long as the broker may not know the producer, one at a time, since a second one
-    /// would be taken though the first was refused.
+    /// Says whether a request may be sent. Until the broker has accepted a batch of this producer, one request is in flight: an
+    /// unknown producer may start at any sequence number, so a second request would be taken though the first was refused.
     pub(super) fn is_free(&self) -> bool {
         self.open == 0 || self.acknowledged.is_some_and(|at| at.elapsed() < REMEMBERED_FOR)
     }
 
-    /// Whether nothing of it has landed yet.
+    /// Says whether the broker has not acknowledged anything of it yet.
     pub(super) fn is_new(&self) -> bool {
         self.acknowledged.is_none()
     }
 
-    /// A request of it has landed.
+    /// Takes note that the broker has appended a request of it.
     pub(super) fn acknowledged(&mut self) {
         self.open -= 1;
         self.acknowledged = Some(Instant::now());
@@ -73,7 +73,7 @@ pub(super) struct Request {
     size: Size,
 }
 
-/// How one request ended.
+/// The end of one request.
 pub(super) struct ProduceOutcome {
     pub(super) output: Output,
     /// Offset of its first record.
@@ -81,14 +81,14 @@ pub(super) struct ProduceOutcome {
     pub(super) size: Size,
 }
 
-/// What a request held.
+/// The size of a request.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Size {
     pub(super) records: usize,
     pub(super) bytes: usize,
 }
 
-/// As much goes out before anything has landed: where another process publishes the same, so much is there twice.
+/// Bytes that go out before anything is acknowledged, at most: where another process publishes the same, they are there twice.
 const MAX_FIRST_BYTES: usize = 16 << 10;
 
 /// The requests that an outbox needs, in order; small ones at first where it is `careful`.

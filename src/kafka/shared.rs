@@ -15,7 +15,7 @@ use super::{
     limits::Refused,
 };
 
-/// What readers and publishers have in common.
+/// The state that readers and publishers of one transport share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
@@ -25,13 +25,13 @@ pub(crate) struct Shared {
     pub(crate) sample_partitions: i32,
     /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
     pub(crate) output_partitions: [i32; 3],
-    /// Whether the output topics are there.
+    /// Set once the output topics are there.
     pub(crate) outputs: OnceCell<()>,
-    /// Of what is published.
+    /// The times that published records carry.
     pub(crate) timestamps: Timestamps,
     /// The newest time in each partition of each output.
     pub(crate) stamps: [Vec<Stamps>; 3],
-    /// How long each output keeps records, in milliseconds, where it deletes them by the time that we give them.
+    /// The retention of each output, in milliseconds, where it deletes records by the time that we give them.
     pub(crate) retention: OnceCell<[Option<i64>; 3]>,
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
     pub(crate) batch_bytes: [AtomicUsize; 3],
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) sample_batch_bytes: AtomicUsize,
     /// Bytes of a dead letter at most, likewise.
     pub(crate) dead_letter_bytes: AtomicUsize,
-    /// Numbers that a broker did not take, by partition of the samples and output.
+    /// Sequence numbers that a broker did not take, by partition of the samples and output.
     pub(crate) refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
 }
 
@@ -57,12 +57,12 @@ impl Shared {
         partition % self.output_partitions[output as usize].max(1)
     }
 
-    /// Of the partition of an output that holds what is made from `partition`.
+    /// Returns the newest times in the partition of an output that holds what is made from `partition`.
     pub(crate) fn stamps(&self, output: Output, partition: i32) -> &Stamps {
         &self.stamps[output as usize][self.output_partition(output, partition) as usize]
     }
 
-    /// Whether a partition of an output holds only what is made from one partition of the samples.
+    /// Says whether a partition of an output holds only what is made from one partition of the samples.
     pub(crate) fn is_exclusive(&self, output: Output) -> bool {
         self.output_partitions[output as usize] >= self.sample_partitions
     }

@@ -4,7 +4,7 @@
 
 use thalweg_topic::record::{Outgoing, PREFIX};
 
-/// What remains of a value, and of a key.
+/// Bytes that remain of a value, and of a key, at most.
 const MAX_KEPT_BYTES: usize = 16 << 10;
 
 /// No letter that was cut is larger: our own headers take less than the rest of this.

@@ -6,14 +6,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::protocol::CompressionKind;
 
-/// How to reach the cluster and how to deal with it.
+/// The way to the cluster, and how to deal with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `host:port` of brokers to begin with, at least one.
     pub brokers: Vec<String>,
-    /// By which the broker's logs know us.
+    /// The name under which the broker's logs know us.
     pub client_id: String,
-    /// Of what we produce.
+    /// The compression of what is produced.
     pub compression: CompressionKind,
     /// Encryption; `None` is plain text.
     pub tls: Option<Tls>,
@@ -89,7 +89,7 @@ pub struct Tls {
 /// Authentication by name and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sasl {
-    /// How the password is proven.
+    /// The way to prove the password.
     pub mechanism: SaslMechanism,
     /// The name.
     pub username: String,
@@ -97,7 +97,7 @@ pub struct Sasl {
     pub password: Secret,
 }
 
-/// How a password is proven.
+/// A way to prove a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {
     /// It is sent; only sensible with TLS.

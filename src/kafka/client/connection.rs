@@ -93,7 +93,7 @@ pub(crate) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
     }
 }
 
-/// What the first broker that answers knows: of `topic`, or of all topics.
+/// Asks the first broker that answers for `topic`, or for all topics.
 pub(crate) async fn metadata(cluster: &Cluster, topic: Option<&str>) -> Try<MetadataResponse> {
     Ok(asked(cluster, topic).await?.2)
 }

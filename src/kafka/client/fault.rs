@@ -25,27 +25,27 @@ pub(crate) enum Fault {
     Permanent(Refusal),
 }
 
-/// What is the matter while there is hope.
+/// The trouble behind a fault that may pass.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     /// The broker's error code, where it sent one.
     pub(crate) code: Option<ProtocolError>,
-    /// What is wrong, for people.
+    /// The problem, for people.
     pub(crate) problem: String,
 }
 
-/// What no further try gets past.
+/// A fault that no further try gets past.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// Who has to change what.
     pub(crate) kind: RefusalKind,
     /// The broker's error code, where it sent one.
     pub(crate) code: Option<ProtocolError>,
-    /// What was being done.
+    /// The action that was under way.
     pub(crate) action: String,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do about it.
     pub(crate) problem: String,
-    /// What the broker said, or the library.
+    /// The words of the broker, or of the library.
     pub(crate) reason: String,
 }
 

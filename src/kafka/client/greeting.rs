@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes that tell.
 const TELLING_BYTES: usize = 4;
 
-/// What came first; shared between the stream and whoever connects.
+/// The first bytes; shared between the stream and whoever connects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Greeting(Arc<Mutex<First>>);
 
@@ -23,18 +23,18 @@ pub(crate) struct Greeting(Arc<Mutex<First>>);
 struct First {
     bytes: [u8; TELLING_BYTES],
     seen: usize,
-    /// Whether the other side has ended the stream before that.
+    /// Set when the other side has ended the stream before that.
     ended: bool,
 }
 
 impl Greeting {
-    /// Whether it is one of TLS, which no broker sends where it wants none.
+    /// Says whether it is one of TLS, which no broker sends where it wants none.
     pub(crate) fn is_tls(&self) -> bool {
         let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(who(&first.bytes[..first.seen]), Who::Tls)
     }
 
-    /// What is wrong with it, if it tells.
+    /// Says what is wrong with it, if it tells.
     pub(crate) fn problem(&self, encrypted: bool) -> Option<String> {
         let first = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match who(&first.bytes[..first.seen]) {
@@ -59,7 +59,7 @@ impl Greeting {
         Some(told.to_owned())
     }
 
-    /// Takes note of what came; whether that can go on.
+    /// Takes note of what came; returns `true` once it is known to be a broker's.
     fn note(&self, came: &[u8]) -> io::Result<bool> {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if came.is_empty() {

@@ -26,7 +26,7 @@ pub(crate) struct Partition {
     connection: Mutex<Option<Arc<Connection>>>,
 }
 
-/// How long a fetch may wait at the broker.
+/// The time that a fetch may wait at the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// For a first record.

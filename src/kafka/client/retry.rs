@@ -61,7 +61,7 @@ pub(crate) struct Retry<'a> {
     backoff: Backoff,
     begun: Instant,
     limit: RateLimit,
-    /// Since when the topic has been missing.
+    /// The time since which the topic has been missing.
     gone: Option<Instant>,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Committed {
     pub(crate) records: Vec<Record>,
     /// After the last whole batch; `None` when there was none.
     pub(crate) next_offset: Option<i64>,
-    /// Whether any batch was part of a transaction.
+    /// Set when any batch was part of a transaction.
     pub(crate) transactional: bool,
     /// Each batch of a producer that numbers its records.
     pub(crate) written: Vec<Written>,

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use lz4::liblz4::BlockMode;
 
-/// How produced batches are compressed.
+/// A way to compress a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CompressionKind {
     /// Not at all.
@@ -23,7 +23,7 @@ pub enum CompressionKind {
     Zstd,
 }
 
-/// What `snappy-java` writes in front of its chunks: a name, its version, and the oldest that can read it.
+/// `snappy-java` writes this in front of its chunks: a name, its version, and the oldest version that can read it.
 const XERIAL: &[u8] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 
 /// No byte of snappy stands for more than this many.

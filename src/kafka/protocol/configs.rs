@@ -29,7 +29,7 @@ pub(crate) struct DescribeConfigs<'a> {
 impl RequestBody for DescribeConfigs<'_> {
     type ResponseBody = Configs;
     const API_KEY: ApiKey = ApiKey::DescribeConfigs;
-    /// What brokers from Kafka 1.1 to 4 have in common.
+    /// Brokers from Kafka 1.1 to 4 have this version in common.
     const API_VERSION_RANGE: ApiVersionRange = ApiVersionRange::new(ApiVersion(Int16(1)), ApiVersion(Int16(1)));
     const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ApiVersion(Int16(4));
 }

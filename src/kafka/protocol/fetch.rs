@@ -71,7 +71,7 @@ impl WriteVersionedType<Vec<u8>> for Fetch {
     }
 }
 
-/// What a fetch brought of the one partition asked for.
+/// The answer about the one partition asked for.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     throttle: Duration,

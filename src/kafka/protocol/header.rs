@@ -1,9 +1,9 @@
 //! A record batch's header, and the sequence numbers that producers give their records.
 
-/// By which a broker knows a producer.
+/// The identity by which a broker knows a producer.
 pub(crate) type ProducerId = i64;
 
-/// The number behind that of the `count`-th record from `sequence` on; numbers begin again at 0 past the largest.
+/// Returns the sequence number that follows `count` records from `sequence` on; past the largest they begin again at 0.
 pub(crate) fn advance(sequence: i32, count: usize) -> i32 {
     ((i64::from(sequence) + count as i64) & i64::from(i32::MAX)) as i32
 }
@@ -23,7 +23,7 @@ pub(crate) struct Header {
     pub(crate) last_offset: i64,
     pub(crate) checksum: u32,
     pub(crate) attributes: i16,
-    /// To which the records' times are relative.
+    /// The records' times are relative to this one.
     pub(crate) first_timestamp: i64,
     max_timestamp: i64,
     pub(crate) producer: ProducerId,
@@ -42,7 +42,7 @@ impl Header {
     /// From here to the end of the batch.
     pub(crate) const CHECKED_FROM: usize = 21;
 
-    /// Of a whole batch.
+    /// Reads the header of a whole batch.
     pub(crate) fn of(batch: &[u8]) -> Self {
         let base_offset = i64::from_be_bytes(array(batch, 0));
         let last_delta = i32::from_be_bytes(array(batch, 23));
@@ -63,7 +63,7 @@ impl Header {
         self.attributes & attribute != 0
     }
 
-    /// The number that its producer's next record must have.
+    /// Returns the sequence number that its producer's next record must have.
     pub(crate) fn next_sequence(&self) -> i32 {
         let count = self.last_offset.saturating_sub(self.base_offset).max(0) as usize + 1;
         advance(self.sequence, count)

@@ -67,11 +67,11 @@ pub(crate) enum Time {
     Own,
 }
 
-/// What a batch is made of.
+/// The records of a batch.
 #[derive(Debug)]
 pub(crate) enum Records {
     Ready(Vec<Outgoing>),
-    /// Spelled right where they are sent from.
+    /// Encoded right where they are sent from.
     Drafts(Box<dyn Drafts>),
 }
 
@@ -89,7 +89,7 @@ impl Records {
         }
     }
 
-    /// What they take, about.
+    /// Returns the bytes that they take, about.
     fn bytes(&self) -> usize {
         match self {
             Self::Ready(records) => records.iter().map(Outgoing::size).sum(),
@@ -245,7 +245,7 @@ fn nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes [`nullable`] takes.
+/// Returns the bytes that [`nullable`] takes.
 fn nullable_bytes(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
 }
@@ -254,7 +254,7 @@ fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-/// How many bytes [`varint`] takes.
+/// Returns the bytes that [`varint`] takes.
 fn varint_bytes(value: i64) -> usize {
     // At least one bit, even of 0.
     let bits = u64::BITS - (zigzag(value) | 1).leading_zeros();

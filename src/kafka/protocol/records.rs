@@ -67,7 +67,7 @@ pub(crate) fn read(batch: &Bytes, header: &Header, records: &mut Vec<Record>) ->
     Ok(unpacked)
 }
 
-/// What is wrong with a record: with what of it, and how.
+/// A fault of a record: the part that is wrong, and how.
 #[derive(Debug)]
 struct Problem(&'static str, &'static str);
 
@@ -82,7 +82,7 @@ impl fmt::Display for Problem {
 struct Fields<'a> {
     bytes: &'a Bytes,
     at: usize,
-    /// Where the record ends, or all of them.
+    /// The end of the record, or of all of them.
     end: usize,
     /// Bytes of memory left.
     memory: usize,

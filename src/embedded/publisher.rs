@@ -81,7 +81,7 @@ impl Publisher for EmbeddedPublisher {
         });
         let published = published.await?;
         let topics = self.shared.topics.fingerprint();
-        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, numbers: None, topics } })
+        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, sequences: None, topics } })
     }
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
@@ -137,7 +137,7 @@ impl Batch {
                 *next += outbox.count(output) as i64;
             }
             if let Some(mut checkpoint) = outbox.checkpoint.take() {
-                checkpoint.stand_at(Outputs { offsets: *next, numbers: None, topics });
+                checkpoint.stand_at(Outputs { offsets: *next, sequences: None, topics });
                 newest = Some(checkpoint);
             }
         }

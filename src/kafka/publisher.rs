@@ -25,7 +25,7 @@ use super::{
 };
 use thalweg_store::{RateLimited, set_meta};
 use thalweg_topic::Savepoint;
-use thalweg_topic::{Error, Numbers, Outbox, Output, Outputs, Publisher, Resumed, Timestamps, stamps};
+use thalweg_topic::{Error, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps};
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl KafkaPublisher {
         Ok(id)
     }
 
-    /// Reads or changes, by output, which of our numbers the broker has not taken.
+    /// Reads or changes, by output, which of our sequence numbers the broker has not taken.
     fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
         let mut all = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
         change(all.entry(self.partition).or_default())
@@ -159,7 +159,7 @@ impl KafkaPublisher {
             });
             return Ok(());
         };
-        let own = self.outputs.numbers.map_or(ProducerId::MAX, |numbers| numbers.producer);
+        let own = self.outputs.sequences.map_or(ProducerId::MAX, |sequences| sequences.producer);
         if rival < own {
             let (samples, output) = (shared.topics.samples.clone(), topic.to_owned());
             return Err(Error::Contended { samples, partition, output });
@@ -187,11 +187,11 @@ impl KafkaPublisher {
     }
 
     /// A connection per output, with the number of the next record.
-    async fn producers(&mut self, numbers: Numbers) -> Result<[OutputProducer; 3], Error> {
+    async fn producers(&mut self, sequences: Sequences) -> Result<[OutputProducer; 3], Error> {
         let mut producers = Vec::with_capacity(3);
-        for ((output, handle), sequence) in Output::ALL.into_iter().zip(&self.handles).zip(numbers.next) {
+        for ((output, handle), sequence) in Output::ALL.into_iter().zip(&self.handles).zip(sequences.next) {
             let (cluster, topic) = (Arc::clone(handle.cluster()), handle.topic());
-            let (partition, id) = (handle.partition(), numbers.producer);
+            let (partition, id) = (handle.partition(), sequences.producer);
             // One try: the way to another is from the beginning, where stopping is heard.
             let opened = Producer::open(&cluster, topic, partition, id).await;
             let opened = opened.map_err(|fault| self.failed(output, fault, Size::default(), sequence));
@@ -207,8 +207,8 @@ impl Publisher for KafkaPublisher {
         self.shared.look_up_retention().await?;
         let id = self.identity().await?;
         // What the checkpoint says of another identity says nothing of this one.
-        let known = since.numbers.filter(|numbers| numbers.producer == id);
-        let mut numbers = known.unwrap_or(Numbers { producer: id, next: [0; 3] });
+        let known = since.sequences.filter(|sequences| sequences.producer == id);
+        let mut sequences = known.unwrap_or(Sequences { producer: id, next: [0; 3] });
         let mut published = [position; 3];
         let topic = &self.shared.topics.samples;
         for output in Output::ALL {
@@ -219,21 +219,21 @@ impl Publisher for KafkaPublisher {
             let look = || read_back::output(handle, output, topic, self.partition, since, id);
             let found = retry_on(handle, &action, look).await?;
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
-            numbers.next[i] = found.sequence.unwrap_or(numbers.next[i]);
+            sequences.next[i] = found.sequence.unwrap_or(sequences.next[i]);
             self.outputs.offsets[i] = found.end;
             self.shared.stamps(output, self.partition).saw(found.time);
         }
-        self.outputs.numbers = Some(numbers);
+        self.outputs.sequences = Some(sequences);
         self.outputs.topics = self.shared.topics.fingerprint();
         Ok(Resumed { published, outputs: self.outputs })
     }
 
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
-        if self.outputs.numbers.is_none() {
+        if self.outputs.sequences.is_none() {
             self.resume(Outputs::default(), 0).await?;
         }
-        let Outputs { offsets: mut next, numbers: Some(mut numbers), topics } = self.outputs else { return Ok(()) };
-        let mut producers = self.producers(numbers).await?;
+        let Outputs { offsets: mut next, sequences: Some(mut sequences), topics } = self.outputs else { return Ok(()) };
+        let mut producers = self.producers(sequences).await?;
         let in_flight = self.shared.cluster.config().in_flight;
         let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
         let mut waiting: VecDeque<Request> = VecDeque::new();
@@ -262,13 +262,13 @@ impl Publisher for KafkaPublisher {
                             waiting.clear();
                             failure = Some(error);
                         }
-                        self.acknowledged(&mut next, &mut numbers, &mut open_outboxes, output, base, size);
+                        self.acknowledged(&mut next, &mut sequences, &mut open_outboxes, output, base, size);
                     }
                     Err(fault) => {
                         receiving = false;
                         waiting.clear();
-                        let number = numbers.next[output as usize];
-                        failure.get_or_insert_with(|| self.failed(output, fault, size, number));
+                        let sequence = sequences.next[output as usize];
+                        failure.get_or_insert_with(|| self.failed(output, fault, size, sequence));
                     }
                 },
                 outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
@@ -286,7 +286,7 @@ impl Publisher for KafkaPublisher {
             while failure.is_none() && open_outboxes.front().is_some_and(|oldest| oldest.open == 0) {
                 let Some(oldest) = open_outboxes.pop_front() else { break };
                 if let Some(mut checkpoint) = oldest.checkpoint {
-                    let outputs = Outputs { offsets: next, numbers: Some(numbers), topics };
+                    let outputs = Outputs { offsets: next, sequences: Some(sequences), topics };
                     checkpoint.stand_at(outputs);
                     checkpoints.begin(checkpoint).await?;
                 }
@@ -309,7 +309,7 @@ impl KafkaPublisher {
     fn acknowledged(
         &self,
         next: &mut [i64; 3],
-        numbers: &mut Numbers,
+        sequences: &mut Sequences,
         open_outboxes: &mut VecDeque<InFlightOutbox>,
         output: Output,
         base: i64,
@@ -317,7 +317,7 @@ impl KafkaPublisher {
     ) {
         let i = output as usize;
         next[i] = base + size.records as i64;
-        numbers.next[i] = advance(numbers.next[i], size.records);
+        sequences.next[i] = advance(sequences.next[i], size.records);
         self.refused(|refused| refused.remove(&i));
         if let Some(oldest) = open_outboxes.front_mut() {
             oldest.open -= 1;

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
-use thalweg_topic::{Numbers, OutputOffsets, Outputs, Savepoint};
+use thalweg_topic::{OutputOffsets, Outputs, Savepoint, Sequences};
 
 use crate::{
     decode::{Index, Schema},
@@ -40,7 +40,7 @@ pub struct Checkpoint {
     pub outputs: OutputOffsets,
     /// Likewise.
     #[serde(default)]
-    pub numbers: Option<Numbers>,
+    pub numbers: Option<Sequences>,
     /// Likewise.
     #[serde(default)]
     pub topics: u32,
@@ -95,7 +95,7 @@ checked!(Checkpoint {
 impl Checkpoint {
     /// Where the outputs stood.
     pub fn outputs(&self) -> Outputs {
-        Outputs { offsets: self.outputs, numbers: self.numbers, topics: self.topics }
+        Outputs { offsets: self.outputs, sequences: self.numbers, topics: self.topics }
     }
 
     /// What it has learned, at the place in the topic where `newest` is.

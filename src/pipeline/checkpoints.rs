@@ -25,7 +25,7 @@ impl State for Checkpoint {
 
 impl Savepoint for Checkpoint {
     fn stand_at(&mut self, outputs: Outputs) {
-        (self.outputs, self.numbers, self.topics) = (outputs.offsets, outputs.numbers, outputs.topics);
+        (self.outputs, self.numbers, self.topics) = (outputs.offsets, outputs.sequences, outputs.topics);
     }
 }
 

@@ -26,7 +26,7 @@ pub use dead_letters::{DeadLetters, Fate, Page};
 pub use history::History;
 pub use opening::{Generating, Opening, Status};
 pub use outbox::{Drafts, Outbox, Savepoint, Spelled};
-pub use outputs::{Numbers, OutputOffsets, Outputs};
+pub use outputs::{OutputOffsets, Outputs, Sequences};
 pub use stamps::Timestamps;
 
 use record::{Outgoing, Record};

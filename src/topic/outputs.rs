@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// Next offset of each output partition ([`super::Output`] order) when a checkpoint was written.
 pub type OutputOffsets = [i64; 3];
 
-/// How far a producer that numbers its records had come in each output.
+/// The sequence numbers that a producer had got to in each output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbers {
-    /// By which the transport knows the producer.
+pub struct Sequences {
+    /// The identity by which the transport knows the producer.
     pub producer: i64,
-    /// The number of its next record, per output.
+    /// The sequence number of its next record, per output.
     pub next: [i32; 3],
 }
 
@@ -19,8 +19,8 @@ pub struct Numbers {
 pub struct Outputs {
     /// Next offsets.
     pub offsets: OutputOffsets,
-    /// Where the transport's producers number their records.
-    pub numbers: Option<Numbers>,
+    /// The sequence numbers of the transport's producer, where it has any.
+    pub sequences: Option<Sequences>,
     /// Fingerprint of the topics' names.
     pub topics: u32,
 }

@@ -25,7 +25,7 @@ use super::{
     greeting::{Greeted, Greeting},
     login, tls,
 };
-use crate::protocol::{self, Answer};
+use crate::protocol::{self, Answer, Outcome};
 
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
@@ -56,11 +56,12 @@ impl Connection {
             self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error))
         });
         let answer = answer.await?;
-        if !answer.throttle().is_zero() {
+        let Outcome { failure, throttle } = answer.outcome();
+        if !throttle.is_zero() {
             // Brokers since Kafka 2.0 hold back a throttled client by themselves.
-            tracing::trace!(action, throttle = ?answer.throttle(), "over a quota");
+            tracing::trace!(action, ?throttle, "over a quota");
         }
-        match answer.failure() {
+        match failure {
             None => Ok(answer),
             Some(failure) => Err(Fault::of_answer(action, failure)),
         }

@@ -21,59 +21,56 @@ impl From<ProtocolError> for Failure {
     }
 }
 
-/// An answer of a broker. Requests here are about one topic or partition, so an answer has one error at most.
-pub(crate) trait Answer {
-    /// Returns the error with which the request failed.
-    fn failure(&self) -> Option<Failure>;
-
-    /// Returns how long the client is to send nothing, because it is over a quota.
-    fn throttle(&self) -> Duration;
+/// The part of an answer that all of them have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The error with which the request failed.
+    pub(crate) failure: Option<Failure>,
+    /// The time for which the client is to send nothing, because it is over a quota.
+    pub(crate) throttle: Duration,
 }
 
-/// Converts a throttle time, in milliseconds.
-pub(super) fn throttle(milliseconds: Option<Int32>) -> Duration {
-    Duration::from_millis(u64::try_from(milliseconds.map_or(0, |time| time.0)).unwrap_or(0))
+impl Outcome {
+    /// Makes one of an error and a throttle time in milliseconds.
+    pub(super) fn new(failure: Option<impl Into<Failure>>, throttle: Option<Int32>) -> Self {
+        let milliseconds = u64::try_from(throttle.map_or(0, |time| time.0)).unwrap_or(0);
+        Self { failure: failure.map(Into::into), throttle: Duration::from_millis(milliseconds) }
+    }
+}
+
+/// An answer of a broker. Requests here are about one topic or partition, so an answer has one error at most.
+pub(crate) trait Answer {
+    /// Returns how the request went.
+    fn outcome(&self) -> Outcome;
 }
 
 impl Answer for MetadataResponse {
-    /// Returns nothing: each topic and each partition has an error of its own, of which callers ask for different ones.
-    fn failure(&self) -> Option<Failure> {
-        None
-    }
-
-    fn throttle(&self) -> Duration {
-        throttle(self.throttle_time_ms)
+    /// Returns no error: each topic and each partition has one of its own, of which callers ask for different ones.
+    fn outcome(&self) -> Outcome {
+        Outcome::new(None::<Failure>, self.throttle_time_ms)
     }
 }
 
 impl Answer for CreateTopicsResponse {
-    fn failure(&self) -> Option<Failure> {
-        let topic = self.topics.first()?;
-        let message = topic.error_message.as_ref().and_then(|message| message.0.clone());
-        topic.error.map(|code| Failure { code, message })
-    }
-
-    fn throttle(&self) -> Duration {
-        throttle(self.throttle_time_ms)
+    fn outcome(&self) -> Outcome {
+        let failure = self.topics.first().and_then(|topic| {
+            let message = topic.error_message.as_ref().and_then(|message| message.0.clone());
+            topic.error.map(|code| Failure { code, message })
+        });
+        Outcome::new(failure, self.throttle_time_ms)
     }
 }
 
 impl Answer for ListOffsetsResponse {
-    fn failure(&self) -> Option<Failure> {
-        self.topics.first()?.partitions.first()?.error_code.map(Failure::from)
-    }
-
-    fn throttle(&self) -> Duration {
-        throttle(self.throttle_time_ms)
+    fn outcome(&self) -> Outcome {
+        let partition = self.topics.first().and_then(|topic| topic.partitions.first());
+        Outcome::new(partition.and_then(|found| found.error_code), self.throttle_time_ms)
     }
 }
 
 impl Answer for ProduceResponse {
-    fn failure(&self) -> Option<Failure> {
-        self.responses.first()?.partition_responses.first()?.error.map(Failure::from)
-    }
-
-    fn throttle(&self) -> Duration {
-        throttle(self.throttle_time_ms)
+    fn outcome(&self) -> Outcome {
+        let partition = self.responses.first().and_then(|topic| topic.partition_responses.first());
+        Outcome::new(partition.and_then(|appended| appended.error), self.throttle_time_ms)
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     io::{Cursor, Write},
-    time::Duration,
 };
 
 use rskafka::protocol::{
@@ -15,7 +14,7 @@ use rskafka::protocol::{
     traits::{ReadType, WriteType},
 };
 
-use super::answer::{Answer, Failure, throttle};
+use super::answer::{Answer, Outcome};
 
 const RETENTION: &str = "retention.ms";
 const CLEANUP: &str = "cleanup.policy";
@@ -53,8 +52,7 @@ impl<W: Write> WriteVersionedType<W> for DescribeConfigs<'_> {
 
 /// The settings of a topic.
 pub(crate) struct Configs {
-    throttle: Duration,
-    failure: Option<Failure>,
+    outcome: Outcome,
     values: HashMap<String, String>,
 }
 
@@ -69,21 +67,18 @@ impl Configs {
 }
 
 impl Answer for Configs {
-    fn failure(&self) -> Option<Failure> {
-        self.failure.clone()
-    }
-
-    fn throttle(&self) -> Duration {
-        self.throttle
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone()
     }
 }
 
 impl ReadVersionedType<Cursor<Vec<u8>>> for Configs {
     fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
-        let throttle = throttle(Some(Int32::read(reader)?));
-        let mut configs = Self { throttle, failure: None, values: HashMap::new() };
+        let throttle = Int32::read(reader)?;
+        let outcome = Outcome::new(None::<ProtocolError>, Some(throttle));
+        let mut configs = Self { outcome, values: HashMap::new() };
         for _ in 0..Int32::read(reader)?.0 {
-            configs.failure = ProtocolError::new(Int16::read(reader)?.0).map(Failure::from);
+            configs.outcome = Outcome::new(ProtocolError::new(Int16::read(reader)?.0), Some(throttle));
             let _message = NullableString::read(reader)?;
             let _kind = Int8::read(reader)?;
             let _topic = String_::read(reader)?;

@@ -22,7 +22,7 @@ use rskafka::protocol::{
 };
 
 use super::{
-    answer::{Answer, Failure, throttle},
+    answer::{Answer, Outcome},
     batches::{Aborted, Committed, committed, malformed},
     milliseconds,
 };
@@ -74,8 +74,7 @@ impl WriteVersionedType<Vec<u8>> for Fetch {
 /// The answer about the one partition asked for.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    throttle: Duration,
-    failure: Option<Failure>,
+    outcome: Outcome,
     /// See [`Committed`]; batches come whole, so the first records may be older than the offset asked for.
     pub(crate) committed: Committed,
     /// Everything before it is decided: a consumer's end of the partition. Without transactions the high watermark.
@@ -85,12 +84,8 @@ pub(crate) struct Fetched {
 }
 
 impl Answer for Fetched {
-    fn failure(&self) -> Option<Failure> {
-        self.failure.clone()
-    }
-
-    fn throttle(&self) -> Duration {
-        self.throttle
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone()
     }
 }
 
@@ -98,12 +93,12 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Fetched {
     /// Version 4, the only one the request has.
     fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
         // Brokers since Kafka 2.0 hold back a throttled client by themselves.
-        let throttle = throttle(Some(Int32::read(reader)?));
+        let throttle = Int32::read(reader)?;
         exactly_one(reader, "topic")?;
         String_::read(reader)?;
         exactly_one(reader, "partition")?;
         let _partition = Int32::read(reader)?;
-        let failure = ProtocolError::new(Int16::read(reader)?.0).map(Failure::from);
+        let outcome = Outcome::new(ProtocolError::new(Int16::read(reader)?.0), Some(throttle));
         let high_watermark = Int64::read(reader)?.0;
         let last_stable_offset = Int64::read(reader)?.0;
         let aborted = aborted(reader)?;
@@ -121,7 +116,7 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Fetched {
         }
         // Topics older than transactions have none.
         let last_stable_offset = if last_stable_offset < 0 { high_watermark } else { last_stable_offset };
-        Ok(Self { throttle, failure, committed: found, last_stable_offset, end: high_watermark })
+        Ok(Self { outcome, committed: found, last_stable_offset, end: high_watermark })
     }
 }
 

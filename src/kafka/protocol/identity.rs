@@ -1,9 +1,6 @@
 //! The request for an identity as an idempotent producer (KIP-98), which rskafka lacks.
 
-use std::{
-    io::{Cursor, Write},
-    time::Duration,
-};
+use std::io::{Cursor, Write};
 
 use rskafka::protocol::{
     api_key::ApiKey,
@@ -15,7 +12,7 @@ use rskafka::protocol::{
 };
 
 use super::{
-    answer::{Answer, Failure, throttle},
+    answer::{Answer, Outcome},
     header::ProducerId,
 };
 
@@ -40,34 +37,31 @@ impl<W: Write> WriteVersionedType<W> for InitProducerId {
 
 /// A new identity.
 pub(crate) struct Identity {
-    throttle: Duration,
-    failure: Option<Failure>,
+    outcome: Outcome,
     pub(crate) producer: ProducerId,
 }
 
 impl Answer for Identity {
-    fn failure(&self) -> Option<Failure> {
-        self.failure.clone()
-    }
-
-    fn throttle(&self) -> Duration {
-        self.throttle
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone()
     }
 }
 
 impl ReadVersionedType<Cursor<Vec<u8>>> for Identity {
     fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
-        let throttle = throttle(Some(Int32::read(reader)?));
-        let failure = ProtocolError::new(Int16::read(reader)?.0).map(Failure::from);
+        let throttle = Int32::read(reader)?;
+        let outcome = Outcome::new(ProtocolError::new(Int16::read(reader)?.0), Some(throttle));
         let producer = Int64::read(reader)?.0;
         // Always 0: only transactions and renewals have others.
         let _epoch = Int16::read(reader)?;
-        Ok(Self { throttle, failure, producer })
+        Ok(Self { outcome, producer })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -77,7 +71,10 @@ mod tests {
             Identity::read_versioned(&mut Cursor::new(answer), ApiVersion(Int16(1))).expect("an answer")
         };
         let given = read(0);
-        assert_eq!((given.producer, given.failure(), given.throttle()), (7, None, Duration::from_millis(250)));
-        assert_eq!(read(15).failure(), Some(ProtocolError::CoordinatorNotAvailable.into()));
+        assert_eq!(
+            (given.producer, given.outcome.failure, given.outcome.throttle),
+            (7, None, Duration::from_millis(250))
+        );
+        assert_eq!(read(15).outcome.failure, Some(ProtocolError::CoordinatorNotAvailable.into()));
     }
 }

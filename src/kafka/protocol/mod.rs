@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use batches::read_log;
 pub use compression::CompressionKind;
 
-pub(crate) use answer::{Answer, Failure};
+pub(crate) use answer::{Answer, Failure, Outcome};
 pub(crate) use batches::Committed;
 #[cfg(test)]
 pub(crate) use batches::Written;

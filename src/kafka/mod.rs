@@ -8,10 +8,10 @@
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
-//! output partition; after any failure nothing more is sent until it is known what has landed.
+//! output partition; after any failure nothing more is sent until it is known what was appended.
 //!
-//! Producers number their records (`producer`), so that a broker keeps out what comes late, twice or out of order; what
-//! has landed is read back with its numbers (`read_back`).
+//! Producers give their records sequence numbers, so that a broker keeps out what comes late, twice or out of order; what
+//! was appended is read back with them (`read_back`).
 //!
 //! | event | level | when |
 //! | --- | --- | --- |

@@ -90,7 +90,10 @@ pub fn start(config: &Config, around: &Surroundings) {
             on_terminal(journal_stream)
         }
         Format::Auto | Format::Text => text(journal_stream),
-        Format::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_target(false).boxed(),
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_span_list(false);
+            layer.with_writer(io::stderr).with_target(false).boxed()
+        }
         Format::Journald => match tracing_journald::layer() {
             Ok(layer) => {
                 // As the journal ranks lines itself, for which INFO is no notice.

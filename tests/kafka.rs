@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use thalweg::{
     kafka::{Config, Kafka},
     store::{self, Store},
-    topic::{Error, Opening, Reader, Topics, Transport, record::Outgoing},
+    topic::{Error, Opening, Reader, SampleLog, Source, Topics, record::Outgoing},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +114,7 @@ async fn a_backlog_does_not_wait_for_more_to_come() {
     for number in 0..60 {
         transport.append_samples(number, sample(number)).await.expect("appended");
     }
-    let mut reader = transport.reader(0).await.expect("a reader");
+    let mut reader = transport.reader(&place.topics().samples, 0).await.expect("a reader");
     let (mut offset, mut fetches, begun) = (0, 0, Instant::now());
     while offset < 60 {
         offset = reader.fetch(offset).await.expect("fetched").next_offset;
@@ -128,7 +128,7 @@ async fn a_backlog_does_not_wait_for_more_to_come() {
 async fn what_comes_while_a_reader_lingers_is_fetched_together() {
     let place = on_broker("linger").await;
     let transport = lingering(&place, 1 << 20).await;
-    let mut reader = transport.reader(0).await.expect("a reader");
+    let mut reader = transport.reader(&place.topics().samples, 0).await.expect("a reader");
     let send = async {
         for number in 0..100 {
             transport.append_samples(number, sample(number)).await.expect("appended");

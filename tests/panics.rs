@@ -11,21 +11,17 @@ use std::sync::{
 };
 
 use support::{
-    bent::{Bent, Published, worker_config},
+    bent::{Bent, Published, worker},
     within,
 };
 use tempfile::TempDir;
 use thalweg::{
     app,
-    pipeline::{
-        checkpoints,
-        worker::{self, Gauges},
-    },
+    pipeline::{checkpoints, worker},
     settings::{Settings, Sources},
     store::{self, Store},
-    topic::{Transport, record::Outgoing},
+    topic::{SampleLog, record::Outgoing},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -111,8 +107,7 @@ async fn broken(bend: impl FnOnce(&mut Bent)) -> (worker::Error, Option<i64>) {
     let mut transport = Bent::open(&store).await;
     transport.fill(100).await;
     bend(&mut transport);
-    let (kept, stop) = (Arc::clone(&store), CancellationToken::new());
-    let work = worker::run(Arc::new(transport), kept, worker_config(false), 0, Gauges::default(), stop);
+    let work = worker(transport, Arc::clone(&store), false).run();
     let ended = within("the end", work).await;
     let position = checkpoints::load(&store, "samples", 0).expect("readable").map(|checkpoint| checkpoint.position);
     (ended.expect_err("a panic is an error"), position)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use thalweg::{
     embedded::{self, Embedded},
     store::{self, Store},
-    topic::{Opening, Topics, Transport, record::Outgoing},
+    topic::{Opening, SampleLog, Topics, record::Outgoing},
 };
 
 use crate::{

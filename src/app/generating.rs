@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     generator::{self, Stream, task::SampleSink},
     topic::{
-        self, Transport,
+        self, SampleLog,
         record::{Headers, Outgoing},
     },
 };
@@ -27,7 +27,7 @@ pub enum Error {
 }
 
 /// Generates until `shutdown`, or until as many samples as configured have been sent over all runs.
-pub(super) async fn run<T: Transport>(
+pub(super) async fn run<T: SampleLog>(
     transport: Arc<T>,
     config: generator::Config,
     shutdown: CancellationToken,
@@ -70,7 +70,7 @@ pub(super) fn rests(topic: &str, found: &str) {
 /// The samples topic as the generator sees it.
 struct Sink<T>(Arc<T>);
 
-impl<T: Transport> SampleSink for Sink<T> {
+impl<T: SampleLog> SampleSink for Sink<T> {
     type Error = topic::Error;
 
     async fn append(&mut self, first_index: u64, payloads: Vec<Vec<u8>>) -> Result<(), topic::Error> {

@@ -3,10 +3,10 @@
 use std::{io, ops::Range};
 
 use crate::{
-    embedded::EmbeddedHistory,
-    kafka::KafkaHistory,
+    embedded::EmbeddedTopics,
+    kafka::KafkaTopics,
     settings::{Settings, Transport},
-    topic::{self, History},
+    topic::{self, Reader, Source},
 };
 
 /// Why a range of a topic cannot be read.
@@ -91,23 +91,19 @@ pub async fn read(
     see: impl FnMut(Option<&[u8]>) -> io::Result<()>,
 ) -> Result<(), Error> {
     match &settings.transport {
-        Transport::Embedded(_) => {
-            show(EmbeddedHistory::open(&wanted.topic, &settings.state.path)?, wanted, begin, see).await
-        }
-        Transport::Kafka(config) => {
-            show(KafkaHistory::open(config.as_ref().clone(), &wanted.topic).await?, wanted, begin, see).await
-        }
+        Transport::Embedded(_) => show(EmbeddedTopics::open(&settings.state.path)?, wanted, begin, see).await,
+        Transport::Kafka(config) => show(KafkaTopics::new(config.as_ref().clone())?, wanted, begin, see).await,
     }
 }
 
 async fn show(
-    mut history: impl History,
+    source: impl Source,
     wanted: &Wanted,
     mut begin: impl FnMut(Part) -> io::Result<()>,
     mut see: impl FnMut(Option<&[u8]>) -> io::Result<()>,
 ) -> Result<(), Error> {
     let Wanted { topic, partition, from, to } = wanted;
-    let count = history.partitions();
+    let count = source.partitions(topic).await?;
     let partitions = match *partition {
         Some(partition) if !(0..count).contains(&partition) => {
             return Err(Error::Partition { topic: topic.clone(), partition, count });
@@ -116,22 +112,24 @@ async fn show(
         None => 0..count,
     };
     for partition in partitions {
-        let held = history.range(partition).await?;
+        let mut reader = source.reader(topic, partition).await?;
+        let held = reader.range().await?;
         let (from, to) = (from.unwrap_or(held.start), to.unwrap_or(held.end));
+        let not_held = |from, held| Error::Offsets { topic: topic.clone(), partition, from, to, held };
         if from < held.start || to > held.end || from > to {
-            return Err(Error::Offsets { topic: topic.clone(), partition, from, to, held });
+            return Err(not_held(from, held));
         }
         begin(Part { partition, offsets: from..to })?;
         let mut next = from;
         while next < to {
-            let fetched = history.read(partition, next).await?;
+            let fetched = match reader.fetch(next).await {
+                // What was dropped meanwhile must not go missing unseen.
+                Err(topic::Error::Gap { available, .. }) => return Err(not_held(next, available)),
+                other => other?,
+            };
             if fetched.next_offset <= next {
-                // What was dropped meanwhile must not go missing unseen; what is not committed is not there yet.
-                let held = history.range(partition).await?;
+                // What is not committed is not there yet.
                 match wanted.to {
-                    _ if held.start > next => {
-                        return Err(Error::Offsets { topic: topic.clone(), partition, from: next, to, held });
-                    }
                     Some(_) => return Err(Error::Uncommitted { topic: topic.clone(), partition, from: next }),
                     None => break,
                 }
@@ -148,30 +146,52 @@ async fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::{Fetched, record::Record};
+    use crate::topic::{Fetched, Start, record::Record};
 
     /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
     /// `open` on are not committed.
+    #[derive(Clone, Copy)]
     struct Shifting {
         first: i64,
         dropped: i64,
         open: i64,
     }
 
-    impl History for Shifting {
-        fn partitions(&self) -> i32 {
-            1
+    impl Source for Shifting {
+        type Reader = Self;
+
+        async fn partitions(&self, _: &str) -> Result<i32, topic::Error> {
+            Ok(1)
         }
 
-        async fn range(&mut self, _: i32) -> Result<Range<i64>, topic::Error> {
+        async fn reader(&self, _: &str, _: i32) -> Result<Self, topic::Error> {
+            Ok(*self)
+        }
+    }
+
+    impl Reader for Shifting {
+        async fn resolve(&mut self, _: Start) -> Result<i64, topic::Error> {
+            Ok(self.first)
+        }
+
+        async fn range(&mut self) -> Result<Range<i64>, topic::Error> {
             Ok(self.first..10)
         }
 
-        async fn read(&mut self, _: i32, offset: i64) -> Result<Fetched, topic::Error> {
-            let end = if offset < self.first { offset } else { self.open.min(offset + 3) };
+        async fn fetch(&mut self, requested: i64) -> Result<Fetched, topic::Error> {
+            if requested < self.first {
+                let (topic, available) = ("samples".to_owned(), self.first..10);
+                return Err(topic::Error::Gap { topic, partition: 0, requested, available, missing: 0 });
+            }
+            let end = self.open.min(requested + 3);
             let record = |offset| Record { offset, value: Some(vec![b'0' + offset as u8].into()), ..Record::default() };
             self.first = self.dropped;
-            Ok(Fetched { records: (offset..end).map(record).collect(), next_offset: end, high_watermark: 10, end: 10 })
+            Ok(Fetched {
+                records: (requested..end).map(record).collect(),
+                next_offset: end,
+                high_watermark: 10,
+                end: 10,
+            })
         }
     }
 

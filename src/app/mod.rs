@@ -9,26 +9,24 @@ mod generating;
 pub mod history;
 mod report;
 mod table;
+mod tasks;
 mod vitals;
 mod waiting;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     embedded::Embedded,
     kafka::Kafka,
-    pipeline::{
-        processor,
-        worker::{self, Gauges},
-    },
+    pipeline::{processor, worker},
     settings::{self, Settings},
     store::{self, Store},
-    topic::{self, Generating, Opening, Transport},
+    topic::{self, Generating, Opening, SampleLog, Transport},
 };
+use tasks::{Crew, Task};
 use waiting::Waiting;
 
 pub(crate) use table::{NONE, cut, grouped, known};
@@ -183,10 +181,12 @@ fn opening(settings: &Settings) -> String {
     }
 }
 
-/// A task's name and how it ended.
-type Ended = (String, Result<(), Error>);
-
-async fn serve<T: Transport>(
+/// Runs the daemon on a transport that is open, until `shutdown` or, with `until_caught_up`, until all that was there at
+/// the start is processed.
+///
+/// # Errors
+/// Whatever needs a person; all that was confirmed is kept.
+pub async fn serve<T: Transport + SampleLog>(
     transport: T,
     settings: &Settings,
     store: &Arc<Store>,
@@ -197,7 +197,7 @@ async fn serve<T: Transport>(
         return Ok(());
     }
     let transport = Arc::new(transport);
-    let config = Arc::new(worker::Config {
+    let config = worker::Config {
         processor: processor::Config {
             topic: settings.topics.samples.clone(),
             schema: settings.schema.clone(),
@@ -207,136 +207,26 @@ async fn serve<T: Transport>(
         on_gap: settings.on_gap,
         checkpoint_every: settings.state.every,
         until_caught_up,
-    });
+    };
     report::tell_systemd_ready();
-    tracing::info!(
-        event = "ready",
-        topic = settings.topics.samples,
-        partitions = transport.partitions().len(),
-        "transport is open"
-    );
 
-    let mut tasks: JoinSet<Ended> = JoinSet::new();
-    let mut running: Vec<String> = Vec::new();
-    // The generator stops before the workers do, so that what it sent last is counted as sent.
-    let workers = CancellationToken::new();
-    let mut gauges = Vec::new();
-    for &partition in transport.partitions() {
-        let gauge = Gauges::default();
-        gauges.push((partition, gauge.clone()));
-        let work = worker::run(
-            Arc::clone(&transport),
-            Arc::clone(store),
-            Arc::clone(&config),
-            partition,
-            gauge,
-            workers.clone(),
-        );
-        let name = format!("worker-{partition}");
-        running.push(name.clone());
-        tasks.spawn(async move {
-            (name, work.await.map_err(|source| Error::Worker { partition, source: Box::new(source) }))
-        });
-    }
-    let generating = settings.generator.enabled && !until_caught_up;
-    if generating {
-        let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), shutdown.clone());
-        running.push("generator".into());
-        tasks.spawn(async move { ("generator".into(), generate.await.map_err(Error::from)) });
-    }
+    let mut crew = Crew::new(Arc::clone(&transport), Arc::clone(store), config);
+    let (views, waiting) = (crew.views(), Arc::new(Waiting::default()));
+    let looking = waiting::run(views.clone(), Arc::clone(&transport), Arc::clone(&waiting));
+    let watching = vitals::run(views.clone(), Arc::clone(&transport), Arc::clone(store));
+    let sources = report::Sources { views, transport: Arc::clone(&transport), store: Arc::clone(store), waiting };
     let reporting = CancellationToken::new();
-    let waiting = Arc::new(Waiting::default());
-    let sources = report::Sources {
-        gauges: gauges.clone(),
-        transport: Arc::clone(&transport),
-        store: Arc::clone(store),
-        waiting: Arc::clone(&waiting),
-    };
-    let mut reporter = tokio::spawn(report::run(sources, settings.report_every, reporting.clone()));
-    let looking = waiting::run(gauges.clone(), Arc::clone(&transport), waiting);
-    let watching = vitals::run(gauges, Arc::clone(&transport), Arc::clone(store));
-
-    // It ends only by a defect until it is told to; then everything stops, as with any other task.
-    let aside = async {
-        tokio::select! {
-            _ = &mut reporter => store.seal(),
-            never = watching => match never {},
-            never = looking => match never {},
-        }
-        shutdown.cancel();
-        std::future::pending().await
-    };
-    let result = tokio::select! {
-        result = supervise(&mut tasks, &mut running, store, shutdown, &workers, generating) => result,
-        never = aside => never,
-    };
-    let died = reporter.is_finished();
-    reporting.cancel();
-    if died || reporter.await.is_err() {
-        return result.and(Err(Error::Panicked));
+    let reports = report::run(sources, settings.report_every, reporting.clone());
+    crew.begin(Task::Reporter, reports.map(Ok));
+    if settings.generator.enabled && !until_caught_up {
+        let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), shutdown.clone());
+        crew.begin(Task::Generator, generate.map(|ended| ended.map_err(Error::from)));
     }
-    result
-}
-
-/// Waits for all tasks; the first failure, or the signal, stops the rest in order.
-async fn supervise(
-    tasks: &mut JoinSet<Ended>,
-    running: &mut Vec<String>,
-    store: &Store,
-    shutdown: &CancellationToken,
-    workers: &CancellationToken,
-    generating: bool,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    let mut note = |ended: Result<Ended, tokio::task::JoinError>, running: &mut Vec<String>| {
-        let ended = match ended {
-            Ok((name, ended)) => {
-                running.retain(|other| *other != name);
-                ended
-            }
-            Err(_) => Err(Error::Panicked),
-        };
-        let failed = ended.is_err();
-        if ended.as_ref().is_err_and(Error::is_defect) {
-            store.seal();
-        }
-        if result.is_ok() {
-            result = ended;
-        }
-        failed
-    };
-    let mut failed = false;
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            ended = tasks.join_next() => match ended {
-                // A generator that has sent all it should leaves the workers to go on.
-                Some(ended) => if note(ended, running) { failed = true; break },
-                None => break,
-            },
-        }
+    tokio::select! {
+        ended = crew.work(transport.assignments(), shutdown, reporting) => ended,
+        never = watching => match never {},
+        never = looking => match never {},
     }
-    shutdown.cancel();
-    store.wait_no_more();
-    let stop = async {
-        // After a failure the order matters no more, and a task that panicked does not take its name off the list.
-        while !failed && generating && running.iter().any(|name| name == "generator") {
-            failed = match tasks.join_next().await {
-                Some(ended) => note(ended, running),
-                None => break,
-            };
-        }
-        workers.cancel();
-        while let Some(ended) = tasks.join_next().await {
-            note(ended, running);
-        }
-    };
-    if timeout(STOP_WITHIN, stop).await.is_err() {
-        let stragglers = running.join(", ");
-        tasks.abort_all();
-        return result.and(Err(Error::Stragglers { stragglers }));
-    }
-    result
 }
 
 /// An error with all its causes in one line.

@@ -1,9 +1,6 @@
 //! Says what the daemon is doing: log lines at intervals, and systemd's status line.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     fields::Teller,
     table::{self, Partition, Totals},
+    tasks::Views,
     waiting::Waiting,
 };
 use crate::{
@@ -20,7 +18,7 @@ use crate::{
         decode::Fields,
         prequential::{PUBLISHED, skill_against},
         snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
-        worker::Gauges,
+        worker::View,
     },
     store::Store,
     topic::Transport,
@@ -54,7 +52,7 @@ struct Overview {
 
 /// Where a report is read from.
 pub(super) struct Sources<T> {
-    pub(super) gauges: Vec<(i32, Gauges)>,
+    pub(super) views: Views,
     pub(super) transport: Arc<T>,
     pub(super) store: Arc<Store>,
     pub(super) waiting: Arc<Waiting>,
@@ -86,27 +84,28 @@ macro_rules! told {
 
 /// Reports every `every` until `stop`, and then once more; where there is a screen, on that.
 pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop: CancellationToken) {
-    let Sources { gauges, transport, store, waiting } = sources;
+    let Sources { views, transport, store, waiting } = sources;
     let screen = logging::screen();
     let every = if screen.is_some() { every.min(REFRESH) } else { every };
     let mut last: Option<(Instant, u64)> = None;
     let mut teller = Teller::default();
     let mut retries = transport.retries();
     // Fetches that had come back when something was tried again, until all workers have had another.
-    let mut troubled: Option<Vec<u64>> = None;
+    let mut troubled: Option<BTreeMap<i32, u64>> = None;
     let mut next = Instant::now() + FIRST_REPORT.min(every);
     loop {
         let done = tokio::select! {
             () = stop.cancelled() => true,
             () = sleep_until(next) => false,
         };
-        let snapshots: Vec<_> = gauges.iter().filter_map(|(_, gauge)| gauge.snapshot.borrow().clone()).collect();
+        let workers: BTreeMap<i32, View> = views.borrow().clone();
+        let snapshots: Vec<_> = workers.values().filter_map(View::snapshot).collect();
         let now = Instant::now();
         let unsaved = |snapshot: &Snapshot| {
             store.saved(snapshot.partition).map_or(0, |saved| (snapshot.position - saved.position).max(0))
         };
         let unsaved = snapshots.iter().map(|snapshot| unsaved(snapshot)).sum();
-        let pause = gauges.iter().map(|(_, gauge)| gauge.longest_pause.load(Ordering::Relaxed)).max().unwrap_or(0);
+        let pause = workers.values().map(View::longest_pause).max().unwrap_or_default();
         if let Some(overview) = Overview::of(snapshots.iter().map(AsRef::as_ref)) {
             // Before the first report the workers may have restored any number of records, so there is no rate yet.
             let rate = last.map_or(0.0, |(then, records)| {
@@ -114,25 +113,27 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             });
             // What was tried again before the first report was the opening, such as the wait for a new topic's leader.
             let is_open = last.replace((now, overview.records)).is_some();
-            let polls = || gauges.iter().map(|(_, gauge)| gauge.polls.load(Ordering::Relaxed)).collect::<Vec<_>>();
             let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
+            let fetched_since = |then: &BTreeMap<i32, u64>| {
+                workers.iter().all(|(partition, view)| then.get(partition).is_none_or(|then| view.polls() > *then))
+            };
             if tried_again && is_open {
-                troubled = Some(polls());
-            } else if troubled.as_ref().is_some_and(|then| polls().iter().zip(then).all(|(now, then)| now > then)) {
+                troubled = Some(workers.iter().map(|(partition, view)| (*partition, view.polls())).collect());
+            } else if troubled.as_ref().is_some_and(fetched_since) {
                 troubled = None;
             }
             // An end that nobody could ask for may be anywhere.
             let outage = waiting.is_unanswered() || troubled.is_some();
-            let lag = lag(&gauges, &waiting).filter(|lag| !outage || *lag > 0);
+            let lag = lag(&workers, &waiting).filter(|lag| !outage || *lag > 0);
             let overview = Overview { unsaved, lag, outage, ..overview };
             match screen {
-                Some(screen) => overview.show(screen, &partitions(&gauges, &waiting), rate),
+                Some(screen) => overview.show(screen, &partitions(&workers, &waiting), rate),
                 None => overview.report(rate, pause),
             }
             overview.tell_systemd(rate);
         }
         if let Some(fields) = all_fields(&snapshots) {
-            let idle = snapshots.len() == gauges.len() && snapshots.iter().all(|it| it.high_watermark <= it.position);
+            let idle = snapshots.len() == workers.len() && snapshots.iter().all(|it| it.high_watermark <= it.position);
             let learned = snapshots.iter().any(|snapshot| snapshot.version > 0);
             teller.tell(&fields, idle, done, learned);
         }
@@ -153,22 +154,21 @@ fn all_fields(snapshots: &[Arc<Snapshot>]) -> Option<Fields> {
 }
 
 /// Records of all partitions that have no answer published yet; `None` as long as a worker has not started.
-fn lag(gauges: &[(i32, Gauges)], waiting: &Waiting) -> Option<i64> {
-    let partitions = partitions(gauges, waiting);
-    let lag = partitions.iter().map(|it| it.lag).sum::<i64>() + waiting.unread();
-    (partitions.len() == gauges.len()).then_some(lag)
+fn lag(workers: &BTreeMap<i32, View>, waiting: &Waiting) -> Option<i64> {
+    let partitions = partitions(workers, waiting);
+    (partitions.len() == workers.len()).then(|| partitions.iter().map(|it| it.lag).sum())
 }
 
 /// The partitions whose worker has started.
-fn partitions(gauges: &[(i32, Gauges)], waiting: &Waiting) -> Vec<Partition> {
-    let of = |(partition, gauge): &(i32, Gauges)| {
-        let snapshot = gauge.snapshot.borrow().clone()?;
-        let end = snapshot.end.max(waiting.end(*partition));
-        let lag = (end - *gauge.confirmed.borrow()).max(0);
-        let (number, records, champion) = (*partition, snapshot.records, snapshot.champion_name().to_owned());
+fn partitions(workers: &BTreeMap<i32, View>, waiting: &Waiting) -> Vec<Partition> {
+    let of = |(&number, view): (&i32, &View)| {
+        let snapshot = view.snapshot()?;
+        let end = snapshot.end.max(waiting.end(number));
+        let lag = (end - view.confirmed()).max(0);
+        let (records, champion) = (snapshot.records, snapshot.champion_name().to_owned());
         Some(Partition { number, lag, records, champion })
     };
-    gauges.iter().filter_map(of).collect()
+    workers.iter().filter_map(of).collect()
 }
 
 impl Overview {
@@ -256,8 +256,8 @@ impl Overview {
         tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}{skill}"));
     }
 
-    /// `rate` in records/s, `pause` in microseconds.
-    fn report(&self, rate: f64, pause: u64) {
+    /// `rate` in records/s.
+    fn report(&self, rate: f64, pause: Duration) {
         let coverage = self.coverage.filter(|coverage| coverage.n() > 0);
         let (champion, skill) = (self.champion(), self.published.skill);
         tracing::info!(
@@ -273,7 +273,7 @@ impl Overview {
             dead_letters = self.dead_letters,
             missed = self.missed,
             unsaved = self.unsaved,
-            checkpoint_pause_ms = pause as f64 / 1e3,
+            checkpoint_pause_ms = pause.as_micros() as f64 / 1e3,
             "progress"
         );
         for model in &self.models {

@@ -5,16 +5,12 @@
 //! interruption, or when the transport or the state file is tried again after a failure. A partition with lag that does nothing of the kind is stalled; the log says so and the
 //! watchdog goes unfed, so that systemd restarts the service. Without a watchdog the log says so all the same.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::report::tell_systemd;
-use crate::{pipeline::worker::Gauges, store::Store, topic::Transport};
+use super::{report::tell_systemd, tasks::Views};
+use crate::{store::Store, topic::Transport};
 
 /// What was seen of a partition at the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,24 +35,24 @@ impl Signs {
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Watches until dropped.
-pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc<T>, store: Arc<Store>) -> Infallible {
+pub(super) async fn run<T: Transport>(views: Views, transport: Arc<T>, store: Arc<Store>) -> Infallible {
     let watchdog = sd_notify::watchdog_enabled();
     let mut looks = interval(watchdog.map_or(LOOK_EVERY, |period| period / 2));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before = vec![None; gauges.len()];
+    let mut before: BTreeMap<i32, Signs> = BTreeMap::new();
     loop {
         looks.tick().await;
+        let mut now = BTreeMap::new();
         let mut alive = true;
-        for ((partition, gauge), before) in gauges.iter().zip(&mut before) {
-            let confirmed = *gauge.confirmed.borrow();
+        for (&partition, view) in views.borrow().iter().filter(|(_, view)| !view.is_done()) {
+            let confirmed = view.confirmed();
             let signs = Signs {
                 confirmed,
-                polls: gauge.polls.load(Ordering::Relaxed),
-                retries: transport.retries() + store.retries() + gauge.attempts.load(Ordering::Relaxed),
-                lag: gauge.snapshot.borrow().as_ref().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
+                polls: view.polls(),
+                retries: transport.retries() + store.retries() + view.attempts(),
+                lag: view.snapshot().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
             };
-            let done = gauge.done.load(Ordering::Acquire);
-            if !done && before.is_some_and(|before| !signs.alive_since(&before)) {
+            if before.get(&partition).is_some_and(|before| !signs.alive_since(before)) {
                 alive = false;
                 tracing::error!(
                     event = "stalled",
@@ -68,8 +64,9 @@ pub(super) async fn run<T: Transport>(gauges: Vec<(i32, Gauges)>, transport: Arc
                      is restarted"
                 );
             }
-            *before = Some(signs);
+            now.insert(partition, signs);
         }
+        before = now;
         if alive && watchdog.is_some() {
             tell_systemd(&[sd_notify::NotifyState::Watchdog]);
         }

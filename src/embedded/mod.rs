@@ -8,24 +8,24 @@
 
 mod dead_letters;
 mod headers;
-mod history;
 mod publisher;
 mod reader;
 mod table;
+mod topics;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
 pub use dead_letters::EmbeddedDeadLetters;
-pub use history::EmbeddedHistory;
 pub use publisher::EmbeddedPublisher;
 pub use reader::EmbeddedReader;
+pub use topics::EmbeddedTopics;
 
 use table::Table;
 use thalweg_store::{Store, meta, needed_from, set_meta};
 use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Error, Opening, Timestamps, Topics, Transport};
+use thalweg_topic::{Error, Fixed, Opening, SampleLog, Source, Timestamps, Topics, Transport};
 
 /// How much the embedded topics hold, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,6 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
-    partitions: Vec<i32>,
 }
 
 /// What readers, publishers and the generator's side have in common.
@@ -145,32 +144,57 @@ impl Embedded {
         if !own && !shared.among_others {
             return Err(foreign(&shared.topics.samples));
         }
-        Ok(Self { shared: Arc::new(shared), partitions: (0..count).collect() })
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl Source for Embedded {
+    type Reader = EmbeddedReader;
+
+    async fn partitions(&self, topic: &str) -> Result<i32, Error> {
+        let ours = [&self.shared.samples].into_iter().chain(&self.shared.outputs).any(|table| table.name() == topic);
+        if ours {
+            return Ok(self.shared.topics.partitions);
+        }
+        let (connection, path) = (self.shared.store.reader()?, self.shared.store.path());
+        topics::partitions(&connection, topic, path)
+    }
+
+    async fn reader(&self, topic: &str, partition: i32) -> Result<EmbeddedReader, Error> {
+        let Shared { store, appended, .. } = &*self.shared;
+        Ok(EmbeddedReader::new(store.reader()?, store.path(), topic, partition, appended.clone()))
     }
 }
 
 impl Transport for Embedded {
-    type Reader = EmbeddedReader;
+    type Assignments = Fixed;
     type Publisher = EmbeddedPublisher;
 
-    fn partitions(&self) -> &[i32] {
-        &self.partitions
-    }
-
-    async fn reader(&self, partition: i32) -> Result<EmbeddedReader, Error> {
-        Ok(EmbeddedReader::new(Arc::clone(&self.shared), partition)?)
+    fn assignments(&self) -> Fixed {
+        Fixed::of(0..self.shared.topics.partitions)
     }
 
     async fn publisher(&self, partition: i32) -> Result<EmbeddedPublisher, Error> {
         Ok(EmbeddedPublisher::new(Arc::clone(&self.shared), partition))
     }
 
-    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
-        append(Arc::clone(&self.shared), self.partitions.len() as u64, first, samples)
+    async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
+        let Shared { store, samples, .. } = &*self.shared;
+        let connection = store.reader()?;
+        let ends = partitions.iter().map(|partition| samples.next_offset(&connection, *partition));
+        let ends: rusqlite::Result<Vec<i64>> = ends.collect();
+        let failed = |source| thalweg_store::Error::of(store.path().to_owned(), "the topic cannot be read", source);
+        Ok(ends.map_err(failed)?)
     }
 
     fn retries(&self) -> u64 {
         0
+    }
+}
+
+impl SampleLog for Embedded {
+    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        append(Arc::clone(&self.shared), first, samples)
     }
 
     async fn generated(&self) -> Result<u64, Error> {
@@ -191,7 +215,8 @@ fn foreign(topic: &str) -> Error {
     Error::Foreign { topic: topic.to_owned(), found }
 }
 
-async fn append(shared: Arc<Shared>, partitions: u64, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+async fn append(shared: Arc<Shared>, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+    let partitions = u64::from(shared.topics.partitions.unsigned_abs());
     // One more owner per try, since a try that finds no room hands nothing back.
     let samples = Arc::new(samples);
     let mut consumed = shared.consumed.subscribe();

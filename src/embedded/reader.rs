@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use std::{
 use rusqlite::{Connection, ffi};
 use tokio::sync::watch;
 
-use super::Shared;
+use super::Table;
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
 /// Records and bytes brought by one fetch.
@@ -18,38 +19,52 @@ const FETCH_BYTES: usize = 512 << 10;
 /// An empty fetch comes back after this; also how soon records inserted by another program are seen.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// A reader of one partition of the samples table.
+/// A reader of one partition of a topic.
 #[derive(Debug)]
 pub struct EmbeddedReader {
-    shared: Arc<Shared>,
+    table: Arc<Table>,
     partition: i32,
+    path: PathBuf,
     connection: Arc<Mutex<Connection>>,
-    appended: watch::Receiver<u64>,
+    /// Counts commits of samples; kept here, too, so that it never closes.
+    appended: (watch::Sender<u64>, watch::Receiver<u64>),
 }
 
 impl EmbeddedReader {
-    pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Result<Self, thalweg_store::Error> {
-        let connection = Arc::new(Mutex::new(shared.store.reader()?));
-        Ok(Self { connection, partition, appended: shared.appended.subscribe(), shared })
+    pub(super) fn new(
+        connection: Connection,
+        path: &Path,
+        topic: &str,
+        partition: i32,
+        appended: watch::Sender<u64>,
+    ) -> Self {
+        let receiver = appended.subscribe();
+        Self {
+            table: Arc::new(Table::new(topic)),
+            partition,
+            path: path.to_owned(),
+            connection: Arc::new(Mutex::new(connection)),
+            appended: (appended, receiver),
+        }
     }
 
     async fn query<T, F>(&self, query: F) -> Result<T, thalweg_store::Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Shared, &Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Table, &Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (shared, connection) = (Arc::clone(&self.shared), Arc::clone(&self.connection));
+        let (table, connection) = (Arc::clone(&self.table), Arc::clone(&self.connection));
         let job = move || {
             // Only queries run here: a panic leaves nothing half done.
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             // One view for all that is asked: between two questions the first record may arrive.
             let view = connection.unchecked_transaction()?;
-            query(&shared, &view)
+            query(&table, &view)
         };
-        let path = || self.shared.store.path().to_owned();
+        let path = self.path.clone();
         match tokio::task::spawn_blocking(job).await {
-            Ok(result) => result.map_err(|source| thalweg_store::Error::of(path(), "samples cannot be read", source)),
-            Err(_) => Err(thalweg_store::Error::Cancelled { path: path() }),
+            Ok(result) => result.map_err(|source| thalweg_store::Error::of(path, "the topic cannot be read", source)),
+            Err(_) => Err(thalweg_store::Error::Cancelled { path }),
         }
     }
 }
@@ -58,11 +73,11 @@ impl Reader for EmbeddedReader {
     async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
         let partition = self.partition;
         Ok(self
-            .query(move |shared, connection| match start {
-                Start::Earliest => shared.samples.first_offset(connection, partition),
-                Start::Latest => shared.samples.next_offset(connection, partition),
+            .query(move |table, connection| match start {
+                Start::Earliest => table.first_offset(connection, partition),
+                Start::Latest => table.next_offset(connection, partition),
                 Start::Offset(offset) => Ok(offset),
-                Start::Timestamp(time) => shared.samples.offset_since(connection, partition, time),
+                Start::Timestamp(time) => table.offset_since(connection, partition, time),
             })
             .await?)
     }
@@ -70,9 +85,8 @@ impl Reader for EmbeddedReader {
     async fn range(&mut self) -> Result<Range<i64>, Error> {
         let partition = self.partition;
         Ok(self
-            .query(move |shared, connection| {
-                let samples = &shared.samples;
-                Ok(samples.first_offset(connection, partition)?..samples.next_offset(connection, partition)?)
+            .query(move |table, connection| {
+                Ok(table.first_offset(connection, partition)?..table.next_offset(connection, partition)?)
             })
             .await?)
     }
@@ -81,12 +95,11 @@ impl Reader for EmbeddedReader {
         let partition = self.partition;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            self.appended.mark_unchanged();
+            self.appended.1.mark_unchanged();
             let (records, first, next) = self
-                .query(move |shared, connection| {
-                    let samples = &shared.samples;
-                    let next = samples.next_offset(connection, partition)?;
-                    let records = samples.read(connection, partition, offset, FETCH_RECORDS, FETCH_BYTES)?;
+                .query(move |table, connection| {
+                    let next = table.next_offset(connection, partition)?;
+                    let records = table.read(connection, partition, offset, FETCH_RECORDS, FETCH_BYTES)?;
                     // In one view there is a last record and nothing up to it: keys are out of order.
                     if records.is_empty() && offset < next {
                         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None));
@@ -94,21 +107,21 @@ impl Reader for EmbeddedReader {
                     // In the steady state the first record is the one asked for, and nothing more need be known.
                     let first = match records.first() {
                         Some(record) if record.offset == offset => offset,
-                        _ => samples.first_offset(connection, partition)?,
+                        _ => table.first_offset(connection, partition)?,
                     };
                     Ok((records, first, next))
                 })
                 .await?;
             if offset < first || offset > next {
                 let missing = (first - offset).max(0);
-                let topic = self.shared.topics.samples.clone();
+                let topic = self.table.name().to_owned();
                 return Err(Error::Gap { topic, partition, requested: offset, available: first..next, missing });
             }
             if let Some(found) = records.first().filter(|record| record.offset > offset) {
                 // Whoever took out records in the middle meant it, but it is said.
                 tracing::warn!(
                     event = "hole",
-                    topic = self.shared.topics.samples,
+                    topic = self.table.name(),
                     partition,
                     from = offset,
                     to = found.offset,
@@ -118,7 +131,7 @@ impl Reader for EmbeddedReader {
             let patient = tokio::time::Instant::now() < deadline;
             if records.is_empty() && patient {
                 // Whether woken or out of patience, the next look decides.
-                let _ = tokio::time::timeout_at(deadline, self.appended.changed()).await;
+                let _ = tokio::time::timeout_at(deadline, self.appended.1.changed()).await;
                 continue;
             }
             let next_offset = records.last().map_or(offset, |record| record.offset + 1);

@@ -18,6 +18,7 @@
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
+//! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to`, `times` |
 //! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition` |
@@ -29,13 +30,13 @@
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
+mod assignments;
 mod checkpoint_writer;
 mod claims;
 mod client;
 mod dead_letters;
 mod errors;
 mod generated;
-mod history;
 mod input;
 mod ledger;
 mod limits;
@@ -47,22 +48,27 @@ mod read_back;
 mod reader;
 mod requests;
 mod shared;
+mod topics;
 mod truncate;
 
 use std::{
-    sync::{Arc, Mutex as StdMutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex as StdMutex,
+        atomic::{AtomicI32, AtomicUsize},
+    },
     time::Duration,
 };
 
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
+pub use assignments::KafkaAssignments;
 pub use client::{Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
-pub use history::KafkaHistory;
 pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
+pub use topics::KafkaTopics;
 
 use client::{Cluster, Partition, partitions_of, retry};
 use errors::{missing, not_retried};
@@ -71,7 +77,7 @@ use protocol::At;
 use shared::Shared;
 use thalweg_store::Store;
 use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Ends, Error, Opening, Topics, Transport, stamps::Stamps};
+use thalweg_topic::{Error, Opening, SampleLog, Source, Topics, Transport, stamps::Stamps};
 
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
 ///
@@ -86,8 +92,10 @@ pub fn check_tls(tls: &Tls) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Kafka {
     shared: Arc<Shared>,
-    /// The partitions that this process works on.
+    /// The partitions that this process begins with.
     partitions: Vec<i32>,
+    /// Partitions of the samples topic at the first start.
+    first_partitions: i32,
     generator: Mutex<Generated>,
 }
 
@@ -153,8 +161,10 @@ impl Kafka {
             (*count, *there) = (found.unwrap_or(sample_partitions), found.is_some());
         }
         let limit = config.max_batch_bytes;
+        let first_partitions = assignments::at_first_start(&store, &topics, sample_partitions).await?;
         let shared = Shared {
             sample_partitions,
+            sample_partitions_now: AtomicI32::new(sample_partitions),
             output_partitions,
             outputs: OnceCell::new(),
             timestamps: opening.timestamps,
@@ -171,55 +181,55 @@ impl Kafka {
         if !opening.shared_outputs {
             outputs::refuse_foreign(&shared, &partitions, there).await?;
         }
-        Ok(Self { shared: Arc::new(shared), partitions, generator: Mutex::new(generator) })
+        Ok(Self { shared: Arc::new(shared), partitions, first_partitions, generator: Mutex::new(generator) })
     }
 }
 
 /// A broker that has not answered by then is waited for, and the log says so.
 const SLOW_OPENING: Duration = Duration::from_secs(3);
 
-impl Transport for Kafka {
+impl Source for Kafka {
     type Reader = KafkaReader;
-    type Publisher = KafkaPublisher;
 
-    fn partitions(&self) -> &[i32] {
-        &self.partitions
+    async fn partitions(&self, topic: &str) -> Result<i32, Error> {
+        topics::partitions(&self.shared.cluster, topic).await
     }
 
-    async fn reader(&self, partition: i32) -> Result<KafkaReader, Error> {
-        Ok(KafkaReader::new(&self.shared, partition))
+    async fn reader(&self, topic: &str, partition: i32) -> Result<KafkaReader, Error> {
+        Ok(KafkaReader::new(&self.shared.cluster, topic, partition))
+    }
+}
+
+impl Transport for Kafka {
+    type Assignments = KafkaAssignments;
+    type Publisher = KafkaPublisher;
+
+    fn assignments(&self) -> KafkaAssignments {
+        KafkaAssignments::new(&self.shared, self.first_partitions, self.partitions.clone())
     }
 
     async fn publisher(&self, partition: i32) -> Result<KafkaPublisher, Error> {
         Ok(KafkaPublisher::new(Arc::clone(&self.shared), partition))
     }
 
-    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
-        self.generator.lock().await.append(&self.shared, first, samples).await
-    }
-
-    async fn ends(&self, partitions: &[i32]) -> Result<Ends, Error> {
-        let Shared { cluster, topics, sample_partitions, .. } = &*self.shared;
-        let topic = &topics.samples;
-        let failed = |fault| not_retried(fault, 0);
-        let there = partitions_of(cluster, topic).await.map_err(failed)?.unwrap_or(0);
-        let mut found = Ends::default();
-        for partition in partitions {
-            found.ends.push(Partition::new(cluster, topic, *partition).offset(At::End).await.map_err(failed)?);
+    async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
+        let Shared { cluster, topics, .. } = &*self.shared;
+        let mut ends = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            let end = Partition::new(cluster, &topics.samples, partition).offset(At::End).await;
+            ends.push(end.map_err(|fault| not_retried(fault, partition))?);
         }
-        if cluster.config().partitions == Partitions::All {
-            for partition in *sample_partitions..there {
-                let handle = Partition::new(cluster, topic, partition);
-                let range =
-                    handle.offset(At::Earliest).await.map_err(failed)?..handle.offset(At::End).await.map_err(failed)?;
-                found.unread = (found.unread.0 + 1, found.unread.1 + (range.end - range.start));
-            }
-        }
-        Ok(found)
+        Ok(ends)
     }
 
     fn retries(&self) -> u64 {
         self.shared.cluster.retries()
+    }
+}
+
+impl SampleLog for Kafka {
+    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
+        self.generator.lock().await.append(&self.shared, first, samples).await
     }
 
     async fn generated(&self) -> Result<u64, Error> {

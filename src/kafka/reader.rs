@@ -1,11 +1,10 @@
-//! Reads one partition of the samples topic.
+//! Reads one partition of a topic.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
-    client::{Fault, Partition, Try, Wait, retry_on},
+    client::{Cluster, Fault, Partition, Try, Wait, retry_on},
     protocol::{self, At},
-    shared::Shared,
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
@@ -22,10 +21,9 @@ pub struct KafkaReader {
 }
 
 impl KafkaReader {
-    pub(super) fn new(shared: &Shared, partition: i32) -> Self {
-        let topic = &shared.topics.samples;
+    pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
         Self {
-            partition: Partition::new(&shared.cluster, topic, partition),
+            partition: Partition::new(cluster, topic, partition),
             wait: Wait::First,
             said: false,
             action: format!("reading `{topic}`/{partition}"),

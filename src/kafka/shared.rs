@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex as StdMutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex as StdMutex,
+        atomic::{AtomicI32, AtomicUsize, Ordering},
+    },
 };
 
 use thalweg_store::Store;
@@ -21,8 +24,11 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) store: Arc<Store>,
     pub(crate) topics: Topics,
-    /// Partitions of the samples topic.
+    /// Partitions of the samples topic when it was opened. The generator keeps to them, since which sample goes where follows
+    /// from their number.
     pub(crate) sample_partitions: i32,
+    /// Partitions of the samples topic by now.
+    pub(crate) sample_partitions_now: AtomicI32,
     /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
     pub(crate) output_partitions: [i32; 3],
     /// Set once the output topics are there.
@@ -64,7 +70,12 @@ impl Shared {
 
     /// Says whether a partition of an output holds only what is made from one partition of the samples.
     pub(crate) fn is_exclusive(&self, output: Output) -> bool {
-        self.output_partitions[output as usize] >= self.sample_partitions
+        self.output_partitions[output as usize] >= self.sample_partitions_now.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the number of partitions that the samples topic has by now; returns the number of before.
+    pub(crate) fn grow_to(&self, partitions: i32) -> i32 {
+        self.sample_partitions_now.fetch_max(partitions, Ordering::Relaxed)
     }
 
     /// Identities under which this state file has published what is made from a partition.

@@ -50,7 +50,8 @@ impl<S: Subscriber, L: Layer<S>> Layer<S> for Worded<L> {
             })
             .collect();
         let values = fields.value_set_all(&values);
-        self.to.on_event(&Event::new_child_of(None, event.metadata(), &values), context);
+        // In the span that the event happened in.
+        self.to.on_event(&Event::new(event.metadata(), &values), context);
     }
 }
 

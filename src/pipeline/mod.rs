@@ -2,8 +2,8 @@
 //!
 //! Reading order, with the data: [`decode`] (bytes to features) → [`prequential`] (predict, score, learn: the one place) →
 //! [`encode`] and [`drafts`] (what is published) → [`processor`] (all of that for one record) → [`worker`] (one per partition:
-//! fetch, process, publish) → [`recovery`] (where a worker goes on, with [`gap`]) → [`checkpoint`] and [`checkpoints`] (what
-//! survives a restart) → [`snapshot`] (what others may see of a worker).
+//! where it goes on, with [`gap`]; fetch, process, publish) → [`checkpoint`] and [`checkpoints`] (what survives a restart) →
+//! [`snapshot`] (what others may see of a worker).
 //!
 //! Invariant: nothing here knows which transport runs, and a worker alone owns its models.
 
@@ -15,6 +15,5 @@ pub mod encode;
 pub mod gap;
 pub mod prequential;
 pub mod processor;
-pub mod recovery;
 pub mod snapshot;
 pub mod worker;

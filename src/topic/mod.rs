@@ -7,29 +7,30 @@
 //! What this does not do: know what a record says or what a worker has learned. Predictions are [`Drafts`] to it, which can
 //! be spelled, and a worker's state a [`Savepoint`].
 //!
-//! Reading order: [`record`], this file, [`outputs`](Outputs), [`dead_letters`] (looked at, and sent back).
+//! Reading order: [`record`], this file, `transport` (what a transport does), [`Assignment`] (which partitions are this
+//! process's), [`outputs`](Outputs), [`dead_letters`] (looked at, and sent back).
 
+mod assignments;
 pub mod dead_letters;
-mod history;
 mod opening;
 mod outbox;
 mod outputs;
 pub mod record;
 pub mod source;
 pub mod stamps;
+mod transport;
 
-use std::{future::Future, ops::Range};
+use std::ops::Range;
 
-use tokio::sync::{mpsc, watch};
-
+pub use assignments::{Assigned, Assignment, Assignments, Fixed, Revoked};
 pub use dead_letters::{DeadLetters, Fate, Page};
-pub use history::History;
 pub use opening::{Generating, Opening, Status};
 pub use outbox::{Drafts, Outbox, Savepoint, Spelled};
 pub use outputs::{OutputOffsets, Outputs, Sequences};
 pub use stamps::Timestamps;
+pub use transport::{Publisher, Reader, SampleLog, Source, Transport};
 
-use record::{Outgoing, Record};
+use record::Record;
 
 /// Names of the topics, checked: distinct and legal on every transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,15 +93,6 @@ pub struct Fetched {
     pub end: i64,
 }
 
-/// How much there is in the samples topic, as far as somebody asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
-    /// Of the partitions asked about: the offset after the last record.
-    pub ends: Vec<i64>,
-    /// Partitions that nobody reads, though this process should, and the records in them.
-    pub unread: (i32, i64),
-}
-
 /// The output streams of a worker, in the order in which they are numbered everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -136,72 +128,6 @@ pub struct Resumed {
     pub published: Published,
     /// Where the outputs stand.
     pub outputs: Outputs,
-}
-
-/// A transport, opened: its topics exist.
-pub trait Transport: Send + Sync + 'static {
-    /// Reads samples.
-    type Reader: Reader;
-    /// Writes outputs.
-    type Publisher: Publisher;
-
-    /// The partitions of the samples topic that this process works on, ascending.
-    fn partitions(&self) -> &[i32];
-
-    /// A reader of one partition of the samples topic.
-    fn reader(&self, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
-
-    /// The publisher for what is made from one partition of the samples topic.
-    fn publisher(&self, partition: i32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
-
-    /// Appends generated samples, of which `samples[0]` is number `first` since the generator's beginning, and keeps
-    /// durably that they were generated. Sample `i` goes to partition `i` modulo their number.
-    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Where `partitions` of the samples end now, and what else there is. One try.
-    fn ends(&self, partitions: &[i32]) -> impl Future<Output = Result<Ends, Error>> + Send {
-        let ends = Ends { ends: vec![0; partitions.len()], unread: (0, 0) };
-        std::future::ready(Ok(ends))
-    }
-
-    /// How often it has tried again what had failed: that it is trying is a sign of life.
-    fn retries(&self) -> u64;
-
-    /// Number of samples the generator has appended since its beginning.
-    fn generated(&self) -> impl Future<Output = Result<u64, Error>> + Send;
-}
-
-/// Reads one partition of the samples topic.
-pub trait Reader: Send + 'static {
-    /// The offset that `start` means now, within what the partition holds.
-    fn resolve(&mut self, start: Start) -> impl Future<Output = Result<i64, Error>> + Send;
-
-    /// First offset there is, and the high watermark.
-    fn range(&mut self) -> impl Future<Output = Result<Range<i64>, Error>> + Send;
-
-    /// Records from `offset` on. Waits a moment when there are none. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// [`Error::Gap`] when `offset` is not (or no longer) between the first offset and the high watermark.
-    fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
-}
-
-/// Publishes what one worker makes, in order.
-pub trait Publisher: Send + 'static {
-    /// How far each output had been published when it stood as `since` says, or anything after; and how it stands now.
-    /// `position` is the checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
-    fn resume(&mut self, since: Outputs, position: i64) -> impl Future<Output = Result<Resumed, Error>> + Send;
-
-    /// Publishes until the channel is closed and drained. `confirmed` holds the position up to which everything is
-    /// published; a checkpoint is written once its outbox is, and before this returns.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] when the worker should begin again at its checkpoint; any other needs a person.
-    fn run(
-        self,
-        outboxes: mpsc::Receiver<Outbox>,
-        confirmed: watch::Sender<i64>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// What a transport cannot mend by itself.

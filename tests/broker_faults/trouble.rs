@@ -2,14 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use thalweg::topic::Output;
+use serde_json::{Value, json};
+use thalweg::topic::{Output, record::Record};
 
 use crate::{
     Scene,
     broker::Broker,
     bus::Names,
-    support::{batter::Ground, daemon::Daemon, proof::source},
+    support::{
+        batter::Ground,
+        daemon::Daemon,
+        proof::{source, source_partition},
+    },
 };
 
 const REST: &[&str] = &["generator.enabled=false"];
@@ -29,6 +33,10 @@ fn holds(said: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "`{word}` in {said}");
     }
+}
+
+fn place(prediction: &Record) -> (i32, i64) {
+    (source_partition(Output::Predictions, prediction), source(Output::Predictions, prediction))
 }
 
 fn lag(line: &Value) -> Option<i64> {
@@ -172,15 +180,32 @@ fn samples_that_come_while_nothing_can_be_published_count_as_lag() {
 }
 
 #[test]
-fn partitions_that_were_added_count_as_lag_until_they_are_read() {
-    let scene = Scene::new("added", REST);
-    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+fn partitions_that_are_added_are_read_from_their_beginning_while_the_daemon_runs_and_after_a_restart() {
+    let latest = ["generator.enabled=false", "transport.kafka.start=latest"];
+    let scene = Scene::new("added", &latest);
     let mut daemon = scene.site.start(&["run"]);
+    daemon.event("worker_started");
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
     daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
     scene.broker.grow(&scene.names.samples, 3);
     scene.bus.forget();
     scene.bus.produce(&scene.names.samples, 2, b"k", samples(40));
-    daemon.line("what nobody reads", |line| lag(line) == Some(40));
-    assert_eq!(daemon.lines_of("partitions_unread")[0]["partitions"], 2);
+    let added = daemon.event("partitions_added");
+    assert_eq!((&added["partitions"], &added["added"]), (&json!(3), &json!(2)));
+    let outputs = added["shared"].as_str().expect("the outputs that have fewer partitions");
+    assert!(scene.names.outputs.iter().all(|output| outputs.contains(output)), "{outputs}");
+    daemon.line("those of the new partition", |line| line["records"] == 140 && line["lag"] == 0);
     assert!(daemon.stop().success());
+
+    scene.broker.grow(&scene.names.samples, 4);
+    scene.bus.forget();
+    scene.bus.produce(&scene.names.samples, 3, b"k", samples(30));
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("those that came while nobody looked", |line| line["records"] == 170 && line["lag"] == 0);
+    assert!(daemon.stop().success());
+    let mut sources: Vec<(i32, i64)> = scene.bus.read(&scene.names.outputs[0], 0).iter().map(place).collect();
+    sources.sort_unstable();
+    let all: Vec<(i32, i64)> =
+        [(0, 100), (2, 40), (3, 30)].iter().flat_map(|&(p, n)| (0..n).map(move |i| (p, i))).collect();
+    assert_eq!(sources, all, "each sample is predicted once");
 }

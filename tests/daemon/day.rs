@@ -17,19 +17,18 @@ use thalweg::{
         decode::Schema,
         gap::Policy,
         prequential, processor,
-        worker::{self, Gauges},
+        worker::{self, Gauges, Stop, Worker},
     },
     store::{self, Store},
     topic::{
-        Error, Fetched, Outbox, Output, Outputs, Publisher, Reader, Resumed, Start, Transport,
-        record::{Outgoing, Record},
+        Error, Fetched, Fixed, Outbox, Output, Outputs, Publisher, Reader, Resumed, Source, Start, Transport,
+        record::Record,
     },
 };
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 /// One partition whose records are gone once they are read.
 #[derive(Default)]
@@ -62,27 +61,32 @@ struct Checker {
     next: i64,
 }
 
-impl Transport for Here {
+impl Source for Here {
     type Reader = Taker;
+
+    async fn partitions(&self, _: &str) -> Result<i32, Error> {
+        Ok(1)
+    }
+    async fn reader(&self, _: &str, _: i32) -> Result<Taker, Error> {
+        Ok(Taker(Arc::clone(&self.memory)))
+    }
+}
+
+impl Transport for Here {
+    type Assignments = Fixed;
     type Publisher = Checker;
 
-    fn partitions(&self) -> &[i32] {
-        &[0]
-    }
-    async fn reader(&self, _: i32) -> Result<Taker, Error> {
-        Ok(Taker(Arc::clone(&self.memory)))
+    fn assignments(&self) -> Fixed {
+        Fixed::of([0])
     }
     async fn publisher(&self, _: i32) -> Result<Checker, Error> {
         Ok(Checker { store: Arc::clone(&self.store), next: 0 })
     }
-    async fn append_samples(&self, _: u64, _: Vec<Outgoing>) -> Result<(), Error> {
-        Ok(())
+    async fn ends(&self, _: &[i32]) -> Result<Vec<i64>, Error> {
+        Ok(vec![0])
     }
     fn retries(&self) -> u64 {
         0
-    }
-    async fn generated(&self) -> Result<u64, Error> {
-        Ok(0)
     }
 }
 
@@ -158,10 +162,11 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
         until_caught_up: false,
     };
     let here = Here { memory: Arc::clone(&memory), store: Arc::clone(&store) };
-    let gauges = Gauges::default();
-    let mut confirmed = gauges.confirmed.subscribe();
-    let shutdown = CancellationToken::new();
-    let work = tokio::spawn(worker::run(Arc::new(here), store, Arc::new(config), 0, gauges, shutdown.clone()));
+    let (gauges, stop) = (Gauges::default(), Stop::default());
+    let mut view = gauges.view();
+    let worker =
+        Worker { transport: Arc::new(here), store, config: Arc::new(config), partition: 0, gauges, stop: stop.clone() };
+    let work = tokio::spawn(worker.run());
 
     let function = Function::from_name("friedman").expect("a function");
     let mut stream = Stream::new(&generator::Config { function, ..Default::default() }).expect("a stream");
@@ -182,8 +187,8 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
     }
     assert!(begun.elapsed() >= Duration::from_secs(3600 * HOURS));
     let all = (3600 * HOURS * PER_SECOND) as i64;
-    confirmed.wait_for(|position| *position == all).await.expect("all confirmed");
-    shutdown.cancel();
+    assert_eq!(view.confirmed_to(all).await, all);
+    stop.in_order.cancel();
     work.await.expect("no panic").expect("no error");
 
     // The tree has reached its budget by then.

@@ -14,14 +14,14 @@ use serde_json::Value;
 use thalweg::topic::record::{Headers, Record};
 
 /// The records that are mixed in are not the generator's.
-const AMONG: &str = "generator.into_foreign_topic=true";
+pub const AMONG: &str = "generator.into_foreign_topic=true";
 
 /// All that is published has to be there at the end.
-const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
+pub const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
 
-struct StateFile {
-    site: Site,
-    partitions: i32,
+pub struct StateFile {
+    pub site: Site,
+    pub partitions: i32,
 }
 
 impl StateFile {
@@ -34,7 +34,7 @@ impl StateFile {
         made.then_some(state)
     }
 
-    fn topics(&self) -> Topics {
+    pub fn topics(&self) -> Topics {
         let state = self.open().expect("the topics");
         let topic =
             |name: &str| (0..self.partitions).map(|partition| records(&state, name, partition)).collect::<Vec<_>>();
@@ -94,7 +94,7 @@ fn decoded(headers: Option<String>) -> Headers {
 }
 
 /// The same samples in a fresh state file, in one go.
-fn undisturbed(battered: &StateFile) -> StateFile {
+pub fn undisturbed(battered: &StateFile) -> StateFile {
     let mut settings: Vec<&str> = battered.site.settings.iter().map(String::as_str).collect();
     settings.push("generator.enabled=false");
     let fresh = StateFile { site: Site::new(&settings), partitions: battered.partitions };

@@ -1,5 +1,6 @@
 //! What the daemon and the commands promise: settings, the binary as a process, everything together.
 
+mod assignments;
 mod command_line;
 mod compare;
 mod damaged_state;

@@ -6,7 +6,7 @@ use crate::conformance::{Place, all_of_them};
 use tempfile::TempDir;
 use thalweg_embedded::{Config, Embedded};
 use thalweg_store::{self, Store};
-use thalweg_topic::{Error, Opening, Reader as _, Topics, Transport as _};
+use thalweg_topic::{Error, Opening, Reader as _, Source as _, Topics};
 
 struct StateFile {
     store: Arc<Store>,
@@ -81,7 +81,8 @@ async fn cells_that_were_written_by_hand_are_each_read_as_what_they_print_as() {
     for (offset, (cells, _)) in rows.iter().enumerate() {
         by_hand.execute(&format!("INSERT INTO samples VALUES (0, {offset}, {cells})"), []).expect("a row");
     }
-    let fetched = transport.reader(0).await.expect("a reader").fetch(0).await.expect("records");
+    let fetched =
+        transport.reader(&place.topics().samples, 0).await.expect("a reader").fetch(0).await.expect("records");
     let found = fetched.records.iter().map(|record| (record.timestamp, record.key.as_deref(), record.value.as_deref()));
     assert_eq!(found.collect::<Vec<_>>(), rows.map(|(_, read)| read));
     assert!(fetched.records.iter().all(|record| record.headers.is_empty()));

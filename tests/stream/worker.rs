@@ -9,17 +9,13 @@ use std::{
 };
 
 use crate::support::{
-    bent::{Bent, Published, worker_config},
+    bent::{Bent, Published, worker},
     within,
 };
 use tempfile::TempDir;
-use thalweg_pipeline::{
-    gap::Reason,
-    worker::{self, Gauges},
-};
+use thalweg_pipeline::{gap::Reason, worker};
 use thalweg_store::{self, Store};
 use thalweg_topic::{Fetched, record::Record};
-use tokio_util::sync::CancellationToken;
 
 fn store(folder: &TempDir) -> Arc<Store> {
     let config = thalweg_store::Config { path: folder.path().join("state.db"), ..thalweg_store::Config::default() };
@@ -40,8 +36,7 @@ async fn a_publisher_that_waits_is_not_outrun() {
         Some(Fetched { records: vec![record], next_offset: offset + 1, high_watermark: i64::MAX, end: i64::MAX })
     });
     transport.published = Published::Nothing;
-    let stop = CancellationToken::new();
-    let work = worker::run(Arc::new(transport), store, worker_config(false), 0, Gauges::default(), stop);
+    let work = worker(transport, store, false).run();
     // The clock goes on only when nothing else can.
     tokio::time::timeout(Duration::from_secs(10), work).await.expect_err("nothing is ever published");
     // Of the records one is with the publisher, one has been processed, one is read ahead, and one has come.
@@ -58,9 +53,7 @@ async fn records_that_come_while_it_catches_up_are_left_for_the_next_start() {
             transport.fill(100).await;
         }
         transport.end.store(end, Ordering::Relaxed);
-        let (store, stop) = (Arc::clone(&store), CancellationToken::new());
-        let work =
-            worker::run(Arc::new(transport), Arc::clone(&store), worker_config(true), 0, Gauges::default(), stop);
+        let work = worker(transport, Arc::clone(&store), true).run();
         within("the end", work).await.expect("caught up");
         let checkpoint =
             thalweg_pipeline::checkpoints::load(&store, "samples", 0).expect("readable").expect("a checkpoint");
@@ -83,8 +76,7 @@ async fn what_others_publish_of_records_that_came_while_it_starts_is_no_sign_of_
             }
             60
         });
-        let stop = CancellationToken::new();
-        let work = worker::run(Arc::new(transport), store, worker_config(true), 0, Gauges::default(), stop);
+        let work = worker(transport, store, true).run();
         let ended = within("the end", work).await;
         if comes {
             ended.expect("caught up");

@@ -11,10 +11,16 @@ use std::{
 
 use thalweg_embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader};
 use thalweg_models::{ModelConfig, ModelKind};
-use thalweg_pipeline::{decode::Schema, gap::Policy, prequential, processor, worker};
+use thalweg_pipeline::{
+    decode::Schema,
+    gap::Policy,
+    prequential, processor,
+    worker::{self, Gauges, Stop, Worker},
+};
 use thalweg_store::Store;
 use thalweg_topic::{
-    Error, Fetched, Opening, Outbox, Outputs, Publisher, Reader, Resumed, Start, Topics, Transport, record::Outgoing,
+    Error, Fetched, Fixed, Opening, Outbox, Outputs, Publisher, Reader, Resumed, SampleLog, Source, Start, Topics,
+    Transport, record::Outgoing,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -67,8 +73,20 @@ impl Bent {
     }
 }
 
+/// A worker on a partition of a transport.
+pub fn worker<T>(transport: T, store: Arc<Store>, until_caught_up: bool) -> Worker<T> {
+    Worker {
+        transport: Arc::new(transport),
+        store,
+        config: worker_config(until_caught_up),
+        partition: 0,
+        gauges: Gauges::default(),
+        stop: Stop::default(),
+    }
+}
+
 /// Of a worker with one model, which leaves a checkpoint at its start and at its end only.
-pub fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
+fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
     Arc::new(worker::Config {
         processor: processor::Config {
             topic: "samples".into(),
@@ -94,29 +112,34 @@ pub struct BentPublisher {
     published: Published,
 }
 
-impl Transport for Bent {
+impl Source for Bent {
     type Reader = BentReader;
+
+    async fn partitions(&self, topic: &str) -> Result<i32, Error> {
+        self.inner.partitions(topic).await
+    }
+    async fn reader(&self, topic: &str, partition: i32) -> Result<BentReader, Error> {
+        let inner = self.inner.reader(topic, partition).await?;
+        Ok(BentReader { inner, end: Arc::clone(&self.end), on_fetch: Arc::clone(&self.on_fetch) })
+    }
+}
+
+impl Transport for Bent {
+    type Assignments = Fixed;
     type Publisher = BentPublisher;
 
-    fn partitions(&self) -> &[i32] {
-        self.inner.partitions()
-    }
-    async fn reader(&self, partition: i32) -> Result<BentReader, Error> {
-        let inner = self.inner.reader(partition).await?;
-        Ok(BentReader { inner, end: Arc::clone(&self.end), on_fetch: Arc::clone(&self.on_fetch) })
+    fn assignments(&self) -> Fixed {
+        self.inner.assignments()
     }
     async fn publisher(&self, partition: i32) -> Result<BentPublisher, Error> {
         let (inner, on_resume) = (self.inner.publisher(partition).await?, Arc::clone(&self.on_resume));
         Ok(BentPublisher { inner, on_resume, published: self.published })
     }
-    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
-        self.inner.append_samples(first, samples).await
+    async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
+        self.inner.ends(partitions).await
     }
     fn retries(&self) -> u64 {
         self.inner.retries()
-    }
-    async fn generated(&self) -> Result<u64, Error> {
-        self.inner.generated().await
     }
 }
 

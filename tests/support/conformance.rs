@@ -12,7 +12,8 @@ use thalweg_pipeline::{
 };
 use thalweg_store::Store;
 use thalweg_topic::{
-    Error, Outbox, Output, Outputs, Publisher, Reader, Start, Topics, Transport,
+    Assignment, Assignments, Error, Outbox, Output, Outputs, Publisher, Reader, SampleLog, Source, Start, Topics,
+    Transport,
     record::{Headers, Outgoing, Record},
 };
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,7 @@ use crate::support::within;
 
 /// A place where topics can be opened: a state file, or a broker with names of one's own.
 pub trait Place {
-    type Transport: Transport;
+    type Transport: Transport + SampleLog;
     fn topics(&self) -> Topics;
     fn store(&self) -> Arc<Store>;
     fn open(&self, topics: Topics) -> impl Future<Output = Result<Self::Transport, Error>>;
@@ -54,6 +55,7 @@ macro_rules! all_of_them {
             resume_tells_how_far_each_output_got,
             resume_after_nothing_is_the_position_itself,
             partitions_resume_each_by_itself,
+            a_topic_that_is_not_there_is_said,
         );
     };
 }
@@ -83,22 +85,17 @@ async fn fetch_until<R: Reader>(reader: &mut R, mut offset: i64, end: i64) -> Ve
     records
 }
 
-/// All that an output topic's partition holds, read as if it were samples.
-async fn published<P: Place>(place: &P, output: Output, partition: i32) -> Vec<Record> {
-    let topics = place.topics();
-    let name = [topics.predictions, topics.dead_letters, topics.events][output as usize].clone();
-    let others = |n: u8| format!("{}-unused-{n}", name);
-    let as_samples = Topics {
-        predictions: others(1),
-        dead_letters: others(2),
-        events: others(3),
-        partitions: topics.partitions,
-        samples: name.clone(),
-    };
-    let transport = place.open(as_samples).await.expect("open the outputs");
-    let mut reader = transport.reader(partition).await.expect("reader");
+/// All that an output topic's partition holds.
+async fn published<T: Transport>(transport: &T, topics: &Topics, output: Output, partition: i32) -> Vec<Record> {
+    let topic = [&topics.predictions, &topics.dead_letters, &topics.events][output as usize];
+    let mut reader = transport.reader(topic, partition).await.expect("reader");
     let range = reader.range().await.expect("range");
     fetch_until(&mut reader, range.start, range.end).await
+}
+
+/// A reader of the samples.
+async fn reader_of<P: Place>(place: &P, transport: &P::Transport, partition: i32) -> <P::Transport as Source>::Reader {
+    transport.reader(&place.topics().samples, partition).await.expect("reader")
 }
 
 fn values(records: &[Record]) -> Vec<String> {
@@ -118,7 +115,7 @@ pub async fn what_is_appended_is_fetched_unchanged_and_in_order<P: Place>(place:
     records[5].headers = headers.into_iter().map(|(name, value)| (name.into(), value.map(Into::into))).collect();
     transport.append_samples(0, records.clone()).await.expect("append");
 
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     let fetched = fetch_until(&mut reader, 0, 5000).await;
     assert_eq!(fetched.len(), records.len());
     for ((offset, sent), mut got) in (0..).zip(records).zip(fetched) {
@@ -137,7 +134,7 @@ pub async fn what_is_appended_is_fetched_unchanged_and_in_order<P: Place>(place:
 
 pub async fn an_idle_fetch_returns_and_a_later_record_is_seen<P: Place>(place: &P) {
     let transport = place.open(place.topics()).await.expect("open");
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     let idle = within("an empty fetch", reader.fetch(0)).await.expect("fetch");
     assert!(idle.records.is_empty());
     assert_eq!((idle.next_offset, idle.high_watermark), (0, 0));
@@ -153,7 +150,7 @@ pub async fn an_idle_fetch_returns_and_a_later_record_is_seen<P: Place>(place: &
 pub async fn a_dropped_fetch_loses_nothing<P: Place>(place: &P) {
     let transport = place.open(place.topics()).await.expect("open");
     transport.append_samples(0, numbered(0..100)).await.expect("append");
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     for _ in 0..20 {
         // Polled once at least, finished or not.
         let _ = tokio::time::timeout(Duration::from_micros(50), reader.fetch(0)).await;
@@ -164,7 +161,7 @@ pub async fn a_dropped_fetch_loses_nothing<P: Place>(place: &P) {
 pub async fn fetching_outside_of_what_is_there_is_a_gap_not_a_skip<P: Place>(place: &P) {
     let transport = place.open(place.topics()).await.expect("open");
     transport.append_samples(0, numbered(0..10)).await.expect("append");
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     match within("the refusal", reader.fetch(11)).await {
         Err(Error::Gap { requested: 11, available, .. }) => assert_eq!(available, 0..10),
         other => panic!("expected a gap, got {other:?}"),
@@ -179,7 +176,7 @@ pub async fn start_positions_resolve_to_offsets<P: Place>(place: &P) {
         record.timestamp = base + 1000 * i;
     }
     transport.append_samples(0, records).await.expect("append");
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     for (start, offset) in [
         (Start::Earliest, 0),
         (Start::Latest, 10),
@@ -195,14 +192,20 @@ pub async fn start_positions_resolve_to_offsets<P: Place>(place: &P) {
 pub async fn samples_are_spread_over_partitions_and_counted<P: Place>(place: &P) {
     let topics = Topics { partitions: 3, ..place.topics() };
     let transport = place.open(topics.clone()).await.expect("open");
-    assert_eq!(transport.partitions(), [0, 1, 2]);
+    let first = within("an assignment", transport.assignments().next()).await.expect("an assignment");
+    let Assignment::Assigned(assigned) = first else { panic!("{first:?}") };
+    assert_eq!(
+        assigned.iter().map(|it| (it.partition, it.is_new)).collect::<Vec<_>>(),
+        [(0, false), (1, false), (2, false)]
+    );
+    assert_eq!(transport.partitions(&topics.samples).await.expect("partitions"), 3);
     assert_eq!(transport.generated().await.expect("generated"), 0);
     transport.append_samples(0, numbered(0..10)).await.expect("append");
     transport.append_samples(10, numbered(10..20)).await.expect("append");
     assert_eq!(transport.generated().await.expect("generated"), 20);
     let mut seen = Vec::new();
     for partition in 0..3 {
-        let mut reader = transport.reader(partition).await.expect("reader");
+        let mut reader = reader_of(place, &transport, partition).await;
         let end = reader.range().await.expect("range").end;
         let expected: Vec<String> = values_of(&numbered(0..20), partition as usize);
         assert_eq!(values(&fetch_until(&mut reader, 0, end).await), expected);
@@ -223,7 +226,7 @@ pub async fn a_record_of_ten_megabytes_passes<P: Place>(place: &P) {
     let transport = place.open(place.topics()).await.expect("open");
     let huge = sample(&"x".repeat(10 << 20));
     transport.append_samples(0, vec![huge.clone(), sample("after")]).await.expect("append");
-    let mut reader = transport.reader(0).await.expect("reader");
+    let mut reader = reader_of(place, &transport, 0).await;
     let fetched = fetch_until(&mut reader, 0, 2).await;
     assert!(fetched[0].value.as_deref() == huge.value.as_deref(), "another value");
     assert_eq!(values(&fetched[1..]), ["after"]);
@@ -293,7 +296,7 @@ pub async fn outboxes_are_published_once_and_in_order<P: Place>(place: &P) {
             .into_iter()
             .flat_map(|outbox| outbox.records[kind as usize].clone())
             .collect();
-        let got = published(place, kind, 0).await;
+        let got = published(&transport, &topics, kind, 0).await;
         assert_eq!(got.len(), expected.len(), "{kind:?}");
         for (got, sent) in got.iter().zip(&expected) {
             assert_eq!((got.value.as_deref(), &got.headers), (sent.value.as_deref(), &sent.headers));
@@ -358,5 +361,14 @@ pub async fn partitions_resume_each_by_itself<P: Place>(place: &P) {
         let resumed = publisher.resume(Outputs::default(), 0).await.expect("resume").published;
         let events = resumed[Output::Events as usize];
         assert!((last + 1..=last + 1).contains(&events), "partition {partition}: {resumed:?}");
+    }
+}
+
+pub async fn a_topic_that_is_not_there_is_said<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let missing = format!("{}-missing", place.topics().samples);
+    match within("the refusal", transport.partitions(&missing)).await {
+        Err(Error::Topic { topic, .. }) => assert_eq!(topic, missing),
+        other => panic!("expected a refusal, got {other:?}"),
     }
 }

@@ -3,23 +3,24 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Gauges;
+use super::gauges::Counters;
 use crate::{
     decode::{Ahead, Rows},
     drafts::Drafts,
     gap::Anchor,
     processor::Processor,
+    snapshot::Snapshot,
 };
 use thalweg_store::RateLimited;
 use thalweg_topic::{Fetched, Outbox, Reader};
@@ -30,30 +31,30 @@ const OUTBOX_BYTES: usize = 768 << 10;
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 
 /// What `fetch` works with.
-pub(super) struct Source<R> {
+pub(super) struct Intake<R> {
     pub(super) reader: R,
     pub(super) batches: mpsc::Sender<Batch>,
     /// Where to end, if anywhere.
     pub(super) end: Option<i64>,
-    pub(super) polls: Arc<AtomicU64>,
+    pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
     pub(super) ahead: Ahead,
 }
 
 /// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
 pub(super) async fn fetch<R: Reader>(
-    source: Source<R>,
+    intake: Intake<R>,
     offset: i64,
     all_read: Arc<AtomicBool>,
 ) -> Result<(), thalweg_topic::Error> {
-    let read = read(source, offset).await;
+    let read = read(intake, offset).await;
     all_read.store(true, Ordering::Release);
     read
 }
 
 /// While a batch is read ahead and handed on, the next one is under way.
-async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), thalweg_topic::Error> {
-    let Source { reader, batches, end, polls, stop, ahead } = &mut source;
+async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), thalweg_topic::Error> {
+    let Intake { reader, batches, end, counters, stop, ahead } = &mut intake;
     let mut brought: Option<Fetched> = None;
     loop {
         let more = end.is_none_or(|end| offset < end);
@@ -85,7 +86,7 @@ async fn read<R: Reader>(mut source: Source<R>, mut offset: i64) -> Result<(), t
         };
         let Some(fetched) = fetched else { continue };
         let mut fetched = fetched?;
-        polls.fetch_add(1, Ordering::Relaxed);
+        counters.polls.fetch_add(1, Ordering::Relaxed);
         offset = fetched.next_offset;
         if let Some(end) = *end {
             fetched.records.retain(|record| record.offset < end);
@@ -104,9 +105,10 @@ pub(super) struct Batch {
 }
 
 /// What `process` works with.
-pub(super) struct Sink {
+pub(super) struct Results {
     pub(super) outboxes: mpsc::Sender<Outbox>,
-    pub(super) gauges: Gauges,
+    pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    pub(super) counters: Arc<Counters>,
     pub(super) checkpoint_every: Duration,
     pub(super) all_read: Arc<AtomicBool>,
 }
@@ -114,10 +116,9 @@ pub(super) struct Sink {
 pub(super) async fn process(
     mut processor: Processor,
     mut incoming: mpsc::Receiver<Batch>,
-    sink: Sink,
+    results: Results,
 ) -> Result<(), thalweg_topic::Error> {
-    let Sink { outboxes, gauges, checkpoint_every, all_read } = sink;
-    let snapshots = &gauges.snapshot;
+    let Results { outboxes, snapshots, counters, checkpoint_every, all_read } = results;
     let mut ticks = interval(SNAPSHOT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kept = (Instant::now(), processor.position());
@@ -166,7 +167,7 @@ pub(super) async fn process(
             let begun = std::time::Instant::now();
             outbox.checkpoint = Some(Box::new(processor.checkpoint()));
             let pause = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            gauges.longest_pause.fetch_max(pause, Ordering::Relaxed);
+            counters.longest_pause.fetch_max(pause, Ordering::Relaxed);
             kept = (Instant::now(), processor.position());
         }
         if (due || outbox.position != sent) && outboxes.send(outbox.take()).await.is_err() {

@@ -5,13 +5,13 @@
 
 use std::{ops::Range, sync::Arc};
 
+use super::{Config, Error};
 use crate::{
     checkpoint::Checkpoint,
     checkpoints,
     decode::Schema,
     gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
-    worker::{Config, Error},
 };
 use thalweg_store::Store;
 use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};

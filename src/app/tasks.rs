@@ -1,0 +1,277 @@
+//! The daemon's tasks: begun, watched, and ended in order.
+//!
+//! Invariant: the first task that fails stops the others. The generator ends before the workers do, so that what it sent
+//! last is counted as sent, and the reporter ends last. A partition has one worker at a time, and one that is revoked is
+//! given back only once its worker has ended.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    future::Future,
+    sync::Arc,
+};
+
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinError,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::JoinMap};
+
+use super::{Error, STOP_WITHIN};
+use crate::{
+    pipeline::worker::{self, Gauges, Stop, View, Worker},
+    store::Store,
+    topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport},
+};
+
+/// What the workers show, by partition.
+pub(super) type Views = watch::Receiver<BTreeMap<i32, View>>;
+
+/// A task, by what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Task {
+    /// Works on a partition.
+    Worker(i32),
+    /// Generates samples.
+    Generator,
+    /// Says in the log how the daemon stands.
+    Reporter,
+}
+
+impl Task {
+    fn is_worker(self) -> bool {
+        matches!(self, Task::Worker(_))
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Task::Worker(partition) => write!(f, "worker-{partition}"),
+            Task::Generator => f.write_str("generator"),
+            Task::Reporter => f.write_str("reporter"),
+        }
+    }
+}
+
+/// All tasks of a daemon.
+pub(super) struct Crew<T> {
+    transport: Arc<T>,
+    store: Arc<Store>,
+    config: Arc<worker::Config>,
+    tasks: JoinMap<Task, Result<(), Error>>,
+    workers: BTreeMap<i32, Stop>,
+    views: watch::Sender<BTreeMap<i32, View>>,
+    /// Partitions that are being given back.
+    leaving: Vec<Leaving>,
+    /// Partitions that were assigned again before their worker had ended.
+    returning: BTreeMap<i32, Assigned>,
+    result: Result<(), Error>,
+}
+
+/// Partitions that were revoked together.
+struct Leaving {
+    /// Those whose workers have not ended.
+    partitions: BTreeSet<i32>,
+    deadline: Instant,
+    drained: oneshot::Sender<()>,
+}
+
+impl<T: Transport> Crew<T> {
+    pub(super) fn new(transport: Arc<T>, store: Arc<Store>, config: worker::Config) -> Self {
+        Self {
+            transport,
+            store,
+            config: Arc::new(config),
+            tasks: JoinMap::new(),
+            workers: BTreeMap::new(),
+            views: watch::Sender::new(BTreeMap::new()),
+            leaving: Vec::new(),
+            returning: BTreeMap::new(),
+            result: Ok(()),
+        }
+    }
+
+    /// What the workers show, as they come and go.
+    pub(super) fn views(&self) -> Views {
+        self.views.subscribe()
+    }
+
+    pub(super) fn begin(&mut self, task: Task, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+        self.tasks.spawn(task, work);
+    }
+
+    /// Works on what is assigned until `shutdown` is cancelled, a task fails, or, where workers end once they have caught
+    /// up, all of them have. The generator ends by `shutdown`, too, and the reporter by `reporting`.
+    ///
+    /// # Errors
+    /// The first that a task has ended with.
+    pub(super) async fn work(
+        mut self,
+        mut assignments: T::Assignments,
+        shutdown: &CancellationToken,
+        reporting: CancellationToken,
+    ) -> Result<(), Error> {
+        let mut begun = false;
+        while self.result.is_ok() && !(begun && self.config.until_caught_up && !self.has(Task::is_worker)) {
+            let deadline = self.leaving.iter().map(|leaving| leaving.deadline).min();
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                change = assignments.next() => match change {
+                    Ok(Assignment::Assigned(partitions)) => {
+                        if !begun {
+                            self.say_ready(partitions.len());
+                        }
+                        begun = true;
+                        partitions.into_iter().for_each(|assigned| self.assign(assigned));
+                    }
+                    Ok(Assignment::Revoked(revoked)) => self.revoke(revoked),
+                    Err(error) => self.result = Err(error.into()),
+                },
+                Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.cut_off(),
+            }
+        }
+        shutdown.cancel();
+        self.store.wait_no_more();
+        let in_time = timeout(STOP_WITHIN, self.stop()).await.is_ok();
+        let stragglers: Vec<String> =
+            self.running().filter(|task| *task != Task::Reporter).map(|it| it.to_string()).collect();
+        if !in_time {
+            self.workers.values().for_each(|stop| stop.at_once.cancel());
+            self.tasks.abort(&Task::Generator);
+        }
+        reporting.cancel();
+        while self.has(|task| task == Task::Reporter)
+            && let Some((task, ended)) = self.tasks.join_next().await
+        {
+            self.ended(task, ended);
+        }
+        if in_time {
+            self.result
+        } else {
+            self.result.and(Err(Error::Stragglers { stragglers: stragglers.join(", ") }))
+        }
+    }
+
+    /// Ends the generator, and then the workers.
+    async fn stop(&mut self) {
+        for is_meant in [|task| task == Task::Generator, Task::is_worker] {
+            // After a failure the order matters no more.
+            if is_meant(Task::Worker(0)) || self.result.is_err() {
+                self.workers.values().for_each(|stop| stop.in_order.cancel());
+            }
+            while self.has(is_meant)
+                && let Some((task, ended)) = self.tasks.join_next().await
+            {
+                self.ended(task, ended);
+            }
+        }
+    }
+
+    fn say_ready(&self, partitions: usize) {
+        tracing::info!(event = "ready", topic = self.config.processor.topic, partitions, "transport is open");
+    }
+
+    fn running(&self) -> impl Iterator<Item = Task> {
+        self.tasks.keys().copied()
+    }
+
+    fn has(&self, is_meant: impl Fn(Task) -> bool) -> bool {
+        self.running().any(is_meant)
+    }
+
+    fn assign(&mut self, assigned: Assigned) {
+        let Assigned { partition, is_new } = assigned;
+        if self.workers.contains_key(&partition) {
+            self.returning.insert(partition, assigned);
+            return;
+        }
+        let mut config = Arc::clone(&self.config);
+        if is_new {
+            Arc::make_mut(&mut config).start = Start::Earliest;
+        }
+        let (gauges, stop) = (Gauges::default(), Stop::default());
+        self.views.send_modify(|views| drop(views.insert(partition, gauges.view())));
+        self.workers.insert(partition, stop.clone());
+        let (transport, store) = (Arc::clone(&self.transport), Arc::clone(&self.store));
+        let worker = Worker { transport, store, config, partition, gauges, stop };
+        self.begin(Task::Worker(partition), async move {
+            worker.run().await.map_err(|source| Error::Worker { partition, source: Box::new(source) })
+        });
+    }
+
+    fn revoke(&mut self, revoked: Revoked) {
+        let Revoked { partitions, within, drained } = revoked;
+        tracing::info!(event = "partitions_revoked", ?partitions, ?within, "partitions go to another process");
+        let mut leaving = Leaving { partitions: BTreeSet::new(), deadline: Instant::now() + within, drained };
+        for partition in partitions {
+            self.returning.remove(&partition);
+            if let Some(stop) = self.workers.get(&partition) {
+                stop.in_order.cancel();
+                leaving.partitions.insert(partition);
+            }
+        }
+        self.leaving.push(leaving);
+        self.give_back();
+    }
+
+    /// Ends those workers at once that have not drained in time.
+    fn cut_off(&mut self) {
+        let now = Instant::now();
+        for leaving in self.leaving.iter_mut().filter(|leaving| leaving.deadline <= now) {
+            for partition in &leaving.partitions {
+                tracing::warn!(
+                    event = "revoke_overdue",
+                    partition,
+                    "the worker has not published and saved all in time; whoever has the partition next goes on from its last \
+                     checkpoint"
+                );
+                if let Some(stop) = self.workers.get(partition) {
+                    stop.at_once.cancel();
+                }
+            }
+            // Nothing more can be done but wait for them.
+            leaving.deadline = now + STOP_WITHIN;
+        }
+    }
+
+    /// Gives back those partitions whose workers have ended.
+    fn give_back(&mut self) {
+        for leaving in self.leaving.extract_if(.., |leaving| leaving.partitions.is_empty()) {
+            // Whoever does not wait for it need not be told.
+            let _ = leaving.drained.send(());
+        }
+    }
+
+    fn ended(&mut self, task: Task, ended: Result<Result<(), Error>, JoinError>) {
+        let ended = ended.unwrap_or_else(|error| if error.is_panic() { Err(Error::Panicked) } else { Ok(()) });
+        if ended.as_ref().is_err_and(Error::is_defect) {
+            self.store.seal();
+        }
+        if self.result.is_ok() {
+            self.result = ended;
+        }
+        if let Task::Worker(partition) = task {
+            self.worker_ended(partition);
+        }
+    }
+
+    fn worker_ended(&mut self, partition: i32) {
+        self.workers.remove(&partition);
+        let mut revoked = false;
+        for leaving in &mut self.leaving {
+            revoked |= leaving.partitions.remove(&partition);
+        }
+        if revoked {
+            self.views.send_modify(|views| drop(views.remove(&partition)));
+        }
+        self.give_back();
+        if let Some(assigned) = self.returning.remove(&partition)
+            && self.result.is_ok()
+        {
+            self.assign(assigned);
+        }
+    }
+}

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use thalweg_store::Store;
+use thalweg_store::{Backoff, Store};
 use thalweg_topic::{Publisher, Reader, Transport};
 use tokio::{
     sync::mpsc,
@@ -40,7 +40,7 @@ use tasks::{Intake, Results, fetch, process};
 
 /// Fetched batches that may wait for `process`, and outboxes that may wait for `publish`.
 const QUEUE: usize = 1;
-/// Wait before beginning again after an interruption; it doubles while nothing gets through.
+/// First and longest wait before beginning again after an interruption.
 const RESTART_AFTER: Duration = Duration::from_millis(200);
 const RESTART_WITHIN: Duration = Duration::from_secs(5);
 
@@ -86,7 +86,7 @@ impl<T: Transport> Worker<T> {
     async fn attempts(&self) -> Result<(), Error> {
         let partition = self.partition;
         let mut end = None;
-        let mut wait = RESTART_AFTER;
+        let mut backoff = Backoff::new(RESTART_AFTER, RESTART_WITHIN);
         loop {
             let confirmed = *self.gauges.confirmed.borrow();
             let ended = self.attempt(&mut end).await;
@@ -113,11 +113,10 @@ impl<T: Transport> Worker<T> {
                 return Ok(());
             }
             // Progress shows that the trouble has passed.
-            wait = if *self.gauges.confirmed.borrow() > confirmed {
-                RESTART_AFTER
-            } else {
-                (wait * 2).min(RESTART_WITHIN)
-            };
+            if *self.gauges.confirmed.borrow() > confirmed {
+                backoff.reset();
+            }
+            let wait = backoff.next_wait();
             tracing::warn!(
                 event = "worker_interrupted", partition, problem, next_try = ?wait,
                 "interrupted; beginning again at the last checkpoint"

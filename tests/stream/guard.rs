@@ -135,13 +135,15 @@ fn features_of_very_unequal_size_leave_every_prediction_finite_and_plausible() {
     for (i, standing) in race.standings().iter().enumerate() {
         assert!(is_finite(race.pipeline(i).expect("a model").model()), "{}", standing.name);
     }
-    let of = |start: &str, end: &str| {
-        let standings = race.standings();
-        standings.into_iter().find(|model| model.name.starts_with(start) && model.name.ends_with(end)).expect("a model")
+    let descends = |kind: &ModelKind| matches!(kind, ModelKind::Linear(params) if params.optimizer == Optimizer::RIVER);
+    let plain = every_kind().iter().position(descends).expect("gradient descent");
+    let of = |scale: bool| {
+        let name = format!("{plain} linear {scale}");
+        race.standings().into_iter().find(|model| *model.name == *name).expect("a model")
     };
-    let unscaled = of("2 ", "false").counts;
+    let unscaled = of(false).counts;
     assert!(unscaled.implausible > 1000 && unscaled.rescues > 0, "{unscaled:?}");
-    let scaled = of("2 ", "true").counts;
+    let scaled = of(true).counts;
     assert_eq!((scaled.implausible, scaled.rescues), (0, 0));
 }
 

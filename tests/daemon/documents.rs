@@ -1,6 +1,14 @@
-//! What the documents name is there.
+//! What the documents name is there, and what they tell people to type works.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rusqlite::Connection;
+
+use crate::support::daemon::{Site, stdout};
 
 /// Read by people who then look for what is named.
 const DOCUMENTS: [&str; 11] = [
@@ -49,4 +57,104 @@ fn every_path_that_a_document_names_exists() {
     }
     assert!(seen > 150, "only {seen} paths found: this test does not see what it should");
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The blocks of a document that are set apart, each without what sets it apart.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block = String::new();
+    for line in text.lines() {
+        if let Some(line) = line.strip_prefix("    ") {
+            block.extend([line, "\n"]);
+        } else if line.is_empty() && !block.is_empty() {
+            // An empty line within a block is part of it.
+            block.push('\n');
+        } else {
+            blocks.push(std::mem::take(&mut block));
+        }
+    }
+    blocks.push(block);
+    blocks
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect(document)
+}
+
+/// A folder in which the daemon has run, with a CSV, and files where the documents have theirs.
+fn worked_in() -> Site {
+    let site = Site::new(&[]);
+    let mut daemon = site.start(&["run"]);
+    daemon.line("some records", |line| line["records"].as_u64() > Some(300));
+    assert!(daemon.stop().success());
+    let csv = stdout(&site.run(&["generate", "-n", "300", "--format", "csv"]));
+    site.write("prices.csv", csv.replacen(",y", ",price", 1));
+    site
+}
+
+/// A command as it is run here: less of it, and in a folder of our own. What needs a broker is checked and not run.
+fn here(line: &str) -> String {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/settings.toml");
+    let line = line.replace("-n 50000", "-n 400").replace("-n 20000", "-n 400");
+    let line =
+        line.replace("/etc/thalweg/settings.toml", shipped).replace("/var/lib/thalweg/thalweg.db", "data/thalweg.db");
+    if line.contains("transport.kind=kafka") { line.replacen("thalweg", "thalweg check", 1) } else { line }
+}
+
+#[test]
+fn every_command_that_a_document_shows_runs_as_written() {
+    let site = worked_in();
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_thalweg"));
+    let folder = binary.parent().expect("a folder").display().to_string();
+    let typed = |line: &str| format!("PATH='{folder}':\"$PATH\"; {}", here(line));
+    let mut seen = 0;
+    for document in DOCUMENTS {
+        for line in blocks(&read(document)).iter().flat_map(|block| block.lines()) {
+            if line.starts_with("thalweg ") {
+                seen += 1;
+                let ran = Command::new("sh").args(["-c", &typed(line)]).current_dir(site.path("")).output();
+                let ran = ran.expect("a shell");
+                let said = String::from_utf8_lossy(&ran.stderr);
+                assert!(ran.status.success(), "{document}: {line}\n{said}");
+            } else if let Some(query) = line.strip_prefix("sqlite3 data/thalweg.db ") {
+                seen += 1;
+                let state = Connection::open(site.path("data/thalweg.db")).expect("the state file");
+                let found: Result<String, _> = state.query_row(query.trim_matches('"'), [], |row| row.get(0));
+                assert!(found.is_ok_and(|value| value.starts_with('{')), "{document}: {line}");
+            }
+        }
+    }
+    assert!(seen >= 15, "only {seen} commands found: this test does not see what it should");
+}
+
+/// The settings files in a document: from a section to the next line that is typed.
+fn settings_files(text: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for block in blocks(text) {
+        let typed = |line: &str| line.starts_with("$ ") || line.starts_with("thalweg ");
+        let lines: Vec<&str> = block.lines().collect();
+        let is_file = |part: &&[&str]| part.first().is_some_and(|line| line.starts_with('[') && line.ends_with(']'));
+        files.extend(lines.split(|line| typed(line)).filter(is_file).map(|part| part.join("\n")));
+    }
+    files
+}
+
+#[test]
+fn every_settings_file_that_a_document_shows_is_good() {
+    let mut seen = 0;
+    for document in DOCUMENTS {
+        for file in settings_files(&read(document)) {
+            seen += 1;
+            let site = Site::new(&[]);
+            site.write("shown.toml", &file);
+            let checked = if document == "docs/compare.md" {
+                site.run(&["compare", "--function", "friedman", "-n", "200", "--grid", "shown.toml"])
+            } else {
+                site.run(&["check", "--settings", "shown.toml"])
+            };
+            let said = String::from_utf8_lossy(&checked.stderr);
+            assert!(checked.status.success(), "{document}:\n{file}\n{said}");
+        }
+    }
+    assert!(seen >= 5, "only {seen} settings files found: this test does not see what it should");
 }

@@ -178,6 +178,25 @@ macro_rules! kinds {
     ($($name:literal: $Kind:ident $(($params:expr))?),+ $(,)?) => {
         impl ModelKind {
             /// Every kind with its default parameters.
+            ///
+            /// ```
+            /// use thalweg_models::{Features, ModelConfig, ModelKind, Pipeline, Scratch};
+            ///
+            /// let target = |x: f64| if x < 5.0 { 1.0 } else { 9.0 };
+            /// // A champion chooses among the predictions of others, of which there are none here.
+            /// for kind in ModelKind::all().into_iter().filter(|kind| kind.name() != "champion") {
+            ///     let name = kind.name();
+            ///     let (mut model, mut scratch) = (Pipeline::new(&ModelConfig::usual(kind)), Scratch::default());
+            ///     for i in 0..2000 {
+            ///         let x = f64::from(i * i % 1009 % 10);
+            ///         model.learn_one(Features::new(&[x]), target(x), &mut scratch).expect("nothing here is refused");
+            ///     }
+            ///     let errors = [0.0, 9.0].map(|x| (model.predict_one(Features::new(&[x]), &mut scratch) - target(x)).abs());
+            ///     // A baseline is off by eight in all.
+            ///     let sees_features = !["mean", "last"].contains(&name);
+            ///     assert_eq!(errors[0] + errors[1] < 6.0, sees_features, "{name}: {errors:?}");
+            /// }
+            /// ```
             pub fn all() -> Vec<Self> {
                 vec![$(ModelKind::$Kind $(($params))?),+]
             }

@@ -115,7 +115,9 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             let is_open = last.replace((now, overview.records)).is_some();
             let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
             let fetched_since = |then: &BTreeMap<i32, u64>| {
-                workers.iter().all(|(partition, view)| then.get(partition).is_none_or(|then| view.polls() > *then))
+                workers.iter().all(|(partition, view)| {
+                    view.is_done() || then.get(partition).is_none_or(|then| view.polls() != *then)
+                })
             };
             if tried_again && is_open {
                 troubled = Some(workers.iter().map(|(partition, view)| (*partition, view.polls())).collect());

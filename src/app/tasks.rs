@@ -9,6 +9,7 @@ use std::{
     fmt,
     future::Future,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -24,6 +25,11 @@ use crate::{
     store::Store,
     topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport},
 };
+
+/// A revoked partition is given back by then, whatever the transport allows.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+/// Tasks that are told to end at once have so long.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// What the workers show, by partition.
 pub(super) type Views = watch::Receiver<BTreeMap<i32, View>>;
@@ -67,6 +73,8 @@ pub(super) struct Crew<T> {
     leaving: Vec<Leaving>,
     /// Partitions that were assigned again before their worker had ended.
     returning: BTreeMap<i32, Assigned>,
+    /// Whether the last change was an assignment, so that there is something to catch up with.
+    assigned: bool,
     result: Result<(), Error>,
 }
 
@@ -89,6 +97,7 @@ impl<T: Transport> Crew<T> {
             views: watch::Sender::new(BTreeMap::new()),
             leaving: Vec::new(),
             returning: BTreeMap::new(),
+            assigned: false,
             result: Ok(()),
         }
     }
@@ -113,26 +122,31 @@ impl<T: Transport> Crew<T> {
         shutdown: &CancellationToken,
         reporting: CancellationToken,
     ) -> Result<(), Error> {
-        let mut begun = false;
-        while self.result.is_ok() && !(begun && self.config.until_caught_up && !self.has(Task::is_worker)) {
-            let deadline = self.leaving.iter().map(|leaving| leaving.deadline).min();
+        let mut ready = false;
+        while self.result.is_ok() && !(self.assigned && self.config.until_caught_up && !self.has(Task::is_worker)) {
+            let deadline = self.deadline();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 change = assignments.next() => match change {
                     Ok(Assignment::Assigned(partitions)) => {
-                        if !begun {
+                        if !ready {
                             self.say_ready(partitions.len());
                         }
-                        begun = true;
+                        (ready, self.assigned) = (true, true);
                         partitions.into_iter().for_each(|assigned| self.assign(assigned));
                     }
-                    Ok(Assignment::Revoked(revoked)) => self.revoke(revoked),
+                    Ok(Assignment::Revoked(revoked)) => {
+                        self.assigned = false;
+                        self.revoke(revoked);
+                    }
                     Err(error) => self.result = Err(error.into()),
                 },
                 Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.cut_off(),
+                () = due(deadline) => self.cut_off(),
             }
         }
+        // What was to begin again does not.
+        self.returning.clear();
         shutdown.cancel();
         self.store.wait_no_more();
         let in_time = timeout(STOP_WITHIN, self.stop()).await.is_ok();
@@ -141,13 +155,11 @@ impl<T: Transport> Crew<T> {
         if !in_time {
             self.workers.values().for_each(|stop| stop.at_once.cancel());
             self.tasks.abort(&Task::Generator);
+            // They end as soon as they are looked at, unless they never come back.
+            let _ = timeout(AT_ONCE, self.until_ended(|task| task != Task::Reporter)).await;
         }
         reporting.cancel();
-        while self.has(|task| task == Task::Reporter)
-            && let Some((task, ended)) = self.tasks.join_next().await
-        {
-            self.ended(task, ended);
-        }
+        self.until_ended(|task| task == Task::Reporter).await;
         if in_time {
             self.result
         } else {
@@ -162,12 +174,24 @@ impl<T: Transport> Crew<T> {
             if is_meant(Task::Worker(0)) || self.result.is_err() {
                 self.workers.values().for_each(|stop| stop.in_order.cancel());
             }
-            while self.has(is_meant)
-                && let Some((task, ended)) = self.tasks.join_next().await
-            {
-                self.ended(task, ended);
+            self.until_ended(is_meant).await;
+        }
+    }
+
+    /// Waits until none of the tasks that are meant is left; a partition that is given back keeps its deadline.
+    async fn until_ended(&mut self, is_meant: impl Fn(Task) -> bool) {
+        while self.has(&is_meant) {
+            let deadline = self.deadline();
+            tokio::select! {
+                Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
+                () = due(deadline) => self.cut_off(),
             }
         }
+    }
+
+    /// The time at which the first partition has to be given back.
+    fn deadline(&self) -> Option<Instant> {
+        self.leaving.iter().map(|leaving| leaving.deadline).min()
     }
 
     fn say_ready(&self, partitions: usize) {
@@ -205,12 +229,15 @@ impl<T: Transport> Crew<T> {
     fn revoke(&mut self, revoked: Revoked) {
         let Revoked { partitions, within, drained } = revoked;
         tracing::info!(event = "partitions_revoked", ?partitions, ?within, "partitions go to another process");
-        let mut leaving = Leaving { partitions: BTreeSet::new(), deadline: Instant::now() + within, drained };
+        let deadline = Instant::now() + within.min(LONGEST_DRAIN);
+        let mut leaving = Leaving { partitions: BTreeSet::new(), deadline, drained };
         for partition in partitions {
             self.returning.remove(&partition);
             if let Some(stop) = self.workers.get(&partition) {
                 stop.in_order.cancel();
                 leaving.partitions.insert(partition);
+            } else {
+                self.forget(partition);
             }
         }
         self.leaving.push(leaving);
@@ -258,6 +285,11 @@ impl<T: Transport> Crew<T> {
         }
     }
 
+    /// Shows a partition no longer.
+    fn forget(&self, partition: i32) {
+        self.views.send_modify(|views| drop(views.remove(&partition)));
+    }
+
     fn worker_ended(&mut self, partition: i32) {
         self.workers.remove(&partition);
         let mut revoked = false;
@@ -265,7 +297,7 @@ impl<T: Transport> Crew<T> {
             revoked |= leaving.partitions.remove(&partition);
         }
         if revoked {
-            self.views.send_modify(|views| drop(views.remove(&partition)));
+            self.forget(partition);
         }
         self.give_back();
         if let Some(assigned) = self.returning.remove(&partition)
@@ -273,5 +305,13 @@ impl<T: Transport> Crew<T> {
         {
             self.assign(assigned);
         }
+    }
+}
+
+/// Waits until `deadline`, or for ever where there is none.
+async fn due(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

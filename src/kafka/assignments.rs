@@ -85,8 +85,6 @@ pub(super) async fn at_first_start(store: &Arc<Store>, topics: &Topics, now: i32
     if let Some(first) = store.meta(&name)? {
         return Ok(i32::try_from(first).unwrap_or(i32::MAX));
     }
-    // A state file of before this was noted has a checkpoint of each partition that was read.
-    let first = store.last_partition(&topics.samples)?.map_or(now, |last| last + 1);
-    store.write("the number of partitions cannot be written", move |tx| set_meta(tx, &name, first.into())).await?;
-    Ok(first)
+    store.write("the number of partitions cannot be written", move |tx| set_meta(tx, &name, now.into())).await?;
+    Ok(now)
 }

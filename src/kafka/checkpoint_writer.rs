@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use thalweg_store::Store;
 use thalweg_topic::Savepoint;
@@ -11,7 +11,8 @@ use thalweg_topic::Savepoint;
 /// full, the newest of those that follow waits, and the ones before it are left out.
 pub(super) struct CheckpointWriter {
     store: Arc<Store>,
-    under_way: Option<JoinHandle<Result<(), thalweg_store::Error>>>,
+    /// Whoever drops the writer leaves it, too: what is being written is whole or not there.
+    under_way: Option<AbortOnDropHandle<Result<(), thalweg_store::Error>>>,
     waiting: Option<Box<dyn Savepoint>>,
 }
 
@@ -28,7 +29,7 @@ impl CheckpointWriter {
         self.join().await?;
         self.waiting = None;
         let store = Arc::clone(&self.store);
-        self.under_way = Some(tokio::spawn(async move { store.save(checkpoint).await }));
+        self.under_way = Some(AbortOnDropHandle::new(tokio::spawn(async move { store.save(checkpoint).await })));
         Ok(())
     }
 
@@ -37,13 +38,6 @@ impl CheckpointWriter {
             // Nothing cancels it, so that a failed join is a panic: a defect that must stop the daemon.
             Some(task) => task.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
             None => Ok(()),
-        }
-    }
-
-    /// Leaves the one under way and the one that waits. What is being written is whole or not there.
-    pub(super) fn give_up(self) {
-        if let Some(under_way) = self.under_way {
-            under_way.abort();
         }
     }
 

@@ -295,10 +295,7 @@ impl Publisher for KafkaPublisher {
         }
         match failure {
             // What is published does not wait for what is kept of it.
-            Some(failure) => {
-                checkpoints.give_up();
-                Err(failure)
-            }
+            Some(failure) => Err(failure),
             None => Ok(checkpoints.finish().await?),
         }
     }

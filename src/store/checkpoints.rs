@@ -285,15 +285,6 @@ impl Store {
         })
     }
 
-    /// The highest partition of `topic` of which there is a checkpoint.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn last_partition(&self, topic: &str) -> Result<Option<i32>, Error> {
-        let query = "SELECT max(partition) FROM thalweg_checkpoints WHERE topic = ?1";
-        self.write_blocking("checkpoints cannot be read", |tx| tx.query_row(query, [topic], |row| row.get(0)))
-    }
-
     /// Checkpoint `id` of `topic`.
     ///
     /// # Errors

@@ -351,3 +351,34 @@ async fn a_daemon_without_partitions_waits_and_ends_when_it_is_told_to() {
     assert_eq!(scene.answered(0).await, 10);
     drop(scene.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_told_to_end_begins_no_partition_again_and_cuts_off_what_is_due() {
+    let scene = Scene::new(1, Start::Earliest, &[]).await;
+    scene.transport.stuck.store(true, Ordering::Relaxed);
+    scene.append(0, &samples(100)).await;
+    scene.assign([0]).await;
+    let begun = async {
+        while scene.transport.working.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within("a worker", begun).await;
+    let (drained, given_back) = oneshot::channel();
+    scene
+        .change(Assignment::Revoked(Revoked { partitions: vec![0], within: Duration::from_millis(300), drained }))
+        .await;
+    scene.assign([0]).await;
+    // Both changes have been taken once there is room for all that fit.
+    let taken = async {
+        while scene.changes.capacity() < scene.changes.max_capacity() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within("the changes to be taken", taken).await;
+    let begun = std::time::Instant::now();
+    scene.shutdown.cancel();
+    within("the partition", given_back).await.expect("the daemon says so");
+    drop(scene.stop().await);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}

@@ -24,11 +24,8 @@ use std::{
 
 use thalweg_store::{Backoff, Store};
 use thalweg_topic::{Publisher, Reader, Transport};
-use tokio::{
-    sync::mpsc,
-    task::{AbortHandle, JoinHandle},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::mpsc, task::AbortHandle};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 pub use config::{Config, Error};
@@ -77,7 +74,8 @@ impl<T: Transport> Worker<T> {
     /// # Errors
     /// Whatever the transport or the state file cannot mend; everything confirmed until then is kept.
     pub async fn run(self) -> Result<(), Error> {
-        let span = tracing::info_span!("worker", partition = self.partition);
+        // Of the highest level, so that no setting takes it from a line.
+        let span = tracing::error_span!("worker", partition = self.partition);
         let ended = self.attempts().instrument(span).await;
         self.gauges.counters.done.store(true, Ordering::Release);
         ended
@@ -177,9 +175,11 @@ impl<T: Transport> Worker<T> {
             checkpoint_every: config.checkpoint_every,
             all_read: Arc::clone(&all_read),
         };
-        let fetch = tokio::spawn(fetch(intake, position, all_read).in_current_span());
-        let process = tokio::spawn(process(processor, incoming, results).in_current_span());
-        let publish = tokio::spawn(publisher.run(outgoing, gauges.confirmed.clone()).in_current_span());
+        // Whoever drops the worker drops its stages, too.
+        let fetch = AbortOnDropHandle::new(tokio::spawn(fetch(intake, position, all_read).in_current_span()));
+        let process = AbortOnDropHandle::new(tokio::spawn(process(processor, incoming, results).in_current_span()));
+        let publish = publisher.run(outgoing, gauges.confirmed.clone()).in_current_span();
+        let publish = AbortOnDropHandle::new(tokio::spawn(publish));
         let all = [fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];
         // A stage that ends takes the one before it along: the channel between them closes.
         let joined =
@@ -196,7 +196,7 @@ impl<T: Transport> Worker<T> {
     }
 }
 
-async fn joined<E: Into<Error>>(task: &'static str, handle: JoinHandle<Result<(), E>>) -> Result<(), Error> {
+async fn joined<E: Into<Error>>(task: &'static str, handle: AbortOnDropHandle<Result<(), E>>) -> Result<(), Error> {
     match handle.await {
         Ok(result) => result.map_err(Into::into),
         // It was told to end at once.

@@ -15,6 +15,7 @@
 
 pub mod app;
 pub mod cli;
+mod figures;
 pub mod logging;
 pub mod settings;
 

@@ -29,8 +29,6 @@ use crate::{
 use tasks::{Crew, Task};
 use waiting::Waiting;
 
-pub(crate) use table::{NONE, cut, grouped, known};
-
 /// From the signal to the last task's end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 

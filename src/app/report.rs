@@ -12,6 +12,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
+    figures::rounded,
     logging::{self, Screen},
     metrics::{Coverage, Faded, Scores},
     pipeline::{
@@ -330,16 +331,6 @@ impl Figures {
             total_r2: total.known_r2().map(rounded),
         }
     }
-}
-
-/// Four significant digits: what a person reads in a log.
-fn rounded(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let digits = 3 - value.abs().log10().floor() as i32;
-    let scale = 10_f64.powi(digits.clamp(-300, 300));
-    (value * scale).round() / scale
 }
 
 /// Tells systemd that the service is up.

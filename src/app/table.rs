@@ -2,9 +2,8 @@
 //!
 //! Invariant: a figure is shown only where something was scored.
 
-use std::{collections::HashSet, fmt::Display};
-
 use crate::{
+    figures::{cut, figure, grouped, known, share},
     logging::{Look, Row},
     metrics::{Coverage, Faded, Scores},
     pipeline::snapshot::ModelSnapshot,
@@ -104,14 +103,6 @@ pub(super) fn rows(
     rows
 }
 
-/// What stands where there is no figure yet.
-pub(crate) const NONE: &str = "-";
-
-/// A figure as `spelled`, and [`NONE`] where there is none.
-pub(crate) fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
-    figure.map_or_else(|| NONE.to_owned(), spelled)
-}
-
 /// How the error of late compares with that over the whole window.
 fn trend(late: f64, window: f64) -> String {
     let change = late / window - 1.0;
@@ -120,52 +111,6 @@ fn trend(late: f64, window: f64) -> String {
         change if change > 9.99 => "+999 %".to_owned(),
         change => format!("{:+.0} %", 100.0 * change),
     }
-}
-
-fn figure(value: f64) -> String {
-    if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) { format!("{value:.3e}") } else { format!("{value:.4}") }
-}
-
-fn share(value: f64) -> String {
-    if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
-}
-
-/// Names, each without its middle where it has more than `longest` characters, or than it takes to tell them apart: the
-/// models of a grid differ at the end mostly, but not always.
-pub(crate) fn cut<'n>(names: impl Iterator<Item = &'n str> + Clone, longest: usize) -> Vec<String> {
-    let whole = names.clone().map(|name| name.chars().count()).max().unwrap_or(0);
-    let mut width = longest;
-    loop {
-        let shown: Vec<String> = names.clone().map(|name| without_middle(name, width)).collect();
-        if width >= whole || shown.iter().collect::<HashSet<_>>().len() == shown.len() {
-            return shown;
-        }
-        width += 1;
-    }
-}
-
-fn without_middle(name: &str, width: usize) -> String {
-    let count = name.chars().count();
-    if count <= width {
-        return name.to_owned();
-    }
-    let head = width / 3;
-    let tail = count - (width - head - 1);
-    name.chars().take(head).chain(['…']).chain(name.chars().skip(tail)).collect()
-}
-
-/// A whole number with its thousands apart.
-pub(crate) fn grouped(number: impl Display) -> String {
-    let number = number.to_string();
-    let digits = number.trim_start_matches('-');
-    let mut text = number[..number.len() - digits.len()].to_owned();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -178,27 +123,5 @@ mod tests {
         assert_eq!(trend(0.5, 1.0), "-50 %");
         assert_eq!(trend(100.0, 1.0), "+999 %");
         assert_eq!(trend(0.0, 0.0), "steady");
-    }
-
-    #[test]
-    fn long_names_are_cut_no_further_than_they_differ() {
-        let cut = |names: [&'static str; 2]| cut(names.into_iter(), 16);
-        assert_eq!(cut(["linear optimizer=adam lr=0.1", "tree"]), ["linea…dam lr=0.1", "tree"]);
-        let same_end = ["linear l2=0 optimizer=adam lr=0.1", "linear l2=0.01 optimizer=adam lr=0.1"];
-        let shown = cut(same_end);
-        assert!(shown[0] != shown[1] && shown[1].chars().count() < same_end[1].len(), "{shown:?}");
-    }
-
-    #[test]
-    fn numbers_and_names_fit_their_columns() {
-        assert_eq!([0.0, 2.5, 1e150].map(figure), ["0.0000", "2.5000", "1.000e150"]);
-        assert_eq!([0.5, -1e9].map(share), ["0.5000", "-1.0e9"]);
-        let long = "x".repeat(40);
-        assert_eq!(
-            cut([&*long, "tree"].into_iter(), 24),
-            [format!("{}…{}", "x".repeat(8), "x".repeat(15)), "tree".into()]
-        );
-        assert_eq!([999.0, 1000.0, -1234567.0].map(grouped), ["999", "1,000", "-1,234,567"]);
-        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
     }
 }

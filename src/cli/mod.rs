@@ -8,7 +8,7 @@ mod arena;
 mod check;
 mod compare;
 mod dead_letters;
-mod figures;
+mod emphasis;
 mod generate;
 mod model;
 mod replay;

@@ -22,7 +22,7 @@ use std::{fmt, io::Write, num::NonZero, path::PathBuf};
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{figures::Emphasis, samples::Reading};
+use super::{emphasis::Emphasis, samples::Reading};
 use crate::{
     logging::{self, Surroundings},
     settings::{Settings, Sources},

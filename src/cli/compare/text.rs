@@ -3,10 +3,15 @@
 use std::io::{self, Write};
 
 use super::{
-    super::figures::{Emphasis, NONE, bytes, cut, grouped, short, significant},
+    super::emphasis::Emphasis,
     standings::{ALPHA, Board, Figures, Pair, Score, Standings, Test},
 };
-use crate::{app::fields, generator::Transition, pipeline::prequential::PUBLISHED};
+use crate::{
+    app::fields,
+    figures::{NONE, bytes, cut, grouped, short, significant},
+    generator::Transition,
+    pipeline::prequential::PUBLISHED,
+};
 
 /// Characters of a model's name at most, where so many tell it from the others; files have it whole.
 const LONGEST_NAME: usize = 26;
@@ -94,7 +99,7 @@ fn table(out: &mut impl Write, names: &[String], board: &Board, width: usize, em
     let row = |place: &str, name: &str, figures: &Figures, distance: &str| {
         let Figures { rmse, mae, r2, skill, micros, bytes: size, .. } = figures;
         let (rmse, mae) = (significant(*rmse), significant(*mae));
-        let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size));
+        let (r2, skill, size) = (share(*r2), share(*skill), bytes(*size as u64));
         format!(
             "{place:>4} {name:width$} {rmse:>10} {mae:>10} {r2:>8} {skill:>8} {micros:>9.2} {size:>9} {distance:>9}"
         )

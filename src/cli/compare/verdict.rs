@@ -1,10 +1,10 @@
 //! Results in sentences.
 
-use super::{
-    super::figures::{chance, significant},
-    standings::{Board, LEAST_STREAMS, Standings, Test},
+use super::standings::{Board, LEAST_STREAMS, Standings, Test};
+use crate::{
+    figures::{chance, significant},
+    metrics::significance::{BLOCKS, LEAST_PAIRS},
 };
-use crate::metrics::significance::{BLOCKS, LEAST_PAIRS};
 
 impl Test {
     /// The test in full, with who it is from.

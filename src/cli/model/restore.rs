@@ -6,9 +6,9 @@ use std::io::{Write, stdout};
 
 use anyhow::bail;
 use clap::Args;
-use indicatif::HumanBytes;
 
 use crate::{
+    figures,
     pipeline::{
         checkpoint::Checkpoint,
         checkpoints::{self, Content, Restored},
@@ -40,7 +40,7 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
     writeln!(out, "checkpoint  written (UTC)        topic/partition  position  version  size  models")?;
     for kept in kept {
         let Kept { id, topic, partition, position, written_at, bytes, content } = kept;
-        let size = HumanBytes(bytes);
+        let size = figures::bytes(bytes);
         let content = match content {
             Ok(content) => format!("{}  {size}  {}", content.version, content.models.join(" ")),
             Err(problem) => format!("-  {size}  cannot be used: {problem}"),

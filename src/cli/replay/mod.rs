@@ -16,11 +16,12 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    figures::{Emphasis, grouped},
+    emphasis::Emphasis,
     samples::{REJECTIONS_SHOWN, Reading, Samples, Unusable},
 };
 use crate::{
     app::fields,
+    figures::grouped,
     pipeline::{decode::Sample, prequential::Prequential},
     settings::Settings,
 };

@@ -7,11 +7,9 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    super::figures::{Emphasis, NONE, known, significant},
-    Counts,
-};
+use super::{super::emphasis::Emphasis, Counts};
 use crate::{
+    figures::{NONE, finite, significant},
     metrics::{Coverage, Faded, Quantiles, Scores},
     pipeline::{
         decode::Fields,
@@ -192,8 +190,8 @@ pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, em
     for (i, model) in models.iter().chain([&published]).enumerate() {
         let mark = if i == race.champion() { '*' } else { ' ' };
         let ModelSnapshot { name, total, total_skill, counts, .. } = model;
-        let [rmse, mae] = [Scores::rmse, Scores::mae].map(|figure| known(total.known(figure), significant));
-        let [r2, skill] = [total.known_r2(), *total_skill].map(|share| known(share, |share| format!("{share:.4}")));
+        let [rmse, mae] = [Scores::rmse, Scores::mae].map(|figure| finite(total.known(figure), significant));
+        let [r2, skill] = [total.known_r2(), *total_skill].map(|share| finite(share, |share| format!("{share:.4}")));
         let refused = if i < models.len() { counts.refused.to_string() } else { NONE.to_owned() };
         let row = format!("{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8}  {skill:>8}  {refused:>8}");
         let is_best = i < models.len() && best.is_some() && total.known(Scores::rmse) == best;

@@ -8,12 +8,12 @@ mod plot;
 use std::fmt::Write;
 
 use super::{
-    super::figures::{bytes, chance, grouped, significant},
     standings::{Board, Figures, Score, Standings},
     text,
 };
 use crate::{
     app::fields,
+    figures::{bytes, chance, grouped, significant},
     models::explain::{Explanation, Importance},
     pipeline::prequential::PUBLISHED,
 };
@@ -211,7 +211,7 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
             significant(*mae),
             text::share(*r2),
             text::share(*skill),
-            bytes(*size),
+            bytes(*size as u64),
             if level { " class=\"noise\"" } else { "" },
             text::distance(board, model)
         )?;
@@ -225,7 +225,7 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
             significant(*mae),
             text::share(*r2),
             text::share(*skill),
-            bytes(*size),
+            bytes(*size as u64),
             text::beside_the_best(board, *rmse)
         )?;
     }

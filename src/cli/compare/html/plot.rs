@@ -5,7 +5,8 @@
 
 use plotters::{coord::types::RangedCoordf64, prelude::*};
 
-use super::super::{super::figures::short, trace::Bin};
+use super::super::trace::Bin;
+use crate::figures::short;
 use crate::generator::Transition;
 
 /// Lines that are told apart.

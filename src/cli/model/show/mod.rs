@@ -9,10 +9,10 @@ mod tree;
 use std::io::{self, BufWriter, Write, stdout};
 
 use clap::Args;
-use indicatif::HumanBytes;
 
 use super::{Learned, LearnedModel, Selection};
 use crate::{
+    figures,
     metrics::Scores,
     models::{
         Description,
@@ -94,7 +94,7 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
         counts.refused,
         counts.drifts,
         counts.rescues,
-        HumanBytes(standing.memory as u64)
+        figures::bytes(standing.memory as u64)
     )?;
     errors(out, standing)?;
     for description in steps {

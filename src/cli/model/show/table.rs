@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::cli::figures::known;
+use crate::figures::finite;
 
 /// A table whose first column is text and all others numbers.
 pub(super) struct Table {
@@ -20,7 +20,7 @@ impl Table {
 
     /// A row in which there may be no number yet.
     pub(super) fn known<const N: usize>(&mut self, name: &str, numbers: [Option<f64>; N]) {
-        let cells = numbers.into_iter().map(|it| known(it, number));
+        let cells = numbers.into_iter().map(|it| finite(it, number));
         self.rows.push([name.to_owned()].into_iter().chain(cells).collect());
     }
 

@@ -167,15 +167,14 @@ impl<T: Transport> Crew<T> {
         }
     }
 
-    /// Ends the generator, and then the workers.
+    /// Waits for the generator to end, and then ends the workers.
     async fn stop(&mut self) {
-        for is_meant in [|task| task == Task::Generator, Task::is_worker] {
-            // After a failure the order matters no more.
-            if is_meant(Task::Worker(0)) || self.result.is_err() {
-                self.workers.values().for_each(|stop| stop.in_order.cancel());
-            }
-            self.until_ended(is_meant).await;
+        // After a failure the order matters no more.
+        if self.result.is_ok() {
+            self.until_ended(|task| task == Task::Generator).await;
         }
+        self.workers.values().for_each(|stop| stop.in_order.cancel());
+        self.until_ended(|task| task != Task::Reporter).await;
     }
 
     /// Waits until none of the tasks that are meant is left; a partition that is given back keeps its deadline.

@@ -25,7 +25,7 @@ pub use topics::EmbeddedTopics;
 use table::Table;
 use thalweg_store::{Store, meta, needed_from, set_meta};
 use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Error, Fixed, Opening, SampleLog, Source, Timestamps, Topics, Transport};
+use thalweg_topic::{Error, Fixed, Opening, Reader, SampleLog, Source, Timestamps, Topics, Transport};
 
 /// How much the embedded topics hold, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,12 +179,11 @@ impl Transport for Embedded {
     }
 
     async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
-        let Shared { store, samples, .. } = &*self.shared;
-        let connection = store.reader()?;
-        let ends = partitions.iter().map(|partition| samples.next_offset(&connection, *partition));
-        let ends: rusqlite::Result<Vec<i64>> = ends.collect();
-        let failed = |source| thalweg_store::Error::of(store.path().to_owned(), "the topic cannot be read", source);
-        Ok(ends.map_err(failed)?)
+        let mut ends = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            ends.push(self.reader(&self.shared.topics.samples, partition).await?.range().await?.end);
+        }
+        Ok(ends)
     }
 
     fn retries(&self) -> u64 {

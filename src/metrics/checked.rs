@@ -78,7 +78,8 @@ impl std::error::Error for Damaged {}
 
 /// Checks every field of a struct or of an enum's variants, each by its name; one that is left out does not compile.
 ///
-/// `enum Mode = Up | Down` has variants that hold nothing. `field: any` holds whatever its type can: a number that may be infinite, a seed. `field: skipped` is not saved.
+/// `enum Mode = Up | Down` has variants that hold nothing. `field: any` holds whatever its type can: a number that may be
+/// infinite, a seed. `field: skipped` is not saved.
 /// `then fits` calls `self.fits()?` last: it holds the fields to each other, rebuilds what is skipped, and returns a `Result`
 /// whose error is a [`Damaged`] or a text.
 ///

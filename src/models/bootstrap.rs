@@ -17,13 +17,13 @@ pub(super) struct Bootstrap {
 checked!(Bootstrap { rate, rng });
 
 impl Bootstrap {
-    /// No count is larger: more is as good as impossible for any rate up to [`Self::LARGEST_RATE`].
-    pub(super) const MOST: u32 = 200;
+    /// No count is larger: more is as good as impossible for any rate up to [`Self::MAX_RATE`].
+    pub(super) const MAX_COUNT: u32 = 200;
 
     /// The largest mean that is served.
-    pub(super) const LARGEST_RATE: f64 = 50.0;
+    pub(super) const MAX_RATE: f64 = 50.0;
 
-    /// `rate` is the mean count, over 0 and at most [`Self::LARGEST_RATE`].
+    /// `rate` is the mean count, over 0 and at most [`Self::MAX_RATE`].
     pub(super) fn new(rate: f64, seed: u64) -> Self {
         Self { rate, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
@@ -34,7 +34,7 @@ impl Bootstrap {
         let mut chance = (-self.rate).exp();
         let mut below = chance;
         let mut count = 0;
-        while draw >= below && count < Self::MOST {
+        while draw >= below && count < Self::MAX_COUNT {
             count += 1;
             chance *= self.rate / f64::from(count);
             below += chance;

@@ -23,13 +23,13 @@ checked!(Params { members, margin });
 
 impl Params {
     /// By how much a challenger must be better where nothing else is said.
-    pub const MARGIN: f64 = 0.02;
+    pub const DEFAULT_MARGIN: f64 = 0.02;
 }
 
 impl Default for Params {
     /// No members, which settings take for all other models.
     fn default() -> Self {
-        Self { members: Vec::new(), margin: Self::MARGIN }
+        Self { members: Vec::new(), margin: Self::DEFAULT_MARGIN }
     }
 }
 

@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
-    Description, NamedColumn, Pipeline, Recent, Regressor, Scratch, collinear,
+    Description, NamedColumn, Pipeline, Regressor, SampleWindow, Scratch, collinear,
     describe::{Branch, Leaf, Linear, Node, Test},
 };
 use thalweg_metrics::statistics::Var;
@@ -77,7 +77,7 @@ const SHUFFLES: u64 = 3;
 
 /// What matters to a model, by the latest samples. `columns` are those of the samples. `None` where the model looks at no
 /// feature, and where there are too few samples.
-pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> Option<Explanation> {
+pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWindow) -> Option<Explanation> {
     if recent.len() < LEAST {
         return None;
     }
@@ -124,7 +124,7 @@ struct Window {
 
 impl Window {
     /// Of what the steps make of the samples.
-    fn seen(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &Recent) -> Self {
+    fn seen(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWindow) -> Self {
         let (_, columns) = pipeline.steps().describe(columns);
         let mut rows = Vec::new();
         let mut values = vec![Vec::with_capacity(recent.len()); columns.len()];
@@ -136,7 +136,7 @@ impl Window {
     }
 
     /// Of the samples as they came.
-    fn raw(columns: &[NamedColumn], recent: &Recent) -> Self {
+    fn raw(columns: &[NamedColumn], recent: &SampleWindow) -> Self {
         let columns = &columns[..columns.len().min(recent.columns())];
         let of = |i: usize| recent.rows().map(|(row, _)| row[i]).collect();
         Self::of(columns, (0..columns.len()).map(of).collect())
@@ -168,7 +168,7 @@ impl Window {
     }
 
     /// Shares what the columns of a group account for out among them.
-    fn share_out(&self, sums: &mut BTreeMap<String, f64>, pipeline: &Pipeline, recent: &Recent) {
+    fn share_out(&self, sums: &mut BTreeMap<String, f64>, pipeline: &Pipeline, recent: &SampleWindow) {
         let mut scratch = Scratch::default();
         let predicted: Vec<f64> =
             recent.rows().map(|(row, _)| pipeline.predict_one(recent.features(row), &mut scratch)).collect();
@@ -312,7 +312,7 @@ impl Reduction<'_> {
 }
 
 /// Columns that say the same change places together; what comes of it stands with the first.
-fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &Recent) -> BTreeMap<String, f64> {
+fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &SampleWindow) -> BTreeMap<String, f64> {
     let mut scratch = Scratch::default();
     let rows: Vec<(&[f64], f64)> = recent.rows().collect();
     let mut error = |row: &[f64], y: f64| {
@@ -365,8 +365,9 @@ mod tests {
         ["a", "b", "c", "d"].map(|name| NamedColumn::new(name, None)).to_vec()
     }
 
-    fn learned(config: &ModelConfig, n: usize) -> (Pipeline, Recent) {
-        let (mut pipeline, mut recent, mut scratch) = (Pipeline::new(config), Recent::default(), Scratch::default());
+    fn learned(config: &ModelConfig, n: usize) -> (Pipeline, SampleWindow) {
+        let (mut pipeline, mut recent, mut scratch) =
+            (Pipeline::new(config), SampleWindow::default(), Scratch::default());
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..n {
             let (x, y) = sample(&mut rng);
@@ -428,7 +429,8 @@ mod tests {
     /// A target of `b` and `c`, beside columns that say what others do.
     fn collinear(kind: &ModelKind, noise: f64) -> Explanation {
         let config = ModelConfig::new("m", kind.clone()).scaled(true);
-        let (mut pipeline, mut recent, mut scratch) = (Pipeline::new(&config), Recent::default(), Scratch::default());
+        let (mut pipeline, mut recent, mut scratch) =
+            (Pipeline::new(&config), SampleWindow::default(), Scratch::default());
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for _ in 0..4000 {
             let [a, b, c, d, e]: [f64; 5] = std::array::from_fn(|_| rng.random::<f64>() - 0.5);

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Features, Recent};
+use super::{Features, SampleWindow};
 use thalweg_metrics::checked;
 
 /// Rows with a target before values are judged, at most.
@@ -185,14 +185,14 @@ impl Fence {
 
     /// Whether enough is known for the first judgement; `learned` samples have been.
     #[inline]
-    pub fn is_due(&self, learned: u64, recent: &Recent) -> bool {
+    pub fn is_due(&self, learned: u64, recent: &SampleWindow) -> bool {
         !self.judges && (learned >= FIRST || recent.len() >= YOUNG && recent.is_full())
     }
 
     /// Judges values from now on, by those of the latest rows. Those that are beyond are put right in `recent`; tells of the
     /// first one of each column.
     #[cold]
-    pub fn begin(&mut self, recent: &mut Recent, mut tell: impl FnMut(Outlier)) {
+    pub fn begin(&mut self, recent: &mut SampleWindow, mut tell: impl FnMut(Outlier)) {
         self.judges = true;
         let mut values = Vec::with_capacity(recent.len());
         for i in self.columns.len()..recent.columns() {
@@ -357,7 +357,7 @@ mod tests {
     /// Those values of a column that were not believed.
     fn disbelieved(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
         let (mut fence, mut recent, mut row, mut beyond) =
-            (Fence::default(), Recent::default(), Vec::new(), Vec::new());
+            (Fence::default(), SampleWindow::default(), Vec::new(), Vec::new());
         for (t, value) in (0..).zip(values) {
             let one = [value];
             let x = Features::new(&one);

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Description, NamedColumn, Refused,
+    compact_vec::lengthen,
     describe::{Linear, Weight, column},
     least_squares::{Expert, MOST_INPUTS, Regression, Standalone},
-    room::lengthen,
 };
 use thalweg_metrics::checked;
 

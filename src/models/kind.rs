@@ -38,7 +38,7 @@ impl ModelConfig {
     }
 
     /// A model by the name of its kind, behind the steps that this wants.
-    pub fn usual(kind: ModelKind) -> Self {
+    pub fn with_default_steps(kind: ModelKind) -> Self {
         let steps = kind.default_steps().map_or_else(Vec::new, |default| default.steps(default.scale));
         Self { steps, ..Self::new(kind.name(), kind) }
     }
@@ -124,12 +124,12 @@ checked!(
 
 impl ModelKind {
     /// Whether it only repeats what others have said or what targets were, so that it cannot diverge.
-    pub fn is_tame(&self) -> bool {
+    pub fn cannot_diverge(&self) -> bool {
         matches!(self, ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_))
     }
 
     /// Whether it weighs what it says by how good that was, so that no rate is too large for the data.
-    pub fn is_cautious(&self) -> bool {
+    pub fn is_hedged(&self) -> bool {
         matches!(self, ModelKind::Linear(params) if params.is_hedged()) || matches!(self, ModelKind::Mixture(_))
     }
 
@@ -186,7 +186,8 @@ macro_rules! kinds {
             /// // A champion chooses among the predictions of others, of which there are none here.
             /// for kind in ModelKind::all().into_iter().filter(|kind| kind.name() != "champion") {
             ///     let name = kind.name();
-            ///     let (mut model, mut scratch) = (Pipeline::new(&ModelConfig::usual(kind)), Scratch::default());
+            ///     let config = ModelConfig::with_default_steps(kind);
+            ///     let (mut model, mut scratch) = (Pipeline::new(&config), Scratch::default());
             ///     for i in 0..2000 {
             ///         let x = f64::from(i * i % 1009 % 10);
             ///         model.learn_one(Features::new(&[x]), target(x), &mut scratch).expect("nothing here is refused");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
 
-use super::{Description, Features, NamedColumn, Refused, Regressor, room::lengthen};
+use super::{Description, Features, NamedColumn, Refused, Regressor, compact_vec::lengthen};
 
 /// Weights beyond this are refused.
 const LARGEST: f64 = 1e200;

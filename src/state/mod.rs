@@ -13,7 +13,7 @@ use thalweg_metrics::{
     Checked, Conformal, Scorecard,
     drift::{Detector, DetectorKind},
 };
-use thalweg_models::{Fence, ModelConfig, Pipeline, Recent};
+use thalweg_models::{Fence, ModelConfig, Pipeline, SampleWindow};
 
 pub use messages::Error;
 use messages::{Messages, WHOLE};
@@ -72,7 +72,7 @@ whole!(
     Option<Detector>,
     Option<DetectorKind>,
     Pipeline,
-    Recent,
+    SampleWindow,
     Scorecard,
     Vec<ModelConfig>
 );

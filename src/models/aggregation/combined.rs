@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, Boa, MlPoly, Weights, recent::Recent, stacking::Stacked};
+use super::{Aggregate, Boa, MlPoly, Weights, recent_errors::RecentErrors, stacking::Stacked};
 use thalweg_metrics::checked;
 
 /// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings the
@@ -11,7 +11,7 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Combined {
     long: Stacked<MlPoly>,
-    short: Stacked<Recent>,
+    short: Stacked<RecentErrors>,
     steady: Boa,
     last: MlPoly,
 }
@@ -25,7 +25,7 @@ impl Default for Combined {
     fn default() -> Self {
         Self {
             long: Stacked::new(MlPoly::fading(FADING)),
-            short: Stacked::new(Recent::default()),
+            short: Stacked::new(RecentErrors::default()),
             steady: Boa::default(),
             last: MlPoly::fading(FADING),
         }

@@ -15,7 +15,7 @@ mod combined;
 mod exponential;
 mod fixed_share;
 mod ml_poly;
-mod recent;
+mod recent_errors;
 mod stacking;
 mod weights;
 

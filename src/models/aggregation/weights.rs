@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::room::lengthen;
+use crate::compact_vec::lengthen;
 use thalweg_metrics::checked;
 
 /// One weight per member, ≥ 0, summing to 1; empty before anything was learned.

@@ -12,7 +12,7 @@ mod params;
 use serde::{Deserialize, Serialize};
 
 pub use member::Counts;
-pub use params::{Aggregation, LARGEST_LAMBDA, MOST_MODELS, Params};
+pub use params::{Aggregation, MAX_LAMBDA, MAX_MODELS, Params};
 
 use self::member::Member;
 use super::{
@@ -42,7 +42,7 @@ checked!(AdaptiveRandomForest { params, members, bootstrap } then fits);
 impl AdaptiveRandomForest {
     fn fits(&self) -> Result<(), &'static str> {
         let n = self.members.len();
-        if n == 0 || n > MOST_MODELS || n != self.params.n_models as usize {
+        if n == 0 || n > MAX_MODELS || n != self.params.n_models as usize {
             return Err("a forest holds another number of trees than it should");
         }
         Ok(())
@@ -75,7 +75,7 @@ impl AdaptiveRandomForest {
 
 impl Regressor for AdaptiveRandomForest {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        let mut room = [0.0; MOST_MODELS];
+        let mut room = [0.0; MAX_MODELS];
         let predictions = &mut room[..self.members.len()];
         HoeffdingTree::predict_all(|i| self.members.get(i).map(Member::tree), x, predictions);
         match self.params.aggregation_method {
@@ -95,7 +95,7 @@ impl Regressor for AdaptiveRandomForest {
     /// Refuses what a [`HoeffdingTree`] refuses.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         // What is drawn counts more often than once.
-        HoeffdingTree::accepts(y, weight * f64::from(Bootstrap::MOST))?;
+        HoeffdingTree::accepts(y, weight * f64::from(Bootstrap::MAX_COUNT))?;
         if weight == 0.0 {
             return Ok(());
         }

@@ -10,10 +10,10 @@ use thalweg_metrics::checked;
 use thalweg_metrics::drift::{AdwinParams, DetectorKind};
 
 /// The most trees a forest may have.
-pub const MOST_MODELS: usize = tree::MOST_AT_ONCE;
+pub const MAX_MODELS: usize = tree::MAX_TREES_AT_ONCE;
 
 /// The largest mean number of times that a tree may count a sample.
-pub const LARGEST_LAMBDA: f64 = Bootstrap::LARGEST_RATE;
+pub const MAX_LAMBDA: f64 = Bootstrap::MAX_RATE;
 
 /// How the trees' predictions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +31,13 @@ checked!(enum Aggregation = Median | Mean);
 /// Parameters of [`super::AdaptiveRandomForest`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Trees, from 1 to [`MOST_MODELS`].
+    /// Trees, from 1 to [`MAX_MODELS`].
     pub n_models: u32,
     /// How many features each leaf looks at.
     pub max_features: MaxFeatures,
     /// How the trees' predictions become one.
     pub aggregation_method: Aggregation,
-    /// Mean number of times that a tree counts a sample, over 0 and at most [`LARGEST_LAMBDA`].
+    /// Mean number of times that a tree counts a sample, over 0 and at most [`MAX_LAMBDA`].
     pub lambda_value: f64,
     /// Whether all trees have the same weight in a mean.
     pub disable_weighted_vote: bool,

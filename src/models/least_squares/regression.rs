@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Covariance, dot};
-use crate::{Refused, room::lengthen};
+use crate::{Refused, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
 /// Weights beyond this are refused.

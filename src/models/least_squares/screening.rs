@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::room::lengthen;
+use crate::compact_vec::lengthen;
 use thalweg_metrics::checked;
 
 /// How far the correlations look back, in samples.

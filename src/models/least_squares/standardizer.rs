@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Screening;
-use crate::{Features, NamedColumn, describe::column, room::lengthen, steps::StandardScaler};
+use crate::{Features, NamedColumn, compact_vec::lengthen, describe::column, steps::StandardScaler};
 use thalweg_metrics::checked;
 
 /// Places in a row, at most.

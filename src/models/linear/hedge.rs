@@ -23,7 +23,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LARGEST_STEP, Params};
-use crate::{Features, Refused, loss::Loss, room::lengthen};
+use crate::{Features, Refused, compact_vec::lengthen, loss::Loss};
 use thalweg_metrics::checked;
 
 /// Vectors of weights. The first two learn by sums of squares, the others by shares of the error.

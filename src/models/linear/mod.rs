@@ -16,8 +16,8 @@ use thalweg_metrics::checked;
 
 use super::{
     Description, Features, NamedColumn, Refused, Regressor,
+    compact_vec::lengthen,
     optimizer::{Memory, Optimizer},
-    room::lengthen,
 };
 
 /// Steps beyond this are refused; sums of any number of smaller ones stay finite.

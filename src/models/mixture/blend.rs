@@ -8,9 +8,9 @@ use super::Mixture;
 use crate::{
     Description, Features, NamedColumn, Refused, Regressor,
     aggregation::{Aggregation, Rule},
+    compact_vec,
     describe::{self, Member},
     least_squares::TargetRange,
-    room,
 };
 use thalweg_metrics::checked;
 
@@ -49,7 +49,7 @@ impl Regressor for Blend {
         }
         self.aggregation.learn(members.values(), y);
         self.n += 1;
-        room::lengthen(&mut self.errors, members.len(), 0.0);
+        compact_vec::lengthen(&mut self.errors, members.len(), 0.0);
         Mixture::follow(&mut self.errors, members.values(), y, self.n);
         self.range.learn(y);
         Ok(())

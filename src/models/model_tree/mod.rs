@@ -17,7 +17,7 @@ mod restore;
 mod split;
 mod tree;
 
-pub use params::{DEEPEST, MOST_NODES, MOST_TREES, Params};
+pub use params::{MAX_DEPTH, MAX_NODES, MAX_TREES, Params};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -63,7 +63,7 @@ pub struct Forest {
 }
 
 /// The largest weight of a sample that is learned.
-const LARGEST_WEIGHT: f64 = 1e15;
+const MAX_WEIGHT: f64 = 1e15;
 
 impl Forest {
     /// Trees that have learned nothing.
@@ -85,7 +85,7 @@ impl Expert for Forest {
 
     /// Refuses weights beyond 1e15.
     fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
-        if weight > LARGEST_WEIGHT {
+        if weight > MAX_WEIGHT {
             return Err(Refused);
         }
         let Self { params, columns, trees, origin, gain } = self;

@@ -6,22 +6,22 @@ use crate::tree::MaxFeatures;
 use thalweg_metrics::checked;
 
 /// The most trees that may predict together.
-pub const MOST_TREES: u32 = 32;
+pub const MAX_TREES: u32 = 32;
 
 /// The deepest level that a tree may reach; the root has level 0.
-pub const DEEPEST: u32 = 24;
+pub const MAX_DEPTH: u32 = 24;
 
 /// The most nodes a tree may have.
-pub const MOST_NODES: u32 = 1023;
+pub const MAX_NODES: u32 = 1023;
 
 /// Parameters of [`super::ModelTree`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Trees whose mean is predicted, 1 to [`MOST_TREES`].
+    /// Trees whose mean is predicted, 1 to [`MAX_TREES`].
     pub n_models: u32,
-    /// Deepest level of a leaf, 0 (a single linear model) to [`DEEPEST`].
+    /// Deepest level of a leaf, 0 (a single linear model) to [`MAX_DEPTH`].
     pub max_depth: u32,
-    /// Nodes of a tree, 1 to [`MOST_NODES`]. A full tree grows where another part of it helps least.
+    /// Nodes of a tree, 1 to [`MAX_NODES`]. A full tree grows where another part of it helps least.
     pub max_nodes: u32,
     /// Share of its weight that a sample keeps from each to the next in a linear model, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
@@ -63,9 +63,9 @@ impl Default for Params {
 
 impl Params {
     fn fits(&self) -> Result<(), &'static str> {
-        let sound = (1..=MOST_TREES).contains(&self.n_models)
-            && self.max_depth <= DEEPEST
-            && (1..=MOST_NODES).contains(&self.max_nodes)
+        let sound = (1..=MAX_TREES).contains(&self.n_models)
+            && self.max_depth <= MAX_DEPTH
+            && (1..=MAX_NODES).contains(&self.max_nodes)
             && self.forgetting > 0.0
             && self.forgetting <= 1.0
             && self.regularization > 0.0

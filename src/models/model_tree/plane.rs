@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Params, WIDEST};
-use crate::{least_squares::Covariance, room::lengthen};
+use crate::{compact_vec::lengthen, least_squares::Covariance};
 use thalweg_metrics::checked;
 
 /// The variance of the intercept before anything was learned; that of the other weights follows from `regularization`.

@@ -8,7 +8,7 @@ use super::{
     Forest,
     grid::Grid,
     node::{Branch, Node, Role},
-    params::{MOST_NODES, Params},
+    params::{MAX_NODES, Params},
     tree::Tree,
 };
 use thalweg_metrics::checked;
@@ -43,7 +43,7 @@ impl Tree {
 /// So many grids, of one size or another: their number is all that is saved.
 pub(super) fn spare<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Grid>, D::Error> {
     let n = usize::deserialize(from)?;
-    if n > MOST_NODES as usize {
+    if n > MAX_NODES as usize {
         return Err(D::Error::custom(DAMAGED));
     }
     Ok((0..n).map(|_| Grid::new(1)).collect())

@@ -12,11 +12,11 @@ use super::{
     columns::MOST_COLUMNS,
     grid::Grid,
     node::{Branch, LOOSER, Node, Role},
-    params::DEEPEST,
+    params::MAX_DEPTH,
     plane::Plane,
     split::{self, Split},
 };
-use crate::room;
+use crate::compact_vec;
 
 /// Samples that a branch is judged on before it may be pruned.
 const TRIED: u64 = 300;
@@ -50,9 +50,9 @@ fn number<S: Serializer>(grids: &[Grid], to: S) -> Result<S::Ok, S::Error> {
 
 /// Nodes from the root to a leaf, with what each alone predicts, and what the tree from there down does.
 pub(super) struct Path {
-    nodes: [u16; DEEPEST as usize + 1],
-    alone: [f64; DEEPEST as usize + 1],
-    below: [f64; DEEPEST as usize + 1],
+    nodes: [u16; MAX_DEPTH as usize + 1],
+    alone: [f64; MAX_DEPTH as usize + 1],
+    below: [f64; MAX_DEPTH as usize + 1],
     leaf: usize,
 }
 
@@ -71,8 +71,8 @@ impl Tree {
     }
 
     fn walk(&self, row: &[f64]) -> Path {
-        let room = || [0.0; DEEPEST as usize + 1];
-        let mut path = Path { nodes: [0; DEEPEST as usize + 1], alone: room(), below: room(), leaf: 0 };
+        let room = || [0.0; MAX_DEPTH as usize + 1];
+        let mut path = Path { nodes: [0; MAX_DEPTH as usize + 1], alone: room(), below: room(), leaf: 0 };
         let mut at = 0;
         loop {
             let node = &self.nodes[at];
@@ -148,7 +148,7 @@ impl Tree {
         for child in children.map(usize::from) {
             self.free_below(child);
             if let Role::Leaf(grid) = std::mem::replace(&mut self.nodes[child].role, Role::Free) {
-                room::push(&mut self.spare, grid);
+                compact_vec::push(&mut self.spare, grid);
             }
         }
     }
@@ -206,7 +206,7 @@ impl Tree {
             children: children.map(|child| child as u16),
         };
         if let Role::Leaf(grid) = self.nodes[at].take(Role::Branch(branch), clock) {
-            room::push(&mut self.spare, grid);
+            compact_vec::push(&mut self.spare, grid);
         }
         for ((child, step), n) in children.into_iter().zip(&split.steps).zip(split.weights) {
             let mut grid = self.spare.pop().unwrap_or_else(|| Grid::new(self.width()));
@@ -223,7 +223,7 @@ impl Tree {
         let width = self.width();
         let free = self.nodes.iter().position(|node| matches!(node.role, Role::Free));
         let at = free.unwrap_or_else(|| {
-            room::push(&mut self.nodes, Node::new(Plane::new(width, params), Grid::empty()));
+            compact_vec::push(&mut self.nodes, Node::new(Plane::new(width, params), Grid::empty()));
             self.nodes.len() - 1
         });
         self.nodes[at].role = Role::Leaf(Grid::empty());
@@ -266,6 +266,6 @@ impl Tree {
     pub(super) fn heap_bytes(&self) -> usize {
         let nodes = self.nodes.iter().map(Node::heap_bytes).sum::<usize>();
         let spare = self.spare.iter().map(Grid::heap_bytes).sum::<usize>();
-        room::bytes_of(&self.nodes) + nodes + room::bytes_of(&self.spare) + spare
+        compact_vec::bytes_of(&self.nodes) + nodes + compact_vec::bytes_of(&self.spare) + spare
     }
 }

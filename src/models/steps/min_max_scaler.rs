@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Range, StepDescription};
-use crate::{Features, NamedColumn, room::lengthen};
+use crate::{Features, NamedColumn, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
 /// Maps each numeric feature's range so far to [0, 1]. Nominal columns pass through. A value that lies outside of what

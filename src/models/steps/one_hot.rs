@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StepDescription};
-use crate::{Features, NamedColumn, describe, room::push};
+use crate::{Features, NamedColumn, compact_vec::push, describe};
 use thalweg_metrics::checked;
 
 /// One-hot encoding: a nominal column becomes a numeric column per category, 1 in the sample's own and 0 in the others.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Standardised, StepDescription};
-use crate::{Features, NamedColumn, room::lengthen};
+use crate::{Features, NamedColumn, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal

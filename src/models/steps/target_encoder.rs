@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CategoryMean, Encoded, Row, StepDescription};
-use crate::{Features, NamedColumn, room::lengthen};
+use crate::{Features, NamedColumn, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
 /// Target encoding (Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"): a category

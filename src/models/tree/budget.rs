@@ -50,7 +50,7 @@ impl Core {
     fn growth(&self, d: usize) -> usize {
         let model = d * (size_of::<f64>() + Weights::memory_per_column(&self.params.leaf_model));
         let looked_at = self.subspace.as_ref().map_or(d, |subspace| subspace.size(d));
-        size_of::<Leaf>() + size_of::<Branch>() + model + looked_at * observer::LARGEST_NODE * 9 / 8
+        size_of::<Leaf>() + size_of::<Branch>() + model + looked_at * observer::MAX_NODE_BYTES * 9 / 8
     }
 
     /// Lets the least promising leaves stop observing until no more than `most` bytes are in use; what is in use then.
@@ -73,7 +73,7 @@ impl Core {
         if asleep.is_empty() {
             return;
         }
-        let usual = (bytes / self.nodes.leaves.len()).max(observer::LARGEST_NODE * 100);
+        let usual = (bytes / self.nodes.leaves.len()).max(observer::MAX_NODE_BYTES * 100);
         for at in asleep.into_iter().rev().take(most.saturating_sub(bytes) / usual) {
             let leaf = &mut self.nodes.leaves[at];
             leaf.observers = Some(observer::Observers::default());

@@ -7,7 +7,7 @@
 //! `inspect` and `describe` (what a person may see), `restore` (reading a saved tree).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction. What could break this is refused before
-//! anything has changed: see [`LARGEST_TARGET`] and [`LARGEST_WEIGHT`]. Iteration orders are fixed, so the same samples
+//! anything has changed: see [`MAX_TARGET`] and [`MAX_WEIGHT`]. Iteration orders are fixed, so the same samples
 //! give the same bits. What this does not do: adapt to drift.
 
 pub mod adaptive;
@@ -40,13 +40,13 @@ use super::{Description, Features, NamedColumn, Refused, Regressor};
 use thalweg_metrics::checked;
 
 /// Targets beyond this, either way, are refused: the squares of smaller ones can be summed up for ever.
-pub const LARGEST_TARGET: f64 = 1e100;
+pub const MAX_TARGET: f64 = 1e100;
 
 /// The most trees that [`HoeffdingTree::predict_all`] asks at once.
-pub(super) const MOST_AT_ONCE: usize = 100;
+pub(super) const MAX_TREES_AT_ONCE: usize = 100;
 
 /// Sample weights beyond this are refused.
-pub const LARGEST_WEIGHT: f64 = 1e15;
+pub const MAX_WEIGHT: f64 = 1e15;
 
 /// A Hoeffding tree for regression, with River's results (`HoeffdingTreeRegressor` of 0.26.1).
 ///
@@ -86,7 +86,7 @@ impl HoeffdingTree {
     /// [`Refused`] where it would not be.
     pub fn accepts(y: f64, weight: f64) -> Result<(), Refused> {
         // Written so that NaN is refused, too.
-        if y.abs() <= LARGEST_TARGET && (0.0..=LARGEST_WEIGHT).contains(&weight) { Ok(()) } else { Err(Refused) }
+        if y.abs() <= MAX_TARGET && (0.0..=MAX_WEIGHT).contains(&weight) { Ok(()) } else { Err(Refused) }
     }
 
     /// What the tree was configured with.
@@ -114,13 +114,13 @@ impl HoeffdingTree {
 
     /// The predictions of several trees for the same sample. The walks go down side by side: each has to wait for memory at
     /// every step, and so they wait together. `tree` gives as many trees as there are `predictions`, at most
-    /// [`MOST_AT_ONCE`].
+    /// [`MAX_TREES_AT_ONCE`].
     pub(super) fn predict_all<'a>(
         tree: impl Fn(usize) -> Option<&'a HoeffdingTree>,
         x: Features<'_>,
         predictions: &mut [f64],
     ) {
-        let mut walks = [NodeId::leaf(0); MOST_AT_ONCE];
+        let mut walks = [NodeId::leaf(0); MAX_TREES_AT_ONCE];
         let walks = &mut walks[..predictions.len()];
         for (i, at) in walks.iter_mut().enumerate() {
             *at = tree(i).map_or(*at, |tree| tree.core.nodes.root);
@@ -152,7 +152,7 @@ impl Regressor for HoeffdingTree {
         self.core.predict(self.core.nodes.root, x, |_, _| {})
     }
 
-    /// Refuses targets beyond [`LARGEST_TARGET`] and weights that are negative or beyond [`LARGEST_WEIGHT`]. A weight
+    /// Refuses targets beyond [`MAX_TARGET`] and weights that are negative or beyond [`MAX_WEIGHT`]. A weight
     /// of 0 changes nothing. Where only the linear model of the leaf refuses, the rest of the leaf learns.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         self.learn_one_watched(x, y, weight, |_| {})

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Features,
-    room::{self, bytes_of},
+    compact_vec::{self, bytes_of},
 };
 use thalweg_metrics::statistics::Var;
 
@@ -269,8 +269,8 @@ impl Nodes {
                             arrival.direct = false;
                             if let Branch::Categories { arms, .. } = branch {
                                 let child = NodeId::leaf(self.leaves.len());
-                                room::insert(arms, arm, (category, Arm { child, weight: 0.0 }));
-                                room::push(&mut self.leaves, Leaf::new(depth, params));
+                                compact_vec::insert(arms, arm, (category, Arm { child, weight: 0.0 }));
+                                compact_vec::push(&mut self.leaves, Leaf::new(depth, params));
                             }
                             arm
                         }
@@ -353,9 +353,9 @@ impl Nodes {
         }
         let mut children = children.into_iter();
         self.leaves.splice(arrival.leaf..=arrival.leaf, children.next());
-        children.for_each(|child| room::push(&mut self.leaves, child));
+        children.for_each(|child| compact_vec::push(&mut self.leaves, child));
         let id = NodeId::branch(self.branches.len());
-        room::push(&mut self.branches, branch);
+        compact_vec::push(&mut self.branches, branch);
         if arrival.from.is_some() {
             self.set(arrival.from, id);
         }

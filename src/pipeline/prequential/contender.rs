@@ -12,7 +12,7 @@ use thalweg_metrics::{
     Miss, Scorecard, checked,
     drift::{Detector, Shift},
 };
-use thalweg_models::{Features, ModelConfig, Pipeline, Recent, Scratch, champion::Track};
+use thalweg_models::{Features, ModelConfig, Pipeline, SampleWindow, Scratch, champion::Track};
 use thalweg_state::whole;
 
 /// A model, its scores, and what watches over it.
@@ -90,7 +90,7 @@ impl Counts {
 
 impl Contender {
     pub(super) fn new(model: &ModelConfig, config: &Config) -> Self {
-        let guard = (!model.kind.is_tame()).then(|| Guard::new(config.guard));
+        let guard = (!model.kind.cannot_diverge()).then(|| Guard::new(config.guard));
         Self {
             name: model.name.as_str().into(),
             pipeline: Pipeline::new(model),
@@ -132,7 +132,7 @@ impl Contender {
 
     /// Learns the latest samples, and nothing else.
     #[cold]
-    pub(super) fn relearn(&mut self, recent: &Recent, config: &Config, scratch: &mut Scratch) {
+    pub(super) fn relearn(&mut self, recent: &SampleWindow, config: &Config, scratch: &mut Scratch) {
         self.pipeline = Pipeline::new(&self.config);
         self.detector = config.drift.map(Detector::new);
         self.guard = self.guard.as_ref().map(|_| Guard::new(config.guard));

@@ -52,7 +52,7 @@ impl Prequential {
         let from = self.champion;
         self.champion = self.followed().unwrap_or_else(|| {
             let tracks = self.contenders.iter().map(|contender| &contender.track);
-            let to = champion::best(from, self.default, tracks, champion::Params::MARGIN);
+            let to = champion::best(from, self.default, tracks, champion::Params::DEFAULT_MARGIN);
             if to != from {
                 self.events.push(Event::ChampionChanged { of: None, from, to });
             }

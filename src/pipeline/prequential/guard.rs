@@ -289,7 +289,7 @@ impl Guard {
         {
             self.good = Some(Good { pipeline: Box::new(pipeline.clone()), tried: false, version });
         }
-        let credit = if model.kind.is_cautious() { CAUTIOUS * limits.credit } else { limits.credit };
+        let credit = if model.kind.is_hedged() { CAUTIOUS * limits.credit } else { limits.credit };
         let turned = limits.acquainted && self.account.settle(squared, limits.is_bold(prediction), credit, limits);
         turned.then_some(Act::StandIn(self.account.replaced))
     }

@@ -34,7 +34,7 @@ use intervals::Intervals;
 use published::Published;
 use thalweg_metrics::{Coverage, Interval, Miss, checked, drift::DetectorKind};
 use thalweg_models::{
-    Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, Recent, Scratch,
+    Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, SampleWindow, Scratch,
     champion::Track,
     explain::{Explanation, explain},
     steps::StepDescription,
@@ -130,7 +130,7 @@ pub struct Prequential {
     drifts: Drifts,
     /// What explanations look at.
     #[serde(default, deserialize_with = "whole")]
-    recent: Recent,
+    recent: SampleWindow,
     /// Which values are not believed. States from before judged none.
     #[serde(default, deserialize_with = "whole")]
     fence: Fence,
@@ -252,7 +252,7 @@ impl Prequential {
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
             drifts: Drifts::default(),
             bounds: Bounds::of(config),
-            recent: Recent::default(),
+            recent: SampleWindow::default(),
             fence: Fence::default(),
             fenced: Vec::new(),
             scratch: Scratch::default(),

@@ -23,11 +23,11 @@ use crate::models::{
 /// The models that race where the settings name none.
 pub(super) fn default_race() -> Vec<ModelConfig> {
     vec![
-        ModelConfig::usual(ModelKind::Mean),
-        ModelConfig::usual(ModelKind::Last),
-        ModelConfig::usual(ModelKind::Linear(Default::default())),
-        ModelConfig::usual(ModelKind::HoeffdingTree(Default::default())).scaled(true),
-        ModelConfig::usual(ModelKind::Mixture(Default::default())),
+        ModelConfig::with_default_steps(ModelKind::Mean),
+        ModelConfig::with_default_steps(ModelKind::Last),
+        ModelConfig::with_default_steps(ModelKind::Linear(Default::default())),
+        ModelConfig::with_default_steps(ModelKind::HoeffdingTree(Default::default())).scaled(true),
+        ModelConfig::with_default_steps(ModelKind::Mixture(Default::default())),
     ]
 }
 

@@ -10,8 +10,8 @@ use super::{
     linear,
 };
 use crate::models::{
-    forest::{self, Aggregation, LARGEST_LAMBDA, MOST_MODELS},
-    model_tree::{self, DEEPEST, MOST_NODES, MOST_TREES},
+    forest::{self, Aggregation, MAX_LAMBDA, MAX_MODELS},
+    model_tree::{self, MAX_DEPTH, MAX_NODES, MAX_TREES},
     tree::{LeafPrediction, MaxFeatures, Params, Splitter, adaptive},
 };
 
@@ -75,10 +75,10 @@ pub(super) fn adaptive(section: &mut Section, default: adaptive::Params) -> adap
 pub(super) fn forest(section: &mut Section, default: forest::Params) -> forest::Params {
     let aggregations = choices!(Aggregation { "median": Median, "mean": Mean });
     forest::Params {
-        n_models: section.integer("n_models", default.n_models, 1..=MOST_MODELS as u32),
+        n_models: section.integer("n_models", default.n_models, 1..=MAX_MODELS as u32),
         max_features: max_features(section, default.max_features),
         aggregation_method: section.one_of("aggregation_method", default.aggregation_method, &aggregations),
-        lambda_value: section.number("lambda_value", default.lambda_value, Range::over(0.0).to(LARGEST_LAMBDA)),
+        lambda_value: section.number("lambda_value", default.lambda_value, Range::over(0.0).to(MAX_LAMBDA)),
         disable_weighted_vote: section.boolean("disable_weighted_vote", default.disable_weighted_vote),
         drift_detector: detector::read(section, "drift_detector", default.drift_detector),
         warning_detector: detector::read(section, "warning_detector", default.warning_detector),
@@ -90,9 +90,9 @@ pub(super) fn forest(section: &mut Section, default: forest::Params) -> forest::
 /// The parameters of model trees.
 pub(super) fn model_tree(section: &mut Section, default: model_tree::Params) -> model_tree::Params {
     model_tree::Params {
-        n_models: section.integer("n_models", default.n_models, 1..=MOST_TREES),
-        max_depth: section.integer("max_depth", default.max_depth, 0..=DEEPEST),
-        max_nodes: section.integer("max_nodes", default.max_nodes, 1..=MOST_NODES),
+        n_models: section.integer("n_models", default.n_models, 1..=MAX_TREES),
+        max_depth: section.integer("max_depth", default.max_depth, 0..=MAX_DEPTH),
+        max_nodes: section.integer("max_nodes", default.max_nodes, 1..=MAX_NODES),
         forgetting: section.number("forgetting", default.forgetting, SHARE),
         regularization: section.number("regularization", default.regularization, POSITIVE),
         max_features: max_features(section, default.max_features),

@@ -14,7 +14,7 @@ pub use params::Params;
 
 use self::monitor::{Monitor, Verdict};
 use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start};
-use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, room};
+use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, compact_vec};
 use thalweg_metrics::checked;
 
 /// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
@@ -110,7 +110,7 @@ impl AdaptiveTree {
                 Verdict::Stay => {}
                 Verdict::Begin => {
                     let start = Start { at: core.nodes.next_leaf(), depth: depth as u32 };
-                    room::push(&mut core.nodes.leaves, Leaf::new(start.depth, &params.tree));
+                    compact_vec::push(&mut core.nodes.leaves, Leaf::new(start.depth, &params.tree));
                     monitor.begin(start, params.drift_detector);
                     counts.alternates += 1;
                 }
@@ -194,7 +194,7 @@ impl Regressor for AdaptiveTree {
         self.core.learn_in_main(x, y, weight, &mut |_| {});
         let Self { core, monitors, params, .. } = self;
         while monitors.len() < core.nodes.branches.len() {
-            room::push(monitors, Monitor::new(params.drift_detector));
+            compact_vec::push(monitors, Monitor::new(params.drift_detector));
         }
         if dropped {
             self.compact();

@@ -20,7 +20,7 @@ use serde::{
     },
 };
 
-use crate::room::{bytes_of, push};
+use crate::compact_vec::{bytes_of, push};
 use thalweg_metrics::statistics::Var;
 
 use super::{

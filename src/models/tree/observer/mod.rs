@@ -83,7 +83,7 @@ pub(crate) struct Scratch {
 }
 
 /// The most that one sample adds to what an observer remembers, in bytes.
-pub(super) const LARGEST_NODE: usize = {
+pub(super) const MAX_NODE_BYTES: usize = {
     let (tree, slot) = (size_of::<ebst::Node>(), size_of::<qo::Slot>());
     if tree > slot { tree } else { slot }
 };

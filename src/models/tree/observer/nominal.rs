@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::room::{bytes_of, insert};
+use crate::compact_vec::{bytes_of, insert};
 use thalweg_metrics::statistics::Var;
 
 use super::super::split::{Criterion, Parts};

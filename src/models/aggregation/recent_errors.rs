@@ -11,7 +11,7 @@ use thalweg_metrics::checked;
 /// Weights in proportion to (L* / L)⁸, L a member's mean squared error over about [`RATE`]⁻¹ records and L* the best one's.
 /// No bound stands behind it; it is back sooner after a change than what sums all errors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Recent {
+pub(super) struct RecentErrors {
     /// Records learned from.
     n: u64,
     errors: Vec<f64>,
@@ -21,9 +21,9 @@ pub(super) struct Recent {
 /// The least share by which the mean squared errors follow the latest ones.
 const RATE: f64 = 0.01;
 
-checked!(Recent { n, errors, weights });
+checked!(RecentErrors { n, errors, weights });
 
-impl Aggregate for Recent {
+impl Aggregate for RecentErrors {
     fn predict(&self, members: &[f64]) -> f64 {
         self.weights.mean(members)
     }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_best_member_of_late_has_most_of_the_weight() {
-        let mut recent = Recent::default();
+        let mut recent = RecentErrors::default();
         let mut learn = |members: [f64; 2], n: usize| {
             (0..n).for_each(|_| recent.learn(&members, 0.0, 0.0));
             recent.weights().as_slice()[0]

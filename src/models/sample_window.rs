@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 1 << 17;
 
 /// A window of samples: features as they came, and targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Recent {
+pub struct SampleWindow {
     /// Numbers in a row: its features, then the target.
     width: usize,
     nominal: Vec<bool>,
@@ -38,7 +38,7 @@ fn known_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error
 }
 
 // Of the values, those that are NaN are unknown.
-checked!(Recent { width, nominal, values: any, next } then fits);
+checked!(SampleWindow { width, nominal, values: any, next } then fits);
 
 /// Rows of that many numbers that are kept.
 fn rows_of(width: usize) -> usize {
@@ -46,7 +46,7 @@ fn rows_of(width: usize) -> usize {
     if most < 2 { 0 } else { most.min(MOST_ROWS) }
 }
 
-impl Recent {
+impl SampleWindow {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { width, values, next, .. } = self;
         let rows = values.len().checked_div(*width).unwrap_or(0);
@@ -163,19 +163,19 @@ mod tests {
     use super::*;
     use thalweg_metrics::Checked;
 
-    fn targets(recent: &Recent) -> Vec<f64> {
+    fn targets(recent: &SampleWindow) -> Vec<f64> {
         recent.rows().map(|(_, y)| y).collect()
     }
 
     #[test]
     fn the_latest_samples_stay_in_order() {
-        let mut recent = Recent::default();
+        let mut recent = SampleWindow::default();
         for i in 0..1234_i32 {
             recent.push(Features::new(&[f64::from(i), f64::NAN]), f64::from(-i));
             let first = (i + 1 - MOST_ROWS as i32).max(0);
             assert_eq!(targets(&recent), (first..=i).map(|i| f64::from(-i)).collect::<Vec<_>>());
             let saved = rmp_serde::to_vec_named(&recent).expect("saved");
-            let mut restored: Recent = rmp_serde::from_slice(&saved).expect("restored");
+            let mut restored: SampleWindow = rmp_serde::from_slice(&saved).expect("restored");
             restored.check().expect("sound");
             assert_eq!((targets(&restored), restored.next), (targets(&recent), recent.next));
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_new_column_is_unknown_in_what_came_before_and_a_short_row_has_none_of_it() {
-        let mut recent = Recent::default();
+        let mut recent = SampleWindow::default();
         (0..300).for_each(|i| recent.push(Features::new(&[f64::from(i)]), 1.0));
         recent.push(Features::with_nominal(&[5.0, 2.0], &[false, true]), 2.0);
         recent.push(Features::new(&[6.0]), 3.0);
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn wide_rows_are_fewer() {
         for (columns, rows) in [(1, 200), (80, 200), (999, 16), (8191, 2), (8192, 0), (1_000_000, 0)] {
-            let mut recent = Recent::default();
+            let mut recent = SampleWindow::default();
             let x = vec![1.0; columns];
             (0..250).for_each(|_| recent.push(Features::new(&x), 1.0));
             assert_eq!(recent.len(), rows, "{columns}");
@@ -211,7 +211,8 @@ mod tests {
     fn a_damaged_window_is_refused() {
         let saved = |width: usize, values: &[Option<f64>], next: usize| {
             let state = (width, Vec::<bool>::new(), values, next);
-            let mut read: Recent = rmp_serde::from_slice(&rmp_serde::to_vec(&state).expect("saved")).expect("read");
+            let mut read: SampleWindow =
+                rmp_serde::from_slice(&rmp_serde::to_vec(&state).expect("saved")).expect("read");
             read.check().is_ok()
         };
         let [one, none] = [Some(1.0), None];

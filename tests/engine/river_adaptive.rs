@@ -6,9 +6,9 @@ use thalweg_models::{
     tree::adaptive::{AdaptiveTree, Params},
 };
 
-/// River's alternates have a voice from their first sample on, and replace their branch at their first split, untested. So
-/// its rows from the first alternate on (row 3,096) are not ours. On this stream, whose two changes leave nothing of what
-/// was learned, being untested is no drawback: both err the same, within 1 %. On the reference streams the test pays.
+/// River's alternates take part in predictions from their first sample on, and replace their branch at their first split,
+/// untested. So its rows differ from ours from the first alternate on (row 3,096). On this stream, whose two changes make
+/// everything learned useless, that is no drawback: both err the same, within 1 %. On the reference streams the test pays.
 #[test]
 fn every_prediction_is_rivers_until_an_alternate_begins_and_as_good_from_there_on() {
     let (samples, summaries) = (Table::read("hatr_8000_4dp"), Table::read("hatr_summary"));

@@ -15,7 +15,7 @@ fn leaves(leaf_prediction: LeafPrediction) -> Params {
     Params { leaf_prediction, ..Params::default() }
 }
 
-/// The variants whose every number must hold, with whether a scaler stands in front.
+/// Returns the variants whose every number must agree; true if a scaler stands in front.
 fn variants() -> [(&'static str, Params, bool); 5] {
     let ebst = Params {
         grace_period: 400,
@@ -33,7 +33,7 @@ fn variants() -> [(&'static str, Params, bool); 5] {
     ]
 }
 
-/// The Friedman stream: rows of features, and targets.
+/// Returns the Friedman stream: rows of features, and targets.
 fn friedman() -> (Vec<Vec<f64>>, Vec<f64>) {
     let samples = Table::read("friedman_20000_4dp");
     assert_eq!(samples.len(), 20_000);
@@ -167,7 +167,7 @@ fn every_attempt_to_split_is_rivers() {
     assert_eq!(table.len(), 298);
     for (variant, params, scale) in variants() {
         let expected: Vec<usize> = (0..table.len()).filter(|row| table.text(*row, "variant") == variant).collect();
-        // Of the other variants River's splits were recorded, but not the attempts that failed.
+        // For the other variants only River's splits were recorded, not the attempts that failed.
         let failed_too = ["adaptive", "mean"].contains(&variant);
         let expected = RefCell::new(expected.into_iter());
         let (mut scaler, mut scaled) = (StandardScaler::default(), Vec::new());
@@ -192,8 +192,8 @@ fn every_attempt_to_split_is_rivers() {
     }
 }
 
-/// River's left child goes on to count what falls to the right, and its threshold lies a slot too low. So its numbers
-/// hold up to the first split, and the mended ones have to be nearer to the target from there on.
+/// River's left child also counts the samples on the right, and its threshold lies a slot too low. So its numbers agree
+/// up to the first split; from there on the corrected ones have to be nearer to the target.
 #[test]
 fn quantized_splits_begin_as_rivers_and_err_less() {
     let (rows, targets) = friedman();
@@ -216,7 +216,7 @@ fn quantized_splits_begin_as_rivers_and_err_less() {
     assert!(tree.summary().n_branches > 10 && ours < 0.97 * rivers, "{ours} against {rivers}");
 }
 
-/// A sample of the mixed stream: numbers in columns 0 and 1, categories in 2 and 3, any of them unknown at times.
+/// Returns a sample of the mixed stream: numbers in columns 0 and 1, categories in 2 and 3, any of them unknown at times.
 fn mixed(table: &Table, row: usize) -> [f64; 4] {
     let category = |column, names: [&str; 3]| match table.text(row, column) {
         "" => f64::NAN,

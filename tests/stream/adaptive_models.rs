@@ -1,4 +1,4 @@
-//! What the adaptive tree and the forest are for: a stream that changes, and chance that can be repeated.
+//! The adaptive tree and the forest follow drift, and are random in a repeatable way.
 
 use thalweg_generator::{Config, Drift, Function, Stream};
 use thalweg_models::{
@@ -8,7 +8,7 @@ use thalweg_models::{
 
 type Samples = Vec<(Vec<f64>, f64)>;
 
-/// Friedman's function, whose features take other roles from `change` on.
+/// Returns samples of Friedman's function, whose features change roles from sample `change` on.
 fn drifting(n: usize, change: u64) -> Samples {
     let function = Function::from_name("friedman").expect("a function");
     let drift = Some(Drift { positions: vec![change], ..Drift::default() });
@@ -22,7 +22,7 @@ fn drifting(n: usize, change: u64) -> Samples {
         .collect()
 }
 
-/// Root of the mean squared error over the samples in `range`, learning all.
+/// Learns all samples. Returns the RMSE over those in `range`.
 fn rmse(kind: &ModelKind, samples: &Samples, range: std::ops::Range<usize>) -> f64 {
     let mut model = Model::new(kind);
     let mut sum = 0.0;

@@ -1,4 +1,4 @@
-//! The byte budget of a tree: it holds, and what promises least gives way first.
+//! The byte budget of a tree: it holds, and the least promising leaves are deactivated first.
 
 use thalweg_generator::{Config, Function, Stream};
 use thalweg_models::{
@@ -52,7 +52,7 @@ fn no_kind_of_tree_exceeds_its_budget_by_more_than_what_is_not_of_its_nodes() {
             }
         }
         println!("{name}: {most} of {budget}");
-        // The struct itself, and monitors that began since the last look.
+        // The struct itself, and monitors that began since the last check.
         assert!(most < budget + budget / 20, "{name}: {most} of {budget}");
         if name != "forest" {
             assert!(most > budget / 2, "{name}: {most} of {budget}");
@@ -80,7 +80,7 @@ fn a_budget_for_nothing_leaves_a_tree_that_still_learns() {
 fn the_leaves_that_stop_observing_are_those_with_the_least_error_to_gain() {
     let mut tree = HoeffdingTree::new(Params { leaf_prediction: LeafPrediction::Mean, ..small(150_000) });
     let (mut stream, mut x) = (stream(), Vec::new());
-    // Until some leaf has stopped: then the order is as it was decided.
+    // Until some leaf has stopped: the order of leaves is then that of the decision.
     while tree.summary().n_inactive_leaves == 0 {
         let y = stream.next_sample(&mut x);
         tree.learn_one(Features::new(&x), y, 1.0).expect("learned");

@@ -1,7 +1,7 @@
-//! What every tree is made of: nodes that learn and split, within a budget.
+//! The core that all trees share: nodes that learn and split, within a budget.
 //!
 //! Invariant: all numbers are finite; a sample that could break this is refused before anything has changed.
-//! What this does not do: decide which subtree a sample goes to where there are several, see `adaptive`.
+//! What this does not do: choose among several subtrees for a sample, see `adaptive`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use thalweg_metrics::statistics::Var;
 
 use super::{
     Attempt, MaxFeatures, Params, grow,
-    leaf::Surroundings,
+    leaf::LeafContext,
     nodes::{NodeId, Nodes, Start},
     subspace::Subspace,
 };
@@ -19,14 +19,14 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Core {
     pub(super) params: Params,
-    /// All targets so far: what is usual.
+    /// Statistics of all targets so far, to judge what is plausible.
     pub(super) targets: Var,
     pub(super) nodes: Nodes,
-    /// Which features a leaf looks at, where these are not all.
+    /// Draws the features a leaf looks at; `None` if it looks at all.
     pub(super) subspace: Option<Box<Subspace>>,
-    /// Samples to be learned before the budget is looked at again.
+    /// Number of samples before the budget is checked again.
     pub(super) next_look: u64,
-    /// Bytes within the budget that are not of the nodes.
+    /// Bytes within the budget that are taken by other things than nodes.
     pub(super) besides: usize,
     #[serde(skip)]
     pub(super) scratch: grow::Scratch,
@@ -34,26 +34,26 @@ pub(super) struct Core {
     draft: Draft,
 }
 
-// A budget has any size, and so has what may still be learned within it.
+// A budget may have any size, and so may the countdown to its next check.
 checked!(Core { params, targets, nodes, subspace, next_look: any, besides, scratch: skipped, draft: skipped });
 
-/// What has come of learning a sample.
+/// The outcome of learning a sample.
 pub(super) struct Learned {
-    /// What the leaf had predicted.
+    /// Prediction of the leaf before it learned.
     pub(super) prediction: f64,
-    /// The branch where the walk began, where that was a leaf that has split.
+    /// The new branch where the walk began, if that was a leaf that has split.
     pub(super) root: Option<NodeId>,
 }
 
 impl Core {
-    /// A single leaf that has learned nothing.
+    /// Returns a single leaf that has learned nothing.
     pub(super) fn new(params: Params) -> Self {
         let nodes = Nodes::new(&params);
         let (scratch, draft) = (grow::Scratch::default(), Draft::default());
         Self { params, targets: Var::default(), nodes, subspace: None, next_look: 0, besides: 0, scratch, draft }
     }
 
-    /// The same with leaves that look at random features each.
+    /// Makes each leaf look at its own random features.
     pub(super) fn in_subspaces(mut self, max_features: MaxFeatures, seed: u64) -> Self {
         self.subspace = Some(Box::new(Subspace::new(max_features, seed)));
         self
@@ -71,15 +71,15 @@ impl Core {
     ) -> Learned {
         let arrival = self.nodes.descend(start, x, weight, &self.params);
         let Self { params, targets, nodes, subspace, draft, .. } = self;
-        let mut tree = Surroundings { params, usual: targets, subspace: subspace.as_deref_mut(), draft };
+        let mut tree = LeafContext { params, targets, subspace: subspace.as_deref_mut(), draft };
         let prediction = nodes.leaves[arrival.leaf].learn(x, y, weight, &mut tree);
         let branch = self.grow(start, arrival, x, watch);
         self.keep_within_budget(x.len());
         Learned { prediction, root: branch.filter(|_| arrival.from.is_none()) }
     }
 
-    /// Learns a sample that the tree accepts, with a weight over 0, in the tree itself. Returns what was predicted by the
-    /// leaf that has learned it.
+    /// Learns a sample that the tree accepts, with a weight over 0, in the main tree. Returns the prediction of the
+    /// leaf before it learned.
     #[inline]
     pub(super) fn learn_in_main(
         &mut self,
@@ -96,7 +96,7 @@ impl Core {
         learned.prediction
     }
 
-    /// The prediction below `at`, calling `pass` with the branches on the way and the arms taken.
+    /// Predicts from `at` down, calling `pass` with the branches on the way and the arms taken.
     #[inline]
     pub(super) fn predict(&self, at: NodeId, x: Features<'_>, pass: impl FnMut(usize, usize)) -> f64 {
         if self.targets.n == 0.0 {
@@ -105,10 +105,10 @@ impl Core {
         self.nodes.find(at, x, pass).predict(x, &self.params, &self.targets)
     }
 
-    /// Whether the nodes form a tree, where `also` names what is below a branch besides its arms.
+    /// Checks that the nodes form a tree, where `also` names a subtree below a branch besides its arms.
     pub(super) fn fits(&self, also: impl Fn(usize) -> Option<Start>) -> Result<(), &'static str> {
         let reached = self.nodes.reached(also);
-        let all = reached.is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
-        if all { Ok(()) } else { Err("the saved tree is damaged: its nodes do not form a tree") }
+        let complete = reached.is_some_and(|reached| reached.iter().flatten().all(|seen| *seen));
+        if complete { Ok(()) } else { Err("the saved tree is damaged: its nodes do not form a tree") }
     }
 }

@@ -5,7 +5,7 @@ use crate::describe::{self, Branch, Leaf, Linear, NamedColumn};
 use super::{HoeffdingTree, Node, NodeKind, Test, core::Core};
 
 impl HoeffdingTree {
-    /// The whole tree; `columns` name what it splits on.
+    /// Describes the whole tree; `columns` name the features it splits on.
     pub(crate) fn described(&self, columns: &[NamedColumn]) -> describe::Tree {
         self.core.describe(columns)
     }
@@ -23,7 +23,8 @@ impl Core {
         }
     }
 
-    /// The nodes, put together from the last to the first: the children of a branch are then at hand.
+    /// Returns the root with all below it. Nodes are described from the last to the first, so that the children of a
+    /// branch come before it.
     fn nested(&self, columns: &[NamedColumn]) -> describe::Node {
         let nodes: Vec<Node<'_>> = self.walk().collect();
         let mut done: Vec<describe::Node> = Vec::new();

@@ -13,7 +13,7 @@ use super::{
     split::{self, Attempt, Candidate, Criterion},
 };
 
-/// Room for an attempt, kept so that attempts do not allocate.
+/// Buffers of an attempt, kept so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     walk: observer::Scratch,
@@ -21,7 +21,7 @@ pub(super) struct Scratch {
 }
 
 impl Core {
-    /// Attempts to split the leaf that has just learned `x`, where it is due. Returns the branch that has taken its place.
+    /// Attempts to split the leaf that has just learned `x`, if that is due. Returns the branch that has replaced it.
     #[inline]
     pub(super) fn grow(
         &mut self,
@@ -35,7 +35,7 @@ impl Core {
         if !arrival.direct || leaf.observers.is_none() {
             return None;
         }
-        if leaf.depth >= params.deepest() {
+        if leaf.depth >= params.depth_limit() {
             leaf.observers = None;
             return None;
         }
@@ -76,7 +76,7 @@ fn attempt(
     if best.merit <= 0.0 {
         return None;
     }
-    // What is this much worse than the second best now will hardly ever be the best.
+    // A split this much worse than the second best will hardly ever become the best.
     let floor = second.merit / best.merit - 2.0 * bound;
     if params.remove_poor_attrs {
         for poor in candidates.iter().filter(|candidate| candidate.merit / best.merit < floor) {

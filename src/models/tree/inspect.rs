@@ -1,4 +1,4 @@
-//! What a person may see of a tree: its size, and its nodes one by one.
+//! A tree as a person may inspect it: its size, and its nodes one by one.
 //!
 //! Invariant: read-only, and costs nothing until asked.
 
@@ -13,24 +13,24 @@ use super::{
 /// The size of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Branches and leaves.
+    /// Number of branches and leaves.
     pub n_nodes: usize,
-    /// Nodes that divide samples.
+    /// Number of branches, which divide samples.
     pub n_branches: usize,
-    /// Nodes that predict.
+    /// Number of leaves, which predict.
     pub n_leaves: usize,
-    /// Leaves that may still split.
+    /// Number of leaves that may still split.
     pub n_active_leaves: usize,
-    /// Leaves that observe no features any more and only predict and learn.
+    /// Number of leaves that observe no features any more and only predict and learn.
     pub n_inactive_leaves: usize,
-    /// Levels, counting the root's: 1 for a single leaf.
+    /// Number of levels, including the root's: 1 for a single leaf.
     pub height: u32,
 }
 
 /// A node of a tree.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
-    /// Which child to take at each level from the root, counting from 0; empty for the root.
+    /// Index of the child to take at each level from the root, from 0; empty for the root.
     pub path: Vec<u32>,
     /// Weight of the samples that its leaves have seen.
     pub n: f64,
@@ -38,14 +38,14 @@ pub struct Node<'a> {
     pub kind: NodeKind<'a>,
 }
 
-/// What a node does.
+/// A branch or a leaf.
 #[derive(Clone, Debug)]
 pub enum NodeKind<'a> {
     /// Divides samples by the feature in a column.
     Branch {
         /// Column of the feature.
         feature: usize,
-        /// How values are divided.
+        /// Test that divides its values.
         test: Test,
     },
     /// Predicts.
@@ -54,18 +54,18 @@ pub enum NodeKind<'a> {
         mean: f64,
         /// Sample variance of the targets.
         variance: f64,
-        /// `n` at the last attempt to split, or when the leaf was made.
+        /// Value of `n` at the last attempt to split, or when the leaf was made.
         last_split_attempt_at: f64,
-        /// Whether it may still split.
+        /// True if it may still split.
         active: bool,
-        /// Whether it predicts with its linear regression rather than the mean.
+        /// True if it predicts with its linear regression and not the mean.
         uses_model: bool,
         /// Its linear regression, unless leaves predict means only.
         model: Option<&'a Weights>,
     },
 }
 
-/// How a branch divides the values of its feature.
+/// A test by which a branch divides the values of its feature.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
     /// First child: values at or below the threshold; second child: those above.
@@ -77,19 +77,19 @@ pub enum Test {
 }
 
 impl Node<'_> {
-    /// Level of the node; the root has 0.
+    /// Returns the level of the node; the root has 0.
     pub fn depth(&self) -> usize {
         self.path.len()
     }
 }
 
 impl HoeffdingTree {
-    /// The size of the tree. Walks through all of it.
+    /// Returns the size of the tree. Walks through all of it.
     pub fn summary(&self) -> Summary {
         self.core.summary()
     }
 
-    /// Every node, parents before their children and these in order.
+    /// Iterates over every node, parents before their children and these in order.
     pub fn walk(&self) -> impl Iterator<Item = Node<'_>> {
         self.core.walk()
     }

@@ -1,7 +1,7 @@
-//! A leaf: what it predicts and what it learns.
+//! A leaf, which predicts and learns.
 //!
 //! Invariant: statistics and faded errors are finite. A sample that the linear model refuses still counts for the mean
-//! and the observers: the model stays as it was, and its errors speak against it.
+//! and the observers: the model stays as it was, and its errors count against it.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,27 +18,27 @@ use super::{
 };
 use thalweg_metrics::checked;
 
-/// A prediction this many times the size of what targets usually are is not a prediction.
-const IMPLAUSIBLE: f64 = 100.0;
+/// Multiple of the usual size of targets beyond which a prediction is implausible.
+const IMPLAUSIBLE_FACTOR: f64 = 100.0;
 
-/// What a leaf needs of its tree to learn.
-pub(super) struct Surroundings<'a> {
+/// The parts of its tree that a leaf needs to learn.
+pub(super) struct LeafContext<'a> {
     pub(super) params: &'a Params,
-    /// All targets of the tree so far.
-    pub(super) usual: &'a Var,
+    /// Statistics of all targets of the tree so far.
+    pub(super) targets: &'a Var,
     pub(super) subspace: Option<&'a mut Subspace>,
     pub(super) draft: &'a mut Draft,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Leaf {
-    /// The target here; children start with their part of their parent's.
+    /// Statistics of the target here; children start with their part of their parent's.
     pub(super) target: Var,
-    /// `target.n` at the last attempt to split, or at birth.
+    /// Value of `target.n` at the last attempt to split, or at birth.
     pub(super) last_attempt: f64,
     /// Level of the leaf; the root has 0.
     pub(super) depth: u32,
-    /// What the features are observed with, or `None` in a leaf that may not split.
+    /// Observers of the features; `None` in a leaf that may not split.
     pub(super) observers: Option<Observers>,
     /// The linear regression, unless leaves predict means only.
     model: Option<Weights>,
@@ -50,21 +50,21 @@ checked!(Leaf { target, last_attempt, depth, observers, model, errors } then fit
 
 impl Leaf {
     fn fits(&self) -> Result<(), &'static str> {
-        if self.depth <= Self::DEEPEST { Ok(()) } else { Err("a leaf is deeper than can be") }
+        if self.depth <= Self::MAX_DEPTH { Ok(()) } else { Err("a leaf is deeper than can be") }
     }
 }
 
 impl Leaf {
-    /// No leaf can be as deep, but a damaged state may say so.
-    pub(super) const DEEPEST: u32 = 1 << 20;
+    /// Depth that no leaf can reach, but a damaged state may claim.
+    pub(super) const MAX_DEPTH: u32 = 1 << 20;
 
-    /// A leaf that has learned nothing.
+    /// Returns a leaf that has learned nothing.
     pub(super) fn new(depth: u32, params: &Params) -> Self {
         let model = (params.leaf_prediction != LeafPrediction::Mean).then(|| Weights::new(&params.leaf_model));
         Self::with(Var::default(), depth, model, [0.0; 2])
     }
 
-    /// A child that takes over part of the target's statistics, and the model as it is.
+    /// Returns a child with part of the target's statistics and a copy of the model.
     pub(super) fn child(&self, target: Var) -> Self {
         Self::with(target, self.depth + 1, self.model.clone(), self.errors)
     }
@@ -77,7 +77,7 @@ impl Leaf {
         self.model.as_ref()
     }
 
-    /// Whether it predicts with its model, where what that says is plausible.
+    /// Returns whether it predicts with its model, provided that the model's prediction is plausible.
     #[inline]
     pub(super) fn uses_model(&self, params: &Params) -> bool {
         match params.leaf_prediction {
@@ -87,27 +87,27 @@ impl Leaf {
         }
     }
 
-    /// The prediction for `x` in a tree whose targets so far are `usual`.
+    /// Predicts for `x` in a tree whose targets so far are `targets`.
     #[inline]
-    pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
+    pub(super) fn predict(&self, x: Features<'_>, params: &Params, targets: &Var) -> f64 {
         match &self.model {
-            Some(model) if self.uses_model(params) => self.plausible(model.predict(x), usual),
+            Some(model) if self.uses_model(params) => self.plausible(model.predict(x), targets),
             _ => self.target.mean,
         }
     }
 
-    /// What the model has predicted, or the mean where that cannot be meant.
+    /// Returns the model's prediction, or the mean if that is implausible.
     #[inline]
-    fn plausible(&self, prediction: f64, usual: &Var) -> f64 {
-        if is_plausible(prediction, usual) { prediction } else { self.target.mean }
+    fn plausible(&self, prediction: f64, targets: &Var) -> f64 {
+        if is_plausible(prediction, targets) { prediction } else { self.target.mean }
     }
 
-    /// What could be gained by splitting it: the squared error that its predictions leave, summed up.
+    /// Returns the possible gain of splitting it: the sum of squared errors that its predictions leave.
     pub(super) fn promise(&self, params: &Params) -> f64 {
         let Var { n, s, .. } = self.target;
         let of_mean = s / n.max(1.0);
         let error = match (&self.model, params.leaf_prediction) {
-            // The faded sums as means, which is what they tend to.
+            // Faded sums, scaled to the means they tend to.
             (Some(_), LeafPrediction::Adaptive) if params.model_selector_decay < 1.0 => {
                 of_mean.min((1.0 - params.model_selector_decay) * self.errors[0].min(self.errors[1]))
             }
@@ -116,22 +116,22 @@ impl Leaf {
         n * error
     }
 
-    /// Learns a sample whose target and weight are within the tree's bounds. Returns what the leaf predicted before.
+    /// Learns a sample whose target and weight are within the tree's bounds. Returns the prediction before learning.
     #[inline]
-    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, tree: &mut Surroundings<'_>) -> f64 {
-        let Surroundings { params, usual, subspace, draft } = tree;
+    pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, tree: &mut LeafContext<'_>) -> f64 {
+        let LeafContext { params, targets, subspace, draft } = tree;
         let mean = self.target.mean;
         let mut prediction = mean;
         if let Some(model) = &mut self.model {
             let by_model = model.predict(x);
             model.learn(x, y, weight, by_model, &params.leaf_model, draft).ok();
             if self.uses_model(params) {
-                prediction = self.plausible(by_model, usual);
+                prediction = self.plausible(by_model, targets);
             }
             if params.leaf_prediction == LeafPrediction::Adaptive {
                 for (error, prediction) in self.errors.iter_mut().zip([mean, by_model]) {
                     let off = y - prediction;
-                    // NaN and ∞ become the largest error there is.
+                    // NaN and ∞ become the largest float.
                     *error = (params.model_selector_decay * *error + off * off).min(f64::MAX);
                 }
             }
@@ -149,10 +149,11 @@ impl Leaf {
     }
 }
 
-/// A linear model on unscaled features can be off by many orders of magnitude before it, or the choice between model
-/// and mean, has learned better. River publishes such predictions (TrumpApproval: RMSE 1.5e10).
-pub(crate) fn is_plausible(prediction: f64, usual: &Var) -> bool {
-    let off = prediction - usual.mean;
+/// Returns whether a prediction is of the size that targets have. A linear model on unscaled features can be off by
+/// many orders of magnitude before it, or the choice between model and mean, has learned better. River publishes such
+/// predictions (TrumpApproval: RMSE 1.5e10).
+pub(crate) fn is_plausible(prediction: f64, targets: &Var) -> bool {
+    let off = prediction - targets.mean;
     // False for NaN.
-    off * off <= IMPLAUSIBLE * IMPLAUSIBLE * (usual.mean * usual.mean + usual.s / usual.n)
+    off * off <= IMPLAUSIBLE_FACTOR * IMPLAUSIBLE_FACTOR * (targets.mean * targets.mean + targets.s / targets.n)
 }

@@ -1,6 +1,7 @@
 //! The nodes of a tree: branches, compact because every sample walks through them, and leaves, which are large.
 //!
-//! Invariant: from `root` (and from the alternates of an adaptive tree) every branch and every leaf is reached exactly once.
+//! Invariant: from `root` (and from the alternates of an adaptive tree) every branch and every leaf is reached exactly
+//! once.
 //! `Arm::weight` is the weight of the leaves below the arm, kept up to date so that a sample without the split feature
 //! finds the heavier side at once.
 
@@ -21,18 +22,18 @@ pub(super) struct NodeId(u32);
 
 checked!(NodeId(place));
 
-/// What a [`NodeId`] names.
+/// The node that a [`NodeId`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Branch(usize),
     Leaf(usize),
 }
 
-const LEAF: u32 = 1 << 31;
+const LEAF_BIT: u32 = 1 << 31;
 
 impl NodeId {
     pub(super) fn leaf(index: usize) -> Self {
-        Self(index as u32 | LEAF)
+        Self(index as u32 | LEAF_BIT)
     }
 
     pub(super) fn branch(index: usize) -> Self {
@@ -41,7 +42,7 @@ impl NodeId {
 
     #[inline]
     pub(super) fn place(self) -> Place {
-        if self.0 & LEAF == 0 { Place::Branch(self.0 as usize) } else { Place::Leaf((self.0 & !LEAF) as usize) }
+        if self.0 & LEAF_BIT == 0 { Place::Branch(self.0 as usize) } else { Place::Leaf((self.0 & !LEAF_BIT) as usize) }
     }
 }
 
@@ -81,10 +82,10 @@ impl Branch {
     }
 }
 
-/// Where a branch sends a sample.
+/// The result of a branch's test of a sample.
 enum Route {
     Arm(usize),
-    /// A category that has no arm yet; its arm would be here.
+    /// A category that has no arm yet, with the index that its arm would have.
     New(usize, f64),
     /// The sample does not know the feature.
     Unknown,
@@ -156,7 +157,7 @@ impl Branch {
         }
     }
 
-    /// The arm that predicts for `x`: what is not known, or a category without an arm, takes the heaviest.
+    /// Returns the arm that predicts for `x`: the heaviest if the feature is unknown or its category has no arm.
     #[inline]
     fn arm_for(&self, x: Features<'_>) -> usize {
         match self.route(x) {
@@ -165,7 +166,7 @@ impl Branch {
         }
     }
 
-    /// The arm with most weight, the first among equals.
+    /// Returns the arm with most weight, the first among equals.
     fn heaviest(&self) -> usize {
         let mut best = (0, f64::NEG_INFINITY);
         for (at, arm) in self.arms().enumerate() {
@@ -186,7 +187,7 @@ pub(super) struct Nodes {
 
 checked!(Nodes { root, branches, leaves });
 
-/// Where a walk through the tree begins: the root, or the root of an alternate subtree.
+/// The start of a walk through the tree: its root, or the root of an alternate subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) at: NodeId,
@@ -194,13 +195,13 @@ pub(super) struct Start {
     pub(super) depth: u32,
 }
 
-/// The leaf that a sample belongs to, and how it came there.
+/// The leaf that a sample belongs to, and the last step to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) leaf: usize,
-    /// Branch and arm that lead to the leaf; `None` where the walk began at it.
+    /// Branch and arm that lead to the leaf; `None` if the walk began at it.
     pub(super) from: Option<(usize, usize)>,
-    /// Whether every test on the way knew its feature and its category. Others are no reason to split.
+    /// True if every test on the way knew its feature and its category. Other samples cause no attempt to split.
     pub(super) direct: bool,
 }
 
@@ -208,22 +209,23 @@ checked!(Start { at, depth } then fits);
 
 impl Start {
     fn fits(&self) -> Result<(), &'static str> {
-        if self.depth <= Leaf::DEEPEST { Ok(()) } else { Err("an alternate is deeper than can be") }
+        if self.depth <= Leaf::MAX_DEPTH { Ok(()) } else { Err("an alternate is deeper than can be") }
     }
 }
 
 impl Nodes {
-    /// A single leaf.
+    /// Returns a single leaf.
     pub(super) fn new(params: &Params) -> Self {
         Self { root: NodeId::leaf(0), branches: Vec::new(), leaves: vec![Leaf::new(0, params)] }
     }
 
-    /// The root, as where a walk begins.
+    /// Returns the root as the start of a walk.
     pub(super) fn start(&self) -> Start {
         Start { at: self.root, depth: 0 }
     }
 
-    /// The leaf that predicts for `x` from `at` on, calling `pass` with the branches on the way and the arms taken.
+    /// Returns the leaf that predicts for `x` from `at` on, calling `pass` with the branches on the way and the arms
+    /// taken.
     #[inline]
     pub(super) fn find(&self, mut at: NodeId, x: Features<'_>, mut pass: impl FnMut(usize, usize)) -> &Leaf {
         loop {
@@ -239,7 +241,7 @@ impl Nodes {
         }
     }
 
-    /// Where a walk goes on from a branch; `None` from a leaf.
+    /// Returns the next node of a walk from a branch; `None` from a leaf.
     #[inline]
     pub(super) fn next(&self, at: NodeId, x: Features<'_>) -> Option<NodeId> {
         let Place::Branch(index) = at.place() else { return None };
@@ -247,8 +249,8 @@ impl Nodes {
         Some(branch.child(branch.arm_for(x)))
     }
 
-    /// The leaf that learns from `x`, with `weight` added along the way. A category without an arm gets one, with a
-    /// new leaf.
+    /// Returns the leaf that learns from `x`, and adds `weight` along the way. A category without an arm gets one, with
+    /// a new leaf.
     #[inline]
     pub(super) fn descend(&mut self, start: Start, x: Features<'_>, weight: f64, params: &Params) -> Arrival {
         let mut arrival = Arrival { leaf: 0, from: None, direct: true };
@@ -284,12 +286,12 @@ impl Nodes {
         }
     }
 
-    /// The id that the next leaf will have.
+    /// Returns the id that the next leaf will have.
     pub(super) fn next_leaf(&self) -> NodeId {
         NodeId::leaf(self.leaves.len())
     }
 
-    /// Weight of the samples that a subtree has seen.
+    /// Returns the weight of the samples that a subtree has seen.
     fn weight(&self, at: NodeId) -> f64 {
         match at.place() {
             Place::Branch(index) => self.branches[index].arms().map(|arm| arm.weight).sum(),
@@ -297,7 +299,7 @@ impl Nodes {
         }
     }
 
-    /// Puts another subtree where a branch was, to which `path` leads from the root. Nothing leads to the branch then.
+    /// Replaces a branch, to which `path` leads from the root, by another subtree. Nothing leads to the branch then.
     pub(super) fn replace(&mut self, path: &[(usize, usize)], branch: usize, by: NodeId) {
         let more = self.weight(by) - self.weight(NodeId::branch(branch));
         for &(above, arm) in path {
@@ -306,7 +308,7 @@ impl Nodes {
         self.set(path.last().copied(), by);
     }
 
-    /// Makes `to` the child at the end of `link`, or the root where there is none.
+    /// Makes `to` the child at the end of `link`, or the root if there is no link.
     pub(super) fn set(&mut self, link: Option<(usize, usize)>, to: NodeId) {
         match link {
             Some((branch, arm)) => self.branches[branch].arm(arm).child = to,
@@ -314,7 +316,7 @@ impl Nodes {
         }
     }
 
-    /// Puts a branch with a new leaf per part where a leaf was, and returns it. Where the walk began at the leaf, nothing
+    /// Replaces a leaf by a branch with a leaf per part, and returns the branch. If the walk began at the leaf, nothing
     /// leads to the branch yet.
     pub(super) fn split(
         &mut self,
@@ -362,8 +364,8 @@ impl Nodes {
         id
     }
 
-    /// Takes weight off the way of a sample that every test knows: a branch per category has no place for the samples
-    /// that came without one.
+    /// Subtracts weight along the way of a sample that every test knows: a branch per category has no arm for the
+    /// samples that came without one.
     fn forget(&mut self, mut at: NodeId, x: Features<'_>, weight: f64) {
         while let Place::Branch(index) = at.place() {
             let branch = &mut self.branches[index];
@@ -374,8 +376,9 @@ impl Nodes {
         }
     }
 
-    /// Whether each branch and each leaf is below the root, or below what `also` names for a branch, and on the level that it
-    /// says; `None` where some node is there twice, or elsewhere.
+    /// Returns for each branch and each leaf whether it is below the root, or below a subtree that `also` names for a
+    /// branch;
+    /// `None` if a node is reached twice, or a leaf is on another level than it says.
     pub(super) fn reached(&self, also: impl Fn(usize) -> Option<Start>) -> Option<[Vec<bool>; 2]> {
         let mut branches = vec![false; self.branches.len()];
         let mut leaves = vec![false; self.leaves.len()];
@@ -401,8 +404,8 @@ impl Nodes {
         Some([branches, leaves])
     }
 
-    /// Drops every node that is neither below the root nor below what `also` names for a branch that stays. Says which
-    /// branches have stayed, and what has become of a node that has.
+    /// Drops every node that is neither below the root nor below the subtree that `also` names for a branch that stays.
+    /// Returns whether each branch has stayed, and a map from old ids of nodes to new ones.
     pub(super) fn compact(
         &mut self,
         also: &dyn Fn(usize) -> Option<Start>,

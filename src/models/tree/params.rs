@@ -1,9 +1,9 @@
-//! What a Hoeffding tree is configured with, under River's parameter names.
+//! The parameters of a Hoeffding tree, under River's names.
 
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 
-/// What a leaf predicts.
+/// The prediction of a leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeafPrediction {
@@ -11,14 +11,14 @@ pub enum LeafPrediction {
     Mean,
     /// Its linear regression.
     Model,
-    /// Whichever of the two has the lower faded squared error.
+    /// The one of the two with the lower faded squared error.
     #[default]
     Adaptive,
 }
 
 checked!(enum LeafPrediction = Mean | Model | Adaptive);
 
-/// How a leaf summarises a numeric feature in search of a split point.
+/// A leaf's summary of a numeric feature, for finding a split point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Splitter {
@@ -41,31 +41,31 @@ checked!(enum Splitter { Ebst, Tebst { digits }, Qo { radius } });
 /// Parameters of [`super::HoeffdingTree`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Samples a leaf sees between split attempts, ≥ 1.
+    /// Number of samples a leaf sees between split attempts, ≥ 1.
     pub grace_period: u32,
     /// Deepest level of a leaf, ≥ 1; `None` is River's limit of 980.
     pub max_depth: Option<u32>,
     /// Significance of the Hoeffding bound, 0 < delta < 1: the chance of choosing a worse split.
     pub delta: f64,
-    /// Below this bound the two best splits count as tied, 0 to 1.
+    /// Hoeffding bound below which the two best splits count as tied, 0 to 1.
     pub tau: f64,
-    /// What a leaf predicts.
+    /// Prediction of a leaf.
     pub leaf_prediction: LeafPrediction,
-    /// The linear regression in the leaves.
+    /// Parameters of the linear regression in the leaves.
     pub leaf_model: crate::linear::Params,
     /// Fading of the errors that choose between mean and model, 0 < decay ≤ 1.
     pub model_selector_decay: f64,
-    /// How numeric features are summarised.
+    /// Summary of numeric features.
     pub splitter: Splitter,
-    /// Least samples each side of a split must have, ≥ 1.
+    /// Minimum number of samples on each side of a split, ≥ 1.
     pub min_samples_split: u32,
-    /// Split a nominal feature into two branches (one category against the rest) instead of one branch a category.
+    /// True to split a nominal feature into two branches (one category against the rest), not into one per category.
     pub binary_split: bool,
-    /// Do not split where no split is better than none.
+    /// True to split only if a split is better than none.
     pub merit_preprune: bool,
-    /// Stop watching features whose merit is hopeless.
+    /// True to stop observing features whose merit is hopeless.
     pub remove_poor_attrs: bool,
-    /// Bytes that the tree may take; beyond them the least promising leaves stop looking for splits.
+    /// Memory budget of the tree in bytes; beyond it the least promising leaves stop looking for splits.
     pub max_bytes: usize,
 }
 

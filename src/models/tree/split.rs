@@ -1,7 +1,8 @@
-//! What a split is worth and when it is certain enough: variance reduction and the Hoeffding bound.
+//! The merit of a split and its certainty: variance reduction and the Hoeffding bound.
 //!
-//! Invariant: pure functions of statistics; candidates are compared in the order of their columns, so that ties come out
-//! the same on every run. What this does not do: find split points (see `observer`) or change the tree (see `grow`).
+//! Invariant: pure functions of statistics; candidates are compared in the order of their columns, so that ties come
+//! out the same on every run. What this does not do: find split points (see `observer`) or change the tree (see
+//! `grow`).
 
 use thalweg_metrics::statistics::Var;
 
@@ -14,25 +15,25 @@ pub struct Candidate {
     pub feature: usize,
     /// Variance of the target that the split would remove, in the target's unit squared.
     pub merit: f64,
-    /// Where the parts meet.
+    /// Division into parts.
     pub parts: Parts,
 }
 
-/// How a feature is divided.
+/// A division of a feature's values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parts {
     /// Values ≤ `threshold` and the others.
     Threshold {
-        /// In the feature's unit (after a scaler: in standard deviations).
+        /// Threshold in the feature's unit (after a scaler: in standard deviations).
         threshold: f64,
-        /// The target below (or at) and above.
+        /// Statistics of the target at or below the threshold, and above.
         targets: [Var; 2],
     },
     /// One category and the others.
     Category {
         /// Index of the category.
         category: f64,
-        /// The target of the category and of the others.
+        /// Statistics of the target in the category, and in the others.
         targets: [Var; 2],
     },
     /// A part for each category, by ascending index.
@@ -40,7 +41,7 @@ pub enum Parts {
 }
 
 impl Parts {
-    /// The target's statistics, part by part.
+    /// Iterates over the target's statistics, part by part.
     pub fn targets(&self) -> impl Iterator<Item = &Var> {
         let (two, many): (&[Var], &[(f64, Var)]) = match self {
             Parts::Threshold { targets, .. } | Parts::Category { targets, .. } => (targets, &[]),
@@ -50,20 +51,20 @@ impl Parts {
     }
 }
 
-/// An attempt to split a leaf, as an observer of learning sees it.
+/// An attempt to split a leaf, as passed to a watcher of learning.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// Level of the leaf; the root has 0.
     pub depth: u32,
     /// Weight of the samples the leaf has seen.
     pub weight: f64,
-    /// The Hoeffding bound at that weight.
+    /// Hoeffding bound at that weight.
     pub bound: f64,
-    /// The split of the highest merit.
+    /// Split of the highest merit.
     pub best: Option<&'a Candidate>,
-    /// The best split on another feature.
+    /// Best split on another feature.
     pub second: Option<&'a Candidate>,
-    /// Whether the leaf was split.
+    /// True if the leaf was split.
     pub split: bool,
 }
 
@@ -72,31 +73,32 @@ pub struct Attempt<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Criterion {
     pub(super) whole: Var,
-    /// What a split into parts without variance is worth.
-    most: f64,
-    /// What variances are measured in.
+    /// Merit of a split into parts without variance.
+    max_merit: f64,
+    /// Unit of variances.
     unit: f64,
-    least: f64,
+    /// Minimum weight of a part.
+    min_weight: f64,
 }
 
 impl Criterion {
     pub(super) fn new(whole: Var, params: &Params) -> Self {
-        Self { whole, most: whole.get(), unit: 1.0, least: f64::from(params.min_samples_split) }
+        Self { whole, max_merit: whole.get(), unit: 1.0, min_weight: f64::from(params.min_samples_split) }
     }
 
-    /// The variance ratio (Almeida, Ferreira and Gama 2013): the share of the variance that a split removes. `None` where
-    /// there is no variance to share.
+    /// Returns the criterion of the variance ratio (Almeida, Ferreira and Gama 2013): the share of the variance that a
+    /// split removes. `None` if there is no variance.
     pub(crate) fn ratio(whole: Var, min_samples_split: u32) -> Option<Self> {
         let unit = whole.get();
-        (unit > 0.0).then(|| Self { whole, most: 1.0, unit, least: f64::from(min_samples_split) })
+        (unit > 0.0).then(|| Self { whole, max_merit: 1.0, unit, min_weight: f64::from(min_samples_split) })
     }
 
-    /// Variance of the whole less that within the parts; 0 where a part is too small to tell.
+    /// Returns the variance of the whole less that within the parts; 0 if a part is too small to tell.
     #[inline]
     pub(super) fn merit<'a>(&self, parts: impl IntoIterator<Item = &'a Var>) -> f64 {
-        let mut merit = self.most;
+        let mut merit = self.max_merit;
         for part in parts {
-            if part.n < self.least {
+            if part.n < self.min_weight {
                 return 0.0;
             }
             merit -= part.n / self.whole.n * (part.get() / self.unit);
@@ -104,19 +106,19 @@ impl Criterion {
         merit
     }
 
-    /// The share of the variance that a split of this merit removes, at most 1.
+    /// Returns the share of the variance that a split of this merit removes, at most 1.
     fn share(&self, merit: f64) -> f64 {
-        merit / self.most
+        merit / self.max_merit
     }
 }
 
-/// How far, with probability 1 − `delta`, a mean of `n` observations in [0, 1] is from its expectation at most
-/// (Hoeffding 1963).
+/// Returns the largest distance, with probability 1 − `delta`, of a mean of `n` observations in [0, 1] from its
+/// expectation (Hoeffding 1963).
 pub(crate) fn hoeffding_bound(delta: f64, n: f64) -> f64 {
     ((1.0 / delta).ln() / (2.0 * n)).sqrt()
 }
 
-/// The two best of `candidates`, best first. Of equal merits the later one is better, as in River.
+/// Returns the two best of `candidates`, best first. Of equal merits the later one is better, as in River.
 pub(crate) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<&Candidate>) {
     let (mut best, mut second): (Option<&Candidate>, Option<&Candidate>) = (None, None);
     for candidate in candidates {
@@ -130,8 +132,9 @@ pub(crate) fn two_best(candidates: &[Candidate]) -> (Option<&Candidate>, Option<
     (best, second)
 }
 
-/// Whether the best split is certain enough to be made (Domingos and Hulten 2000; for regression Ikonomovska, Gama and
-/// Džeroski 2011): the ratio of the two best merits is below 1 by more than the bound, or the two are as good as tied.
+/// Returns whether the best split is certain enough to be made (Domingos and Hulten 2000; for regression Ikonomovska,
+/// Gama and Džeroski 2011): the ratio of the two best merits is below 1 by more than the bound, or the two are as good
+/// as tied.
 ///
 /// A feature without a rival is measured against not splitting at all: the share of variance it removes must exceed
 /// the bound. River's rival is then a null split of merit −∞, which lets any positive merit pass, and so splits on

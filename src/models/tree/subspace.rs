@@ -1,4 +1,4 @@
-//! Random subsets of the features, a new one for each leaf: what makes the trees of a forest differ.
+//! Random subsets of the features, a new one for each leaf, which make the trees of a forest differ.
 //!
 //! Invariant: the same seed and the same samples give the same subsets.
 
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 
-/// How many of `d` features a leaf looks at, at least 1.
+/// The number of features, of `d`, that a leaf looks at; at least 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxFeatures {
@@ -20,9 +20,9 @@ pub enum MaxFeatures {
     Log2,
     /// All of them.
     All,
-    /// So many, or all where there are fewer.
+    /// This number of features, or all if there are fewer.
     Count(u32),
-    /// So large a share of them, over 0 and at most 1.
+    /// This share of the features, over 0 and at most 1.
     Share(f64),
 }
 
@@ -37,7 +37,7 @@ checked!(
 );
 
 impl MaxFeatures {
-    /// How many of `d`.
+    /// Returns the number of features, of `d`, to look at.
     pub(crate) fn of(self, d: usize) -> usize {
         let all = d as f64;
         let count = match self {
@@ -65,12 +65,12 @@ impl Subspace {
         Self { max_features, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
-    /// How many of `d` columns a leaf looks at.
+    /// Returns the number of columns, of `d`, that a leaf looks at.
     pub(super) fn size(&self, d: usize) -> usize {
         self.max_features.of(d)
     }
 
-    /// Which of the columns in `new` a leaf looks at that looks at `before` others, in no order.
+    /// Draws the columns in `new` for a leaf that looks at `before` other ones already, in no order.
     pub(super) fn draw(&mut self, before: usize, new: Range<usize>) -> Vec<usize> {
         let wanted = self.max_features.of(new.end).saturating_sub(before).min(new.len());
         let mut columns: Vec<usize> = new.collect();

@@ -1,9 +1,9 @@
-//! The Hoeffding adaptive tree: a tree whose branches watch their own errors and are replaced when the world has changed.
+//! The Hoeffding adaptive tree: a tree whose branches watch their own errors and are replaced after drift.
 //!
-//! Reading order: [`Params`], this file, `monitor` (what watches a branch).
+//! Reading order: [`Params`], this file, `monitor` (the watcher of a branch).
 //!
-//! Invariant: each branch has its monitor, at the same index; alternates hang on branches of the main tree only, so that
-//! a sample passes through at most one alternate for each branch on its way.
+//! Invariant: each branch has its monitor, at the same index; alternates hang on branches of the main tree only, so
+//! that a sample passes through at most one alternate for each branch on its way.
 
 mod monitor;
 mod params;
@@ -17,17 +17,17 @@ use super::{HoeffdingTree, Node, Summary, core::Core, leaf::Leaf, nodes::Start};
 use crate::{Description, Features, NamedColumn, Refused, Regressor, bootstrap::Bootstrap, compact_vec};
 use thalweg_metrics::checked;
 
-/// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"), with
-/// River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).
+/// A Hoeffding adaptive tree for regression (Bifet and Gavaldà 2009, "Adaptive learning from evolving data streams"),
+/// with River's parameters (`HoeffdingAdaptiveTreeRegressor` of 0.26.1).
 ///
-/// Every branch watches the absolute error of what is predicted below it. Where it rises, an alternate subtree starts to
-/// grow beside the branch; once both have been watched for long enough, a z-test of their mean errors decides whether the
+/// Every branch watches the absolute error of predictions below it. If that rises, an alternate subtree starts to grow
+/// beside the branch; once both have been watched for long enough, a z-test of their mean errors decides whether the
 /// alternate takes the branch's place or goes.
 ///
-/// Three things are otherwise than in River. Whether a change is for the worse is told there by the last error alone; here
-/// by the mean of the recent ones. There, the first split of an alternate replaces its branch at once, untested; here an
-/// alternate goes on growing until the test. And there, a prediction is the mean of what the leaf and all alternates on the
-/// way say; here it is the leaf's, or that of the uppermost alternate that has erred less than its branch of late.
+/// It differs from River in three things. River judges by the last error alone whether a change is for the worse; here
+/// the mean of the recent ones decides. In River, the first split of an alternate replaces its branch at once,
+/// untested; here an alternate goes on growing until the test. And River predicts the mean of the leaf and all
+/// alternates on the way; here the leaf predicts, or the uppermost alternate whose recent error is below its branch's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdaptiveTree {
     params: Params,
@@ -52,21 +52,21 @@ impl AdaptiveTree {
     }
 }
 
-/// What has happened to the branches of a tree since it began.
+/// Numbers of alternates of a tree since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Alternates begun.
+    /// Number of alternates begun.
     pub alternates: u64,
-    /// Alternates that took their branch's place.
+    /// Number of alternates that replaced their branch.
     pub switched: u64,
-    /// Alternates that turned out worse.
+    /// Number of alternates dropped because they were worse.
     pub pruned: u64,
 }
 
 checked!(Counts { alternates, switched, pruned });
 
 impl AdaptiveTree {
-    /// A tree that has learned nothing: a single leaf.
+    /// Returns a tree that has learned nothing: a single leaf.
     pub fn new(params: Params) -> Self {
         Self {
             core: Core::new(params.tree.clone()),
@@ -78,28 +78,28 @@ impl AdaptiveTree {
         }
     }
 
-    /// What the tree was configured with.
+    /// Returns the tree's parameters.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// What has happened to its branches.
+    /// Returns the numbers of alternates so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// The size of the main tree, without alternates. Walks through all of it.
+    /// Returns the size of the main tree, without alternates. Walks through all of it.
     pub fn summary(&self) -> Summary {
         self.core.summary()
     }
 
-    /// Every node of the main tree, parents before their children and these in order.
+    /// Iterates over every node of the main tree, parents before their children and these in order.
     pub fn walk(&self) -> impl Iterator<Item = Node<'_>> {
         self.core.walk()
     }
 
-    /// Lets each branch on the way know how far off the prediction was; begins alternates, judges them, and puts those
-    /// that have won in their branch's place. Whether there are nodes now to which nothing leads.
+    /// Updates each branch on the way with the absolute error of the prediction; begins alternates, judges them, and
+    /// replaces branches by those that have won. Returns whether nodes were dropped, to which nothing leads now.
     fn watch(&mut self, error: f64) -> bool {
         let Self { params, core, monitors, counts, path, .. } = self;
         let mut dropped = false;
@@ -123,7 +123,7 @@ impl AdaptiveTree {
                     let Some(alternate) = monitor.alternate.take() else { continue };
                     core.nodes.replace(&path[..depth], branch, alternate.start.at);
                     counts.switched += 1;
-                    // What was below is gone, and its alternates with it.
+                    // The nodes below are gone, and their alternates with them.
                     path.truncate(depth);
                     return true;
                 }
@@ -132,7 +132,7 @@ impl AdaptiveTree {
         dropped
     }
 
-    /// How often the sample counts. As in River and MOA, one that is not drawn counts once.
+    /// Returns the weight times a random count. As in River and MOA, a count of 0 becomes 1.
     fn drawn(&mut self, weight: f64) -> f64 {
         if self.params.bootstrap_sampling { weight * f64::from(self.bootstrap.count().max(1)) } else { weight }
     }
@@ -154,7 +154,7 @@ impl AdaptiveTree {
         }
     }
 
-    /// Gets rid of nodes to which nothing leads.
+    /// Removes nodes to which nothing leads.
     #[cold]
     fn compact(&mut self) {
         let monitors = &self.monitors;
@@ -171,12 +171,12 @@ impl Regressor for AdaptiveTree {
     fn predict_one(&self, x: Features<'_>) -> f64 {
         let mut better = None;
         let prediction = self.core.predict(self.core.nodes.root, x, |branch, _| {
-            better = better.or_else(|| self.monitors[branch].better());
+            better = better.or_else(|| self.monitors[branch].better_alternate());
         });
         better.map_or(prediction, |alternate| self.core.predict(alternate, x, |_, _| {}))
     }
 
-    /// Refuses what [`super::HoeffdingTree`] refuses.
+    /// Refuses the same samples as [`super::HoeffdingTree`].
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         let Self { core, path, .. } = self;
         path.clear();
@@ -208,7 +208,7 @@ impl Regressor for AdaptiveTree {
     }
 
     fn describe(&self, columns: &[NamedColumn]) -> Description {
-        // The main tree, without alternates.
+        // Only the main tree, without alternates.
         Description::Tree(self.core.describe(columns))
     }
 

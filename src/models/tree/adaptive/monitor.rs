@@ -1,4 +1,4 @@
-//! What watches a branch: its errors, and the alternate that may take its place.
+//! The monitor of a branch: its errors, and the alternate that may replace it.
 //!
 //! Invariant: errors are absolute errors, each sample counted once, however often the leaves count it.
 
@@ -13,6 +13,7 @@ use thalweg_metrics::{
     drift::{Change, DetectorKind, ErrorWatch},
 };
 
+/// Watches the errors of a branch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Monitor {
     watch: ErrorWatch,
@@ -30,7 +31,7 @@ pub(super) struct Alternate {
 
 checked!(Alternate { start, watch });
 
-/// What becomes of a branch and its alternate.
+/// A decision about a branch and its alternate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing, for now.
@@ -43,15 +44,15 @@ pub(super) enum Verdict {
     Prune,
 }
 
-/// Errors from which on it is known how an alternate does.
-const KNOWN: f64 = 30.0;
+/// Number of errors before the recent error of an alternate counts.
+const MIN_ERRORS: f64 = 30.0;
 
 impl Monitor {
     pub(super) fn new(detector: DetectorKind) -> Self {
         Self { watch: ErrorWatch::new(detector), alternate: None }
     }
 
-    /// Takes the absolute error of what is below the branch.
+    /// Takes the absolute error of a prediction below the branch.
     pub(super) fn update(&mut self, error: f64, params: &Params) -> Verdict {
         let change = self.watch.update(error);
         if change == Change::Fallen {
@@ -73,12 +74,12 @@ impl Monitor {
     /// Compares the mean errors by a two-sided z-test, once both are known from enough samples.
     fn judge(&self, alternate: &Alternate, params: &Params) -> Verdict {
         let (own, other) = (self.watch.error(), alternate.watch.error());
-        let least = f64::from(params.drift_window_threshold);
-        if own.n <= least || other.n <= least {
+        let threshold = f64::from(params.drift_window_threshold);
+        if own.n <= threshold || other.n <= threshold {
             return Verdict::Stay;
         }
         let z = (other.mean - own.mean) / (other.get() / other.n + own.get() / own.n).sqrt();
-        // NaN where neither ever errs: nothing to choose between.
+        // z is NaN if neither ever errs: then neither is better.
         if libm::erfc(z.abs() / std::f64::consts::SQRT_2) <= params.switch_significance {
             if other.mean < own.mean { Verdict::Switch } else { Verdict::Prune }
         } else {
@@ -86,15 +87,15 @@ impl Monitor {
         }
     }
 
-    /// The alternate, where it has erred less of late.
+    /// Returns the alternate if its recent error is lower than the branch's.
     #[inline]
-    pub(super) fn better(&self) -> Option<NodeId> {
+    pub(super) fn better_alternate(&self) -> Option<NodeId> {
         let alternate = self.alternate.as_deref()?;
-        let known = alternate.watch.error().n >= KNOWN;
+        let known = alternate.watch.error().n >= MIN_ERRORS;
         (known && alternate.watch.recent() < self.watch.recent()).then_some(alternate.start.at)
     }
 
-    /// Where the alternate begins.
+    /// Returns the start of the alternate.
     pub(super) fn start(&self) -> Option<Start> {
         self.alternate.as_ref().map(|alternate| alternate.start)
     }
@@ -106,7 +107,7 @@ impl Monitor {
 }
 
 impl Alternate {
-    /// Takes the absolute error of what is below it.
+    /// Takes the absolute error of its prediction.
     pub(super) fn update(&mut self, error: f64) {
         if self.watch.update(error) == Change::Fallen {
             self.watch.recount();

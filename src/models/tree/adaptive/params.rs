@@ -1,4 +1,4 @@
-//! What an adaptive tree is configured with, under River's parameter names.
+//! The parameters of an adaptive tree, under River's names.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,17 +9,17 @@ use thalweg_metrics::drift::DetectorKind;
 /// Parameters of [`super::AdaptiveTree`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// As of a tree that does not adapt.
+    /// Parameters shared with a tree that does not adapt.
     pub tree: tree::Params,
-    /// Whether a leaf counts a sample a random number of times, Poisson with mean 1 and at least once.
+    /// True if a leaf counts a sample a random number of times, Poisson with mean 1 and at least once.
     pub bootstrap_sampling: bool,
-    /// Samples for which a branch and its alternate are watched before they are compared.
+    /// Number of samples for which a branch and its alternate are watched before they are compared.
     pub drift_window_threshold: u32,
-    /// Watches the absolute errors of each branch.
+    /// Detector that watches the absolute errors of each branch.
     pub drift_detector: DetectorKind,
     /// Significance of the test that compares a branch with its alternate, over 0 and under 1.
     pub switch_significance: f64,
-    /// Of the bootstrap.
+    /// Seed of the bootstrap.
     pub seed: u64,
 }
 

@@ -1,14 +1,14 @@
 //! The extended binary search tree, E-BST: every distinct value of a numeric feature with the statistics of the target
-//! there (Ikonomovska, Gama and Džeroski 2011; what becomes of it when thresholds are dropped is Osojnik's variant of
-//! 2017, which keeps the left side only).
+//! there (Ikonomovska, Gama and Džeroski 2011; thresholds are dropped as in Osojnik's variant of 2017, which keeps the
+//! left side only).
 //!
-//! A node counts the target at its own value, so that a sample changes one node; what is at or below a value is summed up
-//! when a split is looked for. (In the papers, and in River, a node counts all values at or below its own that pass it:
-//! the same sums, kept at a multiple of the cost.)
+//! A node counts the target at its own value, so that a sample changes one node; sums at or below a value are made when
+//! a split is searched. (In the papers, and in River, a node counts all values at or below its own that pass it: the
+//! same sums, kept at a multiple of the cost.)
 //!
 //! Invariant: `root`, `left` and `right` form a binary search tree over the live nodes, and `free` links the others
-//! through `left`. Nodes never move, the tree is never rebalanced: which node is below which follows from the order of
-//! the samples alone. All walks are loops with their own stack.
+//! through `left`. Nodes never move and the tree is never rebalanced: its shape depends only on the order of the
+//! samples. All walks are loops with their own stack.
 
 use std::fmt;
 
@@ -30,10 +30,10 @@ use super::{
 };
 use thalweg_metrics::checked;
 
-/// Why a search tree is refused.
-const TANGLED: &str = "the nodes of a search tree do not form one, or some have seen nothing";
+/// The error of a search tree that is refused.
+const DAMAGED_TREE: &str = "the nodes of a search tree do not form one, or some have seen nothing";
 
-/// No node.
+/// The index that stands for no node.
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct Ebst {
     root: u32,
     free: u32,
     nodes: Vec<Node>,
-    /// From keys in whole units to their nodes.
+    /// Index from keys in whole units to their nodes.
     #[serde(skip)]
     shortcut: Shortcut,
 }
@@ -51,7 +51,7 @@ checked!(Ebst { root, free, nodes, shortcut: skipped } then fits);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     key: f64,
-    /// The target at `key`, and that of dropped nodes since the key before it.
+    /// Statistics of the target at `key`, and at dropped nodes between the previous key and this one.
     target: Var,
     left: u32,
     right: u32,
@@ -60,7 +60,7 @@ pub(super) struct Node {
 checked!(Node { key, target, left, right });
 
 impl Serialize for Node {
-    /// Without the fields' names, which would take as much again: nearly all of a state file is nodes.
+    /// Writes a node without field names, which would double its size: nearly all of a state file is nodes.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { key, target: Var { n, mean, s }, left, right } = self;
         (key, (n, mean, s), left, right).serialize(serializer)
@@ -68,15 +68,15 @@ impl Serialize for Node {
 }
 
 impl<'de> Deserialize<'de> for Node {
-    /// With or without the fields' names, which older states have.
+    /// Reads a node with or without field names, which older states have.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EitherWay)
+        deserializer.deserialize_any(NodeVisitor)
     }
 }
 
-struct EitherWay;
+struct NodeVisitor;
 
-impl<'de> Visitor<'de> for EitherWay {
+impl<'de> Visitor<'de> for NodeVisitor {
     type Value = Node;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for EitherWay {
     }
 }
 
-/// What to do next in a walk through the tree.
+/// The next step in a walk through the tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// Visit the subtree of a node, its left side first.
@@ -110,7 +110,7 @@ pub(super) enum Step {
     At(u32),
 }
 
-/// Which node leads to another.
+/// The link that leads to a node.
 #[derive(Clone, Copy, Debug)]
 enum Link {
     Root,
@@ -131,7 +131,7 @@ impl Ebst {
         self.update_by_walk(key, y, weight);
     }
 
-    /// The same for a key that is so many whole `units`; `key` says what that is.
+    /// Counts a target at a key of so many whole `units`; `key` computes the key.
     #[inline]
     pub(super) fn update_whole(&mut self, units: f64, key: impl FnOnce() -> f64, y: f64, weight: f64) {
         if let Some(node) = self.shortcut.get(units).and_then(|at| self.nodes.get_mut(at as usize)) {
@@ -141,7 +141,7 @@ impl Ebst {
         }
     }
 
-    /// Looks the node up, or makes it; `None` where four billion are not enough.
+    /// Finds the node or makes it, and counts the target there; `None` if there are four billion nodes already.
     fn update_by_walk(&mut self, key: f64, y: f64, weight: f64) -> Option<u32> {
         let mut link = Link::Root;
         let mut at = self.root;
@@ -164,7 +164,7 @@ impl Ebst {
         Some(new)
     }
 
-    /// The place of a new node.
+    /// Inserts a node and returns its index.
     fn insert(&mut self, node: Node) -> Option<u32> {
         if let Some(free) = self.nodes.get_mut(self.free as usize) {
             let at = self.free;
@@ -185,7 +185,7 @@ impl Ebst {
         }
     }
 
-    /// Every node with the target at and below its key, by ascending keys.
+    /// Visits every node with the target's statistics at and below its key, by ascending keys.
     #[inline]
     fn for_each_ascending(&self, stack: &mut Vec<Step>, mut visit: impl FnMut(u32, &Node, Var)) {
         let mut below = Var::default();
@@ -214,7 +214,7 @@ impl Ebst {
         }
     }
 
-    /// The best threshold, the first among equals; `None` only for an empty tree.
+    /// Returns the best threshold, the first among equals; `None` only for an empty tree.
     pub(super) fn best_split(&self, criterion: &Criterion, scratch: &mut Scratch) -> Option<(f64, Parts)> {
         let mut best = None;
         let mut best_merit = f64::NEG_INFINITY;
@@ -230,14 +230,14 @@ impl Ebst {
     }
 
     /// Drops subtrees of hopeless thresholds after a failed attempt: those whose merit, relative to the best one, is
-    /// below `floor`. A node goes only when its whole subtree goes. What it has counted is then counted by the next node
-    /// above it in value, unless that has come later than all that lies between them.
+    /// below `floor`. A node goes only with its whole subtree. Its statistics are then added to the node with the next
+    /// higher key, unless that node was added later than all nodes between them.
     pub(super) fn prune(&mut self, criterion: &Criterion, best_merit: f64, floor: f64, scratch: &mut Scratch) {
         let Scratch { steps, frames, below } = scratch;
         below.clear();
         below.resize(self.nodes.len(), Var::default());
         self.for_each_ascending(steps, |at, _, left| below[at as usize] = left);
-        // Whether the subtree left last was dropped, or empty.
+        // True if the subtree visited last was dropped, or empty.
         let mut gone = true;
         frames.clear();
         if self.root != NONE {
@@ -260,7 +260,7 @@ impl Ebst {
                     frames.push(Frame::new(node.right, Link::Right(at)));
                     continue;
                 }
-                // Where the left side stays the node does, too, and its right side is not looked at.
+                // If the left side stays the node stays, too, and its right side is not visited.
                 Phase::Right | Phase::Both => {}
             }
             frames.pop();
@@ -293,7 +293,7 @@ impl Ebst {
         bytes_of(&self.nodes) + Shortcut::heap_bytes(self.nodes.len())
     }
 
-    /// Whether links and sums are what updates can have left, so that no walk can fail or go on forever.
+    /// Checks that updates can have left such links and sums, so that no walk can fail or go on forever.
     fn fits(&self) -> Result<(), &'static str> {
         let mut seen = vec![false; self.nodes.len()];
         let mut visit = |at: u32| match seen.get_mut(at as usize) {
@@ -306,11 +306,11 @@ impl Ebst {
                 continue;
             }
             if !visit(at) {
-                return Err(TANGLED);
+                return Err(DAMAGED_TREE);
             }
             let node = &self.nodes[at as usize];
             if !(node.key > above && node.key < below && node.target.n > 0.0) {
-                return Err(TANGLED);
+                return Err(DAMAGED_TREE);
             }
             open.push((node.left, above, node.key));
             open.push((node.right, node.key, below));
@@ -318,15 +318,15 @@ impl Ebst {
         let mut free = self.free;
         while free != NONE {
             if !visit(free) {
-                return Err(TANGLED);
+                return Err(DAMAGED_TREE);
             }
             let node = &self.nodes[free as usize];
             if node.target.n != 0.0 {
-                return Err(TANGLED);
+                return Err(DAMAGED_TREE);
             }
             free = node.left;
         }
-        if seen.into_iter().all(|seen| seen) { Ok(()) } else { Err(TANGLED) }
+        if seen.into_iter().all(|seen| seen) { Ok(()) } else { Err(DAMAGED_TREE) }
     }
 }
 
@@ -336,7 +336,7 @@ pub(super) struct Frame {
     at: u32,
     link: Link,
     phase: Phase,
-    /// What dropped nodes on the right side have counted.
+    /// Statistics of dropped nodes on the right side.
     orphans: Var,
 }
 
@@ -346,7 +346,7 @@ impl Frame {
     }
 }
 
-/// What a frame does next.
+/// The next step of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Left,

@@ -1,4 +1,4 @@
-//! What a leaf remembers of each feature in search of a split: an observer per column, by the feature's kind.
+//! The observers of a leaf, which summarise its features to find splits: one per column, by the feature's kind.
 //!
 //! Invariant: every value is finite and every target within the tree's bounds before it comes here, so no sum can
 //! overflow. Observers propose, they never decide.
@@ -27,10 +27,10 @@ use thalweg_metrics::checked;
 /// The observers of a leaf, for the columns that it looks at.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Observers {
-    /// Columns of which it is decided whether they are looked at.
+    /// Number of columns for which it is decided whether they are observed.
     decided: u32,
-    /// By ascending columns. Shared with copies until either changes: of a tree that is copied while it learns, as for a
-    /// checkpoint, only those leaves are really copied that samples come to meanwhile.
+    /// Observers by ascending columns. Copies share them until either changes: when a tree is copied while it learns,
+    /// as for a checkpoint, only leaves that samples reach meanwhile are really copied.
     watched: Arc<[Watched]>,
 }
 
@@ -54,7 +54,7 @@ checked!(Watched { column, observer });
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 enum Observer {
-    /// No value has come.
+    /// No value has come yet.
     #[default]
     Waiting,
     /// A feature that has proven hopeless.
@@ -74,7 +74,7 @@ checked!(
     }
 );
 
-/// Room for the walks through trees and the candidates of an attempt, so that attempts do not allocate.
+/// Buffers for the walks through search trees, so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     steps: Vec<ebst::Step>,
@@ -82,14 +82,14 @@ pub(crate) struct Scratch {
     below: Vec<Var>,
 }
 
-/// The most that one sample adds to what an observer remembers, in bytes.
+/// Largest number of bytes that one sample adds to an observer.
 pub(super) const MAX_NODE_BYTES: usize = {
     let (tree, slot) = (size_of::<ebst::Node>(), size_of::<qo::Slot>());
     if tree > slot { tree } else { slot }
 };
 
 impl Observers {
-    /// Takes in the known features of a sample; of columns that are new, `subspace` says which are looked at.
+    /// Adds the known features of a sample; `subspace` draws the columns to observe among new ones.
     #[inline]
     pub(crate) fn update(
         &mut self,
@@ -127,8 +127,8 @@ impl Observers {
         self.decided = d as u32;
     }
 
-    /// The best split on each feature that has one, in the order of the columns. With `binary`, categories are split
-    /// one against the rest only.
+    /// Fills `out` with the best split on each feature that has one, in the order of the columns. With `binary`,
+    /// categories are only split one against the rest.
     pub(crate) fn propose(&self, criterion: &Criterion, binary: bool, scratch: &mut Scratch, out: &mut Vec<Candidate>) {
         out.clear();
         for Watched { column, observer } in &*self.watched {
@@ -165,7 +165,7 @@ impl Observers {
             Observer::Quantized(slots) => slots.heap_bytes(),
             Observer::Nominal(nominal) => nominal.heap_bytes(),
         });
-        // Beside the list its two counts.
+        // An `Arc` has two counts beside the list.
         let counts = if self.watched.is_empty() { 0 } else { 2 * size_of::<usize>() };
         counts + size_of_val(&*self.watched) + observers.sum::<usize>()
     }

@@ -40,7 +40,8 @@ impl Nominal {
         }
     }
 
-    /// A branch per category (from three on, unless `binary`), or one category against the rest; the first among equals.
+    /// Returns the best split: a branch per category (for three or more, unless `binary`), or one category against the
+    /// rest; the first among equals.
     pub(super) fn best_split(&self, criterion: &Criterion, binary: bool) -> Option<(f64, Parts)> {
         let targets = || self.categories.iter().map(|(_, target)| target);
         let all = (!binary && self.categories.len() > 2).then(|| criterion.merit(targets()));

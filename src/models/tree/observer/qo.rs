@@ -1,10 +1,9 @@
 //! The quantization observer: a numeric feature in slots of a fixed width (Mastelini and de Carvalho 2021, "Using
 //! dynamical quantization to perform split attempts in online tree regressors").
 //!
-//! Invariant: slots ascend by key and none is empty. Two defects of River's are mended here: the left part of a
-//! candidate is a copy of the running sum, not the sum itself (which goes on to count everything), and the threshold
-//! lies between the last slot on the left and the first on the right, not one slot lower. So the first slot can be split
-//! off, too.
+//! Invariant: slots ascend by key and none is empty. Two defects of River are fixed here: the left part of a candidate
+//! is a copy of the running sum, not the sum itself (which goes on to count everything), and the threshold lies between
+//! the last slot on the left and the first on the right, not one slot lower. So the first slot can be split off, too.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ impl Quantized {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Slot {
-    /// ⌊value / radius⌋
+    /// Key of the slot: ⌊value / radius⌋.
     key: f64,
     /// Mean of the feature in this slot.
     mean: f64,
@@ -57,7 +56,7 @@ impl Quantized {
     }
 
     fn find(&self, key: f64) -> Result<usize, usize> {
-        // Slots are mostly without gaps, then the distance from the first one is the place.
+        // Slots mostly have no gaps: then the index is the distance from the first one.
         let guess = self.slots.first().map_or(0, |first| (key - first.key) as usize);
         match self.slots.get(guess) {
             Some(slot) if slot.key == key => Ok(guess),

@@ -1,44 +1,45 @@
-//! Rounding to decimals as people and Python do it: the exact value of the float, to the nearest decimal, ties to even.
+//! Rounding to decimals as people and Python do: the exact value of the float, to the nearest decimal, ties to even.
 //!
 //! Invariant: equal to parsing `format!("{x:.digits$}")`, at the cost of a multiplication and a division. The tempting
 //! `(x * 10.0).round() / 10.0` is not: 0.35 is a little less than its decimal, times ten it is exactly 3.5.
 
-/// Powers of ten that a float holds exactly, as far as a setting may ask for.
-const SCALES: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// Powers of ten for 0 to 15 decimals, which a float holds exactly.
+const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Adding and subtracting it leaves the nearest integer, ties to even: floats next to it are one apart.
-const INTEGERS: f64 = 6_755_399_441_055_744.0;
+/// Adding and subtracting this number leaves the nearest integer, ties to even: floats next to it are one apart.
+const ROUNDING_SHIFT: f64 = 6_755_399_441_055_744.0;
 
-/// Below this the trick with [`INTEGERS`] holds, and halves of integers are floats.
-const TRICK_HOLDS: f64 = 2_251_799_813_685_248.0;
+/// Absolute values below this are rounded exactly by [`ROUNDING_SHIFT`], and halves of integers are floats there.
+const MAX_SHIFTED: f64 = 2_251_799_813_685_248.0;
 
-/// `x` rounded to `digits` decimals (more than 15 count as 15), in units of the last one; `None` where it is too large for
-/// that, or not finite.
+/// Rounds `x` to `digits` decimals (more than 15 count as 15) and returns it in units of the last one; `None` if it is
+/// too large for that, or not finite.
 #[inline]
 pub(super) fn to_units(x: f64, digits: u8) -> Option<f64> {
     let scale = scale(digits);
     let scaled = x * scale;
-    if scaled.abs() < TRICK_HOLDS {
-        let nearest = (scaled + INTEGERS) - INTEGERS;
+    if scaled.abs() < MAX_SHIFTED {
+        let nearest = (scaled + ROUNDING_SHIFT) - ROUNDING_SHIFT;
         // The product was rounded, but rounding never crosses a float: only where it lands on a half can the true
         // product be on the other side.
-        return Some(if (scaled - nearest).abs() == 0.5 { settle(x, scale, scaled, nearest) } else { nearest });
+        return Some(if (scaled - nearest).abs() == 0.5 { break_tie(x, scale, scaled, nearest) } else { nearest });
     }
     None
 }
 
-/// The decimal that so many units are. Both are exact, so this is the float nearest to it, as parsing would give.
+/// Returns the decimal for a number of units. Both are exact, so this is the float nearest to it, as parsing would
+/// give.
 pub(super) fn from_units(units: f64, digits: u8) -> f64 {
     units / scale(digits)
 }
 
 fn scale(digits: u8) -> f64 {
-    SCALES[usize::from(digits).min(SCALES.len() - 1)]
+    POWERS_OF_TEN[usize::from(digits).min(POWERS_OF_TEN.len() - 1)]
 }
 
-/// The integer nearest to the true `x · scale`, where `scaled`, its float, lies halfway between two.
+/// Returns the integer nearest to the true `x · scale`, whose float `scaled` lies halfway between two.
 #[cold]
-fn settle(x: f64, scale: f64, scaled: f64, even: f64) -> f64 {
+fn break_tie(x: f64, scale: f64, scaled: f64, even: f64) -> f64 {
     let rest = x.mul_add(scale, -scaled);
     if rest > 0.0 {
         scaled.ceil()
@@ -49,7 +50,7 @@ fn settle(x: f64, scale: f64, scaled: f64, even: f64) -> f64 {
     }
 }
 
-/// The same for values so large, or digits so many, that a float's own spacing is near the decimal's.
+/// Rounds values so large, or to so many digits, that a float's own spacing is near the decimal's.
 #[cold]
 pub(super) fn by_text(x: f64, digits: u8) -> f64 {
     // From 2⁵³ on every float is an integer.
@@ -81,7 +82,7 @@ mod tests {
     fn agrees_with_letters_around_every_half() {
         for digits in 0..=15 {
             for k in -3000..3000 {
-                let half = (f64::from(k) + 0.5) / SCALES[usize::from(digits)];
+                let half = (f64::from(k) + 0.5) / POWERS_OF_TEN[usize::from(digits)];
                 for x in
                     [half.next_down().next_down(), half.next_down(), half, half.next_up(), half.next_up().next_up()]
                 {

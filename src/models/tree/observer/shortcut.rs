@@ -1,21 +1,21 @@
-//! From a key that is a whole number to its place, without a search.
+//! A table from whole-number keys to indices of nodes, which saves a search.
 //!
 //! Invariant: a cache, which changes no result. It is not saved, and fills again as keys are looked up.
 
-/// The most keys, from the least to the greatest, that are worth a table.
-const WIDEST: usize = 1024;
+/// Largest width of a table, from the smallest key to the largest.
+const MAX_WIDTH: usize = 1024;
 
-/// How much wider than the number of keys the table may be.
-const SPARSEST: usize = 2;
+/// Largest width of a table per key in it.
+const MAX_WIDTH_PER_KEY: usize = 2;
 
-/// Keys beyond are searched for.
-const LARGEST: f64 = 1e9;
+/// Largest absolute key in a table; larger ones are searched for.
+const MAX_KEY: f64 = 1e9;
 
-/// Room for keys on the side on which the table grows.
-const MARGIN: i32 = 8;
+/// Spare width on the side on which the table grows.
+const SPARE_WIDTH: i32 = 8;
 
-/// A table from `first` on; 0 for a key without a place, else the place plus 1. Small, because every feature of every leaf
-/// has one, and most are out of the processor's cache when they are needed.
+/// A table that starts with the key `first`: 0 for a key without a place, else the place plus 1. It is small, because
+/// every feature of every leaf has one, and most are out of the processor's cache when they are needed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shortcut {
     first: i32,
@@ -23,10 +23,10 @@ pub(super) struct Shortcut {
 }
 
 impl Shortcut {
-    /// The place of `key`, where it is known.
+    /// Returns the place of `key`, if it is known.
     #[inline]
     pub(super) fn get(&self, key: f64) -> Option<u32> {
-        // Casts of what is too large for a whole number saturate, and then point outside of the table.
+        // Casts of too large keys saturate, and then point outside of the table.
         let at = (key as i64).wrapping_sub(i64::from(self.first)) as usize;
         self.places.get(at)?.checked_sub(1).map(u32::from)
     }
@@ -40,23 +40,25 @@ impl Shortcut {
         }
     }
 
-    /// Names the place of `key`, one of so many `keys`, unless the table would become too wide.
+    /// Sets the place of `key`, one of so many `keys`, unless the table would become too wide.
     pub(super) fn set(&mut self, key: f64, place: u32, keys: usize) {
         let Ok(place) = u16::try_from(place.saturating_add(1)) else { return };
-        if key.abs() > LARGEST {
+        if key.abs() > MAX_KEY {
             return;
         }
         let key = key as i32;
         if self.places.is_empty() {
-            self.first = key + MARGIN;
+            self.first = key + SPARE_WIDTH;
         }
         let end = self.first + self.places.len() as i32;
         if !(self.first..end).contains(&key) {
-            // With room for the next ones on the side where this one is.
-            let first = if key < self.first { key - MARGIN } else { self.first };
-            let end = if key >= end { key + 1 + MARGIN } else { end };
+            // Spare width for the next keys on the side of this one.
+            let first = if key < self.first { key - SPARE_WIDTH } else { self.first };
+            let end = if key >= end { key + 1 + SPARE_WIDTH } else { end };
             match usize::try_from(end - first) {
-                Ok(width) if width <= WIDEST.min(SPARSEST * (keys + MARGIN as usize)) => self.widen(first, width),
+                Ok(width) if width <= MAX_WIDTH.min(MAX_WIDTH_PER_KEY * (keys + SPARE_WIDTH as usize)) => {
+                    self.widen(first, width)
+                }
                 _ => return,
             }
         }
@@ -74,9 +76,9 @@ impl Shortcut {
         *self = Self { first, places };
     }
 
-    /// What the table of so many `keys` takes, about: it must not matter how much of it is filled.
+    /// Estimates the bytes of a table of so many `keys`: the estimate must not depend on how much of it is filled.
     pub(super) fn heap_bytes(keys: usize) -> usize {
-        (keys + MARGIN as usize) * size_of::<u16>()
+        (keys + SPARE_WIDTH as usize) * size_of::<u16>()
     }
 }
 
@@ -102,7 +104,7 @@ mod tests {
         for i in 0..10_000_i32 {
             shortcut.set(f64::from(i * 1000), i as u32, i as usize + 1);
         }
-        assert!(shortcut.places.len() <= WIDEST, "{}", shortcut.places.len());
+        assert!(shortcut.places.len() <= MAX_WIDTH, "{}", shortcut.places.len());
         shortcut.retain(|place| place != 0);
         assert_eq!(shortcut.get(0.0), None);
     }

@@ -1,4 +1,4 @@
-//! Model trees: what each of their safeguards is for.
+//! Model trees: each of their safeguards on a stream that needs it.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +27,7 @@ fn model(params: Params) -> ModelTree {
     ModelTree::new(params)
 }
 
-/// Learns samples whose target `of` makes of a row and noise; the RMSE before learning, over the last half of them.
+/// Learns samples whose target `of` computes from a row and noise. Returns the RMSE of predictions over the last half.
 fn learn<const D: usize>(
     model: &mut ModelTree,
     stream: &mut Stream,
@@ -57,7 +57,7 @@ fn nodes(model: &ModelTree) -> usize {
     trees(model, &[]).iter().map(|tree| tree.n_nodes).max().expect("a tree")
 }
 
-/// A single tree that looks at everything.
+/// Returns parameters of a single tree that looks at all features.
 fn one() -> Params {
     Params { n_models: 1, ..Params::default() }
 }
@@ -83,7 +83,7 @@ fn slopes_that_differ_are_split_although_the_mean_residual_does_not() {
     let mut model = model(one());
     let rmse =
         learn(&mut model, &mut Stream::new(), 4000, |x: &[f64; 3], noise| 10.0 * x[0] * x[1].signum() + 0.1 * noise);
-    // Half of the root's own error, which is 5.8; what is left lies between the bins' edges.
+    // Half of the root's own error, which is 5.8; the rest is due to the distance of the bins' edges.
     assert!(rmse < 2.9, "{rmse}");
     let columns = ["a", "b", "c"].map(|name| NamedColumn::new(name, None));
     let tree = &trees(&model, &columns)[0];
@@ -119,7 +119,7 @@ fn what_has_become_worse_than_its_root_is_pruned() {
 fn a_full_tree_makes_place_where_more_is_to_be_had() {
     let mut model = model(Params { max_nodes: 7, ..one() });
     let mut stream = Stream::new();
-    // Two halves, of which one takes all nodes that there are, and later on the other has much more use for them.
+    // One half of the range takes all nodes there are; later the other half gains much more from them.
     for i in 0..30_000 {
         let (mut x, noise) = stream.next::<3>();
         x[2] = x[2].signum();
@@ -244,7 +244,7 @@ fn a_described_leaf_predicts_what_the_model_does() {
     let mut stream = Stream::new();
     learn(&mut model, &mut stream, 3000, |x: &[f64; 2], noise| 4.0 * x[0].abs() + x[1] + 100.0 + 0.1 * noise);
     let tree = &trees(&model, &[])[0];
-    // The mean of both features, within what the standardised ones are off 0.
+    // The mean of both features, as far as the standardised ones have mean 0.
     let mut node = &tree.root;
     let x = [0.0, 0.0];
     while let Node::Branch(branch) = node {

@@ -4,7 +4,7 @@
 //! linear model itself.
 
 use super::{
-    Forest, WIDEST,
+    Forest, MAX_ROW_WIDTH,
     node::{Branch, Node, Role},
     plane::Row,
     tree::Tree,
@@ -12,11 +12,11 @@ use super::{
 use crate::describe::{self, Leaf, Linear, NamedColumn, Test, Weight, column};
 
 impl Forest {
-    /// All trees; `inputs` name what a row of standardised features consists of.
+    /// Describes all trees; `inputs` name the elements of a row of standardised features.
     pub(super) fn described(&self, inputs: &[NamedColumn]) -> describe::Forest {
         let columns: Vec<NamedColumn> = self.columns.chosen().iter().map(|input| column(inputs, *input)).collect();
         let origin = self.origin.unwrap_or_default();
-        let describer = |tree| Describer { tree, columns: &columns, origin, most: self.params.max_depth };
+        let describer = |tree| Describer { tree, columns: &columns, origin, max_depth: self.params.max_depth };
         describe::Forest { trees: self.trees.iter().map(|tree| describer(tree).tree()).collect() }
     }
 }
@@ -24,10 +24,10 @@ impl Forest {
 struct Describer<'a> {
     tree: &'a Tree,
     columns: &'a [NamedColumn],
-    /// Added to all predictions.
+    /// Origin of targets, added to all predictions.
     origin: f64,
-    /// The deepest level of a leaf.
-    most: u32,
+    /// Deepest level of a leaf.
+    max_depth: u32,
 }
 
 impl Describer<'_> {
@@ -37,13 +37,13 @@ impl Describer<'_> {
         describe::Tree {
             n_nodes: used().count(),
             n_leaves: leaves().count(),
-            n_active_leaves: leaves().filter(|node| node.depth < self.most).count(),
+            n_active_leaves: leaves().filter(|node| node.depth < self.max_depth).count(),
             height: used().map(|node| node.depth + 1).max().unwrap_or_default(),
             root: self.node(0, &mut Vec::new()),
         }
     }
 
-    /// A node with all below it; `path` is what leads to it.
+    /// Describes a node with all below it; `path` leads to it.
     fn node<'a>(&'a self, at: usize, path: &mut Vec<&'a Node>) -> describe::Node {
         let node = &self.tree.nodes[at];
         path.push(node);
@@ -60,9 +60,9 @@ impl Describer<'_> {
         described
     }
 
-    /// The leaf at the end of a path, whose deviation is that of its errors, as there is none of the targets.
+    /// Describes the leaf at the end of a path. Its deviation is that of its errors, as there is none of the targets.
     fn leaf(&self, path: &[&Node]) -> Leaf {
-        let mut weights: Row = [0.0; WIDEST];
+        let mut weights: Row = [0.0; MAX_ROW_WIDTH];
         let mut n = None;
         for node in path.iter().rev() {
             let share = n.map_or(0.0, |n| node.trust_below(n));
@@ -77,10 +77,10 @@ impl Describer<'_> {
         let (n, depth, own) = path.last().map_or((0.0, 0, 0.0), |leaf| (leaf.n, leaf.depth, leaf.own));
         Leaf {
             n,
-            // At the mean of all features.
+            // Prediction at the mean of all features.
             mean: intercept,
             deviation: own.sqrt(),
-            active: depth < self.most,
+            active: depth < self.max_depth,
             uses_model: true,
             model: Some(Linear { intercept, weights }),
         }

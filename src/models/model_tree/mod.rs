@@ -1,11 +1,11 @@
-//! Model trees: linear models at every node, split where the residuals of one say that two would do better.
+//! Model trees: trees with a linear model at every node, split where its residuals show that two would do better.
 //!
-//! Reading order: [`Params`], this file (a forest of trees), `tree` (where samples go; growing and pruning), `node` (a node and
-//! how far it is trusted), `plane` (its linear model), `grid` (what a leaf keeps to find splits), `split` (the search),
-//! `columns` (which features a tree works on), `describe` and `restore`.
+//! Reading order: [`Params`], this file (a forest of trees), `tree` (the walk to a leaf; growing and pruning), `node`
+//! (a node and its smoothing), `plane` (its linear model), `grid` (a leaf's sums to find splits), `split` (the search),
+//! `columns` (the features a tree works on), `describe` and `restore`.
 //!
-//! Invariant: trees are bounded in depth and nodes, and each works on at most `MOST_COLUMNS`
-//! features. The same samples and seed give the same bits.
+//! Invariant: trees are bounded in depth and nodes, and each works on at most `MAX_COLUMNS` features. The same samples
+//! and seed give the same bits.
 
 mod columns;
 mod describe;
@@ -29,21 +29,21 @@ use super::{
     least_squares::{Expert, Standalone},
 };
 
-/// The most numbers in a tree's row: a leading 1, and the features it works on.
-const WIDEST: usize = 17;
+/// Largest width of a tree's row: a leading 1, and the features it works on.
+const MAX_ROW_WIDTH: usize = 17;
 
-/// Model trees for regression (Potts and Sammut 2005, "Incremental learning of linear model trees"): trees with a linear
-/// model in every node, which the nodes below it begin with. A leaf splits where its model's scores differ on both sides
-/// of a threshold (Zeileis, Hothorn and Hornik 2008, "Model-based recursive partitioning"), and its children begin with the
-/// weights that this difference suggests. Predictions are smoothed along the path (Quinlan 1992, "Learning with continuous
-/// classes"), the more towards a node the better it has done than the tree below it; one that does better than that alone is
-/// pruned, and so trees follow drift, as do FIMT-DD's (Ikonomovska, Gama and Džeroski 2011, "Learning model trees from
-/// evolving data streams"). Several trees differ in where their bins begin and in the features that they look at, and their
-/// mean is predicted.
+/// Model trees for regression (Potts and Sammut 2005, "Incremental learning of linear model trees"): trees with a
+/// linear model in every node, which the nodes below it begin with. A leaf splits where its model's scores differ on
+/// both sides of a threshold (Zeileis, Hothorn and Hornik 2008, "Model-based recursive partitioning"), and its children
+/// begin with the weights that this difference suggests. Predictions are smoothed along the path (Quinlan 1992,
+/// "Learning with continuous classes"), the more towards a node the lower its error is than that of the tree below it.
+/// A node with a lower error than the tree below it is pruned, and so trees follow drift, as do FIMT-DD's (Ikonomovska,
+/// Gama and Džeroski 2011, "Learning model trees from evolving data streams"). Several trees differ in the edges of
+/// their bins and in the features that they look at; their mean is predicted.
 pub type ModelTree = Standalone<Forest>;
 
 impl ModelTree {
-    /// Trees that have learned nothing.
+    /// Returns trees that have learned nothing.
     pub fn new(params: Params) -> Self {
         Self::around(Forest::new(params))
     }
@@ -55,18 +55,18 @@ pub struct Forest {
     params: Params,
     columns: Columns,
     trees: Vec<Tree>,
-    /// The first target, from which all others are reckoned, so that intercepts are small where targets are far from 0.
+    /// First target, subtracted from all others, so that intercepts are small even if targets are far from 0.
     origin: Option<f64>,
-    /// Room to work in.
+    /// Buffer for gains.
     #[serde(skip)]
     gain: Vec<f64>,
 }
 
-/// The largest weight of a sample that is learned.
+/// Largest sample weight that is learned.
 const MAX_WEIGHT: f64 = 1e15;
 
 impl Forest {
-    /// Trees that have learned nothing.
+    /// Returns trees that have learned nothing.
     pub(super) fn new(params: Params) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
         let trees = (0..params.n_models).map(|_| Tree::new(&params, rng.random())).collect();
@@ -77,7 +77,7 @@ impl Forest {
 impl Expert for Forest {
     fn predict(&self, z: &[f64]) -> f64 {
         let Some(origin) = self.origin else { return 0.0 };
-        let mut row = [0.0; WIDEST];
+        let mut row = [0.0; MAX_ROW_WIDTH];
         let row = self.columns.fill(z, &mut row);
         let sum = self.trees.iter().map(|tree| tree.predict(row)).sum::<f64>();
         origin + sum / self.trees.len() as f64
@@ -90,13 +90,13 @@ impl Expert for Forest {
         }
         let Self { params, columns, trees, origin, gain } = self;
         let y = y - *origin.get_or_insert(y);
-        if columns.follow(z.len()) {
+        if columns.extend_to(z.len()) {
             trees.iter_mut().for_each(|tree| tree.widen(columns.len() + 1, params));
         }
         if let Some(position) = columns.choose(z, y) {
             trees.iter_mut().for_each(|tree| tree.renew(position, params));
         }
-        let mut row = [0.0; WIDEST];
+        let mut row = [0.0; MAX_ROW_WIDTH];
         let row = columns.fill(z, &mut row);
         trees.iter_mut().for_each(|tree| tree.learn(row, y, weight, params, gain));
         Ok(())

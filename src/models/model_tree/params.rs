@@ -1,37 +1,38 @@
-//! What model trees are configured with.
+//! The parameters of model trees.
 
 use serde::{Deserialize, Serialize};
 
 use crate::tree::MaxFeatures;
 use thalweg_metrics::checked;
 
-/// The most trees that may predict together.
+/// Largest number of trees that predict together.
 pub const MAX_TREES: u32 = 32;
 
-/// The deepest level that a tree may reach; the root has level 0.
+/// Deepest level that a tree may reach; the root has level 0.
 pub const MAX_DEPTH: u32 = 24;
 
-/// The most nodes a tree may have.
+/// Largest number of nodes in a tree.
 pub const MAX_NODES: u32 = 1023;
 
 /// Parameters of [`super::ModelTree`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Trees whose mean is predicted, 1 to [`MAX_TREES`].
+    /// Number of trees whose mean is predicted, 1 to [`MAX_TREES`].
     pub n_models: u32,
     /// Deepest level of a leaf, 0 (a single linear model) to [`MAX_DEPTH`].
     pub max_depth: u32,
-    /// Nodes of a tree, 1 to [`MAX_NODES`]. A full tree grows where another part of it helps least.
+    /// Largest number of nodes of a tree, 1 to [`MAX_NODES`]. A full tree grows at the cost of the part that helps
+    /// least.
     pub max_nodes: u32,
-    /// Share of its weight that a sample keeps from each to the next in a linear model, 0 < `forgetting` ≤ 1.
+    /// Share of its weight that a sample keeps from one sample to the next in a linear model, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
     /// Strength of the pull of the weights towards 0 at the start, > 0, for standardised features.
     pub regularization: f64,
-    /// How many of the features an attempt to split looks at.
+    /// Number of features that an attempt to split looks at.
     pub max_features: MaxFeatures,
-    /// Samples a leaf sees between two attempts to split, ≥ 1.
+    /// Number of samples a leaf sees between two attempts to split, ≥ 1.
     pub grace_period: u32,
-    /// Of all that is random in it.
+    /// Seed of its random generator.
     pub seed: u64,
 }
 

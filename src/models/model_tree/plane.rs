@@ -5,46 +5,46 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Params, WIDEST};
+use super::{MAX_ROW_WIDTH, Params};
 use crate::{compact_vec::lengthen, least_squares::Covariance};
 use thalweg_metrics::checked;
 
-/// The variance of the intercept before anything was learned; that of the other weights follows from `regularization`.
-const INTERCEPT: f64 = 1e3;
+/// Variance of the intercept before anything was learned; that of the other weights follows from `regularization`.
+const INTERCEPT_VARIANCE: f64 = 1e3;
 
 /// A number for each element of a row.
-pub(super) type Row = [f64; WIDEST];
+pub(super) type Row = [f64; MAX_ROW_WIDTH];
 
-/// A linear model with what it knows about its own weights (Plackett 1950, "Some theorems in least squares"; forgetting:
+/// A linear model with the covariance of its weights (Plackett 1950, "Some theorems in least squares"; forgetting:
 /// Ljung and Söderström 1983, "Theory and practice of recursive identification").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plane {
-    /// The intercept's first.
+    /// Weights, the intercept first.
     pub(super) weights: Vec<f64>,
     covariance: Covariance,
-    /// Weight of the samples that it remembers: what the covariance is the inverse of, in samples.
+    /// Total weight of the samples that weights and covariance remember.
     pub(super) mass: f64,
 }
 
 checked!(Plane { weights, covariance, mass });
 
-/// The variance of weight `i` before anything was learned.
-fn start(i: usize, params: &Params) -> f64 {
-    if i == 0 { INTERCEPT } else { 1.0 / params.regularization }
+/// Returns the variance of weight `i` before anything was learned.
+fn prior_variance(i: usize, params: &Params) -> f64 {
+    if i == 0 { INTERCEPT_VARIANCE } else { 1.0 / params.regularization }
 }
 
 impl Plane {
-    /// All weights 0.
+    /// Returns a model whose weights are all 0.
     pub(super) fn new(width: usize, params: &Params) -> Self {
-        let covariance = Covariance::with_diagonal((0..width).map(|i| start(i, params)));
+        let covariance = Covariance::with_diagonal((0..width).map(|i| prior_variance(i, params)));
         Self { weights: vec![0.0; width], covariance, mass: 0.0 }
     }
 
-    /// Makes room for rows of `width`; nothing is known of the new weights.
+    /// Extends to rows of `width`; nothing is known of the new weights.
     pub(super) fn widen(&mut self, width: usize, params: &Params) {
         lengthen(&mut self.weights, width, 0.0);
         self.covariance.reserve(width);
-        (self.covariance.len()..width).for_each(|i| self.covariance.push(start(i, params)));
+        (self.covariance.len()..width).for_each(|i| self.covariance.push(prior_variance(i, params)));
     }
 
     #[inline]
@@ -52,8 +52,8 @@ impl Plane {
         self.weights.iter().zip(row).map(|(w, x)| w * x).sum()
     }
 
-    /// Learns a sample whose prediction was off by `error`, and forgets all before it to the share of `forgetting`.
-    /// `gain` is room to work in.
+    /// Learns a sample whose prediction was off by `error`, and keeps the share `forgetting` of all before it. `gain`
+    /// is a buffer.
     pub(super) fn learn(
         &mut self,
         row: &[f64],
@@ -69,17 +69,17 @@ impl Plane {
         let step = error / q;
         self.weights.iter_mut().zip(&*gain).for_each(|(w, g)| *w += step * g);
         self.covariance.shrink(gain, q, forgetting);
-        self.covariance.confine(|i| start(i, params), gain);
+        self.covariance.confine(|i| prior_variance(i, params), gain);
         self.mass = forgetting * self.mass + weight;
     }
 
-    /// The covariance times `vector` into `product`; what that and `vector` make.
+    /// Writes the covariance times `vector` to `product`. Returns the dot product of that and `vector`.
     #[inline]
     pub(super) fn project(&self, vector: &[f64], product: &mut Vec<f64>) -> f64 {
         self.covariance.project(vector, product)
     }
 
-    /// The variance of weight `i`.
+    /// Returns the variance of weight `i`.
     #[inline]
     pub(super) fn variance(&self, i: usize) -> f64 {
         self.covariance.diagonal(i)
@@ -88,30 +88,30 @@ impl Plane {
     /// Forgets weight `i`.
     pub(super) fn forget(&mut self, i: usize, params: &Params) {
         self.weights[i] = 0.0;
-        self.covariance.isolate(i, start(i, params));
+        self.covariance.isolate(i, prior_variance(i, params));
     }
 
-    /// Becomes less sure of all weights: adds `variance` to that of each.
-    pub(super) fn loosen(&mut self, variance: f64, params: &Params) {
+    /// Adds `variance` to that of each weight.
+    pub(super) fn add_variance(&mut self, variance: f64, params: &Params) {
         self.covariance.loosen(variance);
-        let mut room: Row = [0.0; WIDEST];
-        self.covariance.confine(|i| start(i, params), &mut room);
+        let mut buffer: Row = [0.0; MAX_ROW_WIDTH];
+        self.covariance.confine(|i| prior_variance(i, params), &mut buffer);
     }
 
-    /// Takes over another one's weights, moved by `step`, as if it remembered only `mass` of that one's samples, and a
-    /// bit less sure of each weight. Both have equally many.
-    pub(super) fn inherit(&mut self, from: &Plane, step: &[f64], mass: f64, looser: f64, params: &Params) {
+    /// Copies the weights of `from`, moved by `step`, as if it remembered only `mass` of the samples, and adds
+    /// `added_variance` to that of each weight. Both have equally many weights.
+    pub(super) fn inherit(&mut self, from: &Plane, step: &[f64], mass: f64, added_variance: f64, params: &Params) {
         for ((own, w), s) in self.weights.iter_mut().zip(&from.weights).zip(step) {
             *own = w + s;
         }
         self.covariance.copy(&from.covariance);
         let factor = (from.mass / mass).max(1.0).sqrt();
-        self.covariance.scale(&[factor; WIDEST]);
+        self.covariance.scale(&[factor; MAX_ROW_WIDTH]);
         self.mass = mass;
-        self.loosen(looser, params);
+        self.add_variance(added_variance, params);
     }
 
-    /// Whether a saved one may be a node's, for rows of `width`.
+    /// Returns whether a restored model is valid for rows of `width`.
     pub(super) fn fits(&self, width: usize) -> bool {
         self.weights.len() == width && self.covariance.len() == width && self.mass >= 0.0
     }

@@ -1,6 +1,6 @@
-//! Checks of model trees that were read from a state: of their nodes with each other.
+//! Checks of restored model trees: do their nodes fit each other?
 //!
-//! Invariant: what passes can be walked without a failing index or an endless loop.
+//! Invariant: trees that pass can be walked without a failing index or an endless loop.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -13,8 +13,9 @@ use super::{
 };
 use thalweg_metrics::checked;
 
-/// Why trees are refused.
-const DAMAGED: &str = "the saved model trees are damaged: their nodes do not form trees, or hold impossible statistics";
+/// The error of trees that are refused.
+const DAMAGED_TREES: &str =
+    "the saved model trees are damaged: their nodes do not form trees, or hold impossible statistics";
 
 checked!(Forest { params, columns, trees, origin, gain: skipped } then fits);
 
@@ -25,32 +26,32 @@ impl Forest {
         let Self { params, columns, trees, .. } = self;
         let width = columns.len() + 1;
         let fit = trees.len() == params.n_models as usize && trees.iter_mut().all(|tree| tree.fits(width, params));
-        if fit { Ok(()) } else { Err(DAMAGED) }
+        if fit { Ok(()) } else { Err(DAMAGED_TREES) }
     }
 }
 
 impl Tree {
-    /// Whether it can be one on rows of `width`; makes the grids that it can use again.
+    /// Returns whether it is a valid tree on rows of `width`, and allocates its spare grids.
     fn fits(&mut self, width: usize, params: &Params) -> bool {
         let Self { nodes, spare, clock, shift, .. } = self;
         let bounded = nodes.len() <= params.max_nodes as usize && spare.len() <= nodes.len();
         let sound = nodes.iter().all(|node| node.fits(width, *clock));
         spare.fill_with(|| Grid::new(width));
-        bounded && sound && (0.0..1.0).contains(shift) && form_a_tree(nodes, width, params)
+        bounded && sound && (0.0..1.0).contains(shift) && nodes_form_a_tree(nodes, width, params)
     }
 }
 
-/// So many grids, of one size or another: their number is all that is saved.
-pub(super) fn spare<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Grid>, D::Error> {
+/// Reads the number of spare grids, which is all that is saved of them, and returns as many.
+pub(super) fn spare_grids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Grid>, D::Error> {
     let n = usize::deserialize(from)?;
     if n > MAX_NODES as usize {
-        return Err(D::Error::custom(DAMAGED));
+        return Err(D::Error::custom(DAMAGED_TREES));
     }
     Ok((0..n).map(|_| Grid::new(1)).collect())
 }
 
-/// Whether the nodes that are used are exactly those below the first one, none of them twice.
-fn form_a_tree(nodes: &[Node], width: usize, params: &Params) -> bool {
+/// Returns whether the nodes in use are exactly those below the first one, none of them twice.
+fn nodes_form_a_tree(nodes: &[Node], width: usize, params: &Params) -> bool {
     let used = nodes.iter().filter(|node| !matches!(node.role, Role::Free)).count();
     let mut open = vec![(0, 0)];
     let mut seen = 0;

@@ -1,7 +1,8 @@
-//! One model tree: where samples go, and how it grows and shrinks.
+//! One model tree: it routes samples, grows and shrinks.
 //!
-//! Invariant: node 0 is the root; the nodes that are not free form one tree, no deeper and no larger than the parameters
-//! say. Nodes, once made, keep their room, so a tree that has been at its largest allocates nothing any more.
+//! Invariant: node 0 is the root; the nodes that are not free form one tree, no deeper and no larger than the
+//! parameters allow. Nodes keep their memory once made, so a tree that has been at its largest allocates nothing any
+//! more.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,46 +10,46 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     Params,
-    columns::MOST_COLUMNS,
+    columns::MAX_COLUMNS,
     grid::Grid,
-    node::{Branch, LOOSER, Node, Role},
+    node::{ADDED_VARIANCE, Branch, Node, Role},
     params::MAX_DEPTH,
     plane::Plane,
     split::{self, Split},
 };
 use crate::compact_vec;
 
-/// Samples that a branch is judged on before it may be pruned.
-const TRIED: u64 = 300;
+/// Samples that a branch has to see before it may be pruned.
+const MIN_PRUNE_SAMPLES: u64 = 300;
 
-/// Samples of the tree before a branch may have to make place for another.
-const SPARED: u64 = 1000;
+/// Samples the tree has to see after a branch was made before it may be cut for another.
+const MIN_REPLACE_SAMPLES: u64 = 1000;
 
-/// How many times as much another split has to save to take a branch's place.
-const BETTER: f64 = 2.0;
+/// Factor by which another split has to save more to replace a branch.
+const REPLACE_FACTOR: f64 = 2.0;
 
-/// Share of the samples on its side that a new leaf counts as remembered; they were learned by another model.
-const REMEMBERED: f64 = 0.5;
+/// Share of the samples on its side that a new leaf remembers: another model has learned them.
+const INHERITED_SHARE: f64 = 0.5;
 
 /// A tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
-    /// Grids that no leaf uses. What is in them does not matter, so only their number is saved.
-    #[serde(serialize_with = "number", deserialize_with = "super::restore::spare")]
+    /// Grids that no leaf uses. Their values do not matter, so only their number is saved.
+    #[serde(serialize_with = "serialize_len", deserialize_with = "super::restore::spare_grids")]
     pub(super) spare: Vec<Grid>,
-    /// Samples seen.
+    /// Number of samples seen.
     pub(super) clock: u64,
-    /// Where its bins begin, 0 to 1.
+    /// Shift of the edges of its bins, 0 to 1.
     pub(super) shift: f64,
     pub(super) rng: ChaCha8Rng,
 }
 
-fn number<S: Serializer>(grids: &[Grid], to: S) -> Result<S::Ok, S::Error> {
+fn serialize_len<S: Serializer>(grids: &[Grid], to: S) -> Result<S::Ok, S::Error> {
     grids.len().serialize(to)
 }
 
-/// Nodes from the root to a leaf, with what each alone predicts, and what the tree from there down does.
+/// Nodes from the root to a leaf, with the predictions of each alone and of the tree from there down.
 pub(super) struct Path {
     nodes: [u16; MAX_DEPTH as usize + 1],
     alone: [f64; MAX_DEPTH as usize + 1],
@@ -57,7 +58,7 @@ pub(super) struct Path {
 }
 
 impl Tree {
-    /// A tree that has learned nothing.
+    /// Returns a tree that has learned nothing.
     pub(super) fn new(params: &Params, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shift = rng.random();
@@ -65,14 +66,14 @@ impl Tree {
         Self { nodes: vec![root], spare: Vec::new(), clock: 0, shift, rng }
     }
 
-    /// The prediction for a row with its leading 1.
+    /// Predicts for a row with its leading 1.
     pub(super) fn predict(&self, row: &[f64]) -> f64 {
         self.walk(row).below[0]
     }
 
     fn walk(&self, row: &[f64]) -> Path {
-        let room = || [0.0; MAX_DEPTH as usize + 1];
-        let mut path = Path { nodes: [0; MAX_DEPTH as usize + 1], alone: room(), below: room(), leaf: 0 };
+        let zeros = || [0.0; MAX_DEPTH as usize + 1];
+        let mut path = Path { nodes: [0; MAX_DEPTH as usize + 1], alone: zeros(), below: zeros(), leaf: 0 };
         let mut at = 0;
         loop {
             let node = &self.nodes[at];
@@ -94,7 +95,7 @@ impl Tree {
         path
     }
 
-    /// Learns a sample: a row with its leading 1, and the target. The weight is over 0. `gain` is room to work in.
+    /// Learns a sample: a row with its leading 1, and the target. The weight is over 0. `gain` is a buffer.
     pub(super) fn learn(&mut self, row: &[f64], y: f64, weight: f64, params: &Params, gain: &mut Vec<f64>) {
         self.clock += 1;
         let path = self.walk(row);
@@ -108,10 +109,10 @@ impl Tree {
         }
         let at = usize::from(path.nodes[path.leaf]);
         let node = &mut self.nodes[at];
-        let (settled, usual) = (node.is_settled(), node.own.sqrt());
+        let (reliable, rmse) = (node.has_reliable_error(), node.own.sqrt());
         let Role::Leaf(grid) = &mut node.role else { return };
-        if grid.scale <= 0.0 && settled {
-            grid.begin(usual);
+        if grid.scale <= 0.0 && reliable {
+            grid.begin(rmse);
         }
         grid.add(row, y - path.alone[path.leaf], weight, self.shift);
         if grid.waiting >= params.grace_period {
@@ -120,13 +121,13 @@ impl Tree {
         }
     }
 
-    /// Makes a leaf of the uppermost branch on the way that predicts better alone than with what is below it; whether
-    /// there is one.
+    /// Makes a leaf of the uppermost branch on the way that predicts better alone than with the tree below it. Returns
+    /// whether there is one.
     fn prune(&mut self, path: &Path) -> bool {
         let branches = path.nodes[..path.leaf].iter().map(|at| usize::from(*at));
         let worse = |at: &usize| {
             let node = &self.nodes[*at];
-            node.age > TRIED && node.own < node.below
+            node.age > MIN_PRUNE_SAMPLES && node.own < node.below
         };
         let found = branches.into_iter().find(worse);
         found.inspect(|at| self.cut(*at)).is_some()
@@ -153,43 +154,43 @@ impl Tree {
         }
     }
 
-    /// Splits a leaf, if it may be, and gains enough by it.
-    fn attempt(&mut self, at: usize, params: &Params, room: &mut Vec<f64>) {
+    /// Splits a leaf, if its depth allows and it gains enough.
+    fn attempt(&mut self, at: usize, params: &Params, buffer: &mut Vec<f64>) {
         let Self { nodes, rng, .. } = self;
         let Node { role: Role::Leaf(grid), plane, depth, .. } = &nodes[at] else { return };
         if *depth >= params.max_depth {
             return;
         }
-        let mut features: [u16; MOST_COLUMNS] = std::array::from_fn(|i| i as u16);
+        let mut features: [u16; MAX_COLUMNS] = std::array::from_fn(|i| i as u16);
         let all = plane.weights.len() - 1;
         let looked_at = params.max_features.of(all).min(all);
         // The first steps of a Fisher-Yates shuffle.
         for i in 0..looked_at {
             features.swap(i, rng.random_range(i..all));
         }
-        let found = split::search(grid, plane, &features[..looked_at], self.shift, room);
-        if let Some(found) = found.filter(|found| self.make_place(at, found.gain, params)) {
+        let found = split::search(grid, plane, &features[..looked_at], self.shift, buffer);
+        if let Some(found) = found.filter(|found| self.ensure_capacity(at, found.gain, params)) {
             self.divide(at, &found, params);
         }
     }
 
-    /// Whether two nodes more may be made, where a split of a leaf saves `gain` of its squared error. In a full tree another
-    /// branch has to go, and saves much less.
-    fn make_place(&mut self, leaf: usize, gain: f64, params: &Params) -> bool {
+    /// Returns whether two more nodes may be made, if splitting a leaf saves `gain` of its squared error. In a full
+    /// tree a branch that saves much less is cut for them.
+    fn ensure_capacity(&mut self, leaf: usize, gain: f64, params: &Params) -> bool {
         let used = self.nodes.iter().filter(|node| !matches!(node.role, Role::Free)).count();
         if used + 2 <= params.max_nodes as usize {
             return true;
         }
         let is_leaf = |at: usize| at != leaf && matches!(self.nodes[at].role, Role::Leaf(_));
-        let may_go = |node: &Node| {
+        let is_replaceable = |node: &Node| {
             let lowest = node.branch().is_some_and(|branch| branch.children.iter().all(|at| is_leaf(usize::from(*at))));
-            lowest && self.clock - node.since > SPARED
+            lowest && self.clock - node.since > MIN_REPLACE_SAMPLES
         };
-        let branches = self.nodes.iter().enumerate().filter(|(_, node)| may_go(node));
+        let branches = self.nodes.iter().enumerate().filter(|(_, node)| is_replaceable(node));
         let ranked = branches.map(|(at, node)| (at, node.saves(self.clock)));
         let least = ranked.min_by(|a, b| a.1.total_cmp(&b.1));
         match least {
-            Some((at, saves)) if BETTER * saves < gain * self.nodes[leaf].traffic(self.clock) => {
+            Some((at, saves)) if REPLACE_FACTOR * saves < gain * self.nodes[leaf].traffic(self.clock) => {
                 self.cut(at);
                 true
             }
@@ -198,7 +199,7 @@ impl Tree {
     }
 
     fn divide(&mut self, at: usize, split: &Split, params: &Params) {
-        let (clock, usual) = (self.clock, self.nodes[at].own.sqrt());
+        let (clock, rmse) = (self.clock, self.nodes[at].own.sqrt());
         let children = [self.free_node(params), self.free_node(params)];
         let branch = Branch {
             feature: split.feature as u16,
@@ -210,15 +211,15 @@ impl Tree {
         }
         for ((child, step), n) in children.into_iter().zip(&split.steps).zip(split.weights) {
             let mut grid = self.spare.pop().unwrap_or_else(|| Grid::new(self.width()));
-            grid.begin(usual);
+            grid.begin(rmse);
             let mut plane = std::mem::replace(&mut self.nodes[child].plane, Plane::new(0, params));
             let parent = &self.nodes[at];
-            plane.inherit(&parent.plane, step, REMEMBERED * n, LOOSER, params);
+            plane.inherit(&parent.plane, step, INHERITED_SHARE * n, ADDED_VARIANCE, params);
             self.nodes[child] = parent.child(plane, grid, clock);
         }
     }
 
-    /// The index of a node to use, marked as used.
+    /// Returns the index of a free node, marked as used.
     fn free_node(&mut self, params: &Params) -> usize {
         let width = self.width();
         let free = self.nodes.iter().position(|node| matches!(node.role, Role::Free));
@@ -230,12 +231,12 @@ impl Tree {
         at
     }
 
-    /// Numbers of a row.
+    /// Returns the width of a row.
     pub(super) fn width(&self) -> usize {
         self.nodes[0].plane.weights.len()
     }
 
-    /// Makes room for rows of `width`.
+    /// Extends to rows of `width`.
     pub(super) fn widen(&mut self, width: usize, params: &Params) {
         self.spare.clear();
         for node in &mut self.nodes {
@@ -246,7 +247,7 @@ impl Tree {
         }
     }
 
-    /// The feature at a position of rows is another one from now on: what was learned of it is forgotten.
+    /// Forgets the feature at a position of rows, which is another one from now on.
     pub(super) fn renew(&mut self, position: usize, params: &Params) {
         let width = self.width();
         for at in 0..self.nodes.len() {
@@ -262,7 +263,7 @@ impl Tree {
         }
     }
 
-    /// Bytes it takes beside the struct itself.
+    /// Returns the bytes it takes beside the struct itself.
     pub(super) fn heap_bytes(&self) -> usize {
         let nodes = self.nodes.iter().map(Node::heap_bytes).sum::<usize>();
         let spare = self.spare.iter().map(Grid::heap_bytes).sum::<usize>();

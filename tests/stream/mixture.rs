@@ -1,4 +1,4 @@
-//! The default mixture: what it reaches, on what it stays sound, and what it costs in bytes.
+//! The default mixture: its accuracy, its robustness and its size.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +9,7 @@ use thalweg_models::{
     steps::StepKind,
 };
 
-/// A model with room to work in, and its scores.
+/// A model with its buffers and its scores.
 struct Learner {
     pipeline: Pipeline,
     scratch: Scratch,
@@ -80,7 +80,7 @@ fn it_is_far_more_accurate_than_a_linear_model_within_3000_samples() {
         mixture.step(Features::new(&x), y);
         linear.step(Features::new(&x), y);
     }
-    // The noise alone has 1.
+    // The noise alone has an RMSE of 1.
     assert!(mixture.scores.rmse() < 1.46, "{}", mixture.scores.rmse());
     assert!(mixture.scores.rmse() < 0.6 * linear.scores.rmse(), "{}", linear.scores.rmse());
 }

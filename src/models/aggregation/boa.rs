@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Aggregate,
-    weights::{Weights, fit},
+    weights::{Weights, resize},
 };
 use thalweg_metrics::checked;
 
-/// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss, with
-/// the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's weight is
-/// in proportion to η exp(η Σ r (1 − η r)), where η = min(1 / (2 max |r|), √(ln K / Σ r²)): regrets that vary count for less,
-/// and η |r| stays under the half that its bound needs. The range is the running maximum instead of a power of two above it,
-/// so that it does not depend on the unit.
+/// BOA (Wintenberger 2017, "Optimal learning with Bernstein online aggregation") on the gradient of the squared loss,
+/// with the adaptive learning rates of its section 2.3. With r = 2 (m − y)(m − p_k) the regret of a record, a member's
+/// weight is in proportion to η exp(η Σ r (1 − η r)), where η = min(1 / (2 max |r|), √(ln K / Σ r²)): regrets that vary
+/// count for less, and η |r| stays under the half that its bound needs. The range is the running maximum instead of a
+/// power of two above it, so that it does not depend on the unit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Boa {
     members: Vec<Member>,
@@ -21,16 +21,16 @@ pub(super) struct Boa {
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Member {
-    /// Σ r (1 − η r).
+    /// Regret: Σ r (1 − η r).
     regret: f64,
-    /// Σ r².
+    /// Sum of squared regrets: Σ r².
     squares: f64,
-    /// The largest |r|.
+    /// Largest |r| so far.
     range: f64,
 }
 
 impl Member {
-    /// η; 0 while nothing told this member from the average.
+    /// Returns the learning rate η; 0 while this member has not differed from the average.
     fn rate(&self, members: usize) -> f64 {
         if self.squares > 0.0 && self.range > 0.0 {
             (0.5 / self.range).min(((members.max(2) as f64).ln() / self.squares).sqrt())
@@ -50,7 +50,7 @@ impl Aggregate for Boa {
     }
 
     fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
-        fit(&mut self.members, members.len(), Member::default());
+        resize(&mut self.members, members.len(), Member::default());
         let n = members.len();
         for (state, member) in self.members.iter_mut().zip(members) {
             let r = 2.0 * (prediction - y) * (prediction - member);
@@ -60,7 +60,8 @@ impl Aggregate for Boa {
         }
         let members = &self.members;
         let exponent = |member: &Member| member.rate(n) * member.regret;
-        // Factors in front: those of the largest rate, which is any unit's; what has none weighs as if it had the largest.
+        // Rates are relative to the largest, so that no unit matters; a member without a rate counts as having the
+        // largest.
         let fastest = members.iter().map(|member| member.rate(n)).fold(0.0, f64::max);
         let highest = members.iter().map(exponent).fold(f64::NEG_INFINITY, f64::max);
         self.weights.set(members.len(), |k, _| {

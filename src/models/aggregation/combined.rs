@@ -1,13 +1,13 @@
-//! The rule that mixtures use by default.
+//! The default rule of mixtures.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Aggregate, Boa, MlPoly, Weights, recent_errors::RecentErrors, stacking::Stacked};
 use thalweg_metrics::checked;
 
-/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings the
-/// bound (against faded regret), stacking what is beyond any average, recent errors a quick return after a change, BOA a
-/// steady hand on short series, and the last ML-Poly sees to it that none of them can do lasting harm.
+/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings
+/// the bound (against faded regret), stacking what is beyond any average, recent errors a quick return after a change,
+/// BOA a steady hand on short series, and the last ML-Poly sees to it that none of them can do lasting harm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Combined {
     long: Stacked<MlPoly>,
@@ -16,23 +16,23 @@ pub(super) struct Combined {
     last: MlPoly,
 }
 
-/// What a record counts of the one after it in the sums of regrets.
-const FADING: f64 = 0.9995;
+/// Weight of a record in the sums of regrets, relative to the one after it.
+const REGRET_FADING: f64 = 0.9995;
 
 checked!(Combined { long, short, steady, last });
 
 impl Default for Combined {
     fn default() -> Self {
         Self {
-            long: Stacked::new(MlPoly::fading(FADING)),
+            long: Stacked::new(MlPoly::fading(REGRET_FADING)),
             short: Stacked::new(RecentErrors::default()),
             steady: Boa::default(),
-            last: MlPoly::fading(FADING),
+            last: MlPoly::fading(REGRET_FADING),
         }
     }
 }
 
-/// The averages, and the candidates that become one.
+/// The averages, and the candidate predictions that the last rule averages.
 struct Candidates {
     long: f64,
     short: f64,

@@ -4,25 +4,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Aggregate,
-    weights::{Weights, fit},
+    weights::{Weights, resize},
 };
 use thalweg_metrics::checked;
 
-/// AdaHedge (de Rooij, van Erven, Grünwald and Koolen 2014, "Follow the leader if you can, hedge if you must") on squared
-/// errors: weights in proportion to exp(−η L), L a member's sum of losses and η = ln K / Δ, where Δ sums what hedging has
-/// cost so far (the mixability gaps). It needs no range of losses and does not change with their unit or origin; while
-/// hedging has cost nothing it follows the leader.
+/// AdaHedge (de Rooij, van Erven, Grünwald and Koolen 2014, "Follow the leader if you can, hedge if you must") on
+/// squared errors: weights in proportion to exp(−η L), L a member's sum of losses and η = ln K / Δ, where Δ sums what
+/// hedging has cost so far (the mixability gaps). It needs no range of losses and does not change with their unit or
+/// origin; while hedging has cost nothing it follows the leader.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Exponential {
-    /// Sum of losses, less that of the best member.
+    /// Sum of losses of each member, less that of the best one.
     behind: Vec<f64>,
-    /// Δ, a loss.
+    /// Δ, the summed mixability gaps, in units of the loss.
     gap: f64,
     weights: Weights,
 }
 
 impl Exponential {
-    /// exp(−η loss): a share of the weight of a member that lost nothing.
+    /// Returns exp(−η loss): the weight relative to that of a member without loss.
     fn share(&self, loss: f64) -> f64 {
         let members = self.behind.len().max(2) as f64;
         if self.gap > 0.0 {
@@ -50,14 +50,14 @@ impl Aggregate for Exponential {
 
     fn learn(&mut self, members: &[f64], _: f64, y: f64) {
         if self.behind.len() != members.len() {
-            // A newcomer has lost so far what the others have together.
+            // A newcomer starts with the weighted mean loss of the others.
             let so_far = self.weights.as_slice().iter().zip(&self.behind).map(|(w, loss)| w * loss).sum();
-            fit(&mut self.behind, members.len(), so_far);
+            resize(&mut self.behind, members.len(), so_far);
             self.reweigh();
         }
         let loss = |member: &f64| (member - y) * (member - y);
         let least = members.iter().map(loss).fold(f64::INFINITY, f64::min);
-        // What the average of losses is over their mix, which is never more.
+        // The mixability gap is the average of the losses less their mix, which is never larger.
         let (mut hedged, mut mixed) = (0.0, 0.0);
         for (weight, member) in self.weights.as_slice().iter().zip(members) {
             let more = loss(member) - least;

@@ -1,17 +1,17 @@
-//! ML-Poly: weights in proportion to how much each member would have been better, with a learning rate of its own.
+//! ML-Poly: weights in proportion to the regret against each member, with a learning rate for each.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Aggregate,
-    weights::{Weights, fit},
+    weights::{Weights, resize},
 };
 use thalweg_metrics::checked;
 
 /// The polynomially weighted average with multiple learning rates (Gaillard, Stoltz and van Erven 2014, "A second-order
 /// bound with excess losses"), on the gradient of the squared loss. Member k's regret of a record is
-/// r = 2 (m − y)(m − p_k), m being the average; its weight is in proportion to max(Σ r, 0) / (B + Σ r²), with B the largest
-/// r² so far, whatever the unit. Against every member k, on any sequence of n records,
+/// r = 2 (m − y)(m − p_k), m being the average; its weight is in proportion to max(Σ r, 0) / (B + Σ r²), with B the
+/// largest r² so far, in any unit. Against every member k, on any sequence of n records,
 ///
 ///   Σ (m − y)² − Σ (p_k − y)² ≤ √(K (1 + ln(1 + n)) (B + Σ r_k²)).
 ///
@@ -20,11 +20,11 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct MlPoly {
     fading: f64,
-    /// Σ r, by member.
+    /// Regret of each member: Σ r.
     regrets: Vec<f64>,
-    /// Σ r², by member.
+    /// Sum of squared regrets of each member: Σ r².
     squares: Vec<f64>,
-    /// The largest r².
+    /// Largest r² so far, faded.
     largest: f64,
     weights: Weights,
 }
@@ -44,7 +44,7 @@ impl Default for MlPoly {
 }
 
 impl MlPoly {
-    /// With 0 < `fading` ≤ 1: what a record counts of the one after it.
+    /// Returns a rule that fades regrets by the factor `fading` per record, 0 < `fading` ≤ 1.
     pub(super) fn fading(fading: f64) -> Self {
         Self { fading, regrets: Vec::new(), squares: Vec::new(), largest: 0.0, weights: Weights::default() }
     }
@@ -56,8 +56,8 @@ impl Aggregate for MlPoly {
     }
 
     fn learn(&mut self, members: &[f64], prediction: f64, y: f64) {
-        fit(&mut self.regrets, members.len(), 0.0);
-        fit(&mut self.squares, members.len(), 0.0);
+        resize(&mut self.regrets, members.len(), 0.0);
+        resize(&mut self.squares, members.len(), 0.0);
         self.largest *= self.fading;
         for ((regret, square), member) in self.regrets.iter_mut().zip(&mut self.squares).zip(members) {
             let r = 2.0 * (prediction - y) * (prediction - member);

@@ -1,14 +1,14 @@
 //! Several models' predictions as one: rules of prediction with expert advice.
 //!
-//! Reading order: [`Rule`] (the closed set, as configured), [`Aggregation`] (a rule with what it has learned), then a file
-//! per rule; [`Rule::Combined`] is made of the others and is what a mixture uses by default.
+//! Reading order: [`Rule`] (the closed set, as configured), [`Aggregation`] (a rule with what it has learned), then a
+//! file per rule; [`Rule::Combined`] is made of the others and is what a mixture uses by default.
 //!
 //! Invariant: everything depends on differences and on ratios of differences alone, so that predictions and target in
-//! another unit, or moved by a constant, give the same weights. Weights sum to 1. The order of members never changes; new
-//! ones are appended. A member whose prediction is not finite sleeps for that record: it has no say, and is taken to have
-//! predicted what the others did together (Freund, Schapire, Singer and Warmuth 1997, "Using and combining predictors that
-//! specialize").
-//! What this does not do: hold the members. Whoever has them asks each once per record and hands in all predictions.
+//! another unit, or moved by a constant, give the same weights. Weights sum to 1. The order of members never changes;
+//! new ones are appended. A member whose prediction is not finite sleeps for that record: it is left out, and counts as
+//! having predicted what the others did together (Freund, Schapire, Singer and Warmuth 1997, "Using and combining
+//! predictors that specialize").
+//! What this does not do: hold the members. The caller asks each once per record and passes in all predictions.
 
 mod boa;
 mod combined;
@@ -27,7 +27,7 @@ use self::{
 };
 use thalweg_metrics::checked;
 
-/// How predictions become one.
+/// A rule that makes one prediction of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
     /// ML-Poly and recent errors, each with stacking on top, and ML-Poly over these: the most accurate one.
@@ -35,22 +35,22 @@ pub enum Rule {
     Combined,
     /// The exponentially weighted average with AdaHedge's learning rate: as good as the best member in the long run.
     Exponential,
-    /// The same with a share of weight that goes round, so that it follows when another member becomes the best.
+    /// The same with a share of weight that is redistributed, so that it follows when another member becomes the best.
     FixedShare,
     /// Bernstein online aggregation: fast when one member is clearly better.
     Boa,
     /// Polynomially weighted average with a learning rate per member: no parameter, a regret bound on any sequence.
     MlPoly,
-    /// ML-Poly corrected by a least-squares regression on how far members are from it; weights need not be positive there.
+    /// ML-Poly corrected by a least-squares regression on the members' deviations from it; its weights may be negative.
     Stacking,
 }
 
 impl Rule {
-    /// Every rule.
+    /// All rules.
     pub const ALL: [Self; 6] =
         [Self::Combined, Self::Exponential, Self::FixedShare, Self::Boa, Self::MlPoly, Self::Stacking];
 
-    /// The name in `rule = "…"`.
+    /// Returns the name in `rule = "…"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Combined => "combined",
@@ -63,16 +63,16 @@ impl Rule {
     }
 }
 
-/// Predictions and targets further apart are not learned from, so that no product of them overflows.
-const FARTHEST: f64 = 1e70;
+/// Largest distance between prediction and target that is learned from, so that no product of them overflows.
+const MAX_DISTANCE: f64 = 1e70;
 
 /// A rule with what it has learned of its members.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Aggregation {
     state: State,
-    /// The members' predictions, with those that sleep filled in.
+    /// The members' predictions, those of sleeping members filled in.
     #[serde(skip)]
-    room: Vec<f64>,
+    buffer: Vec<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,25 +85,25 @@ enum State {
     Stacking(Box<Stacked<MlPoly>>),
 }
 
-/// What each rule does. Predictions handed to `learn` are finite.
+/// The interface of a rule. Predictions passed to `learn` are finite.
 trait Aggregate {
-    /// The prediction; the plain mean before anything was learned.
+    /// Predicts; the plain mean before anything was learned.
     fn predict(&self, members: &[f64]) -> f64;
 
-    /// Learns that the members predicted so, all that are known and any new ones, and the rule itself `prediction`, when the
-    /// target was `y`.
+    /// Learns the target `y`, for which the members (all known ones, then any new ones) predicted `members` and the
+    /// rule itself `prediction`.
     fn learn(&mut self, members: &[f64], prediction: f64, y: f64);
 
-    /// The weights by which members are averaged; empty before anything was learned.
+    /// Returns the weights by which members are averaged; empty before anything was learned.
     fn weights(&self) -> &Weights;
 
-    /// Bytes on the heap.
+    /// Returns the bytes on the heap.
     fn heap_bytes(&self) -> usize;
 }
 
 checked!(enum Rule = Combined | Exponential | FixedShare | Boa | MlPoly | Stacking);
 
-checked!(Aggregation { state, room: skipped });
+checked!(Aggregation { state, buffer: skipped });
 
 checked!(
     enum State {
@@ -117,7 +117,7 @@ checked!(
 );
 
 impl Aggregation {
-    /// A rule that has learned nothing.
+    /// Returns a rule that has learned nothing.
     pub fn new(rule: Rule) -> Self {
         let state = match rule {
             Rule::Combined => State::Combined(Box::default()),
@@ -127,10 +127,10 @@ impl Aggregation {
             Rule::MlPoly => State::MlPoly(MlPoly::default()),
             Rule::Stacking => State::Stacking(Box::new(Stacked::new(MlPoly::default()))),
         };
-        Self { state, room: Vec::new() }
+        Self { state, buffer: Vec::new() }
     }
 
-    /// Which rule it is.
+    /// Returns the configured rule.
     pub fn rule(&self) -> Rule {
         match self.state {
             State::Combined(_) => Rule::Combined,
@@ -142,46 +142,46 @@ impl Aggregation {
         }
     }
 
-    /// The one prediction that the members' predictions make; their plain mean before anything was learned, 0.0 where none
-    /// of them is finite. Members beyond those learned from count once [`Self::learn`] has seen them.
+    /// Makes one prediction of the members'; their plain mean before anything was learned, 0.0 if none of them is
+    /// finite. Members beyond those learned from count once [`Self::learn`] has seen them.
     pub fn predict(&self, members: &[f64]) -> f64 {
         let awake = members.iter().any(|member| member.is_finite());
         if awake { self.aggregate().predict(members) } else { 0.0 }
     }
 
-    /// Learns that the members predicted so when the target was `y`. Predictions are those that [`Self::predict`] saw for
+    /// Learns the target `y`, for which the members predicted `members`: the predictions that [`Self::predict`] saw for
     /// this record, each made before its member learned from it. A target that is not finite, or 10⁷⁰ away from a
-    /// prediction, is passed over.
+    /// prediction, is skipped.
     pub fn learn(&mut self, members: &[f64], y: f64) {
         let prediction = self.predict(members);
-        let mut room = std::mem::take(&mut self.room);
-        room.clear();
-        // One that is missing sleeps, too.
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        // A member without a prediction sleeps, too.
         let n = members.len().max(self.weights().len());
-        room.reserve_exact(n);
-        room.extend(members.iter().map(|member| if member.is_finite() { *member } else { prediction }));
-        room.resize(n, prediction);
-        // Also false of NaN.
-        if room.iter().chain([&prediction]).all(|member| (member - y).abs() < FARTHEST) && !room.is_empty() {
-            self.aggregate_mut().learn(&room, prediction, y);
+        buffer.reserve_exact(n);
+        buffer.extend(members.iter().map(|member| if member.is_finite() { *member } else { prediction }));
+        buffer.resize(n, prediction);
+        // False for NaN, too.
+        if buffer.iter().chain([&prediction]).all(|member| (member - y).abs() < MAX_DISTANCE) && !buffer.is_empty() {
+            self.aggregate_mut().learn(&buffer, prediction, y);
         }
-        self.room = room;
+        self.buffer = buffer;
     }
 
-    /// By member, the weights of the average that the rule is, or begins with; they sum to 1. Empty before anything was
-    /// learned. Where stacking corrects the average, its correction is not in here.
+    /// Returns the members' weights in the average that the rule is or begins with; they sum to 1. Empty before
+    /// anything was learned. They do not include the correction that stacking makes.
     pub fn weights(&self) -> &[f64] {
         self.aggregate().weights().as_slice()
     }
 
-    /// Bytes on the heap. Follows from what was learned alone.
+    /// Returns the bytes on the heap, which depend only on what was learned.
     pub fn heap_bytes(&self) -> usize {
         let boxed = match &self.state {
             State::Combined(_) => size_of::<Combined>(),
             State::Stacking(_) => size_of::<Stacked<MlPoly>>(),
             State::Exponential(_) | State::FixedShare(_) | State::Boa(_) | State::MlPoly(_) => 0,
         };
-        // The weights, and as much room.
+        // Weights and buffer are equally long.
         boxed + self.aggregate().heap_bytes() + 2 * size_of_val(self.weights())
     }
 

@@ -1,25 +1,26 @@
-//! Weights by how small each member's error was of late.
+//! Weights from the members' recent errors.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Aggregate,
-    weights::{Weights, fit},
+    weights::{Weights, resize},
 };
 use thalweg_metrics::checked;
 
-/// Weights in proportion to (L* / L)⁸, L a member's mean squared error over about [`RATE`]⁻¹ records and L* the best one's.
-/// No bound stands behind it; it is back sooner after a change than what sums all errors.
+/// Weights in proportion to (L* / L)⁸, with L a member's mean squared error over about 1 / [`MIN_RATE`] records and L*
+/// the best one's. It has no regret bound, but recovers sooner after a change than rules that sum all errors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct RecentErrors {
-    /// Records learned from.
+    /// Number of records learned from.
     n: u64,
+    /// Recent mean squared error of each member.
     errors: Vec<f64>,
     weights: Weights,
 }
 
-/// The least share by which the mean squared errors follow the latest ones.
-const RATE: f64 = 0.01;
+/// Smallest share of the latest squared errors in their recent means.
+const MIN_RATE: f64 = 0.01;
 
 checked!(RecentErrors { n, errors, weights });
 
@@ -29,11 +30,11 @@ impl Aggregate for RecentErrors {
     }
 
     fn learn(&mut self, members: &[f64], _: f64, y: f64) {
-        // A newcomer counts as much as the worst, until it has shown better.
+        // A newcomer starts with the error of the worst member.
         let worst = self.errors.iter().copied().fold(0.0, f64::max);
-        fit(&mut self.errors, members.len(), worst);
+        resize(&mut self.errors, members.len(), worst);
         self.n += 1;
-        let rate = (1.0 / self.n as f64).max(RATE);
+        let rate = (1.0 / self.n as f64).max(MIN_RATE);
         for (error, member) in self.errors.iter_mut().zip(members) {
             *error += rate * ((member - y) * (member - y) - *error);
         }

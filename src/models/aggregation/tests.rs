@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Aggregation, Rule};
 use thalweg_metrics::Checked;
 
-/// Errors of a rule and its members on a stream of (members' predictions, target).
+/// Sums of squared errors of a rule and its members on a stream of (members' predictions, target).
 struct Run {
     squares: f64,
     of_members: Vec<f64>,
@@ -22,7 +22,7 @@ fn run(rule: Rule, rows: &[(Vec<f64>, f64)]) -> Run {
     run
 }
 
-/// Four members around a target that moves: their errors have these deviations before and after the middle.
+/// Returns predictions of four members around a moving target, with these error deviations before and after the middle.
 fn rows(n: usize, before: [f64; 4], after: [f64; 4]) -> Vec<(Vec<f64>, f64)> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     // Uniform with variance 1.
@@ -71,15 +71,15 @@ fn it_is_hardly_worse_than_the_best_member_and_far_better_than_the_worst() {
     }
 }
 
-/// The regret bound of Gaillard, Stoltz and van Erven (2014), as at [`super::ml_poly::MlPoly`]: members are constant, and
-/// whoever chooses the target knows the prediction.
+/// Checks the regret bound of Gaillard, Stoltz and van Erven (2014), see [`super::ml_poly::MlPoly`]: members are
+/// constant, and the adversary that chooses the target knows the prediction.
 #[test]
 fn ml_poly_keeps_its_regret_bound_on_sequences_that_are_made_to_break_it() {
     type Adversary = fn(usize, f64, &mut ChaCha8Rng) -> f64;
     let adversaries: [Adversary; 4] = [
-        // As far from the prediction as can be.
+        // The target is as far from the prediction as possible.
         |_, prediction, _| if prediction > 0.0 { -1.0 } else { 1.0 },
-        // The same, but for long on one side.
+        // The same, but on one side for 1000 records.
         |i, prediction, _| if (i / 1000).is_multiple_of(2) == (prediction > 0.9) { -1.0 } else { 1.0 },
         |i, _, _| if i.is_multiple_of(2) { 1.0 } else { -1.0 },
         |_, _, rng| if rng.random::<bool>() { 1.0 } else { -1.0 },
@@ -108,7 +108,7 @@ fn ml_poly_keeps_its_regret_bound_on_sequences_that_are_made_to_break_it() {
     }
 }
 
-/// A scale that is a power of 2 changes no bit but exponents; any other, and a shift, changes last digits.
+/// A scale that is a power of 2 changes only exponents; any other, and a shift, changes last digits.
 #[test]
 fn another_unit_or_origin_of_the_target_is_one_of_the_predictions() {
     for rule in Rule::ALL {
@@ -138,7 +138,7 @@ fn it_recovers_after_the_best_member_has_changed() {
         (Rule::Boa, 1.3),
         (Rule::MlPoly, 1.3),
         (Rule::Stacking, 1.02),
-        // It is as good as the best in hindsight, and does not promise more.
+        // It promises only to be as good as the best member in hindsight.
         (Rule::Exponential, 8.0),
     ] {
         let mut aggregation = Aggregation::new(rule);

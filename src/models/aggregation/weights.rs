@@ -16,11 +16,11 @@ impl Weights {
         &self.0
     }
 
-    /// The weighted mean of those members that are finite; the plain mean where none of these has a weight, 0 where there
-    /// are none.
+    /// Returns the weighted mean of the finite members; their plain mean if none of them has a weight, 0 if there are
+    /// none.
     pub(super) fn mean(&self, members: &[f64]) -> f64 {
         let finite = || members.iter().filter(|member| member.is_finite());
-        // As a sum of deviations from one of them, so that a shift of all is a shift of the mean.
+        // Sums deviations from one of them, so that shifting all shifts the mean by as much.
         let Some(&origin) = finite().next() else { return 0.0 };
         let weighted = self.0.iter().zip(members).filter(|(_, member)| member.is_finite());
         let (mut sum, mut total) = (0.0, 0.0);
@@ -28,7 +28,7 @@ impl Weights {
             sum += weight * (member - origin);
             total += weight;
         }
-        // Also false of NaN.
+        // False for NaN, too.
         let mean = origin + sum / total;
         if total > 0.0 && mean.is_finite() {
             return mean;
@@ -41,13 +41,13 @@ impl Weights {
         })
     }
 
-    /// Takes new weights, each ≥ 0, in proportion to `of` a member's index and its weight until now, 0 of a new one; all the
-    /// same where they sum to nothing sound.
-    pub(super) fn set(&mut self, members: usize, of: impl Fn(usize, f64) -> f64) {
-        fit(&mut self.0, members, 0.0);
+    /// Sets weights in proportion to `weigh(index, current weight)`, which is ≥ 0; new members have a current weight of
+    /// 0. All are equal if the sum is 0 or not finite.
+    pub(super) fn set(&mut self, members: usize, weigh: impl Fn(usize, f64) -> f64) {
+        resize(&mut self.0, members, 0.0);
         let mut total = 0.0;
         for (i, weight) in self.0.iter_mut().enumerate() {
-            *weight = of(i, *weight);
+            *weight = weigh(i, *weight);
             total += *weight;
         }
         let sound = total > 0.0 && total.is_finite();
@@ -56,8 +56,8 @@ impl Weights {
     }
 }
 
-/// A list of one element per member, which can be of another length only where a state file was damaged.
-pub(super) fn fit<T: Clone>(list: &mut Vec<T>, members: usize, newcomer: T) {
+/// Resizes a list of one element per member. It shrinks only if the state was damaged.
+pub(super) fn resize<T: Clone>(list: &mut Vec<T>, members: usize, newcomer: T) {
     list.truncate(members);
     lengthen(list, members, newcomer);
 }

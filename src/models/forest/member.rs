@@ -1,4 +1,4 @@
-//! A tree of a forest, with what watches it.
+//! A tree of a forest, with its drift detectors.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,26 +17,27 @@ use thalweg_metrics::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Member {
     tree: HoeffdingTree,
-    /// Learns since the last warning, to take the tree's place.
+    /// Tree that has been learning since the last warning, to replace `tree`.
     background: Option<Box<HoeffdingTree>>,
     warning: Option<ErrorWatch>,
     drift: Option<ErrorWatch>,
-    /// All errors so far, by which the detectors' input is normalised.
+    /// All errors so far, which normalise the detectors' input.
     errors: Var,
-    /// Sum of squared errors of this tree, and their number.
+    /// Sum of squared errors of `tree`.
     squared: f64,
+    /// Number of errors in that sum.
     n: u64,
     counts: Counts,
 }
 
 checked!(Member { tree, background, warning, drift, errors, squared, n, counts });
 
-/// What has happened to the trees of a forest since it began.
+/// Numbers of warnings and drifts of a forest's trees since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Times a background tree began.
+    /// Number of background trees begun.
     pub warnings: u64,
-    /// Times a tree was replaced.
+    /// Number of trees replaced.
     pub drifts: u64,
 }
 
@@ -48,7 +49,7 @@ impl Counts {
     }
 }
 
-/// Whether errors have risen; where they have fallen the count begins anew.
+/// Returns whether errors have risen; if they have fallen, the detector starts counting anew.
 fn risen(watch: &mut Option<ErrorWatch>, error: f64) -> bool {
     let Some(watch) = watch else { return false };
     let change = watch.update(error);
@@ -58,9 +59,9 @@ fn risen(watch: &mut Option<ErrorWatch>, error: f64) -> bool {
     change == Change::Risen
 }
 
-/// A tree that has learned nothing.
+/// Returns a tree that has learned nothing.
 fn new_tree(params: &Params, seed: u64) -> HoeffdingTree {
-    // Twice as many trees as members, at worst.
+    // At worst each member has two trees.
     let max_bytes = params.tree.max_bytes / (2 * params.n_models.max(1) as usize);
     let tree = tree::Params { max_bytes, ..params.tree.clone() };
     HoeffdingTree::in_subspaces(tree, params.max_features, seed)
@@ -88,12 +89,12 @@ impl Member {
         self.counts
     }
 
-    /// Mean squared error of the tree since it began to predict, 0 before.
+    /// Returns the mean squared error of the tree since it began to predict, 0 before.
     pub(super) fn mse(&self) -> f64 {
         if self.n == 0 { 0.0 } else { self.squared / self.n as f64 }
     }
 
-    /// Learns a sample that trees accept as often as `bootstrap` says, and lets the detectors see the error.
+    /// Learns a sample that trees accept, as often as `bootstrap` draws, and updates the detectors with the error.
     pub(super) fn learn_one(
         &mut self,
         x: Features<'_>,
@@ -113,13 +114,13 @@ impl Member {
         if let Some(background) = &mut self.background {
             background.learn_accepted(x, y, weight);
         }
-        let share = self.share(error);
-        if risen(&mut self.warning, share) {
+        let normalised = self.normalised(error);
+        if risen(&mut self.warning, normalised) {
             self.background = Some(Box::new(new_tree(params, bootstrap.seed())));
             self.warning = params.warning_detector.map(ErrorWatch::new);
             self.counts.warnings += 1;
         }
-        if risen(&mut self.drift, share) {
+        if risen(&mut self.drift, normalised) {
             self.tree = match self.background.take() {
                 Some(background) => *background,
                 None => new_tree(params, bootstrap.seed()),
@@ -131,9 +132,9 @@ impl Member {
         }
     }
 
-    /// The absolute error in terms of all errors so far: 1 is three standard deviations, within which nearly all errors are
-    /// where they are normal (Gomes et al. 2018).
-    fn share(&mut self, error: f64) -> f64 {
+    /// Returns the absolute error relative to all errors so far: 1 is three standard deviations, within which nearly
+    /// all normal errors lie (Gomes et al. 2018).
+    fn normalised(&mut self, error: f64) -> f64 {
         self.errors.update(error, 1.0);
         let deviation = self.errors.get().sqrt();
         if deviation > 0.0 { error.abs() / (3.0 * deviation) } else { 0.0 }

@@ -1,9 +1,9 @@
-//! The adaptive random forest: many trees, each on its own draw of samples and features, each replaced when it has grown
-//! worse.
+//! The adaptive random forest: many trees, each on its own draw of samples and features, each replaced when its error
+//! has risen.
 //!
-//! Reading order: [`Params`], this file, `member` (a tree with what watches it).
+//! Reading order: [`Params`], this file, `member` (a tree with its detectors).
 //!
-//! Invariant: members are independent of each other but for the source of chance they share, which is asked in the order
+//! Invariant: members are independent of each other but for the random generator they share, which is used in the order
 //! of the members.
 
 mod member;
@@ -23,13 +23,14 @@ use thalweg_metrics::checked;
 /// An adaptive random forest for regression (Gomes et al. 2017, "Adaptive random forests for evolving data stream
 /// classification"; for regression Gomes et al. 2018), with River's parameters (`ARFRegressor` of 0.26.1).
 ///
-/// Each tree counts a sample a random number of times and looks, in each leaf, at a random subset of the features. Where
-/// the error of a tree seems to change, a background tree begins to learn; where it has changed for certain, that tree
-/// takes its place.
+/// Each tree counts a sample a random number of times and looks, in each leaf, at a random subset of the features.
+/// If the error of a tree seems to rise, a background tree begins to learn; once it has risen for certain, that tree
+/// replaces it.
 ///
-/// Three things are otherwise than in River. It divides a weighted mean by the number of trees a second time; here it is the
-/// weighted mean. Its detectors watch the signed error, whose mean need not move when the stream does; here they watch the
-/// absolute one. And it replaces a tree whatever way its error has changed; here only one that has grown worse.
+/// It differs from River in three things. River divides a weighted mean by the number of trees a second time; here it
+/// is the weighted mean. River's detectors watch the signed error, whose mean need not move when the stream does; here
+/// they watch the absolute one. And River replaces a tree whichever way its error has changed; here only a tree whose
+/// error has risen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdaptiveRandomForest {
     params: Params,
@@ -50,24 +51,24 @@ impl AdaptiveRandomForest {
 }
 
 impl AdaptiveRandomForest {
-    /// A forest that has learned nothing.
+    /// Returns a forest that has learned nothing.
     pub fn new(params: Params) -> Self {
         let mut bootstrap = Bootstrap::new(params.lambda_value, params.seed);
         let members = (0..params.n_models).map(|_| Member::new(&params, bootstrap.seed())).collect();
         Self { params, members, bootstrap }
     }
 
-    /// What the forest was configured with.
+    /// Returns the forest's parameters.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Its trees.
+    /// Iterates over its trees.
     pub fn trees(&self) -> impl Iterator<Item = &HoeffdingTree> {
         self.members.iter().map(Member::tree)
     }
 
-    /// What has happened to its trees, all together.
+    /// Returns the warnings and drifts of all trees together.
     pub fn counts(&self) -> Counts {
         self.members.iter().map(Member::counts).fold(Counts::default(), Counts::merged)
     }
@@ -75,14 +76,14 @@ impl AdaptiveRandomForest {
 
 impl Regressor for AdaptiveRandomForest {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        let mut room = [0.0; MAX_MODELS];
-        let predictions = &mut room[..self.members.len()];
+        let mut buffer = [0.0; MAX_MODELS];
+        let predictions = &mut buffer[..self.members.len()];
         HoeffdingTree::predict_all(|i| self.members.get(i).map(Member::tree), x, predictions);
         match self.params.aggregation_method {
             Aggregation::Median => median(predictions),
             Aggregation::Mean if self.params.disable_weighted_vote => mean(predictions.iter().map(|p| (*p, 1.0))),
             Aggregation::Mean => {
-                // The larger the error, the less weight: what the errors of the others add up to (River's scheme).
+                // A tree's weight is the sum of the errors of the others, as in River: the larger its error, the less.
                 let errors = || self.members.iter().map(Member::mse);
                 let total: f64 = errors().sum();
                 let weighted = predictions.iter().zip(errors()).map(|(p, error)| (*p, total - error));
@@ -92,9 +93,9 @@ impl Regressor for AdaptiveRandomForest {
         }
     }
 
-    /// Refuses what a [`HoeffdingTree`] refuses.
+    /// Refuses the same samples as a [`HoeffdingTree`].
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        // What is drawn counts more often than once.
+        // A drawn sample may count more than once.
         HoeffdingTree::accepts(y, weight * f64::from(Bootstrap::MAX_COUNT))?;
         if weight == 0.0 {
             return Ok(());
@@ -118,13 +119,13 @@ impl Regressor for AdaptiveRandomForest {
     }
 }
 
-/// The weighted mean of (value, weight) pairs; NaN where all weights are 0.
+/// Returns the weighted mean of (value, weight) pairs; NaN if all weights are 0.
 fn mean(weighted: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (sum, weight) = weighted.fold((0.0, 0.0), |(sum, total), (p, weight)| (sum + weight * p, total + weight));
     sum / weight
 }
 
-/// The median of at least one value, reordering them.
+/// Returns the median of at least one value, reordering them.
 fn median(values: &mut [f64]) -> f64 {
     let middle = values.len() / 2;
     let even = values.len().is_multiple_of(2);

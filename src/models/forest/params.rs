@@ -1,4 +1,4 @@
-//! What a forest is configured with, under River's parameter names.
+//! The parameters of a forest, under River's names.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,13 @@ use crate::{
 use thalweg_metrics::checked;
 use thalweg_metrics::drift::{AdwinParams, DetectorKind};
 
-/// The most trees a forest may have.
+/// Largest number of trees in a forest.
 pub const MAX_MODELS: usize = tree::MAX_TREES_AT_ONCE;
 
-/// The largest mean number of times that a tree may count a sample.
+/// Largest mean number of times that a tree counts a sample.
 pub const MAX_LAMBDA: f64 = Bootstrap::MAX_RATE;
 
-/// How the trees' predictions become one.
+/// The way one prediction is made of the trees'.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
@@ -31,23 +31,23 @@ checked!(enum Aggregation = Median | Mean);
 /// Parameters of [`super::AdaptiveRandomForest`]; the defaults are River's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Trees, from 1 to [`MAX_MODELS`].
+    /// Number of trees, from 1 to [`MAX_MODELS`].
     pub n_models: u32,
-    /// How many features each leaf looks at.
+    /// Number of features each leaf looks at.
     pub max_features: MaxFeatures,
-    /// How the trees' predictions become one.
+    /// Way one prediction is made of the trees'.
     pub aggregation_method: Aggregation,
     /// Mean number of times that a tree counts a sample, over 0 and at most [`MAX_LAMBDA`].
     pub lambda_value: f64,
-    /// Whether all trees have the same weight in a mean.
+    /// True if all trees have the same weight in a mean.
     pub disable_weighted_vote: bool,
-    /// Replaces a tree; `None` never does.
+    /// Detector that replaces a tree; with `None`, none is replaced.
     pub drift_detector: Option<DetectorKind>,
-    /// Begins a background tree; `None` never does, and a replaced tree begins from nothing.
+    /// Detector that begins a background tree; with `None` none begins, and a replaced tree starts from nothing.
     pub warning_detector: Option<DetectorKind>,
-    /// As of a single tree; the byte budget is the forest's.
+    /// Parameters of each tree; the byte budget is that of the whole forest.
     pub tree: tree::Params,
-    /// Of all that is random in it.
+    /// Seed of its random generator.
     pub seed: u64,
 }
 

@@ -1,6 +1,6 @@
-//! A mixture of named models: its columns are their predictions, which they have made on their own.
+//! A mixture of named models: its columns are their predictions.
 //!
-//! Invariant: as of [`Aggregation`]; predictions are within what targets seen so far allow.
+//! Invariant: that of [`Aggregation`]; predictions are within the range that targets so far allow.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,10 @@ use crate::{
 };
 use thalweg_metrics::checked;
 
-/// Several models' predictions as one.
+/// Makes one prediction of those of several models.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Blend {
-    /// Samples learned from.
+    /// Number of samples learned from.
     n: u64,
     range: TargetRange,
     aggregation: Aggregation,
@@ -28,7 +28,7 @@ pub struct Blend {
 checked!(Blend { n, range, aggregation, errors });
 
 impl Blend {
-    /// A blend that has learned nothing.
+    /// Returns a blend that has learned nothing.
     pub fn new(rule: Rule) -> Self {
         Self { n: 0, range: TargetRange::default(), aggregation: Aggregation::new(rule), errors: Vec::new() }
     }
@@ -50,7 +50,7 @@ impl Regressor for Blend {
         self.aggregation.learn(members.values(), y);
         self.n += 1;
         compact_vec::lengthen(&mut self.errors, members.len(), 0.0);
-        Mixture::follow(&mut self.errors, members.values(), y, self.n);
+        Mixture::update_errors(&mut self.errors, members.values(), y, self.n);
         self.range.learn(y);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The experts of the default mixture, in one fixed configuration for every stream.
 //!
-//! Invariant: experts are independent of each other, except that trees learn what a polynomial and a network leave over.
-//! What an expert refuses to learn, the others learn all the same.
+//! Invariant: experts are independent of each other, except that trees learn the residuals of a polynomial and a
+//! network. A sample that one expert refuses is still learned by the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +15,11 @@ use thalweg_metrics::checked;
 /// Number of members.
 pub(super) const MEMBERS: usize = 10;
 
-/// What each member predicts.
+/// The members' predictions.
 pub(super) type Predictions = [f64; MEMBERS];
 
 /// The members' names, in the order of their predictions.
-pub(super) const NAMES: [&str; MEMBERS] = [
+pub(super) const MEMBER_NAMES: [&str; MEMBERS] = [
     "last",
     "innovation",
     "autoregression",
@@ -32,25 +32,26 @@ pub(super) const NAMES: [&str; MEMBERS] = [
     "network + trees",
 ];
 
-/// Samples before trees learn what is left over: an expert that knows nothing yet leaves over what it will soon explain.
-const SETTLED: u64 = 200;
+/// Samples before trees learn residuals: those of an expert that is new hold what it will soon explain.
+const RESIDUAL_WARM_UP_SAMPLES: u64 = 200;
 
 /// The experts with what they have learned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Experts {
     /// The last target.
     last: f64,
-    /// A short memory, for what the last steps say about the next one.
+    /// Autoregression on few lags with a short memory.
     innovation: innovation::Differences,
-    /// The same over a day of hours or two years of months.
+    /// Autoregression on 24 lags: a day of hours or two years of months.
     autoregression: innovation::Differences,
     linear: rls_poly::Polynomial,
     quadratic: rls_poly::Polynomial,
     cubic: rls_poly::Polynomial,
     network: ekf_mlp::Filter,
     trees: model_tree::Forest,
-    /// What the polynomial and the network leave over.
+    /// Trees on the residuals of the cubic polynomial.
     cubic_rest: model_tree::Forest,
+    /// Trees on the residuals of the network.
     network_rest: model_tree::Forest,
 }
 
@@ -97,52 +98,54 @@ impl Default for Experts {
 }
 
 impl Experts {
-    /// Each member's prediction, within `range`, where `n` samples have been learned from.
+    /// Returns each member's prediction, within `range`, after `n` samples were learned.
     pub(super) fn predict(&self, z: &[f64], range: TargetRange, n: u64) -> Predictions {
-        let of = |expert: &dyn Expert| range.clip(expert.predict(z));
-        let (cubic, network) = (of(&self.cubic), of(&self.network));
-        let with_rest =
-            |base: f64, rest: &dyn Expert| if n < SETTLED { base } else { range.clip(base + rest.predict(z)) };
+        let clipped = |expert: &dyn Expert| range.clip(expert.predict(z));
+        let (cubic, network) = (clipped(&self.cubic), clipped(&self.network));
+        let with_rest = |base: f64, rest: &dyn Expert| {
+            if n < RESIDUAL_WARM_UP_SAMPLES { base } else { range.clip(base + rest.predict(z)) }
+        };
         [
             range.clip(self.last),
-            of(&self.innovation),
-            of(&self.autoregression),
-            of(&self.linear),
-            of(&self.quadratic),
+            clipped(&self.innovation),
+            clipped(&self.autoregression),
+            clipped(&self.linear),
+            clipped(&self.quadratic),
             cubic,
             network,
-            of(&self.trees),
+            clipped(&self.trees),
             with_rest(cubic, &self.cubic_rest),
             with_rest(network, &self.network_rest),
         ]
     }
 
-    /// Learns that `z`, which made these predictions, had the target `last`, or `y` for those that an outlier could mislead.
+    /// Learns that `z`, which gave these predictions, had the target `last`. Experts that an outlier could mislead
+    /// learn `y`.
     pub(super) fn learn(&mut self, z: &[f64], predictions: &Predictions, y: f64, last: f64, weight: f64, n: u64) {
         let [.., cubic, network, _, _, _] = *predictions;
         let rests: [(&mut dyn Expert, f64); 2] =
             [(&mut self.cubic_rest, y - cubic), (&mut self.network_rest, y - network)];
-        for (rest, left) in rests {
-            if n >= SETTLED {
-                let _ = rest.learn(z, left, weight);
+        for (rest, residual) in rests {
+            if n >= RESIDUAL_WARM_UP_SAMPLES {
+                let _ = rest.learn(z, residual, weight);
             }
         }
-        for expert in self.by_themselves() {
-            // What one refuses leaves it as it was.
+        for expert in self.target_learners() {
+            // A refused sample leaves the expert unchanged.
             let _ = expert.learn(z, y, weight);
         }
         self.last = last;
     }
 
-    /// Place `i` of a row holds another feature from now on.
+    /// Forgets input `i` of a row, which holds another feature from now on.
     pub(super) fn renew(&mut self, i: usize) {
-        self.by_themselves().into_iter().for_each(|expert| expert.renew(i));
+        self.target_learners().into_iter().for_each(|expert| expert.renew(i));
         self.cubic_rest.renew(i);
         self.network_rest.renew(i);
     }
 
-    /// Those that learn the target itself.
-    fn by_themselves(&mut self) -> [&mut dyn Expert; 7] {
+    /// Returns the experts that learn the target itself.
+    fn target_learners(&mut self) -> [&mut dyn Expert; 7] {
         [
             &mut self.innovation,
             &mut self.autoregression,
@@ -154,7 +157,7 @@ impl Experts {
         ]
     }
 
-    /// Bytes on the heap.
+    /// Returns the bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let all: [&dyn Expert; 9] = [
             &self.innovation,

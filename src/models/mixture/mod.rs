@@ -1,10 +1,10 @@
-//! Mixtures: the default one, of ten experts of different kinds, whose predictions become one; and those of named models.
+//! Mixtures: the default one, which makes one prediction of those of ten different experts; and those of named models.
 //!
-//! Reading order: [`Params`], this file, `experts` (who they are), [`super::aggregation`] (how they become one), [`Blend`]
-//! (the same over models of the race).
+//! Reading order: [`Params`], this file, `experts` (the members), [`super::aggregation`] (the rules), [`Blend`] (a
+//! mixture of models of the race).
 //!
-//! Invariant: features are standardised once, for all experts; every expert's prediction is within what targets seen so
-//! far allow, and so is the mixture's.
+//! Invariant: features are standardised once, for all experts; every expert's prediction is within the range that
+//! targets so far allow, and so is the mixture's.
 
 mod blend;
 mod experts;
@@ -12,7 +12,7 @@ mod experts;
 use serde::{Deserialize, Serialize};
 
 pub use self::blend::Blend;
-use self::experts::{Experts, MEMBERS, NAMES, Predictions};
+use self::experts::{Experts, MEMBER_NAMES, MEMBERS, Predictions};
 use super::{
     Description, Features, NamedColumn, Refused, Regressor,
     aggregation::{Aggregation, Rule},
@@ -24,30 +24,31 @@ use thalweg_metrics::checked;
 /// Parameters of a mixture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// How predictions become one.
+    /// Rule that makes one prediction of several.
     pub rule: Rule,
-    /// The names of the models that it is made of; empty for experts of its own.
+    /// Names of the models that it combines; empty for its own experts.
     pub members: Vec<String>,
 }
 
 checked!(Params { rule, members });
 
-/// A mixture of experts of its own.
+/// A mixture of its own experts.
 ///
-/// Least squares on polynomials of three degrees and memories, a network that learns by an extended Kalman filter, model
-/// trees, trees on what the polynomial and the network leave over, and two regressions on the target's own past: for what
-/// is smooth, what has edges, what drifts and what moves slowly. None of them is tuned to a stream; the rule finds out.
+/// Least squares on polynomials of three degrees and memories, a network that learns by an extended Kalman filter,
+/// model trees, trees on the residuals of the polynomial and the network, and two regressions on the target's own past:
+/// for targets that are smooth, have edges, drift or move slowly. None of them is tuned to a stream; the rule weighs
+/// them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mixture {
-    /// Samples learned from.
+    /// Number of samples learned from.
     n: u64,
     standardizer: Standardizer,
     range: TargetRange,
     experts: Experts,
     aggregation: Aggregation,
-    /// Each member's mean squared error over about 1 / [`RATE`] samples.
+    /// Each member's mean squared error over about 1 / [`MIN_RATE`] samples.
     errors: Predictions,
-    /// The mixture's own, of which no target counts as more than [`FURTHEST`] away.
+    /// The mixture's own recent mean squared error, which limits how far a target may be: see [`MAX_TARGET_RMSES`].
     usual: f64,
 }
 
@@ -62,19 +63,19 @@ impl Mixture {
     }
 }
 
-/// The least share by which the members' mean squared errors follow the latest ones.
-const RATE: f64 = 0.01;
+/// Smallest share of the latest squared errors in their recent means.
+const MIN_RATE: f64 = 0.01;
 
-/// How many usual errors a target is from its prediction at most, for those who learn it. A single outlier then moves no
-/// weight for long, while a jump to another level is believed within a few samples, as each of them makes five times the
-/// error usual.
-const FURTHEST: f64 = 50.0;
+/// Largest distance of a target from its prediction that is learned, in RMSEs of the mixture. A single outlier then
+/// moves no weight for long, while a jump to another level is believed within a few samples, each of which raises the
+/// RMSE fivefold.
+const MAX_TARGET_RMSES: f64 = 50.0;
 
-/// Samples before it is known what is usual.
-const SETTLED: u64 = 50;
+/// Samples before the RMSE is reliable enough to limit targets.
+const WARM_UP_SAMPLES: u64 = 50;
 
 impl Mixture {
-    /// A mixture that has learned nothing.
+    /// Returns a mixture that has learned nothing.
     pub fn new(rule: Rule) -> Self {
         Self {
             n: 0,
@@ -87,9 +88,9 @@ impl Mixture {
         }
     }
 
-    /// Counts a sample's squared errors into their means of late; it was the `n`th.
-    fn follow(means: &mut [f64], predictions: &[f64], y: f64, n: u64) {
-        let rate = (1.0 / n as f64).max(RATE);
+    /// Adds the squared errors of the `n`th sample to their recent means.
+    fn update_errors(means: &mut [f64], predictions: &[f64], y: f64, n: u64) {
+        let rate = (1.0 / n as f64).max(MIN_RATE);
         for (mean, prediction) in means.iter_mut().zip(predictions) {
             *mean += rate * ((prediction - y) * (prediction - y)).min(f64::MAX) - rate * *mean;
         }
@@ -103,7 +104,7 @@ impl Regressor for Mixture {
         self.range.clip(self.aggregation.predict(&predictions))
     }
 
-    /// Refuses targets beyond 1e150. What a single expert refuses is learned by the others.
+    /// Refuses targets beyond 1e150. A sample that a single expert refuses is still learned by the others.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         if !TargetRange::accepts(y) {
             return Err(Refused);
@@ -115,14 +116,18 @@ impl Regressor for Mixture {
         let z = self.standardizer.row(x, &mut room);
         let predictions = self.experts.predict(z, self.range, self.n);
         let together = self.range.clip(self.aggregation.predict(&predictions));
-        let furthest = if self.n >= SETTLED && self.usual > 0.0 { FURTHEST * self.usual.sqrt() } else { f64::INFINITY };
+        let max_distance = if self.n >= WARM_UP_SAMPLES && self.usual > 0.0 {
+            MAX_TARGET_RMSES * self.usual.sqrt()
+        } else {
+            f64::INFINITY
+        };
         let last = y;
-        let y = y.clamp(together - furthest, together + furthest);
+        let y = y.clamp(together - max_distance, together + max_distance);
         self.aggregation.learn(&predictions, y);
         self.experts.learn(z, &predictions, y, last, weight, self.n);
         self.n += 1;
-        Self::follow(std::slice::from_mut(&mut self.usual), &[together], y, self.n);
-        Self::follow(&mut self.errors, &predictions, y, self.n);
+        Self::update_errors(std::slice::from_mut(&mut self.usual), &[together], y, self.n);
+        Self::update_errors(&mut self.errors, &predictions, y, self.n);
         self.range.learn(y);
         if let Some(i) = self.standardizer.learn(x, y) {
             self.experts.renew(i);
@@ -142,7 +147,7 @@ impl Regressor for Mixture {
             weight: weights.get(i).copied().unwrap_or(1.0 / MEMBERS as f64),
             recent_rmse: self.errors[i].sqrt(),
         };
-        let members = NAMES.iter().enumerate().map(member).collect();
+        let members = MEMBER_NAMES.iter().enumerate().map(member).collect();
         Description::Mixture(describe::Mixture { rule: self.aggregation.rule().name(), members })
     }
 }

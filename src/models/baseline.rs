@@ -1,4 +1,4 @@
-//! The models that look at no feature: what any other has to beat.
+//! The models that use no feature: the baselines any other has to beat.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ impl Regressor for Mean {
     }
 }
 
-/// Predicts the last target (persistence), the baseline of whatever moves slowly.
+/// Predicts the last target (persistence), the baseline for targets that move slowly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Last {
     target: f64,

@@ -1,4 +1,4 @@
-//! Online bagging: how often a sample counts in one of many draws with replacement (Oza and Russell 2001).
+//! Online bagging: the number of times a sample counts in one of many draws with replacement (Oza and Russell 2001).
 //!
 //! Invariant: the same seed gives the same counts.
 
@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 
-/// Counts from a Poisson distribution.
+/// Draws counts from a Poisson distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bootstrap {
     rate: f64,
@@ -17,18 +17,18 @@ pub(super) struct Bootstrap {
 checked!(Bootstrap { rate, rng });
 
 impl Bootstrap {
-    /// No count is larger: more is as good as impossible for any rate up to [`Self::MAX_RATE`].
+    /// Largest count drawn: a larger one is practically impossible for any rate up to [`Self::MAX_RATE`].
     pub(super) const MAX_COUNT: u32 = 200;
 
-    /// The largest mean that is served.
+    /// Largest mean count supported.
     pub(super) const MAX_RATE: f64 = 50.0;
 
-    /// `rate` is the mean count, over 0 and at most [`Self::MAX_RATE`].
+    /// Returns a source of counts with the mean `rate`, over 0 and at most [`Self::MAX_RATE`].
     pub(super) fn new(rate: f64, seed: u64) -> Self {
         Self { rate, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
-    /// The next count: the inverse of the distribution function at a uniform draw.
+    /// Draws the next count: the inverse of the distribution function at a uniform draw.
     pub(super) fn count(&mut self) -> u32 {
         let draw: f64 = self.rng.random();
         let mut chance = (-self.rate).exp();
@@ -42,7 +42,7 @@ impl Bootstrap {
         count
     }
 
-    /// A seed for another source of chance.
+    /// Draws a seed for another random generator.
     pub(super) fn seed(&mut self) -> u64 {
         self.rng.random()
     }

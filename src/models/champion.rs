@@ -1,9 +1,9 @@
 //! The champion: predicts what the best of its members has predicted.
 //!
-//! Its columns are its members' predictions. Who is best is judged from a [`Track`] for each, kept by whoever scores them:
-//! see [`best`], which follows the leader and changes its mind only for a difference that counts, so that two equals do not
+//! Its columns are its members' predictions. [`best`] elects a member from the [`Track`] of each, which the scorer of
+//! the models keeps. It follows the leader and changes only for a difference that counts, so that two equals do not
 //! take turns.
-//! What this does not do: keep errors of its own, which would be those of the members once more.
+//! What this does not do: keep errors of its own, which would duplicate those of the members.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,71 +15,72 @@ use thalweg_metrics::checked;
 pub struct Params {
     /// Names of the models to choose from, at least one.
     pub members: Vec<String>,
-    /// A challenger must be better by more than this share of the champion's RMSE, 0 or more and under 1.
+    /// Share of the champion's RMSE by which a challenger must be better, 0 or more and under 1.
     pub margin: f64,
 }
 
 checked!(Params { members, margin });
 
 impl Params {
-    /// By how much a challenger must be better where nothing else is said.
+    /// Margin used unless the settings name another.
     pub const DEFAULT_MARGIN: f64 = 0.02;
 }
 
 impl Default for Params {
-    /// No members, which settings take for all other models.
+    /// Returns parameters without members, which the settings read as all other models.
     fn default() -> Self {
         Self { members: Vec::new(), margin: Self::DEFAULT_MARGIN }
     }
 }
 
-/// Share of the samples so far that an error looks back on: the latest count, and a bad start is forgotten.
-const SHARE: f64 = 0.5;
+/// Share of all samples so far that a recent error covers: the latest ones, so that a bad start is forgotten.
+const MEMORY_SHARE: f64 = 0.5;
 
-/// Samples that it looks back on at most.
-const MOST: f64 = 2000.0;
+/// Largest number of samples that a recent error covers.
+const MAX_MEMORY_SAMPLES: f64 = 2000.0;
 
-/// Samples after which a margin is asked for. Before, whoever leads is followed: models differ most at the start.
-const SETTLED: u64 = 200;
+/// Samples before a margin is required. Until then the leader is followed: models differ most at the start.
+const WARM_UP_SAMPLES: u64 = 200;
 
-/// Standard errors by which the default must have been beaten: a single large error of it is less, two are more. Over 52
-/// streams what is followed then has 1.001 times the best one's RMSE (geometric mean); with three it has 1.017 times.
-const PROOF: f64 = 1.0;
+/// Standard errors by which a model must beat the default: a single large error of the default gives less, two give
+/// more. Over 52 streams the elected model then has 1.001 times the best one's RMSE (geometric mean); with three it has
+/// 1.017.
+const MIN_STANDARD_ERRORS: f64 = 1.0;
 
-/// Samples before which nothing is proof.
-const FEW: u64 = 30;
+/// Samples up to which no model counts as better than the default.
+const MIN_COMPARED_SAMPLES: u64 = 30;
 
-/// Squared errors beyond this are all as bad, so that no product of them overflows.
-const WORST: f64 = 1e150;
+/// Squared errors are capped here, so that no product of them overflows.
+const MAX_SQUARED_ERROR: f64 = 1e150;
 
-/// The square, or [`WORST`] where it is larger or no number. [`f64::min`] takes four times the instructions.
+/// Caps a square at [`MAX_SQUARED_ERROR`], also if it is NaN. [`f64::min`] takes four times the instructions.
 #[inline]
 fn bounded(squared: f64) -> f64 {
-    if squared < WORST { squared } else { WORST }
+    if squared < MAX_SQUARED_ERROR { squared } else { MAX_SQUARED_ERROR }
 }
 
-/// How a model has done of late: what elections look at.
+/// A model's recent errors, on which elections are based.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
-    /// Samples scored.
+    /// Number of samples scored.
     seen: u64,
     /// Faded mean of its squared errors.
     error: f64,
-    /// Faded mean of how much smaller they were than the default's.
+    /// Faded mean of the default's squared error minus the model's.
     ahead: f64,
-    /// Faded mean of that, squared.
+    /// Faded mean of the square of that difference.
     scatter: f64,
 }
 
 checked!(Track { seen, error, ahead, scatter });
 
 impl Track {
-    /// One that begins amid a run: `n` samples were scored, the latest ones with this mean squared error.
+    /// Returns a track that begins amid a run: `n` samples were scored, the latest ones with this mean squared error.
     pub fn with(n: u64, error: f64) -> Self {
-        Self { seen: n, error: error.min(WORST), ..Self::default() }
+        Self { seen: n, error: error.min(MAX_SQUARED_ERROR), ..Self::default() }
     }
 
-    /// Takes the squared error of the next sample, and the default's where there is one.
+    /// Takes the squared error of the next sample, and the default's if there is one.
     #[inline]
     pub fn update(&mut self, squared: f64, default: Option<f64>) {
         self.seen += 1;
@@ -93,31 +94,33 @@ impl Track {
         }
     }
 
-    /// The same with another default, against which nothing is known yet.
+    /// Returns the track against another default, with no comparison made yet.
     #[must_use]
     pub fn against_another(self) -> Self {
         Self { ahead: 0.0, scatter: 0.0, ..self }
     }
 
-    /// RMSE of late, in the target's unit: what an election compares.
+    /// Returns the recent RMSE, in the target's unit, which elections compare.
     pub fn rmse(&self) -> f64 {
         self.error.sqrt()
     }
 
-    /// How many samples that looks back on, about.
+    /// Returns the approximate number of samples that the recent RMSE covers.
     pub fn samples(&self) -> u64 {
         self.memory().min(self.seen as f64).round() as u64
     }
 
-    /// Samples that the means look back on.
+    /// Returns the number of samples that the faded means cover.
     #[inline]
     fn memory(&self) -> f64 {
-        (SHARE * self.seen as f64).clamp(1.0, MOST)
+        (MEMORY_SHARE * self.seen as f64).clamp(1.0, MAX_MEMORY_SAMPLES)
     }
 
-    /// Whether it has beaten the default by more than chance would. A single large error of the default is no proof.
+    /// Returns whether the model beats the default by more than chance. A single large error of the default is no
+    /// proof.
     fn beats_default(&self) -> bool {
-        self.seen > FEW && self.ahead * self.memory().sqrt() > PROOF * self.scatter.sqrt()
+        self.seen > MIN_COMPARED_SAMPLES
+            && self.ahead * self.memory().sqrt() > MIN_STANDARD_ERRORS * self.scatter.sqrt()
     }
 }
 
@@ -125,19 +128,19 @@ impl Track {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Champion {
     margin: f64,
-    /// The member's column.
+    /// Column of the member it follows.
     current: usize,
 }
 
 checked!(Champion { margin, current });
 
 impl Champion {
-    /// One that follows its first member.
+    /// Returns a champion that follows its first member.
     pub fn new(params: &Params) -> Self {
         Self { margin: params.margin, current: 0 }
     }
 
-    /// The column of the member that it follows.
+    /// Returns the column of the member that it follows.
     pub fn current(&self) -> usize {
         self.current
     }
@@ -147,7 +150,7 @@ impl Champion {
         self.current = member;
     }
 
-    /// Follows the best member from now on, as of [`best`]. Whether that is another one.
+    /// Follows the [`best`] member from now on. Returns whether that is another one than before.
     pub fn elect<'a>(&mut self, default: Option<usize>, members: impl Iterator<Item = &'a Track> + Clone) -> bool {
         let before = self.current;
         self.current = best(before, default, members, self.margin);
@@ -155,11 +158,11 @@ impl Champion {
     }
 }
 
-/// Whom to follow after `current`, by index: the leader (the lowest faded squared error; Kalai and Vempala 2005, "Efficient
-/// algorithms for online decision problems", on following it and on doing so lazily), if its RMSE is lower by more than
-/// `margin`, a share of the `current` one's. Where one of them is the `default`, that one is followed unless another has
-/// beaten it by a standard error of the paired difference (Diebold and Mariano 1995), and again as soon as it leads. A
-/// model that has begun later than `current` takes part after 200 samples.
+/// Returns the index of the model to follow after `current`: the leader (the lowest faded squared error; Kalai and
+/// Vempala 2005, "Efficient algorithms for online decision problems", on following it and on doing so lazily), if its
+/// RMSE is lower by more than `margin`, a share of the `current` one's. If one of them is the `default`, that one is
+/// followed unless another has beaten it by a standard error of the paired difference (Diebold and Mariano 1995), and
+/// again as soon as it leads. A model that has begun later than `current` takes part after 200 samples.
 pub fn best<'a>(
     current: usize,
     default: Option<usize>,
@@ -167,18 +170,18 @@ pub fn best<'a>(
     margin: f64,
 ) -> usize {
     let Some(present) = tracks.clone().nth(current) else { return 0 };
-    let enough = if present.seen > SETTLED { (1.0 - margin) * (1.0 - margin) } else { 1.0 };
+    let factor = if present.seen > WARM_UP_SAMPLES { (1.0 - margin) * (1.0 - margin) } else { 1.0 };
     let mut leader = (current, present.error);
     for (i, track) in tracks.enumerate() {
-        // Most of them, nearly always.
-        if track.error >= leader.1 || track.seen < present.seen.min(SETTLED) {
+        // Nearly always true for most models.
+        if track.error >= leader.1 || track.seen < present.seen.min(WARM_UP_SAMPLES) {
             continue;
         }
         let wins = match default {
             Some(default) if i == default => true,
             Some(default) if current == default => track.beats_default(),
-            Some(_) => track.error < enough * present.error && track.beats_default(),
-            None => track.error < enough * present.error,
+            Some(_) => track.error < factor * present.error && track.beats_default(),
+            None => track.error < factor * present.error,
         };
         if wins {
             leader = (i, track.error);
@@ -218,7 +221,7 @@ mod tests {
         errors.map(|error| Track::with(n, error * error))
     }
 
-    /// Tracks of models that make these errors over and over, the first of them the default.
+    /// Returns the tracks of two models that make these errors `n` times; the first one is the default.
     fn tracks(n: usize, errors: [fn(usize) -> f64; 2]) -> [Track; 2] {
         let mut tracks = [Track::default(); 2];
         for i in 0..n {
@@ -236,7 +239,7 @@ mod tests {
         // Without a margin the lowest wins, and the present one keeps its place among equals.
         assert_eq!(elect(2, after(500, [1.0, 0.5, 0.5]), 0.0), 2);
         assert_eq!(elect(0, after(500, [1.0, 0.5, 0.5]), 0.0), 1);
-        // At the start whoever leads is followed.
+        // At the start the leader is followed.
         assert_eq!(elect(0, after(20, [1.0, 0.99, 2.0]), 0.02), 1);
     }
 

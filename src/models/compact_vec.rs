@@ -1,7 +1,7 @@
-//! Lists that keep little room to spare, so that what a model says it takes is what it takes: growing by an eighth instead of
-//! doubling.
+//! Vectors with little spare capacity, so that the memory a model reports is the memory it takes: they grow by an
+//! eighth instead of doubling.
 
-/// Lengthens a list to `len` by copies of `value`, where it is shorter. New columns come seldom, and mostly all at once.
+/// Lengthens a shorter list to `len` with copies of `value`. New columns are rare and mostly come all at once.
 #[inline]
 pub(super) fn lengthen<T: Clone>(list: &mut Vec<T>, len: usize, value: T) {
     if list.len() < len {
@@ -10,29 +10,29 @@ pub(super) fn lengthen<T: Clone>(list: &mut Vec<T>, len: usize, value: T) {
     }
 }
 
-/// Appends, making room for an eighth more.
+/// Appends; a full list first grows its capacity by an eighth.
 #[inline]
 pub(super) fn push<T>(list: &mut Vec<T>, value: T) {
-    make_room(list);
+    grow_if_full(list);
     list.push(value);
 }
 
-/// Inserts, making room for an eighth more.
+/// Inserts; a full list first grows its capacity by an eighth.
 #[inline]
 pub(super) fn insert<T>(list: &mut Vec<T>, at: usize, value: T) {
-    make_room(list);
+    grow_if_full(list);
     list.insert(at, value);
 }
 
 #[inline]
-fn make_room<T>(list: &mut Vec<T>) {
+fn grow_if_full<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 8 + 4);
     }
 }
 
-/// Bytes that such a list takes, within 7 % where it is long: how much is spare depends on how long ago it grew, and must not
-/// decide anything, because a restart forgets it.
+/// Estimates the bytes that such a list takes, within 7 % if it is long. The real capacity differs after a restore, so
+/// no decision may depend on it.
 pub(super) fn bytes_of<T>(list: &[T]) -> usize {
     let spare = if list.is_empty() { 0 } else { list.len() / 16 + 2 };
     (list.len() + spare) * size_of::<T>()

@@ -210,7 +210,7 @@ impl Fence {
         values.extend(recent.rows().map(|(_, y)| y));
         (self.target, self.target_least, self.target_most) = Column::of(&mut values);
         let Self { rows, least, most, columns, target, target_least, target_most, .. } = self;
-        recent.amend(|i, value| {
+        recent.map_values(|i, value| {
             let features = columns.len();
             let (column, least, most) = match columns.get_mut(i) {
                 Some(column) => (column, least[i], most[i]),

@@ -1,6 +1,7 @@
-//! Which models there are, with their parameters.
+//! The closed set of models, with their parameters.
 //!
-//! Invariant: the set is closed, and whoever lists it lists all of it, or does not compile. What this does not do: learn.
+//! Invariant: the set is closed, and code that lists it lists all of it, or does not compile.
+//! What this does not do: learn.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,40 +11,41 @@ use super::{
 };
 use thalweg_metrics::checked;
 
-/// One entry of `[[models]]`, checked: what to build, and the name it goes by in predictions and metrics.
+/// One checked entry of `[[models]]`: the model to build, and its name in predictions and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Unique among the configured models.
+    /// Name, unique among the configured models.
     pub name: String,
-    /// What prepares the features, in order.
+    /// Steps that prepare the features, in order.
     pub steps: Vec<StepKind>,
     /// The model and its own parameters.
     pub kind: ModelKind,
-    /// Whether it learns an absurd value as the furthest usual one (see [`Fence`](super::Fence)), or as it is.
+    /// True if the model learns an absurd value as the furthest usual one (see [`Fence`](super::Fence)) and not as it
+    /// is.
     #[serde(default = "robust")]
     pub robust: bool,
 }
 
 checked!(ModelConfig { name, steps, kind, robust });
 
-/// A state saved before the key existed was learned so.
+/// Returns true: states saved before the field existed were learned that way.
 fn robust() -> bool {
     true
 }
 
 impl ModelConfig {
-    /// A model that sees the features as they come.
+    /// Returns a model that sees the features as they come.
     pub fn new(name: &str, kind: ModelKind) -> Self {
         Self { name: name.to_owned(), steps: Vec::new(), kind, robust: true }
     }
 
-    /// A model by the name of its kind, behind the steps that this wants.
+    /// Returns a model named after its kind, behind the default steps of that kind.
     pub fn with_default_steps(kind: ModelKind) -> Self {
         let steps = kind.default_steps().map_or_else(Vec::new, |default| default.steps(default.scale));
         Self { steps, ..Self::new(kind.name(), kind) }
     }
 
-    /// The same with standardised features, where `scale` is true.
+    /// Replaces the steps: by one that standardises the features if `scale` is true, else by none.
     #[must_use]
     pub fn scaled(mut self, scale: bool) -> Self {
         self.steps = if scale { vec![StepKind::SCALE] } else { Vec::new() };
@@ -51,17 +53,17 @@ impl ModelConfig {
     }
 }
 
-/// The steps in front of a model where nobody lists any.
+/// The steps in front of a model for which the settings list none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DefaultSteps {
-    /// Whether features are scaled where nobody says so or otherwise.
+    /// True if features are scaled unless the settings say otherwise.
     pub scale: bool,
     scaled: &'static [StepKind],
     unscaled: &'static [StepKind],
 }
 
 impl DefaultSteps {
-    /// The steps, in order, with scaled features or without.
+    /// Returns the steps, in order, with or without scaling.
     pub fn steps(self, scale: bool) -> Vec<StepKind> {
         if scale { self.scaled } else { self.unscaled }.to_vec()
     }
@@ -98,7 +100,7 @@ pub enum ModelKind {
     AdaptiveRandomForest(Box<forest::Params>),
     /// Adaptive model rules.
     AmRules(rules::Params),
-    /// The best of other models, of late.
+    /// The model of the race with the lowest recent error.
     Champion(champion::Params),
 }
 
@@ -123,17 +125,19 @@ checked!(
 );
 
 impl ModelKind {
-    /// Whether it only repeats what others have said or what targets were, so that it cannot diverge.
+    /// Returns whether the model only repeats past targets or predictions of others, so that it cannot diverge.
     pub fn cannot_diverge(&self) -> bool {
         matches!(self, ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_))
     }
 
-    /// Whether it weighs what it says by how good that was, so that no rate is too large for the data.
+    /// Returns whether the model weighs its candidates by their past errors, so that no learning rate is too large for
+    /// the data.
     pub fn is_hedged(&self) -> bool {
         matches!(self, ModelKind::Linear(params) if params.is_hedged()) || matches!(self, ModelKind::Mixture(_))
     }
 
-    /// The models whose predictions are its columns, by name; none where these are the sample's features.
+    /// Returns the names of the models whose predictions are its columns; empty if its columns are the sample's
+    /// features.
     pub fn members(&self) -> &[String] {
         let (ModelKind::Champion(champion::Params { members, .. })
         | ModelKind::Mixture(mixture::Params { members, .. })) = self
@@ -143,8 +147,8 @@ impl ModelKind {
         members
     }
 
-    /// The steps that it wants where nobody lists any; `None` where it looks at no feature, so that there is nothing to
-    /// prepare.
+    /// Returns the steps in front of it if the settings list none; `None` if it uses no feature, so that there is
+    /// nothing to prepare.
     pub fn default_steps(&self) -> Option<DefaultSteps> {
         const NONE: &[StepKind] = &[];
         const SCALE: &[StepKind] = &[StepKind::SCALE];
@@ -153,7 +157,7 @@ impl ModelKind {
         let (scale, scaled, unscaled) = match self {
             ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => return None,
             ModelKind::Mixture(params) if !params.members.is_empty() => return None,
-            // As River has it.
+            // As in River.
             ModelKind::Linear(params) if !params.is_hedged() => (true, SCALE, NONE),
             ModelKind::Linear(_) | ModelKind::PassiveAggressive(_) | ModelKind::Rls(_) => {
                 (true, ENCODE_AND_SCALE, NONE)
@@ -161,23 +165,23 @@ impl ModelKind {
             ModelKind::HoeffdingTree(_) | ModelKind::AdaptiveTree(_) | ModelKind::AdaptiveRandomForest(_) => {
                 (false, SCALE, NONE)
             }
-            // They standardise what they get.
+            // They standardise their inputs themselves.
             ModelKind::RlsPoly(_) | ModelKind::EkfMlp(_) | ModelKind::Innovation(_) | ModelKind::ModelTree(_) => {
                 (false, SCALE, NONE)
             }
             ModelKind::Mixture(_) => (false, SCALE, ENCODE),
-            // Anomalies and ties are told by standard deviations, and linear models need no less.
+            // Anomalies and ties are measured in standard deviations, and the linear models need scaled features.
             ModelKind::AmRules(_) => (true, SCALE, NONE),
         };
         Some(DefaultSteps { scale, scaled, unscaled })
     }
 }
 
-/// A name for each kind, and each kind with its default parameters. A kind that is not listed does not compile.
+/// Names each kind and gives its default parameters. A kind that is not listed does not compile.
 macro_rules! kinds {
     ($($name:literal: $Kind:ident $(($params:expr))?),+ $(,)?) => {
         impl ModelKind {
-            /// Every kind with its default parameters.
+            /// Returns every kind with its default parameters.
             ///
             /// ```
             /// use thalweg_models::{Features, ModelConfig, ModelKind, Pipeline, Scratch};
@@ -202,7 +206,7 @@ macro_rules! kinds {
                 vec![$(ModelKind::$Kind $(($params))?),+]
             }
 
-            /// The name in `kind = "…"`.
+            /// Returns the name in `kind = "…"`.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(ModelKind::$Kind { .. } => $name,)+

@@ -1,8 +1,9 @@
 //! The learning engine: online regression models behind one seam.
 //!
-//! Reading order: [`features`] (what a model sees), [`fence`] (what is too absurd to be learned), [`Regressor`] (what a model
-//! does), then a file or folder per family; [`ModelKind`] (the closed set), [`Model`] (one of them), [`Pipeline`] (feature
-//! steps in front of a model), [`describe`] (what it all looks like to a person), [`explain`] (which features matter to it).
+//! Reading order: [`features`] (what a model sees), [`fence`] (values too absurd to be learned), [`Regressor`] (what a
+//! model does), then a file or folder per family; [`ModelKind`] (the closed set), [`Model`] (one of them), [`Pipeline`]
+//! (feature steps in front of a model), [`describe`] (a model as a person sees it), [`explain`] (which features matter
+//! to it).
 //!
 //! Invariant: nothing here knows a runtime, a transport, a clock or entropy. The same settings and the same samples
 //! give the same bits on every run; a model whose state could become non-finite refuses the sample instead.

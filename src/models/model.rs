@@ -1,7 +1,7 @@
 //! A model of any kind, as plain data.
 //!
-//! Invariant: nothing here learns; every call goes to the one model there is. An enum and no trait object, so that a model
-//! is saved as what it is, and the compiler lists what a new kind still lacks.
+//! Invariant: nothing here learns; every call goes to the model inside. It is an enum and not a trait object, so that a
+//! model is saved as plain data, and the compiler lists what a new kind still lacks.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ checked!(
 );
 
 impl Model {
-    /// A model that has learned nothing yet.
+    /// Returns a model that has learned nothing yet.
     pub fn new(kind: &ModelKind) -> Self {
         match kind {
             ModelKind::Mean => Model::Mean(Mean::default()),
@@ -103,7 +103,7 @@ impl Model {
     }
 }
 
-/// Evaluates `$body` with `$model` as the one that `$of` is.
+/// Evaluates `$body` with `$model` bound to the model inside `$of`.
 macro_rules! on_each {
     ($of:expr, $model:ident => $body:expr) => {
         match $of {
@@ -137,7 +137,7 @@ impl Regressor for Model {
     }
 
     fn memory_bytes(&self) -> usize {
-        // Every variant takes the room of the largest.
+        // Every variant takes the size of the largest.
         on_each!(self, model => model.memory_bytes() - size_of_val(model)) + size_of::<Self>()
     }
 

@@ -1,13 +1,14 @@
-//! What every model does.
+//! The interface of every model.
 //!
-//! Invariant: a sample that is refused leaves no trace. This file knows no model; the closed set of them is in `kind` and
+//! Invariant: a sample that is refused leaves no trace. This file knows no model; the closed set of them is in `kind`
+//! and
 //! `model`.
 
 use super::{Description, Features, NamedColumn};
 
-/// What every model does, one sample at a time.
+/// An online regression model: it predicts and learns one sample at a time.
 pub trait Regressor {
-    /// The prediction for `x`, in the target's unit; 0.0 before anything was learned. Never learns.
+    /// Predicts the target of `x`, in the target's unit; 0.0 before anything was learned. Never learns.
     fn predict_one(&self, x: Features<'_>) -> f64;
 
     /// Learns that `x` had the target `y`, counted `weight` times (1.0 for an ordinary sample).
@@ -16,14 +17,16 @@ pub trait Regressor {
     /// [`Refused`] when learning this sample would leave a state that is not finite; the state is then unchanged.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused>;
 
-    /// Bytes that it takes, within a fifth. Follows from what was learned alone, so that it is the same after a restart.
+    /// Returns the bytes the model takes, accurate to a fifth. They depend only on what was learned, so that they are
+    /// the same after a restart.
     fn memory_bytes(&self) -> usize;
 
-    /// All it has learned that a prediction depends on; `columns` name those that it sees.
+    /// Describes everything learned that predictions depend on; `columns` name the columns the model sees.
     fn describe(&self, columns: &[NamedColumn]) -> Description;
 
-    /// Whether the weights and tests in its description are of the columns that it sees, rather than of something it makes of
-    /// them. Where they are not, [`explain`](super::explain) permutes the columns, which suits every model.
+    /// Returns whether the weights and tests in its description apply to the columns it sees, and not to something
+    /// derived from them. If they do not, [`explain`](super::explain) permutes the columns, which works for every
+    /// model.
     fn weighs_columns(&self) -> bool {
         false
     }
@@ -53,7 +56,7 @@ impl<M: Regressor> Regressor for Box<M> {
     }
 }
 
-/// A sample that was not learned, because it would have left weights or statistics that are not finite.
+/// A sample was not learned, because it would have left weights or statistics that are not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("learning this sample would leave a state that is not finite")]
 pub struct Refused;

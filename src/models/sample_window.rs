@@ -1,57 +1,57 @@
-//! The latest samples, bounded in number and bytes, for questions that only data can answer.
+//! A window of the latest samples, bounded in number and bytes, for questions that only data can answer.
 //!
-//! Invariant: at most [`MOST_ROWS`] samples and [`MOST_BYTES`] bytes of values, oldest overwritten first; taking a sample in
-//! allocates only until the window is full, or where a column is new. What this does not do: learn from them.
+//! Invariant: at most [`MAX_SAMPLES`] samples and [`MAX_VALUE_BYTES`] bytes of values, oldest overwritten first; adding
+//! a sample allocates only until the window is full, or if a column is new. What this does not do: learn from them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Features;
 use thalweg_metrics::checked;
 
-/// Samples kept.
-const MOST_ROWS: usize = 200;
+/// Number of samples kept.
+const MAX_SAMPLES: usize = 200;
 
-/// Bytes of values kept; of wide rows there are fewer, and none where not even two fit.
-const MOST_BYTES: usize = 1 << 17;
+/// Bytes of values kept. Fewer wide rows are kept, and none if not even two fit.
+const MAX_VALUE_BYTES: usize = 1 << 17;
 
 /// A window of samples: features as they came, and targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleWindow {
-    /// Numbers in a row: its features, then the target.
+    /// Number of values in a row: its features, then the target.
     width: usize,
     nominal: Vec<bool>,
-    /// Row by row; the oldest is at `next` where the window is full.
-    #[serde(serialize_with = "known", deserialize_with = "known_or_nan")]
+    /// Values, row by row; in a full window the oldest row is at `next`.
+    #[serde(serialize_with = "nan_as_none", deserialize_with = "none_as_nan")]
     values: Vec<f64>,
-    /// Row that the next sample takes.
+    /// Index of the row that the next sample takes.
     next: usize,
 }
 
-/// Nothing stands for an unknown value, for which some formats have no number.
-fn known<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+/// Writes an unknown value (NaN) as none, because some formats have no NaN.
+fn nan_as_none<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())))
 }
 
-fn known_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+fn none_as_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
     let values = Vec::<Option<f64>>::deserialize(from)?;
     Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
-// Of the values, those that are NaN are unknown.
+// Values may be NaN: those are unknown.
 checked!(SampleWindow { width, nominal, values: any, next } then fits);
 
-/// Rows of that many numbers that are kept.
+/// Returns the number of rows kept if each has `width` values.
 fn rows_of(width: usize) -> usize {
-    let most = MOST_BYTES / width.max(1).saturating_mul(size_of::<f64>());
-    if most < 2 { 0 } else { most.min(MOST_ROWS) }
+    let max_rows = MAX_VALUE_BYTES / width.max(1).saturating_mul(size_of::<f64>());
+    if max_rows < 2 { 0 } else { max_rows.min(MAX_SAMPLES) }
 }
 
 impl SampleWindow {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { width, values, next, .. } = self;
         let rows = values.len().checked_div(*width).unwrap_or(0);
-        let most = rows_of(*width);
-        if values.len() != rows * width || rows > most || *next > rows || rows < most && *next != rows {
+        let max_rows = rows_of(*width);
+        if values.len() != rows * width || rows > max_rows || *next > rows || rows < max_rows && *next != rows {
             return Err("a window of samples does not hold whole samples");
         }
         let targets = values.chunks_exact((*width).max(1)).filter_map(<[f64]>::last);
@@ -61,22 +61,22 @@ impl SampleWindow {
         Ok(())
     }
 
-    /// Takes in a sample with its target, which is finite.
+    /// Adds a sample with its target, which is finite.
     #[inline]
     pub fn push(&mut self, x: Features<'_>, y: f64) {
         if x.len() + 1 != self.width {
             self.widen(x);
         }
-        let (width, most) = (self.width, rows_of(self.width));
-        if most == 0 {
+        let (width, max_rows) = (self.width, rows_of(self.width));
+        if max_rows == 0 {
             return;
         }
-        if self.next == most {
+        if self.next == max_rows {
             self.next = 0;
         }
-        // Columns that this sample has not.
+        // Columns that this sample does not have.
         let missing = width - 1 - x.len();
-        if self.values.len() < most * width {
+        if self.values.len() < max_rows * width {
             self.values.extend_from_slice(x.values());
             self.values.extend(std::iter::repeat_n(f64::NAN, missing));
             self.values.push(y);
@@ -89,7 +89,7 @@ impl SampleWindow {
         self.next += 1;
     }
 
-    /// Makes room for columns that are new; the samples there are do not know them.
+    /// Adds new columns, unknown in the samples already kept.
     #[cold]
     fn widen(&mut self, x: Features<'_>) {
         let known = self.nominal.len();
@@ -98,9 +98,9 @@ impl SampleWindow {
         if width <= self.width {
             return;
         }
-        let (rows, most) = (self.len(), rows_of(width));
-        let kept = rows.min(most);
-        let mut values = Vec::with_capacity(most * width);
+        let (rows, max_rows) = (self.len(), rows_of(width));
+        let kept = rows.min(max_rows);
+        let mut values = Vec::with_capacity(max_rows * width);
         for (features, y) in self.rows().skip(rows - kept) {
             values.extend_from_slice(features);
             values.extend(std::iter::repeat_n(f64::NAN, width - 1 - features.len()));
@@ -109,47 +109,47 @@ impl SampleWindow {
         (self.width, self.next, self.values) = (width, kept, values);
     }
 
-    /// Samples in the window.
+    /// Returns the number of samples in the window.
     pub fn len(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
     }
 
-    /// Whether there is none.
+    /// Returns whether the window holds no sample.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Whether the next sample takes the place of the oldest.
+    /// Returns whether the next sample will replace the oldest.
     pub fn is_full(&self) -> bool {
         self.len() == rows_of(self.width)
     }
 
-    /// Whether column `i` of the features is nominal.
+    /// Returns whether column `i` of the features is nominal.
     pub fn is_nominal(&self, i: usize) -> bool {
         self.nominal.get(i).copied().unwrap_or(false)
     }
 
-    /// Replaces each number, unknown ones too, by what `of` makes of its column and it, oldest sample first; the target is
-    /// in the column behind the features.
-    pub fn amend(&mut self, mut of: impl FnMut(usize, f64) -> f64) {
+    /// Replaces each value, unknown ones too, by the result of `map` for its column and the value, oldest sample first.
+    /// The target's column comes after those of the features.
+    pub fn map_values(&mut self, mut map: impl FnMut(usize, f64) -> f64) {
         let first = if self.next < self.len() { self.next } else { 0 };
         for row in (first..self.len()).chain(0..first) {
             let row = &mut self.values[row * self.width..][..self.width];
-            row.iter_mut().enumerate().for_each(|(i, value)| *value = of(i, *value));
+            row.iter_mut().enumerate().for_each(|(i, value)| *value = map(i, *value));
         }
     }
 
-    /// Columns of the features.
+    /// Returns the number of feature columns.
     pub fn columns(&self) -> usize {
         self.width.saturating_sub(1)
     }
 
-    /// A row of this window, with its columns' kinds.
+    /// Returns a row of this window with the kinds of its columns.
     pub fn features<'a>(&'a self, row: &'a [f64]) -> Features<'a> {
         Features::with_nominal(row, &self.nominal)
     }
 
-    /// Features and target of each sample, oldest first.
+    /// Iterates over features and target of each sample, oldest first.
     pub fn rows(&self) -> impl Iterator<Item = (&[f64], f64)> {
         let full = self.next < self.len();
         let (newer, older) = self.values.split_at(if full { self.next * self.width } else { 0 });
@@ -172,7 +172,7 @@ mod tests {
         let mut recent = SampleWindow::default();
         for i in 0..1234_i32 {
             recent.push(Features::new(&[f64::from(i), f64::NAN]), f64::from(-i));
-            let first = (i + 1 - MOST_ROWS as i32).max(0);
+            let first = (i + 1 - MAX_SAMPLES as i32).max(0);
             assert_eq!(targets(&recent), (first..=i).map(|i| f64::from(-i)).collect::<Vec<_>>());
             let saved = rmp_serde::to_vec_named(&recent).expect("saved");
             let mut restored: SampleWindow = rmp_serde::from_slice(&saved).expect("restored");
@@ -189,7 +189,7 @@ mod tests {
         recent.push(Features::with_nominal(&[5.0, 2.0], &[false, true]), 2.0);
         recent.push(Features::new(&[6.0]), 3.0);
         let rows: Vec<_> = recent.rows().collect();
-        assert_eq!((rows.len(), recent.columns()), (MOST_ROWS, 2));
+        assert_eq!((rows.len(), recent.columns()), (MAX_SAMPLES, 2));
         assert_eq!(rows[0].0[0], 102.0);
         assert!(rows[0].0[1].is_nan() && rows[199].0[1].is_nan() && rows[199].1 == 3.0);
         assert_eq!(rows[198].0, [5.0, 2.0]);
@@ -203,7 +203,7 @@ mod tests {
             let x = vec![1.0; columns];
             (0..250).for_each(|_| recent.push(Features::new(&x), 1.0));
             assert_eq!(recent.len(), rows, "{columns}");
-            assert!(recent.values.capacity() * 8 <= 2 * MOST_BYTES, "{columns}");
+            assert!(recent.values.capacity() * 8 <= 2 * MAX_VALUE_BYTES, "{columns}");
         }
     }
 

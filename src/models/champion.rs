@@ -1,4 +1,4 @@
-//! The champion: predicts what the best of its members has predicted.
+//! The champion: repeats the prediction of its best member.
 //!
 //! Its columns are its members' predictions. [`best`] elects a member from the [`Track`] of each, which the scorer of
 //! the models keeps. It follows the leader and changes only for a difference that counts, so that two equals do not

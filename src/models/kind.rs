@@ -84,7 +84,7 @@ pub enum ModelKind {
     Rls(rls::Params),
     /// Recursive least squares on polynomials of the features.
     RlsPoly(rls_poly::Params),
-    /// Trees with linear models, split by what these get wrong.
+    /// Trees with linear models, split by the models' residuals.
     ModelTree(model_tree::Params),
     /// A small neural network that learns by an extended Kalman filter.
     EkfMlp(ekf_mlp::Params),

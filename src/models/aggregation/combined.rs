@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Aggregate, Boa, MlPoly, Weights, recent_errors::RecentErrors, stacking::Stacked};
 use thalweg_metrics::checked;
 
-/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m brings
-/// the bound (against faded regret), stacking what is beyond any average, recent errors a quick return after a change,
-/// BOA a steady hand on short series, and the last ML-Poly sees to it that none of them can do lasting harm.
+/// ML-Poly m; stacking on top of m, and on top of an average by recent errors; BOA; ML-Poly over these four. m has the
+/// regret bound (on faded regret), stacking can be better than any average, recent errors recover quickly after a
+/// change, BOA is reliable on short series, and the last ML-Poly prevents lasting harm by any of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Combined {
     long: Stacked<MlPoly>,

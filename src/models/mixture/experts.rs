@@ -32,7 +32,7 @@ pub(super) const MEMBER_NAMES: [&str; MEMBERS] = [
     "network + trees",
 ];
 
-/// Samples before trees learn residuals: those of an expert that is new hold what it will soon explain.
+/// Samples before trees learn residuals: a new expert will soon explain most of its early ones itself.
 const RESIDUAL_WARM_UP_SAMPLES: u64 = 200;
 
 /// The experts with what they have learned.

@@ -48,7 +48,7 @@ pub struct Mixture {
     aggregation: Aggregation,
     /// Each member's mean squared error over about 1 / [`MIN_RATE`] samples.
     errors: Predictions,
-    /// The mixture's own recent mean squared error, which limits how far a target may be: see [`MAX_TARGET_RMSES`].
+    /// Recent mean squared error of the mixture, which limits the targets that are learned: see [`MAX_TARGET_RMSES`].
     usual: f64,
 }
 

@@ -96,7 +96,7 @@ fn sums(cells: &[f32], stride: usize) -> [f64; MAX_ROW_WIDTH + CELL_HEADER_LEN] 
     total
 }
 
-/// Returns a lower bound, in nats, of the negative log probability that a χ² with so many degrees of freedom is
+/// Returns a lower bound, in nats, of the negative log probability that a χ² with `degrees` degrees of freedom is
 /// `squares` or more (Chernoff's bound).
 fn tail(squares: f64, degrees: f64) -> f64 {
     if squares <= degrees { 0.0 } else { 0.5 * (squares - degrees - degrees * (squares / degrees).ln()) }

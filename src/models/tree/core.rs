@@ -19,7 +19,7 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Core {
     pub(super) params: Params,
-    /// Statistics of all targets so far, to judge what is plausible.
+    /// Statistics of all targets so far, against which predictions are judged plausible.
     pub(super) targets: Var,
     pub(super) nodes: Nodes,
     /// Draws the features a leaf looks at; `None` if it looks at all.

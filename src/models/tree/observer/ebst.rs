@@ -131,7 +131,7 @@ impl Ebst {
         self.update_by_walk(key, y, weight);
     }
 
-    /// Counts a target at a key of so many whole `units`; `key` computes the key.
+    /// Counts a target at a key of whole `units`; `key` computes the key.
     #[inline]
     pub(super) fn update_whole(&mut self, units: f64, key: impl FnOnce() -> f64, y: f64, weight: f64) {
         if let Some(node) = self.shortcut.get(units).and_then(|at| self.nodes.get_mut(at as usize)) {

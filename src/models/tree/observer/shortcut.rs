@@ -40,7 +40,7 @@ impl Shortcut {
         }
     }
 
-    /// Sets the place of `key`, one of so many `keys`, unless the table would become too wide.
+    /// Sets the place of `key`, unless the table would become too wide for `keys` keys.
     pub(super) fn set(&mut self, key: f64, place: u32, keys: usize) {
         let Ok(place) = u16::try_from(place.saturating_add(1)) else { return };
         if key.abs() > MAX_KEY {
@@ -76,7 +76,7 @@ impl Shortcut {
         *self = Self { first, places };
     }
 
-    /// Estimates the bytes of a table of so many `keys`: the estimate must not depend on how much of it is filled.
+    /// Estimates the bytes of a table for `keys` keys. The estimate must not depend on how much of it is filled.
     pub(super) fn heap_bytes(keys: usize) -> usize {
         (keys + SPARE_WIDTH as usize) * size_of::<u16>()
     }

@@ -5,11 +5,11 @@ use std::{collections::HashSet, fmt::Display};
 use indicatif::HumanBytes;
 
 /// What stands where there is no figure yet.
-pub(crate) const NONE: &str = "-";
+pub(crate) const NO_FIGURE: &str = "-";
 
-/// A figure as `spelled`, and [`NONE`] where there is none.
+/// A figure as `spelled`, and [`NO_FIGURE`] where there is none.
 pub(crate) fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
-    figure.map_or_else(|| NONE.to_owned(), spelled)
+    figure.map_or_else(|| NO_FIGURE.to_owned(), spelled)
 }
 
 /// Four significant digits: what a person reads in a log.
@@ -32,7 +32,7 @@ pub(crate) fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
-/// A figure as `spelled`, and [`NONE`] where there is none or it is no number.
+/// A figure as `spelled`, and [`NO_FIGURE`] where there is none or it is no number.
 pub(crate) fn finite(figure: Option<f64>, spelled: impl FnOnce(f64) -> String) -> String {
     known(figure.filter(|figure| figure.is_finite()), spelled)
 }

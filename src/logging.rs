@@ -24,7 +24,7 @@ use worded::Worded;
 pub use screen::{Look, Row, Screen};
 
 /// Where systemd's journal takes lines.
-const JOURNAL: &str = "/run/systemd/journal/socket";
+const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Default for Config {
 
 /// Whether systemd's journal is on this machine.
 pub fn has_journal() -> bool {
-    Path::new(JOURNAL).exists()
+    Path::new(JOURNAL_SOCKET).exists()
 }
 
 /// What the environment says of this process's standard error.
@@ -117,8 +117,8 @@ pub fn start(config: &Config, around: &Surroundings) {
         tracing::warn!(
             event = "journal_unreachable",
             %error,
-            "logging.format is \"journald\", but {JOURNAL} does not answer; is this machine run by systemd? The log is text \
-             on standard error instead"
+            "logging.format is \"journald\", but {JOURNAL_SOCKET} does not answer; is this machine run by systemd? The log is \
+             text on standard error instead"
         );
     }
 }

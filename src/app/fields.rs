@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use crate::pipeline::decode::{Feature, FeatureKind, Fields, Text};
 
 /// Records after which a name that never came is worth a warning; and so is a target.
-const ENOUGH: u64 = 1000;
+const MIN_RECORDS_TO_WARN: u64 = 1000;
 /// Between two looks at whether anything has changed, the records have grown by so much.
-const AGAIN: u64 = 10;
+const RECHECK_FACTOR: u64 = 10;
 /// Names in a line, of each kind.
-const SHOWN: usize = 30;
+const MAX_NAMES_SHOWN: usize = 30;
 
 /// Remembers what was said.
 #[derive(Debug, Default)]
@@ -33,9 +33,11 @@ impl Teller {
         }
         let names = signature(fields);
         let due = match &self.said {
-            None => records >= ENOUGH || idle || done,
+            None => records >= MIN_RECORDS_TO_WARN || idle || done,
             Some((said, at)) => {
-                *said != names && (records >= at.saturating_mul(AGAIN) || (*at < ENOUGH && records >= ENOUGH))
+                *said != names
+                    && (records >= at.saturating_mul(RECHECK_FACTOR)
+                        || (*at < MIN_RECORDS_TO_WARN && records >= MIN_RECORDS_TO_WARN))
             }
         };
         if due {
@@ -55,14 +57,14 @@ impl Teller {
             );
             self.said = Some((names, records));
         }
-        if records >= ENOUGH || done {
+        if records >= MIN_RECORDS_TO_WARN || done {
             self.warn(fields, learned);
         }
     }
 
     fn warn(&mut self, fields: &Fields, learned: bool) {
-        let is_worth_it = fields.records >= ENOUGH || !learned;
-        if is_worth_it && fields.with_target == 0 && fields.records >= self.no_target.saturating_mul(AGAIN) {
+        let is_worth_it = fields.records >= MIN_RECORDS_TO_WARN || !learned;
+        if is_worth_it && fields.with_target == 0 && fields.records >= self.no_target.saturating_mul(RECHECK_FACTOR) {
             self.no_target = fields.records;
             tracing::warn!(event = "no_target", records = fields.records, "{}", no_target(fields));
         }
@@ -143,8 +145,8 @@ impl Line {
 /// The first of many names.
 fn some(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names[..names.len().min(SHOWN)].join(", ");
+    let more = names.len().saturating_sub(MAX_NAMES_SHOWN);
+    let shown = names[..names.len().min(MAX_NAMES_SHOWN)].join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 

@@ -30,7 +30,7 @@ use tasks::{Crew, Task};
 use waiting::Waiting;
 
 /// From the signal to the last task's end.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why the daemon ended before it was told to, or not as it should.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum Error {
     Panicked,
     /// The deadline for stopping passed.
     #[error(
-        "not stopped within {STOP_WITHIN:?}: {stragglers}; what they had not confirmed is done again at the next start"
+        "not stopped within {STOP_TIMEOUT:?}: {stragglers}; what they had not confirmed is done again at the next start"
     )]
     Stragglers {
         /// Names of the tasks that still ran.
@@ -148,7 +148,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         report::tell_systemd_stopping();
         shutdown.cancel();
         // The tasks stop by themselves from here on; this only watches the clock.
-        tokio::time::sleep(STOP_WITHIN + Duration::from_secs(1)).await;
+        tokio::time::sleep(STOP_TIMEOUT + Duration::from_secs(1)).await;
     };
     let result = tokio::select! {
         result = opening => result,

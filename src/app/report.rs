@@ -26,10 +26,10 @@ use crate::{
 };
 
 /// The first report comes this soon, so that one sees at once that it works.
-const FIRST_REPORT: Duration = Duration::from_millis(500);
+const FIRST_REPORT_DELAY: Duration = Duration::from_millis(500);
 
 /// Rows on a terminal are looked at, so they change this often.
-const REFRESH: Duration = Duration::from_secs(1);
+const ROW_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All partitions as one.
 struct Overview {
@@ -87,13 +87,13 @@ macro_rules! told {
 pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop: CancellationToken) {
     let Sources { views, transport, store, waiting } = sources;
     let screen = logging::screen();
-    let every = if screen.is_some() { every.min(REFRESH) } else { every };
+    let every = if screen.is_some() { every.min(ROW_REFRESH_INTERVAL) } else { every };
     let mut last: Option<(Instant, u64)> = None;
     let mut teller = Teller::default();
     let mut retries = transport.retries();
     // Fetches that had come back when something was tried again, until all workers have had another.
     let mut troubled: Option<BTreeMap<i32, u64>> = None;
-    let mut next = Instant::now() + FIRST_REPORT.min(every);
+    let mut next = Instant::now() + FIRST_REPORT_DELAY.min(every);
     loop {
         let done = tokio::select! {
             () = stop.cancelled() => true,

@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// Characters of a model's name at most, where so many tell it from the others.
-const LONGEST_NAME: usize = 24;
+const MAX_NAME_CHARS: usize = 24;
 /// Partitions that have a row each; of more, only the sum is told.
-const MOST_PARTITIONS: usize = 4;
+const MAX_PARTITION_ROWS: usize = 4;
 /// A change of the error that is none to speak of.
-const STEADY: f64 = 0.02;
+const MIN_NOTABLE_CHANGE: f64 = 0.02;
 
 /// What is told of all partitions together.
 pub(super) struct Totals<'a> {
@@ -51,7 +51,7 @@ pub(super) fn rows(
     partitions: &[Partition],
     columns: usize,
 ) -> Vec<Row> {
-    let names = cut(models.iter().chain([published]).map(|model| &*model.name), LONGEST_NAME);
+    let names = cut(models.iter().chain([published]).map(|model| &*model.name), MAX_NAME_CHARS);
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let wide = columns >= width + 52;
     let head = if wide {
@@ -76,7 +76,7 @@ pub(super) fn rows(
         rows.push(Row { text, look: if is_champion { Look::Strong } else { Look::Plain } });
     }
     let faint = |text: String| Row { text, look: Look::Faint };
-    if (2..=MOST_PARTITIONS).contains(&partitions.len()) {
+    if (2..=MAX_PARTITION_ROWS).contains(&partitions.len()) {
         for Partition { number, lag, records, champion } in partitions {
             let lag = grouped(lag.unsigned_abs());
             rows.push(faint(format!(
@@ -107,7 +107,7 @@ pub(super) fn rows(
 fn trend(late: f64, window: f64) -> String {
     let change = late / window - 1.0;
     match change {
-        change if !change.is_finite() || change.abs() < STEADY => "steady".to_owned(),
+        change if !change.is_finite() || change.abs() < MIN_NOTABLE_CHANGE => "steady".to_owned(),
         change if change > 9.99 => "+999 %".to_owned(),
         change => format!("{:+.0} %", 100.0 * change),
     }

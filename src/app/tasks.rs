@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
-use super::{Error, STOP_WITHIN};
+use super::{Error, STOP_TIMEOUT};
 use crate::{
     pipeline::worker::{self, Gauges, Stop, View, Worker},
     store::Store,
@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// A revoked partition is given back by then, whatever the transport allows.
-const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+const MAX_DRAIN: Duration = Duration::from_secs(3600);
 /// Tasks that are told to end at once have so long.
-const AT_ONCE: Duration = Duration::from_millis(500);
+const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the workers show, by partition.
 pub(super) type Views = watch::Receiver<BTreeMap<i32, View>>;
@@ -149,14 +149,14 @@ impl<T: Transport> Crew<T> {
         self.returning.clear();
         shutdown.cancel();
         self.store.wait_no_more();
-        let in_time = timeout(STOP_WITHIN, self.stop()).await.is_ok();
+        let in_time = timeout(STOP_TIMEOUT, self.stop()).await.is_ok();
         let stragglers: Vec<String> =
             self.running().filter(|task| *task != Task::Reporter).map(|it| it.to_string()).collect();
         if !in_time {
             self.workers.values().for_each(|stop| stop.at_once.cancel());
             self.tasks.abort(&Task::Generator);
             // They end as soon as they are looked at, unless they never come back.
-            let _ = timeout(AT_ONCE, self.until_ended(|task| task != Task::Reporter)).await;
+            let _ = timeout(ABORT_TIMEOUT, self.until_ended(|task| task != Task::Reporter)).await;
         }
         reporting.cancel();
         self.until_ended(|task| task == Task::Reporter).await;
@@ -228,7 +228,7 @@ impl<T: Transport> Crew<T> {
     fn revoke(&mut self, revoked: Revoked) {
         let Revoked { partitions, within, drained } = revoked;
         tracing::info!(event = "partitions_revoked", ?partitions, ?within, "partitions go to another process");
-        let deadline = Instant::now() + within.min(LONGEST_DRAIN);
+        let deadline = Instant::now() + within.min(MAX_DRAIN);
         let mut leaving = Leaving { partitions: BTreeSet::new(), deadline, drained };
         for partition in partitions {
             self.returning.remove(&partition);
@@ -259,7 +259,7 @@ impl<T: Transport> Crew<T> {
                 }
             }
             // Nothing more can be done but wait for them.
-            leaving.deadline = now + STOP_WITHIN;
+            leaving.deadline = now + STOP_TIMEOUT;
         }
     }
 

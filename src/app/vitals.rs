@@ -32,12 +32,12 @@ impl Signs {
 }
 
 /// Between two looks where no watchdog is configured.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Watches until dropped.
 pub(super) async fn run<T: Transport>(views: Views, transport: Arc<T>, store: Arc<Store>) -> Infallible {
     let watchdog = sd_notify::watchdog_enabled();
-    let mut looks = interval(watchdog.map_or(LOOK_EVERY, |period| period / 2));
+    let mut looks = interval(watchdog.map_or(CHECK_INTERVAL, |period| period / 2));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before: BTreeMap<i32, Signs> = BTreeMap::new();
     loop {

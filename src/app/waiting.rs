@@ -19,9 +19,9 @@ use super::tasks::Views;
 use crate::{pipeline::worker::View, topic::Transport};
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// A look takes no longer.
-const WITHIN: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Waiting {
 
 /// Looks until dropped.
 pub(super) async fn run<T: Transport>(views: Views, transport: Arc<T>, waiting: Arc<Waiting>) -> Infallible {
-    let mut looks = interval(LOOK_EVERY);
+    let mut looks = interval(CHECK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before: BTreeMap<i32, u64> = BTreeMap::new();
     loop {
@@ -62,7 +62,7 @@ pub(super) async fn run<T: Transport>(views: Views, transport: Arc<T>, waiting: 
             waiting.unanswered.store(false, Ordering::Relaxed);
             continue;
         }
-        let found = timeout(WITHIN, transport.ends(&silent)).await;
+        let found = timeout(CHECK_TIMEOUT, transport.ends(&silent)).await;
         waiting.unanswered.store(!matches!(found, Ok(Ok(_))), Ordering::Relaxed);
         if let Ok(Ok(ends)) = found {
             waiting.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(silent.into_iter().zip(ends));

@@ -4,7 +4,7 @@
 use super::Error;
 
 /// Most transitions that are told of: nobody looks at more.
-const MOST_TRANSITIONS: usize = 1000;
+const MAX_TRANSITIONS: usize = 1000;
 
 /// One concept giving way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn transitions(
         let within = positions.iter().map(move |position| Transition { at: start.saturating_add(*position), width });
         back.into_iter().chain(within)
     };
-    (0..rounds).flat_map(round).take_while(move |transition| transition.at < until).take(MOST_TRANSITIONS)
+    (0..rounds).flat_map(round).take_while(move |transition| transition.at < until).take(MAX_TRANSITIONS)
 }
 
 /// What a new concept is.
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found(&[15, 30], 0, 0, true, 30), [(15, 0)]);
         assert_eq!(found(&[15, 30], 5, 45, false, 90), [(15, 5), (30, 5), (60, 5), (75, 5)]);
         assert_eq!(found(&[15, 30], 5, 45, true, 61), [(15, 5), (30, 5), (45, 0), (60, 5)]);
-        assert_eq!(found(&[1], 0, 2, true, u64::MAX).len(), MOST_TRANSITIONS);
+        assert_eq!(found(&[1], 0, 2, true, u64::MAX).len(), MAX_TRANSITIONS);
     }
 
     #[test]

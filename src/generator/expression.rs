@@ -46,7 +46,7 @@ pub struct Expression {
 }
 
 /// The sample's number in a formula.
-const INDEX: &str = "t";
+const INDEX_VARIABLE: &str = "t";
 
 /// An expression, ready to be evaluated.
 pub(super) struct Compiled {
@@ -78,7 +78,11 @@ impl Expression {
             let key = format!("function.features.{name}");
             let mut letters = name.chars();
             let starts = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-            if !starts || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') || name == INDEX || name == "y" {
+            if !starts
+                || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+                || name == INDEX_VARIABLE
+                || name == "y"
+            {
                 let problem = "a feature's name is of letters, digits and _, and neither `t` nor `y`";
                 return Err(Error::new(key, problem));
             }
@@ -88,7 +92,7 @@ impl Expression {
             .map_err(|error| Error::new("function.formula", format!("`{}`: {error}", self.formula)))?;
         let place = |name: &String| match self.features.iter().position(|(feature, _)| feature == name) {
             Some(i) => Ok(Some(i)),
-            None if name == INDEX => Ok(None),
+            None if name == INDEX_VARIABLE => Ok(None),
             None => Err(Error::new(
                 "function.formula",
                 format!("`{name}` is neither a feature nor `t` nor a function; add it to function.features"),

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Config, Stream, encode};
 
 /// How often samples that are due are sent.
-const TICK: Duration = Duration::from_millis(5);
+const SEND_INTERVAL: Duration = Duration::from_millis(5);
 /// Samples in a batch at most.
-const BATCH: u64 = 1000;
+const MAX_BATCH_SAMPLES: u64 = 1000;
 /// After a stall, no more than this is made up for; the rest is as if it had never been due.
-const CATCH_UP: Duration = Duration::from_secs(1);
+const MAX_CATCH_UP: Duration = Duration::from_secs(1);
 
 /// Where samples go.
 pub trait SampleSink {
@@ -43,13 +43,13 @@ pub async fn run<S: SampleSink>(
     let names = stream.feature_names().to_vec();
     let begin = stream.position();
     let end = if config.count == 0 { u64::MAX } else { config.count };
-    let mut ticks = interval(TICK);
+    let mut ticks = interval(SEND_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pace = Pace { since: Instant::now(), sent: 0, rate: config.rate };
     let mut x = Vec::new();
     while stream.position() < end && !shutdown.is_cancelled() {
         let due = if config.rate == 0.0 {
-            BATCH
+            MAX_BATCH_SAMPLES
         } else {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -59,7 +59,7 @@ pub async fn run<S: SampleSink>(
         };
         let mut left = due.min(end - stream.position());
         while left > 0 && !shutdown.is_cancelled() {
-            let count = left.min(BATCH);
+            let count = left.min(MAX_BATCH_SAMPLES);
             let first = stream.position();
             let payload = |_| {
                 let target = stream.next_sample(&mut x);
@@ -87,7 +87,7 @@ impl Pace {
     fn due(&mut self) -> u64 {
         let elapsed = self.since.elapsed();
         let due = (elapsed.as_secs_f64() * self.rate) as u64;
-        let most = (CATCH_UP.as_secs_f64() * self.rate).ceil() as u64;
+        let most = (MAX_CATCH_UP.as_secs_f64() * self.rate).ceil() as u64;
         // Nothing is due before what was sent; what is due beyond the limit counts as sent.
         self.sent = self.sent.max(due.saturating_sub(most));
         due.saturating_sub(self.sent)

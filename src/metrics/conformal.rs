@@ -15,22 +15,22 @@ const SCALE_RATE: f64 = 0.02;
 const WIDTH_RATE: f64 = 0.04;
 
 /// The same while little is known, over the root of the samples scored.
-const FIRST_WIDTH_RATE: f64 = 0.3;
+const WARM_UP_WIDTH_RATE: f64 = 0.3;
 
 /// Samples from which on both are those of the long run.
-const FEW: u64 = 60;
+const WARM_UP_SAMPLES: u64 = 60;
 
 /// By how much the centre, in half widths, follows a target that was missed on one side.
 const CENTRE_RATE: f64 = 0.01;
 
 /// The prediction is never nearer to an end than a twentieth of the half width, so that both sides widen with it.
-const MOST_CENTRE: f64 = 0.95;
+const MAX_CENTRE: f64 = 0.95;
 
 /// The least logarithm of the half width over the usual error: predictions that are always perfect leave nothing to follow.
-const LEAST_WIDTH: f64 = -4.0;
+const MIN_LOG_WIDTH: f64 = -4.0;
 
 /// The greatest, beyond which eᶿ is no number. Nothing leads there.
-const MOST_WIDTH: f64 = 700.0;
+const MAX_LOG_WIDTH: f64 = 700.0;
 
 /// Where the target is expected.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl Conformal {
         if !(coverage > 0.0 && coverage < 1.0) {
             return Err("intervals cannot hold that share of the targets");
         }
-        if scale < 0.0 || centre.abs() > MOST_CENTRE || !(LEAST_WIDTH..=MOST_WIDTH).contains(&log_width) {
+        if scale < 0.0 || centre.abs() > MAX_CENTRE || !(MIN_LOG_WIDTH..=MAX_LOG_WIDTH).contains(&log_width) {
             return Err("intervals have an impossible shape");
         }
         self.half = half(scale, log_width);
@@ -106,7 +106,7 @@ impl Conformal {
     /// Nothing scored. `coverage` is the share of the targets that intervals are to hold, 0 < `coverage` < 1.
     pub fn new(coverage: f64) -> Self {
         // Right at once where errors have a Laplace distribution.
-        let log_width = libm::log(-libm::log(1.0 - coverage)).max(LEAST_WIDTH);
+        let log_width = libm::log(-libm::log(1.0 - coverage)).max(MIN_LOG_WIDTH);
         Self { coverage, n: 0, scale: 0.0, log_width, centre: 0.0, half: 0.0 }
     }
 
@@ -134,15 +134,16 @@ impl Conformal {
     pub fn learn(&mut self, y: f64, p: f64, around: Option<Interval>) {
         if let Some(interval) = around {
             let (below, above) = (f64::from(y < interval.lower), f64::from(y > interval.upper));
-            let first = if self.n < FEW { FIRST_WIDTH_RATE / (self.n as f64).sqrt() } else { 0.0 };
+            let first = if self.n < WARM_UP_SAMPLES { WARM_UP_WIDTH_RATE / (self.n as f64).sqrt() } else { 0.0 };
             let rate = if first > WIDTH_RATE { first } else { WIDTH_RATE };
             let missed = below + above;
-            self.log_width = (self.log_width + rate * (missed - (1.0 - self.coverage))).clamp(LEAST_WIDTH, MOST_WIDTH);
-            self.centre = (self.centre + CENTRE_RATE * (above - below)).clamp(-MOST_CENTRE, MOST_CENTRE);
+            self.log_width =
+                (self.log_width + rate * (missed - (1.0 - self.coverage))).clamp(MIN_LOG_WIDTH, MAX_LOG_WIDTH);
+            self.centre = (self.centre + CENTRE_RATE * (above - below)).clamp(-MAX_CENTRE, MAX_CENTRE);
         }
         self.n += 1;
         let error = (y - p).abs().min(f64::MAX);
-        let first = if self.n < FEW { 1.0 / self.n as f64 } else { 0.0 };
+        let first = if self.n < WARM_UP_SAMPLES { 1.0 / self.n as f64 } else { 0.0 };
         self.scale += if first > SCALE_RATE { first } else { SCALE_RATE } * (error - self.scale);
         self.half = half(self.scale, self.log_width);
     }

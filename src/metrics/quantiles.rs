@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::checked;
 
 /// How many of the mantissa's bits choose a bucket: 64 buckets from one power of two to the next.
-const BITS: u32 = 6;
+const MANTISSA_BITS: u32 = 6;
 
 /// Errors below 2⁻⁶⁴ count as 0, those from 2⁵⁰⁰ on as 2⁵⁰⁰.
-const LEAST_EXPONENT: u64 = 1023 - 64;
-const EXPONENTS: u64 = 64 + 500;
+const MIN_EXPONENT: u64 = 1023 - 64;
+const EXPONENT_COUNT: u64 = 64 + 500;
 
 /// A histogram of |y − p| with logarithmic buckets (after DDSketch: Masson, Rim and Lee 2019), whose quantiles are within
 /// 0.8 % of the true ones. 8 bytes for each bucket between the least and the greatest error: about 10 KB in everyday
@@ -28,21 +28,21 @@ pub struct Quantiles {
 }
 
 /// The last bucket there is.
-const LAST: u16 = (EXPONENTS << BITS) as u16;
+const LAST_BUCKET: u16 = (EXPONENT_COUNT << MANTISSA_BITS) as u16;
 
 /// The bucket of an error; 0 is that of 0.
 #[inline]
 pub(super) fn bucket(error: f64) -> u16 {
-    let key = error.abs().to_bits() >> (52 - BITS);
-    let from = LEAST_EXPONENT << BITS;
+    let key = error.abs().to_bits() >> (52 - MANTISSA_BITS);
+    let from = MIN_EXPONENT << MANTISSA_BITS;
     // Saturating below makes the least ones 0.
-    ((key + 1).saturating_sub(from)).min(u64::from(LAST)) as u16
+    ((key + 1).saturating_sub(from)).min(u64::from(LAST_BUCKET)) as u16
 }
 
 /// The middle of a bucket.
 fn middle(bucket: u16) -> f64 {
     let Some(key) = u64::from(bucket).checked_sub(1) else { return 0.0 };
-    let edge = |key: u64| f64::from_bits((key + (LEAST_EXPONENT << BITS)) << (52 - BITS));
+    let edge = |key: u64| f64::from_bits((key + (MIN_EXPONENT << MANTISSA_BITS)) << (52 - MANTISSA_BITS));
     f64::midpoint(edge(key), edge(key + 1))
 }
 
@@ -51,7 +51,7 @@ checked!(Quantiles { n, first, counts } then fits);
 impl Quantiles {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { n, first, counts } = self;
-        if counts.len() + usize::from(*first) > usize::from(LAST) + 1 {
+        if counts.len() + usize::from(*first) > usize::from(LAST_BUCKET) + 1 {
             return Err("a histogram of errors has more buckets than there are");
         }
         // That many counts of at most 2⁶⁰ can overflow.

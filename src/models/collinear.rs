@@ -5,13 +5,13 @@
 //! find dependence that is not linear, or among more columns than a third of the rows.
 
 /// The share of a column's variance that others leave unexplained, at most, where it says the same as they do.
-const UNEXPLAINED: f64 = 0.01;
+const MAX_UNEXPLAINED_SHARE: f64 = 0.01;
 
 /// The variance that a column must add to another one to be counted among those that make it out, as a share of its own.
-const LEAST_PART: f64 = 1e-4;
+const MIN_VARIANCE_SHARE: f64 = 1e-4;
 
 /// What rounding makes of nothing.
-const NOTHING: f64 = 1e-12;
+const ROUNDING_ERROR: f64 = 1e-12;
 
 /// The groups of these columns, which are equally long and hold finite numbers, by index. Columns that never vary are alone.
 pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
@@ -29,7 +29,7 @@ pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
             shares.push(share);
         }
         let unexplained = product(&rest, &rest);
-        if unexplained <= UNEXPLAINED {
+        if unexplained <= MAX_UNEXPLAINED_SHARE {
             // How much of the column each of the basis makes out, by back substitution.
             let mut weights = shares.clone();
             for k in (0..weights.len()).rev() {
@@ -39,12 +39,12 @@ pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
             }
             for ((j, _), weight) in basis.iter().zip(&weights) {
                 // What chance makes of the noise in it is far less, and what is this small makes out nothing of it.
-                if weight * weight > (0.5 * unexplained).max(LEAST_PART) {
+                if weight * weight > (0.5 * unexplained).max(MIN_VARIANCE_SHARE) {
                     join(&mut group, i, *j);
                 }
             }
         }
-        if unexplained > NOTHING && 3 * (basis.len() + 1) <= rows {
+        if unexplained > ROUNDING_ERROR && 3 * (basis.len() + 1) <= rows {
             let length = unexplained.sqrt();
             rest.iter_mut().for_each(|rest| *rest /= length);
             shares.push(length);
@@ -73,7 +73,7 @@ pub(super) fn standardised(column: &[f64]) -> Option<Vec<f64>> {
     let mut centred: Vec<f64> = scaled.into_iter().map(|value| value - mean).collect();
     let length = product(&centred, &centred).sqrt();
     // Of a counter's values only the last digits vary, which is not nothing.
-    let varies = length > NOTHING;
+    let varies = length > ROUNDING_ERROR;
     centred.iter_mut().for_each(|value| *value /= length);
     varies.then_some(centred)
 }

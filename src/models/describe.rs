@@ -30,7 +30,7 @@ pub struct Origin {
 
 impl Origin {
     /// A column that is the field itself.
-    pub const ITSELF: Self = Self { shift: 0.0, scale: 1.0 };
+    pub const IDENTITY: Self = Self { shift: 0.0, scale: 1.0 };
 
     /// The field's value of a column's `value`.
     pub fn value(self, value: f64) -> f64 {
@@ -41,7 +41,7 @@ impl Origin {
 impl NamedColumn {
     /// A field of the records; `categories` of a nominal one.
     pub fn new(name: &str, categories: Option<Vec<String>>) -> Self {
-        Self { name: name.to_owned(), categories, origin: Some(Origin::ITSELF) }
+        Self { name: name.to_owned(), categories, origin: Some(Origin::IDENTITY) }
     }
 
     /// A numeric column that some step made.

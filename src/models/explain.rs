@@ -70,7 +70,7 @@ pub struct Explanation {
 }
 
 /// Fewest samples that say anything.
-const LEAST: usize = 10;
+const MIN_SAMPLES: usize = 10;
 
 /// Orders in which each feature's values are put; more would tell chance better from effect, and take longer.
 const SHUFFLES: u64 = 3;
@@ -78,7 +78,7 @@ const SHUFFLES: u64 = 3;
 /// What matters to a model, by the latest samples. `columns` are those of the samples. `None` where the model looks at no
 /// feature, and where there are too few samples.
 pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWindow) -> Option<Explanation> {
-    if recent.len() < LEAST {
+    if recent.len() < MIN_SAMPLES {
         return None;
     }
     let weighs_columns = pipeline.model().weighs_columns();
@@ -487,7 +487,8 @@ mod tests {
     fn there_is_nothing_to_explain_without_features_or_samples() {
         let (mean, recent) = learned(&ModelConfig::new("m", ModelKind::Mean), 500);
         assert_eq!(explain(&mean, columns(), &recent), None);
-        let (linear, recent) = learned(&ModelConfig::new("m", ModelKind::Linear(linear::Params::river())), LEAST - 1);
+        let (linear, recent) =
+            learned(&ModelConfig::new("m", ModelKind::Linear(linear::Params::river())), MIN_SAMPLES - 1);
         assert_eq!(explain(&linear, columns(), &recent), None);
     }
 

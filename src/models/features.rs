@@ -9,7 +9,7 @@
 pub struct Features<'a> {
     values: &'a [f64],
     nominal: &'a [bool],
-    plain: bool,
+    all_known_numeric: bool,
 }
 
 impl<'a> Features<'a> {
@@ -23,8 +23,8 @@ impl<'a> Features<'a> {
     pub fn with_nominal(values: &'a [f64], nominal: &'a [bool]) -> Self {
         // Without a way out of the loop, which is the faster for rows as long as they come.
         let unknown = values.iter().fold(false, |unknown, value| unknown | value.is_nan());
-        let plain = !unknown && !nominal.contains(&true);
-        Self { values, nominal, plain }
+        let all_known_numeric = !unknown && !nominal.contains(&true);
+        Self { values, nominal, all_known_numeric }
     }
 
     /// Every column, NaN where unknown.
@@ -43,8 +43,8 @@ impl<'a> Features<'a> {
     }
 
     /// Whether every column is a known number, so that a loop need not ask for each.
-    pub fn is_plain(&self) -> bool {
-        self.plain
+    pub fn all_known_numeric(&self) -> bool {
+        self.all_known_numeric
     }
 
     /// The value of column `i`, or `None` where it is unknown or past the end.
@@ -59,6 +59,6 @@ impl<'a> Features<'a> {
 
     /// The same presence and kinds over other values, as a feature step produces them.
     pub fn replaced(&self, values: &'a [f64]) -> Self {
-        Self { values, nominal: self.nominal, plain: self.plain }
+        Self { values, nominal: self.nominal, all_known_numeric: self.all_known_numeric }
     }
 }

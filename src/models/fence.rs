@@ -12,28 +12,28 @@ use super::{Features, SampleWindow};
 use thalweg_metrics::checked;
 
 /// Rows with a target before values are judged, at most.
-const FIRST: u64 = 100;
+const WARM_UP_ROWS: u64 = 100;
 
 /// How many times as far from the middle as any before a value may be: levels jump by ten times and more.
-const FURTHEST: f64 = 30.0;
+const MAX_DISTANCE_RATIO: f64 = 30.0;
 
 /// Values other than the middle that tell how far they go. Fewer say nothing.
-const LEAST_KNOWN: usize = 8;
+const MIN_DIFFERENT_VALUES: usize = 8;
 
-/// The share of them that is trusted at first; the rest must join on without a gap of [`FURTHEST`].
-const TRUSTED: f64 = 0.6;
+/// The share of them that is trusted at first; the rest must join on without a gap of [`MAX_DISTANCE_RATIO`].
+const TRUSTED_SHARE: f64 = 0.6;
 
 /// Values of a column that is new that are looked at together.
-const YOUNG: usize = 10;
+const NEW_COLUMN_VALUES: usize = 10;
 
 /// A value beyond counts this much less with each row that follows, as an exponent; at so many the stream has changed: 41 in a
 /// row, or 5 % of all for long.
-const MEMORY: f64 = 1000.0;
-const CHANGED: f64 = 40.0;
+const BEYOND_DECAY_ROWS: f64 = 1000.0;
+const MAX_BEYOND_COUNT: f64 = 40.0;
 
 /// Rows without a value beyond after which the next one is told of, and rows between two that are.
-const QUIET: u64 = 100;
-const TOLD_EVERY: u64 = 1000;
+const QUIET_ROWS: u64 = 100;
+const REPORT_INTERVAL_ROWS: u64 = 1000;
 
 /// A value that was not believed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +72,7 @@ impl Fence {
         if least.len() != columns.len() || most.len() != columns.len() {
             return Err("the ranges of usual values are of different columns");
         }
-        if columns.iter().chain([target]).any(|column| column.young.len() > YOUNG) {
+        if columns.iter().chain([target]).any(|column| column.young.len() > NEW_COLUMN_VALUES) {
             return Err("a column looks at more values than it may");
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Fence {
     /// Whether enough is known for the first judgement; `learned` samples have been.
     #[inline]
     pub fn is_due(&self, learned: u64, recent: &SampleWindow) -> bool {
-        !self.judges && (learned >= FIRST || recent.len() >= YOUNG && recent.is_full())
+        !self.judges && (learned >= WARM_UP_ROWS || recent.len() >= NEW_COLUMN_VALUES && recent.is_full())
     }
 
     /// Judges values from now on, by those of the latest rows. Those that are beyond are put right in `recent`; tells of the
@@ -262,7 +262,7 @@ impl Column {
     /// A column that begins with these values, and its range.
     fn of(values: &mut [f64]) -> (Self, f64, f64) {
         let mut column = Self::default();
-        if values.len() < YOUNG {
+        if values.len() < NEW_COLUMN_VALUES {
             column.young = values.to_vec();
             return (column, f64::MAX, -f64::MAX);
         }
@@ -275,7 +275,7 @@ impl Column {
                 (column, least, most)
             }
             None => {
-                column.young.extend(values.iter().filter(|value| **value != centre).take(YOUNG));
+                column.young.extend(values.iter().filter(|value| **value != centre).take(NEW_COLUMN_VALUES));
                 (column, centre, centre)
             }
         }
@@ -286,29 +286,29 @@ impl Column {
         let Some(centre) = self.centre else { return true };
         let reach = if self.known { (centre - least).max(most - centre) } else { centre.abs() };
         // What has always been 0 tells no scale.
-        reach == 0.0 || (value - centre).abs() <= FURTHEST * reach
+        reach == 0.0 || (value - centre).abs() <= MAX_DISTANCE_RATIO * reach
     }
 
     /// Judges a value that is not in the range, and widens the range where it counts.
     fn judge(&mut self, value: f64, (least, most): (&mut f64, &mut f64), row: u64) -> Verdict {
         let Some(centre) = self.centre else {
             self.young.push(value);
-            if self.young.len() >= YOUNG {
+            if self.young.len() >= NEW_COLUMN_VALUES {
                 let mut values = std::mem::take(&mut self.young);
                 (*self, *least, *most) = Self::of(&mut values);
             }
             return Verdict::Counts;
         };
         if !self.counts(value, *least, *most) {
-            self.beyond = self.beyond * libm::exp(-(row.saturating_sub(self.last) as f64) / MEMORY) + 1.0;
+            self.beyond = self.beyond * libm::exp(-(row.saturating_sub(self.last) as f64) / BEYOND_DECAY_ROWS) + 1.0;
             self.count += 1;
-            let quiet = self.count == 1 || row.saturating_sub(self.last) > QUIET;
-            let told = quiet && (self.told == 0 || row.saturating_sub(self.told) >= TOLD_EVERY);
+            let quiet = self.count == 1 || row.saturating_sub(self.last) > QUIET_ROWS;
+            let told = quiet && (self.told == 0 || row.saturating_sub(self.told) >= REPORT_INTERVAL_ROWS);
             self.last = row;
             if told {
                 self.told = row.max(1);
             }
-            if self.beyond <= CHANGED {
+            if self.beyond <= MAX_BEYOND_COUNT {
                 return Verdict::Beyond(value.clamp(*least, *most), told);
             }
             self.beyond = 0.0;
@@ -318,7 +318,7 @@ impl Column {
             (*least, *most) = (least.min(value), most.max(value));
         } else {
             self.young.push(value);
-            if self.young.len() >= LEAST_KNOWN {
+            if self.young.len() >= MIN_DIFFERENT_VALUES {
                 self.young.sort_by(f64::total_cmp);
                 if let Some((from, to)) = range(centre, &self.young) {
                     (*least, *most) = (least.min(from), most.max(to));
@@ -334,17 +334,18 @@ impl Column {
 /// How far sorted values go from their middle, as far as they join on to most of them; `None` where too few differ from it.
 fn range(centre: f64, values: &[f64]) -> Option<(f64, f64)> {
     let mut off: Vec<f64> = values.iter().map(|value| (value - centre).abs()).filter(|off| *off > 0.0).collect();
-    if off.len() < LEAST_KNOWN {
+    if off.len() < MIN_DIFFERENT_VALUES {
         return None;
     }
     off.sort_by(f64::total_cmp);
-    let (trusted, rest) = off.split_at((TRUSTED * off.len() as f64) as usize);
-    let reach = rest.iter().try_fold(
-        *trusted.last()?,
-        |reach, off| {
-            if *off <= FURTHEST * reach { Ok(*off) } else { Err(reach) }
-        },
-    );
+    let (trusted, rest) = off.split_at((TRUSTED_SHARE * off.len() as f64) as usize);
+    let reach =
+        rest.iter().try_fold(
+            *trusted.last()?,
+            |reach, off| {
+                if *off <= MAX_DISTANCE_RATIO * reach { Ok(*off) } else { Err(reach) }
+            },
+        );
     let reach = reach.unwrap_or_else(|reach| reach);
     let joined = || values.iter().copied().filter(|value| (value - centre).abs() <= reach);
     Some((joined().fold(centre, f64::min), joined().fold(centre, f64::max)))

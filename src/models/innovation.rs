@@ -9,17 +9,17 @@ use super::{
     Description, NamedColumn, Refused,
     compact_vec::lengthen,
     describe::{Linear, Weight, column},
-    least_squares::{Expert, MOST_INPUTS, Regression, Standalone},
+    least_squares::{Expert, MAX_INPUTS, Regression, Standalone},
 };
 use thalweg_metrics::checked;
 
 /// The most changes of the target that are remembered.
-pub const MOST_LAGS: usize = 48;
+pub const MAX_LAGS: usize = 48;
 
 /// Parameters of [`Innovation`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Changes of the target that the next one is expected from, at most [`MOST_LAGS`]; as many as a season has samples make
+    /// Changes of the target that the next one is expected from, at most [`MAX_LAGS`]; as many as a season has samples make
     /// it seasonal.
     pub lags: u32,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
@@ -50,12 +50,12 @@ impl Innovation {
 }
 
 /// Changes count up to so many usual ones, as a target and as a term.
-const MOST_CHANGES: f64 = 10.0;
+const MAX_CHANGE_RATIO: f64 = 10.0;
 
 /// Terms before those of changes and inputs: 1, the distance from the mean.
-const OWN: usize = 2;
+const OWN_TERMS: usize = 2;
 
-type Terms = [f64; OWN + MOST_LAGS + MOST_INPUTS];
+type Terms = [f64; OWN_TERMS + MAX_LAGS + MAX_INPUTS];
 
 /// See [`Innovation`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,10 +95,10 @@ checked!(Differences {
 impl Differences {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { params, regression, changes, row, .. } = self;
-        if row.len() > MOST_INPUTS || regression.len() != OWN + changes.len() + row.len() {
+        if row.len() > MAX_INPUTS || regression.len() != OWN_TERMS + changes.len() + row.len() {
             return Err("the weights of an innovation do not fit its row");
         }
-        if changes.len() != params.lags as usize || changes.len() > MOST_LAGS {
+        if changes.len() != params.lags as usize || changes.len() > MAX_LAGS {
             return Err("an innovation remembers another number of changes than it should");
         }
         Ok(())
@@ -107,16 +107,16 @@ impl Differences {
 
 /// `number` in `unit`s, where there is one, within bounds.
 fn in_units(number: f64, unit: f64) -> f64 {
-    if unit > 0.0 { (number / unit).clamp(-MOST_CHANGES, MOST_CHANGES) } else { 0.0 }
+    if unit > 0.0 { (number / unit).clamp(-MAX_CHANGE_RATIO, MAX_CHANGE_RATIO) } else { 0.0 }
 }
 
 impl Differences {
     /// An expert that has learned nothing.
     pub(super) fn new(params: Params) -> Self {
-        let lags = (params.lags as usize).min(MOST_LAGS);
+        let lags = (params.lags as usize).min(MAX_LAGS);
         Self {
             params,
-            regression: Regression::new(std::iter::repeat_n(1.0 / params.regularization, OWN + lags)),
+            regression: Regression::new(std::iter::repeat_n(1.0 / params.regularization, OWN_TERMS + lags)),
             n: 0,
             last: 0.0,
             changes: vec![0.0; lags],
@@ -129,8 +129,8 @@ impl Differences {
     }
 
     fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
-        let terms = &mut room[..OWN + self.changes.len() + self.row.len()];
-        let (own, others) = terms.split_at_mut(OWN);
+        let terms = &mut room[..OWN_TERMS + self.changes.len() + self.row.len()];
+        let (own, others) = terms.split_at_mut(OWN_TERMS);
         let (changes, inputs) = others.split_at_mut(self.changes.len());
         own.copy_from_slice(&[1.0, in_units(self.last - self.mean, self.variance.sqrt())]);
         changes.iter_mut().zip(&self.changes).for_each(|(term, change)| *term = in_units(*change, self.usual));
@@ -185,7 +185,7 @@ impl Expert for Differences {
 
     fn renew(&mut self, i: usize) {
         if i < self.row.len() {
-            self.regression.renew(OWN + self.changes.len() + i);
+            self.regression.renew(OWN_TERMS + self.changes.len() + i);
         }
     }
 
@@ -193,7 +193,7 @@ impl Expert for Differences {
         let weights = self.regression.weights();
         let deviation = self.variance.sqrt();
         let pull = if deviation > 0.0 { self.usual * weights[1] / deviation } else { 0.0 };
-        let (past, weights_of_inputs) = weights[OWN..].split_at(self.changes.len());
+        let (past, weights_of_inputs) = weights[OWN_TERMS..].split_at(self.changes.len());
         let past = past.iter().enumerate().map(|(i, weight)| (format!("change, {} before", i + 1), *weight));
         let own = std::iter::once(("last target".to_owned(), 1.0 + pull)).chain(past);
         let changes = weights_of_inputs.iter().enumerate();

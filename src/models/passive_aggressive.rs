@@ -9,7 +9,7 @@ use thalweg_metrics::checked;
 use super::{Description, Features, NamedColumn, Refused, Regressor, compact_vec::lengthen};
 
 /// Weights beyond this are refused.
-const LARGEST: f64 = 1e200;
+const MAX_WEIGHT_STEP: f64 = 1e200;
 
 /// How far an update may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Regressor for PassiveAggressive {
         };
         let step = tau * error.signum();
         // Also false of NaN.
-        let sound = norm.is_finite() && (step * reach).abs() < LARGEST && step.abs() < LARGEST;
+        let sound = norm.is_finite() && (step * reach).abs() < MAX_WEIGHT_STEP && step.abs() < MAX_WEIGHT_STEP;
         if !sound {
             return Err(Refused);
         }

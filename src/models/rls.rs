@@ -13,7 +13,7 @@ use thalweg_metrics::checked;
 use super::{Description, Features, NamedColumn, Refused, Regressor, least_squares::Covariance};
 
 /// Weights beyond this are refused.
-const LARGEST: f64 = 1e200;
+const MAX_WEIGHT_STEP: f64 = 1e200;
 
 /// Parameters of [`RecursiveLeastSquares`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Default for Params {
 }
 
 /// The variance of the intercept before anything was learned.
-const INTERCEPT: f64 = 1e3;
+const INTERCEPT_VARIANCE: f64 = 1e3;
 
 /// Least squares, sample by sample (Plackett 1950, "Some theorems in least squares"), with exponential forgetting (Ljung
 /// and Söderström 1983, "Theory and practice of recursive identification").
@@ -210,7 +210,7 @@ impl RecursiveLeastSquares {
             }
         }
         // Scaling row and column instead would forget what keeps features that move slowly from throwing the weights about.
-        if beyond <= MOST_OBSERVED {
+        if beyond <= MAX_OBSERVED {
             for i in 0..n {
                 let most = start(params, i);
                 if covariance.diagonal(i) > most {
@@ -223,14 +223,14 @@ impl RecursiveLeastSquares {
         let furthest = |covariance: &Covariance| {
             (0..n).max_by(|a, b| excess(covariance, *a).total_cmp(&excess(covariance, *b))).unwrap_or_default()
         };
-        for _ in 0..MOST_OBSERVED {
+        for _ in 0..MAX_OBSERVED {
             let i = furthest(covariance);
             if excess(covariance, i) > 1.0 {
                 covariance.confine_by_observing(i, start(params, i), room);
             }
         }
         // Those whose turn does not come often enough.
-        if excess(covariance, furthest(covariance)) > FURTHEST {
+        if excess(covariance, furthest(covariance)) > MAX_VARIANCE_RATIO {
             room.resize(n, 0.0);
             covariance.confine(|i| start(params, i), room);
         }
@@ -238,20 +238,20 @@ impl RecursiveLeastSquares {
 }
 
 /// Weights that are brought back into bounds at a sample by observing them, each at O(d²).
-const MOST_OBSERVED: usize = 4;
+const MAX_OBSERVED: usize = 4;
 
 /// How many times its bound a variance may be while it waits for its turn.
-const FURTHEST: f64 = 2.0;
+const MAX_VARIANCE_RATIO: f64 = 2.0;
 
 /// Element `i` of the diagonal before anything was learned.
 fn start(params: &Params, i: usize) -> f64 {
-    if i == 0 { INTERCEPT } else { 1.0 / params.regularization }
+    if i == 0 { INTERCEPT_VARIANCE } else { 1.0 / params.regularization }
 }
 
 impl Regressor for RecursiveLeastSquares {
     fn predict_one(&self, x: Features<'_>) -> f64 {
         let pairs = self.weights[1..].iter().zip(x.values());
-        let sum = if x.is_plain() {
+        let sum = if x.all_known_numeric() {
             pairs.fold(0.0, |sum, (w, value)| sum + w * value)
         } else {
             let known = pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
@@ -268,7 +268,7 @@ impl Regressor for RecursiveLeastSquares {
         self.row.clear();
         self.row.reserve_exact(self.weights.len());
         self.row.push(1.0);
-        if x.is_plain() {
+        if x.all_known_numeric() {
             self.row.extend_from_slice(x.values());
         } else {
             let known = |(i, value): (usize, &f64)| if value.is_nan() || x.is_nominal(i) { 0.0 } else { *value };
@@ -291,7 +291,8 @@ impl Regressor for RecursiveLeastSquares {
         let step = error / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
         // Also false of NaN.
-        let sound = reach >= 0.0 && q.is_finite() && q > 0.0 && largest.is_finite() && (step * largest).abs() < LARGEST;
+        let sound =
+            reach >= 0.0 && q.is_finite() && q > 0.0 && largest.is_finite() && (step * largest).abs() < MAX_WEIGHT_STEP;
         if !sound {
             return Err(Refused);
         }
@@ -360,9 +361,9 @@ mod tests {
             for (case, rest) in cases {
                 let x = |t| (0..80).map(|i| if i < 2 { live(t, i) } else { rest(t, i) }).collect();
                 let (most, model) = most_passes(forgetting, 600, x);
-                assert!(most <= MOST_OBSERVED + 2, "{case}, {forgetting}: {most}");
+                assert!(most <= MAX_OBSERVED + 2, "{case}, {forgetting}: {most}");
                 let variance = model.largest_variance();
-                assert!(variance <= INTERCEPT * FURTHEST, "{case}, {forgetting}: {variance}");
+                assert!(variance <= INTERCEPT_VARIANCE * MAX_VARIANCE_RATIO, "{case}, {forgetting}: {variance}");
                 // An old memory that is short tells 80 columns apart no more than least squares could.
                 if forgetting > 0.98 {
                     let off = (0..50).map(|t| {

@@ -3,7 +3,7 @@
 use super::{
     Section,
     choices::{choices, every, or_none},
-    range::{BETWEEN, NOT_NEGATIVE, POSITIVE, SHARE},
+    range::{BETWEEN_0_AND_1, NOT_NEGATIVE, POSITIVE, UP_TO_1},
 };
 use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, Mode, PageHinkleyParams};
 
@@ -25,13 +25,13 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
             max_buckets: whole("max_buckets", default.max_buckets, 2),
             min_window_length: whole("min_window_length", default.min_window_length, 1),
             grace_period: whole("grace_period", default.grace_period, 0),
-            delta: section.number("delta", default.delta, BETWEEN),
+            delta: section.number("delta", default.delta, BETWEEN_0_AND_1),
         }),
         DetectorKind::PageHinkley(default) => DetectorKind::PageHinkley(PageHinkleyParams {
             min_instances: whole("min_instances", default.min_instances, 1),
             delta: section.number("delta", default.delta, NOT_NEGATIVE),
             threshold: section.number("threshold", default.threshold, POSITIVE),
-            alpha: section.number("alpha", default.alpha, SHARE),
+            alpha: section.number("alpha", default.alpha, UP_TO_1),
             mode: section.one_of("mode", default.mode, &choices!(Mode { "up": Up, "down": Down, "both": Both })),
         }),
         DetectorKind::Kswin(default) => {
@@ -44,14 +44,14 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
             DetectorKind::Kswin(KswinParams {
                 window_size,
                 stat_size,
-                alpha: section.number("alpha", default.alpha, BETWEEN),
+                alpha: section.number("alpha", default.alpha, BETWEEN_0_AND_1),
                 seed: section.integer("seed", default.seed, 0..),
             })
         }
         DetectorKind::Cusum(default) => DetectorKind::Cusum(CusumParams {
             slack: section.number("slack", default.slack, NOT_NEGATIVE),
             threshold: section.number("threshold", default.threshold, POSITIVE),
-            rate: section.number("rate", default.rate, BETWEEN),
+            rate: section.number("rate", default.rate, BETWEEN_0_AND_1),
         }),
     })
 }

@@ -15,10 +15,10 @@ use super::{
 use crate::models::ModelConfig;
 
 /// Parameters that are lists by themselves.
-const LISTS: [&str; 2] = ["steps", "members"];
+const LIST_PARAMETERS: [&str; 2] = ["steps", "members"];
 
 /// Models in a grid at most.
-const MOST_MODELS: usize = 1000;
+const MAX_MODELS: usize = 1000;
 
 /// A model and the settings that make it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,11 +72,11 @@ pub fn grid(grids: &[String]) -> Result<Vec<Entry>, Errors> {
             }
         }
     }
-    if models.len() > MOST_MODELS {
-        let problem = format!("makes {} models, more than {MOST_MODELS}; leave some out", models.len());
+    if models.len() > MAX_MODELS {
+        let problem = format!("makes {} models, more than {MAX_MODELS}; leave some out", models.len());
         problems.push(Problem::new("--grid", &problem));
     }
-    let entries = if models.is_empty() || models.len() > MOST_MODELS { Ok(Vec::new()) } else { checked(models) };
+    let entries = if models.is_empty() || models.len() > MAX_MODELS { Ok(Vec::new()) } else { checked(models) };
     let entries = entries.unwrap_or_else(|errors| {
         problems.extend(errors.problems().iter().map(|it| placed(it, &places)));
         Vec::new()
@@ -167,8 +167,8 @@ fn variants(value: Value, path: &mut Vec<String>) -> Result<Vec<Variant>, Proble
             for (key, value) in keys {
                 path.push(key.clone());
                 let choices = variants(value, path)?;
-                if found.len() * choices.len() > MOST_MODELS {
-                    let problem = format!("makes more than {MOST_MODELS} models; leave some out");
+                if found.len() * choices.len() > MAX_MODELS {
+                    let problem = format!("makes more than {MAX_MODELS} models; leave some out");
                     return Err(Problem::new(&path.join("."), &problem));
                 }
                 path.pop();
@@ -202,7 +202,7 @@ fn variants(value: Value, path: &mut Vec<String>) -> Result<Vec<Variant>, Proble
 }
 
 fn is_choice(path: &[String], items: &[Value]) -> bool {
-    let is_list = path.last().is_some_and(|key| LISTS.contains(&key.as_str()));
+    let is_list = path.last().is_some_and(|key| LIST_PARAMETERS.contains(&key.as_str()));
     !is_list || !items.is_empty() && items.iter().all(|item| matches!(item.kind, ValueKind::Array(_)))
 }
 

@@ -41,7 +41,7 @@ pub use grid::{Entry, entries, grid};
 pub use section::{Errors, Problem, suggestion};
 pub use sources::Sources;
 
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Everything the user can set, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +103,7 @@ impl Default for Settings {
             schema: Schema::default(),
             generator: crate::generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
-            report_every: REPORT_EVERY,
+            report_every: DEFAULT_REPORT_INTERVAL,
             state: store::Config::default(),
             logging: logging::Config::default(),
         }
@@ -134,7 +134,7 @@ impl Settings {
             shared_outputs,
             schema: schema::read(schema_section),
             generator: generator::read(root.section("generator"), generates),
-            report_every: metrics.duration("report_every", REPORT_EVERY, Duration::from_millis(10)),
+            report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
             state: state(root.section("state")),
             logging: logging(root.section("logging")),

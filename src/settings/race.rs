@@ -4,7 +4,7 @@ use super::{
     Section,
     choices::choices,
     detector,
-    range::{FINITE, Range, SHARE},
+    range::{FINITE, Range, UP_TO_1},
 };
 use crate::{
     models::ModelConfig,
@@ -24,7 +24,7 @@ pub(super) fn read(
     let default = Config::of(models);
     Config {
         window: metrics.integer("window", default.window, 1..=10_000_000),
-        fading: metrics.number("fading", default.fading, SHARE),
+        fading: metrics.number("fading", default.fading, UP_TO_1),
         drift: detector::read(metrics, "drift", default.drift),
         guard: GuardConfig {
             action: guard.one_of(

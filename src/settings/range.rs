@@ -20,11 +20,11 @@ pub(super) const FINITE: Range<f64> = Range::new(Bound::Unbounded, Bound::Unboun
 pub(super) const POSITIVE: Range<f64> = Range::over(0.0);
 pub(super) const NOT_NEGATIVE: Range<f64> = Range::new(Bound::Included(0.0), Bound::Unbounded);
 /// A share that may be all of it.
-pub(super) const SHARE: Range<f64> = Range::over(0.0).to(1.0);
+pub(super) const UP_TO_1: Range<f64> = Range::over(0.0).to(1.0);
 /// A share that may be nothing.
-pub(super) const PART: Range<f64> = Range::new(Bound::Included(0.0), Bound::Excluded(1.0));
+pub(super) const UNDER_1: Range<f64> = Range::new(Bound::Included(0.0), Bound::Excluded(1.0));
 /// A share that is neither.
-pub(super) const BETWEEN: Range<f64> = Range::new(Bound::Excluded(0.0), Bound::Excluded(1.0));
+pub(super) const BETWEEN_0_AND_1: Range<f64> = Range::new(Bound::Excluded(0.0), Bound::Excluded(1.0));
 
 impl Range<f64> {
     const fn new(low: Bound<f64>, high: Bound<f64>) -> Self {
@@ -105,9 +105,9 @@ mod tests {
         assert_eq!(said(FINITE, &[-1e300, 1e300], &[]), "a finite number");
         assert_eq!(said(POSITIVE, &[1e-300, 1e300], &[0.0, -1.0, f64::NAN]), "over 0");
         assert_eq!(said(NOT_NEGATIVE, &[0.0, 1e300], &[-1e-300]), "0 or more");
-        assert_eq!(said(SHARE, &[1e-300, 1.0], &[0.0, 1.5]), "over 0 and at most 1");
-        assert_eq!(said(PART, &[0.0, 0.99], &[-0.1, 1.0]), "0 or more and under 1");
-        assert_eq!(said(BETWEEN, &[1e-300, 0.99], &[0.0, 1.0]), "over 0 and under 1");
+        assert_eq!(said(UP_TO_1, &[1e-300, 1.0], &[0.0, 1.5]), "over 0 and at most 1");
+        assert_eq!(said(UNDER_1, &[0.0, 0.99], &[-0.1, 1.0]), "0 or more and under 1");
+        assert_eq!(said(BETWEEN_0_AND_1, &[1e-300, 0.99], &[0.0, 1.0]), "over 0 and under 1");
         assert_eq!(said((0.0..=1.0).into(), &[0.0, 1.0], &[-0.1, 1.1]), "from 0 to 1");
         assert_eq!(said((0.5..1.0).into(), &[0.5], &[0.4, 1.0]), "0.5 or more and under 1");
         assert_eq!(said(POSITIVE.said("over 0, in MiB"), &[1.0], &[0.0]), "over 0, in MiB");

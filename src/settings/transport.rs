@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.
-const LONGEST_LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// `[transport]`, checked.
 pub(super) struct Read {
@@ -83,7 +83,7 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         in_flight: section.integer("in_flight", default.in_flight, 1..=100),
         max_batch_bytes: section.integer("max_batch_bytes", default.max_batch_bytes, 1024..=64 << 20),
     };
-    if config.linger > LONGEST_LINGER {
+    if config.linger > MAX_LINGER {
         section.problem("linger", "must be 1s or less");
     }
     if config.backoff_max < config.backoff_initial {

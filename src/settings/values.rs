@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
 
-const COSTS: &Choices<OnBad> = &choices!(OnBad { "missing": Missing, "dead_letter": DeadLetter });
+const ON_BAD_CHOICES: &Choices<OnBad> = &choices!(OnBad { "missing": Missing, "dead_letter": DeadLetter });
 
 /// Texts that stand for unknown values.
 pub(super) fn missing(section: &mut Section) -> Vec<String> {
@@ -23,15 +23,15 @@ pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
         let mut table = section.section("on_bad_field");
         let OnBadField { features, target, timestamp } = OnBadField::DEFAULT;
         return OnBadField {
-            features: table.one_of("features", features, COSTS),
-            target: table.one_of("target", target, COSTS),
-            timestamp: table.one_of("timestamp", timestamp, COSTS),
+            features: table.one_of("features", features, ON_BAD_CHOICES),
+            target: table.one_of("target", target, ON_BAD_CHOICES),
+            timestamp: table.one_of("timestamp", timestamp, ON_BAD_CHOICES),
         };
     }
     match section.has("on_bad_field") {
         false => OnBadField::DEFAULT,
         true => {
-            let all = section.one_of("on_bad_field", OnBad::Missing, COSTS);
+            let all = section.one_of("on_bad_field", OnBad::Missing, ON_BAD_CHOICES);
             OnBadField { features: all, target: all, timestamp: all }
         }
     }

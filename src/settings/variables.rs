@@ -10,7 +10,7 @@ use super::section::Problem;
 const PREFIX: &str = "THALWEG__";
 
 /// Of this project's own tools and tests.
-const OURS: [&str; 4] = ["KAFKA_", "SOAK_", "SYSTEMD_", "TEST_"];
+const TOOL_PREFIXES: [&str; 4] = ["KAFKA_", "SOAK_", "SYSTEMD_", "TEST_"];
 
 /// The key's path of a variable that is a setting.
 pub(super) fn path(name: &str) -> Option<String> {
@@ -21,7 +21,7 @@ pub(super) fn path(name: &str) -> Option<String> {
 pub(super) fn is_stray(name: &str) -> bool {
     let upper = name.to_uppercase();
     let Some(rest) = upper.strip_prefix("THALWEG_") else { return false };
-    let ours = name.starts_with("THALWEG_") && OURS.iter().any(|own| rest.starts_with(own));
+    let ours = name.starts_with("THALWEG_") && TOOL_PREFIXES.iter().any(|own| rest.starts_with(own));
     !ours && !of_kubernetes(rest)
 }
 

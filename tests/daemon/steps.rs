@@ -178,7 +178,7 @@ fn the_model_behind_one_hot_sees_numbers_only() {
     learn(&mut steps, x, 0.0);
     let mut rows = Vec::new();
     let encoded = steps.transform_one(x, &mut rows);
-    assert!(encoded.is_plain() && (0..encoded.len()).all(|i| !encoded.is_nominal(i)));
+    assert!(encoded.all_known_numeric() && (0..encoded.len()).all(|i| !encoded.is_nominal(i)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::fields,
-    figures::{NONE, bytes, cut, grouped, short, significant},
+    figures::{NO_FIGURE, bytes, cut, grouped, short, significant},
     generator::Transition,
     pipeline::prequential::PUBLISHED,
 };
@@ -118,7 +118,7 @@ fn table(out: &mut impl Write, names: &[String], board: &Board, width: usize, em
 pub(super) fn beside_the_best(board: &Board, rmse: f64) -> String {
     let more = 100.0 * (rmse / board.scores[board.winner()].mean.rmse - 1.0);
     match more {
-        more if !more.is_finite() => NONE.to_owned(),
+        more if !more.is_finite() => NO_FIGURE.to_owned(),
         more if more < 1000.0 => format!("{more:+.1} %"),
         more => format!("x {}", short(more / 100.0 + 1.0)),
     }

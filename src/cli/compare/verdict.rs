@@ -3,7 +3,7 @@
 use super::standings::{Board, LEAST_STREAMS, Standings, Test};
 use crate::{
     figures::{chance, significant},
-    metrics::significance::{BLOCKS, LEAST_PAIRS},
+    metrics::significance::{BLOCKS, MIN_PAIRS},
 };
 
 impl Test {
@@ -12,7 +12,7 @@ impl Test {
         match self {
             Test::Seeds(seeds) => format!(
                 "paired t-test (Student 1908) of the RMSE over {seeds} seeds{}, adjusted for the number of pairs (Holm 1979)",
-                if seeds < LEAST_PAIRS { "" } else { ", or signed ranks (Wilcoxon 1945) where these say the same" }
+                if seeds < MIN_PAIRS { "" } else { ", or signed ranks (Wilcoxon 1945) where these say the same" }
             ),
             Test::Blocks => format!(
                 "t-test of the squared errors' difference over {BLOCKS} stretches of the run, which keeps their \

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{super::emphasis::Emphasis, Counts};
 use crate::{
-    figures::{NONE, finite, significant},
+    figures::{NO_FIGURE, finite, significant},
     metrics::{Coverage, Faded, Quantiles, Scores},
     pipeline::{
         decode::Fields,
@@ -192,7 +192,7 @@ pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, em
         let ModelSnapshot { name, total, total_skill, counts, .. } = model;
         let [rmse, mae] = [Scores::rmse, Scores::mae].map(|figure| finite(total.known(figure), significant));
         let [r2, skill] = [total.known_r2(), *total_skill].map(|share| finite(share, |share| format!("{share:.4}")));
-        let refused = if i < models.len() { counts.refused.to_string() } else { NONE.to_owned() };
+        let refused = if i < models.len() { counts.refused.to_string() } else { NO_FIGURE.to_owned() };
         let row = format!("{mark} {name:width$}  {rmse:>12}  {mae:>12}  {r2:>8}  {skill:>8}  {refused:>8}");
         let is_best = i < models.len() && best.is_some() && total.known(Scores::rmse) == best;
         let row = if is_best { emphasis.strong(row) } else { row };

@@ -41,10 +41,10 @@ pub struct Adwin {
 }
 
 /// More rows than this would hold more values than can be counted.
-const MOST_ROWS: usize = 60;
+const MAX_ROWS: usize = 60;
 
 /// As many buckets of a size as anybody can have asked for.
-const MOST_BUCKETS: usize = 1_000_000;
+const MAX_BUCKETS: usize = 1_000_000;
 
 /// Buckets of one size, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,14 +71,14 @@ impl Adwin {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { params, rows, width, .. } = self;
         let most = params.max_buckets as usize;
-        if !(2..=MOST_BUCKETS).contains(&most) {
+        if !(2..=MAX_BUCKETS).contains(&most) {
             return Err("an ADWIN has an impossible number of buckets of a size");
         }
-        if rows.len() > MOST_ROWS || rows.iter().any(|row| row.buckets.len() > most) {
+        if rows.len() > MAX_ROWS || rows.iter().any(|row| row.buckets.len() > most) {
             return Err("an ADWIN holds more buckets than fit");
         }
         let values = rows.iter().enumerate().try_fold(0_u64, |sum, (i, row)| {
-            sum.checked_add((row.buckets.len() as u64).checked_mul(1 << i)?).filter(|sum| *sum <= 1 << MOST_ROWS)
+            sum.checked_add((row.buckets.len() as u64).checked_mul(1 << i)?).filter(|sum| *sum <= 1 << MAX_ROWS)
         });
         if values != Some(*width) {
             return Err("the width of an ADWIN is not that of its buckets");

@@ -33,10 +33,10 @@ pub struct Cusum {
 }
 
 /// The most that one squared error counts, in usual ones.
-const MOST: f64 = 9.0;
+const MAX_ERROR_RATIO: f64 = 9.0;
 
 /// How many times as large an error is usual after an alarm.
-const AFTER_ALARM: f64 = 4.0;
+const ALARM_SCALE_FACTOR: f64 = 4.0;
 
 checked!(CusumParams { slack, threshold, rate });
 
@@ -55,7 +55,7 @@ impl Cusum {
 
     /// What was usual until the alarm that the last error gave.
     pub fn usual_before(&self) -> f64 {
-        self.usual / AFTER_ALARM
+        self.usual / ALARM_SCALE_FACTOR
     }
 
     /// Another squared error is usual from now on, and nothing has exceeded it yet.
@@ -75,11 +75,11 @@ impl Cusum {
             return false;
         }
         let CusumParams { slack, threshold, rate } = self.params;
-        self.sum = (self.sum + (square / self.usual).min(MOST) - slack).max(0.0);
-        self.usual += rate * (square.min(MOST * self.usual) - self.usual);
+        self.sum = (self.sum + (square / self.usual).min(MAX_ERROR_RATIO) - slack).max(0.0);
+        self.usual += rate * (square.min(MAX_ERROR_RATIO * self.usual) - self.usual);
         let changed = self.sum > threshold;
         if changed {
-            self.usual *= AFTER_ALARM;
+            self.usual *= ALARM_SCALE_FACTOR;
             self.sum = 0.0;
         }
         changed

@@ -8,7 +8,7 @@ use super::{Detector, DetectorKind};
 use crate::{checked, statistics::Var};
 
 /// Share of a new error in the recent mean: it looks back about 50 errors.
-const RECENT: f64 = 0.04;
+const RECENT_ERROR_RATE: f64 = 0.04;
 
 /// Watches absolute errors with a detector. Detectors fire when errors fall, too, as they do while a model learns; what is
 /// to be replaced because it has grown worse must not be replaced then.
@@ -64,7 +64,7 @@ impl ErrorWatch {
         let before = self.error;
         self.error.update(error, 1.0);
         // At first the plain mean, so that the very first error does not count for more than the others.
-        self.recent += RECENT.max(1.0 / self.error.n) * (error - self.recent);
+        self.recent += RECENT_ERROR_RATE.max(1.0 / self.error.n) * (error - self.recent);
         match self.detector.update(error) {
             false => Change::None,
             true if self.recent > before.mean => Change::Risen,

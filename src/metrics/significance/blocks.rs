@@ -9,7 +9,7 @@
 pub const BLOCKS: usize = 16;
 
 /// Losses in a stretch at least, that its mean may be taken for one.
-const LEAST: u64 = 8;
+const MIN_LOSSES_PER_BLOCK: u64 = 8;
 
 /// Chunks that are kept; twice as many before they are joined in pairs.
 const CHUNKS: usize = 1024;
@@ -60,7 +60,7 @@ impl Blocks {
     /// The mean loss of each of [`BLOCKS`] stretches, as equal as chunks allow; `None` where they would be too short.
     /// Runs of the same length are cut at the same places.
     pub fn means(&self) -> Option<Vec<f64>> {
-        if self.len() < LEAST * BLOCKS as u64 {
+        if self.len() < MIN_LOSSES_PER_BLOCK * BLOCKS as u64 {
             return None;
         }
         let n = self.means.len();

@@ -26,8 +26,8 @@ pub(super) fn studentized_range(alpha: f64, k: usize) -> f64 {
 /// P(range of `k` standard normal values ≤ `q`) = k ∫ φ(z) (Φ(z) − Φ(z − q))^(k−1) dz, by Simpson's rule.
 fn range_cdf(q: f64, k: usize) -> f64 {
     const STEPS: u32 = 400;
-    const REACH: f64 = 9.0;
-    let step = 2.0 * REACH / f64::from(STEPS);
+    const INTEGRATION_LIMIT: f64 = 9.0;
+    let step = 2.0 * INTEGRATION_LIMIT / f64::from(STEPS);
     let integrand = |z: f64| {
         let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
         density * libm::pow((normal_cdf(z) - normal_cdf(z - q)).max(0.0), k as f64 - 1.0)
@@ -37,7 +37,7 @@ fn range_cdf(q: f64, k: usize) -> f64 {
         i if i % 2 == 1 => 4.0,
         _ => 2.0,
     };
-    let sum: f64 = (0..=STEPS).map(|i| weight(i) * integrand(-REACH + f64::from(i) * step)).sum();
+    let sum: f64 = (0..=STEPS).map(|i| weight(i) * integrand(-INTEGRATION_LIMIT + f64::from(i) * step)).sum();
     k as f64 * sum * step / 3.0
 }
 
@@ -55,8 +55,8 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
         return 1.0 - incomplete_beta(1.0 - x, b, a);
     }
     let log = libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * libm::log(x) + b * libm::log1p(-x);
-    const TINY: f64 = 1e-300;
-    let away_from_0 = |value: f64| if value.abs() < TINY { TINY } else { value };
+    const MIN_DENOMINATOR: f64 = 1e-300;
+    let away_from_0 = |value: f64| if value.abs() < MIN_DENOMINATOR { MIN_DENOMINATOR } else { value };
     let (mut c, mut d) = (1.0, 1.0 / away_from_0(1.0 - (a + b) * x / (a + 1.0)));
     let mut fraction = d;
     for m in 1..=300 {

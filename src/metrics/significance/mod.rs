@@ -15,4 +15,4 @@ mod signed_ranks;
 pub use blocks::{BLOCKS, Blocks};
 pub use paired::{Paired, alike, holm, paired};
 pub use ranks::{Friedman, friedman, mean_ranks, nemenyi, ranks};
-pub use signed_ranks::{LEAST_PAIRS, SignedRanks, signed_ranks};
+pub use signed_ranks::{MIN_PAIRS, SignedRanks, signed_ranks};

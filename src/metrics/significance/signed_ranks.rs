@@ -10,20 +10,20 @@ pub struct SignedRanks {
 }
 
 /// Pairs at least, so that there are enough orders for a small p.
-pub const LEAST_PAIRS: usize = 8;
+pub const MIN_PAIRS: usize = 8;
 
 /// Pairs at most: all orders are counted.
-const MOST_PAIRS: usize = 64;
+const MAX_PAIRS: usize = 64;
 
 /// The signed-rank test (Wilcoxon 1945), exact also where ranks are tied, of how unequal the losses of each pair are:
 /// (a − b) / (a + b), which grows with their ratio and is in −1 … 1. If the two are alike, which of a pair is larger is a
 /// matter of chance, however heavy their tails and however large some pairs are: so the level is kept where a t-test has no
 /// power, since a few pairs hold all of the losses.
 ///
-/// Losses are 0 or more. `None` for fewer than [`LEAST_PAIRS`] or more than 64 pairs, and where a loss is no finite number.
+/// Losses are 0 or more. `None` for fewer than [`MIN_PAIRS`] or more than 64 pairs, and where a loss is no finite number.
 pub fn signed_ranks(a: &[f64], b: &[f64]) -> Option<SignedRanks> {
     let n = a.len().min(b.len());
-    if !(LEAST_PAIRS..=MOST_PAIRS).contains(&n) || a.iter().chain(b).any(|loss| !loss.is_finite()) {
+    if !(MIN_PAIRS..=MAX_PAIRS).contains(&n) || a.iter().chain(b).any(|loss| !loss.is_finite()) {
         return None;
     }
     // Halves, since a sum may overflow where its parts do not. Equal pairs say nothing.

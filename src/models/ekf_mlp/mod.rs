@@ -11,7 +11,7 @@ mod target;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    network::{Network, Room},
+    network::{Activations, Network},
     target::Target,
 };
 use super::{
@@ -24,12 +24,12 @@ use thalweg_metrics::{
 };
 
 /// Hidden units that a network may have.
-pub const MOST_HIDDEN: usize = network::MOST_HIDDEN;
+pub const MAX_HIDDEN: usize = network::MAX_HIDDEN;
 
 /// Parameters of [`EkfMlp`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Hidden units, 1 to [`MOST_HIDDEN`].
+    /// Hidden units, 1 to [`MAX_HIDDEN`].
     pub hidden: u32,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
@@ -63,28 +63,28 @@ impl EkfMlp {
 }
 
 /// Inputs that take part, at most.
-const MOST_SLOTS: usize = 12;
+const MAX_SLOTS: usize = 12;
 
 /// A variance at most.
-const MOST: f64 = 10.0;
+const MAX_VARIANCE: f64 = 10.0;
 
 /// The share of its variance at the start that a weight has again after a drift, at least.
-const REOPENED: f64 = 0.1;
+const MIN_REOPENED_SHARE: f64 = 0.1;
 
 /// Deviations that an error counts at most.
-const FURTHEST: f64 = 6.0;
+const MAX_ERROR_DEVIATIONS: f64 = 6.0;
 
 /// Of what the noise is said to be, a sample counts as much as so many others, at least; at the start the first guess, that
 /// all is noise, counts as this many.
-const NOISE_RATE: f64 = 0.005;
-const NOISE_PRIOR: f64 = 20.0;
+const MIN_NOISE_RATE: f64 = 0.005;
+const NOISE_PRIOR_SAMPLES: f64 = 20.0;
 
 /// How many times as much noise as before a sample may say there is, and how little there is at least.
-const MOST_NOISE: f64 = 9.0;
-const LEAST_NOISE: f64 = 1e-4;
+const MAX_NOISE_RATIO: f64 = 9.0;
+const MIN_NOISE: f64 = 1e-4;
 
 /// Steps beyond this are refused.
-const LARGEST: f64 = 1e100;
+const MAX_WEIGHT_STEP: f64 = 1e100;
 
 /// See [`EkfMlp`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ pub struct Filter {
     slots: Vec<usize>,
     /// Where there are more inputs than slots.
     screening: Option<Screening>,
-    /// Room for derivatives and gain.
+    /// Activations for derivatives and gain.
     #[serde(skip)]
     slopes: Vec<f64>,
     #[serde(skip)]
@@ -123,7 +123,7 @@ checked!(Filter {
 impl Filter {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { network, covariance, noise, slots, .. } = self;
-        if network.len() != covariance.len() || network.inputs() != slots.len() || slots.len() > MOST_SLOTS {
+        if network.len() != covariance.len() || network.inputs() != slots.len() || slots.len() > MAX_SLOTS {
             return Err("the parts of a network do not fit together");
         }
         if *noise > 0.0 { Ok(()) } else { Err("a network knows of no noise") }
@@ -149,7 +149,7 @@ impl Filter {
 
     /// Makes room for `n` inputs.
     fn grow(&mut self, n: usize) {
-        let slots = n.min(MOST_SLOTS);
+        let slots = n.min(MAX_SLOTS);
         if slots > self.slots.len() || self.network.len() == 0 {
             self.slots.reserve_exact(slots - self.slots.len());
             self.slots.extend(self.slots.len()..slots);
@@ -165,7 +165,7 @@ impl Filter {
     }
 
     /// The inputs that take part, in `room`.
-    fn inputs<'a>(&self, z: &[f64], room: &'a mut [f64; MOST_SLOTS]) -> &'a [f64] {
+    fn inputs<'a>(&self, z: &[f64], room: &'a mut [f64; MAX_SLOTS]) -> &'a [f64] {
         let inputs = &mut room[..self.slots.len()];
         for (input, slot) in inputs.iter_mut().zip(&self.slots) {
             *input = z.get(*slot).copied().unwrap_or_default();
@@ -186,7 +186,7 @@ impl Filter {
         let error = y - output;
         let q = self.noise / weight + reach;
         // Not by clamp, which takes no bound that is not a number.
-        let furthest = FURTHEST * q.sqrt();
+        let furthest = MAX_ERROR_DEVIATIONS * q.sqrt();
         let step = error.max(-furthest).min(furthest) / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
         // Also false of NaN.
@@ -194,23 +194,23 @@ impl Filter {
             && q.is_finite()
             && error.is_finite()
             && largest.is_finite()
-            && (step * largest).abs() < LARGEST;
+            && (step * largest).abs() < MAX_WEIGHT_STEP;
         if !sound {
             return Err(Refused);
         }
         self.network.step(&self.gain, step);
         self.covariance.shrink(&mut self.gain, q, self.params.forgetting);
-        self.covariance.confine(|_| MOST, &mut self.gain);
-        let rate = (1.0 / (self.target.n() + NOISE_PRIOR)).max(NOISE_RATE);
-        let said = (error * error - reach).clamp(0.0, MOST_NOISE * self.noise);
-        self.noise = (self.noise + rate * (said - self.noise)).max(LEAST_NOISE);
+        self.covariance.confine(|_| MAX_VARIANCE, &mut self.gain);
+        let rate = (1.0 / (self.target.n() + NOISE_PRIOR_SAMPLES)).max(MIN_NOISE_RATE);
+        let said = (error * error - reach).clamp(0.0, MAX_NOISE_RATIO * self.noise);
+        self.noise = (self.noise + rate * (said - self.noise)).max(MIN_NOISE);
         Ok(())
     }
 }
 
 impl Expert for Filter {
     fn predict(&self, z: &[f64]) -> f64 {
-        let (mut inputs, mut room) = ([0.0; _], Room::default());
+        let (mut inputs, mut room) = ([0.0; _], Activations::default());
         self.target.restored(self.network.output(self.inputs(z, &mut inputs), &mut room))
     }
 
@@ -222,16 +222,16 @@ impl Expert for Filter {
             self.gain.resize(self.network.len(), 1.0);
             self.network.rescale(share, &mut self.gain);
             self.covariance.scale(&self.gain);
-            self.noise = (self.noise * share.scale * share.scale).clamp(LEAST_NOISE, f64::MAX);
+            self.noise = (self.noise * share.scale * share.scale).clamp(MIN_NOISE, f64::MAX);
         }
-        let (mut inputs, mut room) = ([0.0; _], Room::default());
+        let (mut inputs, mut room) = ([0.0; _], Activations::default());
         let inputs = self.inputs(z, &mut inputs);
         let output = self.network.output(inputs, &mut room);
         self.network.slopes(inputs, &room, &mut self.slopes);
         self.step(self.target.scaled(y), output, weight)?;
         if self.cusum.update(y - self.target.restored(output)) {
             let network = &self.network;
-            self.covariance.isolate_all(|i, variance| variance.max(REOPENED * network.variance(i)));
+            self.covariance.isolate_all(|i, variance| variance.max(MIN_REOPENED_SHARE * network.variance(i)));
         }
         if let Some(screening) = &mut self.screening {
             screening.learn(z.iter().copied(), y);

@@ -17,17 +17,17 @@ use crate::{
 use thalweg_metrics::checked;
 
 /// Hidden units, at most.
-pub(super) const MOST_HIDDEN: usize = 32;
+pub(super) const MAX_HIDDEN: usize = 32;
 
 /// What the hidden units say, and the derivative of the output by what they get.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Room {
-    said: [f64; MOST_HIDDEN],
+pub(super) struct Activations {
+    said: [f64; MAX_HIDDEN],
 }
 
 /// The variance at the start of v as a weight, and of v and of u and c as an estimate.
-const V: (f64, f64) = (0.01, 1.0);
-const U: f64 = 10.0;
+const OUTER_VARIANCES: (f64, f64) = (0.01, 1.0);
+const LINEAR_VARIANCE: f64 = 10.0;
 
 /// Weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ checked!(Network { hidden, inputs, weights, inner, rng } then fits);
 impl Network {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { hidden, inputs, weights, inner, .. } = self;
-        let sizes = (1..=MOST_HIDDEN).contains(hidden) && *inputs <= super::MOST_SLOTS;
+        let sizes = (1..=MAX_HIDDEN).contains(hidden) && *inputs <= super::MAX_SLOTS;
         if !sizes || !(weights.len() == self.size() || (*inputs == 0 && weights.is_empty())) {
             return Err("a network has another number of weights than it should");
         }
@@ -95,7 +95,7 @@ impl Network {
         if weights.is_empty() {
             self.inner = 1.0 / n.max(1) as f64;
             weights.extend((0..h).map(|_| self.draw(self.inner)));
-            weights.extend((0..h).map(|_| self.draw(V.0)));
+            weights.extend((0..h).map(|_| self.draw(OUTER_VARIANCES.0)));
             weights.push(0.0);
         }
         for _ in self.inputs..n {
@@ -117,14 +117,14 @@ impl Network {
         let (h, h1) = (self.hidden, self.hidden + 1);
         let linear = i == 2 * h || (i > 2 * h && (i - 2 * h - 1) % h1 == h);
         match i {
-            _ if linear => U,
-            _ if (h..2 * h).contains(&i) => V.1,
+            _ if linear => LINEAR_VARIANCE,
+            _ if (h..2 * h).contains(&i) => OUTER_VARIANCES.1,
             _ => self.inner,
         }
     }
 
     /// The output for these inputs; 0 without weights. What the hidden units say is in `room` then.
-    pub(super) fn output(&self, z: &[f64], room: &mut Room) -> f64 {
+    pub(super) fn output(&self, z: &[f64], room: &mut Activations) -> f64 {
         let h = self.hidden;
         let Some((b, rest)) = self.weights.split_at_checked(h) else { return 0.0 };
         let Some((v, rest)) = rest.split_at_checked(h) else { return 0.0 };
@@ -140,7 +140,7 @@ impl Network {
     }
 
     /// The derivatives of the output by the weights, once `room` holds what the hidden units say to these inputs.
-    pub(super) fn slopes(&self, z: &[f64], room: &Room, slopes: &mut Vec<f64>) {
+    pub(super) fn slopes(&self, z: &[f64], room: &Activations, slopes: &mut Vec<f64>) {
         let h = self.hidden;
         let said = &room.said[..h];
         slopes.clear();
@@ -148,7 +148,7 @@ impl Network {
         slopes.extend(said.iter().zip(&self.weights[h..2 * h]).map(|(s, v)| v * (1.0 - s * s)));
         slopes.extend_from_slice(said);
         slopes.push(1.0);
-        let mut inner = [0.0; MOST_HIDDEN];
+        let mut inner = [0.0; MAX_HIDDEN];
         inner[..h].copy_from_slice(&slopes[..h]);
         for z in z {
             slopes.extend(inner[..h].iter().map(|slope| slope * z));

@@ -9,7 +9,7 @@ use thalweg_metrics::checked;
 
 /// Samples of which each brings the mean and deviation up to date. The network hardly knows anything by then, so it is not
 /// expressed in the new unit.
-const FIRST: u64 = 20;
+const WARM_UP_SAMPLES: u64 = 20;
 
 /// Running mean and variance (Welford 1962), and those that are in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl Target {
         let rate = 1.0 / self.n as f64;
         self.mean += rate * off;
         self.variance += rate * ((1.0 - rate) * off * off - self.variance);
-        if self.n > FIRST && !self.n.is_power_of_two() && self.varied {
+        if self.n > WARM_UP_SAMPLES && !self.n.is_power_of_two() && self.varied {
             return None;
         }
         let deviation = self.variance.sqrt();
@@ -66,7 +66,7 @@ impl Target {
         let varied = deviation > 0.0 && deviation.is_finite();
         let scale = if varied { deviation } else { self.scale };
         let change = Change { scale: self.scale / scale, shift: (self.shift - self.mean) / scale };
-        let known = self.n > FIRST && self.varied;
+        let known = self.n > WARM_UP_SAMPLES && self.varied;
         (self.shift, self.scale, self.varied) = (self.mean, scale, self.varied || varied);
         known.then_some(change)
     }

@@ -25,12 +25,12 @@ pub(crate) struct Covariance {
 checked!(Covariance { n, tiles });
 
 /// Rows and columns of a tile: with more, small matrices would be mostly padding; with fewer, no register would be full.
-const SIDE: usize = 4;
+const TILE_SIDE: usize = 4;
 
 /// Elements by row and column. No row is in two of the processor's cache lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(align(64))]
-struct Tile([[f64; SIDE]; SIDE]);
+struct Tile([[f64; TILE_SIDE]; TILE_SIDE]);
 
 checked!(Tile(rows));
 
@@ -55,7 +55,7 @@ impl TryFrom<Vec<f64>> for Covariance {
         if triangle.len() != n * (n + 1) / 2 {
             return Err("a covariance is not a whole triangle");
         }
-        let mut made = Self { n, tiles: vec![Tile::default(); first_of_row(n.div_ceil(SIDE))] };
+        let mut made = Self { n, tiles: vec![Tile::default(); first_of_row(n.div_ceil(TILE_SIDE))] };
         let places = (0..n).flat_map(|i| (0..=i).map(move |j| (i, j)));
         places.zip(triangle).for_each(|((i, j), element)| made.set(i, j, element));
         Ok(made)
@@ -69,10 +69,10 @@ fn first_of_row(row: usize) -> usize {
 
 /// By how much a variance outgrows its bound before all are brought back at once. What is never excited grows with every
 /// sample that is forgotten, and once in a while is enough.
-const TOLERANCE: f64 = 1.05;
+const BOUND_TOLERANCE: f64 = 1.05;
 
 /// Sums side by side in a product of two lists: as many as keep the processor's adders busy.
-const LANES: usize = 8;
+const PARALLEL_SUMS: usize = 8;
 
 #[cfg(test)]
 thread_local! {
@@ -92,14 +92,14 @@ impl Covariance {
     /// A further row and column, 0 but for the diagonal.
     pub(crate) fn push(&mut self, variance: f64) {
         self.reserve(self.n + 1);
-        self.tiles.resize(first_of_row((self.n + 1).div_ceil(SIDE)), Tile::default());
+        self.tiles.resize(first_of_row((self.n + 1).div_ceil(TILE_SIDE)), Tile::default());
         self.n += 1;
         self.set(self.n - 1, self.n - 1, variance);
     }
 
     /// Makes room for `n` rows, so that pushing them moves nothing.
     pub(crate) fn reserve(&mut self, n: usize) {
-        self.tiles.reserve_exact(first_of_row(n.div_ceil(SIDE)).saturating_sub(self.tiles.len()));
+        self.tiles.reserve_exact(first_of_row(n.div_ceil(TILE_SIDE)).saturating_sub(self.tiles.len()));
     }
 
     /// Rows, and as many columns.
@@ -115,7 +115,7 @@ impl Covariance {
     /// Where element (i, j) is: the tile, and row and column in it.
     fn place(i: usize, j: usize) -> (usize, usize, usize) {
         let (i, j) = (i.max(j), i.min(j));
-        (first_of_row(i / SIDE) + j / SIDE, i % SIDE, j % SIDE)
+        (first_of_row(i / TILE_SIDE) + j / TILE_SIDE, i % TILE_SIDE, j % TILE_SIDE)
     }
 
     fn element(&self, i: usize, j: usize) -> f64 {
@@ -126,7 +126,7 @@ impl Covariance {
     fn set(&mut self, i: usize, j: usize, element: f64) {
         let (tile, row, column) = Self::place(i, j);
         self.tiles[tile].0[row][column] = element;
-        if i / SIDE == j / SIDE {
+        if i / TILE_SIDE == j / TILE_SIDE {
             self.tiles[tile].0[column][row] = element;
         }
     }
@@ -135,8 +135,8 @@ impl Covariance {
     pub(crate) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
         let x = &x[..self.n];
         gain.clear();
-        gain.reserve_exact(self.n.next_multiple_of(SIDE));
-        gain.resize(self.n.next_multiple_of(SIDE), 0.0);
+        gain.reserve_exact(self.n.next_multiple_of(TILE_SIDE));
+        gain.resize(self.n.next_multiple_of(TILE_SIDE), 0.0);
         dispatch!(Level::new(), simd => project(simd, &self.tiles, x, gain));
         gain.truncate(self.n);
         dot(x, gain)
@@ -147,7 +147,7 @@ impl Covariance {
     pub(crate) fn shrink(&mut self, gain: &mut Vec<f64>, q: f64, forgetting: f64) {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
-        gain.resize(self.n.next_multiple_of(SIDE), 0.0);
+        gain.resize(self.n.next_multiple_of(TILE_SIDE), 0.0);
         #[cfg(test)]
         PASSES.set(PASSES.get() + 1);
         dispatch!(Level::new(), simd => shrink(simd, &mut self.tiles, gain, 1.0 / forgetting));
@@ -160,7 +160,7 @@ impl Covariance {
     pub(crate) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
         let variance = self.diagonal(i);
         column.clear();
-        column.reserve_exact(self.n.next_multiple_of(SIDE));
+        column.reserve_exact(self.n.next_multiple_of(TILE_SIDE));
         column.extend((0..self.n).map(|j| self.element(i, j)));
         self.shrink(column, variance / (variance - most) * variance, 1.0);
         self.set(i, i, most);
@@ -183,7 +183,7 @@ impl Covariance {
             if !sound {
                 self.isolate(i, most(i));
             }
-            beyond |= variance > TOLERANCE * most(i);
+            beyond |= variance > BOUND_TOLERANCE * most(i);
         }
         if beyond {
             let factors = &mut factors[..self.n];
@@ -243,10 +243,10 @@ impl Covariance {
 /// The product of the matrix and `x` into `gain`, which is 0 before and as long as the rows of `tiles`, padding included.
 #[inline(always)]
 fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
-    let row_of = |row: &[f64; SIDE]| f64x4::simd_from(simd, *row);
-    let (blocks, beyond) = x.as_chunks::<SIDE>();
+    let row_of = |row: &[f64; TILE_SIDE]| f64x4::simd_from(simd, *row);
+    let (blocks, beyond) = x.as_chunks::<TILE_SIDE>();
     let last = array::from_fn(|k| beyond.get(k).copied().unwrap_or_default());
-    let gains = gain.as_chunks_mut::<SIDE>().0;
+    let gains = gain.as_chunks_mut::<TILE_SIDE>().0;
     let mut rest = tiles;
     for b in 0..gains.len() {
         let (row, after) = rest.split_at(b + 1);
@@ -254,10 +254,10 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
         let x_rows = blocks.get(b).unwrap_or(&last).map(|x| f64x4::splat(simd, x));
         let (before, own) = gains.split_at_mut(b);
         // What is left of the diagonal counts for these rows, and mirrored for those before them.
-        let mut sums = [f64x4::splat(simd, 0.0); SIDE];
+        let mut sums = [f64x4::splat(simd, 0.0); TILE_SIDE];
         for ((Tile(tile), x), g) in row.iter().zip(blocks).zip(before) {
             let (x, mut mirrored) = (row_of(x), row_of(g));
-            for r in 0..SIDE {
+            for r in 0..TILE_SIDE {
                 let p = row_of(&tile[r]);
                 sums[r] += p * x;
                 mirrored += p * x_rows[r];
@@ -265,8 +265,8 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
             *g = mirrored.into();
         }
         let corner = row[b].0;
-        let whole = (0..SIDE).fold(f64x4::splat(simd, 0.0), |sum, r| sum + row_of(&corner[r]) * x_rows[r]);
-        let sums: [[f64; SIDE]; SIDE] = sums.map(Into::into);
+        let whole = (0..TILE_SIDE).fold(f64x4::splat(simd, 0.0), |sum, r| sum + row_of(&corner[r]) * x_rows[r]);
+        let sums: [[f64; TILE_SIDE]; TILE_SIDE] = sums.map(Into::into);
         own[0] = array::from_fn(|r| (sums[r][0] + sums[r][2]) + (sums[r][1] + sums[r][3]) + whole[r]);
     }
 }
@@ -274,7 +274,7 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
 /// Element by element (p − k · k) · `keep`; `gain` as long as the rows of `tiles`, padding included.
 #[inline(always)]
 fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
-    let gains = gain.as_chunks::<SIDE>().0;
+    let gains = gain.as_chunks::<TILE_SIDE>().0;
     let mut rest = tiles;
     for (b, k_rows) in gains.iter().enumerate() {
         let (row, after) = rest.split_at_mut(b + 1);
@@ -288,12 +288,12 @@ fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
     }
 }
 
-/// The sum of products of two lists, as far as both go, in [`LANES`] sums side by side.
+/// The sum of products of two lists, as far as both go, in [`PARALLEL_SUMS`] sums side by side.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
-    let (a, a_rest) = a[..n].as_chunks::<LANES>();
-    let (b, b_rest) = b[..n].as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
+    let (a, a_rest) = a[..n].as_chunks::<PARALLEL_SUMS>();
+    let (b, b_rest) = b[..n].as_chunks::<PARALLEL_SUMS>();
+    let mut sums = [0.0; PARALLEL_SUMS];
     for (a, b) in a.iter().zip(b) {
         sums = array::from_fn(|k| sums[k] + a[k] * b[k]);
     }

@@ -4,7 +4,7 @@
 //! [`Standalone`] (the three as a model), [`Covariance`] and [`Regression`] (recursive least squares with every safeguard).
 //!
 //! Invariant: an expert sees numbers from −4 to 4 only, of which the same place means the same feature until it is told
-//! otherwise; there are at most [`MOST_INPUTS`] of them, so that no row of samples makes it slow. Its state is finite.
+//! otherwise; there are at most [`MAX_INPUTS`] of them, so that no row of samples makes it slow. Its state is finite.
 
 mod covariance;
 mod regression;
@@ -19,7 +19,7 @@ pub(crate) use covariance::{Covariance, dot};
 pub(crate) use regression::Regression;
 pub(crate) use screening::Screening;
 pub use standalone::Standalone;
-pub(crate) use standardizer::{MOST_INPUTS, Room, Standardizer};
+pub(crate) use standardizer::{MAX_INPUTS, RowBuffer, Standardizer};
 pub(crate) use target_range::TargetRange;
 
 use super::{Description, NamedColumn, Refused};

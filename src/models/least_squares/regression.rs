@@ -11,7 +11,7 @@ use crate::{Refused, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
 /// Weights beyond this are refused.
-const LARGEST: f64 = 1e200;
+const MAX_WEIGHT_STEP: f64 = 1e200;
 
 /// Weights with their covariance (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
 /// "Theory and practice of recursive identification").
@@ -88,7 +88,8 @@ impl Regression {
         let step = error / q;
         let largest = gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
         // Also false of NaN.
-        let sound = reach >= 0.0 && q.is_finite() && q > 0.0 && largest.is_finite() && (step * largest).abs() < LARGEST;
+        let sound =
+            reach >= 0.0 && q.is_finite() && q > 0.0 && largest.is_finite() && (step * largest).abs() < MAX_WEIGHT_STEP;
         if !sound {
             return Err(Refused);
         }

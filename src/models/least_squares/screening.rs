@@ -9,19 +9,19 @@ use crate::compact_vec::lengthen;
 use thalweg_metrics::checked;
 
 /// How far the correlations look back, in samples.
-const WINDOW: f64 = 1000.0;
+const WINDOW_SAMPLES: f64 = 1000.0;
 
 /// Samples between two looks.
-const PERIOD: u64 = 25;
+const EXCHANGE_INTERVAL: u64 = 25;
 
 /// Samples before the first look.
-const FIRST: u64 = 100;
+const WARM_UP_SAMPLES: u64 = 100;
 
 /// How many times as much another feature must be worth, and by how many variances of a correlation more.
-const CLEARLY: (f64, f64) = (2.0, 6.0);
+const MIN_ADVANTAGE: (f64, f64) = (2.0, 6.0);
 
 /// Deviations of the target from its mean that count.
-const FURTHEST: f64 = 4.0;
+const MAX_TARGET_DEVIATIONS: f64 = 4.0;
 
 /// Correlations of standardised features, and of their squares, with the target (sure independence screening: Fan and Lv
 /// 2008), faded.
@@ -65,7 +65,8 @@ impl Screening {
         }
         let deviation = self.variance.sqrt();
         // Also false of NaN.
-        let share = if deviation > 0.0 { (off / deviation).clamp(-FURTHEST, FURTHEST) } else { 0.0 };
+        let share =
+            if deviation > 0.0 { (off / deviation).clamp(-MAX_TARGET_DEVIATIONS, MAX_TARGET_DEVIATIONS) } else { 0.0 };
         for ((z, linear), square) in z.zip(&mut self.linear).zip(&mut self.square) {
             *linear += rate * (z * share - *linear);
             *square += rate * (0.7 * (z * z - 1.0) * share - *square);
@@ -75,7 +76,7 @@ impl Screening {
     /// A place to be given to another feature, and that feature, where it is time for it; `places` are those features that
     /// have one now.
     pub(crate) fn exchange(&self, places: &[usize]) -> Option<(usize, usize)> {
-        if self.n < FIRST || !self.n.is_multiple_of(PERIOD) {
+        if self.n < WARM_UP_SAMPLES || !self.n.is_multiple_of(EXCHANGE_INTERVAL) {
             return None;
         }
         let worth = |i: usize| {
@@ -85,7 +86,7 @@ impl Screening {
         let weakest = (0..places.len()).min_by(|a, b| worth(places[*a]).total_cmp(&worth(places[*b])))?;
         let outside = (0..self.linear.len()).filter(|i| !places.contains(i));
         let strongest = outside.max_by(|a, b| worth(*a).total_cmp(&worth(*b)))?;
-        let (times, variances) = CLEARLY;
+        let (times, variances) = MIN_ADVANTAGE;
         let better = worth(strongest) > times * worth(places[weakest]) + variances * self.rate();
         better.then_some((weakest, strongest))
     }
@@ -100,7 +101,7 @@ impl Screening {
     }
 
     fn rate(&self) -> f64 {
-        1.0 / (self.n as f64).min(WINDOW)
+        1.0 / (self.n as f64).min(WINDOW_SAMPLES)
     }
 
     /// Bytes on the heap.

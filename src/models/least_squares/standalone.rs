@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Expert, Room, Standardizer, TargetRange};
+use super::{Expert, RowBuffer, Standardizer, TargetRange};
 use crate::{Description, Features, NamedColumn, Refused, Regressor};
 use thalweg_metrics::checked;
 
@@ -27,7 +27,7 @@ impl<E: Expert> Standalone<E> {
 
 impl<E: Expert> Regressor for Standalone<E> {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        let mut room: Room = [0.0; _];
+        let mut room: RowBuffer = [0.0; _];
         self.range.clip(self.expert.predict(self.standardizer.row(x, &mut room)))
     }
 
@@ -42,7 +42,7 @@ impl<E: Expert> Regressor for Standalone<E> {
             self.expert.renew(i);
         }
         if weight > 0.0 {
-            let mut room: Room = [0.0; _];
+            let mut room: RowBuffer = [0.0; _];
             self.expert.learn(self.standardizer.row(x, &mut room), y, weight)?;
         }
         Ok(())

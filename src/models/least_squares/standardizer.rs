@@ -11,13 +11,13 @@ use crate::{Features, NamedColumn, compact_vec::lengthen, describe::column, step
 use thalweg_metrics::checked;
 
 /// Places in a row, at most.
-pub(crate) const MOST_INPUTS: usize = 96;
+pub(crate) const MAX_INPUTS: usize = 96;
 
-/// Room for a row.
-pub(crate) type Room = [f64; MOST_INPUTS];
+/// RowBuffer for a row.
+pub(crate) type RowBuffer = [f64; MAX_INPUTS];
 
 /// How many deviations from the mean count; what is further away counts as much.
-const FURTHEST: f64 = 4.0;
+const MAX_DEVIATIONS: f64 = 4.0;
 
 /// Brings features to mean 0 and variance 1 by their running statistics (Welford 1962).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ checked!(Standardizer { scaler, places, screening } then fits);
 
 impl Standardizer {
     fn fits(&self) -> Result<(), &'static str> {
-        if self.places.len() > MOST_INPUTS {
+        if self.places.len() > MAX_INPUTS {
             return Err("a standardised row has more places than it may");
         }
         Ok(())
@@ -42,7 +42,7 @@ impl Standardizer {
 
 impl Standardizer {
     /// The row of `x`, in `room`.
-    pub(crate) fn row<'a>(&self, x: Features<'_>, room: &'a mut Room) -> &'a [f64] {
+    pub(crate) fn row<'a>(&self, x: Features<'_>, room: &'a mut RowBuffer) -> &'a [f64] {
         let row = &mut room[..self.places.len()];
         for (z, column) in row.iter_mut().zip(&self.places) {
             *z = standardised(&self.scaler, x, *column);
@@ -55,12 +55,12 @@ impl Standardizer {
     pub(crate) fn learn(&mut self, x: Features<'_>, y: f64) -> Option<usize> {
         let Self { scaler, places, screening } = self;
         scaler.learn_one(x);
-        if places.len() < x.len().min(MOST_INPUTS) {
+        if places.len() < x.len().min(MAX_INPUTS) {
             let before = places.len();
-            lengthen(places, x.len().min(MOST_INPUTS), 0);
+            lengthen(places, x.len().min(MAX_INPUTS), 0);
             places[before..].iter_mut().zip(before..).for_each(|(place, column)| *place = column);
         }
-        if x.len() > MOST_INPUTS {
+        if x.len() > MAX_INPUTS {
             let screening = screening.get_or_insert_default();
             screening.learn((0..x.len()).map(|i| standardised(scaler, x, i)), y);
             if let Some((place, column)) = screening.exchange(places) {
@@ -86,5 +86,5 @@ impl Standardizer {
 }
 
 fn standardised(scaler: &StandardScaler, x: Features<'_>, column: usize) -> f64 {
-    scaler.standardised(x, column).clamp(-FURTHEST, FURTHEST)
+    scaler.standardised(x, column).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 }

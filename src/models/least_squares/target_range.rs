@@ -25,19 +25,19 @@ impl TargetRange {
 }
 
 /// Targets beyond this are refused: their squares, and nine times as much, are still finite.
-const LARGEST: f64 = 1e150;
+const MAX_TARGET: f64 = 1e150;
 
 /// So many targets are taken for what they are.
-const FIRST: u64 = 20;
+const WARM_UP_SAMPLES: u64 = 20;
 
 /// How far predictions, and targets, may go beyond the range, in ranges.
-const PREDICTED: f64 = 0.5;
-const LEARNED: f64 = 10.0;
+const MAX_PREDICTED_RANGES: f64 = 0.5;
+const MAX_LEARNED_RANGES: f64 = 10.0;
 
 impl TargetRange {
     /// Whether a target can be learned from; not what is not finite, nor beyond 1e150.
     pub(crate) fn accepts(y: f64) -> bool {
-        y.abs() <= LARGEST
+        y.abs() <= MAX_TARGET
     }
 
     /// Takes in a target that is accepted; what of it is to be learned.
@@ -46,19 +46,19 @@ impl TargetRange {
             (self.least, self.most) = (y, y);
         }
         self.n += 1;
-        let y = if self.n > FIRST && self.most > self.least { self.within(LEARNED, y) } else { y };
+        let y = if self.n > WARM_UP_SAMPLES && self.most > self.least { self.within(MAX_LEARNED_RANGES, y) } else { y };
         (self.least, self.most) = (self.least.min(y), self.most.max(y));
         y
     }
 
     /// The prediction as near to `p` as may be; 0 before the first target, the middle where `p` is not a number.
     pub(crate) fn clip(&self, p: f64) -> f64 {
-        if p.is_nan() { f64::midpoint(self.least, self.most) } else { self.within(PREDICTED, p) }
+        if p.is_nan() { f64::midpoint(self.least, self.most) } else { self.within(MAX_PREDICTED_RANGES, p) }
     }
 
     fn within(&self, ranges: f64, value: f64) -> f64 {
         let beyond = ranges * (self.most - self.least);
-        value.clamp(self.least - beyond, self.most + beyond).clamp(-LARGEST, LARGEST)
+        value.clamp(self.least - beyond, self.most + beyond).clamp(-MAX_TARGET, MAX_TARGET)
     }
 }
 

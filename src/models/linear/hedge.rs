@@ -10,9 +10,9 @@
 //!   2011), and a sample of weight h is as h samples. Every weight has its own scale: the sum of squares of its feature
 //!   (diagonal second order: Orabona and Crammer 2010), never under the feature's mean square (Ross, Mineiro and Langford
 //!   2013), so that neither the features' nor the target's unit matters.
-//! - The influence of a single sample is bounded: its target counts as at most `REACH` usual errors from what was
-//!   predicted (Huber 1964), its features as at most `WIDEST` of their root mean squares or the largest before. What lasts
-//!   is followed, since errors and squares are measured over some hundred samples.
+//! - The influence of a single sample is bounded: its target counts as at most `MAX_ERROR_RATIO` usual errors from what was
+//!   predicted (Huber 1964), its features as at most `MAX_VALUE_RATIO` root mean squares or the largest before. What
+//!   lasts is followed, since errors and squares are measured over some hundred samples.
 //! - Where that predicts better, by the losses so far, a value counts in a prediction as at most what it was learned as: a
 //!   straight line may go on beyond what was seen, and a rare value may be no more than a surprise.
 //! - A prediction stays within what targets were, and beyond on the side on which they have the longer tail.
@@ -22,7 +22,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LARGEST_STEP, Params};
+use super::{MAX_STEP, Params};
 use crate::{Features, Refused, compact_vec::lengthen, loss::Loss};
 use thalweg_metrics::checked;
 
@@ -30,64 +30,64 @@ use thalweg_metrics::checked;
 const LANES: usize = 4;
 
 /// Lanes by sums of squares.
-const SUMS: usize = 2;
+const SUM_LANES: usize = 2;
 
 /// Lanes and the mean.
 const EXPERTS: usize = LANES + 1;
 
 /// Share of its weight that a sample keeps from each to the next, in sums of squares.
-const FORGETTING: [f64; SUMS] = [1.0, 0.99];
+const FORGETTING: [f64; SUM_LANES] = [1.0, 0.99];
 
 /// Share of the error on a sample that a step removes.
-const SHARE: [f64; LANES - SUMS] = [0.3, 1.0];
+const ERROR_SHARES: [f64; LANES - SUM_LANES] = [0.3, 1.0];
 
 /// Share of its weight that a difference of losses keeps from each sample to the next.
-const FADING: f64 = 0.999;
+const LOSS_FADING: f64 = 0.999;
 
 /// Samples that a feature's mean square looks back on, about.
-const SQUARES: f64 = 1000.0;
+const SQUARE_WINDOW: f64 = 1000.0;
 
 /// Values of a feature that make out how large it usually is.
-const KNOWN: f64 = 4.0;
+const MIN_VALUES_TO_BOUND: f64 = 4.0;
 
 /// A value counts as at most this many root mean squares, or as the largest so far.
-const WIDEST: f64 = 10.0;
+const MAX_VALUE_RATIO: f64 = 10.0;
 
 /// An error counts as at most this many usual ones.
-const REACH: f64 = 5.0;
+const MAX_ERROR_RATIO: f64 = 5.0;
 
 /// Samples that make out how large errors usually are, about.
-const ERRORS: f64 = 200.0;
+const ERROR_WINDOW: f64 = 200.0;
 
 /// Up to here the first samples lose weight, so that a first sample that is far out does not count for ever.
-const YOUNG: f64 = 100.0;
+const WARM_UP_SAMPLES: f64 = 100.0;
 
 /// How fast they do: a sample's weight falls with about this power of time.
-const YOUTH: f64 = 3.0;
+const WARM_UP_EXPONENT: f64 = 3.0;
 
 /// The same in the mean square of a feature, where more would cost accuracy.
-const FRESH: f64 = 1.0;
+const SQUARE_WARM_UP_EXPONENT: f64 = 1.0;
 
 /// The step of the fifth expert where the loss is not squared.
-const SLOW: f64 = 0.01;
+const MIN_MEAN_RATE: f64 = 0.01;
 
 /// How much more an expert counts per standard error by which it was better.
-const SHARPNESS: f64 = 1.0;
+const TRUST_SHARPNESS: f64 = 1.0;
 
 /// Targets from which on one alone can only double the range of what is predicted.
-const RANGE_KNOWN: f64 = 20.0;
+const RANGE_WARM_UP_TARGETS: f64 = 20.0;
 
 /// By how much of what one tail is longer than the other a prediction may go beyond the targets there.
-const TAIL: f64 = 2.0;
+const TAIL_EXTENSION: f64 = 2.0;
 
 /// A loss counts against an expert as at most this many usual ones.
-const WORST: f64 = 25.0;
+const MAX_LOSS_RATIO: f64 = 25.0;
 
 /// Squares below this are zeros; sums of squares stay below its inverse.
-const LEAST: f64 = 1e-300;
+const MIN_SQUARE: f64 = 1e-300;
 
 /// Numbers beyond this, as of decoded samples, are refused: their squares must be numbers, too.
-const LARGEST: f64 = 1e150;
+const MAX_MAGNITUDE: f64 = 1e150;
 
 /// What is remembered besides the weights that predict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ checked!(Shared { seen, mean, mean_of, energy, error, loss, range, reach, gains,
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Column {
     weights: [f64; LANES],
-    sums: [f64; SUMS],
+    sums: [f64; SUM_LANES],
     /// The mean of squares, without zeros.
     square: f64,
     /// Values it is the mean of.
@@ -161,15 +161,16 @@ impl Column {
     /// squares each time.
     #[inline]
     fn bounded(&self, value: f64) -> f64 {
-        let widest = (WIDEST * WIDEST * self.square).max(self.largest);
-        if value * value > widest && self.n >= KNOWN { widest.sqrt().copysign(value) } else { value }
+        let widest = (MAX_VALUE_RATIO * MAX_VALUE_RATIO * self.square).max(self.largest);
+        if value * value > widest && self.n >= MIN_VALUES_TO_BOUND { widest.sqrt().copysign(value) } else { value }
     }
 
     /// How a value other than 0 would be learned.
     #[inline]
     fn see(&self, value: f64) -> Seen {
         let value = self.bounded(value);
-        let rate = ((FRESH + 1.0) / (self.n + 1.0 + FRESH)).max(1.0 / SQUARES);
+        let rate =
+            ((SQUARE_WARM_UP_EXPONENT + 1.0) / (self.n + 1.0 + SQUARE_WARM_UP_EXPONENT)).max(1.0 / SQUARE_WINDOW);
         let square = self.square + rate * (value * value - self.square);
         let sum = |sum: f64| value / if sum > 0.0 { sum } else { square };
         let slope = value / square;
@@ -189,7 +190,7 @@ impl Column {
         for (sum, forgetting) in self.sums.iter_mut().zip(FORGETTING) {
             // A sum that is empty begins with the prior: one value of the usual size.
             let before = if *sum > 0.0 { *sum } else { seen.square };
-            *sum = (kept * forgetting * before + new).max(seen.square).min(1.0 / LEAST);
+            *sum = (kept * forgetting * before + new).max(seen.square).min(1.0 / MIN_SQUARE);
         }
     }
 
@@ -271,7 +272,7 @@ impl Hedge {
     ) -> Result<f64, Refused> {
         lengthen(&mut self.columns, weights.len(), Column::default());
         lengthen(room, self.columns.len(), Seen::default());
-        if y.is_nan() || y.abs() > LARGEST || !weight.is_finite() || weight < 0.0 {
+        if y.is_nan() || y.abs() > MAX_MAGNITUDE || !weight.is_finite() || weight < 0.0 {
             return Err(Refused);
         }
         if weight == 0.0 {
@@ -283,11 +284,11 @@ impl Hedge {
         for (i, (((column, seen), &value), own)) in
             self.columns.iter().zip(&mut *room).zip(x.values()).zip(&*weights).enumerate()
         {
-            if value.is_nan() || value * value <= LEAST || x.is_nominal(i) {
+            if value.is_nan() || value * value <= MIN_SQUARE || x.is_nominal(i) {
                 seen.value = 0.0;
                 continue;
             }
-            if value.abs() > LARGEST {
+            if value.abs() > MAX_MAGNITUDE {
                 return Err(Refused);
             }
             *seen = column.see(value);
@@ -305,10 +306,10 @@ impl Hedge {
         let Plan { shared, steps, rates } = self.shared.plan(sums, energies, beyond, y, weight, params);
         let largest = steps.iter().chain(&rates).fold(0.0_f64, |largest, step| largest.max(step.abs()));
         // False for NaN.
-        if !(shared.is_finite() && largest * steepest <= LARGEST_STEP) {
+        if !(shared.is_finite() && largest * steepest <= MAX_STEP) {
             return Err(Refused);
         }
-        let kept = young(self.shared.seen);
+        let kept = warm_up_share(self.shared.seen);
         self.shared = shared;
         let (&Params { l1, l2, .. }, trust) = (params, &self.shared.trust);
         for ((column, seen), own) in self.columns.iter_mut().zip(&*room).zip(weights) {
@@ -356,45 +357,45 @@ impl Shared {
         let said = experts.iter().zip(&self.trust).map(|(expert, trust)| expert * trust).sum::<f64>();
         let within = |said: f64| said.max(self.reach[0]).min(self.reach[1]);
         let (unbounded, said) = (within(said + beyond), within(said));
-        let usual = REACH * self.error.sqrt();
+        let usual = MAX_ERROR_RATIO * self.error.sqrt();
         let near = if usual > 0.0 { said + (y - said).clamp(-usual, usual) } else { y };
 
         let t = self.seen as f64 + 1.0;
-        let rate = ((YOUTH + 1.0) / (t + YOUTH)).max(1.0 / ERRORS);
+        let rate = ((WARM_UP_EXPONENT + 1.0) / (t + WARM_UP_EXPONENT)).max(1.0 / ERROR_WINDOW);
         self.error += rate * ((near - said) * (near - said) - self.error);
         let scale = self.error.sqrt();
         let loss = params.loss.loss(near, said);
         self.loss += rate * (loss - self.loss);
         if beyond != 0.0 {
             // By the target as it is: a bounded one is never far from what bounded values say.
-            let [without, with] =
-                [unbounded, said].map(|said| (params.loss.loss(y, said) / self.loss.max(LEAST)).min(WORST));
-            self.bounded = FADING * self.bounded + without - with;
+            let [without, with] = [unbounded, said]
+                .map(|said| (params.loss.loss(y, said) / self.loss.max(MIN_SQUARE)).min(MAX_LOSS_RATIO));
+            self.bounded = LOSS_FADING * self.bounded + without - with;
         }
         self.weigh(experts.map(|expert| params.loss.loss(near, expert)), loss);
 
-        self.energy += (energies[SUMS] - self.energy) / t.min(SQUARES);
+        self.energy += (energies[SUM_LANES] - self.energy) / t.min(SQUARE_WINDOW);
         let (mut steps, mut rates) = ([0.0; LANES], [0.0; LANES]);
         for lane in 0..LANES {
-            let part = match lane.checked_sub(SUMS) {
+            let part = match lane.checked_sub(SUM_LANES) {
                 None => 1.0 / (1.0 / weight + energies[lane]),
-                Some(i) => share(SHARE[i], weight) / energies[lane].max(self.energy),
+                Some(i) => share(ERROR_SHARES[i], weight) / energies[lane].max(self.energy),
             };
             let way = part * energies[lane];
             steps[lane] = part * params.loss.residual(near, sums[lane], scale, params.clip_gradient, way);
             rates[lane] = part * params.loss.stretch(scale);
         }
         self.widen(y, (near - said).abs());
-        self.mean_of = self.mean_of * young(self.seen) + 1.0;
+        self.mean_of = self.mean_of * warm_up_share(self.seen) + 1.0;
         let rate = match params.loss {
             Loss::Squared => 1.0 / self.mean_of,
             // Of other losses there is no formula for what is minimal.
-            _ => (1.0 / self.mean_of).max(SLOW),
+            _ => (1.0 / self.mean_of).max(MIN_MEAN_RATE),
         };
         self.mean += rate * params.loss.residual(near, self.mean, scale, params.clip_gradient, rate);
         let [low, high] = self.range;
         let longer = (high - self.mean) - (self.mean - low);
-        self.reach = [low - TAIL * (-longer).max(0.0), high + TAIL * longer.max(0.0)];
+        self.reach = [low - TAIL_EXTENSION * (-longer).max(0.0), high + TAIL_EXTENSION * longer.max(0.0)];
         self.seen += 1;
         Plan { shared: self, steps, rates }
     }
@@ -402,13 +403,13 @@ impl Shared {
     /// Weights the experts anew, by their losses and that of what was predicted.
     #[inline]
     fn weigh(&mut self, losses: [f64; EXPERTS], loss: f64) {
-        let usual = self.loss.max(loss).max(LEAST);
+        let usual = self.loss.max(loss).max(MIN_SQUARE);
         let mut scores = [0.0; EXPERTS];
         for (i, score) in scores.iter_mut().enumerate() {
-            let gain = ((loss - losses[i]) / usual).max(-WORST);
-            self.gains[i] = FADING * self.gains[i] + gain;
-            self.squares[i] = FADING * self.squares[i] + gain * gain;
-            *score = SHARPNESS * self.gains[i] / self.squares[i].max(LEAST).sqrt();
+            let gain = ((loss - losses[i]) / usual).max(-MAX_LOSS_RATIO);
+            self.gains[i] = LOSS_FADING * self.gains[i] + gain;
+            self.squares[i] = LOSS_FADING * self.squares[i] + gain * gain;
+            *score = TRUST_SHARPNESS * self.gains[i] / self.squares[i].max(MIN_SQUARE).sqrt();
         }
         let best = scores.iter().fold(f64::MIN, |best, score| best.max(*score));
         self.trust = scores.map(|score| power(score - best));
@@ -420,7 +421,7 @@ impl Shared {
     #[inline]
     fn widen(&mut self, y: f64, error: f64) {
         let [low, high] = self.range;
-        let width = if (self.seen as f64) < RANGE_KNOWN { f64::MAX } else { (high - low).max(error) };
+        let width = if (self.seen as f64) < RANGE_WARM_UP_TARGETS { f64::MAX } else { (high - low).max(error) };
         self.range = if self.seen == 0 { [y, y] } else { [low.min(y.max(low - width)), high.max(y.min(high + width))] };
     }
 
@@ -433,9 +434,9 @@ impl Shared {
 
 /// The share of its weight that a sample keeps for being among the first `seen`.
 #[inline]
-fn young(seen: u64) -> f64 {
+fn warm_up_share(seen: u64) -> f64 {
     let t = seen as f64 + 1.0;
-    if t < YOUNG { t / (t + YOUTH) } else { 1.0 }
+    if t < WARM_UP_SAMPLES { t / (t + WARM_UP_EXPONENT) } else { 1.0 }
 }
 
 /// The share of an error that `weight` steps remove, each `share` of what is left.

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Steps beyond this are refused; sums of any number of smaller ones stay finite.
-const LARGEST_STEP: f64 = 1e200;
+const MAX_STEP: f64 = 1e200;
 
 /// y ≈ w·x + b, learned one sample at a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct LinearRegression {
     params: Params,
     weights: Weights,
     #[serde(skip)]
-    draft: Draft,
+    draft: StepBuffers,
 }
 
 checked!(LinearRegression { params, weights, draft: skipped });
@@ -55,7 +55,7 @@ checked!(Weights { intercept, weights, memories, steps, penalty: any, hedge });
 
 /// Room for a step before it is taken.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Draft {
+pub(crate) struct StepBuffers {
     steps: Vec<(f64, WeightMemory)>,
     seen: Vec<hedge::Seen>,
 }
@@ -74,7 +74,7 @@ impl LinearRegression {
     /// A regression that has learned nothing.
     pub fn new(params: Params) -> Self {
         let weights = Weights::new(&params);
-        Self { params, weights, draft: Draft::default() }
+        Self { params, weights, draft: StepBuffers::default() }
     }
 
     /// The intercept, in the target's unit.
@@ -93,7 +93,7 @@ impl Weights {
     pub(crate) fn memory_per_column(params: &Params) -> usize {
         if params.is_hedged() {
             Hedge::PER_COLUMN
-        } else if params.is_plain() {
+        } else if params.is_stateless() {
             0
         } else {
             size_of::<WeightMemory>()
@@ -130,7 +130,7 @@ impl Weights {
     #[cold]
     fn grow(&mut self, d: usize, params: &Params) {
         lengthen(&mut self.weights, d, 0.0);
-        if !(params.is_plain() || params.is_hedged()) {
+        if !(params.is_stateless() || params.is_hedged()) {
             lengthen(&mut self.memories, d, WeightMemory::default());
         }
     }
@@ -142,7 +142,7 @@ impl Weights {
             return hedge.within_reach(hedge.bounded_sum(&self.weights, x) + self.intercept);
         }
         let pairs = self.weights.iter().zip(x.values());
-        let sum = if x.is_plain() {
+        let sum = if x.all_known_numeric() {
             pairs.fold(0.0, |sum, (weight, value)| sum + weight * value)
         } else {
             let known = pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
@@ -173,7 +173,7 @@ impl Weights {
         weight: f64,
         mut prediction: f64,
         params: &Params,
-        draft: &mut Draft,
+        draft: &mut StepBuffers,
     ) -> Result<(), Refused> {
         if self.weights.len() < x.len() {
             self.grow(x.len(), params);
@@ -194,7 +194,7 @@ impl Weights {
             return Err(Refused);
         }
         let rate = optimizer.rate(self.steps);
-        if params.is_plain() {
+        if params.is_stateless() {
             self.descend(x, rate, gradient)?;
         } else {
             self.update(x, rate, gradient, params, draft)?;
@@ -214,7 +214,7 @@ impl Weights {
             return Err(Refused);
         }
         let pairs = self.weights.iter_mut().zip(x.values());
-        if x.is_plain() {
+        if x.all_known_numeric() {
             pairs.for_each(|(weight, value)| *weight -= rate * (value * gradient));
         } else {
             for (_, (weight, value)) in pairs.enumerate().filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i))
@@ -232,7 +232,7 @@ impl Weights {
         rate: f64,
         gradient: f64,
         params: &Params,
-        Draft { steps: draft, .. }: &mut Draft,
+        StepBuffers { steps: draft, .. }: &mut StepBuffers,
     ) -> Result<(), Refused> {
         let Params { optimizer, l1, l2, .. } = *params;
         let penalty = self.penalty + l1 * optimizer.rate(self.steps + 1);
@@ -275,7 +275,7 @@ impl Weights {
 /// Whether a step may be that large; never true of NaN.
 #[inline]
 fn bounded(step: f64) -> bool {
-    step.abs() <= LARGEST_STEP
+    step.abs() <= MAX_STEP
 }
 
 /// Cumulative L1 penalty (Tsuruoka, Tsujii and Ananiadou 2009): the weight less what it still owes, never past zero.
@@ -302,7 +302,7 @@ impl Regressor for LinearRegression {
     }
 
     fn memory_bytes(&self) -> usize {
-        let Draft { steps, seen } = &self.draft;
+        let StepBuffers { steps, seen } = &self.draft;
         let draft = size_of_val(steps.as_slice()) + size_of_val(seen.as_slice());
         size_of::<Self>() + self.weights.heap_bytes() + draft
     }

@@ -63,7 +63,7 @@ impl Params {
 
     /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
     #[inline]
-    pub(super) fn is_plain(&self) -> bool {
+    pub(super) fn is_stateless(&self) -> bool {
         matches!(self.optimizer, Optimizer::Sgd { .. }) && self.l1 == 0.0 && self.l2 == 0.0
     }
 }

@@ -88,7 +88,7 @@ impl Default for Experts {
             autoregression: steps(24, 0.995, 10.0),
             linear: polynomial(Form::Linear, 0.999, 1.0, 0),
             quadratic: polynomial(Form::Degree2, 0.99, 3.0, 0),
-            cubic: polynomial(Form::Pair3, 0.999_95, 2.0, rls_poly::MOST_KEPT as u32),
+            cubic: polynomial(Form::Pair3, 0.999_95, 2.0, rls_poly::MAX_KEPT_MODELS as u32),
             network: ekf_mlp::Filter::new(ekf_mlp::Params::default()),
             trees: trees(1),
             cubic_rest: trees(2),

@@ -17,7 +17,7 @@ use super::{
     Description, Features, NamedColumn, Refused, Regressor,
     aggregation::{Aggregation, Rule},
     describe::{self, Member},
-    least_squares::{Room, Standardizer, TargetRange},
+    least_squares::{RowBuffer, Standardizer, TargetRange},
 };
 use thalweg_metrics::checked;
 
@@ -99,7 +99,7 @@ impl Mixture {
 
 impl Regressor for Mixture {
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        let mut room: Room = [0.0; _];
+        let mut room: RowBuffer = [0.0; _];
         let predictions = self.experts.predict(self.standardizer.row(x, &mut room), self.range, self.n);
         self.range.clip(self.aggregation.predict(&predictions))
     }
@@ -112,7 +112,7 @@ impl Regressor for Mixture {
         if weight == 0.0 {
             return Ok(());
         }
-        let mut room: Room = [0.0; _];
+        let mut room: RowBuffer = [0.0; _];
         let z = self.standardizer.row(x, &mut room);
         let predictions = self.experts.predict(z, self.range, self.n);
         let together = self.range.clip(self.aggregation.predict(&predictions));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     NamedColumn,
     describe::{Linear, Weight},
-    least_squares::{MOST_INPUTS, Screening},
+    least_squares::{MAX_INPUTS, Screening},
 };
 use thalweg_metrics::checked;
 
@@ -31,26 +31,26 @@ impl Form {
     fn slots(self) -> usize {
         match self {
             Form::Linear => 0,
-            Form::Degree2 => MOST_SLOTS,
+            Form::Degree2 => MAX_SLOTS,
             Form::Pair3 => 10,
         }
     }
 }
 
-const MOST_SLOTS: usize = 16;
+const MAX_SLOTS: usize = 16;
 
 /// Room for a row of terms.
-pub(super) type Terms = [f64; MOST_TERMS];
+pub(super) type Terms = [f64; MAX_TERMS];
 
-const MOST_TERMS: usize = 256;
+const MAX_TERMS: usize = 256;
 
 /// What terms are products of: 1, the inputs, and for each slot the polynomials of its input.
-const ONE: usize = 0;
-const INPUTS: usize = 1;
-const SLOTS: usize = INPUTS + MOST_INPUTS;
+const CONSTANT_FACTOR: usize = 0;
+const FIRST_INPUT: usize = 1;
+const FIRST_SLOT: usize = FIRST_INPUT + MAX_INPUTS;
 /// Of a slot: z, .7(z² − 1), .4(z³ − 1.8z) and .6(z² − 1), all of about the same size, and the even ones nearly orthogonal
 /// to the intercept.
-const PER_SLOT: usize = 4;
+const FACTORS_PER_SLOT: usize = 4;
 
 /// The terms, as products of two factors each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,9 +70,9 @@ impl Basis {
     fn fits(&self) -> Result<(), &'static str> {
         let Self { form, inputs, slots, terms, screening } = self;
         let most = form.slots().min(*inputs);
-        let full = *inputs <= MOST_INPUTS && slots.len() == most && slots.iter().all(|input| input < inputs);
-        let last = SLOTS + PER_SLOT * most;
-        if !full || terms.len() > MOST_TERMS || !terms.as_flattened().iter().all(|f| usize::from(*f) < last) {
+        let full = *inputs <= MAX_INPUTS && slots.len() == most && slots.iter().all(|input| input < inputs);
+        let last = FIRST_SLOT + FACTORS_PER_SLOT * most;
+        if !full || terms.len() > MAX_TERMS || !terms.as_flattened().iter().all(|f| usize::from(*f) < last) {
             return Err("a polynomial has terms of nothing");
         }
         if screening.as_ref().is_some_and(|screening| screening.len() > *inputs) {
@@ -87,13 +87,13 @@ impl Basis {
 
 /// The factor of the `k`-th polynomial of a slot.
 fn factor(slot: usize, k: usize) -> usize {
-    SLOTS + PER_SLOT * slot + k
+    FIRST_SLOT + FACTORS_PER_SLOT * slot + k
 }
 
 impl Basis {
     /// The intercept alone.
     pub(super) fn new(form: Form) -> Self {
-        Self { form, inputs: 0, slots: Vec::new(), terms: vec![[ONE as u8; 2]], screening: None }
+        Self { form, inputs: 0, slots: Vec::new(), terms: vec![[CONSTANT_FACTOR as u8; 2]], screening: None }
     }
 
     /// Number of terms.
@@ -104,9 +104,9 @@ impl Basis {
     /// The degree of term `i`.
     pub(super) fn degree(&self, i: usize) -> usize {
         let of = |f: u8| match usize::from(f) {
-            ONE => 0,
-            f if f < SLOTS => 1,
-            f => [1, 2, 3, 2][(f - SLOTS) % PER_SLOT],
+            CONSTANT_FACTOR => 0,
+            f if f < FIRST_SLOT => 1,
+            f => [1, 2, 3, 2][(f - FIRST_SLOT) % FACTORS_PER_SLOT],
         };
         self.terms[i].map(of).iter().sum()
     }
@@ -118,13 +118,13 @@ impl Basis {
         }
         let mut terms = Vec::new();
         let mut add = |a: usize, b: usize| terms.push([a as u8, b as u8]);
-        (self.inputs..n).for_each(|i| add(INPUTS + i, ONE));
+        (self.inputs..n).for_each(|i| add(FIRST_INPUT + i, CONSTANT_FACTOR));
         for slot in self.slots.len()..n.min(self.form.slots()) {
             self.slots.push(slot);
-            add(factor(slot, 1), ONE);
+            add(factor(slot, 1), CONSTANT_FACTOR);
             (0..slot).for_each(|other| add(factor(other, 0), factor(slot, 0)));
             if self.form == Form::Pair3 {
-                add(factor(slot, 2), ONE);
+                add(factor(slot, 2), CONSTANT_FACTOR);
                 for other in 0..slot {
                     add(factor(other, 3), factor(slot, 0));
                     add(factor(slot, 3), factor(other, 0));
@@ -144,11 +144,11 @@ impl Basis {
     pub(super) fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
         // As long as a factor's number can be, so that no access needs a check.
         let mut factors = [0.0; 256];
-        factors[ONE] = 1.0;
+        factors[CONSTANT_FACTOR] = 1.0;
         let known = z.len().min(self.inputs);
-        factors[INPUTS..INPUTS + known].copy_from_slice(&z[..known]);
+        factors[FIRST_INPUT..FIRST_INPUT + known].copy_from_slice(&z[..known]);
         for (slot, input) in self.slots.iter().enumerate() {
-            let z = factors[INPUTS + input];
+            let z = factors[FIRST_INPUT + input];
             let square = z * z - 1.0;
             let polynomials = [z, 0.7 * square, 0.4 * (z * z * z - 1.8 * z), 0.6 * square];
             factors[factor(slot, 0)..factor(slot + 1, 0)].copy_from_slice(&polynomials);
@@ -174,7 +174,7 @@ impl Basis {
         if let Some(screening) = &mut self.screening {
             screening.renew(i);
         }
-        let linear = [(INPUTS + i) as u8, ONE as u8];
+        let linear = [(FIRST_INPUT + i) as u8, CONSTANT_FACTOR as u8];
         let term = self.terms.iter().position(|term| *term == linear);
         (term, self.slots.iter().position(|input| *input == i))
     }
@@ -215,14 +215,14 @@ impl Basis {
 
     /// A factor as a sum of (input, power, share).
     fn powers(&self, f: usize) -> Vec<(usize, u32, f64)> {
-        if f == ONE {
+        if f == CONSTANT_FACTOR {
             return vec![(0, 0, 1.0)];
         }
-        if f < SLOTS {
-            return vec![(f - INPUTS, 1, 1.0)];
+        if f < FIRST_SLOT {
+            return vec![(f - FIRST_INPUT, 1, 1.0)];
         }
-        let input = self.slots[(f - SLOTS) / PER_SLOT];
-        match (f - SLOTS) % PER_SLOT {
+        let input = self.slots[(f - FIRST_SLOT) / FACTORS_PER_SLOT];
+        match (f - FIRST_SLOT) % FACTORS_PER_SLOT {
             0 => vec![(input, 1, 1.0)],
             1 => vec![(input, 2, 0.7), (input, 0, -0.7)],
             2 => vec![(input, 3, 0.4), (input, 1, -0.72)],

@@ -26,7 +26,7 @@ use thalweg_metrics::{
 };
 
 /// Earlier models that may be kept.
-pub const MOST_KEPT: usize = 3;
+pub const MAX_KEPT_MODELS: usize = 3;
 
 /// Parameters of [`RlsPoly`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Params {
     /// Strength of the pull of linear terms' weights towards 0 at the start and after a drift, > 0; four times as strong with
     /// each further degree.
     pub regularization: f64,
-    /// Models of before a drift that are kept, at most [`MOST_KEPT`].
+    /// Models of before a drift that are kept, at most [`MAX_KEPT_MODELS`].
     pub recall: u32,
 }
 
@@ -46,16 +46,16 @@ checked!(Params { basis, forgetting, regularization, recall });
 
 impl Default for Params {
     fn default() -> Self {
-        Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 2.0, recall: MOST_KEPT as u32 }
+        Self { basis: Form::Pair3, forgetting: 0.9998, regularization: 2.0, recall: MAX_KEPT_MODELS as u32 }
     }
 }
 
 /// How many times harder a term is pulled than one of a degree less: most products say nothing, and while samples are few
 /// the simpler explanation is the likelier one.
-const HARDER: f64 = 4.0;
+const PENALTY_PER_DEGREE: f64 = 4.0;
 
 /// The variance of the intercept before anything was learned, and after a drift.
-const INTERCEPT: (f64, f64) = (1e3, 10.0);
+const INTERCEPT_VARIANCES: (f64, f64) = (1e3, 10.0);
 
 /// Recursive least squares (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
 /// "Theory and practice of recursive identification") on polynomials of the standardised features. Where squared errors
@@ -101,7 +101,7 @@ impl Polynomial {
         Self {
             params,
             basis: Basis::new(params.basis),
-            regression: Regression::new([INTERCEPT.0]),
+            regression: Regression::new([INTERCEPT_VARIANCES.0]),
             cusum: Cusum::new(CusumParams::default()),
             recall: Recall::new(params.recall as usize),
             gain: Vec::new(),
@@ -113,7 +113,7 @@ impl Polynomial {
         self.basis.grow(n);
         let (before, now) = (self.regression.len(), self.basis.len());
         if before < now {
-            let pull = |i| self.params.regularization * f64::powi(HARDER, self.basis.degree(i) as i32 - 1);
+            let pull = |i| self.params.regularization * f64::powi(PENALTY_PER_DEGREE, self.basis.degree(i) as i32 - 1);
             let added: Vec<f64> = (before..now).map(|i| 1.0 / pull(i)).collect();
             self.regression.extend(&added);
             self.recall.regressions().for_each(|regression| regression.extend(&added));
@@ -133,7 +133,7 @@ impl Polynomial {
         self.recall.score(terms, y, error);
         if drifted {
             self.recall.keep(&self.regression, self.cusum.usual_before());
-            self.regression.reopen(INTERCEPT.1);
+            self.regression.reopen(INTERCEPT_VARIANCES.1);
         } else if let Some(usual) = self.recall.swap(&mut self.regression, self.cusum.usual()) {
             self.cusum.expect(usual);
         }

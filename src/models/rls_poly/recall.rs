@@ -4,23 +4,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MOST_KEPT;
+use super::MAX_KEPT_MODELS;
 use crate::least_squares::Regression;
 use thalweg_metrics::checked;
 
 /// Share by which a recent squared error follows the latest one, at least. Errors of before a drift count no more.
-const RATE: f64 = 0.03;
+const MIN_ERROR_RATE: f64 = 0.03;
 
 /// Samples after a drift, or after an exchange, before models are compared.
-const FIRST: u64 = 30;
+const MIN_SAMPLES_TO_COMPARE: u64 = 30;
 
 /// Samples after which a model is worth being kept. A great drift is noticed again and again until its errors are usual.
-const SETTLED: u64 = 200;
+const MIN_SAMPLES_TO_KEEP: u64 = 200;
 
 /// An earlier model comes back where its recent squared error is under these shares: of the current model's, and of what was
 /// usual in its own time.
-const BETTER: f64 = 0.6;
-const AS_BEFORE: f64 = 2.0;
+const MAX_RATIO_TO_CURRENT: f64 = 0.6;
+const MAX_RATIO_TO_USUAL: f64 = 2.0;
 
 /// Earlier models, with how well they do now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ checked!(Recall { most, kept, n, recent } then fits);
 
 impl Recall {
     fn fits(&self) -> Result<(), &'static str> {
-        if self.kept.len() > self.most || self.most > MOST_KEPT {
+        if self.kept.len() > self.most || self.most > MAX_KEPT_MODELS {
             return Err("a polynomial keeps more models than it may");
         }
         Ok(())
@@ -74,7 +74,7 @@ impl Recall {
     /// Takes in how far the current model is off, and how far the others are.
     pub(super) fn score(&mut self, terms: &[f64], y: f64, error: f64) {
         self.n += 1;
-        let rate = (1.0 / self.n as f64).max(RATE);
+        let rate = (1.0 / self.n as f64).max(MIN_ERROR_RATE);
         self.recent = (self.recent + rate * (error * error - self.recent)).min(f64::MAX);
         for kept in &mut self.kept {
             let error = y - kept.regression.predict(terms);
@@ -85,7 +85,7 @@ impl Recall {
 
     /// Keeps a copy of a model; of too many, the oldest goes.
     pub(super) fn keep(&mut self, regression: &Regression, usual: f64) {
-        if self.n < SETTLED {
+        if self.n < MIN_SAMPLES_TO_KEEP {
             return;
         }
         self.n = 0;
@@ -103,11 +103,11 @@ impl Recall {
     /// Exchanges the current model, of which `usual` is the usual squared error, for an earlier one that does clearly
     /// better; its own usual squared error.
     pub(super) fn swap(&mut self, current: &mut Regression, usual: f64) -> Option<f64> {
-        if self.n < FIRST {
+        if self.n < MIN_SAMPLES_TO_COMPARE {
             return None;
         }
         let best = self.kept.iter_mut().min_by(|a, b| a.recent.total_cmp(&b.recent))?;
-        if !(best.recent < BETTER * self.recent && best.recent < AS_BEFORE * best.usual) {
+        if !(best.recent < MAX_RATIO_TO_CURRENT * self.recent && best.recent < MAX_RATIO_TO_USUAL * best.usual) {
             return None;
         }
         self.n = 0;

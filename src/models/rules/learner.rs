@@ -1,7 +1,7 @@
 //! What a rule, or the default rule, has learned of the samples it covers: its predictor, and in search of the next
 //! test the target's statistics and those of each feature.
 //!
-//! Invariant: statistics are finite, and features' values are kept to [`LARGEST_SEARCH`] and what comes between two
+//! Invariant: statistics are finite, and features' values are kept to [`MAX_SEARCH_BYTES`] and what comes between two
 //! attempts to expand. A search that outgrows this without finding anything starts anew. What this does not do: know
 //! the rule's tests, or whether the next one fits them.
 
@@ -18,7 +18,7 @@ use thalweg_metrics::checked;
 
 /// Bytes that the observers of one rule may take when an attempt to expand has failed. A rule of ten features that are
 /// never twice the same comes to a fifth of it before it is to expand.
-const LARGEST_SEARCH: usize = 8 << 20;
+const MAX_SEARCH_BYTES: usize = 8 << 20;
 
 /// Room for an attempt to expand, kept so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +109,7 @@ impl Learner {
     /// Goes on with the search, within its bound.
     pub(super) fn attempt_failed(&mut self) {
         self.last_attempt = self.target.n;
-        if self.observers.heap_bytes() > LARGEST_SEARCH {
+        if self.observers.heap_bytes() > MAX_SEARCH_BYTES {
             self.begin_anew();
         }
     }

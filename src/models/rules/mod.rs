@@ -3,20 +3,20 @@
 //!
 //! Reading order: [`Params`], this file (which rules learn a sample, how the set grows and shrinks), `rule` (one rule),
 //! [`Literal`] (one test), `learner` (what is learned of the samples covered), `predictor` (mean, model or either),
-//! `usual` (anomalies), `inspect` and `describe` (what a person may see).
+//! `feature_statistics` (anomalies), `inspect` and `describe` (what a person may see).
 //!
 //! Invariant: all numbers in the state are finite, and so is every prediction: targets and weights are bounded as in a
 //! tree. Rules keep the order in which they were made. The set, and what each rule keeps, are bounded. What this does
 //! not do: observe features itself, or measure splits; that is what it shares with the trees.
 
 mod describe;
+mod feature_statistics;
 mod inspect;
 mod learner;
 mod literal;
 mod params;
 mod predictor;
 mod rule;
-mod usual;
 
 use serde::{Deserialize, Serialize};
 

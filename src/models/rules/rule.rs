@@ -8,10 +8,10 @@ use crate::Features;
 use thalweg_metrics::{drift::Detector, statistics::Var};
 
 use super::{
+    feature_statistics::FeatureStatistics,
     learner::{Learner, Scratch},
     literal::Literal,
     params::Params,
-    usual::Usual,
 };
 use thalweg_metrics::checked;
 
@@ -19,7 +19,7 @@ use thalweg_metrics::checked;
 pub(super) struct Rule {
     literals: Vec<Literal>,
     learner: Learner,
-    usual: Usual,
+    usual: FeatureStatistics,
     detector: Option<Detector>,
     /// The number of the sample that it covered last.
     last_covered: u64,
@@ -49,7 +49,14 @@ impl Rule {
     pub(super) fn new(literal: Literal, mut learner: Learner, now: u64, params: &Params) -> Self {
         learner.begin_anew();
         let detector = params.drift_detector.map(Detector::new);
-        Self { literals: vec![literal], learner, usual: Usual::default(), detector, last_covered: now, drifted: false }
+        Self {
+            literals: vec![literal],
+            learner,
+            usual: FeatureStatistics::default(),
+            detector,
+            last_covered: now,
+            drifted: false,
+        }
     }
 
     pub(super) fn literals(&self) -> &[Literal] {

@@ -155,7 +155,7 @@ impl Step {
                 Features::new(&row.values)
             }
             // Known numbers alone are not worth a copy.
-            Step::TargetEncoder(_) if x.is_plain() => x,
+            Step::TargetEncoder(_) if x.all_known_numeric() => x,
             Step::TargetEncoder(encoder) => {
                 encoder.transform_one(x, row);
                 Features::new(&row.values)
@@ -175,7 +175,7 @@ impl Step {
             Step::MinMaxScaler(scaler) => scaler.learn_one(x),
             Step::OneHot(encoder) => encoder.learn_one(x),
             Step::TargetEncoder(encoder) => {
-                if x.is_plain() {
+                if x.all_known_numeric() {
                     encoder.learn_one(x, y);
                     return x;
                 }
@@ -214,7 +214,7 @@ impl Steps {
     /// What the steps make of `x`, in `rows`.
     #[inline]
     pub fn transform_one<'a>(&self, mut x: Features<'a>, rows: &'a mut Vec<Row>) -> Features<'a> {
-        make_room(rows, self.0.len());
+        ensure_rows(rows, self.0.len());
         for (step, row) in self.0.iter().zip(rows) {
             x = step.transform_one(x, row);
         }
@@ -224,7 +224,7 @@ impl Steps {
     /// Learns from `x` and its target `y`, step by step; what they make of `x`, in `rows`.
     #[inline]
     pub fn learn_and_transform_one<'a>(&mut self, mut x: Features<'a>, y: f64, rows: &'a mut Vec<Row>) -> Features<'a> {
-        make_room(rows, self.0.len());
+        ensure_rows(rows, self.0.len());
         for (step, row) in self.0.iter_mut().zip(rows) {
             x = step.learn_and_transform_one(x, y, row);
         }
@@ -233,7 +233,7 @@ impl Steps {
 }
 
 #[inline]
-fn make_room(rows: &mut Vec<Row>, steps: usize) {
+fn ensure_rows(rows: &mut Vec<Row>, steps: usize) {
     if rows.len() < steps {
         rows.resize(steps, Row::default());
     }

@@ -39,7 +39,7 @@ impl OneHot {
             }
         }
         self.columns = self.columns.max(x.len());
-        if x.is_plain() {
+        if x.all_known_numeric() {
             return;
         }
         for column in (0..x.len()).filter(|i| x.is_nominal(*i)) {

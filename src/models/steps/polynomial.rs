@@ -7,7 +7,7 @@ use crate::{Features, NamedColumn};
 use thalweg_metrics::checked;
 
 /// Products reach at most this far, so that a square stays finite.
-const LARGEST: f64 = 1e150;
+const MAX_PRODUCT: f64 = 1e150;
 
 /// Polynomial features of degree 2: each numeric feature is followed by its products with those before it and, unless
 /// `interaction_only`, its square. Nominal columns pass through. A product with an unknown factor is unknown.
@@ -21,11 +21,11 @@ pub struct Polynomial {
 }
 
 /// More columns than this nobody can have asked for: their products would fill the memory.
-const MOST_COLUMNS: usize = 1000;
+const MAX_COLUMNS: usize = 1000;
 
 /// Whether so many columns can take part in products.
 pub(super) fn check_columns(columns: usize) -> Result<(), &'static str> {
-    let possible = (1..=MOST_COLUMNS).contains(&columns);
+    let possible = (1..=MAX_COLUMNS).contains(&columns);
     if possible { Ok(()) } else { Err("an impossible number of columns takes part in products") }
 }
 
@@ -64,7 +64,7 @@ impl Polynomial {
     pub fn transform_one(&self, x: Features<'_>, out: &mut Row) {
         out.values.clear();
         out.nominal.clear();
-        let mark_nominal = !x.is_plain();
+        let mark_nominal = !x.all_known_numeric();
         for (i, &value) in x.values().iter().enumerate() {
             out.values.push(value);
             if mark_nominal {
@@ -85,5 +85,5 @@ impl Polynomial {
 
 /// NaN, for unknown, stays NaN.
 fn bounded(product: f64) -> f64 {
-    product.clamp(-LARGEST, LARGEST)
+    product.clamp(-MAX_PRODUCT, MAX_PRODUCT)
 }

@@ -45,17 +45,17 @@ impl StandardScaler {
 struct Sparse {
     /// Weight of the zeros.
     zeros: Vec<f64>,
-    /// Share of zeros over which a column is sparse: `ENTERED` where it is not yet, `KEPT` where it is.
+    /// Share of zeros above which a column is sparse: `SPARSE_ENTRY_SHARE` until it is, then `SPARSE_EXIT_SHARE`.
     bar: Vec<f64>,
 }
 
 checked!(Sparse { zeros, bar });
 
 /// Share of zeros over which a column becomes sparse.
-const ENTERED: f64 = 0.9;
+const SPARSE_ENTRY_SHARE: f64 = 0.9;
 
 /// And over which it stays so: a column on the edge is not to change all the time.
-const KEPT: f64 = 0.8;
+const SPARSE_EXIT_SHARE: f64 = 0.8;
 
 impl Default for StandardScaler {
     /// Forgets nothing, and centres every feature.
@@ -99,11 +99,11 @@ impl StandardScaler {
             }
             if let Some(Sparse { zeros, bar }) = &mut self.sparse {
                 lengthen(zeros, d, 0.0);
-                lengthen(bar, d, ENTERED);
+                lengthen(bar, d, SPARSE_ENTRY_SHARE);
             }
         }
         let Self { forgetting, n, mean, variance, deviation, sparse } = self;
-        if x.is_plain() {
+        if x.all_known_numeric() {
             learn(*forgetting, n, mean, variance, deviation, x.values());
             if let Some(Sparse { zeros, bar }) = sparse {
                 count(*forgetting, n, zeros, bar, x.values());
@@ -149,7 +149,7 @@ impl StandardScaler {
 
     /// Whether column `i` is not centred.
     fn is_sparse(&self, i: usize) -> bool {
-        self.sparse.as_ref().and_then(|sparse| sparse.bar.get(i)).is_some_and(|bar| *bar == KEPT)
+        self.sparse.as_ref().and_then(|sparse| sparse.bar.get(i)).is_some_and(|bar| *bar == SPARSE_EXIT_SHARE)
     }
 
     /// What the values of a sparse column are divided by: the root mean square of those that are not 0.
@@ -181,11 +181,11 @@ impl StandardScaler {
         standardise(&mut out[..known], &values[..known], &self.mean, &self.deviation);
         if let Some(Sparse { bar, .. }) = &self.sparse {
             let columns = out.iter_mut().zip(values).zip(bar).enumerate();
-            for (i, ((out, &value), _)) in columns.filter(|(_, (_, bar))| **bar == KEPT) {
+            for (i, ((out, &value), _)) in columns.filter(|(_, (_, bar))| **bar == SPARSE_EXIT_SHARE) {
                 *out = if value == 0.0 { 0.0 } else { self.divided(i, value) };
             }
         }
-        if !x.is_plain() {
+        if !x.all_known_numeric() {
             for (i, (out, &value)) in out.iter_mut().zip(values).enumerate() {
                 if value.is_nan() || x.is_nominal(i) {
                     *out = value;
@@ -225,7 +225,7 @@ fn count(forgetting: f64, n: &[f64], zeros: &mut [f64], bar: &mut [f64], x: &[f6
     let (n, zeros, bar) = (&n[..d], &mut zeros[..d], &mut bar[..d]);
     for i in 0..d {
         zeros[i] = forgetting * zeros[i] + if x[i] == 0.0 { 1.0 } else { 0.0 };
-        bar[i] = if zeros[i] > bar[i] * n[i] { KEPT } else { ENTERED };
+        bar[i] = if zeros[i] > bar[i] * n[i] { SPARSE_EXIT_SHARE } else { SPARSE_ENTRY_SHARE };
     }
 }
 

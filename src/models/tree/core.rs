@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, linear::Draft};
+use crate::{Features, linear::StepBuffers};
 use thalweg_metrics::statistics::Var;
 
 use super::{
@@ -31,7 +31,7 @@ pub(super) struct Core {
     #[serde(skip)]
     pub(super) scratch: grow::Scratch,
     #[serde(skip)]
-    draft: Draft,
+    draft: StepBuffers,
 }
 
 // A budget may have any size, and so may the countdown to its next check.
@@ -49,7 +49,7 @@ impl Core {
     /// Returns a single leaf that has learned nothing.
     pub(super) fn new(params: Params) -> Self {
         let nodes = Nodes::new(&params);
-        let (scratch, draft) = (grow::Scratch::default(), Draft::default());
+        let (scratch, draft) = (grow::Scratch::default(), StepBuffers::default());
         Self { params, targets: Var::default(), nodes, subspace: None, next_look: 0, besides: 0, scratch, draft }
     }
 

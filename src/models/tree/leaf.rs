@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Features,
-    linear::{Draft, Weights},
+    linear::{StepBuffers, Weights},
 };
 use thalweg_metrics::statistics::Var;
 
@@ -27,7 +27,7 @@ pub(super) struct LeafContext<'a> {
     /// Statistics of all targets of the tree so far.
     pub(super) targets: &'a Var,
     pub(super) subspace: Option<&'a mut Subspace>,
-    pub(super) draft: &'a mut Draft,
+    pub(super) draft: &'a mut StepBuffers,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

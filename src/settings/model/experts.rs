@@ -3,12 +3,12 @@
 use super::super::{
     Section,
     choices::choices,
-    range::{POSITIVE, SHARE},
+    range::{POSITIVE, UP_TO_1},
 };
 use crate::models::{
-    ekf_mlp::{self, MOST_HIDDEN},
-    innovation::{self, MOST_LAGS},
-    rls_poly::{self, Form, MOST_KEPT},
+    ekf_mlp::{self, MAX_HIDDEN},
+    innovation::{self, MAX_LAGS},
+    rls_poly::{self, Form, MAX_KEPT_MODELS},
 };
 
 pub(super) fn rls_poly(section: &mut Section, default: rls_poly::Params) -> rls_poly::Params {
@@ -17,13 +17,13 @@ pub(super) fn rls_poly(section: &mut Section, default: rls_poly::Params) -> rls_
         basis: section.one_of("basis", default.basis, &bases),
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
-        recall: section.integer("recall", default.recall, 0..=MOST_KEPT as u32),
+        recall: section.integer("recall", default.recall, 0..=MAX_KEPT_MODELS as u32),
     }
 }
 
 pub(super) fn ekf_mlp(section: &mut Section, default: ekf_mlp::Params) -> ekf_mlp::Params {
     ekf_mlp::Params {
-        hidden: section.integer("hidden", default.hidden, 1..=MOST_HIDDEN as u32),
+        hidden: section.integer("hidden", default.hidden, 1..=MAX_HIDDEN as u32),
         forgetting: forgetting(section, default.forgetting),
         seed: section.integer("seed", default.seed, 0..),
     }
@@ -31,7 +31,7 @@ pub(super) fn ekf_mlp(section: &mut Section, default: ekf_mlp::Params) -> ekf_ml
 
 pub(super) fn innovation(section: &mut Section, default: innovation::Params) -> innovation::Params {
     innovation::Params {
-        lags: section.integer("lags", default.lags, 0..=MOST_LAGS as u32),
+        lags: section.integer("lags", default.lags, 0..=MAX_LAGS as u32),
         forgetting: forgetting(section, default.forgetting),
         regularization: regularization(section, default.regularization),
     }
@@ -42,5 +42,5 @@ fn regularization(section: &mut Section, default: f64) -> f64 {
 }
 
 fn forgetting(section: &mut Section, default: f64) -> f64 {
-    section.number("forgetting", default, SHARE)
+    section.number("forgetting", default, UP_TO_1)
 }

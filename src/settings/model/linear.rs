@@ -3,7 +3,7 @@
 use super::super::{
     Section,
     choices::{Choices, Reader, choices},
-    range::{BETWEEN, FINITE, NOT_NEGATIVE, PART, POSITIVE},
+    range::{BETWEEN_0_AND_1, FINITE, NOT_NEGATIVE, POSITIVE, UNDER_1},
 };
 use crate::models::{
     linear::Params,
@@ -12,18 +12,24 @@ use crate::models::{
 };
 
 /// Learning rates at the start, as of River: of plain gradient descent and the intercept, and of the others.
-const PLAIN_RATE: f64 = 0.01;
-const RATE: f64 = 0.1;
+const DEFAULT_SGD_RATE: f64 = 0.01;
+const DEFAULT_RATE: f64 = 0.1;
 
 const OPTIMIZERS: &Choices<Reader<Optimizer>> = &choices!(Optimizer {
     "hedge": Hedge => |_| Optimizer::Hedge,
-    "sgd": Sgd => |section| Optimizer::Sgd { lr: schedule(section, "lr", PLAIN_RATE) },
-    "momentum": Momentum => |section| Optimizer::Momentum { lr: rate(section), rho: section.number("rho", 0.9, PART) },
-    "nesterov": Nesterov => |section| Optimizer::Nesterov { lr: rate(section), rho: section.number("rho", 0.9, PART) },
+    "sgd": Sgd => |section| Optimizer::Sgd { lr: schedule(section, "lr", DEFAULT_SGD_RATE) },
+    "momentum": Momentum => |section| Optimizer::Momentum {
+        lr: rate(section),
+        rho: section.number("rho", 0.9, UNDER_1),
+    },
+    "nesterov": Nesterov => |section| Optimizer::Nesterov {
+        lr: rate(section),
+        rho: section.number("rho", 0.9, UNDER_1),
+    },
     "adagrad": AdaGrad => |section| Optimizer::AdaGrad { lr: rate(section), eps: eps(section) },
     "rmsprop": RmsProp => |section| Optimizer::RmsProp {
         lr: rate(section),
-        rho: section.number("rho", 0.9, PART),
+        rho: section.number("rho", 0.9, UNDER_1),
         eps: eps(section),
     },
     "adam": Adam => |section| Optimizer::Adam {
@@ -51,7 +57,7 @@ const OPTIMIZERS: &Choices<Reader<Optimizer>> = &choices!(Optimizer {
         beta_2: beta_2(section),
         eps: eps(section),
     },
-    "ada_delta": AdaDelta => |section| Optimizer::AdaDelta { rho: section.number("rho", 0.95, PART), eps: eps(section) },
+    "ada_delta": AdaDelta => |section| Optimizer::AdaDelta { rho: section.number("rho", 0.95, UNDER_1), eps: eps(section) },
     "ftrl": Ftrl => |section| Optimizer::Ftrl {
         alpha: section.number("alpha", 0.05, POSITIVE),
         beta: section.number("beta", 1.0, NOT_NEGATIVE),
@@ -73,7 +79,7 @@ const LOSSES: &Choices<Reader<Loss>> = &choices!(Loss {
     "squared": Squared => |_| Loss::Squared,
     "absolute": Absolute => |_| Loss::Absolute,
     "huber": Huber => |section| Loss::Huber { epsilon: section.number("epsilon", 0.1, POSITIVE) },
-    "quantile": Quantile => |section| Loss::Quantile { alpha: section.number("alpha", 0.5, BETWEEN) },
+    "quantile": Quantile => |section| Loss::Quantile { alpha: section.number("alpha", 0.5, BETWEEN_0_AND_1) },
     "cauchy": Cauchy => |section| Loss::Cauchy { c: section.number("c", 80.0, POSITIVE) },
     "epsilon_insensitive": EpsilonInsensitive => |section| Loss::EpsilonInsensitive {
         epsilon: section.number("epsilon", 0.1, NOT_NEGATIVE),
@@ -91,7 +97,7 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         l2: section.number("l2", default.l2, NOT_NEGATIVE),
         l1: section.number("l1", default.l1, NOT_NEGATIVE),
         intercept_init: section.number("intercept_init", default.intercept_init, FINITE),
-        intercept_lr: schedule(section, "intercept_lr", PLAIN_RATE),
+        intercept_lr: schedule(section, "intercept_lr", DEFAULT_SGD_RATE),
         clip_gradient: section.number("clip_gradient", default.clip_gradient, POSITIVE),
     };
     if intercept_lr_is_set && params.optimizer == Optimizer::Hedge {
@@ -126,15 +132,15 @@ fn schedule(section: &mut Section, key: &str, default: f64) -> Schedule {
 }
 
 fn rate(section: &mut Section) -> Schedule {
-    schedule(section, "lr", RATE)
+    schedule(section, "lr", DEFAULT_RATE)
 }
 
 fn beta_1(section: &mut Section) -> f64 {
-    section.number("beta_1", 0.9, PART)
+    section.number("beta_1", 0.9, UNDER_1)
 }
 
 fn beta_2(section: &mut Section) -> f64 {
-    section.number("beta_2", 0.999, PART)
+    section.number("beta_2", 0.999, UNDER_1)
 }
 
 fn eps(section: &mut Section) -> f64 {

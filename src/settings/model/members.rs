@@ -1,6 +1,6 @@
 //! Models over the predictions of others: whom they have as members.
 
-use super::super::{Section, choices::every, range::PART, suggestion};
+use super::super::{Section, choices::every, range::UNDER_1, suggestion};
 use crate::{
     models::{ModelConfig, ModelKind, aggregation::Rule, champion, mixture},
     pipeline::prequential::{self, Misfit},
@@ -16,7 +16,7 @@ pub(super) fn mixture(section: &mut Section, default: mixture::Params) -> mixtur
 }
 
 pub(super) fn champion(section: &mut Section, default: champion::Params) -> champion::Params {
-    champion::Params { members: section.texts("members"), margin: section.number("margin", default.margin, PART) }
+    champion::Params { members: section.texts("members"), margin: section.number("margin", default.margin, UNDER_1) }
 }
 
 /// Champions that name no members choose among all models that are none; every member has to be there.

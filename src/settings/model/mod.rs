@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::{
     Section,
     choices::choices,
-    range::{NOT_NEGATIVE, POSITIVE, SHARE},
+    range::{NOT_NEGATIVE, POSITIVE, UP_TO_1},
 };
 use crate::models::{
     ModelConfig, ModelKind,
@@ -94,7 +94,7 @@ fn passive_aggressive(section: &mut Section, default: passive_aggressive::Params
 
 fn rls(section: &mut Section, default: rls::Params) -> rls::Params {
     rls::Params {
-        forgetting: section.number("forgetting", default.forgetting, SHARE),
+        forgetting: section.number("forgetting", default.forgetting, UP_TO_1),
         regularization: section.number("regularization", default.regularization, POSITIVE),
     }
 }

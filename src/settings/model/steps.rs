@@ -3,13 +3,13 @@
 use super::super::{
     Section,
     choices::{Choices, Reader, choices},
-    range::{NOT_NEGATIVE, SHARE},
+    range::{NOT_NEGATIVE, UP_TO_1},
 };
 use crate::models::{DefaultSteps, steps::StepKind};
 
 const STEPS: &Choices<Reader<StepKind>> = &choices!(StepKind {
     "standard_scaler": StandardScaler => |section| StepKind::StandardScaler {
-        forgetting: section.number("forgetting", 1.0, SHARE),
+        forgetting: section.number("forgetting", 1.0, UP_TO_1),
         keep_zeros: section.boolean("keep_zeros", false),
     },
     "min_max_scaler": MinMaxScaler => |_| StepKind::MinMaxScaler,

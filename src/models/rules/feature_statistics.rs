@@ -1,6 +1,6 @@
 //! What the features of the samples that a rule covers are usually like, and how far a sample is from that.
 //!
-//! Invariant: statistics are finite: values that are unknown, or beyond [`LARGEST_VALUE`], are not counted.
+//! Invariant: statistics are finite: values that are unknown, or beyond [`MAX_VALUE`], are not counted.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use thalweg_metrics::checked;
 use thalweg_metrics::statistics::Var;
 
 /// Values beyond this, either way, are not counted: the squares of smaller ones can be summed up for ever.
-const LARGEST_VALUE: f64 = 1e100;
+const MAX_VALUE: f64 = 1e100;
 
 /// Products of odds are kept between this and its inverse, from where one more factor neither overflows nor vanishes.
-const SMALL: f64 = 1e-200;
+const MIN_ODDS: f64 = 1e-200;
 
 /// Mean and variance of each numeric feature, by column.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Usual {
+pub(super) struct FeatureStatistics {
     features: Vec<Var>,
 }
 
-checked!(Usual { features });
+checked!(FeatureStatistics { features });
 
-impl Usual {
+impl FeatureStatistics {
     #[inline]
     pub(super) fn update(&mut self, x: Features<'_>, weight: f64) {
         if self.features.len() < x.len() {
@@ -30,7 +30,7 @@ impl Usual {
         }
         for (i, (feature, &value)) in self.features.iter_mut().zip(x.values()).enumerate() {
             // False of NaN.
-            if value.abs() <= LARGEST_VALUE && !x.is_nominal(i) {
+            if value.abs() <= MAX_VALUE && !x.is_nominal(i) {
                 feature.update(value, weight);
             }
         }
@@ -52,7 +52,7 @@ impl Usual {
             if variance > 0.0 && feature.n > 1.0 && square > variance && !x.is_nominal(i) {
                 odds *= 2.0 * variance / (square - variance);
                 n += 1.0;
-                if !(SMALL..=1.0 / SMALL).contains(&odds) {
+                if !(MIN_ODDS..=1.0 / MIN_ODDS).contains(&odds) {
                     log += odds.ln();
                     odds = 1.0;
                 }
@@ -75,8 +75,8 @@ impl Usual {
 mod tests {
     use super::*;
 
-    fn seen(values: &[f64]) -> Usual {
-        let mut usual = Usual::default();
+    fn seen(values: &[f64]) -> FeatureStatistics {
+        let mut usual = FeatureStatistics::default();
         values.iter().for_each(|value| usual.update(Features::new(&[*value, 1.0]), 1.0));
         usual
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn many_features_far_off_do_not_vanish() {
-        let mut usual = Usual::default();
+        let mut usual = FeatureStatistics::default();
         for value in [-1.0, 1.0, 0.0] {
             usual.update(Features::new(&[value; 100]), 1.0);
         }

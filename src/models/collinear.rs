@@ -1,23 +1,23 @@
-//! Which columns say the same: duplicates, multiples, sums of others, all but for a little noise.
+//! Groups columns that say the same: duplicates, multiples, sums of others, all but for a little noise.
 //!
 //! Invariant: each column is in exactly one group, and nearly all of what varies in a column of a larger group follows
 //! linearly from others of it. The work is bounded by the numbers looked at, times a third of the rows. What this does not do:
 //! find dependence that is not linear, or among more columns than a third of the rows.
 
-/// The share of a column's variance that others leave unexplained, at most, where it says the same as they do.
+/// Maximum share of a column's variance that its group leaves unexplained.
 const MAX_UNEXPLAINED_SHARE: f64 = 0.01;
 
-/// The variance that a column must add to another one to be counted among those that make it out, as a share of its own.
+/// Minimum share of a column's variance that another must explain to be in its group.
 const MIN_VARIANCE_SHARE: f64 = 1e-4;
 
-/// What rounding makes of nothing.
+/// Bound on the rounding error of a result that should be 0.
 const ROUNDING_ERROR: f64 = 1e-12;
 
-/// The groups of these columns, which are equally long and hold finite numbers, by index. Columns that never vary are alone.
+/// Returns the groups of these columns, which are equally long and finite, by index. Columns that never vary are alone.
 pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
     let rows = columns.first().map_or(0, Vec::len);
     let mut group: Vec<usize> = (0..columns.len()).collect();
-    // Orthonormal directions, and by columns of the basis: which it is, and what it has of each direction (Gram and Schmidt).
+    // Orthonormal directions; and the columns of the basis, each with its share of each direction (Gram and Schmidt).
     let mut directions: Vec<Vec<f64>> = Vec::new();
     let mut basis: Vec<(usize, Vec<f64>)> = Vec::new();
     for (i, column) in columns.iter().enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
         }
         let unexplained = product(&rest, &rest);
         if unexplained <= MAX_UNEXPLAINED_SHARE {
-            // How much of the column each of the basis makes out, by back substitution.
+            // The weight of each column of the basis in this one, by back substitution.
             let mut weights = shares.clone();
             for k in (0..weights.len()).rev() {
                 let (before, at) = weights.split_at_mut(k);
@@ -38,7 +38,7 @@ pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
                 before.iter_mut().zip(&basis[k].1).for_each(|(weight, share)| *weight -= at[0] * share);
             }
             for ((j, _), weight) in basis.iter().zip(&weights) {
-                // What chance makes of the noise in it is far less, and what is this small makes out nothing of it.
+                // The noise in it gives far smaller weights by chance, and a weight this small explains nothing of it.
                 if weight * weight > (0.5 * unexplained).max(MIN_VARIANCE_SHARE) {
                     join(&mut group, i, *j);
                 }
@@ -58,21 +58,21 @@ pub(super) fn groups(columns: &[Vec<f64>]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Both groups become one.
+/// Joins two groups.
 fn join(group: &mut [usize], a: usize, b: usize) {
     let (from, to) = (group[a].max(group[b]), group[a].min(group[b]));
     group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
 }
 
-/// Mean 0 and length 1; `None` where it does not vary.
+/// Scales a column to mean 0 and length 1; `None` if it does not vary.
 pub(super) fn standardised(column: &[f64]) -> Option<Vec<f64>> {
-    // Smaller numbers first: neither sums nor squares of the largest ones are finite.
+    // Scaled down first: neither sums nor squares of the largest numbers are finite.
     let most = column.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     let scaled: Vec<f64> = column.iter().map(|value| if most > 0.0 { value / most } else { 0.0 }).collect();
     let mean = scaled.iter().sum::<f64>() / scaled.len().max(1) as f64;
     let mut centred: Vec<f64> = scaled.into_iter().map(|value| value - mean).collect();
     let length = product(&centred, &centred).sqrt();
-    // Of a counter's values only the last digits vary, which is not nothing.
+    // Only the last digits of a counter vary, which is still variation.
     let varies = length > ROUNDING_ERROR;
     centred.iter_mut().for_each(|value| *value /= length);
     varies.then_some(centred)

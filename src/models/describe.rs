@@ -1,25 +1,26 @@
-//! What a model has learned, by name: for a person to read and a program to export.
+//! Describes what a model has learned, by name: for a person to read and a program to export.
 //!
-//! Reading order: [`NamedColumn`] (what a column means), [`Description`] (the closed set of forms that models take),
-//! then its parts. Each model fills in a form beside its own code, in [`Regressor::describe`](super::Regressor::describe).
+//! Reading order: [`NamedColumn`] (a column's meaning), [`Description`] (the closed set of forms that models take),
+//! then its parts. Each model fills in a form beside its own code, in
+//! [`Regressor::describe`](super::Regressor::describe).
 //!
 //! Invariant: read-only and owned, numbers exactly as they are in the state. What this does not do: lay anything out.
 //! To add a form: a variant of [`Description`] made of these parts.
 
 use serde::Serialize;
 
-/// A column as people know it, wherever it is on its way through the feature steps.
+/// A column with its name, at any place among the feature steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedColumn {
-    /// The field of the records, or what a step made of fields: `x0*x1`, `x0^2`, `city=Paris`.
+    /// Name of the field, or of what a step made of fields: `x0*x1`, `x0^2`, `city=Paris`.
     pub name: String,
-    /// Of a nominal column, the categories in order of their index.
+    /// Categories of a nominal column, in order of their index.
     pub categories: Option<Vec<String>>,
-    /// How to get back to the field's own unit: `shift` + `scale` · value. `None` where that is not known.
+    /// Conversion to the field's own unit: `shift` + `scale` · value. `None` if it is not known.
     pub origin: Option<Origin>,
 }
 
-/// The way back from a column's value to that of the field it was made from.
+/// Converts a column's value to that of the field it was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Origin {
     /// The field's value where the column's is 0.
@@ -29,38 +30,38 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// A column that is the field itself.
+    /// Conversion of a column that is the field itself.
     pub const IDENTITY: Self = Self { shift: 0.0, scale: 1.0 };
 
-    /// The field's value of a column's `value`.
+    /// Converts a column's `value` to the field's.
     pub fn value(self, value: f64) -> f64 {
         self.shift + self.scale * value
     }
 }
 
 impl NamedColumn {
-    /// A field of the records; `categories` of a nominal one.
+    /// Makes the column of a field; a nominal one has `categories`.
     pub fn new(name: &str, categories: Option<Vec<String>>) -> Self {
         Self { name: name.to_owned(), categories, origin: Some(Origin::IDENTITY) }
     }
 
-    /// A numeric column that some step made.
+    /// Makes a numeric column that a step derived.
     pub(super) fn derived(name: String) -> Self {
         Self { name, categories: None, origin: None }
     }
 
-    /// Whether it holds categories.
+    /// Returns true if it holds categories.
     pub fn is_nominal(&self) -> bool {
         self.categories.is_some()
     }
 
-    /// The name of a category by its index; `#` and the index where the column has none of that index.
+    /// Returns the name of a category by its index; `#` and the index if the column has none of that index.
     pub fn category(&self, index: f64) -> String {
         let known = self.categories.as_ref().and_then(|categories| categories.get(index as usize));
         known.cloned().unwrap_or_else(|| format!("#{index}"))
     }
 
-    /// The same column after a step that makes (value − `shift`) / `scale` of a value.
+    /// Applies a step that maps a value to (value − `shift`) / `scale`.
     pub(super) fn rescale(&mut self, shift: f64, scale: f64) {
         self.origin = self
             .origin
@@ -69,12 +70,12 @@ impl NamedColumn {
     }
 }
 
-/// The column of that index, or one named after its place where nobody knows it.
+/// Returns the column of that index, or one named after its place if there is none.
 pub(super) fn column(columns: &[NamedColumn], i: usize) -> NamedColumn {
     columns.get(i).cloned().unwrap_or_else(|| NamedColumn::derived(format!("column {i}")))
 }
 
-/// All that a model has learned that a prediction depends on.
+/// Everything a model has learned that a prediction depends on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "form", rename_all = "snake_case")]
 pub enum Description {
@@ -95,12 +96,12 @@ pub enum Description {
 }
 
 impl Description {
-    /// The same prediction whatever the features, in the target's unit.
+    /// Describes a constant prediction, in the target's unit.
     pub(super) fn constant(prediction: f64) -> Self {
         Description::Constant(Constant { prediction })
     }
 
-    /// A weighted sum of these columns.
+    /// Describes a weighted sum of these columns.
     pub(super) fn linear(intercept: f64, weights: &[f64], columns: &[NamedColumn]) -> Self {
         Description::Linear(Linear::new(intercept, weights, columns))
     }
@@ -109,16 +110,16 @@ impl Description {
 /// The prediction of a model that looks at no feature.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Constant {
-    /// In the target's unit.
+    /// Value, in the target's unit.
     pub prediction: f64,
 }
 
 /// The intercept, plus the sum of weight times value over the known numeric features, added up in this order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Linear {
-    /// In the target's unit.
+    /// Value, in the target's unit.
     pub intercept: f64,
-    /// By column. Nominal columns have a weight that never counts.
+    /// Weights by column. Nominal columns have a weight that never counts.
     pub weights: Vec<Weight>,
 }
 
@@ -127,12 +128,12 @@ pub struct Linear {
 pub struct Weight {
     /// The column's name.
     pub feature: String,
-    /// The target's unit over the column's.
+    /// Weight, in the target's unit over the column's.
     pub weight: f64,
 }
 
 impl Linear {
-    /// Weights by column, with the names of these. A nominal column takes no part and is left out.
+    /// Names weights by column. A nominal column takes no part and is left out.
     pub(super) fn new(intercept: f64, weights: &[f64], columns: &[NamedColumn]) -> Self {
         let named = weights.iter().enumerate().map(|(i, weight)| (column(columns, i), *weight));
         let numeric = named.filter(|(column, _)| !column.is_nominal());
@@ -143,7 +144,7 @@ impl Linear {
 /// The weighted sum, plus each unit's weight times the tanh of its own weighted sum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Network {
-    /// In the target's unit.
+    /// Value, in the target's unit.
     pub linear: Linear,
     /// In a fixed order.
     pub units: Vec<Unit>,
@@ -152,9 +153,9 @@ pub struct Network {
 /// A hidden unit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unit {
-    /// Of what it says, which is from −1 to 1; in the target's unit.
+    /// Weight of its output, which is from −1 to 1; in the target's unit.
     pub weight: f64,
-    /// What it takes the tanh of.
+    /// Weighted sum that it takes the tanh of.
     pub input: Linear,
 }
 
@@ -168,7 +169,7 @@ pub struct Forest {
 /// Members whose predictions become one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mixture {
-    /// How they do.
+    /// Rule that combines their predictions.
     pub rule: &'static str,
     /// In a fixed order.
     pub members: Vec<Member>,
@@ -177,29 +178,29 @@ pub struct Mixture {
 /// A member of a mixture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Member {
-    /// What it is.
+    /// Name of the member.
     pub name: String,
-    /// Its weight now, of the average that the rule begins with; all sum to 1.
+    /// Weight in the average that the rule begins with; all sum to 1.
     pub weight: f64,
     /// Root of its mean squared error over about the last 100 samples.
     pub recent_rmse: f64,
 }
 
-/// Rules, and what predicts where none of them covers a sample.
+/// Rules, and the prediction for samples that none covers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rules {
-    /// In the order in which they are asked.
+    /// Rules, in the order in which they are tried.
     pub rules: Vec<Rule>,
-    /// For the samples that no rule covers.
+    /// Prediction for samples that no rule covers.
     pub default: Leaf,
 }
 
-/// A rule: where all of its literals hold, it predicts.
+/// A rule predicts for samples that pass all of its literals.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
-    /// All must hold.
+    /// Literals, all of which must hold.
     pub literals: Vec<Literal>,
-    /// What it predicts.
+    /// Its prediction.
     pub predicts: Leaf,
 }
 
@@ -211,22 +212,22 @@ pub struct Literal {
     /// The test.
     #[serde(flatten)]
     pub test: Test,
-    /// Whether the test must hold, or must not (for a category and any other).
+    /// True if the test must hold, false if it must not (for a category and any other).
     pub holds: bool,
 }
 
 /// A decision tree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tree {
-    /// Branches and leaves.
+    /// Number of branches and leaves.
     pub n_nodes: usize,
-    /// Nodes that predict.
+    /// Number of leaves.
     pub n_leaves: usize,
-    /// Leaves that may still split.
+    /// Number of leaves that may still split.
     pub n_active_leaves: usize,
-    /// Levels, counting the root's.
+    /// Number of levels, counting the root's.
     pub height: u32,
-    /// The node where every sample starts.
+    /// Node where every sample starts.
     pub root: Node,
 }
 
@@ -247,22 +248,22 @@ pub struct Branch {
     pub n: f64,
     /// The column's name.
     pub feature: String,
-    /// How its values are divided.
+    /// Division of its values.
     #[serde(flatten)]
     pub test: Test,
-    /// In the order of the test's parts. A sample that does not know the feature takes the one with most `n`.
+    /// Children, in the order of the test's parts. A sample that does not know the feature takes the one with most `n`.
     pub children: Vec<Node>,
 }
 
-/// How values are divided.
+/// Division of a feature's values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "test", rename_all = "snake_case")]
 pub enum Test {
     /// Values at or below the threshold, and those above.
     AtMost {
-        /// Of the column, as the model compares it.
+        /// Threshold of the column, as the model compares it.
         threshold: f64,
-        /// The same in the field's own unit, by the steps' statistics of now; `None` where there is no such thing.
+        /// The same in the field's own unit, by the current statistics of the steps; `None` if there is no such thing.
         in_feature_unit: Option<f64>,
     },
     /// A category, and any other.
@@ -272,20 +273,20 @@ pub enum Test {
     },
     /// A part for each category.
     OneOf {
-        /// In the order of the children.
+        /// Categories, in the order of the children.
         categories: Vec<String>,
     },
 }
 
 impl Test {
-    /// Values of `column` at or below `threshold`.
+    /// Makes the test of values at or below `threshold`.
     pub(super) fn at_most(threshold: f64, column: &NamedColumn) -> Self {
         let own = column.origin.map(|origin| origin.value(threshold)).filter(|own| own.is_finite());
         Test::AtMost { threshold, in_feature_unit: own }
     }
 }
 
-/// What predicts at the end of a way through a tree.
+/// The leaf that predicts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Leaf {
     /// Weight of the samples seen here, with the share of those before the split that made it.
@@ -294,10 +295,10 @@ pub struct Leaf {
     pub mean: f64,
     /// Sample standard deviation of the targets.
     pub deviation: f64,
-    /// Whether it may still split.
+    /// True if it may still split.
     pub active: bool,
-    /// Whether the linear model predicts rather than the mean. An implausible prediction gives way to the mean.
+    /// True if the linear model predicts rather than the mean. An implausible prediction gives way to the mean.
     pub uses_model: bool,
-    /// The linear model, unless leaves predict means only.
+    /// Linear model, unless leaves predict means only.
     pub model: Option<Linear>,
 }

@@ -1,7 +1,7 @@
-//! Which features matter to a model now.
+//! Computes which features matter to a model now.
 //!
-//! Three methods, of which a model takes the one that its form allows; all three measure the target's variance that a
-//! feature accounts for, so that their shares compare:
+//! Three methods, of which a model takes the one that its form allows; all three measure the share of the target's
+//! variance that a feature explains, so that their shares compare:
 //! - *standardised weights* for linear models: (weight × standard deviation of the column)², by the latest samples.
 //! - *variance reduction* for trees and forests (Breiman et al. 1984): what the splits on a feature take off the sum of
 //!   squares, and what the weights of the linear models in the leaves account for below them.
@@ -26,20 +26,20 @@ use super::{
 };
 use thalweg_metrics::statistics::Var;
 
-/// How the importance of features was found.
+/// The method that found the importance of features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Of a linear model.
+    /// For linear models.
     StandardisedWeights,
-    /// Of trees.
+    /// For trees and forests.
     VarianceReduction,
-    /// Of any other.
+    /// For all others.
     Permutation,
 }
 
 impl Method {
-    /// For people.
+    /// Names the method for people.
     pub fn in_words(self) -> &'static str {
         match self {
             Method::StandardisedWeights => "standardised weights",
@@ -49,34 +49,34 @@ impl Method {
     }
 }
 
-/// A feature, and how much of what the model makes of all of them is its doing.
+/// A feature, and its share of the effect of all of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Importance {
-    /// As people know it; for linear models and trees what the steps made of fields, such as `x0*x1`.
+    /// Name of the feature; for linear models and trees, the step's column, such as `x0*x1`.
     pub feature: String,
-    /// 0 to 1. The shares of a model sum to 1, but are all 0 where no feature matters.
+    /// Share, 0 to 1. The shares of a model sum to 1, but are all 0 if no feature matters.
     pub share: f64,
 }
 
 /// The features that matter to a model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// How they were found.
+    /// Method that found them.
     pub method: Method,
-    /// Latest samples that were looked at.
+    /// Number of latest samples that were used.
     pub samples: usize,
-    /// Most important first; equal ones in the order of their names.
+    /// Features, most important first; equal ones by name.
     pub features: Vec<Importance>,
 }
 
-/// Fewest samples that say anything.
+/// Minimum number of samples for an explanation.
 const MIN_SAMPLES: usize = 10;
 
-/// Orders in which each feature's values are put; more would tell chance better from effect, and take longer.
+/// Number of permutations of each feature's values; more would tell chance better from effect, and take longer.
 const SHUFFLES: u64 = 3;
 
-/// What matters to a model, by the latest samples. `columns` are those of the samples. `None` where the model looks at no
-/// feature, and where there are too few samples.
+/// Explains a model by the latest samples. `columns` are those of the samples. `None` if the model uses no feature, or
+/// there are too few samples.
 pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWindow) -> Option<Explanation> {
     if recent.len() < MIN_SAMPLES {
         return None;
@@ -116,14 +116,14 @@ pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWi
 /// The latest samples, column by column.
 struct Window {
     names: Vec<String>,
-    /// Unknown values are the column's mean.
+    /// Values by column; unknown ones are the column's mean.
     columns: Vec<Vec<f64>>,
-    /// Columns that say the same.
+    /// Groups of columns that say the same.
     groups: Vec<Vec<usize>>,
 }
 
 impl Window {
-    /// Of what the steps make of the samples.
+    /// Makes a window of the samples transformed by the steps.
     fn seen(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWindow) -> Self {
         let (_, columns) = pipeline.steps().describe(columns);
         let mut rows = Vec::new();
@@ -135,7 +135,7 @@ impl Window {
         Self::of(&columns, values)
     }
 
-    /// Of the samples as they came.
+    /// Makes a window of the samples as they came.
     fn raw(columns: &[NamedColumn], recent: &SampleWindow) -> Self {
         let columns = &columns[..columns.len().min(recent.columns())];
         let of = |i: usize| recent.rows().map(|(row, _)| row[i]).collect();
@@ -148,7 +148,7 @@ impl Window {
             let mut mean = Var::default();
             values.iter().filter(|value| !value.is_nan()).for_each(|value| mean.update(*value, 1.0));
             values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = mean.mean);
-            // The number of a category is none to compare, and a column that is mostly unknown is mostly its mean.
+            // A category's index cannot be compared, and a column that is mostly unknown is mostly its mean.
             let comparable = !column.is_nominal() && 2.0 * mean.n >= values.len() as f64;
             compared.push(if comparable { values.clone() } else { vec![0.0; values.len()] });
         }
@@ -156,18 +156,18 @@ impl Window {
         Self { names, groups: collinear::groups(&compared), columns: values }
     }
 
-    /// Standard deviations by name.
+    /// Returns standard deviations by name.
     fn deviations(&self) -> BTreeMap<String, f64> {
         let named = self.names.iter().cloned();
         named.zip(self.columns.iter().map(|values| variance(values.iter().copied()).sqrt())).collect()
     }
 
-    /// The groups of more than one column.
+    /// Iterates over the groups of more than one column.
     fn larger_groups(&self) -> impl Iterator<Item = &[usize]> {
         self.groups.iter().filter(|group| group.len() > 1).map(Vec::as_slice)
     }
 
-    /// Shares what the columns of a group account for out among them.
+    /// Shares the effect of a group among its columns.
     fn share_out(&self, sums: &mut BTreeMap<String, f64>, pipeline: &Pipeline, recent: &SampleWindow) {
         let mut scratch = Scratch::default();
         let predicted: Vec<f64> =
@@ -184,7 +184,7 @@ impl Window {
             let worths: Vec<f64> = group.iter().map(worth).collect();
             let total: f64 = worths.iter().sum();
             for (i, worth) in group.iter().zip(worths) {
-                // Also where what is predicted is not finite.
+                // Also if predictions are not finite.
                 let share = if total > 0.0 { worth / total } else { 1.0 / group.len() as f64 };
                 sums.insert(self.names[*i].clone(), whole * share);
             }
@@ -198,9 +198,9 @@ fn variance(values: impl Iterator<Item = f64>) -> f64 {
     spread.get().max(0.0)
 }
 
-/// Shares of the whole, largest first.
+/// Converts sums to shares of the whole, largest first.
 fn shares(mut sums: BTreeMap<String, f64>) -> Vec<Importance> {
-    // Halves of the largest number would overflow the sum.
+    // Scaled first: two halves of the largest number would overflow the sum.
     let most = sums.values().fold(0.0_f64, |most, sum| most.max(*sum));
     if most > 0.0 {
         sums.values_mut().for_each(|sum| *sum = (*sum).min(f64::MAX) / most.min(f64::MAX));
@@ -213,13 +213,13 @@ fn shares(mut sums: BTreeMap<String, f64>) -> Vec<Importance> {
     shares
 }
 
-/// Every column is named, also where it does nothing.
+/// Starts a sum of 0 for every column, so that each is named.
 fn zeros(deviations: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     deviations.keys().map(|name| (name.clone(), 0.0)).collect()
 }
 
-/// What each weight accounts for; where columns say the same, what theirs do together, as that of the first. `deviations` are
-/// those among what reaches the model.
+/// Computes the effect of each weight; the joint effect of columns that say the same is that of the first. `deviations`
+/// are those among the samples that reach the model.
 fn by_weight(model: &Linear, deviations: &BTreeMap<String, f64>, window: &Window) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for weight in &model.weights {
@@ -237,7 +237,7 @@ fn by_weight(model: &Linear, deviations: &BTreeMap<String, f64>, window: &Window
         let together =
             |row: usize| group.iter().zip(&weights).map(|(i, weight)| weight * window.columns[*i][row]).sum::<f64>();
         let joint = variance((0..rows).map(together));
-        // As much as the deviations are less here.
+        // Scaled by the ratio of the deviations here to those everywhere.
         let narrower = group.iter().filter_map(|i| {
             let here = deviations.get(&window.names[*i])?;
             let everywhere = variance(window.columns[*i].iter().copied()).sqrt();
@@ -260,16 +260,16 @@ fn by_variance<'a>(roots: impl IntoIterator<Item = &'a Node>, window: &Window) -
     reduction.sums
 }
 
-/// Sums of squares that each feature accounts for.
+/// Sums of squares by feature.
 struct Reduction<'a> {
     window: &'a Window,
     sums: BTreeMap<String, f64>,
-    /// Of the columns among what reaches the node.
+    /// Standard deviations of the columns among the samples that reach the node.
     deviations: BTreeMap<String, f64>,
 }
 
 impl Reduction<'_> {
-    /// The targets below `node`. As deep as the tree, whose height is bounded.
+    /// Returns the statistics of the targets below `node`. Recurses as deep as the tree, whose height is bounded.
     fn below(&mut self, node: &Node) -> Var {
         match node {
             Node::Leaf(leaf) => self.leaf(leaf),
@@ -278,7 +278,7 @@ impl Reduction<'_> {
     }
 
     fn branch(&mut self, Branch { feature, test, children, .. }: &Branch) -> Var {
-        // A threshold leaves about half of what its feature varies.
+        // A threshold leaves about half of its feature's deviation.
         let before = self.deviations.get(feature).copied();
         if let (Some(before), Test::AtMost { .. }) = (before, test) {
             self.deviations.insert(feature.clone(), 0.5 * before);
@@ -302,7 +302,7 @@ impl Reduction<'_> {
         let Some(model) = leaf.model.as_ref().filter(|_| leaf.uses_model) else { return whole };
         let effects = by_weight(model, &self.deviations, self.window);
         let sum: f64 = effects.values().sum();
-        // A model that has just begun, or runs away, accounts for no more than there is.
+        // A model that has just begun, or diverges, explains no more than the variance there is.
         let fits = if sum > variance { variance / sum } else { 1.0 };
         for (feature, effect) in effects {
             *self.sums.entry(feature).or_default() += leaf.n * effect * fits;
@@ -311,7 +311,7 @@ impl Reduction<'_> {
     }
 }
 
-/// Columns that say the same change places together; what comes of it stands with the first.
+/// Computes the effect of each group by permuting its columns together; it is stored with the first.
 fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &SampleWindow) -> BTreeMap<String, f64> {
     let mut scratch = Scratch::default();
     let rows: Vec<(&[f64], f64)> = recent.rows().collect();
@@ -325,7 +325,7 @@ fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &SampleWindow) -
     for group in &window.groups {
         let mut permuted = 0.0;
         for shuffle in 0..SHUFFLES {
-            // The same places for every feature, so that chance is the same for all.
+            // Every feature has the same permutations, so that chance is the same for all.
             for ((features, y), place) in rows.iter().zip(places(rows.len(), shuffle)) {
                 row.clear();
                 row.extend_from_slice(features);
@@ -334,13 +334,13 @@ fn by_permutation(pipeline: &Pipeline, window: &Window, recent: &SampleWindow) -
             }
         }
         let grown = permuted / SHUFFLES as f64 - usual;
-        // False for NaN: a model that is ill is not explained.
+        // False for NaN: a model that predicts NaN is not explained.
         sums.insert(window.names[group[0]].clone(), if grown > 0.0 { grown } else { 0.0 });
     }
     sums
 }
 
-/// The numbers below `n` in an order of their own for each `seed` (Fisher and Yates 1938).
+/// Permutes the numbers below `n` by `seed` (Fisher and Yates 1938).
 fn places(n: usize, seed: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut places: Vec<usize> = (0..n).collect();

@@ -13,51 +13,51 @@ pub struct Features<'a> {
 }
 
 impl<'a> Features<'a> {
-    /// Numeric features; NaN marks an unknown value.
+    /// Makes a row of numeric features; NaN marks an unknown value.
     pub fn new(values: &'a [f64]) -> Self {
         Self::with_nominal(values, &[])
     }
 
-    /// As [`Features::new`], with `nominal[i]` true where column `i` holds the index of a category rather than a
-    /// number. An empty slice, or columns past its end, are numeric.
+    /// Makes a row as [`Features::new`] does, with `nominal[i]` true if column `i` holds the index of a category rather
+    /// than a number. Columns past the end of `nominal` are numeric.
     pub fn with_nominal(values: &'a [f64], nominal: &'a [bool]) -> Self {
-        // Without a way out of the loop, which is the faster for rows as long as they come.
+        // No early exit, which is faster for rows of the usual length.
         let unknown = values.iter().fold(false, |unknown, value| unknown | value.is_nan());
         let all_known_numeric = !unknown && !nominal.contains(&true);
         Self { values, nominal, all_known_numeric }
     }
 
-    /// Every column, NaN where unknown.
+    /// Returns every column, NaN where unknown.
     pub fn values(&self) -> &'a [f64] {
         self.values
     }
 
-    /// Number of columns, known or not.
+    /// Returns the number of columns, known or not.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there are no columns at all.
+    /// Returns true if there are no columns at all.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Whether every column is a known number, so that a loop need not ask for each.
+    /// Returns true if every column is a known number, so that a loop need not ask for each.
     pub fn all_known_numeric(&self) -> bool {
         self.all_known_numeric
     }
 
-    /// The value of column `i`, or `None` where it is unknown or past the end.
+    /// Returns the value of column `i`, or `None` if it is unknown or past the end.
     pub fn get(&self, i: usize) -> Option<f64> {
         self.values.get(i).copied().filter(|value| !value.is_nan())
     }
 
-    /// Whether column `i` holds a category index.
+    /// Returns true if column `i` holds a category index.
     pub fn is_nominal(&self, i: usize) -> bool {
         self.nominal.get(i).copied().unwrap_or(false)
     }
 
-    /// The same presence and kinds over other values, as a feature step produces them.
+    /// Returns a row with the same unknown and nominal columns over other values, as a feature step produces them.
     pub fn replaced(&self, values: &'a [f64]) -> Self {
         Self { values, nominal: self.nominal, all_known_numeric: self.all_known_numeric }
     }

@@ -1,61 +1,61 @@
-//! What a column's values usually are, so that a single absurd one (a sensor's 65535, a −9999 for "unknown") is told from
-//! them before a model learns it.
+//! Ranges of the usual values of each column, so that a single absurd value (a sensor's 65535, a −9999 for "unknown")
+//! is replaced before a model learns it.
 //!
-//! Invariant: a value further from the middle than thirty times the furthest that counts is taken for the nearest that counts,
-//! until such values have become so frequent that the stream must have changed: then they count. What a value may be taken
-//! for has been seen. Nothing is allocated per row. What this does not do: judge columns of which too little is known, or
-//! whose values were hardly ever different from each other; these pass.
+//! Invariant: a value whose distance from the middle is over thirty times the largest usual one is replaced by the
+//! nearest usual value, until such values have become so frequent that the stream must have changed: then they count. A
+//! replacement is always a value that was seen. Nothing is allocated per row. What this does not do: judge columns with
+//! too few values, or whose values hardly ever differed; their values pass.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Features, SampleWindow};
 use thalweg_metrics::checked;
 
-/// Rows with a target before values are judged, at most.
+/// Maximum number of rows with a target before values are judged.
 const WARM_UP_ROWS: u64 = 100;
 
-/// How many times as far from the middle as any before a value may be: levels jump by ten times and more.
+/// Ratio of the allowed distance from the middle to the largest one before: levels jump by ten times and more.
 const MAX_DISTANCE_RATIO: f64 = 30.0;
 
-/// Values other than the middle that tell how far they go. Fewer say nothing.
+/// Minimum number of values other than the middle that give a range.
 const MIN_DIFFERENT_VALUES: usize = 8;
 
-/// The share of them that is trusted at first; the rest must join on without a gap of [`MAX_DISTANCE_RATIO`].
+/// Share of them that is trusted at first; the rest must follow without a gap of [`MAX_DISTANCE_RATIO`].
 const TRUSTED_SHARE: f64 = 0.6;
 
-/// Values of a column that is new that are looked at together.
+/// Number of values of a new column that are judged together.
 const NEW_COLUMN_VALUES: usize = 10;
 
-/// A value beyond counts this much less with each row that follows, as an exponent; at so many the stream has changed: 41 in a
-/// row, or 5 % of all for long.
+/// Number of rows over which an outlier's count decays by 1/e; and the count above which the stream has changed: 41 in
+/// a row, or 5 % of all for long.
 const BEYOND_DECAY_ROWS: f64 = 1000.0;
 const MAX_BEYOND_COUNT: f64 = 40.0;
 
-/// Rows without a value beyond after which the next one is told of, and rows between two that are.
+/// Number of rows without an outlier after which the next one is reported, and minimum between two reports.
 const QUIET_ROWS: u64 = 100;
 const REPORT_INTERVAL_ROWS: u64 = 1000;
 
-/// A value that was not believed.
+/// A value that was replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outlier {
-    /// The column; `None` is the target.
+    /// Column; `None` is the target.
     pub column: Option<usize>,
-    /// What the sample holds.
+    /// Value in the sample.
     pub value: f64,
-    /// What it was taken for: the nearest value that counts.
+    /// Value that replaced it: the nearest usual one.
     pub taken_for: f64,
-    /// Values of the column that were not believed, this one included.
+    /// Number of values of the column that were replaced, this one included.
     pub count: u64,
 }
 
 /// Ranges of usual values of all columns of the features, and of the target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fence {
-    /// Rows learned from.
+    /// Number of rows learned from.
     rows: u64,
-    /// Whether values are judged already.
+    /// True once values are judged.
     judges: bool,
-    /// By column, the usual values; what is in between needs no further look.
+    /// Usual range by column; a value within it needs no further check.
     least: Vec<f64>,
     most: Vec<f64>,
     columns: Vec<Column>,
@@ -79,48 +79,49 @@ impl Fence {
     }
 }
 
-/// What is known of one column besides its range.
+/// State of one column beside its range.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Column {
-    /// Its middle; `None` as long as it has none.
+    /// Middle of its values; `None` while there is none.
     centre: Option<f64>,
-    /// Whether it is known how far its values go.
+    /// True once its range is known.
     known: bool,
-    /// As long as it is not: the values other than the middle, or all while there is no middle.
+    /// Until then: the values other than the middle, or all while there is no middle.
     young: Vec<f64>,
-    /// Values beyond, of late.
+    /// Faded number of outliers.
     beyond: f64,
-    /// And since the beginning.
+    /// Number of outliers since the beginning.
     count: u64,
-    /// The row of the last one, and of the last one that was told of.
+    /// Row of the last outlier, and of the last one that was reported.
     last: u64,
     told: u64,
 }
 
 checked!(Column { centre, known, young, beyond, count, last, told });
 
-/// What becomes of a value that is not in the range.
+/// The verdict on a value outside of the range.
 enum Verdict {
     Counts,
-    /// It is taken for another one, and told of.
+    /// Replaced by the first; reported if the second is true.
     Beyond(f64, bool),
 }
 
 impl Fence {
-    /// Whether values are judged already.
+    /// True once values are judged.
     #[inline]
     pub fn judges(&self) -> bool {
         self.judges
     }
 
-    /// Whether all of a row's values are between those seen, so that there is nothing to do.
+    /// Returns true if all values of a row are within their ranges, so that there is nothing to do.
     #[inline]
     pub fn is_usual(&self, x: Features<'_>) -> bool {
         let values = x.values();
         values.len() <= self.least.len() && within(values, &self.least, &self.most)
     }
 
-    /// Takes in a row that is not usual; `row` then holds what is to be learned of it. Tells of what was not believed.
+    /// Judges a row that is not usual, and writes into `row` what is to be learned of it. Reports each outlier to
+    /// `tell`.
     #[cold]
     pub fn admit(&mut self, x: Features<'_>, row: &mut Vec<f64>, mut tell: impl FnMut(Outlier)) {
         row.clear();
@@ -143,7 +144,7 @@ impl Fence {
         }
     }
 
-    /// What `row` is to hold where nothing is to be learned: what is beyond is taken for the nearest value that counts.
+    /// Writes `x` into `row` with outliers replaced by the nearest usual value, where nothing is to be learned.
     #[cold]
     pub fn peek(&self, x: Features<'_>, row: &mut Vec<f64>) {
         row.clear();
@@ -157,7 +158,7 @@ impl Fence {
         }
     }
 
-    /// The same for the target; what is to be learned of it.
+    /// Judges the target; returns what is to be learned of it.
     #[inline]
     pub fn admit_target(&mut self, y: f64, tell: impl FnMut(Outlier)) -> f64 {
         if self.target_least <= y && y <= self.target_most { y } else { self.judge_target(y, tell) }
@@ -177,20 +178,20 @@ impl Fence {
         }
     }
 
-    /// One more row to learn from.
+    /// Counts a row to learn from.
     #[inline]
     pub fn next(&mut self) {
         self.rows += 1;
     }
 
-    /// Whether enough is known for the first judgement; `learned` samples have been.
+    /// Returns true if enough is known for the first judgement; `learned` samples have been learned.
     #[inline]
     pub fn is_due(&self, learned: u64, recent: &SampleWindow) -> bool {
         !self.judges && (learned >= WARM_UP_ROWS || recent.len() >= NEW_COLUMN_VALUES && recent.is_full())
     }
 
-    /// Judges values from now on, by those of the latest rows. Those that are beyond are put right in `recent`; tells of the
-    /// first one of each column.
+    /// Begins to judge values, by those of the latest rows. Replaces outliers in `recent`, and reports the first one of
+    /// each column.
     #[cold]
     pub fn begin(&mut self, recent: &mut SampleWindow, mut tell: impl FnMut(Outlier)) {
         self.judges = true;
@@ -216,7 +217,7 @@ impl Fence {
                 Some(column) => (column, least[i], most[i]),
                 None => (&mut *target, *target_least, *target_most),
             };
-            // Also true of NaN, of nominal columns, and of those that pass.
+            // Also true for NaN, for nominal columns, and for columns without a known range.
             if !column.known || !(value < least || value > most) {
                 return value;
             }
@@ -230,7 +231,7 @@ impl Fence {
         });
     }
 
-    /// A further column; nothing is asked of one that is nominal.
+    /// Appends a column; a nominal one is never judged.
     fn push(&mut self, column: Option<Column>) {
         let (least, most) = if column.is_some() { (f64::MAX, -f64::MAX) } else { (-f64::MAX, f64::MAX) };
         self.columns.push(column.unwrap_or_default());
@@ -245,7 +246,7 @@ impl Fence {
     }
 }
 
-/// Without a branch, so that the processor looks at several columns at once.
+/// Returns true if all values are within; without a branch, so that the processor checks several columns at once.
 #[inline(never)]
 fn within(values: &[f64], least: &[f64], most: &[f64]) -> bool {
     let d = values.len();
@@ -259,7 +260,7 @@ fn within(values: &[f64], least: &[f64], most: &[f64]) -> bool {
 }
 
 impl Column {
-    /// A column that begins with these values, and its range.
+    /// Makes a column from its first values, and its range.
     fn of(values: &mut [f64]) -> (Self, f64, f64) {
         let mut column = Self::default();
         if values.len() < NEW_COLUMN_VALUES {
@@ -281,15 +282,15 @@ impl Column {
         }
     }
 
-    /// Whether a value that is not in the range is near enough to it.
+    /// Returns true if a value outside of the range is near enough to it.
     fn counts(&self, value: f64, least: f64, most: f64) -> bool {
         let Some(centre) = self.centre else { return true };
         let reach = if self.known { (centre - least).max(most - centre) } else { centre.abs() };
-        // What has always been 0 tells no scale.
+        // A column that has always been 0 has no scale.
         reach == 0.0 || (value - centre).abs() <= MAX_DISTANCE_RATIO * reach
     }
 
-    /// Judges a value that is not in the range, and widens the range where it counts.
+    /// Judges a value outside of the range, and widens the range if it counts.
     fn judge(&mut self, value: f64, (least, most): (&mut f64, &mut f64), row: u64) -> Verdict {
         let Some(centre) = self.centre else {
             self.young.push(value);
@@ -331,7 +332,8 @@ impl Column {
     }
 }
 
-/// How far sorted values go from their middle, as far as they join on to most of them; `None` where too few differ from it.
+/// Returns the range of sorted values that follow on most of them without a gap; `None` if too few differ from the
+/// middle.
 fn range(centre: f64, values: &[f64]) -> Option<(f64, f64)> {
     let mut off: Vec<f64> = values.iter().map(|value| (value - centre).abs()).filter(|off| *off > 0.0).collect();
     if off.len() < MIN_DIFFERENT_VALUES {
@@ -355,7 +357,7 @@ fn range(centre: f64, values: &[f64]) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    /// Those values of a column that were not believed.
+    /// Returns the values of a column that were replaced.
     fn disbelieved(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
         let (mut fence, mut recent, mut row, mut beyond) =
             (Fence::default(), SampleWindow::default(), Vec::new(), Vec::new());

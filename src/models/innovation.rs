@@ -1,7 +1,7 @@
-//! What changes since the last target: for series that move slowly.
+//! Predicts the change since the last target: for series that move slowly.
 //!
-//! Invariant: weights, covariance and what is remembered of the last sample are finite. Nothing of a sample but its place in
-//! the stream says that it is the one before.
+//! Invariant: weights, covariance and the state of the last sample are finite. Only its place in the stream makes a
+//! sample the one before.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,16 +13,16 @@ use super::{
 };
 use thalweg_metrics::checked;
 
-/// The most changes of the target that are remembered.
+/// Maximum number of changes of the target that are remembered.
 pub const MAX_LAGS: usize = 48;
 
 /// Parameters of [`Innovation`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Changes of the target that the next one is expected from, at most [`MAX_LAGS`]; as many as a season has samples make
-    /// it seasonal.
+    /// Number of changes of the target that the next one is predicted from, at most [`MAX_LAGS`]; the number of samples
+    /// in a season makes it seasonal.
     pub lags: u32,
-    /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
+    /// Share of its weight that a sample keeps per later sample, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
     /// Strength of the pull of the weights towards 0 at the start, > 0.
     pub regularization: f64,
@@ -36,10 +36,10 @@ impl Default for Params {
     }
 }
 
-/// The last target, plus what recursive least squares (Plackett 1950) expects of its change: from how the standardised
-/// features have changed since, from the last changes of the target, and from how far the last target is from the
-/// mean. That is regression in differences with an error correction term (Sargan 1964; Engle and Granger 1987,
-/// "Co-integration and error correction"), sample by sample.
+/// The last target, plus its change as predicted by recursive least squares (Plackett 1950): from the changes of the
+/// standardised features since, the last changes of the target, and the distance of the last target from the mean. That
+/// is regression in differences with an error correction term (Sargan 1964; Engle and Granger 1987, "Co-integration and
+/// error correction"), sample by sample.
 pub type Innovation = Standalone<Differences>;
 
 impl Innovation {
@@ -49,10 +49,10 @@ impl Innovation {
     }
 }
 
-/// Changes count up to so many usual ones, as a target and as a term.
+/// Changes are clipped at this many mean absolute changes, as a target and as a term.
 const MAX_CHANGE_RATIO: f64 = 10.0;
 
-/// Terms before those of changes and inputs: 1, the distance from the mean.
+/// Number of terms before those of changes and inputs: 1, the distance from the mean.
 const OWN_TERMS: usize = 2;
 
 type Terms = [f64; OWN_TERMS + MAX_LAGS + MAX_INPUTS];
@@ -62,19 +62,19 @@ type Terms = [f64; OWN_TERMS + MAX_LAGS + MAX_INPUTS];
 pub struct Differences {
     params: Params,
     regression: Regression,
-    /// Targets so far.
+    /// Number of targets so far.
     n: u64,
     last: f64,
-    /// The last changes, latest first.
+    /// Last changes, latest first.
     changes: Vec<f64>,
     /// Mean absolute change.
     usual: f64,
-    /// Of the targets (Welford 1962).
+    /// Mean of the targets (Welford 1962).
     mean: f64,
     variance: f64,
-    /// The last row.
+    /// Last row.
     row: Vec<f64>,
-    /// Room for the gain.
+    /// Buffer for the gain.
     #[serde(skip)]
     gain: Vec<f64>,
 }
@@ -105,7 +105,7 @@ impl Differences {
     }
 }
 
-/// `number` in `unit`s, where there is one, within bounds.
+/// Expresses `number` in `unit`s, within bounds; 0 if there is no unit.
 fn in_units(number: f64, unit: f64) -> f64 {
     if unit > 0.0 { (number / unit).clamp(-MAX_CHANGE_RATIO, MAX_CHANGE_RATIO) } else { 0.0 }
 }
@@ -128,8 +128,8 @@ impl Differences {
         }
     }
 
-    fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
-        let terms = &mut room[..OWN_TERMS + self.changes.len() + self.row.len()];
+    fn terms<'a>(&self, z: &[f64], buffer: &'a mut Terms) -> &'a [f64] {
+        let terms = &mut buffer[..OWN_TERMS + self.changes.len() + self.row.len()];
         let (own, others) = terms.split_at_mut(OWN_TERMS);
         let (changes, inputs) = others.split_at_mut(self.changes.len());
         own.copy_from_slice(&[1.0, in_units(self.last - self.mean, self.variance.sqrt())]);
@@ -138,7 +138,7 @@ impl Differences {
         terms
     }
 
-    /// Remembers the sample as the last one.
+    /// Stores the sample as the last one.
     fn remember(&mut self, z: &[f64], y: f64) {
         self.n += 1;
         let rate = 1.0 / self.n as f64;
@@ -160,22 +160,22 @@ impl Differences {
 
 impl Expert for Differences {
     fn predict(&self, z: &[f64]) -> f64 {
-        let mut room: Terms = [0.0; _];
-        self.last + self.usual * self.regression.predict(self.terms(z, &mut room))
+        let mut buffer: Terms = [0.0; _];
+        self.last + self.usual * self.regression.predict(self.terms(z, &mut buffer))
     }
 
     fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
         if self.row.len() < z.len() {
             let added = vec![1.0 / self.params.regularization; z.len() - self.row.len()];
-            // What is new has not changed since the last sample.
+            // A new feature has not changed since the last sample.
             let known = self.row.len();
             lengthen(&mut self.row, z.len(), 0.0);
             self.row[known..].copy_from_slice(&z[known..]);
             self.regression.extend(&added);
         }
         if self.usual > 0.0 {
-            let mut room: Terms = [0.0; _];
-            let terms = self.terms(z, &mut room);
+            let mut buffer: Terms = [0.0; _];
+            let terms = self.terms(z, &mut buffer);
             let error = in_units(y - self.last, self.usual) - self.regression.predict(terms);
             self.regression.learn(terms, error, self.params.forgetting, weight, &mut self.gain)?;
         }

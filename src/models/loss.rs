@@ -40,7 +40,7 @@ checked!(enum Loss {
 });
 
 impl Loss {
-    /// ∂loss/∂p at the prediction `p` of the target `y`.
+    /// Returns ∂loss/∂p at the prediction `p` of the target `y`.
     #[inline]
     pub fn gradient(&self, y: f64, p: f64) -> f64 {
         let error = p - y;
@@ -74,7 +74,7 @@ impl Loss {
         }
     }
 
-    /// The loss of the prediction `p` of the target `y`.
+    /// Returns the loss of the prediction `p` of the target `y`.
     #[inline]
     pub fn loss(&self, y: f64, p: f64) -> f64 {
         let error = p - y;
@@ -91,8 +91,8 @@ impl Loss {
         }
     }
 
-    /// How far the prediction `p` of the target `y` is to go, by Newton's step. `scale` is how large errors usually are,
-    /// `clip` bounds the derivative; a `share` of the way, over 0 and at most 1, does not lead past the target.
+    /// Returns the Newton step from the prediction `p` to the target `y`. `scale` is the usual size of errors, `clip`
+    /// bounds the derivative; a `share` of the step, over 0 and at most 1, does not lead past the target.
     #[inline]
     pub(super) fn residual(&self, y: f64, p: f64, scale: f64, clip: f64, share: f64) -> f64 {
         let step = -self.gradient(y, p).clamp(-clip, clip) * self.stretch(scale);
@@ -106,8 +106,8 @@ impl Loss {
         step.max(-most / share).min(most / share)
     }
 
-    /// The inverse of the loss's curvature near the target. Where it has none but a kink, it is taken to be one of that
-    /// width, `scale`.
+    /// Returns the inverse of the loss's curvature near the target. A loss with a kink there is treated as curved over
+    /// the width `scale`.
     #[inline]
     pub(super) fn stretch(&self, scale: f64) -> f64 {
         match self {

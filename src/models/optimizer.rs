@@ -1,4 +1,4 @@
-//! Optimizers: how a gradient becomes a change of the weights, and schedules of the learning rate.
+//! Optimizers, which turn a gradient into a change of the weights, and schedules of the learning rate.
 
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
@@ -7,7 +7,7 @@ use thalweg_metrics::checked;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Schedule {
-    /// Always `lr` ≥ 0.
+    /// Constant `lr` ≥ 0.
     Constant {
         /// The learning rate.
         lr: f64,
@@ -16,7 +16,7 @@ pub enum Schedule {
     InverseScaling {
         /// The learning rate of the first step.
         lr: f64,
-        /// How fast it falls, ≥ 0.
+        /// Exponent of its fall, ≥ 0.
         power: f64,
     },
     /// Bottou's optimal rate 1 / (`alpha` · (t₀ + t)) with t₀ from the loss (River's `optim.schedulers.Optimal`).
@@ -28,7 +28,7 @@ pub enum Schedule {
 
 checked!(enum Schedule { Constant { lr }, InverseScaling { lr, power }, Optimal { alpha } });
 
-/// What an optimizer remembers of one weight: velocity, sums of squares, moments.
+/// State of an optimizer for one weight: velocity, sums of squares, moments.
 pub(super) type Memory = [f64; 3];
 
 /// An optimizer with its parameters (all but the first with River's names and defaults).
@@ -95,7 +95,7 @@ pub enum Optimizer {
         beta_2: f64,
         /// Keeps the root away from zero, default 1e-8.
         eps: f64,
-        /// Whether both moments are corrected for their start at zero, default true.
+        /// True if both moments are corrected for their start at zero, default true.
         correct_bias: bool,
     },
     /// AdaMax: Adam by the largest slope (Kingma and Ba 2015).
@@ -157,15 +157,15 @@ checked!(enum Optimizer {
 });
 
 impl Schedule {
-    /// The learning rate after `t` steps.
+    /// Returns the learning rate after `t` steps.
     #[inline]
     pub fn rate(&self, t: u64) -> f64 {
         match *self {
             Schedule::Constant { lr } => lr,
             Schedule::InverseScaling { lr, power } => lr / (t as f64 + 1.0).powf(power),
             Schedule::Optimal { alpha } => {
-                // Bottou's heuristic for where to start: the typical weight, 1/√√α, over the loss's slope there,
-                // which is at least 1.
+                // Bottou's heuristic for the start: the typical weight, 1/√√α, over the loss's slope there, which is at
+                // least 1.
                 let typical = (1.0 / alpha.sqrt()).sqrt();
                 1.0 / (alpha * (1.0 / (typical * alpha) + t as f64))
             }
@@ -177,7 +177,7 @@ impl Optimizer {
     /// River's default: gradient descent with a learning rate of 0.01.
     pub const RIVER: Self = Optimizer::Sgd { lr: Schedule::Constant { lr: 0.01 } };
 
-    /// The learning rate after `t` steps.
+    /// Returns the learning rate after `t` steps.
     #[inline]
     pub fn rate(&self, t: u64) -> f64 {
         match self {
@@ -194,11 +194,11 @@ impl Optimizer {
         }
     }
 
-    /// The weight after one step along `slope`, with `rate` as of [`Optimizer::rate`] and `t` steps before.
+    /// Returns the weight after one step along `slope`, with `rate` as of [`Optimizer::rate`] and `t` steps before.
     #[inline]
     pub(super) fn step(&self, weight: f64, memory: &mut Memory, slope: f64, rate: f64, t: u64) -> f64 {
         match *self {
-            // Takes its steps for all weights at once.
+            // `Hedge` takes its steps for all weights at once.
             Optimizer::Hedge => weight,
             Optimizer::Sgd { .. } => weight - rate * slope,
             Optimizer::Momentum { rho, .. } | Optimizer::Nesterov { rho, .. } => {

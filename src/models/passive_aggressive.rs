@@ -1,4 +1,4 @@
-//! Passive-aggressive regression: nothing changes while the error is small, else just enough.
+//! Passive-aggressive regression: no update while the error is small, else the smallest that suffices.
 //!
 //! Invariant: weights are finite; a sample that would change this is refused. Unknown and nominal features take no part.
 
@@ -8,13 +8,13 @@ use thalweg_metrics::checked;
 
 use super::{Description, Features, NamedColumn, Refused, Regressor, compact_vec::lengthen};
 
-/// Weights beyond this are refused.
+/// A step that changes a weight by this much or more is refused.
 const MAX_WEIGHT_STEP: f64 = 1e200;
 
-/// How far an update may go.
+/// Bound on an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
-    /// As far as the sample asks: exact on it, at the mercy of outliers.
+    /// None: exact on the sample, at the mercy of outliers.
     Pa,
     /// At most `c`.
     #[default]
@@ -30,11 +30,11 @@ checked!(enum Mode = Pa | PaI | PaII);
 pub struct Params {
     /// Aggressiveness, > 0: bounds or damps a step, see [`Mode`].
     pub c: f64,
-    /// Which of the three variants.
+    /// One of the three variants.
     pub mode: Mode,
-    /// Errors up to this cost nothing, ≥ 0, in the target's unit.
+    /// Size up to which errors cost nothing, ≥ 0, in the target's unit.
     pub eps: f64,
-    /// Whether the intercept is learned.
+    /// True if the intercept is learned.
     pub learn_intercept: bool,
 }
 
@@ -64,18 +64,18 @@ impl PassiveAggressive {
         Self { params, intercept: 0.0, weights: Vec::new() }
     }
 
-    /// The intercept, in the target's unit.
+    /// Returns the intercept, in the target's unit.
     pub fn intercept(&self) -> f64 {
         self.intercept
     }
 
-    /// The weight of each column seen so far.
+    /// Returns the weight of each column seen so far.
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
 }
 
-/// The known numbers of a row, each with its weight.
+/// Iterates over the known numbers of a row, each with its weight.
 fn known<'a, W>(weights: impl Iterator<Item = W> + 'a, x: Features<'a>) -> impl Iterator<Item = (W, f64)> + 'a {
     let pairs = weights.zip(x.values()).enumerate();
     pairs
@@ -105,7 +105,7 @@ impl Regressor for PassiveAggressive {
             reach = reach.max(value.abs());
         }
         if norm == 0.0 {
-            // Nothing to turn: no feature and no intercept.
+            // There is nothing to update: no feature and no intercept.
             return Ok(());
         }
         let tau = match mode {

@@ -1,7 +1,7 @@
 //! A model with the steps that prepare its features.
 //!
-//! Invariant: predicting transforms with the statistics as they are; learning updates the statistics with the sample
-//! first and trains the model on what the updated statistics make of it (River's pipeline order).
+//! Invariant: predicting transforms with the statistics as they are; learning first updates the statistics with the
+//! sample and then trains the model on the row they transform (River's pipeline order).
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct Pipeline {
 
 checked!(Pipeline { steps, model });
 
-/// Room for transformed features, reused from sample to sample so that no record allocates. One serves any number of
+/// Buffers for transformed features, reused from sample to sample so that no record allocates. One serves any number of
 /// pipelines, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
@@ -42,22 +42,22 @@ pub struct Scratch {
 }
 
 impl Pipeline {
-    /// A pipeline that has learned nothing yet.
+    /// Makes a pipeline that has learned nothing yet.
     pub fn new(config: &ModelConfig) -> Self {
         Self { steps: Steps::new(&config.steps), model: Model::new(&config.kind) }
     }
 
-    /// The steps in front of the model.
+    /// Returns the steps in front of the model.
     pub fn steps(&self) -> &Steps {
         &self.steps
     }
 
-    /// The model behind the steps.
+    /// Returns the model behind the steps.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// The model behind the steps, where that is a champion.
+    /// Returns the model behind the steps, if it is a champion.
     pub fn champion(&self) -> Option<&Champion> {
         match &self.model {
             Model::Champion(champion) => Some(champion),
@@ -65,7 +65,7 @@ impl Pipeline {
         }
     }
 
-    /// The same, to elect another.
+    /// Returns the same to elect another champion.
     pub fn champion_mut(&mut self) -> Option<&mut Champion> {
         match &mut self.model {
             Model::Champion(champion) => Some(champion),
@@ -73,17 +73,17 @@ impl Pipeline {
         }
     }
 
-    /// Lets the model behind the steps learn anew; they keep what they have learned.
+    /// Resets the model behind the steps; they keep what they have learned.
     pub fn forget_model(&mut self, config: &ModelConfig) {
         self.model = Model::new(&config.kind);
     }
 
-    /// Takes over the model of a pipeline of the same configuration, and nothing of its steps.
+    /// Copies the model of a pipeline of the same configuration, and nothing of its steps.
     pub fn take_model_of(&mut self, other: &Self) {
         self.model.clone_from(&other.model);
     }
 
-    /// The prediction for `x`; never learns.
+    /// Predicts for `x`; never learns.
     pub fn predict_one(&self, x: Features<'_>, scratch: &mut Scratch) -> f64 {
         self.model.predict_one(self.steps.transform_one(x, &mut scratch.rows))
     }
@@ -97,13 +97,13 @@ impl Pipeline {
         self.model.learn_one(x, y, 1.0)
     }
 
-    /// What steps and model have learned, by name; `columns` are those of the samples.
+    /// Describes what steps and model have learned, by name; `columns` are those of the samples.
     pub fn describe(&self, columns: Vec<NamedColumn>) -> (Vec<StepDescription>, Description) {
         let (steps, columns) = self.steps.describe(columns);
         (steps, self.model.describe(&columns))
     }
 
-    /// Bytes that model and steps take, as of [`Regressor::memory_bytes`].
+    /// Returns the bytes that model and steps take, as of [`Regressor::memory_bytes`].
     pub fn memory_bytes(&self) -> usize {
         size_of::<Steps>() + self.steps.memory_bytes() + self.model.memory_bytes()
     }

@@ -1,10 +1,10 @@
 //! Recursive least squares: the linear regression that is optimal for what it has seen, at O(d²) a sample.
 //!
 //! Invariant: the covariance is symmetric by construction (one triangle is stored and updated), and its diagonal never
-//! exceeds twice where it started, so a direction that the stream never excites cannot wind up. Weights are finite; a
-//! sample that would change this is refused as a whole. Unknown and nominal features count as 0, which is the mean of a
-//! standardised one. d counts the columns that were ever anything but 0: the others have a weight of 0, and no row in the
-//! covariance.
+//! exceeds twice its start, so a direction that the stream never excites cannot wind up. Weights are finite; a sample
+//! that would change this is refused as a whole. Unknown and nominal features count as 0, which is the mean of a
+//! standardised one. d is the number of columns that were ever anything but 0: the others have a weight of 0, and no
+//! row in the covariance.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,14 @@ use thalweg_metrics::checked;
 
 use super::{Description, Features, NamedColumn, Refused, Regressor, least_squares::Covariance};
 
-/// Weights beyond this are refused.
+/// A step that changes a weight by this much or more is refused.
 const MAX_WEIGHT_STEP: f64 = 1e200;
 
 /// Parameters of [`RecursiveLeastSquares`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1. 1 forgets nothing; 0.999
-    /// looks back about 1,000 samples.
+    /// Share of its weight that a sample keeps per later sample, 0 < `forgetting` ≤ 1. 1 forgets nothing; 0.999 looks
+    /// back about 1,000 samples.
     pub forgetting: f64,
     /// Strength of the pull of the weights towards 0 at the start, > 0.
     pub regularization: f64,
@@ -33,7 +33,7 @@ impl Default for Params {
     }
 }
 
-/// The variance of the intercept before anything was learned.
+/// Variance of the intercept before anything was learned.
 const INTERCEPT_VARIANCE: f64 = 1e3;
 
 /// Least squares, sample by sample (Plackett 1950, "Some theorems in least squares"), with exponential forgetting (Ljung
@@ -45,17 +45,17 @@ pub struct RecursiveLeastSquares {
     weights: Vec<f64>,
     /// Row 0 is the intercept's.
     covariance: Covariance,
-    /// The weight of each row of the covariance, in the order in which they were first excited. States from before had a row
-    /// for every weight, in order.
+    /// Index of the weight of each row of the covariance, in the order in which they were first excited. States of
+    /// older versions have a row for every weight, in order.
     #[serde(default)]
     places: Vec<usize>,
-    /// By weight, whether it has such a row; empty once all have.
+    /// Per weight, true once it has such a row; empty once all have.
     #[serde(skip)]
     excited: Vec<bool>,
-    /// Whether each weight's row is its own index.
+    /// True if each weight's row is its own index.
     #[serde(skip)]
     in_order: bool,
-    /// Room for the row with its leading 1, for what of it is excited, and for the gain.
+    /// Buffers for the row with its leading 1, for its excited part, and for the gain.
     #[serde(skip)]
     row: Vec<f64>,
     #[serde(skip)]
@@ -85,7 +85,7 @@ impl RecursiveLeastSquares {
         excited.resize(weights.len(), false);
         let once = |place: &usize| excited.get_mut(*place).is_some_and(|it| !std::mem::replace(it, true));
         let fit = places.first() == Some(&0) && covariance.len() == places.len() && places.iter().all(once);
-        // Who has no row has learned nothing.
+        // A weight without a row has learned nothing.
         if !fit || excited.iter().zip(weights).any(|(excited, weight)| !*excited && *weight != 0.0) {
             return Err("the covariance of a recursive least squares does not fit its weights");
         }
@@ -105,7 +105,7 @@ impl RecursiveLeastSquares {
         model
     }
 
-    /// No weight at all.
+    /// Makes a regression without any weight.
     fn empty(params: Params) -> Self {
         Self {
             params,
@@ -120,24 +120,24 @@ impl RecursiveLeastSquares {
         }
     }
 
-    /// The intercept, in the target's unit.
+    /// Returns the intercept, in the target's unit.
     pub fn intercept(&self) -> f64 {
         self.weights[0]
     }
 
-    /// The weight of each column seen so far.
+    /// Returns the weight of each column seen so far.
     pub fn weights(&self) -> &[f64] {
         &self.weights[1..]
     }
 
-    /// The largest element on the covariance's diagonal: how unsure it is of the weight it knows least.
+    /// Returns the largest element on the covariance's diagonal: the variance of the weight it knows least.
     pub fn largest_variance(&self) -> f64 {
         let of = |i: usize| self.covariance.diagonal(i);
         let unexcited = if self.places.len() < self.weights.len() { start(&self.params, 1) } else { 0.0 };
         (0..self.places.len()).map(of).fold(unexcited, f64::max)
     }
 
-    /// Makes room for `d` columns.
+    /// Adds weights for up to `d` columns.
     fn grow(&mut self, d: usize) {
         if self.weights.len() <= d {
             let more = d + 1 - self.weights.len();
@@ -147,7 +147,7 @@ impl RecursiveLeastSquares {
         }
     }
 
-    /// Sees anew what the lists of places say.
+    /// Rebuilds `in_order` and `excited` from `places`.
     #[cold]
     fn settle(&mut self) {
         let whole = self.places.len() == self.weights.len();
@@ -158,7 +158,7 @@ impl RecursiveLeastSquares {
         }
     }
 
-    /// Gives those weights a row in the covariance whose columns are not 0 for the first time.
+    /// Adds a row of the covariance for each column that is not 0 for the first time.
     fn excite(&mut self) {
         let new = |(value, excited): &(&f64, &bool)| **value != 0.0 && !**excited;
         let more = self.row.iter().zip(&self.excited).filter(new).count();
@@ -176,7 +176,7 @@ impl RecursiveLeastSquares {
         self.settle();
     }
 
-    /// Takes what `gain` has learned off the covariance, forgets, and brings the diagonal back into its bounds.
+    /// Subtracts what `gain` has learned from the covariance, forgets, and brings the diagonal back into its bounds.
     fn shrink(&mut self, q: f64) {
         let Self { covariance, gain, params, .. } = self;
         covariance.shrink(gain, q, params.forgetting);
@@ -187,7 +187,7 @@ impl RecursiveLeastSquares {
             if variance > most {
                 beyond += 1;
             } else if variance <= 0.0 || variance.is_nan() {
-                // Rounding has eaten it up: as unsure as at the start.
+                // Rounding has made it 0 or less: it is as at the start again.
                 covariance.isolate(i, most);
             }
         }
@@ -199,7 +199,7 @@ impl RecursiveLeastSquares {
     /// Brings the diagonal back into its bounds, which `beyond` of its elements exceed; O(d²), however many these are.
     #[cold]
     fn confine(&mut self, mut beyond: usize) {
-        let Self { covariance, gain: room, params, .. } = self;
+        let Self { covariance, gain: buffer, params, .. } = self;
         let n = covariance.len();
         for i in 0..n {
             // Nothing depends on it, so nothing else changes.
@@ -214,7 +214,7 @@ impl RecursiveLeastSquares {
             for i in 0..n {
                 let most = start(params, i);
                 if covariance.diagonal(i) > most {
-                    covariance.confine_by_observing(i, most, room);
+                    covariance.confine_by_observing(i, most, buffer);
                 }
             }
             return;
@@ -226,24 +226,24 @@ impl RecursiveLeastSquares {
         for _ in 0..MAX_OBSERVED {
             let i = furthest(covariance);
             if excess(covariance, i) > 1.0 {
-                covariance.confine_by_observing(i, start(params, i), room);
+                covariance.confine_by_observing(i, start(params, i), buffer);
             }
         }
-        // Those whose turn does not come often enough.
+        // The loop above may not come round to each often enough.
         if excess(covariance, furthest(covariance)) > MAX_VARIANCE_RATIO {
-            room.resize(n, 0.0);
-            covariance.confine(|i| start(params, i), room);
+            buffer.resize(n, 0.0);
+            covariance.confine(|i| start(params, i), buffer);
         }
     }
 }
 
-/// Weights that are brought back into bounds at a sample by observing them, each at O(d²).
+/// Maximum number of weights per sample that are brought back into bounds by observing them, each at O(d²).
 const MAX_OBSERVED: usize = 4;
 
-/// How many times its bound a variance may be while it waits for its turn.
+/// Maximum ratio of a variance to its bound while it waits to be observed.
 const MAX_VARIANCE_RATIO: f64 = 2.0;
 
-/// Element `i` of the diagonal before anything was learned.
+/// Returns element `i` of the diagonal before anything was learned.
 fn start(params: &Params, i: usize) -> f64 {
     if i == 0 { INTERCEPT_VARIANCE } else { 1.0 / params.regularization }
 }

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`Params`], this file, `network` (weights, output, derivatives), `target` (the scale of targets).
 //!
-//! Invariant: weights and covariance are finite; what would change this is refused as a whole. At most 12 inputs take part,
-//! those that go with the target most where there are more.
+//! Invariant: weights and covariance are finite; an update that would change this is refused as a whole. At most 12
+//! inputs take part; where there are more, those that correlate most with the target.
 
 mod network;
 mod target;
@@ -23,17 +23,17 @@ use thalweg_metrics::{
     drift::{Cusum, CusumParams},
 };
 
-/// Hidden units that a network may have.
+/// Maximum number of hidden units.
 pub const MAX_HIDDEN: usize = network::MAX_HIDDEN;
 
 /// Parameters of [`EkfMlp`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Hidden units, 1 to [`MAX_HIDDEN`].
+    /// Number of hidden units, 1 to [`MAX_HIDDEN`].
     pub hidden: u32,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
-    /// Of the weights at the start.
+    /// Seed of the initial weights.
     pub seed: u64,
 }
 
@@ -48,11 +48,11 @@ impl Default for Params {
 /// A network with one layer of tanh units beside a linear regression, all of whose weights an extended Kalman filter estimates
 /// jointly (Singhal and Wu 1989, "Training multilayer perceptrons with the extended Kalman algorithm").
 ///
-/// What Puskorius and Feldkamp ("Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks",
-/// 1994) have artificial process noise for, staying able to learn, forgetting does here (Sorenson and Sacks 1971, "Recursive
-/// fading memory filtering"). The variance of the target around the network follows from its errors (covariance matching:
-/// Mehra 1972, "Approaches to adaptive filtering"). Where squared errors stay above what is usual (CUSUM: Page 1954), it
-/// becomes less sure of its weights.
+/// Forgetting (Sorenson and Sacks 1971, "Recursive fading memory filtering") keeps it able to learn, for which
+/// Puskorius and Feldkamp ("Neurocontrol of nonlinear dynamical systems with Kalman filter trained recurrent networks",
+/// 1994) add artificial process noise. The variance of the target around the network follows from its errors
+/// (covariance matching: Mehra 1972, "Approaches to adaptive filtering"). When squared errors stay above the usual
+/// (CUSUM: Page 1954), the filter raises the variances of its weights.
 pub type EkfMlp = Standalone<Filter>;
 
 impl EkfMlp {
@@ -62,28 +62,28 @@ impl EkfMlp {
     }
 }
 
-/// Inputs that take part, at most.
+/// Maximum number of inputs that take part.
 const MAX_SLOTS: usize = 12;
 
-/// A variance at most.
+/// Maximum variance of a weight.
 const MAX_VARIANCE: f64 = 10.0;
 
-/// The share of its variance at the start that a weight has again after a drift, at least.
+/// Minimum variance of a weight after a drift, as a share of its variance at the start.
 const MIN_REOPENED_SHARE: f64 = 0.1;
 
-/// Deviations that an error counts at most.
+/// Errors are clipped at this many standard deviations.
 const MAX_ERROR_DEVIATIONS: f64 = 6.0;
 
-/// Of what the noise is said to be, a sample counts as much as so many others, at least; at the start the first guess, that
-/// all is noise, counts as this many.
+/// Minimum rate at which the noise follows a sample, and the number of samples that the first guess, that all is noise,
+/// counts as.
 const MIN_NOISE_RATE: f64 = 0.005;
 const NOISE_PRIOR_SAMPLES: f64 = 20.0;
 
-/// How many times as much noise as before a sample may say there is, and how little there is at least.
+/// Bound on the noise that one sample may indicate, in times the noise before; and the minimum noise.
 const MAX_NOISE_RATIO: f64 = 9.0;
 const MIN_NOISE: f64 = 1e-4;
 
-/// Steps beyond this are refused.
+/// A step that changes a weight by this much or more is refused.
 const MAX_WEIGHT_STEP: f64 = 1e100;
 
 /// See [`EkfMlp`].
@@ -92,13 +92,13 @@ pub struct Filter {
     params: Params,
     network: Network,
     covariance: Covariance,
-    /// Variance of the target around the network, in the target's own variances.
+    /// Variance of the target around the network, in variances of the target.
     noise: f64,
     target: Target,
     cusum: Cusum,
-    /// The input of each slot.
+    /// Input of each slot.
     slots: Vec<usize>,
-    /// Where there are more inputs than slots.
+    /// Present once there are more inputs than slots.
     screening: Option<Screening>,
     /// Activations for derivatives and gain.
     #[serde(skip)]
@@ -147,7 +147,7 @@ impl Filter {
         }
     }
 
-    /// Makes room for `n` inputs.
+    /// Adds slots and weights for up to `n` inputs.
     fn grow(&mut self, n: usize) {
         let slots = n.min(MAX_SLOTS);
         if slots > self.slots.len() || self.network.len() == 0 {
@@ -164,28 +164,28 @@ impl Filter {
         }
     }
 
-    /// The inputs that take part, in `room`.
-    fn inputs<'a>(&self, z: &[f64], room: &'a mut [f64; MAX_SLOTS]) -> &'a [f64] {
-        let inputs = &mut room[..self.slots.len()];
+    /// Writes the inputs that take part into `buffer`.
+    fn inputs<'a>(&self, z: &[f64], buffer: &'a mut [f64; MAX_SLOTS]) -> &'a [f64] {
+        let inputs = &mut buffer[..self.slots.len()];
         for (input, slot) in inputs.iter_mut().zip(&self.slots) {
             *input = z.get(*slot).copied().unwrap_or_default();
         }
         inputs
     }
 
-    /// Forgets what the inputs of a slot were worth.
+    /// Forgets what was learned of a slot's input.
     fn forget(&mut self, slot: usize) {
         for i in self.network.renew(slot) {
             self.covariance.isolate(i, self.network.variance(i));
         }
     }
 
-    /// One step of the filter towards `y`, which is in the target's own deviations, as is what the network says, `output`.
+    /// Takes a step of the filter towards `y`; it and the network's `output` are in standard deviations of the target.
     fn step(&mut self, y: f64, output: f64, weight: f64) -> Result<(), Refused> {
         let reach = self.covariance.project(&self.slopes, &mut self.gain);
         let error = y - output;
         let q = self.noise / weight + reach;
-        // Not by clamp, which takes no bound that is not a number.
+        // `clamp` would panic at a bound that is NaN.
         let furthest = MAX_ERROR_DEVIATIONS * q.sqrt();
         let step = error.max(-furthest).min(furthest) / q;
         let largest = self.gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
@@ -210,8 +210,8 @@ impl Filter {
 
 impl Expert for Filter {
     fn predict(&self, z: &[f64]) -> f64 {
-        let (mut inputs, mut room) = ([0.0; _], Activations::default());
-        self.target.restored(self.network.output(self.inputs(z, &mut inputs), &mut room))
+        let (mut inputs, mut buffer) = ([0.0; _], Activations::default());
+        self.target.restored(self.network.output(self.inputs(z, &mut inputs), &mut buffer))
     }
 
     fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
@@ -224,10 +224,10 @@ impl Expert for Filter {
             self.covariance.scale(&self.gain);
             self.noise = (self.noise * share.scale * share.scale).clamp(MIN_NOISE, f64::MAX);
         }
-        let (mut inputs, mut room) = ([0.0; _], Activations::default());
+        let (mut inputs, mut buffer) = ([0.0; _], Activations::default());
         let inputs = self.inputs(z, &mut inputs);
-        let output = self.network.output(inputs, &mut room);
-        self.network.slopes(inputs, &room, &mut self.slopes);
+        let output = self.network.output(inputs, &mut buffer);
+        self.network.slopes(inputs, &buffer, &mut self.slopes);
         self.step(self.target.scaled(y), output, weight)?;
         if self.cusum.update(y - self.target.restored(output)) {
             let network = &self.network;

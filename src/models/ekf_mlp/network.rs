@@ -1,6 +1,6 @@
 //! The network: f(z) = vᵀ tanh(Wz + b) + uᵀz + c.
 //!
-//! Invariant: weights are appended input by input, so that those of before keep their places: b, v, c, then for each input
+//! Invariant: weights are appended input by input, so that earlier ones keep their places: b, v, c, then for each input
 //! its column of W and its u. What this does not do: learn.
 
 use std::ops::Range;
@@ -16,26 +16,26 @@ use crate::{
 };
 use thalweg_metrics::checked;
 
-/// Hidden units, at most.
+/// Maximum number of hidden units.
 pub(super) const MAX_HIDDEN: usize = 32;
 
-/// What the hidden units say, and the derivative of the output by what they get.
+/// Outputs of the hidden units.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Activations {
     said: [f64; MAX_HIDDEN],
 }
 
-/// The variance at the start of v as a weight, and of v and of u and c as an estimate.
+/// Initial variance of v as a weight and as an estimate, and of u and c as an estimate.
 const OUTER_VARIANCES: (f64, f64) = (0.01, 1.0);
 const LINEAR_VARIANCE: f64 = 10.0;
 
-/// Weights.
+/// The weights, and the generator of those to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Network {
     hidden: usize,
     inputs: usize,
     weights: Vec<f64>,
-    /// The variance of W and b at the start.
+    /// Variance of W and b at the start.
     inner: f64,
     rng: ChaCha8Rng,
 }
@@ -55,7 +55,7 @@ impl Network {
 
 /// tanh as its continued fraction (Lambert 1768), cut off: good to 1e-4, and the same bits everywhere.
 fn tanh(x: f64) -> f64 {
-    // Where the fraction reaches 1.
+    // The fraction reaches 1 here.
     let x = x.clamp(-4.971_786_858_528_018, 4.971_786_858_528_018);
     let s = x * x;
     let above = x * (135_135.0 + s * (17_325.0 + s * (378.0 + s)));
@@ -82,13 +82,13 @@ impl Network {
         2 * self.hidden + 1 + self.inputs * (self.hidden + 1)
     }
 
-    /// The weights of input `j`: its column of W, then its u.
+    /// Returns the places of the weights of input `j`: its column of W, then its u.
     fn of_input(&self, j: usize) -> Range<usize> {
         let start = 2 * self.hidden + 1 + j * (self.hidden + 1);
         start..start + self.hidden + 1
     }
 
-    /// Makes room for `n` inputs. Weights begin with as much variance as keeps the units from saturation.
+    /// Adds weights for up to `n` inputs, drawn with a variance that keeps the units from saturation.
     pub(super) fn grow(&mut self, n: usize) {
         let h = self.hidden;
         let mut weights = std::mem::take(&mut self.weights);
@@ -106,13 +106,13 @@ impl Network {
         (self.weights, self.inputs) = (weights, n);
     }
 
-    /// A number with that variance around 0, uniform.
+    /// Draws a number with this variance around 0, uniform.
     fn draw(&mut self, variance: f64) -> f64 {
         let draw: f64 = self.rng.random();
         (draw - 0.5) * (12.0 * variance).sqrt()
     }
 
-    /// The variance of weight `i` as an estimate, at the start.
+    /// Returns the variance of weight `i` as an estimate, at the start.
     pub(super) fn variance(&self, i: usize) -> f64 {
         let (h, h1) = (self.hidden, self.hidden + 1);
         let linear = i == 2 * h || (i > 2 * h && (i - 2 * h - 1) % h1 == h);
@@ -123,12 +123,12 @@ impl Network {
         }
     }
 
-    /// The output for these inputs; 0 without weights. What the hidden units say is in `room` then.
-    pub(super) fn output(&self, z: &[f64], room: &mut Activations) -> f64 {
+    /// Returns the output for these inputs, 0 without weights, and leaves the outputs of the hidden units in `activations`.
+    pub(super) fn output(&self, z: &[f64], activations: &mut Activations) -> f64 {
         let h = self.hidden;
         let Some((b, rest)) = self.weights.split_at_checked(h) else { return 0.0 };
         let Some((v, rest)) = rest.split_at_checked(h) else { return 0.0 };
-        let said = &mut room.said[..h];
+        let said = &mut activations.said[..h];
         said.copy_from_slice(b);
         let mut output = rest[0];
         for (z, column) in z.iter().zip(rest[1..].chunks_exact(h + 1)) {
@@ -139,10 +139,11 @@ impl Network {
         said.iter().zip(v).fold(output, |output, (s, v)| output + s * v)
     }
 
-    /// The derivatives of the output by the weights, once `room` holds what the hidden units say to these inputs.
-    pub(super) fn slopes(&self, z: &[f64], room: &Activations, slopes: &mut Vec<f64>) {
+    /// Writes the derivatives of the output by the weights; `activations` holds the outputs of the hidden units for these
+    /// inputs.
+    pub(super) fn slopes(&self, z: &[f64], activations: &Activations, slopes: &mut Vec<f64>) {
         let h = self.hidden;
-        let said = &room.said[..h];
+        let said = &activations.said[..h];
         slopes.clear();
         slopes.reserve_exact(self.weights.len());
         slopes.extend(said.iter().zip(&self.weights[h..2 * h]).map(|(s, v)| v * (1.0 - s * s)));
@@ -156,12 +157,12 @@ impl Network {
         }
     }
 
-    /// Goes `step` times along `gain`.
+    /// Adds `step` times `gain` to the weights.
     pub(super) fn step(&mut self, gain: &[f64], step: f64) {
         self.weights.iter_mut().zip(gain).for_each(|(w, g)| *w += step * g);
     }
 
-    /// Becomes the same function in another unit; `factors`, which are 1, become those of each weight.
+    /// Expresses the same function in another unit; `factors`, which are 1, become those of each weight.
     pub(super) fn rescale(&mut self, change: Change, factors: &mut [f64]) {
         let h = self.hidden;
         // v and c, then every u.
@@ -172,14 +173,14 @@ impl Network {
         self.weights[2 * h] += change.shift;
     }
 
-    /// Forgets what input `j` was worth; the places of its weights.
+    /// Forgets what was learned of input `j`; returns the places of its weights.
     pub(super) fn renew(&mut self, j: usize) -> Range<usize> {
         let of = self.of_input(j);
         self.weights[of.clone()].fill(0.0);
         of
     }
 
-    /// By the names of the inputs, in the target's unit.
+    /// Describes the network by the names of its inputs, in the target's unit.
     pub(super) fn describe(&self, inputs: &[NamedColumn], target: &Target) -> describe::Network {
         let h = self.hidden;
         let by_input = |k: usize| -> Vec<f64> { (0..self.inputs).map(|j| self.weights[self.of_input(j)][k]).collect() };

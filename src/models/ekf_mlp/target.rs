@@ -1,26 +1,26 @@
-//! Targets in deviations from their mean, so that a network need not know their unit.
+//! Standardises targets, so that a network need not know their unit.
 //!
-//! Invariant: mean and deviation are finite, the deviation is over 0. They stand still but at certain samples, since with
+//! Invariant: mean and deviation are finite, the deviation is over 0. They change at certain samples only, since with
 //! every change the network has to be expressed in the new unit.
 
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
 
-/// Samples of which each brings the mean and deviation up to date. The network hardly knows anything by then, so it is not
+/// Number of samples that each update mean and deviation. The network has hardly learned by then, so it is not
 /// expressed in the new unit.
 const WARM_UP_SAMPLES: u64 = 20;
 
-/// Running mean and variance (Welford 1962), and those that are in use.
+/// Running mean and variance (Welford 1962), and the unit in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Target {
     n: u64,
     mean: f64,
     variance: f64,
-    /// In use.
+    /// Mean and standard deviation in use.
     shift: f64,
     scale: f64,
-    /// Whether targets have differed, so that the scale means something.
+    /// True once targets have differed, so that the scale means something.
     varied: bool,
 }
 
@@ -38,7 +38,7 @@ impl Default for Target {
     }
 }
 
-/// What becomes of a number in the old unit: `scale` times it, plus `shift`.
+/// Converts a number of the old unit: `scale` times it, plus `shift`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
     pub(super) scale: f64,
@@ -46,12 +46,12 @@ pub(super) struct Change {
 }
 
 impl Target {
-    /// Number of targets.
+    /// Returns the number of targets.
     pub(super) fn n(&self) -> f64 {
         self.n as f64
     }
 
-    /// Takes a target in; how numbers change where the unit does.
+    /// Learns a target; returns the change of unit, if there is one.
     pub(super) fn learn(&mut self, y: f64) -> Option<Change> {
         self.n += 1;
         let off = y - self.mean;
@@ -71,12 +71,12 @@ impl Target {
         known.then_some(change)
     }
 
-    /// A target in the unit of the network.
+    /// Converts a target to the unit of the network.
     pub(super) fn scaled(&self, y: f64) -> f64 {
         (y - self.shift) / self.scale
     }
 
-    /// A number of the network in the target's unit.
+    /// Converts an output of the network to the target's unit.
     pub(super) fn restored(&self, output: f64) -> f64 {
         self.shift + self.scale * output
     }

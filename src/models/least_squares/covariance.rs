@@ -50,7 +50,7 @@ impl TryFrom<Vec<f64>> for Covariance {
     type Error = &'static str;
 
     fn try_from(triangle: Vec<f64>) -> Result<Self, Self::Error> {
-        // Exact: no list is so long that its length is not.
+        // This is exact: no list is long enough for its length to be rounded.
         let n = ((8.0 * triangle.len() as f64 + 1.0).sqrt() as usize - 1) / 2;
         if triangle.len() != n * (n + 1) / 2 {
             return Err("a covariance is not a whole triangle");
@@ -67,21 +67,21 @@ fn first_of_row(row: usize) -> usize {
     row * (row + 1) / 2
 }
 
-/// By how much a variance outgrows its bound before all are brought back at once. What is never excited grows with every
-/// sample that is forgotten, and once in a while is enough.
+/// Factor by which a variance may exceed its bound before all are brought back at once. The variance of a weight that
+/// is never excited grows with every sample that is forgotten, and once in a while is enough.
 const BOUND_TOLERANCE: f64 = 1.05;
 
-/// Sums side by side in a product of two lists: as many as keep the processor's adders busy.
+/// Number of sums side by side in a product of two lists: as many as keep the processor's adders busy.
 const PARALLEL_SUMS: usize = 8;
 
 #[cfg(test)]
 thread_local! {
-    /// Passes that have written to a whole matrix: what the tests of an update's cost count.
+    /// Number of passes that have written to a whole matrix; tests of an update's cost count them.
     pub(crate) static PASSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Covariance {
-    /// A diagonal matrix.
+    /// Makes a diagonal matrix.
     pub(crate) fn with_diagonal(variances: impl IntoIterator<Item = f64>) -> Self {
         let mut made = Self { n: 0, tiles: Vec::new() };
         variances.into_iter().for_each(|variance| made.push(variance));
@@ -89,7 +89,7 @@ impl Covariance {
         made
     }
 
-    /// A further row and column, 0 but for the diagonal.
+    /// Appends a row and a column, 0 but for the diagonal.
     pub(crate) fn push(&mut self, variance: f64) {
         self.reserve(self.n + 1);
         self.tiles.resize(first_of_row((self.n + 1).div_ceil(TILE_SIDE)), Tile::default());
@@ -112,7 +112,7 @@ impl Covariance {
         self.element(i, i)
     }
 
-    /// Where element (i, j) is: the tile, and row and column in it.
+    /// Returns the place of element (i, j): the tile, and the row and column in it.
     fn place(i: usize, j: usize) -> (usize, usize, usize) {
         let (i, j) = (i.max(j), i.min(j));
         (first_of_row(i / TILE_SIDE) + j / TILE_SIDE, i % TILE_SIDE, j % TILE_SIDE)
@@ -131,7 +131,7 @@ impl Covariance {
         }
     }
 
-    /// Writes its product with `x`, which is as long as it, into `gain`; x · gain.
+    /// Writes its product with `x`, which is as long as it, into `gain` and returns x · gain.
     pub(crate) fn project(&self, x: &[f64], gain: &mut Vec<f64>) -> f64 {
         let x = &x[..self.n];
         gain.clear();
@@ -142,8 +142,8 @@ impl Covariance {
         dot(x, gain)
     }
 
-    /// Takes gain · gainᵀ / `q` off and divides by `forgetting`: what remains once the sample is learned that `gain` was
-    /// projected from. Scales `gain` by 1/√`q`: k · kᵀ of that is exactly symmetric, which keeps it from diverging.
+    /// Subtracts gain · gainᵀ / `q` and divides by `forgetting`, which learns the sample that `gain` was projected
+    /// from. Scales `gain` by 1/√`q`: k · kᵀ of that is exactly symmetric, which keeps the matrix from diverging.
     pub(crate) fn shrink(&mut self, gain: &mut Vec<f64>, q: f64, forgetting: f64) {
         let root = q.sqrt();
         gain.iter_mut().for_each(|g| *g /= root);
@@ -155,7 +155,7 @@ impl Covariance {
     }
 
     /// Brings element `i` of the diagonal down to `most` as if weight `i` had been observed to be what it is, at O(n²).
-    /// What is known of sums of weights stays known. `column` is room to work in.
+    /// What is known of sums of weights stays known. `column` is a buffer.
     #[cold]
     pub(crate) fn confine_by_observing(&mut self, i: usize, most: f64, column: &mut Vec<f64>) {
         let variance = self.diagonal(i);
@@ -166,14 +166,14 @@ impl Covariance {
         self.set(i, i, most);
     }
 
-    /// Whether weight `i` depends on no other; O(n).
+    /// Returns true if weight `i` depends on no other; O(n).
     pub(crate) fn is_isolated(&self, i: usize) -> bool {
         (0..self.n).all(|j| j == i || self.element(i, j) == 0.0)
     }
 
-    /// Brings the diagonal back into its bounds, at O(n²) where an element is clearly beyond and O(n) else: scales row and column
-    /// of what is larger than `most` says, and isolates what rounding has eaten up. `factors`, as long as it, is room to work
-    /// in.
+    /// Brings the diagonal back into its bounds, at O(n²) if an element clearly exceeds its bound and O(n) otherwise:
+    /// scales row and column of each element above `most`, and isolates each that rounding has made 0 or less.
+    /// `factors`, as long as the diagonal, is a buffer.
     pub(crate) fn confine(&mut self, most: impl Fn(usize) -> f64, factors: &mut [f64]) {
         let mut beyond = false;
         for i in 0..self.n {
@@ -199,14 +199,14 @@ impl Covariance {
         self.update(|i, j, p| p * (factors[i] * factors[j]));
     }
 
-    /// Makes weight `i` as unsure as `variance` says, and of nothing else: its row and column become 0.
+    /// Sets the variance of weight `i` and forgets its dependence on others: the rest of its row and column becomes 0.
     pub(crate) fn isolate(&mut self, i: usize, variance: f64) {
         (0..self.n).for_each(|j| self.set(i, j, 0.0));
         self.set(i, i, variance);
     }
 
-    /// Forgets how weights depend on each other: what is off the diagonal becomes 0, and element `i` of the diagonal what
-    /// `variance` makes of `i` and it.
+    /// Forgets how weights depend on each other: sets what is off the diagonal to 0, and element `i` of the diagonal to
+    /// `variance` of `i` and its old value.
     pub(crate) fn isolate_all(&mut self, variance: impl Fn(usize, f64) -> f64) {
         self.update(|i, j, p| if i == j { variance(i, p) } else { 0.0 });
     }
@@ -218,7 +218,7 @@ impl Covariance {
         }
     }
 
-    /// Makes each element what `of` makes of its row, its column, which is not beyond the diagonal, and itself.
+    /// Sets each element to `of` its row, its column, which is not beyond the diagonal, and its old value.
     fn update(&mut self, of: impl Fn(usize, usize, f64) -> f64) {
         #[cfg(test)]
         PASSES.set(PASSES.get() + 1);
@@ -229,7 +229,7 @@ impl Covariance {
         }
     }
 
-    /// Becomes as `other`, which is as large.
+    /// Copies `other`, which is as large.
     pub(crate) fn copy(&mut self, other: &Self) {
         self.tiles.copy_from_slice(&other.tiles);
     }
@@ -240,7 +240,8 @@ impl Covariance {
     }
 }
 
-/// The product of the matrix and `x` into `gain`, which is 0 before and as long as the rows of `tiles`, padding included.
+/// Writes the product of the matrix and `x` into `gain`, which is 0 before and as long as the rows of `tiles`, padding
+/// included.
 #[inline(always)]
 fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
     let row_of = |row: &[f64; TILE_SIDE]| f64x4::simd_from(simd, *row);
@@ -253,7 +254,7 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
         rest = after;
         let x_rows = blocks.get(b).unwrap_or(&last).map(|x| f64x4::splat(simd, x));
         let (before, own) = gains.split_at_mut(b);
-        // What is left of the diagonal counts for these rows, and mirrored for those before them.
+        // Tiles left of the diagonal count for these rows, and mirrored for those before them.
         let mut sums = [f64x4::splat(simd, 0.0); TILE_SIDE];
         for ((Tile(tile), x), g) in row.iter().zip(blocks).zip(before) {
             let (x, mut mirrored) = (row_of(x), row_of(g));
@@ -271,7 +272,7 @@ fn project<S: Simd>(simd: S, tiles: &[Tile], x: &[f64], gain: &mut [f64]) {
     }
 }
 
-/// Element by element (p − k · k) · `keep`; `gain` as long as the rows of `tiles`, padding included.
+/// Sets each element p to (p − k · k) · `keep`; `gain` is as long as the rows of `tiles`, padding included.
 #[inline(always)]
 fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
     let gains = gain.as_chunks::<TILE_SIDE>().0;
@@ -288,7 +289,7 @@ fn shrink<S: Simd>(simd: S, tiles: &mut [Tile], gain: &[f64], keep: f64) {
     }
 }
 
-/// The sum of products of two lists, as far as both go, in [`PARALLEL_SUMS`] sums side by side.
+/// Returns the sum of products of two lists, up to the end of the shorter, in [`PARALLEL_SUMS`] sums side by side.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
     let (a, a_rest) = a[..n].as_chunks::<PARALLEL_SUMS>();

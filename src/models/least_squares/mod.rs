@@ -1,7 +1,8 @@
 //! Experts that learn by least squares on standardised rows, each a kind of model of its own, and what they share.
 //!
-//! Reading order: [`Expert`] (what an expert does), [`Standardizer`] (what it sees), [`TargetRange`] (what it may say),
-//! [`Standalone`] (the three as a model), [`Covariance`] and [`Regression`] (recursive least squares with every safeguard).
+//! Reading order: [`Expert`] (the interface), [`Standardizer`] (its input), [`TargetRange`] (the bounds of its output),
+//! [`Standalone`] (the three as a model), [`Covariance`] and [`Regression`] (recursive least squares with every
+//! safeguard).
 //!
 //! Invariant: an expert sees numbers from −4 to 4 only, of which the same place means the same feature until it is told
 //! otherwise; there are at most [`MAX_INPUTS`] of them, so that no row of samples makes it slow. Its state is finite.
@@ -24,22 +25,22 @@ pub(crate) use target_range::TargetRange;
 
 use super::{Description, NamedColumn, Refused};
 
-/// What every expert does with a standardised row, one sample at a time. Rows get longer when features appear, never
+/// Predicts from and learns standardised rows, one sample at a time. Rows get longer when features appear, never
 /// shorter.
 pub(crate) trait Expert {
-    /// The prediction for `z`, in the target's unit, finite or not; 0.0 before anything was learned. Never learns.
+    /// Predicts for `z`, in the target's unit, finite or not; 0.0 before anything was learned. Never learns.
     fn predict(&self, z: &[f64]) -> f64;
 
-    /// Learns that `z`, a row of statistics that know the sample, had the target `y`, counted `weight` times, over 0.
-    ///
+    /// Learns that `z`, a row standardised after the statistics have taken the sample in, had the target `y`, with a
+    /// weight over 0.
     /// # Errors
     /// [`Refused`] when that would leave a state that is not finite; the state is then unchanged.
     fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused>;
 
-    /// From now on place `i` of a row holds another feature: what was learned of it is forgotten.
+    /// Forgets what was learned of place `i` of a row, which holds another feature from now on.
     fn renew(&mut self, i: usize);
 
-    /// What it has learned; `inputs` are the names of a row's places.
+    /// Describes what it has learned; `inputs` are the names of a row's places.
     fn describe(&self, inputs: &[NamedColumn]) -> Description;
 
     /// Bytes on the heap, within a fifth.

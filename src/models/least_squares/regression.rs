@@ -1,8 +1,8 @@
 //! Linear least squares, sample by sample, over whatever terms its user makes of a row.
 //!
-//! Invariant: weights and covariance are finite, and no weight is more unsure than at the start, so that a term that the
-//! stream never excites cannot wind up; what would change this is refused as a whole. What this does not do: keep room to
-//! work in, which its user lends.
+//! Invariant: weights and covariance are finite, and no weight's variance exceeds its start, so that a term that the
+//! stream never excites cannot wind up; an update that would change this is refused as a whole. What this does not do:
+//! keep buffers, which its user lends.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::{Covariance, dot};
 use crate::{Refused, compact_vec::lengthen};
 use thalweg_metrics::checked;
 
-/// Weights beyond this are refused.
+/// A step that changes a weight by this much or more is refused.
 const MAX_WEIGHT_STEP: f64 = 1e200;
 
 /// Weights with their covariance (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
@@ -18,7 +18,7 @@ const MAX_WEIGHT_STEP: f64 = 1e200;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Regression {
     weights: Vec<f64>,
-    /// The variance of each weight at the start, and at most.
+    /// The variance of each weight at the start, which it never exceeds.
     most: Vec<f64>,
     covariance: Covariance,
 }
@@ -39,13 +39,13 @@ impl Regression {
 }
 
 impl Regression {
-    /// A regression that has learned nothing; an item per weight: its variance at the start and at most, over 0.
+    /// Makes a regression that has learned nothing; each item is a weight's variance at the start and at most, over 0.
     pub(crate) fn new(variances: impl IntoIterator<Item = f64>) -> Self {
         let most: Vec<f64> = variances.into_iter().collect();
         Self { weights: vec![0.0; most.len()], covariance: Covariance::with_diagonal(most.iter().copied()), most }
     }
 
-    /// Further weights, which are 0 and as unsure as these variances say.
+    /// Appends weights that are 0 and have these variances.
     pub(crate) fn extend(&mut self, variances: &[f64]) {
         let n = self.len() + variances.len();
         lengthen(&mut self.weights, n, 0.0);
@@ -60,12 +60,12 @@ impl Regression {
         self.weights.len()
     }
 
-    /// In the target's unit over the term's.
+    /// Returns the weights, in the target's unit over the term's.
     pub(crate) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    /// The prediction for these terms, in the target's unit; finite where they are. Terms past the weights count nothing.
+    /// Predicts for these terms, in the target's unit; finite where they are. Terms past the weights count nothing.
     pub(crate) fn predict(&self, terms: &[f64]) -> f64 {
         dot(&self.weights, terms)
     }
@@ -99,7 +99,7 @@ impl Regression {
         Ok(())
     }
 
-    /// Keeps the weights, and is as unsure of them as at the start, or as `most` says of the first one.
+    /// Keeps the weights and resets their variances to the start; that of the first one to `first` at most.
     pub(crate) fn reopen(&mut self, first: f64) {
         let bounds = &self.most;
         self.covariance.isolate_all(|i, _| if i == 0 { first.min(bounds[0]) } else { bounds[i] });

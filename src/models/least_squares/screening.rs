@@ -1,26 +1,26 @@
-//! Which features deserve a place where there are fewer places than features.
+//! Chooses the features that take part where there are fewer places than features.
 //!
-//! Invariant: a feature loses its place only to one that is worth clearly more than it, beyond what chance makes of so
-//! few samples, so that places keep their meaning on a stream that does not change.
+//! Invariant: a feature loses its place only to one whose correlation is clearly larger, beyond what chance gives with
+//! so few samples, so that places keep their meaning on a stream that does not change.
 
 use serde::{Deserialize, Serialize};
 
 use crate::compact_vec::lengthen;
 use thalweg_metrics::checked;
 
-/// How far the correlations look back, in samples.
+/// Number of samples that the correlations look back.
 const WINDOW_SAMPLES: f64 = 1000.0;
 
-/// Samples between two looks.
+/// Number of samples between two exchanges at least.
 const EXCHANGE_INTERVAL: u64 = 25;
 
-/// Samples before the first look.
+/// Number of samples before the first exchange.
 const WARM_UP_SAMPLES: u64 = 100;
 
-/// How many times as much another feature must be worth, and by how many variances of a correlation more.
+/// A feature replaces another whose worth it exceeds this many times, plus this many variances of a correlation.
 const MIN_ADVANTAGE: (f64, f64) = (2.0, 6.0);
 
-/// Deviations of the target from its mean that count.
+/// Deviations of the target from its mean are clipped at this many standard deviations.
 const MAX_TARGET_DEVIATIONS: f64 = 4.0;
 
 /// Correlations of standardised features, and of their squares, with the target (sure independence screening: Fan and Lv
@@ -28,10 +28,10 @@ const MAX_TARGET_DEVIATIONS: f64 = 4.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Screening {
     n: u64,
-    /// The target's mean and variance.
+    /// Faded mean of the target.
     mean: f64,
     variance: f64,
-    /// By feature.
+    /// Correlation of each feature with the target; of its square in the next list.
     linear: Vec<f64>,
     square: Vec<f64>,
 }
@@ -48,12 +48,12 @@ impl Screening {
 }
 
 impl Screening {
-    /// Features that it has seen.
+    /// Returns the number of features that it has seen.
     pub(crate) fn len(&self) -> usize {
         self.linear.len()
     }
 
-    /// Takes in a row of standardised features, of which 0 is as good as unknown, with its target.
+    /// Learns a row of standardised features, of which 0 is as good as unknown, with its target.
     pub(crate) fn learn(&mut self, z: impl ExactSizeIterator<Item = f64>, y: f64) {
         self.n += 1;
         let rate = self.rate();
@@ -73,8 +73,8 @@ impl Screening {
         }
     }
 
-    /// A place to be given to another feature, and that feature, where it is time for it; `places` are those features that
-    /// have one now.
+    /// Returns a place and the feature that it is to hold from now on, if an exchange is due; `places` holds the
+    /// features that have a place now.
     pub(crate) fn exchange(&self, places: &[usize]) -> Option<(usize, usize)> {
         if self.n < WARM_UP_SAMPLES || !self.n.is_multiple_of(EXCHANGE_INTERVAL) {
             return None;
@@ -91,7 +91,7 @@ impl Screening {
         better.then_some((weakest, strongest))
     }
 
-    /// Feature `i` is another one from now on.
+    /// Forgets feature `i`, which is another one from now on.
     pub(crate) fn renew(&mut self, i: usize) {
         for list in [&mut self.linear, &mut self.square] {
             if let Some(correlation) = list.get_mut(i) {

@@ -6,8 +6,9 @@ use super::{Expert, RowBuffer, Standardizer, TargetRange};
 use crate::{Description, Features, NamedColumn, Refused, Regressor};
 use thalweg_metrics::checked;
 
-/// An expert with what stands before and behind it. It learns from what the statistics make of a sample once they have taken
-/// it in, which is far less wild than what they made of it before, as long as they know few (River's order, too).
+/// An expert between its standardiser and the range of its predictions. It learns from rows standardised after the
+/// statistics have taken the sample in, which are far less wild as long as the statistics hold few samples (River's
+/// order, too).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Standalone<E> {
     standardizer: Standardizer,
@@ -19,7 +20,7 @@ checked!(Standalone<E> { standardizer, range, expert });
 
 #[expect(private_bounds, reason = "which experts there are is the engine's own affair")]
 impl<E: Expert> Standalone<E> {
-    /// A model around an expert that has learned nothing.
+    /// Makes a model around an expert that has learned nothing.
     pub(crate) fn around(expert: E) -> Self {
         Self { standardizer: Standardizer::default(), range: TargetRange::default(), expert }
     }

@@ -1,8 +1,8 @@
 //! Rows as experts see them: standardised, clipped, complete, and never too long.
 //!
-//! Invariant: place `i` of a row means the same feature until [`Standardizer::learn`] says otherwise. Unknown and nominal
+//! Invariant: place `i` of a row holds the same feature until [`Standardizer::learn`] returns it. Unknown and nominal
 //! values are 0, the mean of a standardised feature, and so is whatever has never varied. Where there are more features
-//! than places, those have one that go with the target most.
+//! than places, the features that correlate most with the target have one.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use super::Screening;
 use crate::{Features, NamedColumn, compact_vec::lengthen, describe::column, steps::StandardScaler};
 use thalweg_metrics::checked;
 
-/// Places in a row, at most.
+/// Maximum number of places in a row.
 pub(crate) const MAX_INPUTS: usize = 96;
 
-/// RowBuffer for a row.
+/// Buffer for a row.
 pub(crate) type RowBuffer = [f64; MAX_INPUTS];
 
-/// How many deviations from the mean count; what is further away counts as much.
+/// Values are clipped at this many standard deviations from the mean.
 const MAX_DEVIATIONS: f64 = 4.0;
 
 /// Brings features to mean 0 and variance 1 by their running statistics (Welford 1962).
@@ -25,7 +25,7 @@ pub(crate) struct Standardizer {
     scaler: StandardScaler,
     /// The feature at each place.
     places: Vec<usize>,
-    /// Where there are more features than places.
+    /// Present once there are more features than places.
     screening: Option<Screening>,
 }
 
@@ -41,17 +41,17 @@ impl Standardizer {
 }
 
 impl Standardizer {
-    /// The row of `x`, in `room`.
-    pub(crate) fn row<'a>(&self, x: Features<'_>, room: &'a mut RowBuffer) -> &'a [f64] {
-        let row = &mut room[..self.places.len()];
+    /// Writes the row of `x` into `buffer`.
+    pub(crate) fn row<'a>(&self, x: Features<'_>, buffer: &'a mut RowBuffer) -> &'a [f64] {
+        let row = &mut buffer[..self.places.len()];
         for (z, column) in row.iter_mut().zip(&self.places) {
             *z = standardised(&self.scaler, x, *column);
         }
         row
     }
 
-    /// Takes `x`, which has the target `y`, into the statistics; the place that holds another feature from now on, if one
-    /// does.
+    /// Adds `x`, with the target `y`, to the statistics; returns the place that holds another feature from now on, if
+    /// one does.
     pub(crate) fn learn(&mut self, x: Features<'_>, y: f64) -> Option<usize> {
         let Self { scaler, places, screening } = self;
         scaler.learn_one(x);
@@ -71,7 +71,7 @@ impl Standardizer {
         None
     }
 
-    /// The names of a row's places; `columns` are those of the features.
+    /// Returns the names of a row's places; `columns` are those of the features.
     pub(crate) fn inputs(&self, columns: &[NamedColumn]) -> Vec<NamedColumn> {
         let mut all = columns.to_vec();
         self.scaler.describe(&mut all);

@@ -1,12 +1,12 @@
-//! The targets seen so far bound what may be predicted, and what a single target may say.
+//! Bounds predictions, and the influence of a single target, by the targets seen so far.
 
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
 
-/// The smallest and the largest target. A prediction may go beyond by half of what lies between them, and a target that is
-/// learned by ten times as much: one further out is learned as if it were there. So an outlier is got over, whatever its
-/// size, and a stream that has moved elsewhere is followed in a few samples.
+/// The smallest and the largest target. A prediction may exceed the range by half its width, and a learned target by
+/// ten times its width: a target further out is learned as if it lay there. So a single outlier does bounded damage,
+/// whatever its size, and a stream that has moved is followed in a few samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TargetRange {
     n: u64,
@@ -27,20 +27,20 @@ impl TargetRange {
 /// Targets beyond this are refused: their squares, and nine times as much, are still finite.
 const MAX_TARGET: f64 = 1e150;
 
-/// So many targets are taken for what they are.
+/// Number of targets at the start that are learned unclipped.
 const WARM_UP_SAMPLES: u64 = 20;
 
-/// How far predictions, and targets, may go beyond the range, in ranges.
+/// Widths of the range by which predictions, and targets, may exceed it.
 const MAX_PREDICTED_RANGES: f64 = 0.5;
 const MAX_LEARNED_RANGES: f64 = 10.0;
 
 impl TargetRange {
-    /// Whether a target can be learned from; not what is not finite, nor beyond 1e150.
+    /// Returns true if a target can be learned from: finite and at most 1e150 in size.
     pub(crate) fn accepts(y: f64) -> bool {
         y.abs() <= MAX_TARGET
     }
 
-    /// Takes in a target that is accepted; what of it is to be learned.
+    /// Learns an accepted target; returns the value to learn in its stead.
     pub(crate) fn learn(&mut self, y: f64) -> f64 {
         if self.n == 0 {
             (self.least, self.most) = (y, y);
@@ -51,7 +51,7 @@ impl TargetRange {
         y
     }
 
-    /// The prediction as near to `p` as may be; 0 before the first target, the middle where `p` is not a number.
+    /// Clips `p` to what may be predicted; 0 before the first target, the middle where `p` is NaN.
     pub(crate) fn clip(&self, p: f64) -> f64 {
         if p.is_nan() { f64::midpoint(self.least, self.most) } else { self.within(MAX_PREDICTED_RANGES, p) }
     }

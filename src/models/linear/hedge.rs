@@ -1,9 +1,9 @@
 //! The optimizer that needs no tuning: several normalised step sizes at once, hedged.
 //!
-//! Four vectors of weights (lanes) learn from every sample, each by steps of another size: as if every sample counted the
-//! same, as if the last hundred did, and by a third of, or all of, what would make the sample right. A fifth says the mean
-//! of the targets (or what else is minimal by the loss). What is predicted is their mean, weighted by how much smaller each one's loss was of late
-//! (combination of adaptive filters: Arenas-García, Figueiras-Vidal and Sayed 2006; the weights: Gaillard, Stoltz and van
+//! Four vectors of weights (lanes) learn from every sample, each by steps of another size: as if every sample counted
+//! the same, as if the last hundred did, and by a third of, or all of, the sample's error. A fifth expert predicts the
+//! mean of the targets (or what else minimises the loss). The prediction is their mean, weighted by how much smaller
+//! each one's loss was lately
 //! Erven 2014, faded), which is a linear model again.
 //!
 //! - A step is implicit: it never passes the target it aims at (Kulis and Bartlett 2010; Karampatziakis and Langford
@@ -26,61 +26,61 @@ use super::{MAX_STEP, Params};
 use crate::{Features, Refused, compact_vec::lengthen, loss::Loss};
 use thalweg_metrics::checked;
 
-/// Vectors of weights. The first two learn by sums of squares, the others by shares of the error.
+/// Number of weight vectors. The first two learn by sums of squares, the others by shares of the error.
 const LANES: usize = 4;
 
-/// Lanes by sums of squares.
+/// Number of lanes that learn by sums of squares.
 const SUM_LANES: usize = 2;
 
-/// Lanes and the mean.
+/// Number of experts: the lanes and the mean.
 const EXPERTS: usize = LANES + 1;
 
-/// Share of its weight that a sample keeps from each to the next, in sums of squares.
+/// Share of its weight that a sample keeps per later sample in sums of squares.
 const FORGETTING: [f64; SUM_LANES] = [1.0, 0.99];
 
 /// Share of the error on a sample that a step removes.
 const ERROR_SHARES: [f64; LANES - SUM_LANES] = [0.3, 1.0];
 
-/// Share of its weight that a difference of losses keeps from each sample to the next.
+/// Share of its weight that a difference of losses keeps per later sample.
 const LOSS_FADING: f64 = 0.999;
 
-/// Samples that a feature's mean square looks back on, about.
+/// Number of samples that a feature's mean square looks back, about.
 const SQUARE_WINDOW: f64 = 1000.0;
 
-/// Values of a feature that make out how large it usually is.
+/// Number of values of a feature before its values are bounded.
 const MIN_VALUES_TO_BOUND: f64 = 4.0;
 
-/// A value counts as at most this many root mean squares, or as the largest so far.
+/// Bound on a value, in root mean squares; the largest value so far is allowed, too.
 const MAX_VALUE_RATIO: f64 = 10.0;
 
-/// An error counts as at most this many usual ones.
+/// Bound on an error, in root mean squared errors.
 const MAX_ERROR_RATIO: f64 = 5.0;
 
-/// Samples that make out how large errors usually are, about.
+/// Number of samples that the mean squared error looks back, about.
 const ERROR_WINDOW: f64 = 200.0;
 
-/// Up to here the first samples lose weight, so that a first sample that is far out does not count for ever.
+/// Number of samples during which the first ones lose weight, so that a wild first sample does not count for ever.
 const WARM_UP_SAMPLES: f64 = 100.0;
 
-/// How fast they do: a sample's weight falls with about this power of time.
+/// Power of time with which a sample's weight falls meanwhile, about.
 const WARM_UP_EXPONENT: f64 = 3.0;
 
-/// The same in the mean square of a feature, where more would cost accuracy.
+/// The same power for the mean square of a feature, where more would cost accuracy.
 const SQUARE_WARM_UP_EXPONENT: f64 = 1.0;
 
-/// The step of the fifth expert where the loss is not squared.
+/// Minimum rate of the fifth expert where the loss is not squared.
 const MIN_MEAN_RATE: f64 = 0.01;
 
-/// How much more an expert counts per standard error by which it was better.
+/// Factor on an expert's advantage in standard errors before it becomes a weight.
 const TRUST_SHARPNESS: f64 = 1.0;
 
-/// Targets from which on one alone can only double the range of what is predicted.
+/// Number of targets before a single one can at most double the range of predictions.
 const RANGE_WARM_UP_TARGETS: f64 = 20.0;
 
-/// By how much of what one tail is longer than the other a prediction may go beyond the targets there.
+/// Share of the excess of the longer tail by which a prediction may leave the targets' range there.
 const TAIL_EXTENSION: f64 = 2.0;
 
-/// A loss counts against an expert as at most this many usual ones.
+/// Bound on a loss, or a gain, of an expert, in mean losses.
 const MAX_LOSS_RATIO: f64 = 25.0;
 
 /// Squares below this are zeros; sums of squares stay below its inverse.
@@ -89,7 +89,7 @@ const MIN_SQUARE: f64 = 1e-300;
 /// Numbers beyond this, as of decoded samples, are refused: their squares must be numbers, too.
 const MAX_MAGNITUDE: f64 = 1e150;
 
-/// What is remembered besides the weights that predict.
+/// State beside the weights that predict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Hedge {
     columns: Vec<Column>,
@@ -100,64 +100,64 @@ pub(super) struct Hedge {
 
 checked!(Hedge { columns, constant, shared });
 
-/// What is remembered of the targets and the experts.
+/// State of the targets and the experts.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Shared {
     /// Samples learned from.
     seen: u64,
-    /// What the fifth expert says, and of how many targets.
+    /// Prediction of the fifth expert, and the weight of the targets it is the mean of.
     mean: f64,
     mean_of: f64,
-    /// The mean over rows of how many usual features a row holds.
+    /// Mean over rows of the number of features, each by its square over its mean square.
     energy: f64,
-    /// The mean squared error, of bounded errors.
+    /// Mean squared error, of bounded errors.
     error: f64,
-    /// The mean loss, likewise.
+    /// Mean loss, of bounded errors.
     loss: f64,
     /// The range of the targets.
     range: [f64; 2],
-    /// What predictions are within.
+    /// Bounds of predictions.
     reach: [f64; 2],
-    /// Per expert: the faded sum of how much smaller its loss was than that of what was predicted, in usual losses.
+    /// Per expert, the faded sum of loss predicted minus loss of the expert, in mean losses.
     gains: [f64; EXPERTS],
-    /// The same of squares.
+    /// Per expert, the faded sum of the squares of those differences.
     squares: [f64; EXPERTS],
-    /// By how much predictions were better with bounded values than with values as they are, faded, in usual losses.
+    /// Faded sum of the advantage of predictions with bounded values over those without, in mean losses.
     #[serde(default)]
     bounded: f64,
-    /// By which the experts' predictions are weighted; of sum 1.
+    /// Weights of the experts' predictions; their sum is 1.
     trust: [f64; EXPERTS],
 }
 
 checked!(Shared { seen, mean, mean_of, energy, error, loss, range, reach, gains, squares, bounded, trust });
 
-/// What is remembered of a column.
+/// State of a column.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Column {
     weights: [f64; LANES],
     sums: [f64; SUM_LANES],
-    /// The mean of squares, without zeros.
+    /// Mean of squares, without zeros.
     square: f64,
-    /// Values it is the mean of.
+    /// Number of values in that mean.
     n: f64,
-    /// The largest square that was learned from.
+    /// Largest square that was learned from.
     largest: f64,
 }
 
 checked!(Column { weights, sums, square, n, largest });
 
-/// A column of a sample, before it is learned from.
+/// A column of a sample, before the step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     /// 0 where it is unknown, nominal or 0.
     value: f64,
     square: f64,
-    /// The value over what each lane's steps are divided by.
+    /// Per lane, the value over the divisor of the lane's steps.
     slopes: [f64; LANES],
 }
 
 impl Column {
-    /// What a value counts as. What was that large before is no surprise: a rare category, standardised, is many root mean
+    /// Bounds a value. A value as large as one before is no surprise: a rare category, standardised, is many root mean
     /// squares each time.
     #[inline]
     fn bounded(&self, value: f64) -> f64 {
@@ -165,7 +165,7 @@ impl Column {
         if value * value > widest && self.n >= MIN_VALUES_TO_BOUND { widest.sqrt().copysign(value) } else { value }
     }
 
-    /// How a value other than 0 would be learned.
+    /// Prepares to learn a value other than 0.
     #[inline]
     fn see(&self, value: f64) -> Seen {
         let value = self.bounded(value);
@@ -202,7 +202,7 @@ impl Column {
         }
     }
 
-    /// The weight that predicts.
+    /// Returns the weight that predicts.
     #[inline]
     fn trusted(&self, trust: &[f64; EXPERTS]) -> f64 {
         self.weights.iter().zip(trust).map(|(weight, trust)| weight * trust).sum()
@@ -233,34 +233,34 @@ impl Hedge {
         }
     }
 
-    /// Bytes per column, with the room to learn in.
+    /// Bytes per column, with the buffer to learn in.
     pub(super) const PER_COLUMN: usize = size_of::<Column>() + size_of::<Seen>();
 
     pub(super) fn heap_bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(self.columns.as_slice())
     }
 
-    /// Whether values count in a prediction as at most what they were learned as.
+    /// Returns true if predictions use values bounded as in learning.
     #[inline]
     pub(super) fn bounds_values(&self) -> bool {
         self.shared.bounded > 0.0
     }
 
-    /// What `weights` make of `x`, whose values count as at most what they were learned as.
+    /// Returns the weighted sum of `x`, with values bounded as in learning.
     pub(super) fn bounded_sum(&self, weights: &[f64], x: Features<'_>) -> f64 {
         let columns = weights.iter().zip(&self.columns).zip(x.values()).enumerate();
         let known = columns.filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
         known.fold(0.0, |sum, (_, ((weight, column), &value))| sum + weight * column.bounded(value))
     }
 
-    /// What is predicted where the weights say `sum`.
+    /// Clips a prediction of the weights, `sum`.
     #[inline]
     pub(super) fn within_reach(&self, sum: f64) -> f64 {
         let [low, high] = self.shared.reach;
         sum.max(low).min(high)
     }
 
-    /// Learns a sample; `weights` and the intercept, which is returned, become those that predict.
+    /// Learns a sample; updates `weights` and returns the intercept, both of which predict.
     pub(super) fn learn(
         &mut self,
         weights: &mut [f64],
@@ -268,10 +268,10 @@ impl Hedge {
         y: f64,
         weight: f64,
         params: &Params,
-        room: &mut Vec<Seen>,
+        buffer: &mut Vec<Seen>,
     ) -> Result<f64, Refused> {
         lengthen(&mut self.columns, weights.len(), Column::default());
-        lengthen(room, self.columns.len(), Seen::default());
+        lengthen(buffer, self.columns.len(), Seen::default());
         if y.is_nan() || y.abs() > MAX_MAGNITUDE || !weight.is_finite() || weight < 0.0 {
             return Err(Refused);
         }
@@ -282,7 +282,7 @@ impl Hedge {
         let (mut sums, mut energies) = (self.constant.weights, constant.slopes);
         let (mut steepest, mut beyond) = (1.0_f64, 0.0);
         for (i, (((column, seen), &value), own)) in
-            self.columns.iter().zip(&mut *room).zip(x.values()).zip(&*weights).enumerate()
+            self.columns.iter().zip(&mut *buffer).zip(x.values()).zip(&*weights).enumerate()
         {
             if value.is_nan() || value * value <= MIN_SQUARE || x.is_nominal(i) {
                 seen.value = 0.0;
@@ -301,8 +301,8 @@ impl Hedge {
                 steepest = steepest.max(seen.slopes[lane].abs());
             }
         }
-        // What a row does not reach is unknown; room holds what an earlier one left there.
-        room.iter_mut().skip(x.len()).for_each(|seen| seen.value = 0.0);
+        // Columns past the end of the row are unknown; `buffer` still holds an earlier row there.
+        buffer.iter_mut().skip(x.len()).for_each(|seen| seen.value = 0.0);
         let Plan { shared, steps, rates } = self.shared.plan(sums, energies, beyond, y, weight, params);
         let largest = steps.iter().chain(&rates).fold(0.0_f64, |largest, step| largest.max(step.abs()));
         // False for NaN.
@@ -312,7 +312,7 @@ impl Hedge {
         let kept = warm_up_share(self.shared.seen);
         self.shared = shared;
         let (&Params { l1, l2, .. }, trust) = (params, &self.shared.trust);
-        for ((column, seen), own) in self.columns.iter_mut().zip(&*room).zip(weights) {
+        for ((column, seen), own) in self.columns.iter_mut().zip(&*buffer).zip(weights) {
             if seen.value != 0.0 {
                 column.step(seen, &steps, kept, weight);
                 if l1 > 0.0 || l2 > 0.0 {
@@ -331,18 +331,18 @@ impl Hedge {
     }
 }
 
-/// What a sample changes, but for the columns.
+/// The changes by a sample, apart from the columns.
 struct Plan {
     shared: Shared,
-    /// Per lane: by how many slopes its weights go.
+    /// Step of each lane's weights, in slopes.
     steps: [f64; LANES],
-    /// The same per unit of a penalty's slope.
+    /// Step of each lane per unit of a penalty's slope.
     rates: [f64; LANES],
 }
 
 impl Shared {
-    /// What follows from a sample for which each lane says `sums`, what is predicted is `beyond` more where values are not
-    /// bounded, and which holds so many usual features by each lane's measure.
+    /// Plans the step for a sample: `sums` holds each lane's prediction, `beyond` is added to the prediction where
+    /// values are not bounded, and `energies` holds the row's number of features by each lane's measure.
     #[inline]
     fn plan(
         mut self,
@@ -367,7 +367,7 @@ impl Shared {
         let loss = params.loss.loss(near, said);
         self.loss += rate * (loss - self.loss);
         if beyond != 0.0 {
-            // By the target as it is: a bounded one is never far from what bounded values say.
+            // Compared on the raw target: a bounded one is never far from the prediction by bounded values.
             let [without, with] = [unbounded, said]
                 .map(|said| (params.loss.loss(y, said) / self.loss.max(MIN_SQUARE)).min(MAX_LOSS_RATIO));
             self.bounded = LOSS_FADING * self.bounded + without - with;
@@ -389,7 +389,7 @@ impl Shared {
         self.mean_of = self.mean_of * warm_up_share(self.seen) + 1.0;
         let rate = match params.loss {
             Loss::Squared => 1.0 / self.mean_of,
-            // Of other losses there is no formula for what is minimal.
+            // Other losses have no formula for their minimiser.
             _ => (1.0 / self.mean_of).max(MIN_MEAN_RATE),
         };
         self.mean += rate * params.loss.residual(near, self.mean, scale, params.clip_gradient, rate);
@@ -400,7 +400,7 @@ impl Shared {
         Plan { shared: self, steps, rates }
     }
 
-    /// Weights the experts anew, by their losses and that of what was predicted.
+    /// Updates the experts' weights by their losses and that of the prediction.
     #[inline]
     fn weigh(&mut self, losses: [f64; EXPERTS], loss: f64) {
         let usual = self.loss.max(loss).max(MIN_SQUARE);
@@ -417,7 +417,7 @@ impl Shared {
         self.trust = self.trust.map(|trust| trust / sum);
     }
 
-    /// Takes a target into the range, which one alone can double, or widen by a bounded error.
+    /// Adds a target to the range, which one alone can at most double, or widen by a bounded error.
     #[inline]
     fn widen(&mut self, y: f64, error: f64) {
         let [low, high] = self.range;
@@ -432,14 +432,15 @@ impl Shared {
     }
 }
 
-/// The share of its weight that a sample keeps for being among the first `seen`.
+/// Returns the share of their weight that earlier samples keep, less than 1 while fewer than `WARM_UP_SAMPLES` were
+/// seen.
 #[inline]
 fn warm_up_share(seen: u64) -> f64 {
     let t = seen as f64 + 1.0;
     if t < WARM_UP_SAMPLES { t / (t + WARM_UP_EXPONENT) } else { 1.0 }
 }
 
-/// The share of an error that `weight` steps remove, each `share` of what is left.
+/// Returns the share of an error that `weight` steps remove, each `share` of the rest.
 #[inline]
 fn share(share: f64, weight: f64) -> f64 {
     if weight == 1.0 { share } else { 1.0 - (1.0 - share).powf(weight) }

@@ -34,18 +34,18 @@ pub struct LinearRegression {
 
 checked!(LinearRegression { params, weights, draft: skipped });
 
-/// What a linear regression has learned: all of it but the parameters, which many can share.
+/// The learned part of a linear regression, apart from the parameters, which many can share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weights {
     intercept: f64,
     weights: Vec<f64>,
-    /// As many as weights, or none where nothing needs to be remembered.
+    /// One per weight, or none where nothing needs to be remembered.
     memories: Vec<WeightMemory>,
-    /// Steps taken.
+    /// Number of steps taken.
     steps: u64,
     /// The total L1 penalty that each weight could have received by now.
     penalty: f64,
-    /// What [`Optimizer::Hedge`] remembers; weights and intercept are what it trusts.
+    /// State of [`Optimizer::Hedge`]; weights and intercept are then its weighted mean.
     #[serde(default)]
     hedge: Option<Box<Hedge>>,
 }
@@ -53,14 +53,14 @@ pub struct Weights {
 // The penalty that could have been is a sum without bound.
 checked!(Weights { intercept, weights, memories, steps, penalty: any, hedge });
 
-/// Room for a step before it is taken.
+/// Buffers for a step that is checked before it is taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StepBuffers {
     steps: Vec<(f64, WeightMemory)>,
     seen: Vec<hedge::Seen>,
 }
 
-/// What the optimizer and the L1 penalty remember of a weight.
+/// State of the optimizer and the L1 penalty for one weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct WeightMemory {
     optimizer: Memory,
@@ -89,7 +89,7 @@ impl LinearRegression {
 }
 
 impl Weights {
-    /// What is remembered of a column besides the weight, in bytes.
+    /// Returns the bytes per column beside the weight.
     pub(crate) fn memory_per_column(params: &Params) -> usize {
         if params.is_hedged() {
             Hedge::PER_COLUMN
@@ -100,7 +100,7 @@ impl Weights {
         }
     }
 
-    /// Weights of 0, and the intercept where it starts.
+    /// Makes weights of 0, with the intercept at its start.
     pub(crate) fn new(params: &Params) -> Self {
         Self {
             intercept: params.intercept_init,
@@ -154,7 +154,8 @@ impl Weights {
         }
     }
 
-    /// The prediction where the momentum is about to carry the weights: there the gradient is taken (Nesterov 1983).
+    /// Predicts with the weights where the momentum is about to carry them; the gradient is taken there (Nesterov
+    /// 1983).
     fn look_ahead(&self, x: Features<'_>, rho: f64) -> f64 {
         let weights = self.weights.iter().zip(&self.memories).zip(x.values()).enumerate();
         let known = weights.filter(|(i, (_, value))| !value.is_nan() && !x.is_nominal(*i));
@@ -164,7 +165,7 @@ impl Weights {
         known.fold(0.0, ahead) + self.intercept
     }
 
-    /// Learns a sample of which [`Weights::predict`] has just said `prediction`.
+    /// Learns a sample for which [`Weights::predict`] has just returned `prediction`.
     #[inline]
     pub(crate) fn learn(
         &mut self,
@@ -204,7 +205,7 @@ impl Weights {
         Ok(())
     }
 
-    /// A plain step.
+    /// Takes a step of gradient descent without penalties.
     #[inline]
     fn descend(&mut self, x: Features<'_>, rate: f64, gradient: f64) -> Result<(), Refused> {
         let larger = |reach: f64, value: &f64| if value.abs() > reach { value.abs() } else { reach };
@@ -225,7 +226,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Any other update: drafted for all weights, checked, then taken.
+    /// Takes a step of any other optimizer: drafted for all weights, checked, then stored.
     fn update(
         &mut self,
         x: Features<'_>,
@@ -244,7 +245,7 @@ impl Weights {
             if value.is_nan() || x.is_nominal(i) {
                 continue;
             }
-            // Every part of the gradient is taken where the prediction was made.
+            // All of the gradient is taken at the weights of the prediction.
             let at = if let Optimizer::Nesterov { rho, .. } = optimizer {
                 *weight - rho * memory.optimizer[0]
             } else {
@@ -272,7 +273,7 @@ impl Weights {
     }
 }
 
-/// Whether a step may be that large; never true of NaN.
+/// Returns true if a step may be that large; false for NaN.
 #[inline]
 fn bounded(step: f64) -> bool {
     step.abs() <= MAX_STEP

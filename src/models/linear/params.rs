@@ -1,4 +1,4 @@
-//! What a linear regression is configured with, under River's parameter names.
+//! The parameters of a linear regression, under River's names.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use thalweg_metrics::checked;
 /// Parameters of [`super::LinearRegression`], under River's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// How a gradient becomes a change of the weights.
+    /// Turns a gradient into a change of the weights.
     pub optimizer: Optimizer,
     /// The loss whose gradient is followed.
     pub loss: Loss,
@@ -19,7 +19,7 @@ pub struct Params {
     pub l2: f64,
     /// Cumulative L1 penalty on the weights (Tsuruoka, Tsujii and Ananiadou 2009), ≥ 0; not together with `l2`.
     pub l1: f64,
-    /// Where the intercept starts, in the target's unit.
+    /// Intercept at the start, in the target's unit.
     pub intercept_init: f64,
     /// Learning rate of the intercept; constant 0 keeps it where it starts. [`Optimizer::Hedge`] does not ask for it.
     pub intercept_lr: Schedule,
@@ -55,13 +55,14 @@ impl Params {
         Self { optimizer: Optimizer::RIVER, ..Self::default() }
     }
 
-    /// Whether the optimizer is the one that has a state of its own.
+    /// Returns true for the optimizer that has a state of its own.
     #[inline]
     pub(crate) fn is_hedged(&self) -> bool {
         matches!(self.optimizer, Optimizer::Hedge)
     }
 
-    /// Whether a step is plain gradient descent without penalties: the case that has to be fast.
+    /// Returns true if the optimizer remembers nothing per weight: gradient descent without penalties, the case that
+    /// has to be fast.
     #[inline]
     pub(super) fn is_stateless(&self) -> bool {
         matches!(self.optimizer, Optimizer::Sgd { .. }) && self.l1 == 0.0 && self.l2 == 0.0

@@ -1,8 +1,8 @@
-//! Which polynomials of a row are the terms of the regression.
+//! Makes polynomials of a row, the terms of the regression.
 //!
-//! Invariant: terms are only ever appended, and keep their meaning until [`Basis::choose`] or [`Basis::renew`] say
-//! otherwise. Every input has a linear term; products are made of the inputs that have a slot, of which there are so many
-//! at most that a row has 252 terms. What this does not do: weights.
+//! Invariant: terms are only ever appended, and keep their meaning until [`Basis::choose`] or [`Basis::renew`] returns
+//! them. Every input has a linear term; products are made of the inputs that have a slot, whose number is bounded so
+//! that a row has at most 252 terms. What this does not do: weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 use thalweg_metrics::checked;
 
-/// Which polynomials.
+/// The polynomials that are terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// The features themselves.
@@ -27,7 +27,7 @@ pub enum Form {
 checked!(enum Form = Linear | Degree2 | Pair3);
 
 impl Form {
-    /// Inputs that take part in products.
+    /// Returns the maximum number of inputs that take part in products.
     fn slots(self) -> usize {
         match self {
             Form::Linear => 0,
@@ -39,17 +39,17 @@ impl Form {
 
 const MAX_SLOTS: usize = 16;
 
-/// Room for a row of terms.
+/// Buffer for a row of terms.
 pub(super) type Terms = [f64; MAX_TERMS];
 
 const MAX_TERMS: usize = 256;
 
-/// What terms are products of: 1, the inputs, and for each slot the polynomials of its input.
+/// Numbers of the factors that terms are products of: 1, the inputs, and for each slot the polynomials of its input.
 const CONSTANT_FACTOR: usize = 0;
 const FIRST_INPUT: usize = 1;
 const FIRST_SLOT: usize = FIRST_INPUT + MAX_INPUTS;
-/// Of a slot: z, .7(z² − 1), .4(z³ − 1.8z) and .6(z² − 1), all of about the same size, and the even ones nearly orthogonal
-/// to the intercept.
+/// Number of polynomials of a slot: z, .7(z² − 1), .4(z³ − 1.8z) and .6(z² − 1), all of about the same size, and the
+/// even ones nearly orthogonal to the intercept.
 const FACTORS_PER_SLOT: usize = 4;
 
 /// The terms, as products of two factors each.
@@ -57,10 +57,10 @@ const FACTORS_PER_SLOT: usize = 4;
 pub(super) struct Basis {
     form: Form,
     inputs: usize,
-    /// The input of each slot.
+    /// Input of each slot.
     slots: Vec<usize>,
     terms: Vec<[u8; 2]>,
-    /// Where there are more inputs than slots.
+    /// Present once there are more inputs than slots.
     screening: Option<Screening>,
 }
 
@@ -85,13 +85,13 @@ impl Basis {
     }
 }
 
-/// The factor of the `k`-th polynomial of a slot.
+/// Returns the factor of the `k`-th polynomial of a slot.
 fn factor(slot: usize, k: usize) -> usize {
     FIRST_SLOT + FACTORS_PER_SLOT * slot + k
 }
 
 impl Basis {
-    /// The intercept alone.
+    /// Makes a basis of the intercept alone.
     pub(super) fn new(form: Form) -> Self {
         Self { form, inputs: 0, slots: Vec::new(), terms: vec![[CONSTANT_FACTOR as u8; 2]], screening: None }
     }
@@ -101,7 +101,7 @@ impl Basis {
         self.terms.len()
     }
 
-    /// The degree of term `i`.
+    /// Returns the degree of term `i`.
     pub(super) fn degree(&self, i: usize) -> usize {
         let of = |f: u8| match usize::from(f) {
             CONSTANT_FACTOR => 0,
@@ -140,8 +140,8 @@ impl Basis {
         }
     }
 
-    /// The terms of a row, in `room`.
-    pub(super) fn terms<'a>(&self, z: &[f64], room: &'a mut Terms) -> &'a [f64] {
+    /// Writes the terms of a row into `buffer`.
+    pub(super) fn terms<'a>(&self, z: &[f64], buffer: &'a mut Terms) -> &'a [f64] {
         // As long as a factor's number can be, so that no access needs a check.
         let mut factors = [0.0; 256];
         factors[CONSTANT_FACTOR] = 1.0;
@@ -153,14 +153,14 @@ impl Basis {
             let polynomials = [z, 0.7 * square, 0.4 * (z * z * z - 1.8 * z), 0.6 * square];
             factors[factor(slot, 0)..factor(slot + 1, 0)].copy_from_slice(&polynomials);
         }
-        let terms = &mut room[..self.terms.len()];
+        let terms = &mut buffer[..self.terms.len()];
         for (term, [a, b]) in terms.iter_mut().zip(&self.terms) {
             *term = factors[usize::from(*a)] * factors[usize::from(*b)];
         }
         terms
     }
 
-    /// Learns which inputs deserve a slot; the slot that has another input from now on, if one does.
+    /// Learns which inputs correlate with the target; returns the slot that has another input from now on, if one does.
     pub(super) fn choose(&mut self, z: &[f64], y: f64) -> Option<usize> {
         let screening = self.screening.as_mut()?;
         screening.learn(z.iter().copied(), y);
@@ -169,7 +169,7 @@ impl Basis {
         Some(slot)
     }
 
-    /// Input `i` is another feature from now on: its linear term, and its slot where it has one.
+    /// Forgets input `i`, which is another feature from now on; returns its linear term, and its slot if it has one.
     pub(super) fn renew(&mut self, i: usize) -> (Option<usize>, Option<usize>) {
         if let Some(screening) = &mut self.screening {
             screening.renew(i);
@@ -179,14 +179,14 @@ impl Basis {
         (term, self.slots.iter().position(|input| *input == i))
     }
 
-    /// The terms that a slot takes part in.
+    /// Returns the terms that a slot takes part in.
     pub(super) fn terms_of_slot(&self, slot: usize) -> Vec<usize> {
         let of = factor(slot, 0)..factor(slot + 1, 0);
         let takes_part = |term: &[u8; 2]| term.iter().any(|f| of.contains(&usize::from(*f)));
         (0..self.terms.len()).filter(|i| takes_part(&self.terms[*i])).collect()
     }
 
-    /// The weighted sum of terms as one of powers of the standardised features.
+    /// Expresses the weighted sum of terms in powers of the standardised features.
     pub(super) fn describe(&self, weights: &[f64], inputs: &[NamedColumn]) -> Linear {
         let mut sum = Linear { intercept: 0.0, weights: Vec::new() };
         for (term, weight) in self.terms.iter().zip(weights) {
@@ -213,7 +213,7 @@ impl Basis {
         sum
     }
 
-    /// A factor as a sum of (input, power, share).
+    /// Expresses a factor as a sum of (input, power, share).
     fn powers(&self, f: usize) -> Vec<(usize, u32, f64)> {
         if f == CONSTANT_FACTOR {
             return vec![(0, 0, 1.0)];
@@ -237,7 +237,7 @@ impl Basis {
     }
 }
 
-/// `x0^2` of an input.
+/// Names a power of an input, as `x0^2`.
 fn power(inputs: &[NamedColumn], i: usize, power: u32) -> String {
     let name = crate::describe::column(inputs, i).name;
     if power == 1 { name } else { format!("{name}^{power}") }

@@ -1,6 +1,6 @@
 //! Recursive least squares on polynomials of the features, with a drift reset and a memory of earlier models.
 //!
-//! Reading order: [`Params`], this file, `basis` (the terms), `recall` (the models of before a drift).
+//! Reading order: [`Params`], this file, `basis` (the terms), `recall` (the models kept from before a drift).
 //!
 //! Invariant: a model that is kept has a weight for each of the current terms. Learning costs O(terms²), and there are at
 //! most 256 of them, whatever the number of features.
@@ -25,20 +25,20 @@ use thalweg_metrics::{
     drift::{Cusum, CusumParams},
 };
 
-/// Earlier models that may be kept.
+/// Maximum number of earlier models that are kept.
 pub const MAX_KEPT_MODELS: usize = 3;
 
 /// Parameters of [`RlsPoly`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
-    /// Which polynomials.
+    /// The polynomials that are terms.
     pub basis: Form,
     /// Share of its weight that a sample keeps from each to the next, 0 < `forgetting` ≤ 1.
     pub forgetting: f64,
     /// Strength of the pull of linear terms' weights towards 0 at the start and after a drift, > 0; four times as strong with
     /// each further degree.
     pub regularization: f64,
-    /// Models of before a drift that are kept, at most [`MAX_KEPT_MODELS`].
+    /// Number of models from before a drift that are kept, at most [`MAX_KEPT_MODELS`].
     pub recall: u32,
 }
 
@@ -50,17 +50,17 @@ impl Default for Params {
     }
 }
 
-/// How many times harder a term is pulled than one of a degree less: most products say nothing, and while samples are few
-/// the simpler explanation is the likelier one.
+/// Factor on the penalty per degree: most products are irrelevant, and while samples are few the simpler explanation is
+/// the likelier one.
 const PENALTY_PER_DEGREE: f64 = 4.0;
 
-/// The variance of the intercept before anything was learned, and after a drift.
+/// Variance of the intercept before anything was learned, and after a drift.
 const INTERCEPT_VARIANCES: (f64, f64) = (1e3, 10.0);
 
 /// Recursive least squares (Plackett 1950, "Some theorems in least squares"; forgetting: Ljung and Söderström 1983,
-/// "Theory and practice of recursive identification") on polynomials of the standardised features. Where squared errors
-/// stay above what is usual (CUSUM: Page 1954, "Continuous inspection schemes"), it keeps its weights, but becomes as unsure of
-/// them as at the start; the model of before is kept and comes back where it does clearly better than the current one.
+/// "Theory and practice of recursive identification") on polynomials of the standardised features. When squared errors
+/// stay above the usual (CUSUM: Page 1954, "Continuous inspection schemes"), it keeps its weights and resets their
+/// variances; the model before the drift is kept and comes back when it does clearly better than the current one.
 pub type RlsPoly = Standalone<Polynomial>;
 
 impl RlsPoly {
@@ -78,7 +78,7 @@ pub struct Polynomial {
     regression: Regression,
     cusum: Cusum,
     recall: Recall,
-    /// Room for the gain.
+    /// Buffer for the gain.
     #[serde(skip)]
     gain: Vec<f64>,
 }
@@ -108,7 +108,7 @@ impl Polynomial {
         }
     }
 
-    /// Makes room for the terms of `n` inputs.
+    /// Adds terms for up to `n` inputs.
     fn grow(&mut self, n: usize) {
         self.basis.grow(n);
         let (before, now) = (self.regression.len(), self.basis.len());
@@ -120,14 +120,14 @@ impl Polynomial {
         }
     }
 
-    /// Forgets what these terms were worth.
+    /// Forgets what was learned of these terms.
     fn forget(&mut self, terms: &[usize]) {
         for regression in self.recall.regressions().chain([&mut self.regression]) {
             terms.iter().for_each(|i| regression.renew(*i));
         }
     }
 
-    /// Notices a drift, and whether an earlier model fits now.
+    /// Detects a drift, and an earlier model that fits again.
     fn follow(&mut self, terms: &[f64], y: f64, error: f64) {
         let drifted = self.cusum.update(error);
         self.recall.score(terms, y, error);
@@ -142,14 +142,14 @@ impl Polynomial {
 
 impl Expert for Polynomial {
     fn predict(&self, z: &[f64]) -> f64 {
-        let mut room: Terms = [0.0; _];
-        self.regression.predict(self.basis.terms(z, &mut room))
+        let mut buffer: Terms = [0.0; _];
+        self.regression.predict(self.basis.terms(z, &mut buffer))
     }
 
     fn learn(&mut self, z: &[f64], y: f64, weight: f64) -> Result<(), Refused> {
         self.grow(z.len());
-        let mut room: Terms = [0.0; _];
-        let terms = self.basis.terms(z, &mut room);
+        let mut buffer: Terms = [0.0; _];
+        let terms = self.basis.terms(z, &mut buffer);
         let error = y - self.regression.predict(terms);
         self.regression.learn(terms, error, self.params.forgetting, weight, &mut self.gain)?;
         self.follow(terms, y, error);

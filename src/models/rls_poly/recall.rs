@@ -1,4 +1,4 @@
-//! Models of before a drift, for when their time comes again.
+//! Keeps models from before a drift, for when their concept recurs.
 //!
 //! Invariant: all have as many weights as the current one.
 
@@ -8,26 +8,27 @@ use super::MAX_KEPT_MODELS;
 use crate::least_squares::Regression;
 use thalweg_metrics::checked;
 
-/// Share by which a recent squared error follows the latest one, at least. Errors of before a drift count no more.
+/// Minimum rate at which a recent squared error follows the latest one. Errors from before a drift do not count.
 const MIN_ERROR_RATE: f64 = 0.03;
 
-/// Samples after a drift, or after an exchange, before models are compared.
+/// Number of samples after a drift, or after an exchange, before models are compared.
 const MIN_SAMPLES_TO_COMPARE: u64 = 30;
 
-/// Samples after which a model is worth being kept. A great drift is noticed again and again until its errors are usual.
+/// Number of samples after which a model is worth keeping. A large drift is detected again and again until its errors
+/// are usual.
 const MIN_SAMPLES_TO_KEEP: u64 = 200;
 
-/// An earlier model comes back where its recent squared error is under these shares: of the current model's, and of what was
-/// usual in its own time.
+/// An earlier model comes back when its recent squared error is below these multiples: of the current model's, and of
+/// its own usual one.
 const MAX_RATIO_TO_CURRENT: f64 = 0.6;
 const MAX_RATIO_TO_USUAL: f64 = 2.0;
 
-/// Earlier models, with how well they do now.
+/// Earlier models, with their recent errors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Recall {
     most: usize,
     kept: Vec<Kept>,
-    /// Samples since the last drift or exchange.
+    /// Number of samples since the last drift or exchange.
     n: u64,
     /// Recent squared error of the current model.
     recent: f64,
@@ -47,43 +48,43 @@ impl Recall {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
     regression: Regression,
-    /// The usual squared error of its time.
+    /// Usual squared error while it was the current model.
     usual: f64,
-    /// Its recent squared error.
+    /// Recent squared error.
     recent: f64,
 }
 
 checked!(Kept { regression, usual, recent });
 
 impl Recall {
-    /// Keeps at most so many models.
+    /// Makes a memory of at most `most` models.
     pub(super) fn new(most: usize) -> Self {
         Self { most, kept: Vec::new(), n: 0, recent: 0.0 }
     }
 
-    /// Whether all models have `n` weights.
+    /// Returns true if all models have `n` weights.
     pub(super) fn fits_terms(&self, n: usize) -> bool {
         self.kept.iter().all(|kept| kept.regression.len() == n)
     }
 
-    /// Every model.
+    /// Iterates over the kept models.
     pub(super) fn regressions(&mut self) -> impl Iterator<Item = &mut Regression> {
         self.kept.iter_mut().map(|kept| &mut kept.regression)
     }
 
-    /// Takes in how far the current model is off, and how far the others are.
+    /// Learns the error of the current model, and those of the others.
     pub(super) fn score(&mut self, terms: &[f64], y: f64, error: f64) {
         self.n += 1;
         let rate = (1.0 / self.n as f64).max(MIN_ERROR_RATE);
         self.recent = (self.recent + rate * (error * error - self.recent)).min(f64::MAX);
         for kept in &mut self.kept {
             let error = y - kept.regression.predict(terms);
-            // Weights that have grown beyond all measure would make it infinite, which compares well, but cannot be saved.
+            // Huge weights would make it infinite, which compares well, but cannot be saved.
             kept.recent = (kept.recent + rate * (error * error - kept.recent)).min(f64::MAX);
         }
     }
 
-    /// Keeps a copy of a model; of too many, the oldest goes.
+    /// Keeps a copy of a model in place of the oldest where there are too many.
     pub(super) fn keep(&mut self, regression: &Regression, usual: f64) {
         if self.n < MIN_SAMPLES_TO_KEEP {
             return;
@@ -100,8 +101,8 @@ impl Recall {
         self.kept.push(Kept { regression: regression.clone(), usual, recent: self.recent });
     }
 
-    /// Exchanges the current model, of which `usual` is the usual squared error, for an earlier one that does clearly
-    /// better; its own usual squared error.
+    /// Exchanges the current model, whose usual squared error is `usual`, for an earlier one that does clearly better;
+    /// returns the usual squared error of that one.
     pub(super) fn swap(&mut self, current: &mut Regression, usual: f64) -> Option<f64> {
         if self.n < MIN_SAMPLES_TO_COMPARE {
             return None;

@@ -1,11 +1,11 @@
-//! Rules by the names of their features.
+//! Describes rules by the names of their features.
 
 use crate::describe::{self, Leaf, Linear, NamedColumn, Rule, Rules, Test};
 
 use super::{AmRules, Literal, RuleView};
 
 impl AmRules {
-    /// All rules and the default rule; `columns` name what they test.
+    /// Describes all rules and the default rule; `columns` name the features.
     pub(super) fn described(&self, columns: &[NamedColumn]) -> Rules {
         let rule = |rule: RuleView<'_>| Rule {
             literals: rule.literals.iter().map(|literal| literal.describe(columns)).collect(),

@@ -1,4 +1,4 @@
-//! What the features of the samples that a rule covers are usually like, and how far a sample is from that.
+//! Statistics of the features of the samples that a rule covers, and the distance of a sample from them.
 //!
 //! Invariant: statistics are finite: values that are unknown, or beyond [`MAX_VALUE`], are not counted.
 
@@ -11,7 +11,7 @@ use thalweg_metrics::statistics::Var;
 /// Values beyond this, either way, are not counted: the squares of smaller ones can be summed up for ever.
 const MAX_VALUE: f64 = 1e100;
 
-/// Products of odds are kept between this and its inverse, from where one more factor neither overflows nor vanishes.
+/// Products of odds are kept between this and its inverse, where one more factor neither overflows nor vanishes.
 const MIN_ODDS: f64 = 1e-200;
 
 /// Mean and variance of each numeric feature, by column.
@@ -36,8 +36,8 @@ impl FeatureStatistics {
         }
     }
 
-    /// The mean, over the features that are more than a standard deviation off, of the log odds of being so far off by
-    /// the one-sided inequality of Chebyshev (Cantelli): 0 where there are none, −∞ where a distance overflows.
+    /// Returns the mean, over the features that are more than a standard deviation off, of the log odds of being so far
+    /// off by the one-sided inequality of Chebyshev (Cantelli): 0 where there are none, −∞ where a distance overflows.
     ///
     /// With p = 2v / (v + d²) for a value at distance d from the mean of variance v, the odds p / (1 − p) are
     /// 2v / (d² − v). They are multiplied, to take one logarithm instead of two a feature.
@@ -61,7 +61,7 @@ impl FeatureStatistics {
         if n > 0.0 { (log + f64::ln(odds)) / n } else { 0.0 }
     }
 
-    /// Begins anew, in the same room.
+    /// Resets the statistics and keeps the buffer.
     pub(super) fn clear(&mut self) {
         self.features.fill(Var::default());
     }

@@ -1,5 +1,4 @@
-//! What a person may see of a set of rules: its rules one by one, and what has happened to it.
-//!
+//! Shows a set of rules to a person: its rules one by one, and its counts.
 //! Invariant: read-only, and costs nothing until asked.
 
 use crate::linear::LinearRegression;
@@ -9,7 +8,7 @@ use super::{AmRules, Params, learner::Learner, literal::Literal};
 /// A rule, as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleView<'a> {
-    /// The tests that its samples pass, all of them; none for the default rule.
+    /// Tests that its samples pass, all of them; none for the default rule.
     pub literals: &'a [Literal],
     /// Weight of the samples learned since it took on its last test.
     pub n: f64,
@@ -17,24 +16,24 @@ pub struct RuleView<'a> {
     pub mean: f64,
     /// Sample variance of the targets of these samples.
     pub variance: f64,
-    /// What it predicts where it predicts a mean: that of all targets its predictor has learned, before its last test,
-    /// too.
+    /// Prediction where it predicts a mean: the mean of all targets that its predictor has learned, also before its
+    /// last test.
     pub prediction: f64,
-    /// Its linear regression, unless rules predict means only.
+    /// Linear regression, unless rules predict means only.
     pub model: Option<&'a LinearRegression>,
-    /// Whether it is the mean that it predicts at the moment, rather than the model.
+    /// True if it predicts the mean at the moment, rather than the model.
     pub predicts_mean: bool,
-    /// Samples that the set has learned since the rule covered one.
+    /// Number of samples that the set has learned since the rule covered one.
     pub idle: u64,
 }
 
 impl AmRules {
-    /// What the set was configured with.
+    /// Returns the parameters of the set.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// The rules, in the order in which they were made and are tried; without the default rule.
+    /// Iterates over the rules, in the order in which they were made and are tried; without the default rule.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = RuleView<'_>> {
         self.rules.iter().map(|rule| {
             let idle = self.seen.saturating_sub(rule.last_covered());
@@ -42,17 +41,17 @@ impl AmRules {
         })
     }
 
-    /// The rule for what no other covers.
+    /// Returns the rule for samples that no other covers.
     pub fn default_rule(&self) -> RuleView<'_> {
         self.view(&[], &self.default_rule, 0)
     }
 
-    /// Rules that went because their error had drifted.
+    /// Returns the number of rules that were removed because their error had drifted.
     pub fn n_drifts_detected(&self) -> u64 {
         self.drifts
     }
 
-    /// How often a rule has not learned a sample that it covered, because it found it anomalous.
+    /// Returns how often a rule did not learn a sample that it covered, because it found it anomalous.
     pub fn n_anomalies(&self) -> u64 {
         self.anomalies
     }

@@ -1,9 +1,9 @@
-//! What a rule, or the default rule, has learned of the samples it covers: its predictor, and in search of the next
-//! test the target's statistics and those of each feature.
+//! Learns the samples that a rule, or the default rule, covers: its predictor and, in search of the next test, the
+//! statistics of the target and of each feature.
 //!
-//! Invariant: statistics are finite, and features' values are kept to [`MAX_SEARCH_BYTES`] and what comes between two
-//! attempts to expand. A search that outgrows this without finding anything starts anew. What this does not do: know
-//! the rule's tests, or whether the next one fits them.
+//! Invariant: statistics are finite, and observers take at most [`MAX_SEARCH_BYTES`] plus the growth between two
+//! attempts to expand. A search that outgrows this without a result starts anew. What this does not do: know the rule's
+//! tests, or whether the next one fits them.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +16,11 @@ use thalweg_metrics::statistics::Var;
 use super::{literal::Literal, params::Params, predictor::Predictor};
 use thalweg_metrics::checked;
 
-/// Bytes that the observers of one rule may take when an attempt to expand has failed. A rule of ten features that are
-/// never twice the same comes to a fifth of it before it is to expand.
+/// Maximum number of bytes of the observers of one rule after an attempt to expand has failed. A rule of ten features
+/// whose values are never twice the same takes a fifth of it before it is to expand.
 const MAX_SEARCH_BYTES: usize = 8 << 20;
 
-/// Room for an attempt to expand, kept so that attempts do not allocate.
+/// Buffers for an attempt to expand, kept so that attempts do not allocate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     walk: WalkScratch,
@@ -29,7 +29,7 @@ pub(super) struct Scratch {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Learner {
-    /// The target since the search began.
+    /// Statistics of the target since the search began.
     target: Var,
     /// `target.n` at the last attempt to expand.
     last_attempt: f64,
@@ -71,7 +71,7 @@ impl Learner {
         self.learn_knowing(x, y, weight, said, params);
     }
 
-    /// As [`Learner::learn`], where the linear model has been asked already.
+    /// As [`Learner::learn`], with the prediction of the linear model, `said`.
     #[inline]
     pub(super) fn learn_knowing(&mut self, x: Features<'_>, y: f64, weight: f64, said: Option<f64>, params: &Params) {
         self.target.update(y, weight);
@@ -79,13 +79,13 @@ impl Learner {
         self.predictor.learn(x, y, weight, said, params);
     }
 
-    /// Whether enough has been learned since the last attempt to expand.
+    /// Returns true if enough has been learned since the last attempt to expand.
     #[inline]
     pub(super) fn is_due(&self, params: &Params) -> bool {
         self.target.n - self.last_attempt >= f64::from(params.n_min)
     }
 
-    /// The test to take on, where it is certain enough which one that is. Follow it with [`Learner::begin_anew`] or
+    /// Returns the test to add, if it is certain enough. Follow it with [`Learner::begin_anew`] or
     /// [`Learner::attempt_failed`].
     pub(super) fn attempt(&self, params: &Params, scratch: &mut Scratch) -> Option<Literal> {
         let Scratch { walk, candidates } = scratch;
@@ -119,7 +119,7 @@ impl Learner {
     }
 }
 
-/// The side of a split where less of the variance is left, as a test. That favours the smaller side, as in River.
+/// Returns the side of a split with less of the variance, as a test. That favours the smaller side, as in River.
 fn better_side(best: &Candidate) -> Option<Literal> {
     let feature = u32::try_from(best.feature).ok()?;
     let lower_is_better = |[lower, upper]: &[Var; 2]| {

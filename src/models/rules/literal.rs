@@ -1,6 +1,6 @@
 //! One test of a rule.
 //!
-//! Invariant: false of a sample that does not know the feature. What this does not do: decide which test is worth it.
+//! Invariant: false for a sample that does not know the feature. What this does not do: decide which test is worth it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,14 @@ pub enum Literal {
     AtMost {
         /// Column of the feature.
         feature: u32,
-        /// In the feature's unit (after a scaler: in standard deviations).
+        /// Threshold, in the feature's unit (after a scaler: in standard deviations).
         threshold: f64,
     },
     /// The value is above the threshold.
     Above {
         /// Column of the feature.
         feature: u32,
-        /// In the feature's unit (after a scaler: in standard deviations).
+        /// Threshold, in the feature's unit (after a scaler: in standard deviations).
         threshold: f64,
     },
     /// The category is this one.
@@ -48,7 +48,7 @@ checked!(enum Literal {
 });
 
 impl Literal {
-    /// Column of the feature that is tested.
+    /// Returns the column of the feature that is tested.
     pub fn feature(&self) -> usize {
         match *self {
             Literal::AtMost { feature, .. }
@@ -58,7 +58,7 @@ impl Literal {
         }
     }
 
-    /// Whether the test is true of `x`.
+    /// Returns true if `x` passes the test.
     #[inline]
     pub fn covers(&self, x: Features<'_>) -> bool {
         // Comparisons with NaN, an unknown value, are false.
@@ -71,7 +71,7 @@ impl Literal {
         }
     }
 
-    /// Whether whatever passes `self` passes `other`, too.
+    /// Returns true if whatever passes `self` passes `other`, too.
     fn implies(&self, other: &Self) -> bool {
         use Literal::{Above, AtMost, Is, IsNot};
         self.feature() == other.feature()
@@ -85,7 +85,7 @@ impl Literal {
             }
     }
 
-    /// Whether nothing passes both.
+    /// Returns true if nothing passes both.
     fn contradicts(&self, other: &Self) -> bool {
         use Literal::{Above, AtMost, Is, IsNot};
         self.feature() == other.feature()
@@ -99,8 +99,8 @@ impl Literal {
             }
     }
 
-    /// Adds the test to a conjunction, in place of one that it implies, and says whether that has made the conjunction
-    /// narrower. It stays as it is where the test adds nothing to it, or leaves nothing of it.
+    /// Adds the test to a conjunction, in place of one that it implies, and returns true if that has narrowed the
+    /// conjunction. Leaves it as it is if the test adds nothing to it, or nothing could pass it.
     pub(super) fn narrow(self, literals: &mut Vec<Literal>) -> bool {
         if literals.iter().any(|known| known.implies(&self) || known.contradicts(&self)) {
             return false;

@@ -63,13 +63,13 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AmRules {
     params: Params,
-    /// All targets so far: what is usual.
+    /// Statistics of all targets so far.
     targets: Var,
-    /// In the order in which they were made.
+    /// Rules in the order in which they were made.
     rules: Vec<Rule>,
-    /// What no rule has learned.
+    /// Learns the samples that no rule has learned.
     default_rule: Learner,
-    /// Samples learned.
+    /// Number of samples learned.
     seen: u64,
     drifts: u64,
     anomalies: u64,
@@ -87,7 +87,7 @@ impl AmRules {
 }
 
 impl AmRules {
-    /// A set without rules, and a default rule that has learned nothing.
+    /// Makes a set without rules, with a default rule that has learned nothing.
     pub fn new(params: Params) -> Self {
         let default_rule = Learner::new(&params);
         Self {
@@ -102,7 +102,7 @@ impl AmRules {
         }
     }
 
-    /// Learns with the rules that cover `x` (the first one, where they are ordered); whether any has.
+    /// Learns with the rules that cover `x` (the first one, where they are ordered); returns true if any has.
     fn learn_with_rules(&mut self, x: Features<'_>, y: f64, weight: f64) -> bool {
         let Self { params, targets, rules, seen, drifts, anomalies, scratch, .. } = self;
         let mut learned = false;
@@ -141,8 +141,8 @@ impl AmRules {
         }
     }
 
-    /// Whether the set may grow. When it is full, the rule that has been idle for longest makes place, if that is longer
-    /// than it takes for an average rule to become due.
+    /// Returns true if the set may grow. When it is full, the rule that has been idle for longest is removed, if that
+    /// is longer than an average rule takes to become due.
     fn make_place(&mut self) -> bool {
         let most = self.params.max_rules as usize;
         if self.rules.len() < most {

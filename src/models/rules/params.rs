@@ -1,4 +1,4 @@
-//! What adaptive model rules are configured with, under River's parameter names.
+//! The parameters of adaptive model rules, under River's names.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,9 @@ pub struct Params {
     pub pred_type: PredType,
     /// The linear regression of a rule.
     pub pred_model: linear::Params,
-    /// How numeric features are summarised.
+    /// Summary of numeric features.
     pub splitter: Splitter,
-    /// What watches the absolute error of a rule, in the target's unit; `None` keeps every rule.
+    /// Detector on the absolute error of a rule, in the target's unit; `None` keeps every rule.
     pub drift_detector: Option<DetectorKind>,
     /// Fading of the errors that choose between mean and model, 0 < fading ≤ 1.
     pub fading_factor: f64,
@@ -47,10 +47,10 @@ pub struct Params {
     pub m_min: u32,
     /// Only the first rule that covers a sample predicts and learns. Otherwise all do, and their mean is predicted.
     pub ordered_rule_set: bool,
-    /// Least samples each side of a test must have, ≥ 1.
+    /// Minimum number of samples on each side of a test, ≥ 1.
     pub min_samples_split: u32,
-    /// Most rules beside the default rule, ≥ 1. When there are as many, a new one takes the place of the one that has
-    /// covered nothing for longest, if for more than `max_rules · n_min` samples; otherwise the set does not grow.
+    /// Maximum number of rules beside the default rule, ≥ 1. At the maximum, a new one takes the place of the one that
+    /// has covered nothing for longest, if for more than `max_rules · n_min` samples; otherwise the set does not grow.
     pub max_rules: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a rule predicts: the mean of the targets it has learned, a linear regression, or whichever has erred less.
+//! Predicts for a rule: the mean of the targets it has learned, a linear regression, or whichever has erred less.
 //!
 //! Invariant: mean and faded errors are finite. It outlives the expansion of its rule, so that predictions go on from
 //! where they were. A sample that the linear model refuses still counts for the mean, and against the model.
@@ -13,10 +13,10 @@ use thalweg_metrics::checked;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Predictor {
-    /// Weight of the targets learned, and their mean.
+    /// Total weight of the targets learned; their mean is next.
     n: f64,
     mean: f64,
-    /// The linear regression, unless means are all that is predicted.
+    /// Linear regression, unless means are all that is predicted.
     model: Option<LinearRegression>,
     /// Faded sums of absolute errors of the mean and of the model.
     errors: [f64; 2],
@@ -44,7 +44,7 @@ impl Predictor {
         self.model.as_ref()
     }
 
-    /// Whether it is the mean that it predicts at the moment.
+    /// Returns true if it predicts the mean at the moment.
     #[inline]
     pub(super) fn predicts_mean(&self, params: &Params) -> bool {
         match params.pred_type {
@@ -54,13 +54,14 @@ impl Predictor {
         }
     }
 
-    /// What the linear model says, sound or not.
+    /// Predicts with the linear model, plausible or not.
     #[inline]
     pub(super) fn ask_model(&self, x: Features<'_>) -> Option<f64> {
         self.model.as_ref().map(|model| model.predict_one(x))
     }
 
-    /// The prediction, among targets that are usually like `usual`, where the linear model says `model`.
+    /// Chooses the prediction from the linear model's, `model`, and the mean; `usual` holds the statistics of the
+    /// targets.
     #[inline]
     pub(super) fn settle(&self, model: Option<f64>, params: &Params, usual: &Var) -> f64 {
         if self.n == 0.0 {
@@ -72,7 +73,7 @@ impl Predictor {
         }
     }
 
-    /// Learns a sample within the bounds of the set, for which the linear model said `said`.
+    /// Learns a sample within the bounds of the set, for which the linear model predicted `said`.
     pub(super) fn learn(&mut self, x: Features<'_>, y: f64, weight: f64, said: Option<f64>, params: &Params) {
         if let (Some(said), PredType::Adaptive) = (said, params.pred_type) {
             for (error, prediction) in self.errors.iter_mut().zip([self.mean, said]) {

@@ -1,6 +1,6 @@
-//! One rule: the tests that its samples pass, and what has been learned of them.
+//! One rule: its tests, and what it has learned of the samples that pass them.
 //!
-//! Invariant: something can pass all tests. A rule that has drifted learns nothing more and is about to go.
+//! Invariant: some sample can pass all tests. A rule that has drifted learns nothing more and is about to be removed.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub(super) struct Rule {
     learner: Learner,
     usual: FeatureStatistics,
     detector: Option<Detector>,
-    /// The number of the sample that it covered last.
+    /// Number of the sample that it covered last.
     last_covered: u64,
     drifted: bool,
 }
@@ -34,7 +34,7 @@ impl Rule {
     }
 }
 
-/// What became of a sample.
+/// The outcome of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is too unlike what the rule covers to be learned.
@@ -45,7 +45,7 @@ pub(super) enum Outcome {
 }
 
 impl Rule {
-    /// A rule with one test that takes over a predictor.
+    /// Makes a rule with one test that takes over a predictor.
     pub(super) fn new(literal: Literal, mut learner: Learner, now: u64, params: &Params) -> Self {
         learner.begin_anew();
         let detector = params.drift_detector.map(Detector::new);
@@ -85,7 +85,7 @@ impl Rule {
         self.learner.predict(x, params, usual)
     }
 
-    /// Learns a sample that it covers, the set's number `now`, and expands where that is due.
+    /// Learns a sample that it covers, number `now` of the set, and expands if that is due.
     #[expect(clippy::too_many_arguments, reason = "a sample, and three parts of the set that is being borrowed")]
     pub(super) fn learn(
         &mut self,
@@ -117,7 +117,7 @@ impl Rule {
         Outcome::Learned
     }
 
-    /// Takes on another test, where one is certain enough and narrows the rule; all but the predictor then begins anew.
+    /// Adds another test, if one is certain enough and narrows the rule; all but the predictor then begins anew.
     fn expand(&mut self, params: &Params, scratch: &mut Scratch) {
         let literal = self.learner.attempt(params, scratch);
         if literal.is_some_and(|literal| literal.narrow(&mut self.literals)) {

@@ -1,4 +1,4 @@
-//! What a step has learned, and what its output columns are called.
+//! Describes what each step has learned, and names its output columns.
 //!
 //! Invariant: the names come out in the order in which the step lays out its columns.
 
@@ -14,14 +14,14 @@ use super::{Step, Steps};
 pub enum StepDescription {
     /// See [`super::StandardScaler`].
     StandardScaler {
-        /// Share of its weight that a value keeps.
+        /// Share of its weight that a value keeps per later value.
         forgetting: f64,
         /// The numeric columns.
         features: Vec<Standardised>,
     },
     /// See [`super::MinMaxScaler`].
     MinMaxScaler {
-        /// The numeric columns of which a value came.
+        /// The numeric columns that had a value.
         features: Vec<Range>,
     },
     /// See [`super::OneHot`].
@@ -31,7 +31,7 @@ pub enum StepDescription {
     },
     /// See [`super::TargetEncoder`].
     TargetEncoder {
-        /// Samples' worth of the overall mean in each category.
+        /// Weight of the overall mean in each category, in samples.
         smoothing: f64,
         /// Mean of all targets.
         mean: f64,
@@ -50,11 +50,11 @@ pub enum StepDescription {
 pub struct Standardised {
     /// The column.
     pub feature: String,
-    /// Weight of the values.
+    /// Total weight of the values.
     pub n: f64,
-    /// In the column's unit.
+    /// Mean, in the column's unit.
     pub mean: f64,
-    /// Population deviation, in the column's unit; where it is 0, so is every value after the step.
+    /// Population standard deviation, in the column's unit; where it is 0, the step makes every value 0.
     pub deviation: f64,
 }
 
@@ -63,9 +63,9 @@ pub struct Standardised {
 pub struct Range {
     /// The column.
     pub feature: String,
-    /// What becomes 0.
+    /// Value that becomes 0.
     pub least: f64,
-    /// What becomes 1.
+    /// Value that becomes 1.
     pub greatest: f64,
 }
 
@@ -74,7 +74,7 @@ pub struct Range {
 pub struct Encoded {
     /// The column.
     pub feature: String,
-    /// By the category's index.
+    /// The categories, by their index.
     pub categories: Vec<CategoryMean>,
 }
 
@@ -83,14 +83,14 @@ pub struct Encoded {
 pub struct CategoryMean {
     /// Its name.
     pub category: String,
-    /// Samples.
+    /// Number of samples.
     pub n: f64,
     /// Mean of their targets, before smoothing.
     pub mean: f64,
 }
 
 impl Step {
-    /// What it has learned; `columns` become those that it makes of them.
+    /// Describes what it has learned and turns `columns` into its output columns.
     fn describe(&self, columns: &mut Vec<NamedColumn>) -> StepDescription {
         match self {
             Step::StandardScaler(scaler) => scaler.describe(columns),
@@ -103,7 +103,7 @@ impl Step {
 }
 
 impl Steps {
-    /// What each step has learned, and the columns that come out of the last one.
+    /// Describes each step and returns the columns that come out of the last one.
     pub fn describe(&self, mut columns: Vec<NamedColumn>) -> (Vec<StepDescription>, Vec<NamedColumn>) {
         let steps = self.iter().map(|step| step.describe(&mut columns)).collect();
         (steps, columns)

@@ -1,4 +1,4 @@
-//! Brings features into [0, 1] as they come.
+//! Scales features to [0, 1] as they come.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use thalweg_metrics::checked;
 /// has been learned comes out outside of [0, 1]; a feature that never varied, or was never learned, becomes 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MinMaxScaler {
-    /// Least and greatest value per column; least > greatest where nothing came.
+    /// Least and greatest value per column; least > greatest before the first.
     ranges: Vec<[f64; 2]>,
 }
 
@@ -50,7 +50,7 @@ impl MinMaxScaler {
                 return value;
             }
             let [least, greatest] = self.ranges.get(i).copied().unwrap_or([0.0, 0.0]);
-            // Halves, because a range from -1e308 to 1e308 is wider than a float can say.
+            // Halves, because a range from -1e308 to 1e308 is wider than the largest float.
             let width = greatest / 2.0 - least / 2.0;
             if width > 0.0 { (value / 2.0 - least / 2.0) / width } else { 0.0 }
         }));

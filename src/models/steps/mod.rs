@@ -1,4 +1,4 @@
-//! Feature steps: what stands between a sample and a model.
+//! Feature steps: they stand between a sample and a model.
 //!
 //! Reading order: [`StepKind`] (the closed set, as configured), [`Step`] (with what it has learned), [`Steps`] (several,
 //! one after the other), then a file per step.
@@ -30,9 +30,9 @@ use thalweg_metrics::checked;
 pub enum StepKind {
     /// See [`StandardScaler`].
     StandardScaler {
-        /// Share of its weight that a value keeps from each to the next, over 0 and at most 1; default 1.
+        /// Share of its weight that a value keeps per later value, over 0 and at most 1; default 1.
         forgetting: f64,
-        /// Whether features that are nearly always 0 are divided by their size and not centred; default false.
+        /// True if features that are nearly always 0 are divided by their size and not centred; default false.
         #[serde(default)]
         keep_zeros: bool,
     },
@@ -42,14 +42,14 @@ pub enum StepKind {
     OneHot,
     /// See [`TargetEncoder`].
     TargetEncoder {
-        /// Samples' worth of the overall mean in each category, ≥ 0; default 10.
+        /// Weight of the overall mean in each category, in samples, ≥ 0; default 10.
         smoothing: f64,
     },
     /// See [`Polynomial`].
     Polynomial {
         /// Leaves out the squares; default false.
         interaction_only: bool,
-        /// Columns that take part in products, ≥ 1; default 64.
+        /// Maximum number of columns that take part in products, ≥ 1; default 64.
         max_columns: usize,
     },
 }
@@ -75,10 +75,10 @@ impl StepKind {
     /// The step that `scale = true` is short for.
     pub const SCALE: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: false };
 
-    /// A category as the mean target of those with it: least squares makes nothing of a category, and much of that.
+    /// Encodes a category as the mean target of its samples: least squares can use that, and not a category.
     pub const ENCODE: Self = StepKind::TargetEncoder { smoothing: 10.0 };
 
-    /// As [`StepKind::SCALE`], for what learns weights by steps of a size that depends on how large values are.
+    /// As [`StepKind::SCALE`], for models whose step size depends on the size of values.
     pub const SCALE_KEEPING_ZEROS: Self = StepKind::StandardScaler { forgetting: 1.0, keep_zeros: true };
 }
 
@@ -139,7 +139,7 @@ impl Step {
         }
     }
 
-    /// What the step makes of `x`, in `row`.
+    /// Transforms `x` into `row`.
     fn transform_one<'a>(&self, x: Features<'a>, row: &'a mut Row) -> Features<'a> {
         match self {
             Step::StandardScaler(scaler) => {
@@ -154,7 +154,7 @@ impl Step {
                 encoder.transform_one(x, row);
                 Features::new(&row.values)
             }
-            // Known numbers alone are not worth a copy.
+            // A row of known numbers is not copied.
             Step::TargetEncoder(_) if x.all_known_numeric() => x,
             Step::TargetEncoder(encoder) => {
                 encoder.transform_one(x, row);
@@ -167,8 +167,8 @@ impl Step {
         }
     }
 
-    /// Learns from `x` and its target, then transforms it: a model trains on what the updated statistics make of a
-    /// sample (River's order), except where these hold the sample's own target.
+    /// Learns from `x` and its target, then transforms it: a model trains on rows transformed by the updated statistics
+    /// (River's order), unless these hold the sample's own target.
     fn learn_and_transform_one<'a>(&mut self, x: Features<'a>, y: f64, row: &'a mut Row) -> Features<'a> {
         match self {
             Step::StandardScaler(scaler) => scaler.learn_one(x),
@@ -196,22 +196,22 @@ pub struct Steps(Vec<Step>);
 checked!(Steps(steps));
 
 impl Steps {
-    /// Steps that have learned nothing.
+    /// Makes steps that have learned nothing.
     pub fn new(kinds: &[StepKind]) -> Self {
         Self(kinds.iter().map(|kind| Step::new(*kind)).collect())
     }
 
-    /// Each step, first to last.
+    /// Iterates over the steps, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &Step> {
         self.0.iter()
     }
 
-    /// Bytes that all of them take.
+    /// Returns the bytes that all of them take.
     pub fn memory_bytes(&self) -> usize {
         self.0.iter().map(|step| size_of::<Step>() + step.heap_bytes()).sum()
     }
 
-    /// What the steps make of `x`, in `rows`.
+    /// Transforms `x` step by step, in `rows`.
     #[inline]
     pub fn transform_one<'a>(&self, mut x: Features<'a>, rows: &'a mut Vec<Row>) -> Features<'a> {
         ensure_rows(rows, self.0.len());
@@ -221,7 +221,7 @@ impl Steps {
         x
     }
 
-    /// Learns from `x` and its target `y`, step by step; what they make of `x`, in `rows`.
+    /// Learns from `x` and its target `y`, step by step; returns the transformed row, in `rows`.
     #[inline]
     pub fn learn_and_transform_one<'a>(&mut self, mut x: Features<'a>, y: f64, rows: &'a mut Vec<Row>) -> Features<'a> {
         ensure_rows(rows, self.0.len());

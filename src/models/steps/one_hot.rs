@@ -1,4 +1,4 @@
-//! Nominal features as numbers: a column per category.
+//! Turns nominal features into numbers: a column per category.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use thalweg_metrics::checked;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OneHot {
     sources: Vec<Source>,
-    /// Columns of the input that have been laid out.
+    /// Number of input columns that have been laid out.
     columns: usize,
 }
 
@@ -22,11 +22,11 @@ checked!(OneHot { sources, columns });
 
 checked!(Source { column, category });
 
-/// Where an output column comes from.
+/// The origin of an output column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Source {
     column: usize,
-    /// The category it stands for; a numeric column has none.
+    /// Category of the column; `None` for a numeric column.
     category: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Products of features, for models that are linear in what they see.
+//! Adds products of features, for models that are linear in their columns.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{Row, StepDescription};
 use crate::{Features, NamedColumn};
 use thalweg_metrics::checked;
 
-/// Products reach at most this far, so that a square stays finite.
+/// Products are clipped at this size, so that a square stays finite.
 const MAX_PRODUCT: f64 = 1e150;
 
 /// Polynomial features of degree 2: each numeric feature is followed by its products with those before it and, unless
@@ -20,10 +20,10 @@ pub struct Polynomial {
     max_columns: usize,
 }
 
-/// More columns than this nobody can have asked for: their products would fill the memory.
+/// Maximum of `max_columns`: the products of more would fill the memory.
 const MAX_COLUMNS: usize = 1000;
 
-/// Whether so many columns can take part in products.
+/// Refuses a number of columns that cannot take part in products.
 pub(super) fn check_columns(columns: usize) -> Result<(), &'static str> {
     let possible = (1..=MAX_COLUMNS).contains(&columns);
     if possible { Ok(()) } else { Err("an impossible number of columns takes part in products") }
@@ -36,7 +36,7 @@ impl Polynomial {
         check_columns(self.max_columns)
     }
 
-    /// `max_columns` from 1 to 1,000.
+    /// Makes the step; `max_columns` is from 1 to 1,000.
     pub fn new(interaction_only: bool, max_columns: usize) -> Self {
         Self { interaction_only, max_columns }
     }
@@ -83,7 +83,7 @@ impl Polynomial {
     }
 }
 
-/// NaN, for unknown, stays NaN.
+/// Clips a product; NaN, for unknown, stays NaN.
 fn bounded(product: f64) -> f64 {
     product.clamp(-MAX_PRODUCT, MAX_PRODUCT)
 }

@@ -9,20 +9,20 @@ use thalweg_metrics::checked;
 /// Brings each numeric feature to mean 0 and (population) variance 1 by its running statistics (Welford 1962). Nominal
 /// columns pass through. A feature that never varied, or was never learned, becomes 0.
 ///
-/// Asked to keep zeros, it does not centre a feature that is nearly always 0, as a column of one-hot records is: divided
-/// by the root mean square of its other values, its zeros stay zeros, and what the others become hardly depends on how
+/// With `keep_zeros` it does not centre a feature that is nearly always 0, such as a column of one-hot records: it
+/// divides it by the root mean square of its other values, so that zeros stay zeros and the others hardly depend on how
 /// many there were so far. Centred, they would be many deviations wide, and fewer with every record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandardScaler {
     forgetting: f64,
     // A list for each statistic, so that the processor can work on several columns at once.
-    /// Weight of what the statistics hold: without forgetting, the number of values.
+    /// Total weight of the values; without forgetting, their number.
     n: Vec<f64>,
     mean: Vec<f64>,
     variance: Vec<f64>,
-    /// √ `variance`, kept because predicting needs it for every sample and learning changes it.
+    /// √ `variance`, kept because every prediction needs it and only learning changes it.
     deviation: Vec<f64>,
-    /// None where zeros are values as any other.
+    /// Present if zeros are kept.
     #[serde(default)]
     sparse: Option<Sparse>,
 }
@@ -40,10 +40,10 @@ impl StandardScaler {
     }
 }
 
-/// What keeping zeros takes, per column.
+/// State for keeping zeros, per column.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Sparse {
-    /// Weight of the zeros.
+    /// Total weight of the zeros.
     zeros: Vec<f64>,
     /// Share of zeros above which a column is sparse: `SPARSE_ENTRY_SHARE` until it is, then `SPARSE_EXIT_SHARE`.
     bar: Vec<f64>,
@@ -51,10 +51,10 @@ struct Sparse {
 
 checked!(Sparse { zeros, bar });
 
-/// Share of zeros over which a column becomes sparse.
+/// Share of zeros above which a column becomes sparse.
 const SPARSE_ENTRY_SHARE: f64 = 0.9;
 
-/// And over which it stays so: a column on the edge is not to change all the time.
+/// Share of zeros above which it stays sparse, lower so that a column at the edge does not change all the time.
 const SPARSE_EXIT_SHARE: f64 = 0.8;
 
 impl Default for StandardScaler {
@@ -67,7 +67,7 @@ impl Default for StandardScaler {
 /// The running statistics of one feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Column {
-    /// Weight of what the statistics hold: without forgetting, the number of values.
+    /// Total weight of the values; without forgetting, their number.
     pub n: f64,
     /// Mean, in the feature's unit.
     pub mean: f64,
@@ -76,21 +76,21 @@ pub struct Column {
 }
 
 impl StandardScaler {
-    /// A scaler that has learned nothing. `forgetting` is the share of its weight that a value keeps from each to the
-    /// next, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values. `keep_zeros`: features that are 0 in
-    /// over 9 of 10 samples are not centred.
+    /// Makes a scaler that has learned nothing. `forgetting` is the share of its weight that a value keeps per later
+    /// value, 0 < `forgetting` ≤ 1: 1 forgets nothing, 0.999 looks back about 1,000 values. With `keep_zeros`, features
+    /// that are 0 in over 9 of 10 samples are not centred.
     pub fn new(forgetting: f64, keep_zeros: bool) -> Self {
         let sparse = keep_zeros.then(Sparse::default);
         Self { forgetting, n: Vec::new(), mean: Vec::new(), variance: Vec::new(), deviation: Vec::new(), sparse }
     }
 
-    /// The statistics of each column seen so far.
+    /// Returns the statistics of each column seen so far.
     pub fn columns(&self) -> impl Iterator<Item = Column> {
         let statistics = self.n.iter().zip(&self.mean).zip(&self.variance);
         statistics.map(|((&n, &mean), &variance)| Column { n, mean, variance })
     }
 
-    /// Takes the known features of `x` into the statistics. A value that would make them infinite is passed over.
+    /// Adds the known features of `x` to the statistics. A value that would make them infinite is skipped.
     pub fn learn_one(&mut self, x: Features<'_>) {
         let d = x.len();
         if self.n.len() < d {
@@ -136,7 +136,7 @@ impl StandardScaler {
         StepDescription::StandardScaler { forgetting: self.forgetting, features }
     }
 
-    /// The standardised value of column `i`; 0 where it is unknown or nominal, too.
+    /// Returns the standardised value of column `i`; 0 if it is unknown or nominal.
     pub(crate) fn standardised(&self, x: Features<'_>, i: usize) -> f64 {
         match (x.get(i), self.deviation.get(i)) {
             (Some(value), Some(_)) if self.is_sparse(i) => self.divided(i, value),
@@ -147,20 +147,20 @@ impl StandardScaler {
         }
     }
 
-    /// Whether column `i` is not centred.
+    /// Returns true if column `i` is sparse, so that it is not centred.
     fn is_sparse(&self, i: usize) -> bool {
         self.sparse.as_ref().and_then(|sparse| sparse.bar.get(i)).is_some_and(|bar| *bar == SPARSE_EXIT_SHARE)
     }
 
-    /// What the values of a sparse column are divided by: the root mean square of those that are not 0.
+    /// Returns the divisor of a sparse column: the root mean square of its values other than 0.
     fn unit(&self, i: usize) -> f64 {
         let others = self.sparse.as_ref().map_or(0.0, |sparse| self.n[i] - sparse.zeros[i]);
         let mean_square = self.variance[i] + self.mean[i] * self.mean[i];
-        // What is left of others after much forgetting is no number to divide by.
+        // After much forgetting the rest is rounding error, and no divisor.
         if others > 1e-6 * self.n[i] { (mean_square * (self.n[i] / others)).sqrt() } else { 0.0 }
     }
 
-    /// What becomes of a value of a sparse column; as of any other, nothing where only zeros were learned.
+    /// Divides a value of a sparse column; 0 if only zeros were learned.
     fn divided(&self, i: usize, value: f64) -> f64 {
         let unit = self.unit(i);
         if unit > 0.0 && unit.is_finite() { value / unit } else { 0.0 }
@@ -195,9 +195,9 @@ impl StandardScaler {
     }
 }
 
-/// Learns a value for each of as many columns. Without a branch: all is computed, and then kept or not, so that the
-/// processor does several columns at once. Inlined, the compiler would no longer know that the lists do not overlap, and
-/// would do them one by one.
+/// Learns a value for each column. Without a branch: all is computed, and then kept or not, so that the processor
+/// handles several columns at once. Inlined, the compiler would no longer know that the lists do not overlap, and would
+/// handle one column at a time.
 #[inline(never)]
 fn learn(forgetting: f64, n: &mut [f64], mean: &mut [f64], variance: &mut [f64], deviation: &mut [f64], x: &[f64]) {
     let d = x.len();
@@ -218,7 +218,7 @@ fn learn(forgetting: f64, n: &mut [f64], mean: &mut [f64], variance: &mut [f64],
     }
 }
 
-/// Counts zeros, after [`learn`] and as it does, and says which columns are sparse.
+/// Counts zeros, after [`learn`] and in its way, and marks the columns that are sparse.
 #[inline(never)]
 fn count(forgetting: f64, n: &[f64], zeros: &mut [f64], bar: &mut [f64], x: &[f64]) {
     let d = x.len();

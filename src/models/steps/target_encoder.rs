@@ -1,4 +1,4 @@
-//! Nominal features as numbers: the mean of the target in a category.
+//! Turns nominal features into numbers: the mean of the target in a category.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use thalweg_metrics::checked;
 pub struct TargetEncoder {
     smoothing: f64,
     all: Mean,
-    /// Per column, the categories ascending.
+    /// Per column, the categories in ascending order.
     columns: Vec<Vec<(f64, Mean)>>,
 }
 
@@ -31,7 +31,7 @@ struct Mean {
 checked!(Mean { n, mean });
 
 impl Mean {
-    /// Takes in `y`, unless the mean would not stay finite.
+    /// Adds `y`, unless the mean would not stay finite.
     fn update(&mut self, y: f64) {
         let n = self.n + 1.0;
         let mean = self.mean + (y - self.mean) / n;
@@ -42,7 +42,7 @@ impl Mean {
 }
 
 impl TargetEncoder {
-    /// An encoder that has learned nothing; `smoothing` ≥ 0, in samples.
+    /// Makes an encoder that has learned nothing; `smoothing` ≥ 0, in samples.
     pub fn new(smoothing: f64) -> Self {
         Self { smoothing, all: Mean::default(), columns: Vec::new() }
     }
@@ -96,7 +96,7 @@ impl TargetEncoder {
             });
             let Mean { n, mean } = known.unwrap_or_default();
             let weight = n + self.smoothing;
-            // As a step from the mean of all, so that nothing overflows.
+            // Written as a step from the mean of all, so that nothing overflows.
             if weight > 0.0 { self.all.mean + (n / weight) * (mean - self.all.mean) } else { self.all.mean }
         }));
     }

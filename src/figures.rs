@@ -1,18 +1,18 @@
-//! Numbers and names as people read them, in log lines, tables and reports.
+//! Formats numbers and names for people, in log lines, tables and reports.
 
 use std::{collections::HashSet, fmt::Display};
 
 use indicatif::HumanBytes;
 
-/// What stands where there is no figure yet.
+/// Text in place of a figure that does not exist yet.
 pub(crate) const NO_FIGURE: &str = "-";
 
-/// A figure as `spelled`, and [`NO_FIGURE`] where there is none.
+/// Formats a figure with `spelled`, or as [`NO_FIGURE`] if there is none.
 pub(crate) fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
     figure.map_or_else(|| NO_FIGURE.to_owned(), spelled)
 }
 
-/// Four significant digits: what a person reads in a log.
+/// Rounds to four significant digits, for a log.
 pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
@@ -22,27 +22,27 @@ pub(crate) fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Four decimals for everyday sizes, powers of ten for the rest, for a column of a terminal.
+/// Formats with four decimals at everyday sizes and powers of ten otherwise, for a column of a terminal.
 pub(crate) fn figure(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) { format!("{value:.3e}") } else { format!("{value:.4}") }
 }
 
-/// Four decimals, powers of ten from a hundred on.
+/// Formats with four decimals, and powers of ten from a hundred on.
 pub(crate) fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
-/// A figure as `spelled`, and [`NO_FIGURE`] where there is none or it is no number.
+/// Formats a figure with `spelled`, or as [`NO_FIGURE`] if there is none or it is not finite.
 pub(crate) fn finite(figure: Option<f64>, spelled: impl FnOnce(f64) -> String) -> String {
     known(figure.filter(|figure| figure.is_finite()), spelled)
 }
 
-/// Four decimals for everyday sizes, powers of ten for the rest.
+/// Formats with four decimals at everyday sizes and powers of ten otherwise.
 pub(crate) fn significant(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }
 }
 
-/// At most about three digits that count, for axes.
+/// Formats with about three significant digits, for axes.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
@@ -63,12 +63,12 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// Bytes in the largest unit that leaves a number over 1.
+/// Formats bytes in the largest unit that leaves a number over 1.
 pub(crate) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
-/// A chance: "p = 0.03", and no more digits than anybody believes.
+/// Formats a chance, as "p = 0.03", with no more digits than are meaningful.
 pub(crate) fn chance(p: f64) -> String {
     if p < 0.001 {
         "p < 0.001".to_owned()
@@ -81,8 +81,8 @@ pub(crate) fn chance(p: f64) -> String {
     }
 }
 
-/// Names, each without its middle where it has more than `longest` characters, or than it takes to tell them apart: the
-/// models of a grid differ at the end mostly, but not always.
+/// Shortens names by their middle to `longest` characters, or to as many as tell them apart: the models of a grid
+/// differ at the end mostly, but not always.
 pub(crate) fn cut<'n>(names: impl Iterator<Item = &'n str> + Clone, longest: usize) -> Vec<String> {
     let whole = names.clone().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut width = longest;
@@ -105,7 +105,7 @@ fn without_middle(name: &str, width: usize) -> String {
     name.chars().take(head).chain(['…']).chain(name.chars().skip(tail)).collect()
 }
 
-/// A whole number with its thousands apart.
+/// Formats a whole number with separators between thousands.
 pub(crate) fn grouped(number: impl Display) -> String {
     let number = number.to_string();
     let digits = number.trim_start_matches('-');

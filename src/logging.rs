@@ -3,8 +3,8 @@
 //! Every line carries `event`, a name that does not change between versions, beside the text for people; docs/formats.md lists
 //! them with their fields. What this does not do: files or rotation; lines go to standard error or to the journal.
 
+mod fields_in_message;
 mod screen;
-mod worded;
 
 use std::{
     fs::File,
@@ -18,18 +18,18 @@ use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use screen::Above;
-use worded::Worded;
+use fields_in_message::FieldsInMessage;
+use screen::AboveRows;
 
 pub use screen::{Look, Row, Screen};
 
-/// Where systemd's journal takes lines.
+/// Socket of systemd's journal.
 const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 
-/// How lines look.
+/// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people, on standard error; on a terminal how the daemon stands is a table that stays in place.
+    /// For people, on standard error; on a terminal with a table of the daemon's state that stays in place.
     #[default]
     Auto,
     /// For people, on standard error.
@@ -40,12 +40,12 @@ pub enum Format {
     Journald,
 }
 
-/// What is logged and how, checked (`[logging]`).
+/// The configuration of the log, checked (`[logging]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How lines look.
+    /// Format of the lines.
     pub format: Format,
-    /// The least important level that is shown.
+    /// Least important level that is shown.
     pub level: LevelFilter,
 }
 
@@ -55,29 +55,29 @@ impl Default for Config {
     }
 }
 
-/// Whether systemd's journal is on this machine.
+/// Returns true if systemd's journal is on this machine.
 pub fn has_journal() -> bool {
     Path::new(JOURNAL_SOCKET).exists()
 }
 
-/// What the environment says of this process's standard error.
+/// The environment of this process's standard error.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The stream that systemd gave to the process (`JOURNAL_STREAM`).
+    /// Stream that systemd gave to the process (`JOURNAL_STREAM`).
     pub journal_stream: Option<String>,
-    /// The terminal's name (`TERM`); without one nothing stays in place.
+    /// Name of the terminal (`TERM`); without one nothing stays in place.
     pub term: Option<String>,
 }
 
-/// Where the log is, there are the rows that stay in place; both are the process's own.
+/// The screen; like the log, there is one per process.
 static SCREEN: OnceLock<Screen> = OnceLock::new();
 
-/// The rows at the bottom of the terminal, where there are any.
+/// Returns the rows at the bottom of the terminal, if there are any.
 pub fn screen() -> Option<&'static Screen> {
     SCREEN.get()
 }
 
-/// Begins logging for the whole process. Where the journal is asked for and not there, lines are text, and the first of them
+/// Begins logging for the whole process. If the journal is asked for and missing, lines are text, and the first one
 /// says so.
 pub fn start(config: &Config, around: &Surroundings) {
     let journal_stream = around.journal_stream.as_deref();
@@ -96,7 +96,7 @@ pub fn start(config: &Config, around: &Surroundings) {
         }
         Format::Journald => match tracing_journald::layer() {
             Ok(layer) => {
-                // As the journal ranks lines itself, for which INFO is no notice.
+                // INFO maps to the journal's "informational" and not to its "notice".
                 let priorities = PriorityMappings {
                     info: Priority::Informational,
                     debug: Priority::Debug,
@@ -104,7 +104,7 @@ pub fn start(config: &Config, around: &Surroundings) {
                     ..PriorityMappings::new()
                 };
                 let layer = layer.with_field_prefix(Some("THALWEG".into())).with_priority_mappings(priorities);
-                Worded::new(layer).boxed()
+                FieldsInMessage::new(layer).boxed()
             }
             Err(error) => {
                 missing = Some(error);
@@ -123,25 +123,25 @@ pub fn start(config: &Config, around: &Surroundings) {
     }
 }
 
-/// Lines for people above the rows of a screen; where standard error is no terminal, as ever.
+/// Makes a layer of lines for people above the rows of a screen; without a terminal, as [`text`].
 fn on_terminal(journal_stream: Option<&str>) -> Box<dyn Layer<Registry> + Send + Sync> {
     let Some(screen) = Screen::of_stderr() else { return text(journal_stream) };
     let screen = SCREEN.get_or_init(|| screen);
-    let layer = fmt::layer().with_writer(move || Above(screen)).with_ansi(screen.colours()).with_target(false);
+    let layer = fmt::layer().with_writer(move || AboveRows(screen)).with_ansi(screen.colours()).with_target(false);
     layer.boxed()
 }
 
-/// Lines for people on standard error.
+/// Makes a layer of lines for people on standard error.
 fn text(journal_stream: Option<&str>) -> Box<dyn Layer<Registry> + Send + Sync> {
-    // NO_COLOR and a dumb terminal are heeded, too.
+    // `colors_enabled_stderr` respects NO_COLOR and a dumb terminal.
     let colours = io::stderr().is_terminal() && console::colors_enabled_stderr();
     let layer = fmt::layer().with_writer(io::stderr).with_ansi(colours).with_target(false);
-    // The journal has a time of its own for each line.
+    // The journal adds a time to each line.
     if goes_to(journal_stream) { layer.without_time().boxed() } else { layer.boxed() }
 }
 
-/// Whether standard error is the stream that systemd describes as `device:inode`; a process that was started from a service
-/// inherits the description, though its standard error may be another.
+/// Returns true if standard error is the stream that systemd describes as `device:inode`; a process started from a
+/// service inherits the description, though its standard error may be another.
 fn goes_to(journal_stream: Option<&str>) -> bool {
     let Some((device, inode)) = journal_stream.and_then(|stream| stream.split_once(':')) else { return false };
     let own = io::stderr().as_fd().try_clone_to_owned().and_then(|own| File::from(own).metadata());

@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// Why dead letters cannot be shown or sent back.
+/// The reason why dead letters cannot be shown or sent back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The transport.
+    /// Failure of the transport.
     #[error(transparent)]
     Transport(#[from] topic::Error),
     /// A daemon holds the state file.
@@ -23,18 +23,18 @@ pub enum Error {
          rests. Stop it (Ctrl-C, or systemctl stop thalweg), retry, and start it again"
     )]
     Running {
-        /// Whose.
+        /// Process that holds it.
         pid: String,
     },
-    /// What they are shown on.
+    /// Failure of the output.
     #[error("dead letters cannot be written out")]
     Output(#[from] std::io::Error),
 }
 
-/// Shows every dead letter of `selection` to `see`, partition by partition, oldest first. A daemon may run meanwhile.
+/// Passes every dead letter of `selection` to `see`, partition by partition, oldest first. A daemon may run meanwhile.
 ///
 /// # Errors
-/// When there are none to be read, or what `see` says.
+/// Fails if the letters cannot be read, or with the error of `see`.
 pub async fn list(
     settings: &Settings,
     selection: &Selection,
@@ -56,7 +56,7 @@ pub async fn list(
 /// Sends the dead letters of `selection` back to the samples topic.
 ///
 /// # Errors
-/// [`Error::Running`] where the daemon must rest and does not, and the transport's.
+/// [`Error::Running`] if the daemon has to be stopped first, and the transport's.
 pub async fn retry(settings: &Settings, selection: &Selection) -> Result<Retried, Error> {
     let topics = settings.topics.clone();
     match &settings.transport {

@@ -1,41 +1,42 @@
-//! Says what is used of the samples: once there have been enough of them, and again when it has changed.
+//! Logs which fields of the samples are used: once there have been enough samples, and again when it has changed.
 //!
-//! Invariant: nothing is said twice without something new in it, and a line does not grow with the stream.
+//! Invariant: a line is logged again only with something new in it, and does not grow with the stream.
 
 use std::collections::HashSet;
 
 use crate::pipeline::decode::{Feature, FeatureKind, Fields, Text};
 
-/// Records after which a name that never came is worth a warning; and so is a target.
+/// Number of records after which fields are logged even while more wait, and a field or target that never came is worth
+/// a warning.
 const MIN_RECORDS_TO_WARN: u64 = 1000;
-/// Between two looks at whether anything has changed, the records have grown by so much.
+/// Factor by which the number of records has to grow before a change is logged.
 const RECHECK_FACTOR: u64 = 10;
-/// Names in a line, of each kind.
+/// Maximum number of names of each kind in a line.
 const MAX_NAMES_SHOWN: usize = 30;
 
-/// Remembers what was said.
+/// Logs the fields, and remembers what was logged.
 #[derive(Debug, Default)]
-pub(super) struct Teller {
-    /// What was said last, and at how many records.
-    said: Option<(Vec<String>, u64)>,
+pub(super) struct FieldsLog {
+    /// Signature of the fields logged last, and the number of records then.
+    logged: Option<(Vec<String>, u64)>,
     warned: HashSet<(&'static str, String)>,
-    /// Records at which a missing target was last warned of.
+    /// Number of records when a missing target was last warned of.
     no_target: u64,
 }
 
-impl Teller {
-    /// Says what there is to say; `idle` while no more records wait, `done` when none will come, `learned` where there has
-    /// been a target before.
-    pub(super) fn tell(&mut self, fields: &Fields, idle: bool, done: bool, learned: bool) {
+impl FieldsLog {
+    /// Logs what is new; `idle` while no more records wait, `done` when none will come, `learned` if there has been a
+    /// target before.
+    pub(super) fn log(&mut self, fields: &Fields, idle: bool, done: bool, learned: bool) {
         let records = fields.records;
         if records == 0 {
             return;
         }
         let names = signature(fields);
-        let due = match &self.said {
+        let due = match &self.logged {
             None => records >= MIN_RECORDS_TO_WARN || idle || done,
-            Some((said, at)) => {
-                *said != names
+            Some((logged, at)) => {
+                *logged != names
                     && (records >= at.saturating_mul(RECHECK_FACTOR)
                         || (*at < MIN_RECORDS_TO_WARN && records >= MIN_RECORDS_TO_WARN))
             }
@@ -55,7 +56,7 @@ impl Teller {
                 bad_values = line.bad,
                 "what is used of the samples"
             );
-            self.said = Some((names, records));
+            self.logged = Some((names, records));
         }
         if records >= MIN_RECORDS_TO_WARN || done {
             self.warn(fields, learned);
@@ -83,7 +84,7 @@ impl Teller {
     }
 }
 
-/// What must change for it to be said again.
+/// Returns the signature that has to change before the fields are logged again.
 fn signature(fields: &Fields) -> Vec<String> {
     let features = fields.features.iter().map(|feature| match feature.kind {
         FeatureKind::Number => feature.name.clone(),
@@ -94,7 +95,7 @@ fn signature(fields: &Fields) -> Vec<String> {
     features.chain(text).collect()
 }
 
-/// Why nothing can be learned, and what to look at.
+/// Explains why nothing can be learned, and where to look.
 pub(crate) fn no_target(fields: &Fields) -> String {
     let there = some(fields.there().filter(|name| *name != fields.target).map(str::to_owned));
     let nearest = fields.nearest(&fields.target);
@@ -105,7 +106,7 @@ pub(crate) fn no_target(fields: &Fields) -> String {
     )
 }
 
-/// The parts of a line, each with the names there are.
+/// The parts of a line, each with its names.
 pub(crate) struct Line {
     pub(crate) numbers: String,
     pub(crate) categories: String,
@@ -142,7 +143,7 @@ impl Line {
     }
 }
 
-/// The first of many names.
+/// Lists the first of many names.
 fn some(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     let more = names.len().saturating_sub(MAX_NAMES_SHOWN);
@@ -150,7 +151,7 @@ fn some(names: impl Iterator<Item = String>) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-/// The same for a person, in a few lines; none of what there is nothing of.
+/// Describes the fields for a person, in a few lines; empty kinds are left out.
 pub(crate) fn lines(fields: &Fields) -> Vec<String> {
     let line = Line::of(fields);
     let mut lines =

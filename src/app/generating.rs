@@ -1,4 +1,5 @@
-//! Joins the generator to the transport: its samples are appended to the samples topic, and where it left off is kept.
+//! Joins the generator to the transport: appends its samples to the samples topic, and resumes behind those already
+//! sent.
 
 use std::{
     sync::Arc,
@@ -15,13 +16,13 @@ use crate::{
     },
 };
 
-/// Why the generator stopped before it was told to.
+/// The reason why the generator stopped before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its settings.
+    /// Error in its settings.
     #[error(transparent)]
     Function(#[from] generator::Error),
-    /// The samples topic.
+    /// Failure of the samples topic.
     #[error(transparent)]
     Transport(#[from] topic::Error),
 }
@@ -45,10 +46,10 @@ pub(super) async fn run<T: SampleLog>(
     );
     let sent = match generator::task::run(stream, &config, Sink(transport), shutdown.clone()).await {
         Err(topic::Error::Foreign { topic, found }) if !config.asked_for => {
-            rests(&topic, &found);
+            log_rests(&topic, &found);
             return Ok(());
         }
-        // What could not be appended is made again at the next start.
+        // Samples that could not be appended are generated again at the next start.
         Err(error) if shutdown.is_cancelled() && error.may_pass() => 0,
         sent => sent?,
     };
@@ -56,8 +57,8 @@ pub(super) async fn run<T: SampleLog>(
     Ok(())
 }
 
-/// Says that a generator which nobody has asked for leaves a topic to whoever else writes there.
-pub(super) fn rests(topic: &str, found: &str) {
+/// Logs that a generator which nobody has asked for leaves a topic to its other writers.
+pub(super) fn log_rests(topic: &str, found: &str) {
     tracing::warn!(
         event = "generator_rests",
         topic,
@@ -80,7 +81,7 @@ impl<T: SampleLog> SampleSink for Sink<T> {
     }
 }
 
-/// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
+/// Returns milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -9,81 +9,81 @@ use crate::{
     topic::{self, Reader, Source},
 };
 
-/// Why a range of a topic cannot be read.
+/// The reason why a range of a topic cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The transport.
+    /// Failure of the transport.
     #[error(transparent)]
     Transport(#[from] topic::Error),
     /// There is no such partition.
     #[error("topic `{topic}` has no partition {partition}; it has {count}, from 0")]
     Partition {
-        /// The topic.
+        /// Topic.
         topic: String,
-        /// What was asked for.
+        /// Partition that was asked for.
         partition: i32,
-        /// What there is.
+        /// Number of partitions.
         count: i32,
     },
     /// The partition does not hold all of it.
     #[error("{topic}/{partition} holds offsets {} to {}, and {from}..{to} is not within", held.start, held.end)]
     Offsets {
-        /// The topic.
+        /// Topic.
         topic: String,
-        /// The partition.
+        /// Partition.
         partition: i32,
-        /// The first offset asked for.
+        /// First offset asked for.
         from: i64,
-        /// The one after the last.
+        /// Offset after the last one asked for.
         to: i64,
-        /// What is there.
+        /// Offsets that the partition holds.
         held: Range<i64>,
     },
-    /// Part of it may yet be taken back.
+    /// Part of the range belongs to an open transaction.
     #[error(
         "{topic}/{partition}: what is from offset {from} on belongs to a transaction that is still open; leave the end out, or \
          try again when it has ended"
     )]
     Uncommitted {
-        /// The topic.
+        /// Topic.
         topic: String,
-        /// The partition.
+        /// Partition.
         partition: i32,
-        /// The first offset of it.
+        /// First offset of that part.
         from: i64,
     },
-    /// Where they are put.
+    /// Failure of the output.
     #[error("records cannot be kept meanwhile")]
     Output(#[from] io::Error),
 }
 
-/// What is to be read.
+/// The range to read.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// The topic.
+    /// Topic.
     pub topic: String,
-    /// One partition, or all.
+    /// Partition, or all where `None`.
     pub partition: Option<i32>,
-    /// The first offset; the oldest there is where `None`.
+    /// First offset; the oldest where `None`.
     pub from: Option<i64>,
-    /// The offset after the last; all there is now where `None`.
+    /// Offset after the last; the current end where `None`.
     pub to: Option<i64>,
 }
 
-/// A partition's part of what was read.
+/// The part of a range in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The partition.
+    /// Partition.
     pub partition: i32,
-    /// Its offsets.
+    /// Offsets of the part.
     pub offsets: Range<i64>,
 }
 
-/// Shows the value of every record of `wanted` to `see`, partition by partition, oldest first, each partition announced by
-/// `begin`. A daemon may run meanwhile.
+/// Passes the value of every record of `wanted` to `see`, partition by partition, oldest first, each partition
+/// announced by `begin`. A daemon may run meanwhile.
 ///
 /// # Errors
-/// When it is not there, or what `begin` and `see` say.
+/// Fails if the range is not there, or with the error of `begin` or `see`.
 pub async fn read(
     settings: &Settings,
     wanted: &Wanted,
@@ -123,12 +123,12 @@ async fn show(
         let mut next = from;
         while next < to {
             let fetched = match reader.fetch(next).await {
-                // What was dropped meanwhile must not go missing unseen.
+                // Records that were dropped meanwhile are an error, not skipped.
                 Err(topic::Error::Gap { available, .. }) => return Err(not_held(next, available)),
                 other => other?,
             };
             if fetched.next_offset <= next {
-                // What is not committed is not there yet.
+                // Records that are not committed do not exist yet.
                 match wanted.to {
                     Some(_) => return Err(Error::Uncommitted { topic: topic.clone(), partition, from: next }),
                     None => break,

@@ -7,11 +7,11 @@ pub mod dead_letters;
 pub(crate) mod fields;
 mod generating;
 pub mod history;
+mod partition_ends;
 mod report;
 mod table;
 mod tasks;
 mod vitals;
-mod waiting;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -26,31 +26,31 @@ use crate::{
     store::{self, Store},
     topic::{self, Generating, Opening, SampleLog, Transport},
 };
-use tasks::{Crew, Task};
-use waiting::Waiting;
+use partition_ends::PartitionEnds;
+use tasks::{Task, TaskGroup};
 
-/// From the signal to the last task's end.
+/// Time from the signal to the end of the last task.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why the daemon ended before it was told to, or not as it should.
+/// The reason why the daemon ended before it was told to, or not in order.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The state file.
+    /// Failure of the state file.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The transport.
+    /// Failure of the transport.
     #[error(transparent)]
     Transport(#[from] topic::Error),
-    /// A worker.
+    /// Failure of a worker.
     #[error("worker of partition {partition}")]
     Worker {
-        /// Its partition.
+        /// Partition of the worker.
         partition: i32,
-        /// Why.
+        /// Error of the worker.
         #[source]
         source: Box<worker::Error>,
     },
-    /// The generator.
+    /// Failure of the generator.
     #[error("generator")]
     Generator(#[from] generating::Error),
     /// A task ended by a defect.
@@ -67,7 +67,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the settings have to change first, so that starting again soon is of no use.
+    /// Returns true if the settings have to change first, so that starting again soon is of no use.
     pub fn is_for_the_settings(&self) -> bool {
         match self {
             Error::Transport(error) | Error::Generator(generating::Error::Transport(error)) => {
@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Whether a task has panicked.
+    /// Returns true if a task has panicked.
     fn is_defect(&self) -> bool {
         match self {
             Error::Panicked => true,
@@ -90,13 +90,13 @@ impl Error {
     }
 }
 
-/// Runs the daemon until `stop` resolves or, with `until_caught_up`, until all that was there at the start is
-/// processed (the generator then rests).
+/// Runs the daemon until `stop` resolves or, with `until_caught_up`, until all records there at the start are processed
+/// (the generator then rests).
 ///
 /// # Errors
-/// Whatever needs a person; all that was confirmed is kept. It has been logged, as `failed`.
+/// Fails with whatever needs a person; everything confirmed is kept.
 pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let store = Arc::new(Store::open(&settings.state).inspect_err(failed)?);
+    let store = Arc::new(Store::open(&settings.state).inspect_err(log_failure)?);
     tracing::info!(
         event = "starting",
         version = env!("CARGO_PKG_VERSION"),
@@ -124,15 +124,15 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
                     Embedded::open(config.clone(), topics.clone(), Arc::clone(&store), opening).await
                 };
                 let transport = match open(&wanted).await {
-                    // Nobody has asked for it, so it makes way.
+                    // Nobody asked for the generator, so it is turned off.
                     Err(topic::Error::Foreign { topic, found }) if !settings.generator.asked_for => {
-                        generating::rests(&topic, &found);
+                        generating::log_rests(&topic, &found);
                         settings.generator.enabled = false;
                         open(&Opening { generating: None, ..wanted.clone() }).await?
                     }
                     other => other?,
                 };
-                // Without its type, or the compiler has to lay out everything that awaits in one future.
+                // Boxed, since otherwise the compiler lays out everything that awaits in one future.
                 serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
             }
             settings::Transport::Kafka(config) => {
@@ -154,24 +154,24 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         result = opening => result,
         () = stopper => Err(Error::Stragglers { stragglers: "opening the transport".into() }),
     };
-    // Told to stop while it waited for the broker: nothing was begun, so nothing is left undone.
+    // Told to stop while waiting for the broker: nothing was begun, so nothing is left undone.
     let result = match result {
         Err(Error::Transport(topic::Error::Stopped)) => Ok(()),
         other => other,
     };
     match &result {
         Ok(()) => tracing::info!(event = "stopped", "stopped; the next start carries on from here"),
-        Err(error) => failed(error),
+        Err(error) => log_failure(error),
     }
     result
 }
 
-/// Says what ended it: the log is where that is said, and said once.
-fn failed(error: &(impl std::error::Error + 'static)) {
+/// Logs the error that ended it, in this one place.
+fn log_failure(error: &(impl std::error::Error + 'static)) {
     tracing::error!(event = "failed", error = %chain(error), "stopped by an error");
 }
 
-/// What a start waits for first.
+/// Describes what a start waits for first.
 fn opening(settings: &Settings) -> String {
     match &settings.transport {
         settings::Transport::Embedded(_) => "opening the embedded transport".to_owned(),
@@ -179,11 +179,11 @@ fn opening(settings: &Settings) -> String {
     }
 }
 
-/// Runs the daemon on a transport that is open, until `shutdown` or, with `until_caught_up`, until all that was there at
-/// the start is processed.
+/// Runs the daemon on an open transport, until `shutdown` or, with `until_caught_up`, until all records there at the
+/// start are processed.
 ///
 /// # Errors
-/// Whatever needs a person; all that was confirmed is kept.
+/// Fails with whatever needs a person; everything confirmed is kept.
 pub async fn serve<T: Transport + SampleLog>(
     transport: T,
     settings: &Settings,
@@ -208,26 +208,26 @@ pub async fn serve<T: Transport + SampleLog>(
     };
     report::tell_systemd_ready();
 
-    let mut crew = Crew::new(Arc::clone(&transport), Arc::clone(store), config);
-    let (views, waiting) = (crew.views(), Arc::new(Waiting::default()));
-    let looking = waiting::run(views.clone(), Arc::clone(&transport), Arc::clone(&waiting));
+    let mut tasks = TaskGroup::new(Arc::clone(&transport), Arc::clone(store), config);
+    let (views, ends) = (tasks.views(), Arc::new(PartitionEnds::default()));
+    let looking = partition_ends::run(views.clone(), Arc::clone(&transport), Arc::clone(&ends));
     let watching = vitals::run(views.clone(), Arc::clone(&transport), Arc::clone(store));
-    let sources = report::Sources { views, transport: Arc::clone(&transport), store: Arc::clone(store), waiting };
+    let sources = report::Sources { views, transport: Arc::clone(&transport), store: Arc::clone(store), ends };
     let reporting = CancellationToken::new();
     let reports = report::run(sources, settings.report_every, reporting.clone());
-    crew.begin(Task::Reporter, reports.map(Ok));
+    tasks.begin(Task::Reporter, reports.map(Ok));
     if settings.generator.enabled && !until_caught_up {
         let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), shutdown.clone());
-        crew.begin(Task::Generator, generate.map(|ended| ended.map_err(Error::from)));
+        tasks.begin(Task::Generator, generate.map(|ended| ended.map_err(Error::from)));
     }
     tokio::select! {
-        ended = crew.work(transport.assignments(), shutdown, reporting) => ended,
+        ended = tasks.work(transport.assignments(), shutdown, reporting) => ended,
         never = watching => match never {},
         never = looking => match never {},
     }
 }
 
-/// An error with all its causes in one line.
+/// Formats an error with all its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut texts: Vec<String> = causes.map(ToString::to_string).collect();

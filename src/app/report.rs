@@ -1,4 +1,4 @@
-//! Says what the daemon is doing: log lines at intervals, and systemd's status line.
+//! Reports what the daemon is doing: log lines at intervals, and systemd's status line.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -6,10 +6,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fields::Teller,
+    fields::FieldsLog,
+    partition_ends::PartitionEnds,
     table::{self, Partition, Totals},
     tasks::Views,
-    waiting::Waiting,
 };
 use crate::{
     figures::rounded,
@@ -25,10 +25,10 @@ use crate::{
     topic::Transport,
 };
 
-/// The first report comes this soon, so that one sees at once that it works.
+/// Time until the first report, short so that one sees at once that it works.
 const FIRST_REPORT_DELAY: Duration = Duration::from_millis(500);
 
-/// Rows on a terminal are looked at, so they change this often.
+/// Maximum interval between changes of the rows on a terminal.
 const ROW_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All partitions as one.
@@ -36,31 +36,31 @@ struct Overview {
     records: u64,
     dead_letters: u64,
     missed: u64,
-    /// Records without a published answer; `None` where nobody knows.
+    /// Number of records without a published prediction or dead letter; `None` if unknown.
     lag: Option<i64>,
-    /// Whether the transport does not answer as it should.
+    /// True if the transport does not answer as it should.
     outage: bool,
-    /// Records processed since the last checkpoint.
+    /// Number of records processed since the last checkpoint.
     unsaved: i64,
-    /// Each champion with the partitions where it is.
+    /// Each champion with its partitions.
     champions: Vec<(String, Vec<i32>)>,
     models: Vec<ModelSnapshot>,
     published: ModelSnapshot,
     baseline: BaselineSnapshot,
-    /// Of the intervals around what is published, where there are any.
+    /// Coverage of the published intervals, if there are any.
     coverage: Option<Coverage>,
 }
 
-/// Where a report is read from.
+/// The sources of a report.
 pub(super) struct Sources<T> {
     pub(super) views: Views,
     pub(super) transport: Arc<T>,
     pub(super) store: Arc<Store>,
-    pub(super) waiting: Arc<Waiting>,
+    pub(super) ends: Arc<PartitionEnds>,
 }
 
-/// A line with figures between what it is about and what else there is to say.
-macro_rules! told {
+/// Logs a line with figures between its subject and its other fields.
+macro_rules! log_figures {
     ($figures:expr, $($about:ident = $value:expr),+; $($rest:tt)+) => {{
         let figures = $figures;
         tracing::info!(
@@ -83,15 +83,15 @@ macro_rules! told {
     }};
 }
 
-/// Reports every `every` until `stop`, and then once more; where there is a screen, on that.
+/// Reports every `every` until `stop`, and then once more; on the screen if there is one.
 pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop: CancellationToken) {
-    let Sources { views, transport, store, waiting } = sources;
+    let Sources { views, transport, store, ends } = sources;
     let screen = logging::screen();
     let every = if screen.is_some() { every.min(ROW_REFRESH_INTERVAL) } else { every };
     let mut last: Option<(Instant, u64)> = None;
-    let mut teller = Teller::default();
+    let mut fields_log = FieldsLog::default();
     let mut retries = transport.retries();
-    // Fetches that had come back when something was tried again, until all workers have had another.
+    // Number of fetches per worker when something was last retried, until all workers have had another.
     let mut troubled: Option<BTreeMap<i32, u64>> = None;
     let mut next = Instant::now() + FIRST_REPORT_DELAY.min(every);
     loop {
@@ -112,7 +112,7 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             let rate = last.map_or(0.0, |(then, records)| {
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
-            // What was tried again before the first report was the opening, such as the wait for a new topic's leader.
+            // Retries before the first report belong to the opening, such as the wait for a new topic's leader.
             let is_open = last.replace((now, overview.records)).is_some();
             let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
             let fetched_since = |then: &BTreeMap<i32, u64>| {
@@ -125,12 +125,12 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             } else if troubled.as_ref().is_some_and(fetched_since) {
                 troubled = None;
             }
-            // An end that nobody could ask for may be anywhere.
-            let outage = waiting.is_unanswered() || troubled.is_some();
-            let lag = lag(&workers, &waiting).filter(|lag| !outage || *lag > 0);
+            // An end that could not be asked for may be anywhere.
+            let outage = ends.is_unanswered() || troubled.is_some();
+            let lag = lag(&workers, &ends).filter(|lag| !outage || *lag > 0);
             let overview = Overview { unsaved, lag, outage, ..overview };
             match screen {
-                Some(screen) => overview.show(screen, &partitions(&workers, &waiting), rate),
+                Some(screen) => overview.show(screen, &partitions(&workers, &ends), rate),
                 None => overview.report(rate, pause),
             }
             overview.tell_systemd(rate);
@@ -138,7 +138,7 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
         if let Some(fields) = all_fields(&snapshots) {
             let idle = snapshots.len() == workers.len() && snapshots.iter().all(|it| it.high_watermark <= it.position);
             let learned = snapshots.iter().any(|snapshot| snapshot.version > 0);
-            teller.tell(&fields, idle, done, learned);
+            fields_log.log(&fields, idle, done, learned);
         }
         if done {
             if let Some(screen) = screen {
@@ -150,23 +150,23 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
     }
 }
 
-/// What is used of the samples of all partitions.
+/// Merges the fields of the samples of all partitions.
 fn all_fields(snapshots: &[Arc<Snapshot>]) -> Option<Fields> {
     let (first, others) = snapshots.split_first()?;
     Some(others.iter().fold((*first.fields).clone(), |all, snapshot| all.merged(&snapshot.fields)))
 }
 
-/// Records of all partitions that have no answer published yet; `None` as long as a worker has not started.
-fn lag(workers: &BTreeMap<i32, View>, waiting: &Waiting) -> Option<i64> {
-    let partitions = partitions(workers, waiting);
+/// Sums the lag of all partitions; `None` as long as a worker has not started.
+fn lag(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Option<i64> {
+    let partitions = partitions(workers, ends);
     (partitions.len() == workers.len()).then(|| partitions.iter().map(|it| it.lag).sum())
 }
 
-/// The partitions whose worker has started.
-fn partitions(workers: &BTreeMap<i32, View>, waiting: &Waiting) -> Vec<Partition> {
+/// Returns the partitions whose worker has started.
+fn partitions(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Vec<Partition> {
     let of = |(&number, view): (&i32, &View)| {
         let snapshot = view.snapshot()?;
-        let end = snapshot.end.max(waiting.end(number));
+        let end = snapshot.end.max(ends.end(number));
         let lag = (end - view.confirmed()).max(0);
         let (records, champion) = (snapshot.records, snapshot.champion_name().to_owned());
         Some(Partition { number, lag, records, champion })
@@ -228,7 +228,7 @@ impl Overview {
         }
     }
 
-    /// The champion's name; where partitions have different ones, each with the partitions where it is.
+    /// Returns the champion's name; where partitions have different ones, each with its partitions.
     fn champion(&self) -> String {
         if let [(name, _)] = &self.champions[..] {
             return name.clone();
@@ -240,7 +240,7 @@ impl Overview {
         named.collect::<Vec<_>>().join(", ")
     }
 
-    /// In the place of what stood on the screen before.
+    /// Shows the overview on the screen.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
         let Self { records, dead_letters, missed, lag, outage, coverage, .. } = *self;
         let Self { champions, models, published, .. } = self;
@@ -250,7 +250,7 @@ impl Overview {
         screen.show(table::rows(&totals, models, published, partitions, screen.columns()));
     }
 
-    /// `rate` in records/s.
+    /// Reports the overview; `rate` in records/s.
     fn tell_systemd(&self, rate: f64) {
         let champion = self.champion();
         let skill = self.published.skill.map_or(String::new(), |skill| format!(", skill {skill:.3}"));
@@ -259,7 +259,7 @@ impl Overview {
         tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}{skill}"));
     }
 
-    /// `rate` in records/s.
+    /// Reports the overview; `rate` in records/s.
     fn report(&self, rate: f64, pause: Duration) {
         let coverage = self.coverage.filter(|coverage| coverage.n() > 0);
         let (champion, skill) = (self.champion(), self.published.skill);
@@ -281,17 +281,17 @@ impl Overview {
         );
         for model in &self.models {
             let counts = model.counts;
-            told!(Figures::of(model), event = "model", model = &*model.name; refused = counts.refused,
+            log_figures!(Figures::of(model), event = "model", model = &*model.name; refused = counts.refused,
                 implausible = counts.implausible, stood_in = counts.stood_in, drifts = counts.drifts, rescues = counts.rescues, memory = model.memory,
                 "standing");
         }
         let published = &self.published;
-        told!(Figures::of(published), event = PUBLISHED; scored = published.total.n(),
+        log_figures!(Figures::of(published), event = PUBLISHED; scored = published.total.n(),
             implausible = published.counts.implausible, stood_in = published.counts.stood_in, "what was published");
     }
 }
 
-/// What a line says of errors, as a person reads it. What there is not yet is not said.
+/// The figures of a line, rounded for people. A figure that does not exist yet is `None`.
 struct Figures {
     mae: Option<f64>,
     rmse: Option<f64>,

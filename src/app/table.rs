@@ -1,6 +1,6 @@
-//! How the daemon stands, as rows on a terminal: what the `report` and `model` lines of a log say, at a glance.
+//! Formats the daemon's state as rows on a terminal: the `report` and `model` lines of a log at a glance.
 //!
-//! Invariant: a figure is shown only where something was scored.
+//! Invariant: a figure is shown only if something was scored.
 
 use crate::{
     figures::{cut, figure, grouped, known, share},
@@ -9,41 +9,41 @@ use crate::{
     pipeline::snapshot::ModelSnapshot,
 };
 
-/// Characters of a model's name at most, where so many tell it from the others.
+/// Maximum number of characters of a model's name, unless it takes more to tell models apart.
 const MAX_NAME_CHARS: usize = 24;
-/// Partitions that have a row each; of more, only the sum is told.
+/// Maximum number of partitions that have a row each; of more, only the sum is shown.
 const MAX_PARTITION_ROWS: usize = 4;
-/// A change of the error that is none to speak of.
+/// Relative change of the error below which it counts as steady.
 const MIN_NOTABLE_CHANGE: f64 = 0.02;
 
-/// What is told of all partitions together.
+/// The figures of all partitions together.
 pub(super) struct Totals<'a> {
     pub(super) records: u64,
-    /// Records a second.
+    /// Records per second.
     pub(super) rate: f64,
-    /// `None` where nobody knows.
+    /// Number of records without a published answer; `None` if unknown.
     pub(super) lag: Option<i64>,
-    /// Whether the transport does not answer as it should.
+    /// True if the transport does not answer as it should.
     pub(super) outage: bool,
-    /// The champion, or the partitions' champions with where each is.
+    /// Champion, or the partitions' champions with their partitions.
     pub(super) champion: &'a str,
-    /// Every champion's name.
+    /// Name of every champion.
     pub(super) champions: Vec<&'a str>,
     pub(super) dead_letters: u64,
     pub(super) missed: u64,
     pub(super) coverage: Option<Coverage>,
 }
 
-/// What is told of one partition.
+/// The figures of one partition.
 pub(super) struct Partition {
     pub(super) number: i32,
-    /// Records without a published answer.
+    /// Number of records without a published answer.
     pub(super) lag: i64,
     pub(super) records: u64,
     pub(super) champion: String,
 }
 
-/// The rows, for so many columns.
+/// Makes the rows for a terminal of `columns` columns.
 pub(super) fn rows(
     totals: &Totals<'_>,
     models: &[ModelSnapshot],
@@ -103,7 +103,7 @@ pub(super) fn rows(
     rows
 }
 
-/// How the error of late compares with that over the whole window.
+/// Compares the recent error with that over the whole window.
 fn trend(late: f64, window: f64) -> String {
     let change = late / window - 1.0;
     match change {

@@ -1,4 +1,4 @@
-//! The daemon's tasks: begun, watched, and ended in order.
+//! Begins the daemon's tasks, watches them, and ends them in order.
 //!
 //! Invariant: the first task that fails stops the others. The generator ends before the workers do, so that what it sent
 //! last is counted as sent, and the reporter ends last. A partition has one worker at a time, and one that is revoked is
@@ -26,22 +26,22 @@ use crate::{
     topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport},
 };
 
-/// A revoked partition is given back by then, whatever the transport allows.
+/// Maximum time before a revoked partition is given back, whatever the transport allows.
 const MAX_DRAIN: Duration = Duration::from_secs(3600);
-/// Tasks that are told to end at once have so long.
+/// Time for tasks that are told to end at once.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the workers show, by partition.
+/// The views of the workers, by partition.
 pub(super) type Views = watch::Receiver<BTreeMap<i32, View>>;
 
 /// A task, by what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Task {
-    /// Works on a partition.
+    /// Processes a partition.
     Worker(i32),
     /// Generates samples.
     Generator,
-    /// Says in the log how the daemon stands.
+    /// Reports the daemon's state in the log.
     Reporter,
 }
 
@@ -61,8 +61,8 @@ impl fmt::Display for Task {
     }
 }
 
-/// All tasks of a daemon.
-pub(super) struct Crew<T> {
+/// The tasks of a daemon.
+pub(super) struct TaskGroup<T> {
     transport: Arc<T>,
     store: Arc<Store>,
     config: Arc<worker::Config>,
@@ -73,20 +73,20 @@ pub(super) struct Crew<T> {
     leaving: Vec<Leaving>,
     /// Partitions that were assigned again before their worker had ended.
     returning: BTreeMap<i32, Assigned>,
-    /// Whether the last change was an assignment, so that there is something to catch up with.
+    /// True if the last change was an assignment, so that there is something to catch up with.
     assigned: bool,
     result: Result<(), Error>,
 }
 
 /// Partitions that were revoked together.
 struct Leaving {
-    /// Those whose workers have not ended.
+    /// Partitions whose workers have not ended.
     partitions: BTreeSet<i32>,
     deadline: Instant,
     drained: oneshot::Sender<()>,
 }
 
-impl<T: Transport> Crew<T> {
+impl<T: Transport> TaskGroup<T> {
     pub(super) fn new(transport: Arc<T>, store: Arc<Store>, config: worker::Config) -> Self {
         Self {
             transport,
@@ -102,7 +102,7 @@ impl<T: Transport> Crew<T> {
         }
     }
 
-    /// What the workers show, as they come and go.
+    /// Subscribes to the views of the workers.
     pub(super) fn views(&self) -> Views {
         self.views.subscribe()
     }
@@ -111,11 +111,11 @@ impl<T: Transport> Crew<T> {
         self.tasks.spawn(task, work);
     }
 
-    /// Works on what is assigned until `shutdown` is cancelled, a task fails, or, where workers end once they have caught
-    /// up, all of them have. The generator ends by `shutdown`, too, and the reporter by `reporting`.
+    /// Processes assigned partitions until `shutdown` is cancelled, a task fails, or, if workers end once they have
+    /// caught up, all of them have. The generator ends by `shutdown`, too, and the reporter by `reporting`.
     ///
     /// # Errors
-    /// The first that a task has ended with.
+    /// Fails with the first error of a task.
     pub(super) async fn work(
         mut self,
         mut assignments: T::Assignments,
@@ -130,7 +130,7 @@ impl<T: Transport> Crew<T> {
                 change = assignments.next() => match change {
                     Ok(Assignment::Assigned(partitions)) => {
                         if !ready {
-                            self.say_ready(partitions.len());
+                            self.log_ready(partitions.len());
                         }
                         (ready, self.assigned) = (true, true);
                         partitions.into_iter().for_each(|assigned| self.assign(assigned));
@@ -142,10 +142,10 @@ impl<T: Transport> Crew<T> {
                     Err(error) => self.result = Err(error.into()),
                 },
                 Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
-                () = due(deadline) => self.cut_off(),
+                () = due(deadline) => self.abort_overdue(),
             }
         }
-        // What was to begin again does not.
+        // Workers that were to begin again do not.
         self.returning.clear();
         shutdown.cancel();
         self.store.wait_no_more();
@@ -155,7 +155,7 @@ impl<T: Transport> Crew<T> {
         if !in_time {
             self.workers.values().for_each(|stop| stop.at_once.cancel());
             self.tasks.abort(&Task::Generator);
-            // They end as soon as they are looked at, unless they never come back.
+            // They end when polled next, unless a poll never returns.
             let _ = timeout(ABORT_TIMEOUT, self.until_ended(|task| task != Task::Reporter)).await;
         }
         reporting.cancel();
@@ -177,23 +177,23 @@ impl<T: Transport> Crew<T> {
         self.until_ended(|task| task != Task::Reporter).await;
     }
 
-    /// Waits until none of the tasks that are meant is left; a partition that is given back keeps its deadline.
+    /// Waits until none of the selected tasks is left; a partition that is given back keeps its deadline.
     async fn until_ended(&mut self, is_meant: impl Fn(Task) -> bool) {
         while self.has(&is_meant) {
             let deadline = self.deadline();
             tokio::select! {
                 Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
-                () = due(deadline) => self.cut_off(),
+                () = due(deadline) => self.abort_overdue(),
             }
         }
     }
 
-    /// The time at which the first partition has to be given back.
+    /// Returns the time by which the first partition has to be given back.
     fn deadline(&self) -> Option<Instant> {
         self.leaving.iter().map(|leaving| leaving.deadline).min()
     }
 
-    fn say_ready(&self, partitions: usize) {
+    fn log_ready(&self, partitions: usize) {
         tracing::info!(event = "ready", topic = self.config.processor.topic, partitions, "transport is open");
     }
 
@@ -243,8 +243,8 @@ impl<T: Transport> Crew<T> {
         self.give_back();
     }
 
-    /// Ends those workers at once that have not drained in time.
-    fn cut_off(&mut self) {
+    /// Aborts the workers that have not drained in time.
+    fn abort_overdue(&mut self) {
         let now = Instant::now();
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.deadline <= now) {
             for partition in &leaving.partitions {
@@ -263,10 +263,10 @@ impl<T: Transport> Crew<T> {
         }
     }
 
-    /// Gives back those partitions whose workers have ended.
+    /// Gives back the partitions whose workers have ended.
     fn give_back(&mut self) {
         for leaving in self.leaving.extract_if(.., |leaving| leaving.partitions.is_empty()) {
-            // Whoever does not wait for it need not be told.
+            // A receiver that is gone need not be told.
             let _ = leaving.drained.send(());
         }
     }
@@ -284,7 +284,7 @@ impl<T: Transport> Crew<T> {
         }
     }
 
-    /// Shows a partition no longer.
+    /// Removes a partition's view.
     fn forget(&self, partition: i32) {
         self.views.send_modify(|views| drop(views.remove(&partition)));
     }
@@ -307,7 +307,7 @@ impl<T: Transport> Crew<T> {
     }
 }
 
-/// Waits until `deadline`, or for ever where there is none.
+/// Waits until `deadline`, or for ever if there is none.
 async fn due(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

@@ -3,20 +3,20 @@
 
 use super::Error;
 
-/// Most transitions that are told of: nobody looks at more.
+/// Maximum number of transitions that are listed; more would be of no use to anybody.
 const MAX_TRANSITIONS: usize = 1000;
 
 /// One concept giving way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The first sample that may be of the next concept.
+    /// First sample that may be of the next concept.
     pub at: u64,
-    /// Samples it takes; 0 is abrupt.
+    /// Number of samples it takes; 0 is abrupt.
     pub width: u64,
 }
 
-/// The transitions before sample `until` where concepts change at `positions` and all begins anew every `repeat` samples
-/// (0 is never), which `returns` says is a change, too.
+/// Iterates over the transitions before sample `until`: concepts change at `positions`, and everything begins anew
+/// every `repeat` samples (0 is never), which counts as a change if `returns`.
 pub(super) fn transitions(
     positions: &[u64],
     width: u64,
@@ -34,7 +34,7 @@ pub(super) fn transitions(
     (0..rounds).flat_map(round).take_while(move |transition| transition.at < until).take(MAX_TRANSITIONS)
 }
 
-/// What a new concept is.
+/// The change that makes a new concept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change {
     /// Every feature takes the role of the next one.
@@ -44,24 +44,24 @@ pub enum Change {
     Negate,
 }
 
-/// When and how the concept changes.
+/// The times and the kind of changes of the concept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drift {
     /// Samples at which the next concept begins, strictly increasing.
     pub positions: Vec<u64>,
-    /// Samples the change takes: 0 is abrupt; otherwise the chance of the new concept rises evenly over that many.
+    /// Number of samples the change takes: 0 is abrupt; otherwise the chance of the new concept rises evenly over them.
     pub width: u64,
-    /// What a new concept is.
+    /// The change that makes a new concept.
     pub change: Change,
-    /// All begins anew after this many samples; 0 is never.
+    /// Number of samples after which everything begins anew; 0 is never.
     pub repeat: u64,
 }
 
 impl Drift {
-    /// Itself, where the parameters fit together.
+    /// Returns itself if the parameters fit together.
     ///
     /// # Errors
-    /// That name the parameter which does not.
+    /// Errors name the parameter that does not.
     pub fn checked(&self) -> Result<Self, Error> {
         if self.positions.is_empty() || !self.positions.is_sorted_by(|a, b| a < b) {
             return Err(Error::new("drift.positions", "needs at least one position, strictly increasing"));
@@ -76,12 +76,13 @@ impl Drift {
         Ok(self.clone())
     }
 
-    /// Where it changes before sample `until`, at most a thousand times.
+    /// Iterates over its changes before sample `until`, at most a thousand.
     pub(super) fn transitions(&self, until: u64) -> impl Iterator<Item = Transition> {
         transitions(&self.positions, self.width, self.repeat, true, until)
     }
 
-    /// The number of the concept at sample `index`, from 0, where `chance` (uniform in [0, 1)) decides in a transition.
+    /// Returns the number of the concept at sample `index`, from 0; `chance` (uniform in [0, 1)) decides in a
+    /// transition.
     pub fn concept(&self, index: u64, chance: f64) -> usize {
         let i = if self.repeat == 0 { index } else { index % self.repeat };
         let begun = self.positions.iter().filter(|position| i >= **position).count();

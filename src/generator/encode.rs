@@ -1,12 +1,12 @@
-//! A sample as JSON or CSV, written straight into bytes.
+//! Writes a sample as JSON or CSV, straight into bytes.
 //!
-//! Numbers are spelled as the shortest text that reads back to the same bits. What is not finite is spelled as Python's
-//! `json.dumps` does (`Infinity`), which is not JSON: generators that run away show how a consumer takes it.
+//! Numbers are the shortest text that reads back to the same bits. Non-finite numbers are written as by Python's
+//! `json.dumps` (`Infinity`), which is not JSON: generators that diverge test how a consumer takes it.
 
-/// The name of the target.
+/// Name of the target.
 pub const TARGET: &str = "y";
 
-/// `{"x0":0.5,…,"y":1.5}`. Names are of letters, digits and `_`, so they need no escaping.
+/// Writes `{"x0":0.5,…,"y":1.5}`. Names consist of letters, digits and `_`, so they need no escaping.
 pub fn json(names: &[String], features: &[f64], target: f64, out: &mut Vec<u8>) {
     out.push(b'{');
     for (name, value) in names.iter().map(String::as_str).zip(features).chain([(TARGET, &target)]) {
@@ -21,13 +21,13 @@ pub fn json(names: &[String], features: &[f64], target: f64, out: &mut Vec<u8>) 
     out.push(b'}');
 }
 
-/// [`json`] and a line's end.
+/// Writes [`json`] and a line's end.
 pub fn json_line(names: &[String], features: &[f64], target: f64, out: &mut Vec<u8>) {
     json(names, features, target, out);
     out.push(b'\n');
 }
 
-/// `x0,…,y` and a line's end.
+/// Writes `x0,…,y` and a line's end.
 pub fn csv_header(names: &[String], out: &mut Vec<u8>) {
     for name in names {
         out.extend_from_slice(name.as_bytes());
@@ -37,7 +37,7 @@ pub fn csv_header(names: &[String], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// `0.5,…,1.5` and a line's end.
+/// Writes `0.5,…,1.5` and a line's end.
 pub fn csv_row(features: &[f64], target: f64, out: &mut Vec<u8>) {
     for value in features {
         number(*value, ["nan", "inf", "-inf"], out);

@@ -1,4 +1,4 @@
-//! A formula over features of one's own.
+//! Generates a target by a formula over configured features.
 
 use exmex::{Express, FlatEx};
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,7 @@ use rand_distr::{Distribution as _, Exp, Normal, Uniform};
 
 use super::{Error, Source};
 
-/// Where a feature's values come from.
+/// The distribution of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Distribution {
     /// Uniform in [`low`, `high`).
@@ -28,7 +28,7 @@ pub enum Distribution {
         /// Rate, > 0.
         rate: f64,
     },
-    /// Always the same.
+    /// Constant.
     Constant {
         /// The value.
         value: f64,
@@ -45,13 +45,13 @@ pub struct Expression {
     pub features: Vec<(String, Distribution)>,
 }
 
-/// The sample's number in a formula.
+/// Name of the sample's number in a formula.
 const INDEX_VARIABLE: &str = "t";
 
 /// An expression, ready to be evaluated.
 pub(super) struct Compiled {
     formula: FlatEx<f64>,
-    /// For each variable of the formula, in its order, the feature's place; `None` is the sample's number.
+    /// For each variable of the formula, in its order, the feature's index; `None` is the sample's number.
     variables: Vec<Option<usize>>,
     names: Vec<String>,
     draws: Vec<Draw>,
@@ -68,7 +68,7 @@ impl Expression {
     /// Parses the formula and checks every feature.
     ///
     /// # Errors
-    /// That name the feature or what in the formula cannot be understood.
+    /// Errors name the feature, or the part of the formula that cannot be parsed.
     pub(super) fn compiled(&self) -> Result<Compiled, Error> {
         if self.features.is_empty() {
             return Err(Error::new("function.features", "an expression needs at least one feature"));

@@ -24,12 +24,12 @@ impl Source for Friedman {
     }
 }
 
-/// Ten features, uniform in [0, 1).
+/// Draws ten features, uniform in [0, 1).
 pub(super) fn draw(rng: &mut ChaCha8Rng, x: &mut Vec<f64>) {
     x.extend((0..10).map(|_| rng.random::<f64>()));
 }
 
-/// The function with its five features in the given roles.
+/// Computes the function with its five features in the given roles.
 pub(super) fn concept(x: &[f64], roles: [usize; 5]) -> f64 {
     let [a, b, c, d, e] = roles.map(|i| x[i]);
     10.0 * (PI * a * b).sin() + 20.0 * (c - 0.5) * (c - 0.5) + 10.0 * d + 5.0 * e

@@ -10,7 +10,7 @@ use super::{
     friedman, numbered,
 };
 
-/// How the concept changes.
+/// The kind of change of the concept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriftType {
     /// Local and expanding abrupt: in two regions of the features, which grow at each of three positions.
@@ -24,7 +24,7 @@ pub enum DriftType {
 }
 
 impl DriftType {
-    /// The name in `drift_type = "…"`.
+    /// Returns the name in `drift_type = "…"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lea => "lea",
@@ -33,8 +33,8 @@ impl DriftType {
         }
     }
 
-    /// The positions that the field's papers and our reference figures use.
-    pub fn usual_positions(self) -> Vec<u64> {
+    /// Returns the positions that the field's papers and our reference figures use.
+    pub fn default_positions(self) -> Vec<u64> {
         match self {
             Self::Lea => vec![12_500, 25_000, 37_500],
             Self::Gra | Self::Gsg => vec![15_000, 30_000],
@@ -45,28 +45,28 @@ impl DriftType {
 /// Parameters of `friedman_drift`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FriedmanDrift {
-    /// How the concept changes.
+    /// The kind of change of the concept.
     pub drift_type: DriftType,
     /// Samples at which it changes, strictly increasing: three for `lea`, two for the others.
     pub position: Vec<u64>,
-    /// Samples a gradual change takes (`gsg`).
+    /// Number of samples a gradual change takes (`gsg`).
     pub transition_window: u64,
-    /// All begins anew after this many samples; 0 is never.
+    /// Number of samples after which everything begins anew; 0 is never.
     pub repeat: u64,
 }
 
 impl Default for FriedmanDrift {
     fn default() -> Self {
         let drift_type = DriftType::default();
-        Self { drift_type, position: drift_type.usual_positions(), transition_window: 5_000, repeat: 45_000 }
+        Self { drift_type, position: drift_type.default_positions(), transition_window: 5_000, repeat: 45_000 }
     }
 }
 
 impl FriedmanDrift {
-    /// Itself, where the parameters fit together.
+    /// Returns itself if the parameters fit together.
     ///
     /// # Errors
-    /// That name the parameter which does not.
+    /// Errors name the parameter that does not.
     pub fn checked(&self) -> Result<Self, Error> {
         let wanted = if self.drift_type == DriftType::Lea { 3 } else { 2 };
         if self.position.len() != wanted || !self.position.is_sorted_by(|a, b| a < b) {
@@ -83,10 +83,10 @@ impl FriedmanDrift {
         Ok(self.clone())
     }
 
-    /// Where the concept changes before sample `until`, at most a thousand times.
+    /// Iterates over the changes of the concept before sample `until`, at most a thousand.
     pub(super) fn transitions(&self, until: u64) -> impl Iterator<Item = Transition> {
         let width = if self.drift_type == DriftType::Gsg { self.transition_window } else { 0 };
-        // Recurring: the last concept is the first one, so beginning anew changes nothing.
+        // The recurring drift ends with the first concept, so beginning anew changes nothing.
         let returns = self.drift_type != DriftType::Gra;
         transitions(&self.position, width, self.repeat, returns, until)
     }

@@ -1,4 +1,4 @@
-//! Three values that run away by design.
+//! Generates three values that diverge by design.
 
 use rand_chacha::ChaCha8Rng;
 

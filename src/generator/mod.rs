@@ -3,10 +3,9 @@
 //! Reading order: [`Config`] (what to generate), [`Function`] (the closed set, a file each), [`noise`], [`drift`],
 //! [`Stream`] (samples by number), [`encode`] (as JSON or CSV), [`task`] (sends them at a rate).
 //!
-//! Invariant: sample `i` is a pure function of the settings and `i`. Whoever goes on at `i` after a restart gets the
+//! Invariant: sample `i` is a pure function of the settings and `i`. A run that goes on at `i` after a restart gets the
 //! bits of a run that never stopped. The randomness is the same on every machine; sine, cosine and exponential are
 //! those of the platform's mathematics library.
-//! What this does not do: know where samples go.
 //!
 //! To add a function: one file with its `Source`, one variant of [`Function`] with its arms below.
 
@@ -32,13 +31,13 @@ pub use noise::Noise;
 pub use sine::Sine;
 pub use stream::Stream;
 
-/// What is wrong with a generator's settings. `key` is relative to `[generator]`.
+/// A problem with a generator's settings. `key` is relative to `[generator]`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("generator.{key}: {problem}")]
 pub struct Error {
-    /// The setting.
+    /// Key of the setting.
     pub key: String,
-    /// What is wrong with it, and what to do.
+    /// The problem, and the remedy.
     pub problem: String,
 }
 
@@ -48,25 +47,25 @@ impl Error {
     }
 }
 
-/// What is generated (`[generator]`).
+/// The configuration of the generator (`[generator]`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Whether the daemon generates at all. Where nobody has said so it does on the embedded transport only, so that nothing
-    /// is made up in a topic of a cluster without being asked for.
+    /// True if the daemon generates samples. By default it does on the embedded transport only, so that nothing is made
+    /// up in a topic of a cluster without being asked for.
     pub enabled: bool,
-    /// Whether somebody has asked for it, rather than left it at its default.
+    /// True if the settings say so, rather than the default.
     pub asked_for: bool,
-    /// Whether it may write among samples that it did not generate.
+    /// True if it may write among samples that it did not generate.
     pub into_foreign_topic: bool,
-    /// What the target is of the features.
+    /// Function of the features that gives the target.
     pub function: Function,
-    /// Samples a second, ≥ 0; 0 is as fast as the transport takes them.
+    /// Samples per second, ≥ 0; 0 is as fast as the transport takes them.
     pub rate: f64,
-    /// The same seed gives the same samples.
+    /// Seed; the same one gives the same samples.
     pub seed: u64,
-    /// Samples in all, over all runs; 0 is endless.
+    /// Number of samples in all, over all runs; 0 is endless.
     pub count: u64,
-    /// What is added to the target.
+    /// Noise that is added to the target.
     pub noise: Noise,
     /// Changes of the concept on top of the function's own.
     pub drift: Option<Drift>,
@@ -90,8 +89,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Where the concept changes before sample `until`, in order; at most a thousand of the function's own and as many of
-    /// the drift on top.
+    /// Returns the changes of the concept before sample `until`, in order; at most a thousand of the function's own and
+    /// as many of the drift on top.
     pub fn transitions(&self, until: u64) -> Vec<Transition> {
         let own = if let Function::FriedmanDrift(drifting) = &self.function { Some(drifting) } else { None };
         let own = own.map(|drifting| drifting.transitions(until));
@@ -122,7 +121,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// Every function, with default parameters.
+    /// Returns every function, with default parameters.
     pub fn all() -> [Self; 7] {
         [
             Function::Friedman,
@@ -135,7 +134,8 @@ impl Function {
         ]
     }
 
-    /// The function of this name with its default parameters. `friedman_drift:lea` names the type of drift, too.
+    /// Returns the function of this name with its default parameters. `friedman_drift:lea` names the type of drift,
+    /// too.
     ///
     /// # Errors
     /// For an unknown name, and for `expression`, which has no defaults.
@@ -143,7 +143,7 @@ impl Function {
         let drift_types = [DriftType::Lea, DriftType::Gra, DriftType::Gsg];
         let drifting = name.strip_prefix("friedman_drift:");
         if let Some(drift_type) = drift_types.into_iter().find(|it| drifting == Some(it.name())) {
-            let position = drift_type.usual_positions();
+            let position = drift_type.default_positions();
             return Ok(Function::FriedmanDrift(FriedmanDrift { drift_type, position, ..FriedmanDrift::default() }));
         }
         match Self::all().into_iter().find(|function| function.name() == name) {
@@ -162,7 +162,7 @@ impl Function {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &'static str {
         match self {
             Function::Friedman => "friedman",
@@ -188,19 +188,19 @@ impl Function {
     }
 }
 
-/// What a function is made of: how features are drawn, and what the target is of them.
+/// A function: it draws features and computes the target.
 trait Source {
-    /// Names of the features, in order.
+    /// Returns the names of the features, in order.
     fn features(&self) -> Vec<String>;
 
     /// Draws the features of sample `index` into `x`, which is empty. `rng` is the sample's own.
     fn draw(&mut self, index: u64, rng: &mut ChaCha8Rng, x: &mut Vec<f64>);
 
-    /// The target of features `x` at sample `index`, without noise.
+    /// Computes the target of features `x` at sample `index`, without noise.
     fn target(&self, index: u64, x: &[f64], rng: &mut ChaCha8Rng) -> f64;
 }
 
-/// x0, x1, … for functions whose features have no names of their own.
+/// Returns x0, x1, … as names of features that have none of their own.
 fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("x{i}")).collect()
 }

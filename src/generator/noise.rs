@@ -1,4 +1,4 @@
-//! What is added to a target.
+//! Draws the noise that is added to a target.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, StudentT, Uniform};
@@ -8,7 +8,7 @@ use super::Error;
 /// The distribution of the noise, centred on 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Noise {
-    /// None.
+    /// No noise.
     None,
     /// Normal with this standard deviation, ≥ 0, in the target's unit.
     Normal {
@@ -33,7 +33,7 @@ impl Noise {
     /// Prepares the distribution.
     ///
     /// # Errors
-    /// That name the parameter which is out of range.
+    /// Errors name the parameter that is out of range.
     pub(super) fn prepared(&self) -> Result<Prepared, Error> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         Ok(match *self {

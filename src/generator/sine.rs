@@ -1,4 +1,4 @@
-//! A sine wave, the plainest function that no straight line follows.
+//! A sine wave, the simplest function that no straight line follows.
 
 use std::f64::consts::TAU;
 
@@ -11,7 +11,7 @@ use super::{Error, Source, numbered};
 pub struct Sine {
     /// Height of the wave, finite.
     pub amplitude: f64,
-    /// Samples in a wave, ≥ 2.
+    /// Number of samples in a wave, ≥ 2.
     pub period: u64,
 }
 
@@ -22,10 +22,10 @@ impl Default for Sine {
 }
 
 impl Sine {
-    /// Itself, where the parameters are in range.
+    /// Returns itself if the parameters are in range.
     ///
     /// # Errors
-    /// That name the parameter which is not.
+    /// Errors name the parameter that is not.
     pub fn checked(&self) -> Result<Self, Error> {
         if !self.amplitude.is_finite() {
             return Err(Error::new("function.amplitude", "must be finite"));

@@ -1,4 +1,4 @@
-//! Samples by number.
+//! Generates samples by number.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,8 @@ pub struct Stream {
     names: Vec<String>,
     noise: Prepared,
     drift: Option<Drift>,
-    /// Each sample has a stream of its own out of the 2⁶⁴ that a seed gives, so that none depends on the one before.
+    /// Generator of random numbers; each sample has one of the 2⁶⁴ streams of the seed, so that none depends on the one
+    /// before.
     rng: ChaCha8Rng,
     position: u64,
     rotated: Vec<f64>,
@@ -24,10 +25,10 @@ impl std::fmt::Debug for Stream {
 }
 
 impl Stream {
-    /// The stream at sample 0.
+    /// Makes the stream at sample 0.
     ///
     /// # Errors
-    /// That name the setting which is wrong.
+    /// Errors name the setting that is wrong.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let source = config.function.source()?;
         Ok(Self {
@@ -41,12 +42,12 @@ impl Stream {
         })
     }
 
-    /// Names of the features, in order.
+    /// Returns the names of the features, in order.
     pub fn feature_names(&self) -> &[String] {
         &self.names
     }
 
-    /// Number of the next sample.
+    /// Returns the number of the next sample.
     pub fn position(&self) -> u64 {
         self.position
     }

@@ -1,6 +1,6 @@
 //! Sends samples at a rate.
 //!
-//! Invariant: a batch that has been begun is finished, so that the sink always knows how many samples there are.
+//! Invariant: a batch that was begun is finished, so that the sink always knows the number of samples.
 
 use std::{future::Future, time::Duration};
 
@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Config, Stream, encode};
 
-/// How often samples that are due are sent.
+/// Interval at which due samples are sent.
 const SEND_INTERVAL: Duration = Duration::from_millis(5);
-/// Samples in a batch at most.
+/// Maximum number of samples in a batch.
 const MAX_BATCH_SAMPLES: u64 = 1000;
-/// After a stall, no more than this is made up for; the rest is as if it had never been due.
+/// Maximum stall that is made up for; samples due before count as sent.
 const MAX_CATCH_UP: Duration = Duration::from_secs(1);
 
-/// Where samples go.
+/// The destination of samples.
 pub trait SampleSink {
-    /// Why it could not take them.
+    /// Error if it cannot take them.
     type Error;
 
     /// Takes JSON samples, of which the first is number `first_index`. Waits while there is no room.
@@ -30,7 +30,7 @@ pub trait SampleSink {
 }
 
 /// Sends from the stream's position on until `shutdown`, or until `config.count` samples have been sent in all. Returns
-/// how many this call sent.
+/// the number of samples sent by this call.
 ///
 /// # Errors
 /// Whatever the sink cannot take.
@@ -76,7 +76,7 @@ pub async fn run<S: SampleSink>(
     Ok(stream.position() - begin)
 }
 
-/// How many samples are due at a rate.
+/// Computes the number of samples that are due at a rate.
 struct Pace {
     since: Instant,
     sent: u64,

@@ -11,24 +11,24 @@ use std::{
 
 use console::{Style, Term};
 
-/// How a row stands out.
+/// The style of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// As all text.
+    /// Normal text.
     #[default]
     Plain,
-    /// The one that counts.
+    /// Emphasised.
     Strong,
-    /// Less than the others.
+    /// Dimmed.
     Faint,
 }
 
-/// A row: its text, without any control character.
+/// A row of text without any control character.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// Cut where the terminal ends.
+    /// Text, cut at the edge of the terminal.
     pub text: String,
-    /// How it stands out, where colours are wanted.
+    /// Style, if colours are wanted.
     pub look: Look,
 }
 
@@ -43,30 +43,30 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Drawn {
     rows: Vec<Row>,
-    /// Characters of each row as it stands there.
+    /// Number of characters of each row as drawn.
     widths: Vec<usize>,
 }
 
 impl Screen {
-    /// Of this process's standard error, where that is a terminal.
+    /// Makes the screen of this process's standard error, if that is a terminal.
     pub(super) fn of_stderr() -> Option<Self> {
         let term = Term::stderr();
         let there = term.features().is_attended() && term.size_checked().is_some();
         there.then(|| Self { term, colours: console::colors_enabled_stderr(), drawn: Mutex::default() })
     }
 
-    /// Whether colours are wanted.
+    /// Returns true if colours are wanted.
     pub(super) fn colours(&self) -> bool {
         self.colours
     }
 
-    /// Columns that a row may have.
+    /// Returns the maximum number of columns of a row.
     pub fn columns(&self) -> usize {
         // A row that reaches the edge makes some terminals wrap.
         usize::from(self.term.size().1).saturating_sub(1).max(1)
     }
 
-    /// Puts other rows in the place of those that are there.
+    /// Replaces the rows.
     pub fn show(&self, rows: Vec<Row>) {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = self.erase(&drawn);
@@ -90,7 +90,7 @@ impl Screen {
         self.write(&out);
     }
 
-    /// What takes away the rows that are there: up to the first of them, and clear to the end.
+    /// Returns the control sequence that removes the rows: up to the first of them, and clear to the end.
     fn erase(&self, drawn: &Drawn) -> Vec<u8> {
         // Terminals break rows anew when they become narrower.
         let columns = usize::from(self.term.size().1).max(1);
@@ -120,16 +120,17 @@ impl Screen {
     }
 
     fn write(&self, out: &[u8]) {
-        // In one piece, lest it flickers. A terminal that has gone takes nothing any more, and that is no reason to stop.
+        // Written in one piece so that it does not flicker. A terminal that is gone takes nothing, which is no reason
+        // to stop.
         let _ = io::stderr().lock().write_all(out);
     }
 }
 
-/// Where log lines are written while there is a screen.
+/// Writes log lines above the rows of a screen.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Above(pub(super) &'static Screen);
+pub(super) struct AboveRows(pub(super) &'static Screen);
 
-impl Write for Above {
+impl Write for AboveRows {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.0.above(lines);
         Ok(lines.len())

@@ -1,39 +1,39 @@
-//! What is read from a state can be damaged: it is checked here, all of it and once, before anything is made of it.
+//! Checks what is read from a state, which can be damaged: all of it and once, before anything is made of it.
 //!
-//! Invariant: a state that passes cannot overflow a counter, hold a number that is not finite where one must be, or lead to
-//! a part that is not there; and what is derived from it is rebuilt. [`checked!`](crate::checked) names every field, so
-//! that neither a type nor a field without a check compiles into a state.
+//! Invariant: a state that passes cannot overflow a counter, hold a non-finite number where it must not, or refer to a
+//! part that is missing; and derived values are rebuilt. [`checked!`](crate::checked) names every field, so that
+//! neither a type nor a field without a check compiles into a state.
 //! What this does not do: read. `thalweg_state::read` does, and hands out nothing unchecked.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use rand_chacha::ChaCha8Rng;
 
-/// No stream is that long; from here a counter can still count for ages without overflow.
+/// Maximum of a counter: no stream is that long, and from here a counter can still count for ages without overflow.
 const MAX_COUNT: u64 = 1 << 60;
 
 /// A part of a state.
 pub trait Checked {
-    /// Whether it can be, once it has been read; makes again what is kept for speed and not saved.
+    /// Checks a value that was just read, and rebuilds what is kept for speed and not saved.
     ///
     /// # Errors
-    /// Which part cannot be, and why.
+    /// The part that is damaged, and why.
     fn check(&mut self) -> Result<(), Damaged>;
 }
 
-/// Why a state is refused.
+/// The reason why a state is refused.
 #[derive(Debug)]
 pub struct Damaged(Box<Reason>);
 
 #[derive(Debug)]
 struct Reason {
     text: &'static str,
-    /// Types from the innermost outwards.
+    /// Types, from the innermost outwards.
     parts: Vec<&'static str>,
 }
 
 impl Damaged {
-    /// The same, said of the `part` that has it.
+    /// Adds the `part` that holds it.
     #[cold]
     #[inline(never)]
     #[must_use]
@@ -42,7 +42,7 @@ impl Damaged {
         self
     }
 
-    // Out of line: most of what checks are is what they say when they fail.
+    // Out of line: most of the code of checks is their error texts.
     #[cold]
     #[inline(never)]
     fn not_finite() -> Self {
@@ -203,8 +203,8 @@ impl Checked for usize {
     }
 }
 
-/// Types whose every value can be.
-macro_rules! whatever {
+/// Implements the check for types whose every value is sound.
+macro_rules! always_sound {
     ($($type:ty),*) => {
         $(impl Checked for $type {
             #[inline]
@@ -215,10 +215,10 @@ macro_rules! whatever {
     };
 }
 
-whatever!(bool, u8, u16, u32, i32, i64, String, Arc<str>, ChaCha8Rng);
+always_sound!(bool, u8, u16, u32, i32, i64, String, Arc<str>, ChaCha8Rng);
 
 impl<T: Checked> Checked for [T] {
-    // One for all lists of a kind.
+    // Not inlined: one function for all lists of a type.
     #[inline(never)]
     fn check(&mut self) -> Result<(), Damaged> {
         self.iter_mut().try_for_each(T::check)
@@ -259,7 +259,7 @@ impl<T: Checked + ?Sized> Checked for Box<T> {
     }
 }
 
-/// As it was read: shared with nobody yet.
+/// Checks a list that was just read, which nothing shares yet.
 impl<T: Checked> Checked for Arc<[T]> {
     fn check(&mut self) -> Result<(), Damaged> {
         Arc::get_mut(self).ok_or("a part of a state is shared before it is checked")?.check()

@@ -1,54 +1,55 @@
 //! Intervals around predictions that hold a given share of the targets, whatever the stream does.
 //!
-//! Invariant: an interval is finite and holds its prediction, and was made before its target was known. Nothing is assumed
-//! of the errors, neither how they are distributed nor that they stay so.
+//! Invariant: an interval is finite and holds its prediction, and was made before its target was known. Nothing is
+//! assumed of the errors, neither their distribution nor that it stays the same.
 //! What this does not do: cover each kind of sample equally well. The share holds over time, not given the features.
 
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
 
-/// Share by which the usual error follows the latest one: about the last 50 samples.
+/// Rate at which the usual error follows the latest one: it looks back about 50 samples.
 const SCALE_RATE: f64 = 0.02;
 
-/// By how much the width's logarithm follows a target missed or held.
+/// Rate at which the width's logarithm follows a target missed or held.
 const WIDTH_RATE: f64 = 0.04;
 
-/// The same while little is known, over the root of the samples scored.
+/// The same rate while few samples were scored, over the root of their number.
 const WARM_UP_WIDTH_RATE: f64 = 0.3;
 
-/// Samples from which on both are those of the long run.
+/// Number of samples after which both rates are the constant ones.
 const WARM_UP_SAMPLES: u64 = 60;
 
-/// By how much the centre, in half widths, follows a target that was missed on one side.
+/// Rate at which the centre, in half widths, follows a target that was missed on one side.
 const CENTRE_RATE: f64 = 0.01;
 
-/// The prediction is never nearer to an end than a twentieth of the half width, so that both sides widen with it.
+/// Maximum size of the centre: the prediction keeps a twentieth of the half width from either end, so that both sides
+/// widen.
 const MAX_CENTRE: f64 = 0.95;
 
-/// The least logarithm of the half width over the usual error: predictions that are always perfect leave nothing to follow.
+/// Minimum logarithm of the half width over the usual error, for predictions that are always perfect.
 const MIN_LOG_WIDTH: f64 = -4.0;
 
-/// The greatest, beyond which eᶿ is no number. Nothing leads there.
+/// Maximum logarithm, beyond which eᶿ overflows. No stream leads there.
 const MAX_LOG_WIDTH: f64 = 700.0;
 
-/// Where the target is expected.
+/// An interval in which the target is expected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// In the target's unit, at most the prediction.
+    /// Lower end, in the target's unit; at most the prediction.
     pub lower: f64,
-    /// In the target's unit, at least the prediction.
+    /// Upper end, in the target's unit; at least the prediction.
     pub upper: f64,
 }
 
 impl Interval {
-    /// Whether the target `y` is in it; the ends are.
+    /// Returns true if the target `y` is in it; the ends are.
     #[inline]
     pub fn holds(&self, y: f64) -> bool {
         self.lower <= y && y <= self.upper
     }
 
-    /// In the target's unit.
+    /// Returns the width, in the target's unit.
     pub fn width(&self) -> f64 {
         // Halves first: the whole may be beyond the largest number.
         2.0 * (0.5 * self.upper - 0.5 * self.lower).min(f64::MAX / 2.0)
@@ -69,9 +70,9 @@ impl Interval {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conformal {
     coverage: f64,
-    /// Predictions scored.
+    /// Number of predictions scored.
     n: u64,
-    /// The usual absolute error, s.
+    /// Usual absolute error, s.
     scale: f64,
     /// Logarithm of the half width in usual errors, θ.
     log_width: f64,
@@ -83,7 +84,8 @@ pub struct Conformal {
 }
 
 fn half(scale: f64, log_width: f64) -> f64 {
-    // Near 0, where a quarter usually is, [`libm::exp`] needs no power of two, which takes it most of its instructions.
+    // Near 0, where a quarter of θ usually is, [`libm::exp`] needs no power of two, which takes it most of its
+    // instructions.
     let root = libm::exp(0.25 * log_width);
     scale * ((root * root) * (root * root))
 }
@@ -103,19 +105,21 @@ impl Conformal {
         Ok(())
     }
 
-    /// Nothing scored. `coverage` is the share of the targets that intervals are to hold, 0 < `coverage` < 1.
+    /// Makes intervals with nothing scored. `coverage` is the share of the targets that they are to hold, 0 <
+    /// `coverage` < 1.
     pub fn new(coverage: f64) -> Self {
-        // Right at once where errors have a Laplace distribution.
+        // Exact from the start for errors of a Laplace distribution.
         let log_width = libm::log(-libm::log(1.0 - coverage)).max(MIN_LOG_WIDTH);
         Self { coverage, n: 0, scale: 0.0, log_width, centre: 0.0, half: 0.0 }
     }
 
-    /// The share of the targets that is to be held.
+    /// Returns the share of the targets that is to be held.
     pub fn coverage(&self) -> f64 {
         self.coverage
     }
 
-    /// The interval around a finite prediction; `None` as long as nothing was scored, since then nothing is known of errors.
+    /// Returns the interval around a finite prediction; `None` before the first score, since nothing is known of errors
+    /// then.
     #[inline]
     pub fn around(&self, prediction: f64) -> Option<Interval> {
         let lower = (prediction + self.half * (self.centre - 1.0)).max(-f64::MAX);
@@ -129,7 +133,7 @@ impl Conformal {
         self.learn(y, p, self.around(p));
     }
 
-    /// The same where the interval is at hand.
+    /// Learns as [`Conformal::update`], with the interval at hand.
     #[inline]
     pub fn learn(&mut self, y: f64, p: f64, around: Option<Interval>) {
         if let Some(interval) = around {
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
     use crate::Checked;
 
-    /// The share held of the targets of `errors`, of samples `from` on.
+    /// Returns the share held of the targets of `errors`, of samples `from` on.
     fn held(coverage: f64, from: usize, errors: impl IntoIterator<Item = f64>) -> f64 {
         let mut conformal = Conformal::new(coverage);
         let (mut held, mut n) = (0_u32, 0_u32);

@@ -1,17 +1,17 @@
-//! How many targets the intervals have held, and how wide they were.
+//! Counts the targets that intervals have held, and averages their widths.
 
 use serde::{Deserialize, Serialize};
 
 use super::Interval;
 use crate::checked;
 
-/// The share of targets that intervals held, and the mean width of these: since the beginning, and of late. Wide intervals
-/// hold much and say little, so that one counts only beside the other.
+/// The share of targets that intervals held, and the mean width of these: since the beginning, and lately. Wide
+/// intervals hold much and say little, so that one counts only beside the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// The share wanted.
+    /// Share of the targets that intervals are to hold.
     target: f64,
-    /// What an interval counts of the one after it, of late.
+    /// Weight of an interval over that of the next one, lately.
     keep: f64,
     n: u64,
     held: u64,
@@ -19,7 +19,7 @@ pub struct Coverage {
     recent: Sums,
 }
 
-/// Faded.
+/// Faded sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
     weight: f64,
@@ -32,7 +32,8 @@ checked!(Coverage { target, keep, n, held, width, recent });
 checked!(Sums { weight, held, width });
 
 impl Coverage {
-    /// Nothing counted. `target` is the share wanted; what counts as of late fades over about `window` intervals, ≥ 1.
+    /// Makes a coverage with nothing counted. `target` is the share wanted; recent figures fade over about `window`
+    /// intervals, ≥ 1.
     pub fn new(target: f64, window: usize) -> Self {
         let keep = 1.0 - 1.0 / window.max(1) as f64;
         Self { target, keep, n: 0, held: 0, width: 0.0, recent: Sums::default() }
@@ -44,7 +45,7 @@ impl Coverage {
         let (held, width) = (interval.holds(y), interval.width());
         self.n += 1;
         self.held += u64::from(held);
-        // Means, where sums could overflow.
+        // Means, because sums could overflow.
         self.width += (width - self.width) / self.n as f64;
         let Sums { weight, held: recently_held, width: recent_width } = &mut self.recent;
         *weight = self.keep * *weight + 1.0;
@@ -52,7 +53,7 @@ impl Coverage {
         *recent_width += (width - *recent_width) / *weight;
     }
 
-    /// What both have counted, as one.
+    /// Returns what both have counted.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         let mean =
@@ -72,32 +73,32 @@ impl Coverage {
         }
     }
 
-    /// The share wanted.
+    /// Returns the share of the targets that intervals are to hold.
     pub fn target(&self) -> f64 {
         self.target
     }
 
-    /// Intervals counted.
+    /// Returns the number of intervals counted.
     pub fn n(&self) -> u64 {
         self.n
     }
 
-    /// Share of the targets held of late, 0 to 1; 0 before the first.
+    /// Returns the share of the targets held lately, 0 to 1; 0 before the first.
     pub fn recent(&self) -> f64 {
         if self.recent.weight > 0.0 { self.recent.held / self.recent.weight } else { 0.0 }
     }
 
-    /// Mean width of late, in the target's unit; 0 before the first.
+    /// Returns the recent mean width, in the target's unit; 0 before the first.
     pub fn recent_width(&self) -> f64 {
         self.recent.width
     }
 
-    /// Share of the targets held since the beginning, 0 to 1; 0 before the first.
+    /// Returns the share of the targets held since the beginning, 0 to 1; 0 before the first.
     pub fn total(&self) -> f64 {
         if self.n > 0 { self.held as f64 / self.n as f64 } else { 0.0 }
     }
 
-    /// Mean width since the beginning, in the target's unit; 0 before the first.
+    /// Returns the mean width since the beginning, in the target's unit; 0 before the first.
     pub fn total_width(&self) -> f64 {
         self.width
     }

@@ -18,11 +18,11 @@ pub struct Faded {
     relative: f64,
 }
 
-// A square that overflows is infinite, and so are sums of it from then on.
+// A square that overflows is infinite, and so are later sums of it.
 checked!(Faded { factor, weight, absolute: any, squared: any, signed: any, relative: any });
 
 impl Faded {
-    /// Nothing scored; 0 < `factor` ≤ 1. 0.99 looks back about 100 samples.
+    /// Makes a score of nothing; 0 < `factor` ≤ 1. 0.99 looks back about 100 samples.
     pub fn new(factor: f64) -> Self {
         Self { factor, weight: 0.0, absolute: 0.0, squared: 0.0, signed: 0.0, relative: 0.0 }
     }
@@ -33,7 +33,7 @@ impl Faded {
         self.add(Sums::of(y, p));
     }
 
-    /// Scores a prediction that was off by so much.
+    /// Scores a prediction by its errors.
     #[inline]
     pub(super) fn add(&mut self, Sums { absolute, squared, signed, relative }: Sums) {
         let factor = self.factor;
@@ -44,7 +44,7 @@ impl Faded {
         self.relative = factor * self.relative + relative;
     }
 
-    /// What both have scored, as one, each as faded as it is.
+    /// Returns what both have scored, each as faded as it is.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         Self {
@@ -57,27 +57,27 @@ impl Faded {
         }
     }
 
-    /// A figure, such as [`Faded::mae`]; `None` before the first score.
+    /// Returns a figure, such as [`Faded::mae`]; `None` before the first score.
     pub fn known(&self, figure: fn(&Self) -> f64) -> Option<f64> {
         (self.weight > 0.0).then(|| figure(self))
     }
 
-    /// Mean absolute error, in the target's unit; 0 before the first score.
+    /// Returns the mean absolute error, in the target's unit; 0 before the first score.
     pub fn mae(&self) -> f64 {
         self.mean(self.absolute)
     }
 
-    /// Root of the mean squared error, in the target's unit; 0 before the first score.
+    /// Returns the root of the mean squared error, in the target's unit; 0 before the first score.
     pub fn rmse(&self) -> f64 {
         self.mean(self.squared).sqrt()
     }
 
-    /// Mean of p − y, in the target's unit; 0 before the first score.
+    /// Returns the mean of p − y, in the target's unit; 0 before the first score.
     pub fn bias(&self) -> f64 {
         self.mean(self.signed)
     }
 
-    /// Symmetric mean absolute percentage error; 0 before the first score.
+    /// Returns the symmetric mean absolute percentage error; 0 before the first score.
     pub fn smape(&self) -> f64 {
         100.0 * self.mean(self.relative)
     }

@@ -1,4 +1,4 @@
-//! How wrong predictions are.
+//! Measures the errors of predictions.
 //!
 //! Reading order: [`Scores`] (every mean error, cumulative and mergeable), [`Quantiles`] (how errors are distributed),
 //! [`Rolling`] (both over a sliding window, exactly), [`Faded`] (old samples count less), [`Scorecard`] (all that is kept of
@@ -30,23 +30,23 @@ pub use rolling::Rolling;
 pub use scores::Scores;
 use scores::Sums;
 
-/// All that is kept of a model's predictions.
+/// All scores of a model's predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scorecard {
-    /// Since the beginning.
+    /// Scores since the beginning.
     pub total: Scores,
-    /// The absolute errors since the beginning.
+    /// Absolute errors since the beginning.
     pub errors: Quantiles,
-    /// Over the last samples.
+    /// Scores over the last samples.
     pub rolling: Rolling,
-    /// With old samples fading.
+    /// Scores in which old samples fade.
     pub faded: Faded,
 }
 
 checked!(Scorecard { total, errors, rolling, faded });
 
 impl Scorecard {
-    /// Nothing scored. `window` as of [`Rolling::new`], `fading` as of [`Faded::new`].
+    /// Makes a card with nothing scored. `window` as of [`Rolling::new`], `fading` as of [`Faded::new`].
     pub fn new(window: usize, fading: f64) -> Self {
         Self {
             total: Scores::default(),
@@ -62,7 +62,7 @@ impl Scorecard {
         self.add(Miss::of(y, p));
     }
 
-    /// Scores a prediction that was off by so much.
+    /// Scores a prediction by its errors.
     #[inline]
     pub fn add(&mut self, Miss { y, p, errors, bucket }: Miss) {
         self.total.add(y, errors);
@@ -72,7 +72,7 @@ impl Scorecard {
     }
 }
 
-/// How far off a prediction was, worked out once for all that score it.
+/// The errors of a prediction, computed once for everything that scores it.
 #[derive(Clone, Copy, Debug)]
 pub struct Miss {
     y: f64,
@@ -82,7 +82,7 @@ pub struct Miss {
 }
 
 impl Miss {
-    /// Of the prediction `p` of the target `y`; both finite.
+    /// Computes the errors of the prediction `p` of the target `y`; both finite.
     #[inline]
     pub fn of(y: f64, p: f64) -> Self {
         Self { y, p, errors: Sums::of(y, p), bucket: quantiles::bucket(y - p) }

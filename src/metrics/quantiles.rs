@@ -1,7 +1,6 @@
-//! Quantiles of the absolute error.
+//! Estimates quantiles of the absolute error.
 //!
-//! Invariant: counts only, so that taking a sample out again leaves what would be there had it never come in, and two
-//! sets of counts add up.
+//! Invariant: counts only, so that removing a sample restores the state without it, and two sets of counts add up.
 
 use std::collections::VecDeque;
 
@@ -9,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::checked;
 
-/// How many of the mantissa's bits choose a bucket: 64 buckets from one power of two to the next.
+/// Number of bits of the mantissa that choose a bucket: 64 buckets from one power of two to the next.
 const MANTISSA_BITS: u32 = 6;
 
-/// Errors below 2⁻⁶⁴ count as 0, those from 2⁵⁰⁰ on as 2⁵⁰⁰.
+/// Smallest exponent, biased, and number of exponents: errors below 2⁻⁶⁴ count as 0, those from 2⁵⁰⁰ on as 2⁵⁰⁰.
 const MIN_EXPONENT: u64 = 1023 - 64;
 const EXPONENT_COUNT: u64 = 64 + 500;
 
@@ -27,19 +26,19 @@ pub struct Quantiles {
     counts: Vec<u64>,
 }
 
-/// The last bucket there is.
+/// Number of the last bucket.
 const LAST_BUCKET: u16 = (EXPONENT_COUNT << MANTISSA_BITS) as u16;
 
-/// The bucket of an error; 0 is that of 0.
+/// Returns the bucket of an error; bucket 0 holds 0.
 #[inline]
 pub(super) fn bucket(error: f64) -> u16 {
     let key = error.abs().to_bits() >> (52 - MANTISSA_BITS);
     let from = MIN_EXPONENT << MANTISSA_BITS;
-    // Saturating below makes the least ones 0.
+    // Saturating below puts the smallest errors into bucket 0.
     ((key + 1).saturating_sub(from)).min(u64::from(LAST_BUCKET)) as u16
 }
 
-/// The middle of a bucket.
+/// Returns the middle of a bucket.
 fn middle(bucket: u16) -> f64 {
     let Some(key) = u64::from(bucket).checked_sub(1) else { return 0.0 };
     let edge = |key: u64| f64::from_bits((key + (MIN_EXPONENT << MANTISSA_BITS)) << (52 - MANTISSA_BITS));
@@ -54,7 +53,7 @@ impl Quantiles {
         if counts.len() + usize::from(*first) > usize::from(LAST_BUCKET) + 1 {
             return Err("a histogram of errors has more buckets than there are");
         }
-        // That many counts of at most 2⁶⁰ can overflow.
+        // The sum of so many counts of at most 2⁶⁰ can overflow.
         if counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count)) != Some(*n) {
             return Err("the counts of a histogram of errors do not add up");
         }
@@ -77,7 +76,7 @@ impl Quantiles {
         }
     }
 
-    /// Takes an error out that is in.
+    /// Removes an error that was counted.
     #[inline]
     pub(super) fn remove(&mut self, bucket: u16) {
         if let Some(count) = self.counts.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
@@ -86,7 +85,7 @@ impl Quantiles {
         }
     }
 
-    /// Whether it counts exactly these errors.
+    /// Returns true if it counts exactly these errors.
     pub(super) fn holds(&self, buckets: &VecDeque<u16>) -> bool {
         let mut counted = vec![0; self.counts.len()];
         for bucket in buckets {
@@ -98,7 +97,7 @@ impl Quantiles {
         counted == self.counts
     }
 
-    /// Makes room for a bucket outside of those there are, and counts one in it.
+    /// Extends the buckets to one outside of them, and counts an error in it.
     #[cold]
     fn widen(&mut self, bucket: u16) {
         if self.counts.is_empty() {
@@ -116,7 +115,7 @@ impl Quantiles {
         self.counts[at] += 1;
     }
 
-    /// What both have counted, as one.
+    /// Returns what both have counted.
     #[must_use]
     pub fn merged(mut self, other: &Self) -> Self {
         for (at, &count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -128,13 +127,13 @@ impl Quantiles {
         self
     }
 
-    /// [`Quantiles::get`]; `None` before the first error.
+    /// Returns [`Quantiles::get`]; `None` before the first error.
     pub fn known(&self, q: f64) -> Option<f64> {
         (self.n > 0).then(|| self.get(q))
     }
 
-    /// The error that a share `q` of all errors, from 0 to 1, does not exceed (nearest rank), within 0.8 %; 0 before the
-    /// first one.
+    /// Returns the error that a share `q` of all errors, from 0 to 1, does not exceed (nearest rank), within 0.8 %; 0
+    /// before the first one.
     pub fn get(&self, q: f64) -> f64 {
         let rank = ((q * self.n as f64).ceil() as u64).clamp(1, self.n.max(1));
         let mut below = 0;

@@ -1,4 +1,4 @@
-//! Scores over the last samples, exact however long it runs.
+//! Scores the last samples, exactly however long it runs.
 //!
 //! Two stacks (Tangwongsan, Hirzel and Schneider 2015): the older half of the window holds, for each sample, the scores
 //! of itself and all that came after it in that half; the newer half is one running sum. The window is their merge, a
@@ -18,13 +18,13 @@ use super::{Quantiles, Scores, quantiles::bucket, scores::Sums};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rolling {
     window: usize,
-    /// Older samples, oldest last: each with all that are newer in here.
+    /// Older samples, oldest last: each with the scores of itself and all newer ones in this list.
     older: Vec<Scores>,
     /// Newer samples as (target, prediction), oldest first.
     newer: Vec<(f64, f64)>,
     newer_scores: Scores,
     errors: Quantiles,
-    /// The bucket of each sample in `errors`, oldest first.
+    /// Bucket of each sample in `errors`, oldest first.
     buckets: VecDeque<u16>,
 }
 
@@ -43,7 +43,7 @@ impl Rolling {
         Ok(())
     }
 
-    /// An empty window of at most `window` samples, at least 1.
+    /// Makes an empty window of at most `window` samples, at least 1.
     pub fn new(window: usize) -> Self {
         Self {
             window: window.max(1),
@@ -61,7 +61,7 @@ impl Rolling {
         self.add(y, p, Sums::of(y, p), bucket(y - p));
     }
 
-    /// The same, with how far off that was and the bucket of it.
+    /// Scores a prediction with its errors and their bucket.
     #[inline]
     pub(super) fn add(&mut self, y: f64, p: f64, errors: Sums, bucket: u16) {
         if self.older.len() + self.newer.len() == self.window {
@@ -73,12 +73,12 @@ impl Rolling {
         self.buckets.push_back(bucket);
     }
 
-    /// The absolute errors in the window.
+    /// Returns the absolute errors in the window.
     pub fn errors(&self) -> &Quantiles {
         &self.errors
     }
 
-    /// The scores of what is in the window.
+    /// Returns the scores of the samples in the window.
     pub fn scores(&self) -> Scores {
         match self.older.last() {
             Some(older) => older.merged(self.newer_scores),

@@ -1,8 +1,8 @@
-//! Every mean error of the same predictions.
+//! Computes every mean error of the same predictions.
 //!
-//! Invariant: one count for all of them, and each error is worked out once. A state file holds them as it always did: each
-//! metric with a count of its own.
-//! What this does not do: forget, which [`super::Rolling`] and [`super::Faded`] do.
+//! Invariant: one count for all of them, and each error is computed once. A state file holds each metric with a count
+//! of its own, in the format of older versions. What this does not do: forget, which [`super::Rolling`] and
+//! [`super::Faded`] do.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use crate::checked;
 /// assert_eq!((scores.n(), scores.mae(), scores.bias()), (2, 0.5, -0.5));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Separate", into = "Separate")]
+#[serde(try_from = "SavedScores", into = "SavedScores")]
 pub struct Scores {
     n: u64,
     sums: Sums,
@@ -33,7 +33,7 @@ pub struct Scores {
 pub(super) struct Sums {
     /// |y − p|.
     pub(super) absolute: f64,
-    /// (y − p)²; infinite where that overflows.
+    /// (y − p)²; infinite if that overflows.
     pub(super) squared: f64,
     /// p − y.
     pub(super) signed: f64,
@@ -42,7 +42,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Of one prediction.
+    /// Returns the errors of one prediction.
     #[inline]
     pub(super) fn of(y: f64, p: f64) -> Self {
         let signed = p - y;
@@ -51,7 +51,7 @@ impl Sums {
         Self { absolute, squared: signed * signed, signed, relative }
     }
 
-    /// Of all that both are of.
+    /// Returns the sums of both.
     #[inline]
     #[must_use]
     pub(super) fn plus(self, other: Self) -> Self {
@@ -74,7 +74,7 @@ impl Scores {
         self.add(y, Sums::of(y, p));
     }
 
-    /// Scores a prediction of the target `y` that was off by so much.
+    /// Scores a prediction of the target `y` by its errors.
     #[inline]
     pub(super) fn add(&mut self, y: f64, errors: Sums) {
         self.n += 1;
@@ -82,52 +82,54 @@ impl Scores {
         self.target.update(y, 1.0);
     }
 
-    /// What both have scored, as one.
+    /// Returns what both have scored.
     #[inline]
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         Self { n: self.n + other.n, sums: self.sums.plus(other.sums), target: self.target.merged(other.target) }
     }
 
-    /// Predictions scored.
+    /// Returns the number of predictions scored.
     pub fn n(&self) -> u64 {
         self.n
     }
 
-    /// A figure, such as [`Scores::mae`]; `None` before the first score.
+    /// Returns a figure, such as [`Scores::mae`]; `None` before the first score.
     pub fn known(&self, figure: fn(&Self) -> f64) -> Option<f64> {
         (self.n > 0).then(|| figure(self))
     }
 
-    /// Mean absolute error, in the target's unit; 0 before the first score.
+    /// Returns the mean absolute error, in the target's unit; 0 before the first score.
     pub fn mae(&self) -> f64 {
         self.mean(self.sums.absolute)
     }
 
-    /// Root of the mean squared error, in the target's unit; 0 before the first score, infinite once a square has
-    /// overflowed.
+    /// Returns the root of the mean squared error, in the target's unit; 0 before the first score, infinite once a
+    /// square has overflowed.
     pub fn rmse(&self) -> f64 {
         self.mean(self.sums.squared).sqrt()
     }
 
-    /// Share of the target's variance that is explained, 1 − Σ(y − p)² / Σ(y − ȳ)², at most 1; 0 while that is undefined.
+    /// Returns the share of the target's variance that is explained, 1 − Σ(y − p)² / Σ(y − ȳ)², at most 1; 0 while that
+    /// is undefined.
     pub fn r2(&self) -> f64 {
         self.known_r2().unwrap_or(0.0)
     }
 
-    /// [`Scores::r2`]; `None` while that is undefined: of fewer than two targets, and of equal ones.
+    /// Returns [`Scores::r2`]; `None` while that is undefined: with fewer than two targets, or equal ones.
     pub fn known_r2(&self) -> Option<f64> {
         let total = (self.target.n - 1.0) * self.target.get();
         (total > 0.0).then(|| 1.0 - self.sums.squared / total)
     }
 
-    /// Mean of p − y, in the target's unit: above 0 where predictions are too high; 0 before the first score.
+    /// Returns the mean of p − y, in the target's unit: above 0 where predictions are too high; 0 before the first
+    /// score.
     pub fn bias(&self) -> f64 {
         self.mean(self.sums.signed)
     }
 
-    /// Symmetric mean absolute percentage error, 100 · mean of 2|y − p| / (|y| + |p|), in percent from 0 to 200; a pair of
-    /// zeros counts 0 (Makridakis 1993, in River's form); 0 before the first score.
+    /// Returns the symmetric mean absolute percentage error, 100 · mean of 2|y − p| / (|y| + |p|), in percent from 0 to
+    /// 200; a pair of zeros counts 0 (Makridakis 1993, in River's form); 0 before the first score.
     pub fn smape(&self) -> f64 {
         100.0 * self.mean(self.sums.relative)
     }
@@ -137,9 +139,9 @@ impl Scores {
     }
 }
 
-/// As a state file holds them: each metric with a count of its own, all of which must be the same.
+/// The format of a state file: each metric with a count of its own, all of which must be the same.
 #[derive(Serialize, Deserialize)]
-struct Separate {
+struct SavedScores {
     mae: Mean,
     rmse: Mean,
     r2: R2,
@@ -159,7 +161,7 @@ struct R2 {
     target: Var,
 }
 
-impl From<Scores> for Separate {
+impl From<Scores> for SavedScores {
     fn from(Scores { n, sums, target }: Scores) -> Self {
         let mean = |sum| Mean { n, sum };
         Self {
@@ -172,10 +174,10 @@ impl From<Scores> for Separate {
     }
 }
 
-impl TryFrom<Separate> for Scores {
+impl TryFrom<SavedScores> for Scores {
     type Error = &'static str;
 
-    fn try_from(Separate { mae, rmse, r2, bias, smape }: Separate) -> Result<Self, Self::Error> {
+    fn try_from(SavedScores { mae, rmse, r2, bias, smape }: SavedScores) -> Result<Self, Self::Error> {
         let n = mae.n;
         if [rmse.n, bias.n, smape.n].iter().any(|other| *other != n) {
             return Err("the metrics of a model are not of the same predictions");

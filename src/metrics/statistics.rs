@@ -27,13 +27,13 @@ impl Var {
         self.s += weight * (x - before) * (x - self.mean);
     }
 
-    /// Sample variance (one degree of freedom less than the weight); 0 where the weight is not above 1.
+    /// Returns the sample variance (one degree of freedom less than the weight); 0 if the weight is not above 1.
     #[inline]
     pub fn get(&self) -> f64 {
         if self.n > 1.0 { self.s / (self.n - 1.0) } else { 0.0 }
     }
 
-    /// What has been seen here and in `other` together.
+    /// Returns the statistics of both together.
     #[inline]
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
@@ -52,8 +52,8 @@ impl Var {
         }
     }
 
-    /// What remains of this when `other`, a part of it, is taken out. Exact in theory, subject to cancellation:
-    /// for split candidates, not for rolling windows.
+    /// Returns the statistics without `other`, a part of them. Exact in theory, subject to cancellation: for split
+    /// candidates, not for rolling windows.
     #[inline]
     #[must_use]
     pub fn without(self, other: Self) -> Self {

@@ -8,9 +8,9 @@
 //! - *permutation* for all else (Breiman 2001): by how much the squared error over the latest samples grows when the
 //!   feature's values among them change places.
 //!
-//! Columns that say the same (`collinear`) are looked at together, since each alone tells what a model has made of the others:
-//! of a sum and its terms weights may be huge with opposite signs. What they account for is shared out among them by their
-//! squared correlations with what the model predicts.
+//! Columns that say the same (`collinear`) are judged together, since each alone shows only how the model divided their
+//! effect: weights of a sum and its terms may be huge with opposite signs. Their joint effect is shared among them by
+//! their squared correlations with the model's predictions.
 //!
 //! Invariant: read-only, deterministic; shares are finite and not negative. What this does not do: say anything about causes.
 

@@ -26,7 +26,7 @@ const TRUSTED_SHARE: f64 = 0.6;
 /// Number of values of a new column that are judged together.
 const NEW_COLUMN_VALUES: usize = 10;
 
-/// Number of rows over which an outlier's count decays by 1/e; and the count above which the stream has changed: 41 in
+/// Number of rows over which an outlier's count decays to 1/e; and the count above which the stream has changed: 41 in
 /// a row, or 5 % of all for long.
 const BEYOND_DECAY_ROWS: f64 = 1000.0;
 const MAX_BEYOND_COUNT: f64 = 40.0;

@@ -89,7 +89,7 @@ impl RecursiveLeastSquares {
         if !fit || excited.iter().zip(weights).any(|(excited, weight)| !*excited && *weight != 0.0) {
             return Err("the covariance of a recursive least squares does not fit its weights");
         }
-        self.settle();
+        self.index_places();
         Ok(())
     }
 }
@@ -101,7 +101,7 @@ impl RecursiveLeastSquares {
         model.weights.push(0.0);
         model.covariance.push(start(&params, 0));
         model.places.push(0);
-        model.settle();
+        model.index_places();
         model
     }
 
@@ -143,13 +143,13 @@ impl RecursiveLeastSquares {
             let more = d + 1 - self.weights.len();
             self.weights.reserve_exact(more);
             self.weights.resize(d + 1, 0.0);
-            self.settle();
+            self.index_places();
         }
     }
 
     /// Rebuilds `in_order` and `excited` from `places`.
     #[cold]
-    fn settle(&mut self) {
+    fn index_places(&mut self) {
         let whole = self.places.len() == self.weights.len();
         self.in_order = whole && self.places.iter().copied().eq(0..self.weights.len());
         self.excited = vec![false; if whole { 0 } else { self.weights.len() }];
@@ -173,7 +173,7 @@ impl RecursiveLeastSquares {
                 self.places.push(i);
             }
         }
-        self.settle();
+        self.index_places();
     }
 
     /// Subtracts what `gain` has learned from the covariance, forgets, and brings the diagonal back into its bounds.

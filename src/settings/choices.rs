@@ -1,17 +1,17 @@
-//! Closed sets by name.
+//! Maps names to the members of closed sets.
 //!
-//! Invariant: a list that leaves out a variant of its enum does not compile, nor does a name that stands for nothing.
-//! A set that is named outside of the settings, too, has its names where it is defined; its list is an [`every`] then.
+//! Invariant: a list that leaves out a variant of its enum does not compile, nor does a name without a variant. A set
+//! that is named outside of the settings, too, has its names where it is defined; its list is an [`every`] then.
 
 use super::Section;
 
-/// Names, each with what it stands for, in the order in which messages list them: a value, or a [`Reader`].
+/// Names, each with its value or its [`Reader`], in the order in which messages list them.
 pub(super) type Choices<T> = [(&'static str, T)];
 
 /// Reads the parameters of what was chosen.
 pub(super) type Reader<T> = fn(&mut Section) -> T;
 
-/// A name for each variant: `choices!(Mode { "up": Up, "down": Down })`. With parameters, what reads them stands behind it:
+/// Names each variant: `choices!(Mode { "up": Up, "down": Down })`. With parameters, their reader follows:
 /// `choices!(Loss { "huber": Huber => huber, … })`.
 macro_rules! choices {
     ($Set:ident { $($name:literal: $Variant:ident $(=> $read:expr)?),+ $(,)? }) => {{
@@ -24,7 +24,7 @@ macro_rules! choices {
     (@ $value:path => $read:expr) => { $read };
 }
 
-/// Every variant: `every!(Function { Mv, Sine(Sine::default()) })`.
+/// Lists every variant: `every!(Function { Mv, Sine(Sine::default()) })`.
 macro_rules! every {
     ($Set:ident { $($Variant:ident $(($value:expr))?),+ $(,)? }) => {{
         const _: fn(&$Set) = |listed| match listed {
@@ -36,7 +36,7 @@ macro_rules! every {
 
 pub(super) use {choices, every};
 
-/// Choices of which the first, `name`, is none of them.
+/// Returns the choices with `name` in front, which chooses `None`.
 pub(super) fn or_none<T>(
     name: &'static str,
     some: impl IntoIterator<Item = (&'static str, T)>,

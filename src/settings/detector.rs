@@ -1,4 +1,4 @@
-//! Drift detectors, wherever a setting names one.
+//! Reads drift detectors, wherever a setting names one.
 
 use super::{
     Section,
@@ -7,7 +7,8 @@ use super::{
 };
 use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, Mode, PageHinkleyParams};
 
-/// The detector that `key` names; `None` for "none". Parameters of ADWIN that are not given are those of `default`.
+/// Reads the detector that `key` names; `None` for "none". Parameters of ADWIN that are not given are those of
+/// `default`.
 pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKind>) -> Option<DetectorKind> {
     let adwin = if let Some(DetectorKind::Adwin(params)) = default { params } else { AdwinParams::default() };
     let detectors = every!(DetectorKind {
@@ -37,7 +38,7 @@ pub(super) fn read(section: &mut Section, key: &str, default: Option<DetectorKin
         DetectorKind::Kswin(default) => {
             let (window_size, stat_size) =
                 (whole("window_size", default.window_size, 2), whole("stat_size", default.stat_size, 1));
-            // The older values must be enough to draw as many from.
+            // There must be enough older values to draw as many from.
             if stat_size > window_size / 2 {
                 section.problem("stat_size", "must be at most half of window_size");
             }

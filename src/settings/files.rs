@@ -1,6 +1,6 @@
-//! The files that settings name: whether they are there and hold what they should.
+//! Checks the files that settings name: that they exist and hold what they should.
 //!
-//! Apart from reading the settings, since a grid or a replay needs none of them. Nothing is left behind.
+//! Separate from reading the settings, since a grid or a replay needs none of them. Nothing is left behind.
 
 use std::{fs, fs::OpenOptions, io, path::Path};
 
@@ -8,10 +8,10 @@ use super::{Errors, Problem, Settings, Transport};
 use crate::kafka;
 
 impl Settings {
-    /// Looks at certificates and keys: whether they can be read, are some, and fit together.
+    /// Checks that certificates and keys can be read, are valid, and fit together.
     ///
     /// # Errors
-    /// Every problem there is, at once.
+    /// Returns every problem at once.
     pub fn check_files(&self) -> Result<(), Errors> {
         let tls = match &self.transport {
             Transport::Embedded(_) => None,
@@ -29,7 +29,7 @@ impl Settings {
                 problems.push(Problem::new(&at, &format!("{} cannot be read: {error}", file.display())));
             }
         }
-        // What cannot be read would only be said once more.
+        // A file that cannot be read would only be reported twice.
         if problems.is_empty()
             && let Err(problem) = kafka::check_tls(tls)
         {
@@ -38,7 +38,7 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
     }
 
-    /// Where topics are and how the way there is kept, in lines.
+    /// Describes where topics are and how the connection is secured, in lines.
     pub fn places(&self) -> Vec<String> {
         let config = match &self.transport {
             Transport::Embedded(_) => return vec!["tables of the state file".to_owned()],
@@ -57,10 +57,10 @@ impl Settings {
         [brokers].into_iter().chain(tls).collect()
     }
 
-    /// Whether the state file can be written; `true` where it is there already.
+    /// Checks that the state file can be written; returns `true` if it exists already.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason why it cannot.
     pub fn check_state(&self) -> Result<bool, Errors> {
         let path = &self.state.path;
         let wrong = |problem: String| Errors::one("state.path", &problem);
@@ -68,7 +68,7 @@ impl Settings {
             return Err(wrong(format!("{} is a folder; name a file in it", path.display())));
         }
         let folders = path.ancestors().skip(1);
-        // The first that is there; what is missing below it is made at the start.
+        // The first folder that exists; missing ones below it are made at the start.
         let folder =
             folders.map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it }).find(|it| it.exists());
         let folder = folder.unwrap_or(Path::new("."));

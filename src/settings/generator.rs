@@ -1,4 +1,4 @@
-//! `[generator]`: which samples are made up.
+//! Reads `[generator]`: which samples are made up.
 
 use super::{
     Section,
@@ -9,28 +9,32 @@ use crate::generator::{
     Config, Distribution, Drift, DriftType, Expression, FriedmanDrift, Function, Noise, Sine, Stream, drift::Change,
 };
 
-/// `by_default`: whether there is a generator where the settings do not say.
+/// Reads the section; `by_default` is the default of `enabled`.
 pub(super) fn read(mut section: Section, by_default: bool) -> Config {
     let default = Config::default();
     let config = Config {
         asked_for: section.has("enabled"),
         enabled: section.boolean("enabled", by_default),
         into_foreign_topic: section.boolean("into_foreign_topic", default.into_foreign_topic),
-        rate: section.number("rate", default.rate, Range::from(0.0..=1e9).said("0 (as fast as possible) or more")),
+        rate: section.number(
+            "rate",
+            default.rate,
+            Range::from(0.0..=1e9).described_as("0 (as fast as possible) or more"),
+        ),
         seed: section.integer("seed", default.seed, 0..),
         count: section.integer("count", default.count, 0..),
         noise: noise(&mut section),
         function: function(&mut section),
         drift: drift(&mut section),
     };
-    // The generator knows best what fits together.
+    // The generator knows best which settings fit together.
     if let Err(error) = Stream::new(&config) {
         section.problem(&error.key, &error.problem);
     }
     config
 }
 
-/// Every function with its default parameters, in the order in which messages list them.
+/// Returns every function with its default parameters, in the order in which messages list them.
 fn functions() -> [Function; 7] {
     every!(Function {
         Friedman,
@@ -65,9 +69,9 @@ fn friedman_drift(section: &mut Section, default: &FriedmanDrift) -> FriedmanDri
     FriedmanDrift {
         drift_type,
         transition_window: section.integer("transition_window", default.transition_window, 0..),
-        // Positions of one's own need not lie within the default's period.
+        // Configured positions need not lie within the default's period.
         repeat: section.integer("repeat", if position.is_some() { 0 } else { default.repeat }, 0..),
-        position: position.unwrap_or_else(|| drift_type.usual_positions()),
+        position: position.unwrap_or_else(|| drift_type.default_positions()),
     }
 }
 
@@ -108,7 +112,7 @@ const NOISES: &Choices<Reader<Noise>> = &choices!(Noise {
     },
 });
 
-/// A number is the standard deviation of normal noise.
+/// Reads the noise; a number is the standard deviation of normal noise.
 fn noise(section: &mut Section) -> Noise {
     if section.is_number("noise") {
         let sd = section.number("noise", 1.0, NOT_NEGATIVE);
@@ -120,7 +124,7 @@ fn noise(section: &mut Section) -> Noise {
     }
 }
 
-/// How fast a drift is, by its name: the samples that it takes.
+/// Readers of the number of samples that a drift takes, by name.
 const DRIFTS: &Choices<Option<Reader<u64>>> =
     &[("none", None), ("abrupt", Some(|_| 0)), ("gradual", Some(|section| section.integer("width", 1000, 1..)))];
 

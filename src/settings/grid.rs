@@ -1,4 +1,4 @@
-//! Models with the settings that make them: those that race, and grids of parameters.
+//! Reads models with the settings that make them: those that race, and grids of parameters.
 //!
 //! A grid is `[[models]]` in which a parameter may be a list, of which each model takes one: `lr = [0.01, 0.1]`. Lists
 //! multiply. A parameter that is a list by itself (`steps`) takes a list of lists.
@@ -10,29 +10,29 @@ use config::{Config, File, FileFormat, Map, Value, ValueKind};
 
 use super::{
     Errors, Problem, Section, Sources, model,
-    spelled::{default_entry, entry, toml},
+    to_toml::{default_entry, entry, toml},
 };
 use crate::models::ModelConfig;
 
 /// Parameters that are lists by themselves.
 const LIST_PARAMETERS: [&str; 2] = ["steps", "members"];
 
-/// Models in a grid at most.
+/// Maximum number of models in a grid.
 const MAX_MODELS: usize = 1000;
 
 /// A model and the settings that make it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Checked.
+    /// Checked configuration.
     pub config: ModelConfig,
-    /// Its `[[models]]` in TOML.
+    /// Its `[[models]]` entry in TOML.
     pub toml: String,
 }
 
-/// The models that race by the settings.
+/// Reads the models that race by the settings.
 ///
 /// # Errors
-/// What is wrong with them.
+/// Returns every problem with them.
 pub fn entries(sources: &Sources) -> Result<Vec<Entry>, Errors> {
     let mut table = sources.merged()?;
     match table.remove("models").map(|models| models.kind) {
@@ -45,15 +45,15 @@ pub fn entries(sources: &Sources) -> Result<Vec<Entry>, Errors> {
     }
 }
 
-/// The models of all grids. Each is the name of a file, or a model's keys as they stand between the braces of an inline
-/// table: `kind = "linear", optimizer.lr = [0.01, 0.1]`.
+/// Reads the models of all grids. Each grid is the name of a file, or a model's keys as they stand between the braces
+/// of an inline table: `kind = "linear", optimizer.lr = [0.01, 0.1]`.
 ///
 /// # Errors
-/// Everything that is wrong with any of them.
+/// Returns every problem with any of them.
 pub fn grid(grids: &[String]) -> Result<Vec<Entry>, Errors> {
     let mut problems = Vec::new();
     let mut models = Vec::new();
-    // Of each model, where it was declared.
+    // Place of declaration of each model.
     let mut places = Vec::new();
     for text in grids {
         let (source, declared) = declared(text);
@@ -81,7 +81,7 @@ pub fn grid(grids: &[String]) -> Result<Vec<Entry>, Errors> {
         problems.extend(errors.problems().iter().map(|it| placed(it, &places)));
         Vec::new()
     });
-    // A key that is wrong is so in every model that it was multiplied to.
+    // A wrong key is wrong in every model that it was multiplied to.
     let mut seen = std::collections::HashSet::new();
     problems.retain(|problem| seen.insert((problem.path.clone(), problem.message.clone())));
     if problems.is_empty() { Ok(entries) } else { Err(problems.into()) }
@@ -99,7 +99,7 @@ fn checked(models: Vec<Value>) -> Result<Vec<Entry>, Errors> {
     Ok(configs.into_iter().zip(texts).map(|(config, toml)| Entry { config, toml }).collect())
 }
 
-/// What a grid is called in messages, and the models it declares, lists and all.
+/// Returns the name of a grid in messages, and the models it declares, lists and all.
 fn declared(text: &str) -> (String, Result<Vec<Value>, Vec<Problem>>) {
     let path = Path::new(text);
     if !path.exists() && text.contains('=') {
@@ -127,13 +127,13 @@ fn tables(file: impl config::Source + Send + Sync + 'static) -> Result<Vec<Value
     }
 }
 
-/// A value in which every list has been decided, and what each decision was.
+/// A value in which every list is decided, with the decisions.
 struct Variant {
     decisions: Vec<(Vec<String>, String)>,
     value: Value,
 }
 
-/// Every model that a declared one stands for, each with a name that says which it is.
+/// Expands a declared model into every model it stands for, each named by its decisions.
 fn multiplied(value: Value) -> Result<Vec<Value>, Problem> {
     let variants = variants(value, &mut Vec::new())?;
     Ok(variants.into_iter().map(named).collect())
@@ -189,7 +189,7 @@ fn variants(value: Value, path: &mut Vec<String>) -> Result<Vec<Variant>, Proble
             }
             let mut found = Vec::new();
             for item in items {
-                let decision = (path.clone(), said(&item));
+                let decision = (path.clone(), decision_name(&item));
                 for mut variant in variants(item, path)? {
                     variant.decisions.insert(0, decision.clone());
                     found.push(variant);
@@ -206,24 +206,24 @@ fn is_choice(path: &[String], items: &[Value]) -> bool {
     !is_list || !items.is_empty() && items.iter().all(|item| matches!(item.kind, ValueKind::Array(_)))
 }
 
-/// A decision in a name: text as it is, a choice with parameters by its kind.
-fn said(value: &Value) -> String {
+/// Formats a decision for a name: text as it is, a choice with parameters by its kind.
+fn decision_name(value: &Value) -> String {
     match &value.kind {
         ValueKind::String(text) => text.clone(),
         ValueKind::Table(table) => match table.get("kind").map(|kind| &kind.kind) {
-            // What it is chosen with, too; lists are decisions of their own.
+            // With the choice's parameters, too; lists are decisions of their own.
             Some(ValueKind::String(kind)) => {
                 let mut with: Vec<String> = table
                     .iter()
                     .filter(|(key, value)| *key != "kind" && !matches!(value.kind, ValueKind::Array(_)))
-                    .map(|(key, value)| format!(" {key}={}", said(value)))
+                    .map(|(key, value)| format!(" {key}={}", decision_name(value)))
                     .collect();
                 with.sort();
                 format!("{kind}{}", with.concat())
             }
             _ => toml(value).to_string(),
         },
-        // Shorter than in TOML where it is far from 1: 1e-7.
+        // Shorter than in TOML for numbers far from 1: 1e-7.
         ValueKind::Float(number) => format!("{number:?}"),
         _ => toml(value).to_string(),
     }
@@ -238,7 +238,7 @@ fn under(parent: &str, problem: Problem) -> Problem {
     Problem { path: format!("{parent}.{}", problem.path), message: problem.message }
 }
 
-/// A problem with one of all models, as one with what was declared.
+/// Converts the path of a problem from the list of all models to the place of declaration.
 fn placed(problem: &Problem, places: &[String]) -> Problem {
     let indexed = problem.path.strip_prefix("models[").and_then(|rest| rest.split_once(']'));
     let place = indexed.and_then(|(i, rest)| Some((places.get(i.parse::<usize>().ok()?)?, rest)));

@@ -5,8 +5,8 @@
 //! the path of their key, and an unknown key is an error. Only the command line and the composition root read settings.
 //!
 //! Reading order: [`Sources`] (where values come from), `section` (how keys are read and errors collected), `range` (the
-//! numbers that a key takes), `choices` (closed sets by name), then a file per section of settings.toml, `grid` (many models out of one entry) with `spelled`
-//! (values back to text).
+//! numbers that a key takes), `choices` (closed sets by name), then a file per section of settings.toml,
+//! `grid` (many models out of one entry) with `to_toml` (values back to text).
 
 mod choices;
 mod detector;
@@ -19,7 +19,7 @@ mod range;
 mod schema;
 mod section;
 mod sources;
-mod spelled;
+mod to_toml;
 mod transport;
 mod values;
 mod variables;
@@ -54,9 +54,9 @@ pub struct Settings {
     pub start: Start,
     /// `transport.on_gap`
     pub on_gap: Policy,
-    /// `output.timestamp`: the record time of what is published.
+    /// `output.timestamp`: record time of what is published.
     pub timestamps: Timestamps,
-    /// `output.shared`: whether the outputs may hold what others have published.
+    /// `output.shared`: true if the outputs may hold what others have published.
     pub shared_outputs: bool,
     /// `[schema]`
     pub schema: Schema,
@@ -72,7 +72,7 @@ pub struct Settings {
     pub logging: logging::Config,
 }
 
-/// Which transport runs.
+/// The transport that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transport {
     /// Topics in the state file.
@@ -82,7 +82,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Its name in `kind = "…"`.
+    /// Returns its name in `kind = "…"`.
     pub fn name(&self) -> &'static str {
         match self {
             Transport::Embedded(_) => "embedded",
@@ -114,7 +114,7 @@ impl Settings {
     /// Reads all layers and checks everything.
     ///
     /// # Errors
-    /// Every problem there is, at once.
+    /// Returns every problem at once.
     pub fn load(sources: &Sources) -> Result<Self, Errors> {
         let table = sources.merged()?;
         let (mut root, problems) = Section::root(table);
@@ -150,13 +150,13 @@ impl Settings {
         }
     }
 
-    /// What is set, in a line.
+    /// Summarises the settings in a line.
     pub fn summary(&self) -> String {
         let names: Vec<&str> = self.race.models.iter().map(|model| model.name.as_str()).collect();
         format!("transport {}, generator {}, models {}", self.transport.name(), self.generating(), names.join(", "))
     }
 
-    /// What the generator will do, in words.
+    /// Describes what the generator will do.
     fn generating(&self) -> String {
         let (generator, samples) = (&self.generator, &self.topics.samples);
         if !generator.enabled {
@@ -182,7 +182,7 @@ impl fmt::Display for Settings {
     }
 }
 
-/// The record time of what is published, and whether the topics are shared.
+/// Reads the record time of what is published, and if the topics are shared.
 fn output(mut section: Section) -> (Timestamps, bool) {
     let named = choices!(Timestamps { "clock": Clock, "sample": Sample });
     (section.one_of("timestamp", Timestamps::default(), &named), section.boolean("shared", false))

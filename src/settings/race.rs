@@ -1,4 +1,4 @@
-//! `[metrics]`, `[guard]` and `[intervals]`: how the race is watched.
+//! Reads `[metrics]`, `[guard]` and `[intervals]`: how the race is scored and guarded.
 
 use super::{
     Section,
@@ -11,7 +11,7 @@ use crate::{
     pipeline::prequential::{Action, Config, GuardConfig},
 };
 
-/// What the target can be at least and at most.
+/// Minimum and maximum of the target.
 pub(super) type Bounds = [Option<f64>; 2];
 
 pub(super) fn read(
@@ -42,10 +42,10 @@ pub(super) fn read(
     }
 }
 
-/// `target_min` and `target_max` of `[schema]`.
+/// Reads `target_min` and `target_max` of `[schema]`.
 pub(super) fn bounds(schema: &mut Section) -> Bounds {
     let [least, greatest] = ["target_min", "target_max"]
-        .map(|key| schema.has(key).then(|| schema.number(key, 0.0, FINITE.said("a number"))));
+        .map(|key| schema.has(key).then(|| schema.number(key, 0.0, FINITE.described_as("a number"))));
     if let (Some(least), Some(greatest)) = (least, greatest)
         && least >= greatest
     {

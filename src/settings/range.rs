@@ -1,6 +1,6 @@
-//! The numbers that a key takes.
+//! Ranges of the numbers that a key takes.
 //!
-//! Invariant: a range is said in the words of its own bounds, so that a message and a check cannot differ.
+//! Invariant: a range is described from its own bounds, so that a message and a check cannot differ.
 
 use std::{
     fmt,
@@ -15,15 +15,15 @@ pub(super) struct Range<T> {
     words: Option<&'static str>,
 }
 
-/// Any number; infinities are refused in any case.
+/// Any number; infinities are refused by every reader.
 pub(super) const FINITE: Range<f64> = Range::new(Bound::Unbounded, Bound::Unbounded);
 pub(super) const POSITIVE: Range<f64> = Range::over(0.0);
 pub(super) const NOT_NEGATIVE: Range<f64> = Range::new(Bound::Included(0.0), Bound::Unbounded);
-/// A share that may be all of it.
+/// Shares over 0, up to 1.
 pub(super) const UP_TO_1: Range<f64> = Range::over(0.0).to(1.0);
-/// A share that may be nothing.
+/// Shares from 0, under 1.
 pub(super) const UNDER_1: Range<f64> = Range::new(Bound::Included(0.0), Bound::Excluded(1.0));
-/// A share that is neither.
+/// Shares over 0 and under 1.
 pub(super) const BETWEEN_0_AND_1: Range<f64> = Range::new(Bound::Excluded(0.0), Bound::Excluded(1.0));
 
 impl Range<f64> {
@@ -31,20 +31,20 @@ impl Range<f64> {
         Self { low, high, words: None }
     }
 
-    /// Over `low`.
+    /// Makes the range over `low`.
     pub(super) const fn over(low: f64) -> Self {
         Self::new(Bound::Excluded(low), Bound::Unbounded)
     }
 
-    /// The same up to `high`.
+    /// Bounds it by `high`, included.
     pub(super) const fn to(self, high: f64) -> Self {
         Self { high: Bound::Included(high), ..self }
     }
 }
 
 impl<T: PartialOrd> Range<T> {
-    /// The same in other words, where those of the bounds do not say enough.
-    pub(super) fn said(self, words: &'static str) -> Self {
+    /// Describes it in other words, where those of the bounds do not say enough.
+    pub(super) fn described_as(self, words: &'static str) -> Self {
         Self { words: Some(words), ..self }
     }
 
@@ -97,20 +97,20 @@ mod tests {
 
     #[test]
     fn a_range_says_what_it_takes() {
-        let said = |range: Range<f64>, inside: &[f64], outside: &[f64]| {
+        let described_as = |range: Range<f64>, inside: &[f64], outside: &[f64]| {
             assert!(inside.iter().all(|number| range.contains(number)), "{range}: {inside:?}");
             assert!(!outside.iter().any(|number| range.contains(number)), "{range}: {outside:?}");
             range.to_string()
         };
-        assert_eq!(said(FINITE, &[-1e300, 1e300], &[]), "a finite number");
-        assert_eq!(said(POSITIVE, &[1e-300, 1e300], &[0.0, -1.0, f64::NAN]), "over 0");
-        assert_eq!(said(NOT_NEGATIVE, &[0.0, 1e300], &[-1e-300]), "0 or more");
-        assert_eq!(said(UP_TO_1, &[1e-300, 1.0], &[0.0, 1.5]), "over 0 and at most 1");
-        assert_eq!(said(UNDER_1, &[0.0, 0.99], &[-0.1, 1.0]), "0 or more and under 1");
-        assert_eq!(said(BETWEEN_0_AND_1, &[1e-300, 0.99], &[0.0, 1.0]), "over 0 and under 1");
-        assert_eq!(said((0.0..=1.0).into(), &[0.0, 1.0], &[-0.1, 1.1]), "from 0 to 1");
-        assert_eq!(said((0.5..1.0).into(), &[0.5], &[0.4, 1.0]), "0.5 or more and under 1");
-        assert_eq!(said(POSITIVE.said("over 0, in MiB"), &[1.0], &[0.0]), "over 0, in MiB");
+        assert_eq!(described_as(FINITE, &[-1e300, 1e300], &[]), "a finite number");
+        assert_eq!(described_as(POSITIVE, &[1e-300, 1e300], &[0.0, -1.0, f64::NAN]), "over 0");
+        assert_eq!(described_as(NOT_NEGATIVE, &[0.0, 1e300], &[-1e-300]), "0 or more");
+        assert_eq!(described_as(UP_TO_1, &[1e-300, 1.0], &[0.0, 1.5]), "over 0 and at most 1");
+        assert_eq!(described_as(UNDER_1, &[0.0, 0.99], &[-0.1, 1.0]), "0 or more and under 1");
+        assert_eq!(described_as(BETWEEN_0_AND_1, &[1e-300, 0.99], &[0.0, 1.0]), "over 0 and under 1");
+        assert_eq!(described_as((0.0..=1.0).into(), &[0.0, 1.0], &[-0.1, 1.1]), "from 0 to 1");
+        assert_eq!(described_as((0.5..1.0).into(), &[0.5], &[0.4, 1.0]), "0.5 or more and under 1");
+        assert_eq!(described_as(POSITIVE.described_as("over 0, in MiB"), &[1.0], &[0.0]), "over 0, in MiB");
         assert_eq!(Range::from(1..=10).to_string(), "from 1 to 10");
         assert_eq!(Range::from(3_u64..).to_string(), "3 or more");
     }

@@ -1,6 +1,6 @@
-//! `[schema]`: what samples look like.
+//! Reads `[schema]`: the format of samples.
 //!
-//! Roles may be combined where that means something; what contradicts itself is told, all of it at once.
+//! Roles may be combined if that means something; contradictions are reported, all at once.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -105,7 +105,7 @@ fn check_lists(section: &Section, schema: &Schema) {
     }
 }
 
-/// The key and the time may be features, but not the target: a prediction is made before that is known.
+/// Checks the key and the time, which may be features but not the target: a prediction is made before that is known.
 fn check_key_and_time(section: &Section, schema: &Schema) {
     if schema.target.is_empty() {
         section.problem("target", "must not be empty");

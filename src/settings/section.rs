@@ -1,8 +1,8 @@
-//! Reads the keys of one table and collects what is wrong with them.
+//! Reads the keys of one table and collects the problems with them.
 //!
-//! Invariant: a reading method always returns something of the right type, so that the reading goes on to the end;
-//! whether any of it counts is decided once, by [`Problems::into_result`]. Keys that nobody asked for are reported when
-//! the section is dropped.
+//! Invariant: a reading method always returns something of the right type, so that reading goes on to the end;
+//! [`Problems::into_result`] decides once if any of it counts. Keys that nobody asked for are reported when the section
+//! is dropped.
 
 use std::{cell::RefCell, collections::HashMap, fmt, rc::Rc, time::Duration};
 
@@ -10,12 +10,12 @@ use config::{Value, ValueKind};
 
 use super::{choices::Choices, range::Range, variables};
 
-/// One thing that is wrong.
+/// A problem with one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key's path.
+    /// Path of the key.
     pub path: String,
-    /// What is wrong, and what is right.
+    /// The problem, and the remedy.
     pub message: String,
 }
 
@@ -25,7 +25,7 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong.
+/// All problems of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors(Vec<Problem>);
 
@@ -34,7 +34,7 @@ impl Errors {
         Self(vec![Problem::new(path, message)])
     }
 
-    /// These and `more`. What `more` says of a variable is not said again of the key it was taken for.
+    /// Adds `more`. A problem with a variable replaces that of the key it was taken for.
     pub fn and(mut self, more: impl Into<Self>) -> Self {
         let more = more.into().0;
         let taken_for =
@@ -45,7 +45,7 @@ impl Errors {
         self
     }
 
-    /// Each problem.
+    /// Returns each problem.
     pub fn problems(&self) -> &[Problem] {
         &self.0
     }
@@ -70,38 +70,38 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// Where sections put what they find.
+/// Collects what sections find.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Problems(Rc<RefCell<Found>>);
 
 #[derive(Debug, Default)]
 struct Found {
     problems: Vec<Problem>,
-    /// Paths of the keys that nobody asked for, and what was likely meant beside them.
+    /// Paths of the keys that nobody asked for, each with a suggestion.
     unknown: Vec<(String, String)>,
     /// Paths of all keys that were asked for.
     known: Vec<String>,
 }
 
 impl Problems {
-    /// `value` if nothing was found.
+    /// Returns `value` if there is no problem.
     pub(super) fn into_result<T>(self, value: T) -> Result<T, Errors> {
         let Found { mut problems, unknown, known } = self.0.take();
         for (path, beside) in unknown {
-            // A key in the wrong place is told by its name, wherever it belongs.
+            // A key in the wrong place is reported with its right place.
             let meant = if beside.is_empty() { elsewhere(&path, &known) } else { beside };
             problems.push(Problem::new(&path, &format!("is not a setting{meant}")));
         }
         if problems.is_empty() { Ok(value) } else { Err(Errors(problems)) }
     }
 
-    /// Paths of all keys that were asked for up to now.
+    /// Returns the paths of all keys that were asked for so far.
     pub(super) fn known(&self) -> Vec<String> {
         self.0.borrow().known.clone()
     }
 }
 
-/// Where a key of this name belongs, as the end of a message; below its section rather than anywhere else.
+/// Suggests where a key of this name belongs, as the end of a message; below its section rather than anywhere else.
 fn elsewhere(path: &str, known: &[String]) -> String {
     let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
     let ends = |other: &&String| other.rsplit_once('.').is_some_and(|(_, last)| last == key);
@@ -117,7 +117,7 @@ fn elsewhere(path: &str, known: &[String]) -> String {
     }
 }
 
-/// A table being read.
+/// A table that is being read.
 pub(super) struct Section {
     path: String,
     table: HashMap<String, Value>,
@@ -126,7 +126,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The whole settings.
+    /// Makes the section of the whole settings.
     pub(super) fn root(table: HashMap<String, Value>) -> (Self, Problems) {
         let problems = Problems::default();
         (Self { path: String::new(), table, asked: Vec::new(), problems: problems.clone() }, problems)
@@ -136,7 +136,7 @@ impl Section {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// Reports that something is wrong with a key.
+    /// Reports a problem with a key.
     pub(super) fn problem(&self, key: &str, message: &str) {
         self.problems.0.borrow_mut().problems.push(Problem::new(&self.at(key), message));
     }
@@ -152,19 +152,19 @@ impl Section {
         self.problems.0.borrow_mut().known.push(self.at(key));
     }
 
-    /// Says that keys of these names belong into the table `key` of this section, where they may be looked for in vain.
+    /// Registers keys of the table `key` of this section, for suggestions to users who write them here.
     pub(super) fn holds(&mut self, key: &str, names: &[&str]) {
         let at = self.at(key);
         self.problems.0.borrow_mut().known.extend(names.iter().map(|name| format!("{at}.{name}")));
     }
 
-    /// The raw value of a key.
+    /// Takes the raw value of a key.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.ask(key);
         self.table.remove(key).filter(|value| !matches!(value.kind, ValueKind::Nil))
     }
 
-    /// A table within; an empty one where there is none.
+    /// Reads a table within; an empty one if there is none.
     pub(super) fn section(&mut self, key: &str) -> Section {
         let table = match self.take(key) {
             None => HashMap::new(),
@@ -181,7 +181,7 @@ impl Section {
         Section { path: self.at(key), table, asked: Vec::new(), problems: self.problems.clone() }
     }
 
-    /// Tables of an array; `None` where there is no such key.
+    /// Reads the tables of an array; `None` if there is no such key.
     pub(super) fn sections(&mut self, key: &str) -> Option<Vec<Section>> {
         let value = self.take(key)?;
         let ValueKind::Array(values) = value.kind else {
@@ -203,7 +203,7 @@ impl Section {
         self.table.insert(key.to_owned(), value);
     }
 
-    /// Whether there is such a key; counts as asking for it.
+    /// Returns true if there is such a key; counts as asking for it.
     pub(super) fn has(&mut self, key: &str) -> bool {
         self.ask(key);
         self.table.get(key).is_some_and(|value| !matches!(value.kind, ValueKind::Nil))
@@ -218,7 +218,7 @@ impl Section {
         self.table.get(key).is_some_and(number)
     }
 
-    /// A finite number within `range`.
+    /// Reads a finite number within `range`.
     pub(super) fn number(&mut self, key: &str, default: f64, range: impl Into<Range<f64>>) -> f64 {
         let Some(value) = self.take(key) else { return default };
         let number = match value.kind {
@@ -238,7 +238,7 @@ impl Section {
         default
     }
 
-    /// A whole number within `range`.
+    /// Reads a whole number within `range`.
     pub(super) fn integer<T>(&mut self, key: &str, default: T, range: impl Into<Range<T>>) -> T
     where
         T: TryFrom<i128> + PartialOrd + fmt::Display,
@@ -289,7 +289,7 @@ impl Section {
         }
     }
 
-    /// Text that is never shown. What reads as a number or a truth value is taken as it is spelled.
+    /// Reads text that is never shown. A number or a truth value is taken as it is written.
     pub(super) fn secret(&mut self, key: &str) -> Option<String> {
         let value = self.take(key)?;
         let text = value.into_string().ok();
@@ -299,7 +299,7 @@ impl Section {
         text
     }
 
-    /// A list of texts; empty where there is none.
+    /// Reads a list of texts; empty if there is none.
     pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
         let value = self.take(key);
         value.and_then(|value| self.list_of_texts(key, value, "a list of texts")).unwrap_or_default()
@@ -320,7 +320,7 @@ impl Section {
         Some(texts)
     }
 
-    /// A list of whole numbers, or `None` where the key is absent.
+    /// Reads a list of whole numbers; `None` if the key is absent.
     pub(super) fn integers(&mut self, key: &str) -> Option<Vec<u64>> {
         let value = self.take(key)?;
         let ValueKind::Array(values) = value.kind else {
@@ -337,7 +337,7 @@ impl Section {
         Some(numbers)
     }
 
-    /// A time such as "5s" or "250ms", at least `least`.
+    /// Reads a time such as "5s" or "250ms", at least `least`.
     pub(super) fn duration(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
         let Some(value) = self.take(key) else { return default };
         let text = match value.kind {
@@ -365,12 +365,12 @@ impl Section {
         }
     }
 
-    /// What the name chosen stands for.
+    /// Reads a name and returns its value.
     pub(super) fn one_of<T: Clone>(&mut self, key: &str, default: T, choices: &Choices<T>) -> T {
         self.optional_text(key).and_then(|text| self.chosen(key, &text, choices)).unwrap_or(default)
     }
 
-    /// What `text` stands for.
+    /// Returns the value that `text` names.
     pub(super) fn chosen<T: Clone>(&self, key: &str, text: &str, choices: &Choices<T>) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone());
         if found.is_none() {
@@ -380,13 +380,14 @@ impl Section {
         found
     }
 
-    /// A choice with parameters: its name, or a table with its name as `kind`. `None` where the key is absent or wrong.
+    /// Reads a choice with parameters: its name, or a table with its name as `kind`. `None` if the key is absent or
+    /// wrong.
     pub(super) fn choice<T: Clone>(&mut self, key: &str, choices: &Choices<T>) -> Option<(T, Section)> {
         let value = self.take(key)?;
         self.choice_of(key, value, choices)
     }
 
-    /// As [`Section::choice`], where a table that names no kind is of `default`, the name of one of the choices.
+    /// As [`Section::choice`], with `default` as the kind of a table that names none.
     pub(super) fn choice_or<T: Clone>(
         &mut self,
         key: &str,
@@ -400,7 +401,7 @@ impl Section {
         self.choice_of(key, value, choices)
     }
 
-    /// A list of such choices, `None` where the key is absent.
+    /// Reads a list of such choices; `None` if the key is absent.
     pub(super) fn choices<T: Clone>(&mut self, key: &str, choices: &Choices<T>) -> Option<Vec<(T, Section)>> {
         let value = self.take(key)?;
         let ValueKind::Array(values) = value.kind else {
@@ -429,8 +430,8 @@ impl Section {
         }
     }
 
-    /// What `kind` names. Where it names nothing, nothing more is said of this section: whose parameters these are is not
-    /// known.
+    /// Reads `kind`. If it names nothing, nothing more is reported of this section, since it is unknown whose
+    /// parameters it holds.
     pub(super) fn kind<T: Clone>(&mut self, choices: &Choices<T>) -> Option<T> {
         let chosen = match self.optional_text("kind") {
             Some(text) => self.chosen("kind", &text, choices),
@@ -445,7 +446,7 @@ impl Section {
         chosen
     }
 
-    /// Keys that are left, for tables whose keys are the user's own.
+    /// Returns the keys that are left, for tables whose keys are the user's own.
     pub(super) fn rest(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.table.keys().cloned().collect();
         keys.sort();
@@ -462,7 +463,7 @@ impl Drop for Section {
     }
 }
 
-/// What was probably meant, as the end of a message; empty where nothing is like it.
+/// Suggests what was probably meant, as the end of a message; empty if nothing is similar.
 pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let likeness = |other: &&str| strsim::jaro_winkler(word, other);
     let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));

@@ -1,4 +1,4 @@
-//! Where values come from, and how they lie on top of each other.
+//! Reads values from their sources and merges the layers.
 
 use std::{
     collections::HashMap,
@@ -14,21 +14,21 @@ use super::{
     variables,
 };
 
-/// Read where it exists and no other file is named.
+/// File that is read if it exists and no other is named.
 const DEFAULT_FILE: &str = "settings.toml";
 
 /// The layers over the built-in defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
-    /// Key path, text, and where it is from; later ones win.
+    /// Key path, text and origin; later ones win.
     overrides: Vec<(String, String, String)>,
-    /// Variables that look as if they were meant as settings, and are none.
+    /// Variables that look like settings and are none.
     strays: Vec<String>,
 }
 
 impl Sources {
-    /// `file` must exist where it is named. Of `environment`, only settings are taken. `overrides` are
+    /// Takes the sources: `file` must exist if it is named; of `environment`, only settings are taken; `overrides` are
     /// `key.path=value`.
     pub fn new(
         file: Option<PathBuf>,
@@ -57,13 +57,13 @@ impl Sources {
         Self { file, overrides: variables, strays }
     }
 
-    /// The file that is read, if there is one.
+    /// Returns the file that is read, if there is one.
     pub fn file(&self) -> Option<&Path> {
         let default = Path::new(DEFAULT_FILE);
         self.file.as_deref().or_else(|| default.exists().then_some(default))
     }
 
-    /// What lies over the file, by where it is from and its key's path; values are not told.
+    /// Lists what overrides the file, by origin and key path, without values.
     pub fn over_file(&self) -> impl Iterator<Item = String> {
         self.overrides.iter().map(|(path, _, origin)| match origin.as_str() {
             "--set" => format!("--set {path}"),
@@ -71,19 +71,19 @@ impl Sources {
         })
     }
 
-    /// Variables that begin as settings do, and are none of those that Thalweg knows.
+    /// Returns the variables that begin like settings and are none that Thalweg knows.
     pub fn strays(&self) -> &[String] {
         &self.strays
     }
 
-    /// Each variable that is read as a setting, with the key's path.
+    /// Iterates over the variables that are read as settings, with the key's path.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.overrides.iter().filter_map(|(path, _, origin)| {
             origin.strip_prefix("environment variable ").map(|name| (name, path.as_str()))
         })
     }
 
-    /// All layers as one table.
+    /// Merges all layers into one table.
     pub(super) fn merged(&self) -> Result<HashMap<String, Value>, Errors> {
         let mut config = self.read()?;
         let mut problems = Vec::new();
@@ -104,7 +104,7 @@ impl Sources {
         }
     }
 
-    /// The file's layer.
+    /// Reads the file's layer.
     fn read(&self) -> Result<Config, Errors> {
         let path = self.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         let wrong = |problem: String| Errors::one(&path.display().to_string(), &problem);
@@ -113,14 +113,14 @@ impl Sources {
             Err(error) if error.kind() == ErrorKind::NotFound && self.file.is_none() => String::new(),
             Err(error) => return Err(wrong(unreadable(&error))),
         };
-        // A mark that some editors put at the beginning of a text.
+        // Some editors put this mark at the beginning of a text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let file = File::from_str(text, FileFormat::Toml);
-        Config::builder().add_source(file).build().map_err(|error| wrong(told(&error.to_string())))
+        Config::builder().add_source(file).build().map_err(|error| wrong(parser_error(&error.to_string())))
     }
 }
 
-/// Why a file cannot be read, and what to do.
+/// Explains why a file cannot be read, and what to do.
 fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "the file cannot be read: there is none of this name".to_owned(),
@@ -131,8 +131,8 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-/// What the parser says, the place first and what stands there below, a little further in.
-fn told(error: &str) -> String {
+/// Formats an error of the parser: the place first, and the text there below, indented.
+fn parser_error(error: &str) -> String {
     let mut lines = error.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
     let Some(place) = first.strip_prefix("TOML parse error at ") else { return error.trim().to_owned() };
@@ -141,7 +141,7 @@ fn told(error: &str) -> String {
     format!("{place}: {}{}", words.join(" "), shown.collect::<String>())
 }
 
-/// Whether a line is one of those that the parser draws around the place.
+/// Returns true if a line is one of those that the parser draws around the place.
 fn is_margin(line: &str) -> bool {
     line.split('|').next().is_some_and(|margin| margin.trim().chars().all(|c| c.is_ascii_digit()))
 }
@@ -159,7 +159,7 @@ fn overridden(config: &Config, path: &str, text: &str, origin: &str) -> Result<C
     builder.set_override(path, value)?.build()
 }
 
-/// Text as the TOML value it spells, else as text.
+/// Parses text as the TOML value it spells, else as text.
 fn parsed(text: &str) -> ValueKind {
     let toml = (!text.contains('\n')).then(|| format!("value = {text}"));
     let parse = |toml: String| {

@@ -1,4 +1,4 @@
-//! `[transport]` and `[topics]`: where records are.
+//! Reads `[transport]` and `[topics]`: where records are.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::{
     topic::{Start, Topics},
 };
 
-/// Nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.
+/// Maximum of `linger`: nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
-/// `[transport]`, checked.
+/// The checked `[transport]`.
 pub(super) struct Read {
     pub(super) transport: Transport,
     pub(super) start: Start,

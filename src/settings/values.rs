@@ -1,4 +1,4 @@
-//! `schema.missing`, `schema.on_bad_field`, `schema.numeric_text`: what values are taken for.
+//! Reads `schema.missing`, `schema.on_bad_field`, `schema.numeric_text`: how values are interpreted.
 
 use config::ValueKind;
 
@@ -10,14 +10,14 @@ use crate::pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
 
 const ON_BAD_CHOICES: &Choices<OnBad> = &choices!(OnBad { "missing": Missing, "dead_letter": DeadLetter });
 
-/// Texts that stand for unknown values.
+/// Reads the texts that stand for unknown values.
 pub(super) fn missing(section: &mut Section) -> Vec<String> {
     let Some(value) = section.take("missing") else { return Schema::usual_missing() };
     let texts = section.list_of_texts("missing", value, "a list of texts, or [] for none").unwrap_or_default();
     texts.into_iter().map(|text| text.trim_ascii().to_owned()).collect()
 }
 
-/// A word for all fields, or a table for features, target and timestamp.
+/// Reads a word for all fields, or a table for features, target and timestamp.
 pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
     if section.is_table("on_bad_field") {
         let mut table = section.section("on_bad_field");
@@ -37,7 +37,7 @@ pub(super) fn on_bad_field(section: &mut Section) -> OnBadField {
     }
 }
 
-/// "auto", true or false.
+/// Reads "auto", true or false.
 pub(super) fn numeric_text(section: &mut Section) -> NumericText {
     let Some(value) = section.take("numeric_text") else { return NumericText::Auto };
     match value.kind {

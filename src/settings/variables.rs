@@ -1,23 +1,23 @@
-//! Environment variables: which of them are settings, and which were likely meant as some.
+//! Sorts environment variables: those that are settings, and those that were likely meant as settings.
 //!
 //! `THALWEG__TRANSPORT__KIND` is `transport.kind`: two underscores stand for each dot, since one may be part of a name.
-//! Invariant: a variable that names a setting with too few or too many underscores, or in small letters, is an error and
-//! never ignored. What others put into the environment is none of ours.
+//! Invariant: a variable that names a setting with too few or too many underscores, or in small letters, is an error
+//! and never ignored. Other variables are not ours.
 
 use super::section::Problem;
 
-/// Environment variables that are settings begin so.
+/// Prefix of environment variables that are settings.
 const PREFIX: &str = "THALWEG__";
 
-/// Of this project's own tools and tests.
+/// Prefixes of this project's own tools and tests, after `THALWEG_`.
 const TOOL_PREFIXES: [&str; 4] = ["KAFKA_", "SOAK_", "SYSTEMD_", "TEST_"];
 
-/// The key's path of a variable that is a setting.
+/// Returns the key's path of a variable that is a setting.
 pub(super) fn path(name: &str) -> Option<String> {
     name.strip_prefix(PREFIX).map(|rest| rest.to_lowercase().replace("__", "."))
 }
 
-/// Whether a variable that is no setting begins as one.
+/// Returns true if a variable that is no setting begins like one.
 pub(super) fn is_stray(name: &str) -> bool {
     let upper = name.to_uppercase();
     let Some(rest) = upper.strip_prefix("THALWEG_") else { return false };
@@ -25,13 +25,14 @@ pub(super) fn is_stray(name: &str) -> bool {
     !ours && !of_kubernetes(rest)
 }
 
-/// Whether Kubernetes puts it there for a service whose name begins with `thalweg`.
+/// Returns true if Kubernetes sets it for a service whose name begins with `thalweg`.
 fn of_kubernetes(rest: &str) -> bool {
     let ends = ["SERVICE_HOST", "SERVICE_PORT", "_TCP", "_UDP", "_SCTP", "_ADDR", "_PROTO"];
     rest.ends_with("PORT") || rest.contains("SERVICE_PORT_") || ends.iter().any(|end| rest.ends_with(end))
 }
 
-/// What is wrong with variables by the keys there are: `strays` are none, `read` is the name and path of those that are.
+/// Returns the problems with variables, given the known keys: `strays` are not settings, `read` holds name and path of
+/// those that are.
 pub(super) fn problems<'a>(
     strays: impl Iterator<Item = &'a str>,
     read: impl Iterator<Item = (&'a str, &'a str)>,
@@ -47,7 +48,7 @@ pub(super) fn problems<'a>(
     told.collect()
 }
 
-/// The variable that was meant: the known path that it begins with, however many underscores it has.
+/// Returns the variable that was meant: the known path that it begins with, however many underscores it has.
 fn meant(name: &str, known: &[String]) -> Option<String> {
     let plain = |text: &str| text.to_lowercase().replace('.', "_").replace("__", "_");
     let wanted = plain(name).strip_prefix("thalweg_")?.to_owned();

@@ -7,15 +7,15 @@ use crate::checked;
 /// Parameters of [`Adwin`]; the defaults are River's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdwinParams {
-    /// Confidence: the chance of a false alarm at a check, 0 < `delta` < 1.
+    /// Chance of a false alarm at a check, 0 < `delta` < 1.
     pub delta: f64,
-    /// Values between two checks, ≥ 1.
+    /// Number of values between two checks, ≥ 1.
     pub clock: u32,
-    /// Buckets of one size before two of them become one of the next, ≥ 2.
+    /// Number of buckets of one size before two of them become one of the next, ≥ 2.
     pub max_buckets: u32,
-    /// Fewest values on either side of a cut, ≥ 1.
+    /// Minimum number of values on either side of a cut, ≥ 1.
     pub min_window_length: u32,
-    /// Values before the first check.
+    /// Number of values before the first check.
     pub grace_period: u32,
 }
 
@@ -40,10 +40,10 @@ pub struct Adwin {
     detected: bool,
 }
 
-/// More rows than this would hold more values than can be counted.
+/// Maximum number of rows: more would hold more values than can be counted.
 const MAX_ROWS: usize = 60;
 
-/// As many buckets of a size as anybody can have asked for.
+/// Maximum of `max_buckets` in a state.
 const MAX_BUCKETS: usize = 1_000_000;
 
 /// Buckets of one size, oldest first.
@@ -86,39 +86,39 @@ impl Adwin {
         Ok(())
     }
 
-    /// A detector that has seen nothing.
+    /// Makes a detector that has seen nothing.
     pub fn new(params: AdwinParams) -> Self {
         Self { params, rows: Vec::new(), width: 0, total: 0.0, variance: 0.0, ticks: 0, detected: false }
     }
 
-    /// Values in the window.
+    /// Returns the number of values in the window.
     pub fn width(&self) -> u64 {
         self.width
     }
 
-    /// Sum of the values in the window.
+    /// Returns the sum of the values in the window.
     pub fn total(&self) -> f64 {
         self.total
     }
 
-    /// Sum of squared deviations from the mean of the window.
+    /// Returns the sum of squared deviations from the mean of the window.
     pub fn variance(&self) -> f64 {
         self.variance
     }
 
-    /// Mean of the window, 0 where it is empty.
+    /// Returns the mean of the window, 0 if it is empty.
     pub fn estimation(&self) -> f64 {
         if self.width == 0 { 0.0 } else { self.total / self.width as f64 }
     }
 
-    /// Bytes on the heap: every row has room for all the buckets that it may come to hold.
+    /// Returns the bytes on the heap: every row has capacity for all the buckets that it may come to hold.
     pub(super) fn heap_bytes(&self) -> usize {
         let row = size_of::<Row>() + (self.params.max_buckets as usize + 1) * size_of::<Bucket>();
         self.rows.len() * row
     }
 
-    /// Takes the next value; whether the mean has changed. A value that is not finite, or whose square overflows, is
-    /// passed over.
+    /// Takes the next value; returns true if the mean has changed. A value that is not finite, or whose square
+    /// overflows, is skipped.
     #[inline]
     pub fn update(&mut self, value: f64) -> bool {
         if self.detected {
@@ -135,7 +135,7 @@ impl Adwin {
         self.detected
     }
 
-    /// Forgets everything but keeps the room it has.
+    /// Forgets everything but keeps its buffers.
     fn restart(&mut self) {
         self.rows.iter_mut().for_each(|row| row.buckets.clear());
         (self.width, self.total, self.variance, self.ticks, self.detected) = (0, 0.0, 0.0, 0, false);
@@ -167,7 +167,7 @@ impl Adwin {
         self.rows.push(Row { buckets });
     }
 
-    /// Drops what is older than the last change; whether there was one.
+    /// Drops the values before the last change; returns true if there was one.
     fn shrink(&mut self) -> bool {
         let mut changed = false;
         while self.has_cut() {
@@ -229,7 +229,7 @@ impl Adwin {
 }
 
 impl Bucket {
-    /// Two buckets of `size` values each as one.
+    /// Joins two buckets of `size` values each.
     fn joined(a: Self, b: Self, size: f64) -> Self {
         let apart = a.total / size - b.total / size;
         Self { total: a.total + b.total, variance: a.variance + b.variance + size * 0.5 * apart * apart }

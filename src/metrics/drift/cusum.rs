@@ -1,4 +1,4 @@
-//! CUSUM on squared errors: an alarm when they stay above what is usual.
+//! CUSUM on squared errors: an alarm when they stay above the usual.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use crate::checked;
 /// Parameters of [`Cusum`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CusumParams {
-    /// Squared errors up to this many times the usual one are no change, > 0.
+    /// Multiple of the usual squared error up to which there is no change, > 0.
     pub slack: f64,
-    /// Sum of excess, in usual squared errors, from which on it is a change, > 0.
+    /// Sum of excess, in usual squared errors, above which there is a change, > 0.
     pub threshold: f64,
-    /// Share by which the usual squared error follows the latest one, 0 < `rate` < 1.
+    /// Rate at which the usual squared error follows the latest one, 0 < `rate` < 1.
     pub rate: f64,
 }
 
@@ -21,21 +21,21 @@ impl Default for CusumParams {
     }
 }
 
-/// A cumulative sum (Page 1954) of how much squared errors exceed the usual one. What counts as usual follows slowly,
-/// and a single outlier counts nine-fold at most, so that only a lasting rise is a change. After an alarm, four times
-/// the usual error is usual.
+/// A cumulative sum (Page 1954) of the excess of squared errors over the usual one. The usual error follows slowly, and
+/// a single outlier counts nine-fold at most, so that only a lasting rise is a change. After an alarm, four times the
+/// usual error becomes usual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cusum {
     params: CusumParams,
-    /// The usual squared error; 0 before the first one.
+    /// Usual squared error; 0 before the first one.
     usual: f64,
     sum: f64,
 }
 
-/// The most that one squared error counts, in usual ones.
+/// Bound on a squared error, in usual ones.
 const MAX_ERROR_RATIO: f64 = 9.0;
 
-/// How many times as large an error is usual after an alarm.
+/// Factor on the usual squared error after an alarm.
 const ALARM_SCALE_FACTOR: f64 = 4.0;
 
 checked!(CusumParams { slack, threshold, rate });
@@ -43,27 +43,28 @@ checked!(CusumParams { slack, threshold, rate });
 checked!(Cusum { params, usual, sum });
 
 impl Cusum {
-    /// A detector that has seen nothing.
+    /// Makes a detector that has seen nothing.
     pub fn new(params: CusumParams) -> Self {
         Self { params, usual: 0.0, sum: 0.0 }
     }
 
-    /// The squared error that counts as usual.
+    /// Returns the squared error that counts as usual.
     pub fn usual(&self) -> f64 {
         self.usual
     }
 
-    /// What was usual until the alarm that the last error gave.
+    /// Returns the usual squared error before the alarm that the last error gave.
     pub fn usual_before(&self) -> f64 {
         self.usual / ALARM_SCALE_FACTOR
     }
 
-    /// Another squared error is usual from now on, and nothing has exceeded it yet.
+    /// Sets the usual squared error and resets the sum.
     pub fn expect(&mut self, usual: f64) {
         (self.usual, self.sum) = (usual, 0.0);
     }
 
-    /// Takes the next error, in the target's unit; whether errors have risen. One that is not finite is passed over.
+    /// Takes the next error, in the target's unit; returns true if errors have risen. One that is not finite is
+    /// skipped.
     #[inline]
     pub fn update(&mut self, error: f64) -> bool {
         let square = error * error;

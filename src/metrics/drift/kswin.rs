@@ -1,4 +1,4 @@
-//! KSWIN: whether the latest values come from the same distribution as those before them.
+//! KSWIN: tests if the latest values come from the same distribution as those before them.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,11 +11,11 @@ use crate::checked;
 pub struct KswinParams {
     /// Chance of a false alarm at each value, 0 < `alpha` < 1.
     pub alpha: f64,
-    /// Values that are kept, ≥ 2 · `stat_size`.
+    /// Number of values that are kept, ≥ 2 · `stat_size`.
     pub window_size: u32,
-    /// Values on either side of the test, ≥ 1.
+    /// Number of values on either side of the test, ≥ 1.
     pub stat_size: u32,
-    /// Of the draws from the older values.
+    /// Seed of the draws from the older values.
     pub seed: u64,
 }
 
@@ -31,10 +31,10 @@ impl Default for KswinParams {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kswin {
     params: KswinParams,
-    /// Oldest first.
+    /// Latest values, oldest first.
     window: Vec<f64>,
     rng: ChaCha8Rng,
-    /// The fewest steps of 1 / `stat_size` by which the distributions must differ.
+    /// Minimum number of steps of 1 / `stat_size` by which the distributions must differ.
     critical: u32,
     detected: bool,
     #[serde(skip)]
@@ -60,7 +60,7 @@ impl Kswin {
         Ok(())
     }
 
-    /// A detector that has seen nothing.
+    /// Makes a detector that has seen nothing.
     pub fn new(params: KswinParams) -> Self {
         let n = params.stat_size;
         let counts = |k: &u32| p_value(*k, n) <= params.alpha && f64::from(*k) / f64::from(n) > 0.1;
@@ -75,20 +75,21 @@ impl Kswin {
         }
     }
 
-    /// Bytes on the heap: the window and, once it has been full, room for the older values of a test and for the latest.
+    /// Returns the bytes on the heap: the window and, once it has been full, buffers for the older values of a test and
+    /// for the latest.
     pub(super) fn heap_bytes(&self) -> usize {
         let full = self.window.len() == self.params.window_size as usize;
         (1 + usize::from(full)) * self.params.window_size as usize * size_of::<f64>()
     }
 
-    /// Means of the older values in the window and of the latest `stat_size`; 0 of none.
+    /// Returns the means of the older values in the window and of the latest `stat_size`; 0 of none.
     pub(super) fn means(&self) -> [f64; 2] {
         let older = self.window.len().saturating_sub(self.params.stat_size as usize);
         let (older, latest) = self.window.split_at(older);
         [older, latest].map(|values| values.iter().sum::<f64>() / values.len().max(1) as f64)
     }
 
-    /// Takes the next value; whether the distribution has changed. A value that is not finite is passed over.
+    /// Takes the next value; returns true if the distribution has changed. A value that is not finite is skipped.
     pub fn update(&mut self, value: f64) -> bool {
         let (n, size) = (self.params.stat_size as usize, self.params.window_size as usize);
         if self.detected {
@@ -121,7 +122,8 @@ impl Kswin {
     }
 }
 
-/// The largest difference of two equally large samples' empirical distributions, in steps of one value. Sorts both.
+/// Returns the largest difference of two equally large samples' empirical distributions, in steps of one value. Sorts
+/// both.
 fn steps_apart(a: &mut [f64], b: &mut [f64]) -> u32 {
     a.sort_unstable_by(f64::total_cmp);
     b.sort_unstable_by(f64::total_cmp);
@@ -139,7 +141,7 @@ fn steps_apart(a: &mut [f64], b: &mut [f64]) -> u32 {
     most as u32
 }
 
-/// The chance that two samples of `n` values from one distribution differ by `k` steps or more.
+/// Returns the chance that two samples of `n` values from one distribution differ by `k` steps or more.
 fn p_value(k: u32, n: u32) -> f64 {
     // Σ over j of ± 2 · C(2n, n − jk) / C(2n, n), each ratio from its factors.
     let mut p = 0.0;

@@ -1,10 +1,10 @@
 //! Detectors of change in a stream of numbers, such as a model's errors.
 //!
-//! Reading order: [`Detector`] (the closed set behind one method), then a file per detector, then [`ErrorWatch`] (whether a
-//! change is for the worse).
+//! Reading order: [`Detector`] (the closed set behind one method), then a file per detector, then [`ErrorWatch`] (tells
+//! a rise of errors from a fall).
 //!
-//! Invariant: a value that is not finite is passed over, so that no detector goes blind. After a detection the next
-//! value starts it anew. Memory is bounded: logarithmic in the window for ADWIN, the window for KSWIN, constant else.
+//! Invariant: a value that is not finite is skipped, so that no detector goes blind. After a detection the next value
+//! restarts it. Memory is bounded: logarithmic in the window for ADWIN, the window for KSWIN, constant otherwise.
 
 mod adwin;
 mod cusum;
@@ -22,7 +22,7 @@ pub use kswin::{Kswin, KswinParams};
 pub use page_hinkley::{Mode, PageHinkley, PageHinkleyParams};
 pub use watch::{Change, ErrorWatch};
 
-/// Which detector, with its parameters.
+/// A kind of detector with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum DetectorKind {
     /// See [`Adwin`].
@@ -45,7 +45,7 @@ checked!(
 );
 
 impl DetectorKind {
-    /// The name in `drift = "…"`.
+    /// Returns the name in `drift = "…"`.
     pub fn name(&self) -> &'static str {
         match self {
             DetectorKind::Adwin(_) => "adwin",
@@ -62,12 +62,12 @@ impl Default for DetectorKind {
     }
 }
 
-/// What a detector saw change: means of the values that it watches.
+/// A change that a detector saw: means of the values that it watches.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shift {
-    /// Before the change.
+    /// Mean before the change.
     pub before: f64,
-    /// Since then; `None` where the detector keeps no window of the latest values.
+    /// Mean since then; `None` if the detector keeps no window of the latest values.
     pub after: Option<f64>,
 }
 
@@ -94,7 +94,7 @@ checked!(
 );
 
 impl Detector {
-    /// A detector that has seen nothing.
+    /// Makes a detector that has seen nothing.
     pub fn new(kind: DetectorKind) -> Self {
         match kind {
             DetectorKind::Adwin(params) => Detector::Adwin(Adwin::new(params)),
@@ -104,7 +104,7 @@ impl Detector {
         }
     }
 
-    /// Takes the next value; whether the stream has changed.
+    /// Takes the next value; returns true if the stream has changed.
     #[inline]
     pub fn update(&mut self, value: f64) -> bool {
         match self {
@@ -115,15 +115,15 @@ impl Detector {
         }
     }
 
-    /// Takes the next error, in the target's unit; what has changed of the squared error, where something has. As
-    /// [`Detector::update`] with its square, but for CUSUM, which squares by itself.
+    /// Takes the next error, in the target's unit; returns the shift of the squared error, if there is one. As
+    /// [`Detector::update`] with its square, except for CUSUM, which squares by itself.
     #[inline]
     pub fn watch_square(&mut self, error: f64) -> Option<Shift> {
         let value = error * error;
         match self {
             Detector::Adwin(detector) => {
                 let (n, total) = (detector.width() as f64 + 1.0, detector.total() + value);
-                // What has left the window is from before the change.
+                // Values that have left the window are from before the change.
                 detector.update(value).then(|| {
                     let before = (total - detector.total()) / (n - detector.width() as f64).max(1.0);
                     Shift { before: before.max(0.0), after: Some(detector.estimation()) }
@@ -144,7 +144,7 @@ impl Detector {
         }
     }
 
-    /// Bytes on the heap, within a fifth.
+    /// Returns the bytes on the heap, within a fifth.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Detector::Adwin(detector) => detector.heap_bytes(),

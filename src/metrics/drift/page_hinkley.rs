@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checked;
 
-/// Which changes count.
+/// The changes that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -20,15 +20,15 @@ pub enum Mode {
 /// Parameters of [`PageHinkley`]; the defaults are River's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PageHinkleyParams {
-    /// Values before the first detection.
+    /// Number of values before the first detection.
     pub min_instances: u32,
-    /// Deviations up to this are no change, ≥ 0, in the values' unit.
+    /// Size up to which a deviation is no change, ≥ 0, in the values' unit.
     pub delta: f64,
-    /// Sum of deviations from which on it is a change, > 0, in the values' unit.
+    /// Sum of deviations above which there is a change, > 0, in the values' unit.
     pub threshold: f64,
     /// Share of the sum that is kept from value to value, 0 < `alpha` ≤ 1.
     pub alpha: f64,
-    /// Which changes count.
+    /// The changes that count.
     pub mode: Mode,
 }
 
@@ -60,17 +60,18 @@ checked!(PageHinkleyParams { min_instances, delta, threshold, alpha, mode });
 checked!(PageHinkley { params, n, mean, increase, decrease, lowest, highest, detected });
 
 impl PageHinkley {
-    /// A detector that has seen nothing.
+    /// Makes a detector that has seen nothing.
     pub fn new(params: PageHinkleyParams) -> Self {
         Self { params, n: 0, mean: 0.0, increase: 0.0, decrease: 0.0, lowest: None, highest: -1.0, detected: false }
     }
 
-    /// Mean, faded sum upwards with its lowest value, faded sum downwards with its highest: what the test looks at.
+    /// Returns the numbers that the test compares: mean, faded sum upwards with its lowest value, faded sum downwards
+    /// with its highest.
     pub fn state(&self) -> [f64; 5] {
         [self.mean, self.increase, self.lowest.unwrap_or(f64::INFINITY), self.decrease, self.highest]
     }
 
-    /// Takes the next value; whether the mean has changed. A value that is not finite is passed over.
+    /// Takes the next value; returns true if the mean has changed. A value that is not finite is skipped.
     #[inline]
     pub fn update(&mut self, value: f64) -> bool {
         if self.detected {

@@ -1,30 +1,30 @@
-//! Whether errors have risen, as opposed to changed.
+//! Tells a rise of errors from other changes.
 //!
-//! Invariant: no error is counted twice, and what is not finite is passed over.
+//! Invariant: no error is counted twice, and one that is not finite is skipped.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Detector, DetectorKind};
 use crate::{checked, statistics::Var};
 
-/// Share of a new error in the recent mean: it looks back about 50 errors.
+/// Rate at which the recent mean follows a new error: it looks back about 50 errors.
 const RECENT_ERROR_RATE: f64 = 0.04;
 
-/// Watches absolute errors with a detector. Detectors fire when errors fall, too, as they do while a model learns; what is
-/// to be replaced because it has grown worse must not be replaced then.
+/// Watches absolute errors with a detector. Detectors also fire when errors fall, as they do while a model learns; a
+/// model that is replaced because it has grown worse must not be replaced then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorWatch {
     detector: Detector,
-    /// Of the errors since the count began.
+    /// Statistics of the errors since the count began.
     error: Var,
     /// Faded mean of the errors.
     recent: f64,
 }
 
-/// What a watch has to say about an error.
+/// The verdict of a watch on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing has changed that can be told from chance.
+    /// No change that can be told from chance.
     None,
     /// Errors are larger than they were.
     Risen,
@@ -35,22 +35,22 @@ pub enum Change {
 checked!(ErrorWatch { detector, error, recent });
 
 impl ErrorWatch {
-    /// A watch that has seen nothing.
+    /// Makes a watch that has seen nothing.
     pub fn new(kind: DetectorKind) -> Self {
         Self { detector: Detector::new(kind), error: Var::default(), recent: 0.0 }
     }
 
-    /// Begins to count errors anew; the detector remembers.
+    /// Restarts the count of errors; the detector keeps its state.
     pub fn recount(&mut self) {
         self.error = Var::default();
     }
 
-    /// Mean and variance of the errors since the count began.
+    /// Returns mean and variance of the errors since the count began.
     pub fn error(&self) -> Var {
         self.error
     }
 
-    /// Mean of about the last 50 errors, the last ones counting most.
+    /// Returns the mean of about the last 50 errors, the last ones counting most.
     pub fn recent(&self) -> f64 {
         self.recent
     }
@@ -72,7 +72,7 @@ impl ErrorWatch {
         }
     }
 
-    /// Bytes that it takes besides its own size.
+    /// Returns the bytes that it takes besides its own size.
     pub fn heap_bytes(&self) -> usize {
         self.detector.heap_bytes()
     }

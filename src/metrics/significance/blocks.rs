@@ -1,25 +1,25 @@
-//! A run's losses in a few long stretches, so that their autocorrelation stays inside and stretches can be compared as if
-//! they were independent.
+//! Divides a run's losses into a few long stretches, so that their autocorrelation stays inside and stretches can be
+//! compared as if they were independent.
 //!
 //! Ibragimov and Müller (t-statistic based correlation and heterogeneity robust inference, 2010): a t-test over the means
 //! of q groups holds its level up to 8.3 % however much variances differ from group to group, as they do where a drift
 //! falls into some of them. What is tested is Diebold and Mariano's question (1995): is the mean loss difference 0?
 
-/// Stretches of a run that are compared.
+/// Number of stretches of a run that are compared.
 pub const BLOCKS: usize = 16;
 
-/// Losses in a stretch at least, that its mean may be taken for one.
+/// Minimum number of losses in a stretch, so that its mean is meaningful.
 const MIN_LOSSES_PER_BLOCK: u64 = 8;
 
-/// Chunks that are kept; twice as many before they are joined in pairs.
+/// Number of chunks that are kept; twice as many before they are joined in pairs.
 const CHUNKS: usize = 1024;
 
-/// Losses of a run whose length is not known beforehand, in bounded room.
+/// Losses of a run whose length is not known beforehand, in bounded memory.
 #[derive(Clone, Debug)]
 pub struct Blocks {
-    /// Losses in each closed chunk.
+    /// Number of losses in each closed chunk.
     per_chunk: u64,
-    /// Means of the closed ones.
+    /// Means of the closed chunks.
     means: Vec<f64>,
     open: f64,
     open_count: u64,
@@ -35,7 +35,7 @@ impl Blocks {
     /// Takes the next loss.
     pub fn update(&mut self, loss: f64) {
         self.open_count += 1;
-        // A mean and no sum, which could overflow where each loss does not.
+        // A mean, because a sum could overflow where no single loss does.
         self.open += (loss - self.open) / self.open_count as f64;
         if self.open_count == self.per_chunk {
             self.means.push(self.open);
@@ -47,18 +47,18 @@ impl Blocks {
         }
     }
 
-    /// Losses taken.
+    /// Returns the number of losses taken.
     pub fn len(&self) -> u64 {
         self.means.len() as u64 * self.per_chunk + self.open_count
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The mean loss of each of [`BLOCKS`] stretches, as equal as chunks allow; `None` where they would be too short.
-    /// Runs of the same length are cut at the same places.
+    /// Returns the mean loss of each of [`BLOCKS`] stretches, as equal as chunks allow; `None` if they would be too
+    /// short. Runs of the same length are cut at the same places.
     pub fn means(&self) -> Option<Vec<f64>> {
         if self.len() < MIN_LOSSES_PER_BLOCK * BLOCKS as u64 {
             return None;

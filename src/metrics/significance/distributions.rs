@@ -1,21 +1,22 @@
-//! Tails of the distributions that tests need.
+//! Computes tails of the distributions that tests need.
 
 use std::f64::consts::SQRT_2;
 
-/// P(|T| ≥ |t|) of Student's t with `df` > 0 degrees of freedom.
+/// Returns P(|T| ≥ |t|) of Student's t with `df` > 0 degrees of freedom.
 pub(super) fn student_t_two_sided(t: f64, df: f64) -> f64 {
     if t.is_infinite() { 0.0 } else { incomplete_beta(df / (df + t * t), df / 2.0, 0.5) }
 }
 
-/// P(F ≥ f) of Fisher's F with `d1` and `d2` > 0 degrees of freedom.
+/// Returns P(F ≥ f) of Fisher's F with `d1` and `d2` > 0 degrees of freedom.
 pub(super) fn f_upper(f: f64, d1: f64, d2: f64) -> f64 {
     if f.is_infinite() { 0.0 } else { incomplete_beta(d2 / (d2 + d1 * f), d2 / 2.0, d1 / 2.0) }
 }
 
-/// The studentised range of `k` ≥ 2 means with infinitely many degrees of freedom: what is exceeded with chance `alpha`.
+/// Returns the value that the studentised range of `k` ≥ 2 means, with infinitely many degrees of freedom, exceeds with
+/// chance `alpha`.
 pub(super) fn studentized_range(alpha: f64, k: usize) -> f64 {
     let (mut low, mut high) = (0.0, 20.0);
-    // Halved until no bit of the result changes any more that anyone would print.
+    // Halved until no printed digit of the result changes.
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
         if range_cdf(middle, k) < 1.0 - alpha { low = middle } else { high = middle }
@@ -23,7 +24,7 @@ pub(super) fn studentized_range(alpha: f64, k: usize) -> f64 {
     0.5 * (low + high)
 }
 
-/// P(range of `k` standard normal values ≤ `q`) = k ∫ φ(z) (Φ(z) − Φ(z − q))^(k−1) dz, by Simpson's rule.
+/// Returns P(range of `k` standard normal values ≤ `q`) = k ∫ φ(z) (Φ(z) − Φ(z − q))^(k−1) dz, by Simpson's rule.
 fn range_cdf(q: f64, k: usize) -> f64 {
     const STEPS: u32 = 400;
     const INTEGRATION_LIMIT: f64 = 9.0;
@@ -45,12 +46,12 @@ fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / SQRT_2)
 }
 
-/// The regularised incomplete beta function I_x(a, b), by its continued fraction (Lentz 1976).
+/// Returns the regularised incomplete beta function I_x(a, b), by its continued fraction (Lentz 1976).
 fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return x.clamp(0.0, 1.0);
     }
-    // Where the fraction converges fast; the other side by symmetry.
+    // The fraction converges fast on this side; the other one follows by symmetry.
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(1.0 - x, b, a);
     }

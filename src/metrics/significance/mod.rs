@@ -1,8 +1,9 @@
-//! Whether a difference between models is more than noise.
+//! Tests if a difference between models is more than noise.
 //!
 //! Reading order: [`Blocks`] (a run's losses in a bounded number of stretches), [`paired`] (is the mean of paired
-//! differences 0?), [`signed_ranks`] (the same where a few hold nearly all), [`alike`] (both, as one question), [`holm`] (many such questions at once), [`ranks`] (many models over many streams),
-//! `distributions` (the tails they all need).
+//! differences 0?), [`signed_ranks`] (the same where a few hold nearly all), [`alike`] (both, as one question),
+//! [`holm`] (many such questions at once), [`ranks`] (many models over many streams), `distributions` (the tails they
+//! all need).
 //!
 //! Invariant: what cannot be judged, for want of data or of finite numbers, is `None` and never a small p.
 

@@ -1,13 +1,13 @@
-//! Paired differences against their own scatter.
+//! Tests paired differences against their own scatter.
 
 use super::{distributions::student_t_two_sided, signed_ranks::signed_ranks};
 
-/// A mean of paired differences and what chance says of it.
+/// A mean of paired differences and its significance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paired {
-    /// The mean difference, in the unit of what was compared.
+    /// Mean difference, in the unit of the losses.
     pub mean: f64,
-    /// Mean over standard error; ±∞ where all differences are the same and not 0.
+    /// Mean over standard error; ±∞ if all differences are the same and not 0.
     pub t: f64,
     /// Chance of a mean at least as far from 0 if there were no difference, 0 to 1.
     pub p: f64,
@@ -16,7 +16,7 @@ pub struct Paired {
 /// The paired t-test (Student 1908) with one degree of freedom less than there are differences. They must be independent:
 /// one per seed, or one per stretch of a run ([`super::Blocks`]).
 ///
-/// `None` for fewer than two differences, or where one is not finite.
+/// `None` for fewer than two differences, or if one is not finite.
 pub fn paired(differences: &[f64]) -> Option<Paired> {
     let n = differences.len();
     if n < 2 || differences.iter().any(|difference| !difference.is_finite()) {
@@ -31,7 +31,7 @@ pub fn paired(differences: &[f64]) -> Option<Paired> {
     let squares: f64 =
         differences.iter().map(|difference| (difference / scale - mean) * (difference / scale - mean)).sum();
     let error = (squares / (n - 1) as f64 / n as f64).sqrt();
-    // What rounding leaves of equal differences is no scatter.
+    // Rounding errors of equal differences are no scatter.
     let t = if error <= 1e-14 * mean.abs() { f64::INFINITY.copysign(mean) } else { mean / error };
     Some(Paired { mean: mean * scale, t, p: student_t_two_sided(t, (n - 1) as f64) })
 }
@@ -41,7 +41,7 @@ pub fn paired(differences: &[f64]) -> Option<Paired> {
 /// means: a model that is better nearly always and now and then terribly wrong is not better. Too few pairs for ranks are
 /// left to the t-test.
 ///
-/// `None` where [`paired`] is.
+/// `None` if [`paired`] is.
 pub fn alike(a: &[f64], b: &[f64]) -> Option<f64> {
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     let by_means = paired(&differences)?;
@@ -51,7 +51,7 @@ pub fn alike(a: &[f64], b: &[f64]) -> Option<f64> {
     Some((2.0 * least).min(1.0))
 }
 
-/// Holm's step-down adjustment (1979): p-values that may be held against one level though many questions are asked.
+/// Adjusts p-values by Holm's step-down method (1979), so that many questions can be held against one level.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

@@ -1,24 +1,25 @@
-//! Many models over many streams, by ranks (Demšar, Statistical comparisons of classifiers over multiple data sets, 2006).
+//! Compares many models over many streams, by ranks (Demšar, Statistical comparisons of classifiers over multiple data
+//! sets, 2006).
 
 use super::distributions::{f_upper, studentized_range};
 
-/// The level at which differences are called beyond noise.
+/// Level at which differences are called beyond noise.
 const ALPHA: f64 = 0.05;
 
-/// Whether models differ at all over the streams.
+/// Friedman's test of a difference between any models over the streams.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Friedman {
     /// Friedman's statistic (1937), by ranks without a correction for ties.
     pub chi2: f64,
-    /// Iman and Davenport's (1980), which is less conservative; ∞ where the order is the same on every stream.
+    /// Iman and Davenport's statistic (1980), which is less conservative; ∞ if the order is the same on every stream.
     pub f: f64,
-    /// Its degrees of freedom.
+    /// Degrees of freedom of `f`.
     pub df: (f64, f64),
     /// Chance of as much if no model were better than another, 0 to 1.
     pub p: f64,
 }
 
-/// Ranks from 1, the smallest first; equals share the mean of theirs, and what is not a number comes last.
+/// Ranks values from 1, the smallest first; equals share the mean of their ranks, and NaN comes last.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     let key = |i: usize| if values[i].is_nan() { f64::INFINITY } else { values[i] };
     let rank = |i: usize| {
@@ -32,7 +33,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     (0..values.len()).map(rank).collect()
 }
 
-/// Each model's mean rank over streams, of which each holds an error per model. Empty where there is no stream.
+/// Returns each model's mean rank over streams, of which each holds an error per model. Empty without streams.
 pub fn mean_ranks(streams: &[Vec<f64>]) -> Vec<f64> {
     let Some(first) = streams.first() else { return Vec::new() };
     let mut means = vec![0.0; first.len()];
@@ -42,7 +43,7 @@ pub fn mean_ranks(streams: &[Vec<f64>]) -> Vec<f64> {
     means
 }
 
-/// Friedman's test over mean ranks of `n` streams; `None` for fewer than two streams or models.
+/// Applies Friedman's test to mean ranks of `n` streams; `None` for fewer than two streams or models.
 pub fn friedman(mean_ranks: &[f64], n: usize) -> Option<Friedman> {
     let (k, streams) = (mean_ranks.len() as f64, n as f64);
     if mean_ranks.len() < 2 || n < 2 {
@@ -56,8 +57,8 @@ pub fn friedman(mean_ranks: &[f64], n: usize) -> Option<Friedman> {
     Some(Friedman { chi2, f, df, p: f_upper(f, df.0, df.1) })
 }
 
-/// The critical difference of Nemenyi's test (1963) at 5 %: mean ranks over `n` ≥ 1 streams that are further apart
-/// differ beyond noise. `k` ≥ 2 models.
+/// Returns the critical difference of Nemenyi's test (1963) at 5 %: mean ranks over `n` ≥ 1 streams that are further
+/// apart differ beyond noise. `k` ≥ 2 models.
 pub fn nemenyi(k: usize, n: usize) -> f64 {
     let q = studentized_range(ALPHA, k) / std::f64::consts::SQRT_2;
     q * ((k * (k + 1)) as f64 / (6 * n) as f64).sqrt()

@@ -1,4 +1,4 @@
-//! Paired losses by their ranks: what a few huge losses cannot hide.
+//! Compares paired losses by their ranks, which a few huge losses cannot hide.
 
 /// Wilcoxon's signed ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,10 +9,10 @@ pub struct SignedRanks {
     pub p: f64,
 }
 
-/// Pairs at least, so that there are enough orders for a small p.
+/// Minimum number of pairs, so that there are enough orders for a small p.
 pub const MIN_PAIRS: usize = 8;
 
-/// Pairs at most: all orders are counted.
+/// Maximum number of pairs: all orders are counted.
 const MAX_PAIRS: usize = 64;
 
 /// The signed-rank test (Wilcoxon 1945), exact also where ranks are tied, of how unequal the losses of each pair are:
@@ -36,7 +36,7 @@ pub fn signed_ranks(a: &[f64], b: &[f64]) -> Option<SignedRanks> {
     let doubled = doubled_ranks(&unequal);
     let total: usize = doubled.iter().sum();
     let larger: usize = unequal.iter().zip(&doubled).filter(|(it, _)| **it > 0.0).map(|(_, rank)| rank).sum();
-    // How many of the 2ⁿ ways to choose signs give each sum of ranks.
+    // The number of the 2ⁿ ways to choose signs that give each sum of ranks.
     let mut ways = vec![0.0; total + 1];
     ways[0] = 1.0;
     for rank in &doubled {

@@ -100,7 +100,7 @@ pub struct Filter {
     slots: Vec<usize>,
     /// Present once there are more inputs than slots.
     screening: Option<Screening>,
-    /// Activations for derivatives and gain.
+    /// Buffers for derivatives and gain.
     #[serde(skip)]
     slopes: Vec<f64>,
     #[serde(skip)]

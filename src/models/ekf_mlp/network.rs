@@ -22,7 +22,7 @@ pub(super) const MAX_HIDDEN: usize = 32;
 /// Outputs of the hidden units.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Activations {
-    said: [f64; MAX_HIDDEN],
+    outputs: [f64; MAX_HIDDEN],
 }
 
 /// Initial variance of v as a weight and as an estimate, and of u and c as an estimate.
@@ -128,26 +128,26 @@ impl Network {
         let h = self.hidden;
         let Some((b, rest)) = self.weights.split_at_checked(h) else { return 0.0 };
         let Some((v, rest)) = rest.split_at_checked(h) else { return 0.0 };
-        let said = &mut activations.said[..h];
-        said.copy_from_slice(b);
+        let outputs = &mut activations.outputs[..h];
+        outputs.copy_from_slice(b);
         let mut output = rest[0];
         for (z, column) in z.iter().zip(rest[1..].chunks_exact(h + 1)) {
-            said.iter_mut().zip(column).for_each(|(s, w)| *s += w * z);
+            outputs.iter_mut().zip(column).for_each(|(s, w)| *s += w * z);
             output += column[h] * z;
         }
-        said.iter_mut().for_each(|s| *s = tanh(*s));
-        said.iter().zip(v).fold(output, |output, (s, v)| output + s * v)
+        outputs.iter_mut().for_each(|s| *s = tanh(*s));
+        outputs.iter().zip(v).fold(output, |output, (s, v)| output + s * v)
     }
 
     /// Writes the derivatives of the output by the weights; `activations` holds the outputs of the hidden units for these
     /// inputs.
     pub(super) fn slopes(&self, z: &[f64], activations: &Activations, slopes: &mut Vec<f64>) {
         let h = self.hidden;
-        let said = &activations.said[..h];
+        let outputs = &activations.outputs[..h];
         slopes.clear();
         slopes.reserve_exact(self.weights.len());
-        slopes.extend(said.iter().zip(&self.weights[h..2 * h]).map(|(s, v)| v * (1.0 - s * s)));
-        slopes.extend_from_slice(said);
+        slopes.extend(outputs.iter().zip(&self.weights[h..2 * h]).map(|(s, v)| v * (1.0 - s * s)));
+        slopes.extend_from_slice(outputs);
         slopes.push(1.0);
         let mut inner = [0.0; MAX_HIDDEN];
         inner[..h].copy_from_slice(&slopes[..h]);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
 
-/// Number of samples that each update mean and deviation. The network has hardly learned by then, so it is not
+/// Number of samples each of which updates mean and deviation. The network has hardly learned by then, so it is not
 /// expressed in the new unit.
 const WARM_UP_SAMPLES: u64 = 20;
 

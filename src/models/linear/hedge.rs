@@ -77,7 +77,7 @@ const TRUST_SHARPNESS: f64 = 1.0;
 /// Number of targets before a single one can at most double the range of predictions.
 const RANGE_WARM_UP_TARGETS: f64 = 20.0;
 
-/// Share of the excess of the longer tail by which a prediction may leave the targets' range there.
+/// Factor on the excess of the longer tail; a prediction may leave the targets' range there by the product.
 const TAIL_EXTENSION: f64 = 2.0;
 
 /// Bound on a loss, or a gain, of an expert, in mean losses.
@@ -118,7 +118,7 @@ struct Shared {
     range: [f64; 2],
     /// Bounds of predictions.
     reach: [f64; 2],
-    /// Per expert, the faded sum of loss predicted minus loss of the expert, in mean losses.
+    /// Per expert, the faded sum of the prediction's loss minus the expert's, in mean losses.
     gains: [f64; EXPERTS],
     /// Per expert, the faded sum of the squares of those differences.
     squares: [f64; EXPERTS],

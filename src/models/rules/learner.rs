@@ -62,7 +62,7 @@ impl Learner {
     #[inline]
     pub(super) fn predict(&self, x: Features<'_>, params: &Params, usual: &Var) -> f64 {
         let model = if self.predictor.predicts_mean(params) { None } else { self.predictor.ask_model(x) };
-        self.predictor.settle(model, params, usual)
+        self.predictor.choose(model, params, usual)
     }
 
     #[inline]

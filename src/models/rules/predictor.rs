@@ -63,7 +63,7 @@ impl Predictor {
     /// Chooses the prediction from the linear model's, `model`, and the mean; `usual` holds the statistics of the
     /// targets.
     #[inline]
-    pub(super) fn settle(&self, model: Option<f64>, params: &Params, usual: &Var) -> f64 {
+    pub(super) fn choose(&self, model: Option<f64>, params: &Params, usual: &Var) -> f64 {
         if self.n == 0.0 {
             return usual.mean;
         }

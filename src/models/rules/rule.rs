@@ -104,7 +104,7 @@ impl Rule {
         }
         let predictor = self.learner.predictor();
         let said = predictor.ask_model(x);
-        let error = (y - predictor.settle(said, params, usual)).abs();
+        let error = (y - predictor.choose(said, params, usual)).abs();
         if self.detector.as_mut().is_some_and(|detector| detector.update(error)) {
             self.drifted = true;
             return Outcome::Drift;

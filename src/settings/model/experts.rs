@@ -1,4 +1,4 @@
-//! The parameters of the experts that learn by least squares.
+//! Reads the parameters of the experts that learn by least squares.
 
 use super::super::{
     Section,

@@ -1,4 +1,4 @@
-//! The parameters of linear regression: optimizers, schedules and losses.
+//! Reads the parameters of linear regression: optimizers, schedules and losses.
 
 use super::super::{
     Section,
@@ -11,7 +11,7 @@ use crate::models::{
     optimizer::{Optimizer, Schedule},
 };
 
-/// Learning rates at the start, as of River: of plain gradient descent and the intercept, and of the others.
+/// Default learning rates, as in River: of plain gradient descent and the intercept, and of the others.
 const DEFAULT_SGD_RATE: f64 = 0.01;
 const DEFAULT_RATE: f64 = 0.1;
 
@@ -87,7 +87,7 @@ const LOSSES: &Choices<Reader<Loss>> = &choices!(Loss {
 });
 
 pub(super) fn params(section: &mut Section, default: Params) -> Params {
-    // Where people look for them in vain: in other tools they stand beside the model's own.
+    // People look for these beside the model's own keys, where other tools have them.
     section.holds("optimizer", &["lr", "rho", "beta_1", "beta_2", "eps", "alpha", "beta"]);
     section.holds("loss", &["epsilon", "c"]);
     let intercept_lr_is_set = section.has("intercept_lr");
@@ -112,7 +112,7 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
     params
 }
 
-/// A table that names no kind is plain gradient descent.
+/// Reads the optimizer; a table that names no kind is plain gradient descent.
 fn optimizer(section: &mut Section, default: Optimizer) -> Optimizer {
     let chosen = section.choice_or("optimizer", "sgd", OPTIMIZERS);
     chosen.map_or(default, |(read, mut section)| read(&mut section))
@@ -122,7 +122,7 @@ fn loss(section: &mut Section) -> Loss {
     section.choice("loss", LOSSES).map_or_else(Loss::default, |(read, mut section)| read(&mut section))
 }
 
-/// A learning rate: a number, or a table with `kind`.
+/// Reads a learning rate: a number, or a table with `kind`.
 fn schedule(section: &mut Section, key: &str, default: f64) -> Schedule {
     if !section.is_table(key) {
         return Schedule::Constant { lr: section.number(key, default, NOT_NEGATIVE) };

@@ -1,4 +1,4 @@
-//! Models over the predictions of others: whom they have as members.
+//! Reads the members of models over the predictions of others.
 
 use super::super::{Section, choices::every, range::UNDER_1, suggestion};
 use crate::{
@@ -19,7 +19,7 @@ pub(super) fn champion(section: &mut Section, default: champion::Params) -> cham
     champion::Params { members: section.texts("members"), margin: section.number("margin", default.margin, UNDER_1) }
 }
 
-/// Champions that name no members choose among all models that are none; every member has to be there.
+/// Gives champions without members all models that are no champions, and checks that every member exists.
 pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig]) {
     let others: Vec<String> = models
         .iter()

@@ -1,4 +1,4 @@
-//! `[[models]]`: which models race, and their parameters under River's names.
+//! Reads `[[models]]`: which models race, and their parameters under River's names.
 
 mod experts;
 mod linear;
@@ -20,7 +20,7 @@ use crate::models::{
     rls,
 };
 
-/// The models that race where the settings name none.
+/// Returns the models that race if the settings name none.
 pub(super) fn default_race() -> Vec<ModelConfig> {
     vec![
         ModelConfig::with_default_steps(ModelKind::Mean),
@@ -60,7 +60,7 @@ fn read(mut section: Section) -> Option<ModelConfig> {
     Some(ModelConfig { name, steps, kind, robust })
 }
 
-/// The kind that was chosen, with the parameters that are given.
+/// Returns the chosen kind with the parameters that are given.
 fn params(section: &mut Section, chosen: ModelKind) -> ModelKind {
     match chosen {
         ModelKind::Mean | ModelKind::Last => chosen,

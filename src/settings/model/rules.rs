@@ -1,4 +1,4 @@
-//! The parameters of adaptive model rules.
+//! Reads the parameters of adaptive model rules.
 
 use super::{
     super::{

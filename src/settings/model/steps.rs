@@ -1,4 +1,4 @@
-//! `scale` and `steps`: what prepares a model's features.
+//! Reads `scale` and `steps`: the preparation of a model's features.
 
 use super::super::{
     Section,
@@ -23,7 +23,7 @@ const STEPS: &Choices<Reader<StepKind>> = &choices!(StepKind {
     },
 });
 
-/// The steps that are listed, or else those that the model wants.
+/// Returns the steps that are listed, or else the model's defaults.
 pub(super) fn read(section: &mut Section, default: DefaultSteps) -> Vec<StepKind> {
     let scale_is_set = section.has("scale");
     let scale = section.boolean("scale", default.scale);

@@ -1,4 +1,4 @@
-//! The parameters of trees and forests.
+//! Reads the parameters of trees and forests.
 
 use super::{
     super::{
@@ -17,7 +17,7 @@ use crate::models::{
 
 const MIB: f64 = 1_048_576.0;
 
-/// The parameters of a tree, with River's names.
+/// Reads the parameters of a tree, with River's names.
 pub(super) fn params(section: &mut Section, default: Params) -> Params {
     let leaf_predictions = choices!(LeafPrediction { "mean": Mean, "model": Model, "adaptive": Adaptive });
     let leaf_prediction = section.one_of("leaf_prediction", default.leaf_prediction, &leaf_predictions);
@@ -35,8 +35,8 @@ pub(super) fn params(section: &mut Section, default: Params) -> Params {
         binary_split: section.boolean("binary_split", default.binary_split),
         merit_preprune: section.boolean("merit_preprune", default.merit_preprune),
         remove_poor_attrs: section.boolean("remove_poor_attrs", default.remove_poor_attrs),
-        max_bytes: (section.number("max_size", default.max_bytes as f64 / MIB, POSITIVE.said("over 0, in MiB")) * MIB)
-            as usize,
+        max_bytes: (section.number("max_size", default.max_bytes as f64 / MIB, POSITIVE.described_as("over 0, in MiB"))
+            * MIB) as usize,
     }
 }
 
@@ -46,12 +46,12 @@ const SPLITTERS: &Choices<Reader<Splitter>> = &choices!(Splitter {
     "qo": Qo => |section| Splitter::Qo { radius: section.number("radius", 0.25, POSITIVE) },
 });
 
-/// How features are summarised in search of a split.
+/// Reads the summary of features in search of a split.
 pub(super) fn splitter(section: &mut Section, default: Splitter) -> Splitter {
     section.choice("splitter", SPLITTERS).map_or(default, |(read, mut section)| read(&mut section))
 }
 
-/// The parameters of a Hoeffding adaptive tree.
+/// Reads the parameters of a Hoeffding adaptive tree.
 pub(super) fn adaptive(section: &mut Section, default: adaptive::Params) -> adaptive::Params {
     let detector = detector::read(section, "drift_detector", Some(default.drift_detector));
     if detector.is_none() {
@@ -71,7 +71,7 @@ pub(super) fn adaptive(section: &mut Section, default: adaptive::Params) -> adap
     }
 }
 
-/// The parameters of an adaptive random forest.
+/// Reads the parameters of an adaptive random forest.
 pub(super) fn forest(section: &mut Section, default: forest::Params) -> forest::Params {
     let aggregations = choices!(Aggregation { "median": Median, "mean": Mean });
     forest::Params {
@@ -87,7 +87,7 @@ pub(super) fn forest(section: &mut Section, default: forest::Params) -> forest::
     }
 }
 
-/// The parameters of model trees.
+/// Reads the parameters of model trees.
 pub(super) fn model_tree(section: &mut Section, default: model_tree::Params) -> model_tree::Params {
     model_tree::Params {
         n_models: section.integer("n_models", default.n_models, 1..=MAX_TREES),
@@ -101,7 +101,7 @@ pub(super) fn model_tree(section: &mut Section, default: model_tree::Params) -> 
     }
 }
 
-/// A name, a share with a point in it, or a whole number.
+/// Reads a name, a share with a point in it, or a whole number.
 fn max_features(section: &mut Section, default: MaxFeatures) -> MaxFeatures {
     if section.is_number("max_features") {
         let number = section.number("max_features", 1.0, POSITIVE);

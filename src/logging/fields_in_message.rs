@@ -1,6 +1,6 @@
-//! Messages that carry their figures, for a log whose readers show the message and nothing else.
+//! Adds the fields to messages, for a log whose readers see the message and nothing else.
 //!
-//! `journalctl` prints MESSAGE only. Invariant: every field is still there by itself, as it was.
+//! `journalctl` prints MESSAGE only. Invariant: every field is still there by itself, unchanged.
 
 use std::fmt::{Debug, Write};
 
@@ -12,18 +12,18 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-/// A layer that gives events to another one, with the fields in the message, too.
-pub(super) struct Worded<L> {
+/// A layer that passes events on to another one, with the fields in the message, too.
+pub(super) struct FieldsInMessage<L> {
     to: L,
 }
 
-impl<L> Worded<L> {
+impl<L> FieldsInMessage<L> {
     pub(super) fn new(to: L) -> Self {
         Self { to }
     }
 }
 
-impl<S: Subscriber, L: Layer<S>> Layer<S> for Worded<L> {
+impl<S: Subscriber, L: Layer<S>> Layer<S> for FieldsInMessage<L> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         self.to.register_callsite(metadata)
     }
@@ -37,26 +37,26 @@ impl<S: Subscriber, L: Layer<S>> Layer<S> for Worded<L> {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut words = Words::default();
-        event.record(&mut words);
-        let message = words.line();
+        let mut recorded = EventFields::default();
+        event.record(&mut recorded);
+        let message = recorded.line();
         let fields = event.metadata().fields();
-        // What an event does not say has no value.
+        // A field that the event does not set has no value.
         let values: Vec<Option<&dyn Value>> = fields
             .iter()
             .map(|field| match field.name() {
                 "message" => Some(&message as &dyn Value),
-                name => words.fields.iter().find(|(known, _)| *known == name).map(|(_, said)| said.value()),
+                name => recorded.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.value()),
             })
             .collect();
         let values = fields.value_set_all(&values);
-        // In the span that the event happened in.
+        // The event stays in its span.
         self.to.on_event(&Event::new(event.metadata(), &values), context);
     }
 }
 
-/// What a field holds.
-enum Said {
+/// The value of a field.
+enum FieldValue {
     Bool(bool),
     Float(f64),
     Signed(i64),
@@ -64,65 +64,65 @@ enum Said {
     Text(String),
 }
 
-impl Said {
+impl FieldValue {
     fn value(&self) -> &dyn Value {
         match self {
-            Said::Bool(value) => value,
-            Said::Float(value) => value,
-            Said::Signed(value) => value,
-            Said::Unsigned(value) => value,
-            Said::Text(text) => text,
+            FieldValue::Bool(value) => value,
+            FieldValue::Float(value) => value,
+            FieldValue::Signed(value) => value,
+            FieldValue::Unsigned(value) => value,
+            FieldValue::Text(text) => text,
         }
     }
 }
 
-/// Takes an event apart.
+/// Collects the message and fields of an event.
 #[derive(Default)]
-struct Words {
+struct EventFields {
     message: String,
-    fields: Vec<(&'static str, Said)>,
+    fields: Vec<(&'static str, FieldValue)>,
 }
 
-impl Words {
-    /// The message, and what each field says but `event`, which the message says in words.
+impl EventFields {
+    /// Returns the message and each field but `event`, which the message already says in words.
     fn line(&self) -> String {
         let mut line = self.message.clone();
-        for (name, said) in self.fields.iter().filter(|(name, _)| *name != "event") {
-            // To text this never fails.
-            let _ = match said {
-                Said::Bool(value) => write!(line, " {name}={value}"),
-                Said::Float(value) => write!(line, " {name}={value}"),
-                Said::Signed(value) => write!(line, " {name}={value}"),
-                Said::Unsigned(value) => write!(line, " {name}={value}"),
-                Said::Text(text) if text.contains(char::is_whitespace) => write!(line, " {name}={text:?}"),
-                Said::Text(text) => write!(line, " {name}={text}"),
+        for (name, value) in self.fields.iter().filter(|(name, _)| *name != "event") {
+            // Writing to a string never fails.
+            let _ = match value {
+                FieldValue::Bool(value) => write!(line, " {name}={value}"),
+                FieldValue::Float(value) => write!(line, " {name}={value}"),
+                FieldValue::Signed(value) => write!(line, " {name}={value}"),
+                FieldValue::Unsigned(value) => write!(line, " {name}={value}"),
+                FieldValue::Text(text) if text.contains(char::is_whitespace) => write!(line, " {name}={text:?}"),
+                FieldValue::Text(text) => write!(line, " {name}={text}"),
             };
         }
         line
     }
 }
 
-impl Visit for Words {
+impl Visit for EventFields {
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.fields.push((field.name(), Said::Bool(value)));
+        self.fields.push((field.name(), FieldValue::Bool(value)));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.fields.push((field.name(), Said::Float(value)));
+        self.fields.push((field.name(), FieldValue::Float(value)));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.fields.push((field.name(), Said::Signed(value)));
+        self.fields.push((field.name(), FieldValue::Signed(value)));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.fields.push((field.name(), Said::Unsigned(value)));
+        self.fields.push((field.name(), FieldValue::Unsigned(value)));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
-            name => self.fields.push((name, Said::Text(value.to_owned()))),
+            name => self.fields.push((name, FieldValue::Text(value.to_owned()))),
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps the fields of what it is given.
+    /// Keeps the fields of events.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<Named>>>);
 
@@ -170,19 +170,22 @@ mod tests {
     fn the_message_holds_the_figures_and_every_field_stays() {
         let kept = Kept::default();
         let absent: Option<f64> = None;
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(Worded::new(kept.clone())), || {
-            tracing::info!(
-                event = "model",
-                model = "mean of all",
-                rmse = 5.25,
-                n = 3_u64,
-                lag = -1,
-                ok = true,
-                absent,
-                "standing"
-            );
-            tracing::warn!(error = %"no route", "try {} failed", 7);
-        });
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(FieldsInMessage::new(kept.clone())),
+            || {
+                tracing::info!(
+                    event = "model",
+                    model = "mean of all",
+                    rmse = 5.25,
+                    n = 3_u64,
+                    lag = -1,
+                    ok = true,
+                    absent,
+                    "standing"
+                );
+                tracing::warn!(error = %"no route", "try {} failed", 7);
+            },
+        );
         let seen = kept.0.lock().expect("no panic");
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut first = seen[0].clone();

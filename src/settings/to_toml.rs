@@ -1,17 +1,18 @@
-//! Values as TOML: the settings that make a model, to be pasted.
+//! Writes values as TOML: the settings that make a model, to be pasted.
 //!
-//! Invariant: what is spelled here reads back as the same value.
+//! Invariant: what is written here reads back as the same value.
 
 use config::{Map, Value, ValueKind};
 
 use crate::models::ModelConfig;
 
-/// A `[[models]]` entry. `name` and `kind` come first, the rest by name; keys are those of settings, which need no quotes.
+/// Writes a `[[models]]` entry. `name` and `kind` come first, the rest by name; keys are those of settings, which need
+/// no quotes.
 pub(super) fn entry(table: &Map<String, Value>) -> String {
     lines(ordered(table).into_iter().map(|key| (key.as_str(), toml(&table[key]))))
 }
 
-/// The entry of a model whose parameters are its kind's defaults.
+/// Writes the entry of a model whose parameters are its kind's defaults.
 pub(super) fn default_entry(model: &ModelConfig) -> String {
     let scale = model.kind.default_steps().map(|default| ("scale", (default.steps(true) == model.steps).into()));
     let named = [("name", model.name.as_str().into()), ("kind", model.kind.name().into())];
@@ -23,13 +24,13 @@ fn lines<'a>(values: impl Iterator<Item = (&'a str, toml::Value)>) -> String {
     ["[[models]]\n".to_owned()].into_iter().chain(lines).collect()
 }
 
-/// The same value; it prints as it stands behind `=`.
+/// Converts a value; the result prints as it stands behind `=`.
 pub(super) fn toml(value: &Value) -> toml::Value {
     match &value.kind {
-        // TOML has no word for nothing, and reading gives none.
+        // TOML has no null, and reading gives none.
         ValueKind::Nil => "".into(),
         ValueKind::Boolean(truth) => (*truth).into(),
-        // One beyond what TOML can say stays text, which is no number to any key.
+        // An integer out of TOML's range stays text, which is no number to any key.
         ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
             value.clone().into_int().map_or_else(|_| value.to_string().into(), toml::Value::Integer)
         }
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_spelled_reads_back_as_it_was() {
+    fn a_written_value_reads_back_as_it_was() {
         let text = r#"
             kind = "a \"b\"\\ \u0007\u007f<&é"
             name = ""
@@ -76,9 +77,9 @@ mod tests {
 
     #[test]
     fn an_entry_is_a_line_for_each_key_and_begins_with_whose_it_is() {
-        let spelled = entry(&table("l2 = 0.5\nkind = 'linear'\nname = 'a'\noptimizer = { lr = 1.0, kind = 'sgd' }"));
+        let written = entry(&table("l2 = 0.5\nkind = 'linear'\nname = 'a'\noptimizer = { lr = 1.0, kind = 'sgd' }"));
         let optimizer = r#"optimizer = { kind = "sgd", lr = 1.0 }"#;
-        assert_eq!(spelled, format!("[[models]]\nname = \"a\"\nkind = \"linear\"\nl2 = 0.5\n{optimizer}\n"));
+        assert_eq!(written, format!("[[models]]\nname = \"a\"\nkind = \"linear\"\nl2 = 0.5\n{optimizer}\n"));
     }
 
     #[test]

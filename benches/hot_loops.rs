@@ -12,7 +12,7 @@ use thalweg::{
     metrics::Scores,
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, rules, tree},
     pipeline::{
-        decode::{Ahead, Decoder, Index, Schema},
+        decode::{Decoder, Index, ReadAhead, Schema},
         prequential,
         processor::{self, Processor},
     },
@@ -110,14 +110,14 @@ fn race(models: Vec<ModelConfig>, passes: usize) {
     let race = prequential::Config::of(models);
     let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
-    let rows = Ahead::new(&config.schema).read(values.iter().map(|value| Some(&**value)));
+    let rows = ReadAhead::new(&config.schema).read(values.iter().map(|value| Some(&**value)));
     let mut outbox = Outbox::at(0);
     for offset in 0..passes * SAMPLES {
         let value = values[offset % SAMPLES].clone();
         let record = Record { offset: offset as i64, value: Some(value.into()), ..Record::default() };
         processor.process_ahead(record, rows.get(offset % SAMPLES), &mut outbox).expect("a good record");
         if outbox.bytes() >= OUTBOX_BYTES {
-            outbox.spell();
+            outbox.encode();
             drop(outbox.take());
         }
     }

@@ -48,7 +48,7 @@ fn race(bencher: Bencher<'_, '_>, models: Vec<ModelConfig>) {
         for record in &records {
             processor.process(record.clone(), &mut outbox).expect("a good record");
             if outbox.bytes() >= OUTBOX_BYTES {
-                outbox.spell();
+                outbox.encode();
                 drop(outbox.take());
             }
         }

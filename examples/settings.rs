@@ -4,7 +4,7 @@
 
 use thalweg::{
     pipeline::{
-        drafts::Drafts,
+        pending_predictions::PendingPredictions,
         processor::{self, Processor},
     },
     settings::{Settings, Sources},
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         race: settings.race.clone(),
     };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
-    let mut outbox: Outbox<Drafts> = Outbox::at(0);
+    let mut outbox: Outbox<PendingPredictions> = Outbox::at(0);
     for offset in 0..1000 {
         let (size, paris) = (f64::from(offset % 97), offset % 3 == 0);
         let (city, price) = if paris { ("Paris", 40.0 + 9.0 * size) } else { ("Lyon", 20.0 + 4.0 * size) };
@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("record {offset}: {rejection}");
         }
     }
-    outbox.spell();
+    outbox.encode();
     if let Some(value) = outbox.records[Output::Predictions as usize].last().and_then(|last| last.value.as_deref()) {
         println!("{}", String::from_utf8_lossy(value));
     }

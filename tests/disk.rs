@@ -8,10 +8,10 @@ mod support;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::daemon::{Daemon, Site};
+use support::daemon::{Daemon, Workspace};
 
 /// As `/bin/sh` gets it: a disk of `size` on the data folder, then the daemon in place of the shell.
-fn on_a_disk(site: &Site, options: &str, arguments: &[&str]) -> Command {
+fn on_a_disk(site: &Workspace, options: &str, arguments: &[&str]) -> Command {
     let program = site.command(arguments);
     let mount = format!("mount -t tmpfs -o {options} tmpfs data && exec \"$@\"");
     let mut command = Command::new("unshare");
@@ -22,7 +22,7 @@ fn on_a_disk(site: &Site, options: &str, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command where the daemon sees its disk.
-fn beside(daemon: &Daemon, site: &Site, command: &[&str]) -> String {
+fn beside(daemon: &Daemon, site: &Workspace, command: &[&str]) -> String {
     let output = Command::new("nsenter")
         .args(["--mount", "--target", &daemon.id().to_string(), &format!("--wd={}", site.path("").display())])
         .args(command)
@@ -40,7 +40,7 @@ fn resident(daemon: &Daemon) -> u64 {
 }
 
 /// Asserts that each sample has one prediction, in order; how many there are.
-fn each_once(daemon: &Daemon, site: &Site) -> i64 {
+fn each_once(daemon: &Daemon, site: &Workspace) -> i64 {
     let query = |query: &str| -> i64 {
         beside(daemon, site, &["sqlite3", "data/thalweg.db", query]).parse().expect("a number")
     };
@@ -62,7 +62,7 @@ fn records(line: &Value) -> u64 {
 
 #[test]
 fn a_full_disk_is_waited_for_and_nothing_is_lost() {
-    let site = Site::new(&SETTINGS);
+    let site = Workspace::new(&SETTINGS);
     let mut daemon = Daemon::of(on_a_disk(&site, "size=5m", &["run", "--set", "logging.format=json"]));
     let line = daemon.event("state_unwritable");
     let said = line["error"].as_str().expect("an error");
@@ -85,7 +85,7 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
 
 #[test]
 fn a_daemon_on_a_full_disk_stops_in_order_and_goes_on_later() {
-    let site = Site::new(&SETTINGS);
+    let site = Workspace::new(&SETTINGS);
     // The shell stays, and with it the disk.
     let again = "mount -t tmpfs -o size=5m tmpfs data; \"$@\"; mount -o remount,size=400m data; exec \"$@\"";
     let program = site.command(&["run", "--set", "logging.format=json"]);
@@ -112,7 +112,7 @@ fn a_daemon_on_a_full_disk_stops_in_order_and_goes_on_later() {
 
 #[test]
 fn a_start_without_room_or_rights_says_what_to_do() {
-    let site = Site::new(&SETTINGS);
+    let site = Workspace::new(&SETTINGS);
     for (options, advice) in [("size=4k", "free space"), ("ro", "may write to it")] {
         let output = on_a_disk(&site, options, &["run"]).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);

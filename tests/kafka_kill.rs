@@ -3,24 +3,24 @@
 //!
 //! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port, as tests/kafka.rs does.
 
-#[path = "support/bus.rs"]
-mod bus;
+#[path = "support/broker_client.rs"]
+mod broker_client;
 mod support;
 
 use std::{ops::Range, slice::from_ref, time::Duration};
 
-use bus::{Bus, Names, proved};
+use broker_client::{BrokerClient, Names, proved};
 use support::{
-    batter::{ENSEMBLES, Ground, MODELS, Plan, batter},
-    daemon::Site,
+    daemon::Workspace,
+    kill_loop::{ENSEMBLES, Ground, MODELS, Plan, kill_loop},
     proof::{FOREIGN, Proof, source},
 };
 use thalweg::topic::Output;
 
 struct OnKafka {
-    bus: Bus,
+    bus: BrokerClient,
     names: Names,
-    site: Site,
+    site: Workspace,
     models: &'static str,
 }
 
@@ -28,8 +28,9 @@ impl OnKafka {
     fn new(name: &str, partitions: i32, models: &'static str, settings: &[&str]) -> Self {
         #[expect(clippy::disallowed_methods, reason = "where the broker is, is no setting of the daemon")]
         let broker = std::env::var("THALWEG_TEST_BROKERS");
-        let bus =
-            Bus::new(broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`"));
+        let bus = BrokerClient::new(
+            broker.expect("THALWEG_TEST_BROKERS names no broker; start one with `tests/kafka/kafka start`"),
+        );
         let names = Names::unique(name, partitions);
         let site = names.site(bus.address(), &[settings, &[models]].concat());
         Self { bus, names, site, models }
@@ -51,7 +52,7 @@ impl OnKafka {
 }
 
 impl Ground for OnKafka {
-    fn site(&self) -> &Site {
+    fn site(&self) -> &Workspace {
         &self.site
     }
 
@@ -73,9 +74,9 @@ impl Ground for OnKafka {
 fn a_hundred_kills_on_kafka_lose_nothing_double_nothing_and_change_no_bit() {
     let ground = OnKafka::new("kill", 3, MODELS, &["state.every=120ms"]);
     let plan = Plan { kills: 100, seed: 3, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
-    println!("Kafka: {}; {}", battering.summary(), proof.summary());
+    println!("Kafka: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
@@ -85,9 +86,9 @@ fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_doub
     ground.names.output_partitions = 2;
     ground.names.outputs.iter().for_each(|output| ground.bus.create(output, 2));
     let plan = Plan { kills: 30, seed: 7, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
-    println!("Kafka, three into two: {}; {}", battering.summary(), proof.summary());
+    println!("Kafka, three into two: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
@@ -95,9 +96,9 @@ fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_doub
 fn kills_on_kafka_before_the_first_checkpoint_are_survived_too() {
     let ground = OnKafka::new("first", 2, ENSEMBLES, &["state.every=1h"]);
     let plan = Plan { kills: 15, seed: 4, work: Duration::from_millis(300), rate: 5_000, full_speed: 15 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
-    println!("Kafka, first checkpoint: {}; {}", battering.summary(), proof.summary());
+    println!("Kafka, first checkpoint: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
@@ -109,7 +110,7 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
     let before = || (0..2000).map(|i| Some(format!(r#"{{"x0":0.5,"x1":{i},"y":1}}"#).into_bytes()));
     ground.bus.produce(&ground.names.samples, 0, FOREIGN, before());
     let plan = Plan { kills: 25, seed: 5, work: Duration::from_millis(300), rate: 5_000, full_speed: 25 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
 
     let end = ground.bus.end(&ground.names.samples, 0);
     let topics = ground.bus.all(&ground.names);
@@ -119,7 +120,7 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
     let first = published.min().expect("a prediction");
     let mut proof = ground.proved(from_ref(&(first..end)), &first.to_string());
     proof.holds(format!("it began at {first}, before the end of then"), first >= 2000);
-    println!("Kafka, latest: {}; {}", battering.summary(), proof.summary());
+    println!("Kafka, latest: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
@@ -127,9 +128,9 @@ fn what_began_at_the_latest_record_goes_on_from_there_however_often_it_is_killed
 fn kills_on_kafka_change_no_bit_of_a_mixture_a_champion_and_intervals() {
     let ground = OnKafka::new("ensembles", 2, ENSEMBLES, &["state.every=120ms"]);
     let plan = Plan { kills: 30, seed: 8, work: Duration::from_millis(400), rate: 3_000, full_speed: 15 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let mut proof = ground.proved(&ground.whole(), "earliest");
     proof.mixture_and_intervals(&ground.bus.all(&ground.names));
-    println!("Kafka, ensembles: {}; {}", battering.summary(), proof.summary());
+    println!("Kafka, ensembles: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }

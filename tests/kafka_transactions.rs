@@ -13,7 +13,7 @@ use std::{
 use rskafka::client::partition::OffsetAt;
 use support::{
     broker::{all, broker, partition, produce, site, source_offsets, topics},
-    daemon::{Daemon, Site},
+    daemon::{Daemon, Workspace},
 };
 use thalweg::topic::Topics;
 
@@ -80,14 +80,14 @@ impl Drop for Producers {
 }
 
 /// A daemon's site; its topics exist.
-fn ready(topics: &Topics, more: &[&str]) -> Site {
+fn ready(topics: &Topics, more: &[&str]) -> Workspace {
     let site = site(topics, &[&["generator.enabled=false", SMALL_FETCHES], more].concat());
     catch_up(&site);
     site
 }
 
 /// Works off what is there; its log.
-fn catch_up(site: &Site) -> Daemon {
+fn catch_up(site: &Workspace) -> Daemon {
     let mut daemon = site.start(&["run", "--until-caught-up"]);
     let status = daemon.wait();
     assert!(status.success(), "{status}, {:?}", daemon.lines_of("failed"));

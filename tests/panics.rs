@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use support::{
-    bent::{Bent, Published, worker},
+    faulty_transport::{FaultyTransport, Published, worker},
     within,
 };
 use tempfile::TempDir;
@@ -77,7 +77,7 @@ async fn in_the_processing() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
     let store = Arc::new(Store::open(&config).expect("a state file"));
-    let transport = Bent::open(&store).await.inner;
+    let transport = FaultyTransport::open(&store).await.inner;
     let sample = |value: &str| Outgoing { value: Some(value.into()), ..Outgoing::default() };
     transport.append_samples(0, vec![sample(r#"{"x":1,"y":1}"#), sample("bad")]).await.expect("appended");
     drop((transport, store));
@@ -100,11 +100,11 @@ async fn in_the_reports() {
 }
 
 /// Runs a worker over 100 samples on a transport with something wrong; its error, and the newest checkpoint's position.
-async fn broken(bend: impl FnOnce(&mut Bent)) -> (worker::Error, Option<i64>) {
+async fn broken(bend: impl FnOnce(&mut FaultyTransport)) -> (worker::Error, Option<i64>) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = store::Config { path: folder.path().join("state.db"), ..store::Config::default() };
     let store = Arc::new(Store::open(&config).expect("a state file"));
-    let mut transport = Bent::open(&store).await;
+    let mut transport = FaultyTransport::open(&store).await;
     transport.fill(100).await;
     bend(&mut transport);
     let work = worker(transport, Arc::clone(&store), false).run();

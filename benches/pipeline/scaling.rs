@@ -37,7 +37,7 @@ fn time(processor: &mut Processor, values: &[Vec<u8>], records: u64) -> Duration
         let record = Record { offset: offset as i64, value: Some(value.into()), ..Record::default() };
         processor.process(record, &mut outbox).expect("a good record");
         if outbox.bytes() >= 768 << 10 {
-            outbox.spell();
+            outbox.encode();
             drop(outbox.take());
         }
     }

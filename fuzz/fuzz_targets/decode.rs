@@ -4,18 +4,18 @@
 //! the hostile corpus there first.
 #![no_main]
 
-#[path = "../../tests/support/judge.rs"]
-mod judge;
+#[path = "../../tests/support/hostile_oracle.rs"]
+mod hostile_oracle;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, records)) = bytes.split_first() else { return };
-    let mut schemas = judge::schemas();
+    let mut schemas = hostile_oracle::schemas();
     let schema = schemas.swap_remove(usize::from(*first) % schemas.len());
-    let mut judge = judge::Judge::new(schema);
+    let mut oracle = hostile_oracle::HostileOracle::new(schema);
     for (offset, value) in (0..).zip(records.split(|byte| *byte == 0x1e)) {
-        judge.value(offset, Some(value));
+        oracle.value(offset, Some(value));
     }
-    judge.finish();
+    oracle.finish();
 });

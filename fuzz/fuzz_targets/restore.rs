@@ -5,12 +5,12 @@
 
 #[path = "../../tests/support/kinds.rs"]
 mod kinds;
-#[path = "../../tests/support/survive.rs"]
-mod survive;
+#[path = "../../tests/support/damage.rs"]
+mod damage;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    survive::pipeline(bytes);
-    survive::checkpoint(bytes);
+    damage::pipeline(bytes);
+    damage::checkpoint(bytes);
 });

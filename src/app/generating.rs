@@ -50,7 +50,7 @@ pub(super) async fn run<T: SampleLog>(
             return Ok(());
         }
         // Samples that could not be appended are generated again at the next start.
-        Err(error) if shutdown.is_cancelled() && error.may_pass() => 0,
+        Err(error) if shutdown.is_cancelled() && error.is_transient() => 0,
         sent => sent?,
     };
     tracing::info!(event = "generator_stopped", sent, "generator stopped");

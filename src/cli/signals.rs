@@ -11,7 +11,7 @@ use tokio::{
     time::Instant,
 };
 
-const ONE_WISH: Duration = Duration::from_secs(1);
+const REPEAT_WINDOW: Duration = Duration::from_secs(1);
 
 /// Resolves at the first signal; one that comes over a second later ends the process.
 pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
@@ -52,7 +52,7 @@ async fn insisted(mut signals: mpsc::Receiver<()>, told: oneshot::Sender<()>) ->
     // The daemon may have ended by itself.
     let _ = told.send(());
     while signals.recv().await.is_some() {
-        if first.elapsed() >= ONE_WISH {
+        if first.elapsed() >= REPEAT_WINDOW {
             return true;
         }
     }

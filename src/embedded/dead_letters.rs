@@ -7,7 +7,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{Config, Table};
-use thalweg_store::{Archive, Store, needed_from};
+use thalweg_store::{StateReader, Store, needed_from};
 use thalweg_topic::{
     DeadLetters, Error, Fate, Page, Topics,
     dead_letters::{DeadLetter, Source},
@@ -42,7 +42,7 @@ impl EmbeddedDeadLetters {
     /// # Errors
     /// When there is no state file, or it has no dead letters.
     pub fn open(topics: Topics, path: &Path) -> Result<Self, Error> {
-        Self::over(Archive::open(path)?.into_connection(), topics, path, None)
+        Self::over(StateReader::open(path)?.into_connection(), topics, path, None)
     }
 
     /// Opens them for sending back; holds the state file until dropped.
@@ -51,7 +51,7 @@ impl EmbeddedDeadLetters {
     /// As [`EmbeddedDeadLetters::open`], and [`thalweg_store::Error::InUse`] while a daemon runs.
     pub fn open_to_retry(retention: Config, topics: Topics, state: &thalweg_store::Config) -> Result<Self, Error> {
         // Opening would make a file where there is none.
-        drop(Archive::open(&state.path)?);
+        drop(StateReader::open(&state.path)?);
         let store = Arc::new(Store::open(state)?);
         let samples = Table::new(&topics.samples);
         let connection = store.reader()?;

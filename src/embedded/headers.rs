@@ -13,7 +13,7 @@ use thalweg_topic::record::Headers;
 /// A JSON object in the headers' order, with a name as often as it is there.
 pub(super) fn spelled(headers: &Headers) -> String {
     // A map of texts and numbers always has a JSON form.
-    serde_json::to_string(&Spelled(headers)).unwrap_or_default()
+    serde_json::to_string(&EncodedPrediction(headers)).unwrap_or_default()
 }
 
 /// The headers in a cell; none where it is no object.
@@ -21,7 +21,7 @@ pub(super) fn read(json: &str) -> Headers {
     serde_json::from_str(json).map_or_else(|_| Headers::new(), |Read(headers)| headers)
 }
 
-struct Spelled<'a>(&'a Headers);
+struct EncodedPrediction<'a>(&'a Headers);
 
 struct Read(Headers);
 
@@ -55,7 +55,7 @@ impl HeaderValue {
     }
 }
 
-impl Serialize for Spelled<'_> {
+impl Serialize for EncodedPrediction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer
             .collect_map(self.0.iter().map(|(name, value)| (String::from_utf8_lossy(name), HeaderValue::of(value))))

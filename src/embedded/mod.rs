@@ -69,7 +69,7 @@ struct Shared {
 }
 
 /// A generator that waits for room looks again after this, whatever happens.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Name in `thalweg_meta` of the number of samples that were appended by Thalweg, over all partitions. More than that are
 /// somebody's who writes to the file.
@@ -262,7 +262,7 @@ async fn append(shared: Arc<Shared>, first: u64, samples: Vec<Outgoing>) -> Resu
             return Err(Error::Stopped);
         }
         // Either a commit made room, or it is time to look again.
-        let _ = tokio::time::timeout(LOOK_AGAIN, consumed.changed()).await;
+        let _ = tokio::time::timeout(POLL_INTERVAL, consumed.changed()).await;
     }
 }
 

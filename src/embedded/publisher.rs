@@ -6,14 +6,14 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
 use super::{Shared, table};
-use thalweg_store::Saving;
+use thalweg_store::PendingCheckpoint;
 use thalweg_topic::{
     Error, Outbox, Output, OutputOffsets, Outputs, Publisher, Resumed, Timestamps,
     stamps::{self, Stamps},
 };
 
 /// Outboxes committed together when they wait.
-const GROUP: usize = 8;
+const MAX_GROUPED_OUTBOXES: usize = 8;
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -88,8 +88,8 @@ impl Publisher for EmbeddedPublisher {
         let mut next = self.ends().await?;
         self.look_at_times().await?;
         loop {
-            let mut group = Vec::with_capacity(GROUP);
-            if outboxes.recv_many(&mut group, GROUP).await == 0 {
+            let mut group = Vec::with_capacity(MAX_GROUPED_OUTBOXES);
+            if outboxes.recv_many(&mut group, MAX_GROUPED_OUTBOXES).await == 0 {
                 return Ok(());
             }
             let times = Output::ALL.map(|output| {
@@ -124,7 +124,7 @@ struct Batch {
     /// Input offset after all of them.
     position: i64,
     /// Only the newest checkpoint of a group is worth its bytes.
-    checkpoint: Option<Saving>,
+    checkpoint: Option<PendingCheckpoint>,
 }
 
 impl Batch {
@@ -142,7 +142,12 @@ impl Batch {
             }
         }
         let position = outboxes.last().map_or(0, |outbox| outbox.position);
-        Self { outboxes, times, position, checkpoint: newest.map(|checkpoint| shared.store.saving(checkpoint)) }
+        Self {
+            outboxes,
+            times,
+            position,
+            checkpoint: newest.map(|checkpoint| shared.store.pending_checkpoint(checkpoint)),
+        }
     }
 
     /// Returns the size of the checkpoint, in bytes.

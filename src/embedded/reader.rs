@@ -17,7 +17,7 @@ use thalweg_topic::{Error, Fetched, Reader, Start};
 const FETCH_RECORDS: usize = 4096;
 const FETCH_BYTES: usize = 512 << 10;
 /// An empty fetch comes back after this; also how soon records inserted by another program are seen.
-const PATIENCE: Duration = Duration::from_millis(250);
+const FETCH_WAIT: Duration = Duration::from_millis(250);
 
 /// A reader of one partition of a topic.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Reader for EmbeddedReader {
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
         let partition = self.partition;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + FETCH_WAIT;
         loop {
             self.appended.1.mark_unchanged();
             let (records, first, next) = self

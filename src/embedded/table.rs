@@ -10,7 +10,7 @@ use rusqlite::{
 
 use super::{Config, headers};
 use thalweg_topic::{
-    Drafts, Output, Spelled,
+    EncodedPrediction, Output, PendingPredictions,
     record::{Headers, Outgoing, Record},
     source,
 };
@@ -258,9 +258,11 @@ impl Appender<'_> {
         records.into_iter().try_for_each(row)
     }
 
-    /// Drafts, spelled one after the other.
-    pub(super) fn drafts(&mut self, drafts: &impl Drafts) -> rusqlite::Result<()> {
-        drafts.try_each(|Spelled { timestamp, key, value, .. }| self.row(timestamp, key, Some(value), &Headers::new()))
+    /// PendingPredictions, spelled one after the other.
+    pub(super) fn drafts(&mut self, drafts: &impl PendingPredictions) -> rusqlite::Result<()> {
+        drafts.try_each(|EncodedPrediction { timestamp, key, value, .. }| {
+            self.row(timestamp, key, Some(value), &Headers::new())
+        })
     }
 
     fn row(

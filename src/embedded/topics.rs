@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::{EmbeddedReader, Table};
-use thalweg_store::Archive;
+use thalweg_store::StateReader;
 use thalweg_topic::{Error, Source};
 
 /// The topics of a state file, in which a daemon may be at work.
@@ -21,12 +21,12 @@ impl EmbeddedTopics {
     /// # Errors
     /// When there is no state file.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Archive::open(path)?;
+        StateReader::open(path)?;
         Ok(Self { path: path.to_owned() })
     }
 
     fn connect(&self) -> Result<Connection, Error> {
-        Ok(Archive::open(&self.path)?.into_connection())
+        Ok(StateReader::open(&self.path)?.into_connection())
     }
 }
 

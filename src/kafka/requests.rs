@@ -104,9 +104,9 @@ pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3])
     {
         let drafts = std::mem::take(&mut outbox.drafts);
         let size = Size { records: drafts.len(), bytes: drafts.bytes() };
-        requests.push(Request { output: Output::Predictions, records: Records::Drafts(drafts), size });
+        requests.push(Request { output: Output::Predictions, records: Records::PendingPredictions(drafts), size });
     } else {
-        outbox.spell();
+        outbox.encode();
     }
     for output in Output::ALL {
         let records = std::mem::take(&mut outbox.records[output as usize]);

@@ -8,7 +8,7 @@ use thalweg_topic::{Outputs, Savepoint};
 use crate::checkpoint::Checkpoint;
 
 /// Bytes handed on at once: the encoder writes one number at a time, and the file is behind a call that is not inlined.
-const PIECE: usize = 8 << 10;
+const BUFFER_BYTES: usize = 8 << 10;
 
 impl State for Checkpoint {
     fn place(&self) -> Place<'_> {
@@ -17,7 +17,7 @@ impl State for Checkpoint {
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(PIECE, out);
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
         rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)?;
         out.flush()
     }

@@ -1,6 +1,6 @@
 //! What is published: predictions, dead letters and events as records.
 //!
-//! The formats are public interface, described in docs/formats.md. How a prediction is spelled is in [`super::drafts`].
+//! The formats are public interface, described in docs/formats.md. How a prediction is spelled is in [`super::pending_predictions`].
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::{
     decode::{Rejection, Sample},
-    drafts::{Draft, Drafts, Form},
     gap::Gap,
+    pending_predictions::{JsonTemplate, PendingPrediction, PendingPredictions},
     prequential::{Drift, Event, Prequential, Rescue, Step},
 };
 use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
@@ -33,7 +33,7 @@ pub struct Encoder {
     topic: String,
     partition: i32,
     names: Vec<Arc<str>>,
-    form: Arc<Form>,
+    template: Arc<JsonTemplate>,
 }
 
 impl Encoder {
@@ -41,16 +41,16 @@ impl Encoder {
     /// `topic`/`partition`.
     pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>, intervals: bool) -> Self {
         let names: Vec<Arc<str>> = names.into_iter().collect();
-        let form = Arc::new(Form::new(topic, partition, &names, intervals));
-        Self { topic: topic.to_owned(), partition, names, form }
+        let template = Arc::new(JsonTemplate::new(topic, partition, &names, intervals));
+        Self { topic: topic.to_owned(), partition, names, template }
     }
 
     /// Adds the prediction for one sample to `drafts`, with the record's key where the sample has none of its own.
     #[inline]
-    pub fn prediction(&self, source: &Record, sample: &Sample<'_>, step: &Step<'_>, drafts: &mut Drafts) {
+    pub fn prediction(&self, source: &Record, sample: &Sample<'_>, step: &Step<'_>, drafts: &mut PendingPredictions) {
         drafts.add(
-            &self.form,
-            Draft {
+            &self.template,
+            PendingPrediction {
                 source: source.offset,
                 timestamp: sample.timestamp.unwrap_or_else(|| time(source)),
                 key: sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec),
@@ -140,7 +140,7 @@ impl Encoder {
 
     fn published(&self, offset: i64, timestamp: i64, body: Body<'_>) -> Outgoing {
         let source = Source { topic: &self.topic, partition: self.partition, offset };
-        // Plain structs of texts and numbers always have a JSON form.
+        // Plain structs of texts and numbers always have a JSON template.
         let value = serde_json::to_vec(&Published { source, timestamp, body }).unwrap_or_default();
         Outgoing { source: offset, timestamp, key: None, value: Some(value), headers: Headers::new() }
     }

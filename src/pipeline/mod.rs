@@ -10,9 +10,9 @@
 pub mod checkpoint;
 pub mod checkpoints;
 pub mod decode;
-pub mod drafts;
 pub mod encode;
 pub mod gap;
+pub mod pending_predictions;
 pub mod prequential;
 pub mod processor;
 pub mod snapshot;

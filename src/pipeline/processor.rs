@@ -8,16 +8,16 @@ use std::{cell::RefCell, sync::Arc};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Fields, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
-    drafts::Drafts,
     encode::{self, Encoder},
     gap::{Anchor, Gap},
+    pending_predictions::PendingPredictions,
     prequential::{self, Event, Prequential},
     snapshot::Snapshot,
 };
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which what is used of them is found out for every snapshot.
-const OFTEN: u64 = 2000;
+const UNREAD_FIELDS_INTERVAL: u64 = 2000;
 
 /// What a processor is made from, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,7 +183,7 @@ impl Processor {
     ///
     /// # Errors
     /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
-    pub fn process(&mut self, record: Record, outbox: &mut Outbox<Drafts>) -> Result<(), Rejection> {
+    pub fn process(&mut self, record: Record, outbox: &mut Outbox<PendingPredictions>) -> Result<(), Rejection> {
         self.process_ahead(record, None, outbox)
     }
 
@@ -195,7 +195,7 @@ impl Processor {
         &mut self,
         record: Record,
         row: Option<Row<'_>>,
-        outbox: &mut Outbox<Drafts>,
+        outbox: &mut Outbox<PendingPredictions>,
     ) -> Result<(), Rejection> {
         let offset = record.offset;
         let published = self.published_for(&record);
@@ -293,7 +293,9 @@ impl Processor {
     fn fields(&self) -> Arc<Fields> {
         let records = self.progress.records;
         let (seen, fields) = &mut *self.fields.borrow_mut();
-        if records > *seen && (*seen < OFTEN || records - *seen >= OFTEN.max(*seen / 8)) {
+        if records > *seen
+            && (*seen < UNREAD_FIELDS_INTERVAL || records - *seen >= UNREAD_FIELDS_INTERVAL.max(*seen / 8))
+        {
             (*seen, *fields) = (records, Arc::new(self.decoder.fields()));
         }
         Arc::clone(fields)

@@ -1,9 +1,9 @@
 //! Reads states out of the named MessagePack that they were written as, and checks them.
 //!
-//! What the engine has learned is a state of its own inside another, and is read here: [`whole`] is for fields of that kind
+//! What the engine has learned is a state of its own inside another, and is read here: [`nested`] is for fields of that kind
 //! in what is further up. So the code for it, most of what a reader consists of, is built once and in this package.
 
-mod messages;
+mod named_msgpack;
 
 use serde::{
     Deserializer,
@@ -15,8 +15,8 @@ use thalweg_metrics::{
 };
 use thalweg_models::{Fence, ModelConfig, Pipeline, SampleWindow};
 
-pub use messages::Error;
-use messages::{Messages, WHOLE};
+pub use named_msgpack::Error;
+use named_msgpack::{NamedMsgpack, WHOLE};
 
 /// Reads a state, and checks all of it.
 ///
@@ -38,23 +38,23 @@ pub fn read<T: DeserializeOwned + Checked>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 fn unchecked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    T::deserialize(&mut Messages::new(bytes))
+    T::deserialize(&mut NamedMsgpack::new(bytes))
 }
 
 /// What the engine learns and is read in one piece.
-pub trait Whole: InOnePiece {}
+pub trait Whole: Nested {}
 
 /// Where only this package can call it: whoever reads a whole state checks it.
 mod piece {
-    pub trait InOnePiece: Sized {
+    pub trait Nested: Sized {
         fn read(bytes: &[u8]) -> Result<Self, super::Error>;
     }
 }
-use piece::InOnePiece;
+use piece::Nested;
 
-macro_rules! whole {
+macro_rules! nested {
     ($($kind:ty),*) => {
-        $(impl InOnePiece for $kind {
+        $(impl Nested for $kind {
             fn read(bytes: &[u8]) -> Result<Self, Error> {
                 unchecked(bytes)
             }
@@ -64,7 +64,7 @@ macro_rules! whole {
     };
 }
 
-whole!(
+nested!(
     Box<Pipeline>,
     Conformal,
     Fence,
@@ -81,7 +81,7 @@ whole!(
 ///
 /// # Errors
 /// See [`read`].
-pub fn whole<'de, T: Whole, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+pub fn nested<'de, T: Whole, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     let bytes = from.deserialize_newtype_struct(WHOLE, Bytes)?;
     T::read(bytes).map_err(D::Error::custom)
 }
@@ -115,9 +115,9 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Outer {
         first: u8,
-        #[serde(deserialize_with = "whole")]
+        #[serde(deserialize_with = "nested")]
         config: ModelConfig,
-        #[serde(default, deserialize_with = "whole")]
+        #[serde(default, deserialize_with = "nested")]
         detector: Option<DetectorKind>,
         last: u8,
     }

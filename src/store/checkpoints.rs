@@ -34,20 +34,20 @@ pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkp
     DELETE FROM thalweg_checkpoint_parts WHERE checkpoint = old.id; END;";
 
 /// Makes what the table of parts is in a file from before there was one.
-pub(crate) const LACKING: &str =
+pub(crate) const CREATE_TEMP_PARTS: &str =
     "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
 
 /// Bytes of a part.
-const PART: usize = 64 << 10;
+const PART_BYTES: usize = 64 << 10;
 
 /// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
-const RETAIN: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
+const DELETE_SURPLUS: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
     AND id NOT IN (SELECT id FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)
     AND id NOT IN (SELECT max(id) AS last FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
                    GROUP BY settings ORDER BY last DESC LIMIT ?3)";
 
 /// The position of the oldest of the newest few: ?1 topic, ?2 partition, ?3 how many.
-const NEEDED: &str = "SELECT min(position) FROM (SELECT position FROM thalweg_checkpoints
+const OLDEST_KEPT_POSITION: &str = "SELECT min(position) FROM (SELECT position FROM thalweg_checkpoints
     WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)";
 
 /// A worker's state as the file sees it: where it belongs, and bytes.
@@ -80,7 +80,7 @@ pub type Read<'r, T> = &'r dyn Fn(&[u8]) -> Result<T, String>;
 
 /// The last write of a checkpoint.
 #[derive(Clone, Copy, Debug)]
-pub struct Saved {
+pub struct LastCheckpoint {
     /// When it was done.
     pub at: Instant,
     /// How long it took, encoding included.
@@ -93,14 +93,14 @@ pub struct Saved {
 
 /// A checkpoint that is to be written.
 #[derive(Debug)]
-pub struct Saving {
+pub struct PendingCheckpoint {
     state: Box<dyn State>,
     keep: u32,
     begun: Instant,
     sealed: Arc<AtomicBool>,
 }
 
-impl Saving {
+impl PendingCheckpoint {
     /// Writes it and drops the oldest beyond what is kept; returns its size in bytes.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Saving {
         )?
         .execute(params![topic, partition, position, settings])?;
         let bytes = Parts::new(tx, tx.last_insert_rowid())?.encode(&*self.state)?;
-        tx.prepare_cached(RETAIN)?.execute(params![topic, partition, self.keep])?;
+        tx.prepare_cached(DELETE_SURPLUS)?.execute(params![topic, partition, self.keep])?;
         Ok(bytes)
     }
 }
@@ -139,7 +139,7 @@ struct Parts<'tx> {
 impl<'tx> Parts<'tx> {
     fn new(tx: &'tx Transaction<'tx>, id: i64) -> rusqlite::Result<Self> {
         let insert = tx.prepare_cached("INSERT INTO thalweg_checkpoint_parts VALUES (?1, ?2, ?3)")?;
-        let (first, part, checksum) = (Vec::new(), Vec::with_capacity(PART), crc32fast::Hasher::new());
+        let (first, part, checksum) = (Vec::new(), Vec::with_capacity(PART_BYTES), crc32fast::Hasher::new());
         Ok(Self { tx, insert, id, first, part, written: 0, bytes: 0, checksum, failure: None })
     }
 
@@ -160,7 +160,7 @@ impl<'tx> Parts<'tx> {
     /// Puts the part that is full, or the last one, where it belongs.
     fn put(&mut self) -> rusqlite::Result<()> {
         if self.first.is_empty() {
-            self.first = mem::replace(&mut self.part, Vec::with_capacity(PART));
+            self.first = mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
         } else if !self.part.is_empty() {
             self.written += 1;
             self.insert.execute(params![self.id, self.written, self.part])?;
@@ -172,13 +172,13 @@ impl<'tx> Parts<'tx> {
 
 impl io::Write for Parts<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.part.len() == PART
+        if self.part.len() == PART_BYTES
             && let Err(failure) = self.put()
         {
             self.failure = Some(failure);
             return Err(io::Error::other("the state file does not take it"));
         }
-        let bytes = &bytes[..bytes.len().min(PART - self.part.len())];
+        let bytes = &bytes[..bytes.len().min(PART_BYTES - self.part.len())];
         self.part.extend_from_slice(bytes);
         self.checksum.update(bytes);
         self.bytes += bytes.len();
@@ -196,27 +196,27 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub async fn save(self: &Arc<Self>, state: Box<dyn State>) -> Result<(), Error> {
-        let saving = Arc::new(self.saving(state));
-        let job = Arc::clone(&saving);
+        let pending = Arc::new(self.pending_checkpoint(state));
+        let job = Arc::clone(&pending);
         let bytes = self.write("a checkpoint cannot be written", move |tx| job.insert(tx)).await?;
-        self.note_saved(&saving, bytes);
+        self.note_saved(&pending, bytes);
         Ok(())
     }
 
     /// A checkpoint that is to be written in whatever transaction it belongs to.
-    pub fn saving(&self, state: Box<dyn State>) -> Saving {
-        Saving { state, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
+    pub fn pending_checkpoint(&self, state: Box<dyn State>) -> PendingCheckpoint {
+        PendingCheckpoint { state, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
     }
 
     /// Remembers that a checkpoint of so many bytes is committed.
-    pub fn note_saved(&self, saving: &Saving, bytes: usize) {
-        let Place { partition, position, .. } = saving.state.place();
-        let saved = Saved { at: Instant::now(), took: saving.begun.elapsed(), position, bytes };
+    pub fn note_saved(&self, pending: &PendingCheckpoint, bytes: usize) {
+        let Place { partition, position, .. } = pending.state.place();
+        let saved = LastCheckpoint { at: Instant::now(), took: pending.begun.elapsed(), position, bytes };
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, saved);
     }
 
     /// The last checkpoint of a partition that this process has written.
-    pub fn saved(&self, partition: i32) -> Option<Saved> {
+    pub fn saved(&self, partition: i32) -> Option<LastCheckpoint> {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
 
@@ -323,9 +323,10 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn save_all(&self, states: Vec<Box<dyn State>>) -> Result<(), Error> {
-        let savings: Vec<Saving> = states.into_iter().map(|state| self.saving(state)).collect();
+        let checkpoints: Vec<PendingCheckpoint> =
+            states.into_iter().map(|state| self.pending_checkpoint(state)).collect();
         self.write_blocking("checkpoints cannot be written", |tx| {
-            savings.iter().try_for_each(|saving| saving.insert(tx).map(drop))
+            checkpoints.iter().try_for_each(|pending| pending.insert(tx).map(drop))
         })
     }
 }
@@ -379,7 +380,8 @@ pub(crate) fn decode<T>(checksum: i64, state: &[u8], read: Read<'_, T>) -> Resul
 /// # Errors
 /// When SQLite fails.
 pub fn needed_from(connection: &Connection, topic: &str, partition: i32, keep: u32) -> rusqlite::Result<i64> {
-    let needed: Option<i64> =
-        connection.prepare_cached(NEEDED)?.query_row(params![topic, partition, keep], |row| row.get(0))?;
+    let needed: Option<i64> = connection
+        .prepare_cached(OLDEST_KEPT_POSITION)?
+        .query_row(params![topic, partition, keep], |row| row.get(0))?;
     Ok(needed.unwrap_or(0))
 }

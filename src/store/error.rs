@@ -145,7 +145,7 @@ impl Error {
     }
 
     /// Whether it may work when tried again, without anyone touching the file.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Error::Full { .. })
     }
 }

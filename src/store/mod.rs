@@ -11,15 +11,15 @@
 //!
 //! What this does not do: know what is in a checkpoint. That is bytes to it, which whoever asks for them reads.
 //!
-//! Reading order: this file, `checkpoints`, `archive` (the file beside a daemon that works on it), `error`, `lock`; `backoff`
+//! Reading order: this file, `checkpoints`, `state_reader` (the file beside a daemon that works on it), `error`, `lock`; `backoff`
 //! and `rate_limited` are here because everything that waits stands on this package.
 
-mod archive;
 mod backoff;
 mod checkpoints;
 mod error;
 mod lock;
 mod rate_limited;
+mod state_reader;
 
 use std::{
     collections::BTreeMap,
@@ -35,11 +35,11 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio_util::sync::CancellationToken;
 
-pub use archive::{Archive, Found, Kept};
 pub use backoff::Backoff;
-pub use checkpoints::{Place, Read, Saved, Saving, State, needed_from};
+pub use checkpoints::{LastCheckpoint, PendingCheckpoint, Place, Read, State, needed_from};
 pub use error::Error;
 pub use rate_limited::{RateLimit, RateLimited};
+pub use state_reader::{Found, Kept, StateReader};
 
 /// What this version writes; an older one is migrated, a newer one refused.
 ///
@@ -47,12 +47,12 @@ pub use rate_limited::{RateLimit, RateLimited};
 const FORMAT: i64 = 3;
 
 /// First wait before a write that found no room is tried again.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+const INITIAL_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// Longest such wait.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(5);
 /// Of each connection: as much of the file as SQLite keeps in memory. Rows are appended and read in order, so that more
 /// (2 MB by default) only takes room.
-const CACHE: &str = "PRAGMA cache_size = -512;";
+const CACHE_PRAGMA: &str = "PRAGMA cache_size = -512;";
 
 /// How the state is kept, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +78,7 @@ pub struct Store {
     keep: u32,
     writer: Mutex<Connection>,
     /// By partition.
-    saved: Mutex<BTreeMap<i32, Saved>>,
+    saved: Mutex<BTreeMap<i32, LastCheckpoint>>,
     /// Writes that were tried again.
     retries: AtomicU64,
     /// Set when checkpoints are not to be trusted any more.
@@ -111,7 +111,7 @@ impl Store {
                  PRAGMA journal_size_limit = 67108864;
                  CREATE TABLE IF NOT EXISTS thalweg_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
             )
-            .and_then(|()| writer.execute_batch(CACHE))
+            .and_then(|()| writer.execute_batch(CACHE_PRAGMA))
             .map_err(sqlite("it cannot be prepared; if it is not a database of Thalweg, name another `state.path`"))?;
         let store = Self {
             path,
@@ -151,7 +151,7 @@ impl Store {
         let open = || {
             let connection = Connection::open_with_flags(&self.path, flags)?;
             connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
-            connection.execute_batch(CACHE)?;
+            connection.execute_batch(CACHE_PRAGMA)?;
             Ok(connection)
         };
         open().map_err(|source| self.sqlite("it cannot be opened for reading", source))
@@ -193,7 +193,7 @@ impl Store {
         F: Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
     {
         let work = Arc::new(work);
-        let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
+        let mut backoff = Backoff::new(INITIAL_RETRY_WAIT, MAX_RETRY_WAIT);
         let mut limit = RateLimit::default();
         loop {
             let (store, job) = (Arc::clone(self), Arc::clone(&work));
@@ -207,7 +207,7 @@ impl Store {
                 }
                 Err(error) => error,
             };
-            if !error.may_pass() || self.closing.is_cancelled() {
+            if !error.is_transient() || self.closing.is_cancelled() {
                 return Err(error);
             }
             self.retries.fetch_add(1, Ordering::Relaxed);

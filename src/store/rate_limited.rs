@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 /// Time between two lines about the same trouble.
-const QUIET_FOR: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Decides whether a line is due.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +16,7 @@ pub struct RateLimit {
 impl RateLimit {
     /// Returns `true` the first time, and then at most every ten seconds; the caller writes its line then.
     pub fn is_due(&mut self) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= QUIET_FOR);
+        let due = self.last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
         if due {
             self.last = Some(Instant::now());
         }

@@ -4,7 +4,7 @@
 //! Invariant: what a [`Publisher`] confirms is durable and in order; what it does not confirm may be published or not, and
 //! [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and says so in the
 //! log; an [`Error`] that reaches the caller needs a person.
-//! What this does not do: know what a record says or what a worker has learned. Predictions are [`Drafts`] to it, which can
+//! What this does not do: know what a record says or what a worker has learned. Predictions are [`PendingPredictions`] to it, which can
 //! be spelled, and a worker's state a [`Savepoint`].
 //!
 //! Reading order: [`record`], this file, `transport` (what a transport does), [`Assignment`] (which partitions are this
@@ -25,7 +25,7 @@ use std::ops::Range;
 pub use assignments::{Assigned, Assignment, Assignments, Fixed, Revoked};
 pub use dead_letters::{DeadLetters, Fate, Page};
 pub use opening::{Generating, Opening, Status};
-pub use outbox::{Drafts, Outbox, Savepoint, Spelled};
+pub use outbox::{EncodedPrediction, Outbox, PendingPredictions, Savepoint};
 pub use outputs::{OutputOffsets, Outputs, Sequences};
 pub use stamps::Timestamps;
 pub use transport::{Publisher, Reader, SampleLog, Source, Transport};
@@ -228,9 +228,9 @@ impl Error {
     }
 
     /// Whether it may work at the next start, without anyone doing anything about it.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Error::Store(error) => error.may_pass(),
+            Error::Store(error) => error.is_transient(),
             Error::Interrupted { .. } | Error::Stopped => true,
             _ => false,
         }

@@ -9,9 +9,9 @@ use crate::{
     record::{Headers, Outgoing},
 };
 
-/// One of [`Drafts`], spelled.
+/// One of [`PendingPredictions`], spelled.
 #[derive(Clone, Copy, Debug)]
-pub struct Spelled<'a> {
+pub struct EncodedPrediction<'a> {
     /// See [`Outgoing::source`].
     pub source: i64,
     /// Of its own, in milliseconds since the Unix epoch.
@@ -23,7 +23,7 @@ pub struct Spelled<'a> {
 }
 
 /// Predictions that are spelled when they are sent, where they are sent from, so that they wait as numbers.
-pub trait Drafts: fmt::Debug + Send + Sync {
+pub trait PendingPredictions: fmt::Debug + Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
@@ -44,13 +44,13 @@ pub trait Drafts: fmt::Debug + Send + Sync {
     fn each_time(&self, take: &mut dyn FnMut(i64));
 
     /// Calls `take` with each, in the order of their sources, until it breaks off.
-    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>);
+    fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>);
 
-    /// Calls `take` as [`Drafts::each`] does, until it fails.
+    /// Calls `take` as [`PendingPredictions::each`] does, until it fails.
     ///
     /// # Errors
     /// That of `take`.
-    fn try_each<E>(&self, mut take: impl FnMut(Spelled<'_>) -> Result<(), E>) -> Result<(), E>
+    fn try_each<E>(&self, mut take: impl FnMut(EncodedPrediction<'_>) -> Result<(), E>) -> Result<(), E>
     where
         Self: Sized,
     {
@@ -67,7 +67,7 @@ pub trait Drafts: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 struct Nothing;
 
-impl Drafts for Nothing {
+impl PendingPredictions for Nothing {
     fn len(&self) -> usize {
         0
     }
@@ -82,16 +82,16 @@ impl Drafts for Nothing {
 
     fn each_time(&self, _: &mut dyn FnMut(i64)) {}
 
-    fn each(&self, _: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {}
+    fn each(&self, _: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {}
 }
 
-impl Default for Box<dyn Drafts> {
+impl Default for Box<dyn PendingPredictions> {
     fn default() -> Self {
         Box::new(Nothing)
     }
 }
 
-impl Drafts for Box<dyn Drafts> {
+impl PendingPredictions for Box<dyn PendingPredictions> {
     fn len(&self) -> usize {
         (**self).len()
     }
@@ -108,7 +108,7 @@ impl Drafts for Box<dyn Drafts> {
         (**self).each_time(take);
     }
 
-    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {
+    fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {
         (**self).each(take);
     }
 }
@@ -121,7 +121,7 @@ pub trait Savepoint: State {
 
 /// What is to be published as one step. While it is filled its drafts are of a type of their own.
 #[derive(Debug, Default)]
-pub struct Outbox<D = Box<dyn Drafts>> {
+pub struct Outbox<D = Box<dyn PendingPredictions>> {
     /// Predictions that are not spelled yet.
     pub drafts: D,
     /// Records for each [`Output`], in source order.
@@ -133,27 +133,27 @@ pub struct Outbox<D = Box<dyn Drafts>> {
     bytes: usize,
 }
 
-impl<D: Drafts + Default> Outbox<D> {
+impl<D: PendingPredictions + Default> Outbox<D> {
     /// An empty one at an input offset.
     pub fn at(position: i64) -> Self {
         Self { position, ..Self::default() }
     }
 }
 
-impl<D: Drafts + 'static> Outbox<D> {
+impl<D: PendingPredictions + 'static> Outbox<D> {
     /// All that is in it, for whoever publishes it; an empty one at the same position is left.
     #[must_use]
     pub fn take(&mut self) -> Outbox {
         let Self { position, bytes, .. } = *self;
         let drafts = self.drafts.another();
-        let drafts: Box<dyn Drafts> = Box::new(std::mem::replace(&mut self.drafts, drafts));
+        let drafts: Box<dyn PendingPredictions> = Box::new(std::mem::replace(&mut self.drafts, drafts));
         let (records, checkpoint) = (std::mem::take(&mut self.records), self.checkpoint.take());
         self.bytes = 0;
         Outbox { drafts, records, position, checkpoint, bytes }
     }
 }
 
-impl<D: Drafts> Outbox<D> {
+impl<D: PendingPredictions> Outbox<D> {
     /// Adds a record for one output.
     pub fn push(&mut self, output: Output, record: Outgoing) {
         self.bytes += record.size();
@@ -161,14 +161,14 @@ impl<D: Drafts> Outbox<D> {
     }
 
     /// Turns drafts into records.
-    pub fn spell(&mut self)
+    pub fn encode(&mut self)
     where
         D: Default,
     {
         let drafts = std::mem::take(&mut self.drafts);
         let records = &mut self.records[Output::Predictions as usize];
         records.reserve(drafts.len());
-        drafts.each(&mut |Spelled { source, timestamp, key, value }| {
+        drafts.each(&mut |EncodedPrediction { source, timestamp, key, value }| {
             records.push(Outgoing {
                 source,
                 timestamp,

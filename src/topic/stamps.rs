@@ -21,7 +21,7 @@ pub enum Timestamps {
 }
 
 /// Brokers refuse records that are more than an hour ahead of their clock, and theirs may be behind ours.
-pub const AHEAD: Duration = Duration::from_secs(1800);
+pub const MAX_CLOCK_LEAD: Duration = Duration::from_secs(1800);
 
 /// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
 pub fn now() -> i64 {
@@ -41,7 +41,7 @@ impl Stamps {
     /// The time of what is published when the clock says `now`.
     pub fn next(&self, now: i64) -> i64 {
         // What is further ahead than brokers take is no time of a clock, and nothing is to wait for it.
-        if self.0.load(Ordering::Relaxed) > now.saturating_add(AHEAD.as_millis() as i64) {
+        if self.0.load(Ordering::Relaxed) > now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64) {
             return now;
         }
         self.0.fetch_max(now, Ordering::Relaxed).max(now)

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     Scene, explains,
-    proxy::{Proxy, Trap, Weather},
-    support::batter::Ground,
+    proxy::{LinkCondition, Proxy, Trap},
+    support::kill_loop::Ground,
 };
 
 /// Over the daemon's `request_timeout`.
@@ -50,7 +50,7 @@ fn connections_that_are_refused_for_a_while_cost_nothing() {
 fn a_slow_network_only_slows() {
     let (scene, proxy) = scene("slow");
     let mut daemon = scene.under_load(5000, 2000);
-    proxy.weather(Weather::Slow(Duration::from_millis(200)));
+    proxy.weather(LinkCondition::Slow(Duration::from_millis(200)));
     let goal = scene.published() + 5000;
     scene.until_published(&mut daemon, goal);
     let daemon = scene.settle(daemon);
@@ -63,10 +63,10 @@ fn a_slow_network_only_slows() {
 fn a_network_that_swallows_everything_for_a_while_costs_nothing() {
     let (scene, proxy) = scene("hole");
     let mut daemon = scene.under_load(5000, 2000);
-    proxy.weather(Weather::BlackHole);
+    proxy.weather(LinkCondition::BlackHole);
     explains(&daemon.event("broker_unreachable"));
     daemon.watch(Duration::from_secs(4));
-    proxy.weather(Weather::Clear);
+    proxy.weather(LinkCondition::Clear);
     daemon.event("broker_recovered");
     scene.settle(daemon);
 }

@@ -8,7 +8,7 @@ use thalweg::topic::Output;
 use crate::{
     Scene,
     proxy::{Proxy, Trap},
-    support::{batter::Ground, daemon::stdout, proof::FOREIGN},
+    support::{daemon::stdout, kill_loop::Ground, proof::FOREIGN},
 };
 
 const HOUR: i64 = 3_600_000;

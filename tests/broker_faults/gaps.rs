@@ -7,7 +7,7 @@ use thalweg::topic::Output;
 
 use crate::{
     Scene,
-    support::{batter::Ground, daemon::Daemon, proof::source},
+    support::{daemon::Daemon, kill_loop::Ground, proof::source},
 };
 
 const STOP: &[&str] = &["generator.enabled=false"];

@@ -6,9 +6,9 @@ use thalweg::topic::Output;
 
 use crate::{
     Scene,
-    proxy::{Proxy, Weather},
+    proxy::{LinkCondition, Proxy},
     support::{
-        batter::Ground,
+        kill_loop::Ground,
         proof::{Proof, source},
     },
 };
@@ -38,10 +38,10 @@ fn a_batch_that_is_refused_is_not_overtaken_by_smaller_ones_behind_it() {
     scene.bus.create(&scene.names.samples, 1);
     scene.produce(0..2000);
     // Slow enough that several requests are under way: a large one of what waits, small ones of what is sent meanwhile.
-    proxy.weather(Weather::Slow(Duration::from_millis(50)));
+    proxy.weather(LinkCondition::Slow(Duration::from_millis(50)));
     let mut daemon = scene.site.start(&["run", "--set", "generator.rate=1000"]);
     assert_eq!(daemon.event("batch_limit")["topic"], *scene.names.outputs[0]);
-    proxy.weather(Weather::Clear);
+    proxy.weather(LinkCondition::Clear);
     scene.settle(daemon);
 }
 

@@ -5,8 +5,8 @@
 //! Needs `--features kafka-tests`, Java and Maven, but no running broker: the suite starts one of its own on ten ports
 //! from THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes it when it is done. Its tests take turns.
 
-#[path = "../support/bus.rs"]
-mod bus;
+#[path = "../support/broker_client.rs"]
+mod broker_client;
 #[path = "../support/proxy.rs"]
 mod proxy;
 #[path = "../support/mod.rs"]
@@ -27,12 +27,12 @@ mod trouble;
 use std::{slice::from_ref, sync::MutexGuard};
 
 use broker::Broker;
-use bus::{Bus, Names, proved};
+use broker_client::{BrokerClient, Names, proved};
 use serde_json::Value;
 use support::{
     PATIENCE,
-    batter::Ground,
-    daemon::{Daemon, Site},
+    daemon::{Daemon, Workspace},
+    kill_loop::Ground,
     proof::FOREIGN,
 };
 
@@ -48,9 +48,9 @@ const SETTINGS: [&str; 6] = [
 
 /// A test's own topics and daemon, on the broker that is its own until it ends.
 struct Scene {
-    bus: Bus,
+    bus: BrokerClient,
     names: Names,
-    site: Site,
+    site: Workspace,
     broker: &'static Broker,
     _turn: MutexGuard<'static, ()>,
 }
@@ -69,7 +69,7 @@ impl Scene {
     }
 
     fn at(name: &str, settings: &[&str], broker: &'static Broker, turn: MutexGuard<'static, ()>, at: &str) -> Self {
-        let bus = Bus::new(broker.address());
+        let bus = BrokerClient::new(broker.address());
         let names = Names::unique(name, 1);
         if settings.contains(&"generator.enabled=false") {
             bus.create(&names.samples, names.partitions);
@@ -129,7 +129,7 @@ impl Scene {
 }
 
 impl Ground for Scene {
-    fn site(&self) -> &Site {
+    fn site(&self) -> &Workspace {
         &self.site
     }
 

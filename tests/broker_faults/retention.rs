@@ -8,7 +8,7 @@ use thalweg::topic::{Output, record::Record};
 
 use crate::{
     SETTINGS, Scene,
-    bus::{now, proved},
+    broker_client::{now, proved},
 };
 
 /// In 2013.

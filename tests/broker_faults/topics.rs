@@ -8,10 +8,10 @@ use thalweg::topic::Output;
 
 use crate::{
     SETTINGS, Scene,
-    bus::undisturbed,
+    broker_client::undisturbed,
     support::{
-        batter::Ground,
         daemon::Daemon,
+        kill_loop::Ground,
         proof::{Proof, source},
     },
 };

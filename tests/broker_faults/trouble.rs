@@ -8,10 +8,10 @@ use thalweg::topic::{Output, record::Record};
 use crate::{
     Scene,
     broker::Broker,
-    bus::Names,
+    broker_client::Names,
     support::{
-        batter::Ground,
         daemon::Daemon,
+        kill_loop::Ground,
         proof::{source, source_partition},
     },
 };

@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use super::kill::{KEEP_ALL, StateFile, undisturbed};
 use crate::support::{
     PATIENCE,
-    batter::ENSEMBLES,
-    daemon::{Site, stdout},
+    daemon::{Workspace, stdout},
+    kill_loop::ENSEMBLES,
     proof::Proof,
     within,
 };
@@ -147,7 +147,7 @@ impl Scene {
     async fn new(partitions: i32, start: Start, more: &[&str]) -> Self {
         let count = format!("topics.partitions={partitions}");
         let settings: Vec<&str> = [&count, "generator.enabled=false", KEEP_ALL].iter().chain(more).copied().collect();
-        let ground = StateFile { site: Site::new(&settings), partitions };
+        let ground = StateFile { site: Workspace::new(&settings), partitions };
         let path = format!("state.path={}", ground.site.path("data/thalweg.db").display());
         let overrides = ground.site.settings.iter().cloned().chain([path]);
         let mut settings = Settings::load(&Sources::new(None, [], overrides)).expect("good settings");
@@ -222,7 +222,7 @@ impl Scene {
 }
 
 fn samples(count: usize) -> Vec<Vec<u8>> {
-    let printed = stdout(&Site::new(&[]).run(&["generate", "-n", &count.to_string()]));
+    let printed = stdout(&Workspace::new(&[]).run(&["generate", "-n", &count.to_string()]));
     let good = printed.lines().enumerate();
     good.map(|(i, line)| if i % 97 == 96 { b"garbage".to_vec() } else { line.as_bytes().to_vec() }).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::daemon::{Site, stdout};
+use crate::support::daemon::{Workspace, stdout};
 
 /// Standard error as text.
 fn stderr(output: &Output) -> String {
@@ -17,7 +17,7 @@ fn tls(name: &str) -> String {
 #[test]
 fn signals_that_come_together_are_one_and_leave_a_checkpoint() {
     for _ in 0..5 {
-        let site = Site::new(&[]);
+        let site = Workspace::new(&[]);
         let mut daemon = site.start(&[]);
         daemon.event("report");
         // As `timeout` does it: the process, then its group.
@@ -31,7 +31,7 @@ fn signals_that_come_together_are_one_and_leave_a_checkpoint() {
 
 #[test]
 fn what_ends_the_daemon_is_said_once() {
-    let site = Site::new(&["state.path=/proc/none/thalweg.db"]);
+    let site = Workspace::new(&["state.path=/proc/none/thalweg.db"]);
     for format in ["text", "json"] {
         let output = site.run(&["run", "--set", &format!("logging.format={format}")]);
         assert_eq!(output.status.code(), Some(1));
@@ -41,7 +41,7 @@ fn what_ends_the_daemon_is_said_once() {
 
 #[test]
 fn until_caught_up_needs_no_command_and_goes_with_no_other() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let output = site.run(&["--until-caught-up"]);
     assert!(output.status.success() && stderr(&output).contains("stopped"), "{}", stderr(&output));
     let output = site.run(&["--until-caught-up", "check"]);
@@ -51,7 +51,7 @@ fn until_caught_up_needs_no_command_and_goes_with_no_other() {
 
 #[test]
 fn check_says_where_the_settings_are_from() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let none = stdout(&site.run(&["check"]));
     assert!(none.contains("no settings.toml here"), "{none}");
     site.write("settings.toml", "[schema]\ntarget = \"price\"\n[[models]]\nkind = \"mean\"\n");
@@ -69,7 +69,7 @@ fn check_says_where_the_settings_are_from() {
 
 #[test]
 fn check_and_run_find_what_is_wrong_with_certificates() {
-    let kafka = |tls: &str| Site::new(&["transport.kind=kafka", &format!("transport.kafka.tls={tls}")]);
+    let kafka = |tls: &str| Workspace::new(&["transport.kind=kafka", &format!("transport.kafka.tls={tls}")]);
     let table = |ca: &str, chain: &str, key: &str| format!("{{ca_file={ca:?},cert_file={chain:?},key_file={key:?}}}");
     let (ca, chain, key) = (tls("ca.pem"), tls("client.pem"), tls("client.key"));
     let good = kafka(&table(&ca, &chain, &key)).run(&["check"]);
@@ -95,18 +95,18 @@ fn check_and_run_find_what_is_wrong_with_certificates() {
 #[test]
 fn check_looks_whether_the_state_file_can_be_written() {
     for path in ["/proc/none/thalweg.db", "."] {
-        let output = Site::new(&[&format!("state.path={path}")]).run(&["check"]);
+        let output = Workspace::new(&[&format!("state.path={path}")]).run(&["check"]);
         assert_eq!(output.status.code(), Some(78), "{path}");
         assert!(stderr(&output).contains("state.path: "), "{}", stderr(&output));
     }
-    let site = Site::new(&["state.path=deep/er/thalweg.db"]);
+    let site = Workspace::new(&["state.path=deep/er/thalweg.db"]);
     assert!(stdout(&site.run(&["check"])).contains("at the first start"));
     assert!(!site.path("deep").exists(), "a check leaves nothing behind");
 }
 
 #[test]
 fn variables_with_the_wrong_underscores_are_errors_that_name_the_right_ones() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let check = |variables: &[(&str, &str)]| {
         let output = site.command(&["check"]).envs(variables.iter().copied()).output().expect("the binary runs");
         (output.status.code(), stderr(&output) + &String::from_utf8_lossy(&output.stdout))
@@ -140,7 +140,7 @@ fn variables_with_the_wrong_underscores_are_errors_that_name_the_right_ones() {
 
 #[test]
 fn relearn_lets_a_new_model_learn_everything_and_nothing_is_published_twice() {
-    let mut site = Site::new(&[
+    let mut site = Workspace::new(&[
         "generator.count=2000",
         "generator.rate=0",
         "metrics.report_every=50ms",

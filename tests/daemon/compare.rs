@@ -7,18 +7,18 @@ use std::{
 
 use crate::support::{
     PATIENCE,
-    daemon::{Site, read, stdout},
+    daemon::{Workspace, read, stdout},
 };
 use serde_json::Value;
 
 const TWO: &str = r#"models=[{kind="mean"},{kind="linear",scale=true,optimizer={kind="adam",lr=0.05}}]"#;
 
 /// The JSON that a comparison wrote.
-fn document(site: &Site) -> Value {
+fn document(site: &Workspace) -> Value {
     serde_json::from_str(&read(&site.path("compare/compare.json"))).expect("JSON")
 }
 
-fn page(site: &Site) -> String {
+fn page(site: &Workspace) -> String {
     read(&site.path("compare/compare.html"))
 }
 
@@ -47,7 +47,7 @@ fn scores<'a>(stream: &'a Value, model: &str) -> &'a Value {
 
 #[test]
 fn errors_are_those_of_a_replay_of_the_same_samples() {
-    let site = Site::new(&["schema.nominal=[\"kind\"]", "metrics.window=200"]);
+    let site = Workspace::new(&["schema.nominal=[\"kind\"]", "metrics.window=200"]);
     let function = stdout(&site.run(&["generate", "--function", "planes2d", "-n", "1500", "--format", "csv"]));
     site.write("planes.csv", function);
     // Text and unknown values, and columns that come later.
@@ -85,7 +85,7 @@ fn errors_are_those_of_a_replay_of_the_same_samples() {
 
 #[test]
 fn what_matters_to_a_model_is_told() {
-    let site = Site::new(&[r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree"},{kind="mixture"}]"#]);
+    let site = Workspace::new(&[r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree"},{kind="mixture"}]"#]);
     stdout(&site.run(&["compare", "--function", "friedman", "-n", "3000"]));
     let document = document(&site);
     let importance = |model: &str| scores(&document["streams"][0], model)["importance"].clone();
@@ -106,7 +106,7 @@ fn what_matters_to_a_model_is_told() {
 fn results_do_not_depend_on_how_many_run_at_once() {
     let mut results = Vec::new();
     for jobs in ["1", "2", "7"] {
-        let site = Site::new(&[TWO]);
+        let site = Workspace::new(&[TWO]);
         let arguments =
             ["compare", "--function", "friedman_drift", "sine", "-n", "3000", "--seeds", "3", "--jobs", jobs];
         stdout(&site.run(&arguments));
@@ -123,7 +123,7 @@ fn results_do_not_depend_on_how_many_run_at_once() {
 fn a_clear_difference_is_beyond_noise_and_the_same_model_twice_is_not() {
     let models = r#"models=[{kind="mean"},{kind="rls"},{kind="rls",name="twin"}]"#;
     for (seeds, test) in [("1", "Diebold and Mariano"), ("4", "over 4 seeds")] {
-        let site = Site::new(&[models]);
+        let site = Workspace::new(&[models]);
         let text = stdout(&site.run(&["compare", "--function", "friedman", "-n", "2000", "--seeds", seeds]));
         let stream = &document(&site)["streams"][0];
         assert_eq!(stream["winner"], "rls");
@@ -148,7 +148,7 @@ fn a_clear_difference_is_beyond_noise_and_the_same_model_twice_is_not() {
 
 #[test]
 fn what_is_published_has_a_row_everywhere_and_is_no_contender() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     let text = stdout(&site.run(&["compare", "--function", "friedman", "-n", "2000", "--seeds", "2"]));
     let document = document(&site);
     let published = &document["streams"][0]["published"];
@@ -170,7 +170,7 @@ fn what_is_published_has_a_row_everywhere_and_is_no_contender() {
 
 #[test]
 fn where_nothing_can_be_said_it_is_said() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     let text = stdout(&site.run(&["compare", "--function", "friedman", "sine", "-n", "100"]));
     assert!(text.contains("too few records to tell"), "{text}");
     assert!(text.contains("2 are too few to say that of other streams"), "{text}");
@@ -181,7 +181,7 @@ fn where_nothing_can_be_said_it_is_said() {
 
 #[test]
 fn what_runs_away_by_design_still_has_a_row_for_every_model() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let text = stdout(&site.run(&["compare", "--function", "geometric", "-n", "5000"]));
     let stream = &document(&site)["streams"][0];
     assert_eq!(stream["models"].as_array().map(Vec::len), Some(5));
@@ -195,7 +195,7 @@ fn what_runs_away_by_design_still_has_a_row_for_every_model() {
 
 #[test]
 fn a_grid_is_tried_item_by_item_and_the_winners_settings_give_its_errors_again() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let grid = "[[models]]\nkind = \"rls\"\nforgetting = [0.99, 1.0]\n\n[[models]]\nname = \"a <b> & \\\"c\\\"\"\nkind = \"linear\"\n\
                 optimizer = [{ kind = \"adam\", lr = [0.01, 0.1] }, \"sgd\"]\n";
     site.write("grid.toml", grid);
@@ -257,7 +257,7 @@ fn a_grid_is_tried_item_by_item_and_the_winners_settings_give_its_errors_again()
 
 #[test]
 fn the_settings_of_the_file_can_be_pasted_too() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     site.write("settings.toml", read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("settings.toml")));
     stdout(&site.run(&["compare", "--function", "friedman", "-n", "500"]));
     let document = document(&site);
@@ -305,7 +305,7 @@ fn assert_well_formed(page: &str) {
 #[test]
 fn the_page_stands_alone_whatever_streams_and_models_are_called() {
     let models = r#"models=[{kind="mean",name="</pre><script>alert(1)</script>"},{kind="rls",name="\"'><img src=x onerror=y>&amp;"}]"#;
-    let site = Site::new(&[models]);
+    let site = Workspace::new(&[models]);
     let rows: String = (0..300).map(|i| format!("{},{}\n", i % 17, i % 5)).collect();
     site.write("a<b>&\"c\".csv", format!("x,y\n{rows}oops,<script>\n"));
     let gradual =
@@ -328,7 +328,7 @@ fn the_page_stands_alone_whatever_streams_and_models_are_called() {
 
 #[test]
 fn rows_that_cannot_be_used_are_counted_and_named() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     let rows: String =
         (0..200).map(|i| if i % 20 == 3 { "1,text\n".to_owned() } else { format!("{i},{}\n", 2 * i) }).collect();
     site.write("rows.csv", format!("x,y\n{rows}"));
@@ -343,7 +343,7 @@ fn rows_that_cannot_be_used_are_counted_and_named() {
 
 #[test]
 fn what_is_taken_for_granted_of_a_stream_is_told_by_every_command_that_reads_it() {
-    let mut site = Site::new(&[TWO, "schema.timestamp=at", r#"schema.nominal=["plane","orgin"]"#]);
+    let mut site = Workspace::new(&[TWO, "schema.timestamp=at", r#"schema.nominal=["plane","orgin"]"#]);
     site.settings.push("schema.max_categories=20".to_owned());
     let row = |i: usize| {
         let at = if i == 0 { 20_240_105 } else { 1_357_034_400 + i };
@@ -375,7 +375,7 @@ fn what_is_taken_for_granted_of_a_stream_is_told_by_every_command_that_reads_it(
 
 #[test]
 fn standard_input_is_read_once_and_seen_by_every_model() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     let samples = stdout(&site.run(&["generate", "--function", "friedman", "-n", "800"]));
     let file = site.write("samples.jsonl", samples);
     let input = std::fs::File::open(&file).expect("open");
@@ -388,7 +388,7 @@ fn standard_input_is_read_once_and_seen_by_every_model() {
 
 #[test]
 fn a_range_of_a_topic_is_compared_beside_the_daemon() {
-    let mut site = Site::new(&[
+    let mut site = Workspace::new(&[
         "generator.count=2000",
         "generator.rate=0",
         "metrics.report_every=50ms",
@@ -440,7 +440,7 @@ fn a_range_of_a_topic_is_compared_beside_the_daemon() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     site.write("empty.csv", "x,y\n");
     let said = failure(
         &site.run(&[
@@ -502,7 +502,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 
 #[test]
 fn what_is_interrupted_leaves_what_was_there_before() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     std::fs::create_dir(site.path("compare")).expect("a folder");
     site.write("compare/compare.html", "before");
     // Long enough to be met on its way.
@@ -532,7 +532,7 @@ fn what_is_interrupted_leaves_what_was_there_before() {
 
 #[test]
 fn the_output_folder_may_be_elsewhere_and_is_made() {
-    let site = Site::new(&[TWO]);
+    let site = Workspace::new(&[TWO]);
     let text = stdout(&site.run(&["compare", "--function", "sine", "-n", "500", "--out", "a/b"]));
     assert!(text.contains("a/b/compare.html"), "{text}");
     assert!(site.path("a/b/compare.csv").exists() && !site.path("compare").exists());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::{
-    daemon::{Site, stdout},
+    daemon::{Workspace, stdout},
     within,
 };
 use rand::{RngExt, SeedableRng};
@@ -13,11 +13,11 @@ use thalweg::{
     app,
     pipeline::checkpoints,
     settings::{Settings, Sources},
-    store::Archive,
+    store::StateReader,
 };
 
 /// A state file with 1,500 samples processed in several runs, and 100 that wait.
-fn whole(site: &Site) -> Vec<u8> {
+fn whole(site: &Workspace) -> Vec<u8> {
     site.run(&["run", "--until-caught-up"]);
     let samples = stdout(&site.run(&["generate", "-n", "1600"]));
     let samples: Vec<&str> = samples.lines().collect();
@@ -59,7 +59,7 @@ async fn run(folder: &Path, name: &str, bytes: &[u8]) -> Result<Outcome, String>
     let settings = Settings::load(&Sources::new(None, std::iter::empty(), overrides)).expect("good settings");
     let ended = within("the end", app::run(settings, true, std::future::pending())).await;
     let outcome = ended.map_err(|error| app::chain(&error)).map(|()| {
-        let newest = Archive::open(&path).and_then(|archive| archive.newest("samples", 0, &checkpoints::read));
+        let newest = StateReader::open(&path).and_then(|archive| archive.newest("samples", 0, &checkpoints::read));
         let newest = newest.expect("readable").expect("a checkpoint").checkpoint;
         let rows = Connection::open(&path).expect("sqlite");
         Outcome {
@@ -85,7 +85,7 @@ fn helps(said: &str, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bit_that_flips_anywhere_is_noticed_or_harmless() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let whole = whole(&site);
     let undamaged = run(site.path("").as_path(), "whole.db", &whole).await.expect("undamaged it works");
     let (mut same, mut in_topics, mut noticed) = (0, 0, 0);
@@ -114,7 +114,7 @@ async fn a_bit_that_flips_anywhere_is_noticed_or_harmless() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_cut_off_anywhere_is_noticed_or_harmless() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let whole = whole(&site);
     let mut refused = 0;
     for part in 0..50 {

@@ -113,7 +113,7 @@ impl Publisher for Checker {
     }
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         while let Some(mut outbox) = outboxes.recv().await {
-            outbox.spell();
+            outbox.encode();
             for record in &outbox.records[Output::Predictions as usize] {
                 assert_eq!(record.source, self.next);
                 self.next += 1;

@@ -1,10 +1,10 @@
 //! `thalweg dead-letters` through the binary, on the embedded transport. `tests/kafka.rs` has the same on Kafka.
 
-use crate::support::daemon::{Site, stdout};
+use crate::support::daemon::{Workspace, stdout};
 use serde_json::Value;
 
 /// Puts records into the samples topic as another program would: value, and headers as JSON.
-fn insert(site: &Site, samples: &[(&[u8], Option<&str>)]) {
+fn insert(site: &Workspace, samples: &[(&[u8], Option<&str>)]) {
     // The daemon makes the tables.
     run(site);
     let state = site.state();
@@ -18,22 +18,22 @@ fn insert(site: &Site, samples: &[(&[u8], Option<&str>)]) {
     run(site);
 }
 
-fn run(site: &Site) {
+fn run(site: &Workspace) {
     let output = site.run(&["run", "--until-caught-up"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn letters(site: &Site, arguments: &[&str]) -> String {
+fn letters(site: &Workspace, arguments: &[&str]) -> String {
     stdout(&site.run(&[&["dead-letters"], arguments].concat()))
 }
 
-fn lines(site: &Site, arguments: &[&str]) -> Vec<Value> {
+fn lines(site: &Workspace, arguments: &[&str]) -> Vec<Value> {
     let text = letters(site, &[&["show", "--json"], arguments].concat());
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// What a command that must fail says, and its exit code.
-fn failure(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+fn failure(site: &Workspace, arguments: &[&str]) -> (Option<i32>, String) {
     let output = site.run(&[&["dead-letters"], arguments].concat());
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
@@ -43,7 +43,7 @@ const LARGE: &[u8] = br#"{"x":1.5,"y":2,"note":"rather long, as notes are"}"#;
 
 #[test]
 fn show_lists_what_was_refused_and_why_newest_last() {
-    let site = Site::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
+    let site = Workspace::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
     let headers = r#"{"trace":"a1","raw":[255,0],"null":null,"thalweg.reason":"forged"}"#;
     insert(&site, &[(b"\x1b[31mno", Some(headers)), (br#"{"x":1,"y":2}"#, None), (LARGE, None), (b"\xff{", None)]);
     let text = letters(&site, &["show"]);
@@ -73,7 +73,7 @@ fn show_lists_what_was_refused_and_why_newest_last() {
 
 #[test]
 fn what_is_sent_back_after_mending_is_learned_from_once() {
-    let mut site = Site::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
+    let mut site = Workspace::new(&["generator.enabled=false", "schema.max_record_bytes=30"]);
     insert(
         &site,
         &[(LARGE, Some(r#"{"trace":"a1","null":null,"empty":""}"#)), (b"no", None), (br#"{"x":1,"y":2}"#, None)],
@@ -82,7 +82,7 @@ fn what_is_sent_back_after_mending_is_learned_from_once() {
     let said = letters(&site, &["retry", "--reason", "too_large"]);
     assert_eq!(said, "1 of 1 dead letters sent back to `samples`\n");
     run(&site);
-    let offsets = |site: &Site| {
+    let offsets = |site: &Workspace| {
         let offset = |it: &Value| it["source"]["offset"].as_i64().expect("an offset");
         site.predictions().iter().map(offset).collect::<Vec<_>>()
     };
@@ -121,7 +121,7 @@ fn what_is_sent_back_after_mending_is_learned_from_once() {
 
 #[test]
 fn a_field_made_nominal_lets_its_records_in() {
-    let mut site = Site::new(&["generator.enabled=false", "schema.on_bad_field=\"dead_letter\""]);
+    let mut site = Workspace::new(&["generator.enabled=false", "schema.on_bad_field=\"dead_letter\""]);
     let text: &[u8] = br#"{"city":"Paris","y":2}"#;
     insert(&site, &[(br#"{"city":1,"y":2}"#, None), (text, None), (text, None)]);
     site.settings.push(r#"schema.nominal=["city"]"#.into());
@@ -132,7 +132,7 @@ fn a_field_made_nominal_lets_its_records_in() {
 
 #[test]
 fn beside_a_daemon_they_are_shown_and_not_sent() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     insert(&site, &[(b"no", None)]);
     let mut daemon = site.start(&[]);
     daemon.event("worker_started");
@@ -146,7 +146,7 @@ fn beside_a_daemon_they_are_shown_and_not_sent() {
 
 #[test]
 fn what_was_cut_or_has_no_way_back_is_counted_and_not_sent() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     insert(&site, &[(b"no", None)]);
     let letter = |topic: &str, partition: i32, more: &str| {
         format!(
@@ -177,7 +177,7 @@ fn what_was_cut_or_has_no_way_back_is_counted_and_not_sent() {
 
 #[test]
 fn what_is_missing_or_not_said_is_named() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     for command in [&["show"][..], &["retry", "--all"]] {
         let (code, said) = failure(&site, command);
         assert!(code == Some(1) && said.contains("does not exist"), "{said}");

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::daemon::{Site, stdout};
+use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
 const DOCUMENTS: [&str; 11] = [
@@ -82,8 +82,8 @@ fn read(document: &str) -> String {
 }
 
 /// A folder in which the daemon has run, with a CSV, and files where the documents have theirs.
-fn worked_in() -> Site {
-    let site = Site::new(&[]);
+fn worked_in() -> Workspace {
+    let site = Workspace::new(&[]);
     let mut daemon = site.start(&["run"]);
     daemon.line("some records", |line| line["records"].as_u64() > Some(300));
     assert!(daemon.stop().success());
@@ -145,7 +145,7 @@ fn every_settings_file_that_a_document_shows_is_good() {
     for document in DOCUMENTS {
         for file in settings_files(&read(document)) {
             seen += 1;
-            let site = Site::new(&[]);
+            let site = Workspace::new(&[]);
             site.write("shown.toml", &file);
             let checked = if document == "docs/compare.md" {
                 site.run(&["compare", "--function", "friedman", "-n", "200", "--grid", "shown.toml"])

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::daemon::{Site, read, stdout};
+use crate::support::daemon::{Workspace, read, stdout};
 use serde_json::Value;
 
 fn source_offsets(predictions: &[Value]) -> Vec<i64> {
@@ -11,7 +11,7 @@ fn source_offsets(predictions: &[Value]) -> Vec<i64> {
 
 #[test]
 fn the_first_start_shows_every_model_learning_within_a_second() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let started = Instant::now();
     let mut daemon = site.start(&[]);
     let report = daemon.event("report");
@@ -31,7 +31,7 @@ fn the_first_start_shows_every_model_learning_within_a_second() {
 #[test]
 fn both_signals_stop_in_order_with_exit_code_0() {
     for signal in ["INT", "TERM"] {
-        let site = Site::new(&[]);
+        let site = Workspace::new(&[]);
         let mut daemon = site.start(&["run"]);
         daemon.event("report");
         daemon.signal(signal);
@@ -49,7 +49,7 @@ fn told_by_the_kernel(daemon: &crate::support::daemon::Daemon, what: &str) -> St
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_run_has_one_arena_for_all_its_threads_unless_told_otherwise() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     for (environment, expected) in [(vec![], "1"), (vec![("MALLOC_ARENA_MAX", "3".to_owned())], "3")] {
         let mut daemon = site.start_with(&environment);
         daemon.event("report");
@@ -63,7 +63,7 @@ fn a_run_has_one_arena_for_all_its_threads_unless_told_otherwise() {
 
 #[test]
 fn clean_restarts_lose_and_repeat_nothing_and_equal_a_run_that_never_stopped() {
-    let site = Site::new(&["generator.rate=20000", "metrics.report_every=100ms"]);
+    let site = Workspace::new(&["generator.rate=20000", "metrics.report_every=100ms"]);
     for run in 1..=4_u64 {
         let mut daemon = site.start(&[]);
         daemon.line("some progress", |line| {
@@ -102,7 +102,7 @@ fn clean_restarts_lose_and_repeat_nothing_and_equal_a_run_that_never_stopped() {
 
 #[test]
 fn the_generator_goes_on_where_it_was_and_gives_the_same_samples_as_generate() {
-    let site = Site::new(&["generator.count=3000", "generator.rate=0", "metrics.report_every=50ms"]);
+    let site = Workspace::new(&["generator.count=3000", "generator.rate=0", "metrics.report_every=50ms"]);
     let mut daemon = site.start(&[]);
     daemon.line("all samples", |line| line["records"] == 3000);
     assert!(daemon.stop().success());
@@ -115,7 +115,7 @@ fn the_generator_goes_on_where_it_was_and_gives_the_same_samples_as_generate() {
 }
 
 /// Puts records into the samples topic as another program would.
-fn insert(site: &Site, values: &[Option<&[u8]>]) {
+fn insert(site: &Workspace, values: &[Option<&[u8]>]) {
     // The daemon makes the tables.
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let state = site.state();
@@ -144,7 +144,7 @@ fn learning_anew_by_other_rules_answers_no_record_in_both_ways() {
     let values: Vec<Option<&[u8]>> = rows.iter().map(|row| Some(row.as_bytes())).collect();
     let strict = ["schema.on_bad_field=dead_letter", "schema.missing=[]"];
     for (before, after, letters) in [(&strict[..], &[][..], 40), (&[], &strict, 0)] {
-        let mut site = Site::new(&[&["generator.enabled=false"], before].concat());
+        let mut site = Workspace::new(&[&["generator.enabled=false"], before].concat());
         insert(&site, &values);
         assert!(site.run(&["run", "--until-caught-up"]).status.success());
         assert_eq!(site.topic("dead-letters").len(), letters);
@@ -168,7 +168,7 @@ fn learning_anew_by_other_rules_answers_no_record_in_both_ways() {
 fn what_is_published_has_the_clock_s_time_or_where_that_is_wanted_the_sample_s() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as i64;
     for (setting, clock) in [("clock", true), ("sample", false)] {
-        let site = Site::new(&["generator.enabled=false", &format!("output.timestamp={setting}")]);
+        let site = Workspace::new(&["generator.enabled=false", &format!("output.timestamp={setting}")]);
         insert(&site, &[Some(br#"{"x":1.5,"y":2}"#), Some(b"no"), Some(br#"{"x":1.5,"y":2}"#)]);
         assert!(site.run(&["run", "--until-caught-up"]).status.success());
         let times = |topic: &str| {
@@ -214,7 +214,7 @@ fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
     ] {
         let port = stranger(answer);
         let brokers = format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]");
-        let site = Site::new(&["transport.kind=kafka", &brokers]);
+        let site = Workspace::new(&["transport.kind=kafka", &brokers]);
         let begun = std::time::Instant::now();
         let mut daemon = site.start(&[]);
         let line = daemon.event("broker_unreachable");
@@ -228,7 +228,7 @@ fn a_port_on_which_no_broker_listens_is_told_by_what_it_says() {
 #[test]
 fn a_port_that_wants_encryption_ends_it_with_the_exit_code_of_wrong_settings() {
     let port = stranger(b"\x15\x03\x03\x00\x02\x02\x50");
-    let site = Site::new(&["transport.kind=kafka", &format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]")]);
+    let site = Workspace::new(&["transport.kind=kafka", &format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]")]);
     let mut daemon = site.start(&[]);
     let failed = daemon.event("failed");
     assert!(failed["error"].as_str().is_some_and(|said| said.contains("Set transport.kafka.tls")), "{failed}");
@@ -241,7 +241,7 @@ fn a_certificate_that_is_refused_ends_it_with_the_exit_code_of_wrong_settings() 
     let port = stranger(b"\x15\x03\x03\x00\x02\x02\x2a");
     let brokers = format!("transport.kafka.brokers=[\"127.0.0.1:{port}\"]");
     let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
-    let site = Site::new(&["transport.kind=kafka", &brokers, &format!("transport.kafka.tls={{ca_file={ca:?}}}")]);
+    let site = Workspace::new(&["transport.kind=kafka", &brokers, &format!("transport.kafka.tls={{ca_file={ca:?}}}")]);
     let mut daemon = site.start(&[]);
     let failed = daemon.event("failed");
     let said = failed["error"].as_str().expect("an error");
@@ -251,7 +251,7 @@ fn a_certificate_that_is_refused_ends_it_with_the_exit_code_of_wrong_settings() 
 
 #[test]
 fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
-    let site = Site::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);
+    let site = Workspace::new(&["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"]);
     let sample: &[u8] = br#"{"x":1.5,"y":2}"#;
     insert(&site, &[Some(sample); 20]);
     let mut daemon = site.start(&[]);
@@ -272,7 +272,7 @@ fn the_generator_makes_way_for_samples_that_somebody_puts_into_the_file() {
 #[test]
 fn a_dead_letter_that_was_sent_back_is_no_reason_for_the_generator_to_rest() {
     let settings = ["metrics.report_every=50ms", "generator.rate=0", "generator.count=500"];
-    let mut site = Site::new(&[&settings[..], &["schema.max_record_bytes=220"]].concat());
+    let mut site = Workspace::new(&[&settings[..], &["schema.max_record_bytes=220"]].concat());
     let mut daemon = site.start(&[]);
     daemon.line("all of them", |line| line["records"] == 500);
     assert!(daemon.stop().success());
@@ -303,7 +303,7 @@ fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
         (huge.as_bytes(), "too_large"),
         (b"", "empty"),
     ];
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let mut values: Vec<Option<&[u8]>> = vec![Some(good)];
     for (value, _) in bad {
         values.extend([Some(value), Some(good)]);
@@ -330,7 +330,7 @@ fn bad_input_ends_in_dead_letters_with_its_reason_and_the_stream_goes_on() {
 
 #[test]
 fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
-    let site = Site::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="last",name="before"}]"#]);
+    let site = Workspace::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="last",name="before"}]"#]);
     insert(
         &site,
         &[Some(br#"{"x":1,"y":10}"#), Some(br#"{"x":1,"y":20}"#), Some(br#"{"x":1}"#), Some(br#"{"x":1,"y":null}"#)],
@@ -372,7 +372,7 @@ fn a_prediction_record_has_the_documented_form_and_never_saw_its_target() {
 #[test]
 fn a_new_champion_is_an_event() {
     // A mixture would lead from the start.
-    let site = Site::new(&[
+    let site = Workspace::new(&[
         "generator.count=5000",
         "generator.rate=0",
         "metrics.report_every=50ms",
@@ -393,7 +393,7 @@ fn a_new_champion_is_an_event() {
 }
 
 /// The events of a site, parsed.
-fn events(site: &Site) -> Vec<Value> {
+fn events(site: &Workspace) -> Vec<Value> {
     let parse = |(_, value, _): (i64, Option<Vec<u8>>, Value)| {
         serde_json::from_slice(&value.expect("a value")).expect("an event is JSON")
     };
@@ -406,7 +406,7 @@ fn keys(event: &Value) -> Vec<&str> {
 
 #[test]
 fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log() {
-    let site = Site::new(&[
+    let site = Workspace::new(&[
         "generator.enabled=false",
         "guard.every=100",
         "metrics.drift=page_hinkley",
@@ -484,7 +484,7 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
 #[test]
 fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned() {
     let base = ["generator.count=2000", "generator.rate=0", "metrics.report_every=50ms"];
-    let mut site = Site::new(&base);
+    let mut site = Workspace::new(&base);
     site.settings.push(r#"models=[{kind="mean"},{kind="linear"}]"#.into());
     let mut daemon = site.start(&[]);
     daemon.line("all samples", |line| line["records"] == 2000);
@@ -504,7 +504,7 @@ fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned
 
 #[test]
 fn what_a_killed_daemon_had_published_stays_once_though_the_schema_has_changed() {
-    let mut site = Site::new(&["generator.enabled=false", "state.every=1h", "schema.max_record_bytes=40"]);
+    let mut site = Workspace::new(&["generator.enabled=false", "state.every=1h", "schema.max_record_bytes=40"]);
     let long = format!(r#"{{"x":1,"y":2,"note":"{}"}}"#, "long".repeat(10)).into_bytes();
     let values: Vec<Option<&[u8]>> =
         (0..100).map(|i| Some(if i % 3 == 0 { &*long } else { br#"{"x":1.5,"y":2}"# })).collect();
@@ -525,7 +525,7 @@ fn what_a_killed_daemon_had_published_stays_once_though_the_schema_has_changed()
     assert_eq!(sources, (0..100).collect::<Vec<_>>());
 }
 
-fn insert_one(site: &Site) {
+fn insert_one(site: &Workspace) {
     site.state()
         .execute("INSERT INTO samples VALUES (0, 2000, 1700000000000, NULL, '{\"x0\":1,\"y\":2}', NULL)", [])
         .expect("insert");
@@ -533,7 +533,7 @@ fn insert_one(site: &Site) {
 
 #[test]
 fn wrong_settings_end_with_78_and_name_every_error() {
-    let site = Site::new(&["metrics.window=0", "generator.rate=-1", "topics.sampels=x"]);
+    let site = Workspace::new(&["metrics.window=0", "generator.rate=-1", "topics.sampels=x"]);
     for command in [vec!["run"], vec!["check"]] {
         let output = site.run(&command);
         assert_eq!(output.status.code(), Some(78));
@@ -546,7 +546,7 @@ fn wrong_settings_end_with_78_and_name_every_error() {
 
 #[test]
 fn replay_reads_standard_input_and_skips_what_cannot_be_used() {
-    let site = Site::new(&[]);
+    let site = Workspace::new(&[]);
     let file = site.write("in.csv", "a,b,y\n1,2,3\n2,,5\nnan,1,1\n3,4,\n1,1,text\n4,5,9\n");
     let out = site.path("out.csv");
     let arguments = ["replay", "-", "--predictions", &out.display().to_string(), "--report", "json"];

@@ -5,7 +5,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use crate::support::daemon::{Site, read, stdout};
+use crate::support::daemon::{Workspace, read, stdout};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
@@ -23,11 +23,11 @@ fn csv(separator: &str, decimal: &str, end: &str) -> String {
     [["a", "b", "y"].join(separator)].into_iter().chain(rows).map(|row| row + end).collect()
 }
 
-fn site() -> Site {
-    Site::new(&[r#"models=[{kind="mean"},{kind="last"}]"#])
+fn site() -> Workspace {
+    Workspace::new(&[r#"models=[{kind="mean"},{kind="last"}]"#])
 }
 
-fn replayed(site: &Site, arguments: &[&str]) -> (Output, Value, String) {
+fn replayed(site: &Workspace, arguments: &[&str]) -> (Output, Value, String) {
     let output = site.run(&[&["replay", "--report", "json", "--predictions", "out.csv"], arguments].concat());
     let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -35,7 +35,7 @@ fn replayed(site: &Site, arguments: &[&str]) -> (Output, Value, String) {
 }
 
 /// What must come of the samples, however they are written: the plain CSV's predictions.
-fn expected(site: &Site) -> String {
+fn expected(site: &Workspace) -> String {
     site.write("plain.csv", csv(",", ".", "\n"));
     let (output, ..) = replayed(site, &["plain.csv"]);
     stdout(&output);
@@ -142,7 +142,7 @@ fn a_row_that_is_wrong_costs_one_row_and_is_told_with_its_line() {
 
 #[test]
 fn a_row_too_long_and_a_quote_never_closed_are_bounded_and_told() {
-    let site = Site::new(&[r#"models=[{kind="mean"}]"#, "schema.max_record_bytes=200"]);
+    let site = Workspace::new(&[r#"models=[{kind="mean"}]"#, "schema.max_record_bytes=200"]);
     let rows = "1,2,3\n".repeat(100);
     let long = format!("1,{},3\n", "2".repeat(500));
     site.write("long.csv", format!("a,b,y\n{rows}{long}{rows}\"1,2,3\n{rows}"));
@@ -201,7 +201,7 @@ fn what_is_neither_csv_nor_json_is_told_with_the_way_there() {
 
 #[test]
 fn text_columns_keep_their_commas_and_names_that_are_there_twice_are_told_apart() {
-    let site = Site::new(&[r#"models=[{kind="mean"}]"#, "schema.nominal=[\"size\"]", "schema.key=id"]);
+    let site = Workspace::new(&[r#"models=[{kind="mean"}]"#, "schema.nominal=[\"size\"]", "schema.key=id"]);
     site.write("text.csv", "id;size;size;;y\n1,5;\"2,5;\n\"\"x\"\"\";1,5;1;3,5\n2,5;\"2,5\";2,5;2;4,5\n");
     let (output, _, errors) = replayed(&site, &["text.csv"]);
     stdout(&output);
@@ -214,7 +214,7 @@ fn text_columns_keep_their_commas_and_names_that_are_there_twice_are_told_apart(
 
 #[test]
 fn predictions_have_what_the_daemon_would_publish_and_go_to_standard_output() {
-    let site = Site::new(&[
+    let site = Workspace::new(&[
         r#"models=[{kind="mean"},{kind="last",name="a, \"b\""},{kind="last",name="key"}]"#,
         "schema.key=id",
         "schema.timestamp=at",

@@ -1,6 +1,6 @@
 //! Records that should be read and are not there: never skipped in silence, whichever way they went.
 
-use crate::support::daemon::Site;
+use crate::support::daemon::Workspace;
 use rusqlite::params;
 use serde_json::Value;
 
@@ -8,16 +8,16 @@ use serde_json::Value;
 const SETTINGS: [&str; 3] =
     ["generator.enabled=false", r#"models=[{kind="mean"},{kind="linear"}]"#, "state.every=50ms"];
 
-fn learned(more: &[&str]) -> Site {
+fn learned(more: &[&str]) -> Workspace {
     let settings: Vec<&str> = SETTINGS.iter().chain(more).copied().collect();
-    let site = Site::new(&settings);
+    let site = Workspace::new(&settings);
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     append(&site, "samples", 0..500, "one");
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     site
 }
 
-fn append(site: &Site, topic: &str, offsets: std::ops::Range<i64>, tag: &str) {
+fn append(site: &Workspace, topic: &str, offsets: std::ops::Range<i64>, tag: &str) {
     let state = site.state();
     for offset in offsets {
         let value = format!(r#"{{"x":{},"y":{},"tag":"{tag}"}}"#, offset % 7, offset % 11);
@@ -27,12 +27,12 @@ fn append(site: &Site, topic: &str, offsets: std::ops::Range<i64>, tag: &str) {
     }
 }
 
-fn execute(site: &Site, statement: &str) {
+fn execute(site: &Workspace, statement: &str) {
     site.state().execute_batch(statement).expect("executed");
 }
 
 /// Runs until caught up with the policy that stops, which must say all of `parts`, and then with the other one.
-fn stops_then_continues(site: &mut Site, parts: &[&str]) -> Value {
+fn stops_then_continues(site: &mut Workspace, parts: &[&str]) -> Value {
     let output = site.run(&["run", "--until-caught-up"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -51,13 +51,13 @@ fn stops_then_continues(site: &mut Site, parts: &[&str]) -> Value {
     line
 }
 
-fn sources(site: &Site) -> Vec<i64> {
+fn sources(site: &Workspace) -> Vec<i64> {
     let offset = |prediction: &Value| prediction["source"]["offset"].as_i64().expect("an offset");
     site.predictions().iter().map(offset).collect()
 }
 
 /// The one gap event, without its timestamp.
-fn gap_event(site: &Site) -> Value {
+fn gap_event(site: &Workspace) -> Value {
     let parse = |value: Option<Vec<u8>>| -> Value { serde_json::from_slice(&value.expect("a value")).expect("JSON") };
     let events = site.topic("events").into_iter().map(|(_, value, _)| parse(value));
     let mut gaps: Vec<Value> = events.filter(|event| event["event"] == "gap").collect();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::hostile::{GOOD, cases};
 use crate::support::{
-    daemon::Site,
-    judge::{Judge, Outcome, schemas},
+    daemon::Workspace,
+    hostile_oracle::{HostileOracle, Outcome, schemas},
 };
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
@@ -29,37 +29,37 @@ fn name(outcome: &Outcome) -> &'static str {
 #[test]
 fn every_hostile_record_ends_as_it_should() {
     for case in cases() {
-        let mut judge = Judge::new(Schema::default());
-        judge.value(0, Some(GOOD));
+        let mut oracle = HostileOracle::new(Schema::default());
+        oracle.value(0, Some(GOOD));
         let began = Instant::now();
-        let outcome = judge.value(1, case.value.as_deref());
+        let outcome = oracle.value(1, case.value.as_deref());
         assert_eq!(name(&outcome), case.expected, "{}", case.name);
         // Minutes where a cost grows with the square of a record; a loaded machine takes its time, too.
         assert!(began.elapsed() < Duration::from_secs(5), "{} took {:?}", case.name, began.elapsed());
-        judge.value(2, Some(GOOD));
-        judge.finish();
+        oracle.value(2, Some(GOOD));
+        oracle.finish();
         // The two good ones and the probe.
-        assert_eq!(judge.predictions + judge.dead_letters, 4, "{}", case.name);
+        assert_eq!(oracle.predictions + oracle.dead_letters, 4, "{}", case.name);
     }
 }
 
 #[test]
 fn under_every_schema_each_record_is_one_prediction_or_one_dead_letter() {
     for schema in schemas() {
-        let mut judge = Judge::new(schema);
+        let mut oracle = HostileOracle::new(schema);
         let cases = cases();
         for (offset, case) in (0..).zip(&cases) {
-            judge.value(offset, case.value.as_deref());
+            oracle.value(offset, case.value.as_deref());
         }
-        assert_eq!(judge.predictions + judge.dead_letters, cases.len() as u64);
-        judge.finish();
+        assert_eq!(oracle.predictions + oracle.dead_letters, cases.len() as u64);
+        oracle.finish();
     }
 }
 
 #[test]
 fn what_is_refused_changes_no_later_prediction() {
     let refused: Vec<_> = cases().into_iter().filter(|case| case.expected != "prediction").collect();
-    let (mut clean, mut disturbed) = (Judge::new(Schema::default()), Judge::new(Schema::default()));
+    let (mut clean, mut disturbed) = (HostileOracle::new(Schema::default()), HostileOracle::new(Schema::default()));
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for (i, case) in (0..).zip(&refused) {
         let (a, b): (f64, f64) = (rng.random(), rng.random());
@@ -88,14 +88,14 @@ fn headers_of_a_sample_stay_and_ours_are_said_anew() {
     ]);
     forged.push("null".into(), None);
     forged.push(b"\xff"[..].into(), None);
-    let mut judge = Judge::new(Schema::default());
+    let mut oracle = HostileOracle::new(Schema::default());
     let record = |value: &[u8]| Record {
         key: Some(b"\xfe\x00key"[..].into()),
         value: Some(Bytes::copy_from_slice(value)),
         headers: forged.clone(),
         ..Record::default()
     };
-    let Outcome::DeadLetter("not_json", letter) = judge.record(record(b"no")) else { panic!("not refused") };
+    let Outcome::DeadLetter("not_json", letter) = oracle.record(record(b"no")) else { panic!("not refused") };
     let (ours, own): (Vec<_>, Vec<_>) = letter.headers.iter().partition(|(name, _)| name.starts_with(b"thalweg."));
     let value = |value: &'static [u8]| Some(value);
     assert_eq!(
@@ -117,20 +117,20 @@ fn headers_of_a_sample_stay_and_ours_are_said_anew() {
         (value(b"0"), value(b"0/3"))
     );
     // A prediction has the key and no headers.
-    let Outcome::Prediction(prediction) = judge.record(record(GOOD)) else { panic!("refused") };
+    let Outcome::Prediction(prediction) = oracle.record(record(GOOD)) else { panic!("refused") };
     assert_eq!((prediction.key.as_deref(), prediction.headers.len()), (Some(&b"\xfe\x00key"[..]), 0));
 }
 
 #[test]
 fn a_key_that_no_prediction_could_carry_is_refused_wherever_it_comes_from() {
     let long = "k".repeat(70_000);
-    let mut judge = Judge::new(Schema { key: Some("k".into()), ..Schema::default() });
+    let mut oracle = HostileOracle::new(Schema { key: Some("k".into()), ..Schema::default() });
     let sample = format!(r#"{{"k":"{long}","x":1,"y":2}}"#);
-    assert_eq!(name(&judge.value(0, Some(sample.as_bytes()))), "key_too_long");
+    assert_eq!(name(&oracle.value(0, Some(sample.as_bytes()))), "key_too_long");
     let record = Record { key: Some(long.into()), value: Some(GOOD.into()), ..Record::default() };
-    assert_eq!(name(&judge.record(Record { offset: 1, ..record })), "key_too_long");
+    assert_eq!(name(&oracle.record(Record { offset: 1, ..record })), "key_too_long");
     let most = Record { offset: 2, key: Some(vec![0; 64 << 10].into()), value: Some(GOOD.into()), ..Record::default() };
-    assert_eq!(name(&judge.record(most)), "prediction");
+    assert_eq!(name(&oracle.record(most)), "prediction");
 }
 
 /// What a number may be replaced by.
@@ -210,27 +210,27 @@ fn mutate(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
 }
 
 /// So many mutations through one processor.
-fn mutated(judge: &mut Judge, seed: u64, count: i64) {
+fn mutated(oracle: &mut HostileOracle, seed: u64, count: i64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for offset in 0..count {
         let mut bytes = valid(&mut rng);
         for _ in 0..rng.random_range(1..3) {
             mutate(&mut rng, &mut bytes);
         }
-        judge.value(offset, Some(&bytes));
+        oracle.value(offset, Some(&bytes));
     }
-    assert_eq!(judge.predictions + judge.dead_letters, count as u64);
-    judge.finish();
+    assert_eq!(oracle.predictions + oracle.dead_letters, count as u64);
+    oracle.finish();
 }
 
 #[test]
 fn a_million_mutations_are_a_million_predictions_and_dead_letters() {
     const COUNT: i64 = 1_000_000;
     let schema = schemas().into_iter().rfind(|schema| !schema.nominal.is_empty()).expect("one with categories");
-    let mut judge = Judge::new(schema);
-    judge.compare_every = 8;
-    mutated(&mut judge, 20_261_124, COUNT);
-    let (predictions, dead_letters) = (judge.predictions, judge.dead_letters);
+    let mut oracle = HostileOracle::new(schema);
+    oracle.compare_every = 8;
+    mutated(&mut oracle, 20_261_124, COUNT);
+    let (predictions, dead_letters) = (oracle.predictions, oracle.dead_letters);
     let least = COUNT as u64 / 4;
     assert!(predictions > least && dead_letters > least, "{predictions} and {dead_letters}: one is hardly tried");
 }
@@ -238,12 +238,12 @@ fn a_million_mutations_are_a_million_predictions_and_dead_letters() {
 #[test]
 fn mutations_are_survived_under_every_schema() {
     for (seed, schema) in (0..).zip(schemas()) {
-        mutated(&mut Judge::new(schema), seed, 30_000);
+        mutated(&mut HostileOracle::new(schema), seed, 30_000);
     }
 }
 
 /// Puts records into the samples topic as another program would.
-fn insert(site: &Site, values: &[Option<Vec<u8>>]) {
+fn insert(site: &Workspace, values: &[Option<Vec<u8>>]) {
     // The daemon makes the tables.
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let mut state = site.state();
@@ -260,7 +260,7 @@ fn insert(site: &Site, values: &[Option<Vec<u8>>]) {
 
 #[test]
 fn the_daemon_takes_them_all_and_counts_to_the_record() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let cases = cases();
     let values: Vec<Option<Vec<u8>>> =
         cases.iter().flat_map(|case| [Some(GOOD.to_vec()), case.value.clone()]).collect();
@@ -290,7 +290,7 @@ fn the_daemon_takes_them_all_and_counts_to_the_record() {
 
 #[test]
 fn rows_that_another_program_wrote_badly_do_not_stop_the_daemon() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     insert(&site, &[]);
     // In SQLite a column takes values of any type.
     let rows = [

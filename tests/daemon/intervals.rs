@@ -1,6 +1,6 @@
 //! Prediction intervals: what the published prediction's interval holds across drift, restarts and upgrades.
 
-use crate::support::daemon::{Site, stdout};
+use crate::support::daemon::{Workspace, stdout};
 use serde_json::Value;
 use thalweg::{
     generator::{Config, Function, Stream},
@@ -116,7 +116,7 @@ fn a_state_from_before_there_were_intervals_keeps_its_models_and_begins_them() {
 
 #[test]
 fn what_is_published_across_restarts_is_what_one_run_of_errors_gives_to_the_bit() {
-    let site = Site::new(&["generator.rate=20000", "metrics.report_every=100ms", "intervals.coverage=0.8"]);
+    let site = Workspace::new(&["generator.rate=20000", "metrics.report_every=100ms", "intervals.coverage=0.8"]);
     for run in 1..=3_u64 {
         let mut daemon = site.start(&[]);
         let report = daemon.line("some progress", |line| {
@@ -148,7 +148,7 @@ fn what_is_published_across_restarts_is_what_one_run_of_errors_gives_to_the_bit(
 
 #[test]
 fn replay_reports_them_and_whoever_does_not_want_them_sees_nothing() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let samples = stdout(&site.run(&["generate", "--function", "friedman", "-n", "3000"]));
     let file = site.write("samples.jsonl", samples).display().to_string();
     let report = |more: &[&str]| -> Value {
@@ -168,7 +168,7 @@ fn replay_reports_them_and_whoever_does_not_want_them_sees_nothing() {
 
     let off = "intervals.enabled=false";
     assert_eq!(report(&["--set", off]).get("intervals"), None);
-    let site = Site::new(&["generator.count=500", "generator.rate=0", "metrics.report_every=50ms", off]);
+    let site = Workspace::new(&["generator.count=500", "generator.rate=0", "metrics.report_every=50ms", off]);
     let mut daemon = site.start(&[]);
     let line = daemon.line("all samples", |line| line["records"] == 500);
     assert!(daemon.stop().success());
@@ -182,7 +182,7 @@ fn a_share_that_cannot_be_held_is_an_error() {
     for (value, fits) in
         [("0.5", true), ("0.999", true), ("0.49", false), ("1.0", false), ("nan", false), ("90", false)]
     {
-        let output = Site::new(&[]).run(&["check", "--set", &format!("intervals.coverage={value}")]);
+        let output = Workspace::new(&[]).run(&["check", "--set", &format!("intervals.coverage={value}")]);
         assert_eq!(output.status.code(), Some(if fits { 0 } else { 78 }), "{value}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(said.contains("intervals.coverage"), !fits, "{said}");

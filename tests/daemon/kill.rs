@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    batter::{ENSEMBLES, Ground, MODELS, Plan, batter},
-    daemon::{Site, stdout},
+    daemon::{Workspace, stdout},
+    kill_loop::{ENSEMBLES, Ground, MODELS, Plan, kill_loop},
     proof::{FOREIGN, Proof, Topics},
 };
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub const AMONG: &str = "generator.into_foreign_topic=true";
 pub const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
 
 pub struct StateFile {
-    pub site: Site,
+    pub site: Workspace,
     pub partitions: i32,
 }
 
@@ -43,7 +43,7 @@ impl StateFile {
 }
 
 impl Ground for StateFile {
-    fn site(&self) -> &Site {
+    fn site(&self) -> &Workspace {
         &self.site
     }
 
@@ -97,7 +97,7 @@ fn decoded(headers: Option<String>) -> Headers {
 pub fn undisturbed(battered: &StateFile) -> StateFile {
     let mut settings: Vec<&str> = battered.site.settings.iter().map(String::as_str).collect();
     settings.push("generator.enabled=false");
-    let fresh = StateFile { site: Site::new(&settings), partitions: battered.partitions };
+    let fresh = StateFile { site: Workspace::new(&settings), partitions: battered.partitions };
     assert!(fresh.site.run(&["run", "--until-caught-up"]).status.success(), "the daemon makes the topics");
     let state = fresh.open().expect("the topics");
     let from = battered.site.path("data/thalweg.db").display().to_string();
@@ -127,34 +127,34 @@ fn proved(ground: &StateFile) -> Proof {
 
 #[test]
 fn a_hundred_kills_lose_nothing_double_nothing_and_change_no_bit() {
-    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, MODELS]);
+    let site = Workspace::new(&["state.every=80ms", KEEP_ALL, AMONG, MODELS]);
     let ground = StateFile { site, partitions: 1 };
     let plan = Plan { kills: 100, seed: 1, work: Duration::from_millis(250), rate: 10_000, full_speed: 10 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let proof = proved(&ground);
-    println!("embedded: {}; {}", battering.summary(), proof.summary());
+    println!("embedded: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
 #[test]
 fn kills_before_the_first_checkpoint_are_survived_too() {
-    let site = Site::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, AMONG, ENSEMBLES]);
+    let site = Workspace::new(&["state.every=1h", "topics.partitions=2", KEEP_ALL, AMONG, ENSEMBLES]);
     let ground = StateFile { site, partitions: 2 };
     let plan = Plan { kills: 15, seed: 2, work: Duration::from_millis(150), rate: 5_000, full_speed: 15 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let proof = proved(&ground);
-    println!("embedded, first checkpoint: {}; {}", battering.summary(), proof.summary());
+    println!("embedded, first checkpoint: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 
 #[test]
 fn kills_change_no_bit_of_a_mixture_a_champion_and_intervals() {
-    let site = Site::new(&["state.every=80ms", KEEP_ALL, AMONG, ENSEMBLES]);
+    let site = Workspace::new(&["state.every=80ms", KEEP_ALL, AMONG, ENSEMBLES]);
     let ground = StateFile { site, partitions: 1 };
     let plan = Plan { kills: 40, seed: 6, work: Duration::from_millis(250), rate: 3_000, full_speed: 20 };
-    let battering = batter(&ground, &plan);
+    let report = kill_loop(&ground, &plan);
     let mut proof = proved(&ground);
     proof.mixture_and_intervals(&ground.topics());
-    println!("embedded, ensembles: {}; {}", battering.summary(), proof.summary());
+    println!("embedded, ensembles: {}; {}", report.summary(), proof.summary());
     proof.hold();
 }

@@ -2,11 +2,11 @@
 
 use std::process::Stdio;
 
-use crate::support::daemon::{Site, read, stdout};
+use crate::support::daemon::{Workspace, read, stdout};
 use serde_json::Value;
 
 /// Puts samples into the topic, as a producer would.
-fn insert(site: &Site, values: &[String]) {
+fn insert(site: &Workspace, values: &[String]) {
     site.run(&["run", "--until-caught-up"]);
     let state = site.state();
     let next: i64 = state
@@ -21,17 +21,17 @@ fn insert(site: &Site, values: &[String]) {
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
 }
 
-fn export(site: &Site, arguments: &[&str]) -> Value {
+fn export(site: &Workspace, arguments: &[&str]) -> Value {
     let arguments = [&["model", "export"], arguments].concat();
     serde_json::from_str(&stdout(&site.run(&arguments))).expect("JSON")
 }
 
-fn show(site: &Site, arguments: &[&str]) -> String {
+fn show(site: &Workspace, arguments: &[&str]) -> String {
     stdout(&site.run(&[&["model", "show"], arguments].concat()))
 }
 
 /// What a command that must fail says.
-fn failure(site: &Site, arguments: &[&str]) -> String {
+fn failure(site: &Workspace, arguments: &[&str]) -> String {
     let output = site.run(arguments);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).expect("UTF-8")
@@ -49,7 +49,7 @@ fn weights_go_by_the_names_of_their_features_and_of_what_steps_made_of_them() {
     let steps = r#"steps=["one_hot","polynomial"],optimizer={kind="sgd",lr=0.5}"#;
     let models =
         format!(r#"models=[{{kind="linear",{steps}}},{{kind="linear",name="plain",scale=false,optimizer="sgd"}}]"#);
-    let site = Site::new(&["generator.enabled=false", r#"schema.nominal=["city"]"#, &models]);
+    let site = Workspace::new(&["generator.enabled=false", r#"schema.nominal=["city"]"#, &models]);
     insert(&site, &[r#"{"a":2,"city":"Paris","b":-1,"y":12}"#.to_owned()]);
     let text = show(&site, &["linear"]);
     let expected =
@@ -74,7 +74,7 @@ fn weights_go_by_the_names_of_their_features_and_of_what_steps_made_of_them() {
 
 #[test]
 fn exported_weights_give_the_daemons_next_prediction_to_the_bit() {
-    let mut site = Site::new(&[
+    let mut site = Workspace::new(&[
         "generator.count=500",
         "generator.rate=0",
         "metrics.report_every=50ms",
@@ -125,7 +125,7 @@ fn a_tree_is_printed_with_its_splits_in_the_features_own_unit_and_categories_by_
         tree("plain", "scale=false,splitter={kind=\"ebst\"}"),
         tree("scaled", "scale=true,splitter={kind=\"ebst\"}")
     );
-    let site = Site::new(&["generator.enabled=false", r#"schema.nominal=["city"]"#, &models]);
+    let site = Workspace::new(&["generator.enabled=false", r#"schema.nominal=["city"]"#, &models]);
     insert(&site, &steps_and_cities(1200));
     let text = show(&site, &["plain"]);
     // The split is known: the largest value of the lower step.
@@ -149,7 +149,7 @@ fn a_tree_is_printed_with_its_splits_in_the_features_own_unit_and_categories_by_
 
 #[test]
 fn it_runs_beside_the_daemon_and_writes_to_a_file() {
-    let site = Site::new(&["state.every=50ms", "metrics.report_every=50ms"]);
+    let site = Workspace::new(&["state.every=50ms", "metrics.report_every=50ms"]);
     let mut daemon = site.start(&[]);
     // A first checkpoint, seen by another connection.
     let path = site.path("data/thalweg.db");
@@ -168,7 +168,7 @@ fn it_runs_beside_the_daemon_and_writes_to_a_file() {
 
 #[test]
 fn a_reader_that_has_gone_is_no_failure() {
-    let site = Site::new(&["generator.count=300", "generator.rate=0", "metrics.report_every=50ms"]);
+    let site = Workspace::new(&["generator.count=300", "generator.rate=0", "metrics.report_every=50ms"]);
     let mut daemon = site.start(&[]);
     daemon.line("all samples", |line| line["records"] == 300);
     assert!(daemon.stop().success());
@@ -184,7 +184,7 @@ fn a_reader_that_has_gone_is_no_failure() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let site = Site::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="linear",name="price"}]"#]);
+    let site = Workspace::new(&["generator.enabled=false", r#"models=[{kind="mean"},{kind="linear",name="price"}]"#]);
     let said = failure(&site, &["model", "show"]);
     assert!(said.contains("thalweg.db does not exist"), "{said}");
     assert!(!site.path("data/thalweg.db").exists(), "reading made a state file");
@@ -210,7 +210,7 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn a_damaged_checkpoint_gives_way_to_the_one_before_and_that_is_said() {
-    let site = Site::new(&["generator.enabled=false", r#"models=[{kind="mean"}]"#]);
+    let site = Workspace::new(&["generator.enabled=false", r#"models=[{kind="mean"}]"#]);
     insert(&site, &[r#"{"x":1,"y":2}"#.to_owned()]);
     insert(&site, &[r#"{"x":1,"y":4}"#.to_owned()]);
     let damage = "UPDATE thalweg_checkpoints SET state = zeroblob(9) WHERE position = 2";
@@ -228,7 +228,7 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before_and_that_is_said() {
 #[test]
 fn the_features_that_matter_now_are_named_for_every_kind_of_model() {
     let models = r#"models=[{kind="mean"},{kind="linear"},{kind="rls",scale=false},{kind="hoeffding_tree",grace_period=50},{kind="amrules"}]"#;
-    let site = Site::new(&["generator.enabled=false", models]);
+    let site = Workspace::new(&["generator.enabled=false", models]);
     // `big` counts nothing however large it is; `b` takes over from `a` half way.
     let values = |i: u32| [i * 7 % 11, i * 5 % 13, i * 3 % 17 * 1000];
     let y = |i: u32, [a, b, _]: [u32; 3]| if i < 2000 { 3 * a } else { 3 * b };
@@ -271,7 +271,7 @@ fn plane(n: u32) -> Vec<String> {
 }
 
 /// Numbers of the checkpoints listed, oldest first.
-fn checkpoints(site: &Site) -> Vec<String> {
+fn checkpoints(site: &Workspace) -> Vec<String> {
     let text = stdout(&site.run(&["model", "restore"]));
     let number =
         |line: &str| line.split_whitespace().next().filter(|word| word.parse::<i64>().is_ok()).map(str::to_owned);
@@ -281,7 +281,7 @@ fn checkpoints(site: &Site) -> Vec<String> {
 #[test]
 fn a_model_taken_out_of_the_race_can_be_gone_back_to_many_checkpoints_later() {
     let both = r#"models=[{kind="mean"},{kind="linear"}]"#;
-    let mut site = Site::new(&["generator.enabled=false", "state.keep=2", both]);
+    let mut site = Workspace::new(&["generator.enabled=false", "state.keep=2", both]);
     insert(&site, &plane(50));
     let before = export(&site, &["linear"])["partitions"][0].clone();
 
@@ -309,7 +309,7 @@ fn a_model_taken_out_of_the_race_can_be_gone_back_to_many_checkpoints_later() {
 
 #[test]
 fn restoring_what_is_not_there_or_in_use_says_so() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     assert!(failure(&site, &["model", "restore", "--checkpoint", "1"]).contains("does not exist"));
     insert(&site, &plane(3));
     assert!(failure(&site, &["model", "restore", "--checkpoint", "99"]).contains("no checkpoint 99"));

@@ -1,6 +1,6 @@
 //! What is published is scored like a model; who is followed from the start; no figure before there is one.
 
-use crate::support::daemon::Site;
+use crate::support::daemon::Workspace;
 use serde_json::Value;
 use thalweg::{
     generator::{Config as Source, Function, Stream},
@@ -170,7 +170,7 @@ fn nothing_is_predicted_beyond_what_the_target_can_be() {
 
 #[test]
 fn a_replay_without_targets_shows_no_figure_and_fails() {
-    let site = Site::new(&["schema.target=price"]);
+    let site = Workspace::new(&["schema.target=price"]);
     let file = site.write("in.csv", "a,y\n1,2\n2,3\n3,4\n").display().to_string();
     let output = site.command(&["replay", &file, "--report", "json"]).output().expect("the binary runs");
     assert_eq!(output.status.code(), Some(1));

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::support::{PATIENCE, daemon::Site};
+use crate::support::{PATIENCE, daemon::Workspace};
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
@@ -28,12 +28,12 @@ const ROWS: u16 = 40;
 
 impl Terminal {
     /// Starts `thalweg` with the settings of a site on a terminal of so many columns.
-    fn start(site: &Site, arguments: &[&str], columns: u16) -> Self {
+    fn start(site: &Workspace, arguments: &[&str], columns: u16) -> Self {
         Self::start_with(site, arguments, "TERM=xterm-256color", columns)
     }
 
     /// The same with a variable, NAME=value, in its environment.
-    fn start_with(site: &Site, arguments: &[&str], variable: &str, columns: u16) -> Self {
+    fn start_with(site: &Workspace, arguments: &[&str], variable: &str, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal");
         let name = ptsname(&master, Vec::new()).expect("its name");
@@ -123,9 +123,9 @@ fn resize(terminal: impl std::os::fd::AsFd, columns: u16) {
 }
 
 /// With models that a debug build runs fast enough.
-fn site() -> Site {
+fn site() -> Workspace {
     let models = r#"models=[{kind="mean"},{kind="last"},{kind="linear"},{kind="hoeffding_tree"}]"#;
-    Site::new(&["metrics.report_every=100ms", "generator.rate=500", models])
+    Workspace::new(&["metrics.report_every=100ms", "generator.rate=500", models])
 }
 
 fn is_head(line: &str) -> bool {

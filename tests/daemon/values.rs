@@ -1,6 +1,6 @@
 //! What values are taken for: missing ones as producers write them, bad ones, numbers in text; and what is used of it all.
 
-use crate::support::daemon::{Site, stdout};
+use crate::support::daemon::{Workspace, stdout};
 use thalweg::pipeline::decode::{
     Decoder, FeatureKind, Index, Notice, NumericText, OnBad, OnBadField, Rejection, Sample, Schema,
 };
@@ -471,7 +471,7 @@ fn a_state_from_before_keeps_its_columns_and_reads_numbers_in_text_from_now_on()
 
 #[test]
 fn replay_says_what_is_used_and_learns_from_what_python_writes() {
-    let site = Site::new(&["schema.nominal=[\"orgin\"]"]);
+    let site = Workspace::new(&["schema.nominal=[\"orgin\"]"]);
     let rows: String = (0..300)
         .map(|i| {
             let gust = if i % 3 == 0 { "NaN".to_owned() } else { format!("{}", i % 17) };
@@ -493,7 +493,7 @@ fn replay_says_what_is_used_and_learns_from_what_python_writes() {
 
 #[test]
 fn check_reads_a_file_and_says_what_is_used() {
-    let site = Site::new(&["schema.target=\"arr_dealy\""]);
+    let site = Workspace::new(&["schema.target=\"arr_dealy\""]);
     site.write("flights.csv", "arr_delay,dep_delay,carrier\n1,2,UA\nNA,3,AA\n5,soon,B6\n");
     let text = stdout(&site.run(&["check", "flights.csv"]));
     for part in ["arr_dealy", "did you mean `arr_delay`?", "dep_delay", "carrier (", "bad values", "soon"] {
@@ -506,7 +506,7 @@ fn check_reads_a_file_and_says_what_is_used() {
 
 #[test]
 fn the_daemon_says_what_is_used_what_never_came_and_that_there_is_no_target() {
-    let site = Site::new(&["generator.enabled=false", "schema.target=\"tmep\"", "schema.ignore=[\"stationid\"]"]);
+    let site = Workspace::new(&["generator.enabled=false", "schema.target=\"tmep\"", "schema.ignore=[\"stationid\"]"]);
     // The daemon makes the tables.
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let state = site.state();

@@ -7,13 +7,13 @@ use std::{
 
 use crate::support::{
     PATIENCE,
-    daemon::{Daemon, Site},
+    daemon::{Daemon, Workspace},
 };
 
 const WATCHDOG: Duration = Duration::from_millis(600);
 
 /// A daemon that is watched, and the socket that hears from it.
-fn watched(site: &Site) -> (Daemon, UnixDatagram) {
+fn watched(site: &Workspace) -> (Daemon, UnixDatagram) {
     let path = site.path("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -40,7 +40,7 @@ fn fed(socket: &UnixDatagram, mut times: u32) {
 
 #[test]
 fn a_daemon_that_has_nothing_to_do_goes_on_feeding_it() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let (mut daemon, socket) = watched(&site);
     daemon.event("ready");
     let since = Instant::now();
@@ -53,7 +53,7 @@ fn a_daemon_that_has_nothing_to_do_goes_on_feeding_it() {
 
 #[test]
 fn a_worker_that_is_stuck_while_records_wait_stops_feeding_it_and_says_so() {
-    let site = Site::new(&["generator.enabled=false"]);
+    let site = Workspace::new(&["generator.enabled=false"]);
     let (mut daemon, socket) = watched(&site);
     daemon.event("worker_started");
     fed(&socket, 2);

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::support::{
     broker::{produce, site, topics},
-    daemon::{Site, read, stdout},
+    daemon::{Workspace, read, stdout},
 };
 
 /// What a comparison says of the models on its one stream, but for the time they took.
-fn compared(site: &Site, arguments: &[&str]) -> Value {
+fn compared(site: &Workspace, arguments: &[&str]) -> Value {
     stdout(&site.run(&[&["compare"], arguments].concat()));
     let mut document: Value = serde_json::from_str(&read(&site.path("compare/compare.json"))).expect("JSON");
     let stream = document["streams"][0].take();

@@ -9,22 +9,22 @@ use thalweg::topic::Topics;
 
 use crate::support::{
     broker::{all, client, produce, site, source_offsets, topics},
-    daemon::{Site, stdout},
+    daemon::{Workspace, stdout},
 };
 
 const LARGE: &[u8] = br#"{"x":1.5,"y":2,"note":"rather long, as notes are"}"#;
 
-fn letters(site: &Site, arguments: &[&str]) -> String {
+fn letters(site: &Workspace, arguments: &[&str]) -> String {
     stdout(&site.run(&[&["dead-letters"], arguments].concat()))
 }
 
-fn lines(site: &Site) -> Vec<Value> {
+fn lines(site: &Workspace) -> Vec<Value> {
     let text = letters(site, &["show", "--json"]);
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// A site whose topics hold dead letters: one too large, one no JSON.
-async fn refused(topics: &Topics) -> Site {
+async fn refused(topics: &Topics) -> Workspace {
     let mut site = site(topics, &["generator.enabled=false", "schema.max_record_bytes=30"]);
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let sample = Record {

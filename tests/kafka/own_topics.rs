@@ -9,7 +9,7 @@ use thalweg::topic::Topics;
 
 use super::support::{
     broker::{all, client, create, produce, site, source_offsets, topics},
-    daemon::Site,
+    daemon::Workspace,
 };
 
 fn sample(i: usize) -> Option<Vec<u8>> {
@@ -37,7 +37,7 @@ async fn somebodys(name: &str, count: usize) -> Topics {
 }
 
 /// Runs a generator that must refuse: what it said.
-async fn refused(topics: &Topics, site: &Site) -> String {
+async fn refused(topics: &Topics, site: &Workspace) -> String {
     let before = end(&topics.samples, 0).await;
     let run = site.run(&[]);
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
@@ -51,7 +51,7 @@ async fn refused(topics: &Topics, site: &Site) -> String {
 }
 
 /// As somebody starts it who has set nothing of the generator.
-fn unasked(topics: &Topics, more: &[&str]) -> Site {
+fn unasked(topics: &Topics, more: &[&str]) -> Workspace {
     let mut site = site(topics, more);
     site.settings.retain(|setting| !setting.starts_with("generator.enabled"));
     site

@@ -131,7 +131,7 @@ fn predicting_allocates_nothing_in_any_tree() {
 /// Trees allocate where a leaf splits or an observer grows, which gets rarer as a leaf has seen its values.
 #[test]
 fn a_tree_allocates_far_less_often_than_once_a_record() {
-    for (config, most) in trees().into_iter().zip(MOST_PER_100_000) {
+    for (config, most) in trees().into_iter().zip(MAX_ALLOCATIONS_PER_100_000) {
         let mut learner = Learner::new(&config);
         learner.run(0..20_000);
         let info = measure(|| learner.run(20_000..120_000));
@@ -143,7 +143,7 @@ fn a_tree_allocates_far_less_often_than_once_a_record() {
 
 /// By `ebst`, `tebst` and `qo`; 35,001, 7,971 and 5,219 as this is written. A new leaf's `tebst` makes a list of values and
 /// a table of their places for each feature.
-const MOST_PER_100_000: [u64; 3] = [40_000, 9_000, 6_500];
+const MAX_ALLOCATIONS_PER_100_000: [u64; 3] = [40_000, 9_000, 6_500];
 
 /// Nodes keep their room, so that a model tree that has been at its largest splits and prunes without any.
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thalweg_models::{ModelConfig, ModelKind, mixture, rls, tree};
-use thalweg_pipeline::decode::{Absent, Ahead, Decoder, Index, Notice, Rejection, Sample, Schema, Unit};
+use thalweg_pipeline::decode::{Absent, Decoder, Index, Notice, ReadAhead, Rejection, Sample, Schema, Unit};
 use thalweg_pipeline::prequential::{self, Prequential};
 
 fn decoder(schema: &Schema) -> Decoder {
@@ -203,7 +203,7 @@ type Told = (Vec<(String, f64)>, Option<f64>, Option<String>, Option<i64>);
 fn every_way(schema: &Schema, json: &str) -> Told {
     let told = |decoder: &mut Decoder, way: usize| -> Told {
         let bytes = json.as_bytes();
-        let mut ahead = Ahead::new(schema);
+        let mut ahead = ReadAhead::new(schema);
         let rows = ahead.read([Some(bytes)].into_iter());
         // A second time, when names and categories are known.
         for _ in 0..2 {
@@ -433,7 +433,7 @@ fn what_a_sparse_record_leaves_out_is_zero_where_that_is_set() {
     let mut decoders = [(); 3].map(|()| decoder(&schema));
     let mut rows = |json: &str| {
         let bytes = Some(json.as_bytes());
-        let ahead = Ahead::new(&Schema::default()).read([bytes].into_iter());
+        let ahead = ReadAhead::new(&Schema::default()).read([bytes].into_iter());
         let [short, read, full] = &mut decoders;
         let rows = [
             short.decode(bytes).map(|sample| sample.features.values().to_vec()),
@@ -502,7 +502,7 @@ fn sparse_records_are_learned_to_their_noise_where_absent_is_zero() {
 fn times(schema: &Schema, values: &[&str]) -> Vec<Option<i64>> {
     let schema = Schema { timestamp: Some("at".into()), ..schema.clone() };
     let [mut short, mut full, mut table, mut behind] = [(); 4].map(|()| decoder(&schema));
-    let mut ahead = Ahead::new(&Schema::default());
+    let mut ahead = ReadAhead::new(&Schema::default());
     let one = |value: &&str| {
         let json = format!(r#"{{"at":{value},"x":1}}"#);
         let rows = ahead.read([Some(json.as_bytes())].into_iter());
@@ -725,7 +725,7 @@ proptest! {
         };
         let spelled = |(kind, number, times): &(usize, String, usize)| vec![RECORDS[*kind].replace('#', number); *times];
         let values: Vec<String> = records.iter().flat_map(spelled).collect();
-        let (mut straight, mut behind, mut ahead) = (decoder(&schema), decoder(&schema), Ahead::new(&schema));
+        let (mut straight, mut behind, mut ahead) = (decoder(&schema), decoder(&schema), ReadAhead::new(&schema));
         for run in values.chunks(length) {
             let rows = ahead.read(run.iter().map(|value| Some(value.as_bytes())));
             for (i, value) in run.iter().enumerate() {

@@ -9,7 +9,7 @@ use thalweg_models::{
     steps::StepDescription,
 };
 use thalweg_pipeline::{
-    decode::LARGEST,
+    decode::MAX_MAGNITUDE,
     prequential::{Action, Config, Event, GuardConfig, Prequential, Rescue},
 };
 use thalweg_state as state;
@@ -95,11 +95,12 @@ fn a_stream_that_runs_away_leaves_every_prediction_finite_and_plausible_for_ever
     // Past the end of what floats can say, where the decoder lets nothing through any more.
     for i in 0..5000 {
         let y = stream.next_sample(&mut x);
-        if y.is_nan() || y.abs() > LARGEST || x.iter().any(|value| value.is_nan() || value.abs() > LARGEST) {
+        if y.is_nan() || y.abs() > MAX_MAGNITUDE || x.iter().any(|value| value.is_nan() || value.abs() > MAX_MAGNITUDE)
+        {
             beyond += 1;
-            x = vec![LARGEST, -LARGEST, 1.0];
+            x = vec![MAX_MAGNITUDE, -MAX_MAGNITUDE, 1.0];
         }
-        let y = if beyond > 0 { LARGEST } else { y };
+        let y = if beyond > 0 { MAX_MAGNITUDE } else { y };
         largest = largest.max(y.abs());
         let step = race.step(Features::new(&x), Some(y));
         for (model, prediction) in step.predictions.iter().enumerate() {

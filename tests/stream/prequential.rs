@@ -4,7 +4,7 @@
 use thalweg_generator::{Config, Function, Stream};
 use thalweg_models::{Features, ModelConfig, ModelKind, linear, tree};
 use thalweg_pipeline::{
-    decode::LARGEST,
+    decode::MAX_MAGNITUDE,
     prequential::{Config as Race, Event, Prequential},
 };
 use thalweg_state as state;
@@ -147,7 +147,7 @@ fn runaway_and_unscaled_input_leaves_every_prediction_finite() {
     let mut x = Vec::new();
     for i in 0..1500 {
         let y = runaway.next_sample(&mut x);
-        if y.abs() > LARGEST || x.iter().any(|value| value.abs() > LARGEST) {
+        if y.abs() > MAX_MAGNITUDE || x.iter().any(|value| value.abs() > MAX_MAGNITUDE) {
             break;
         }
         let step = prequential.step(Features::new(&x), Some(y));
@@ -160,9 +160,9 @@ fn runaway_and_unscaled_input_leaves_every_prediction_finite() {
         x[0] *= 1e4;
         x[1] *= 1e-2;
         if i % 500 == 499 {
-            x[2] = LARGEST;
+            x[2] = MAX_MAGNITUDE;
         }
-        let step = prequential.step(Features::new(&x), Some(if i % 700 == 699 { -LARGEST } else { y }));
+        let step = prequential.step(Features::new(&x), Some(if i % 700 == 699 { -MAX_MAGNITUDE } else { y }));
         assert!(step.predictions.iter().all(|prediction| prediction.is_finite()), "step {i}: {:?}", step.predictions);
     }
 }

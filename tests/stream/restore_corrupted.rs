@@ -3,7 +3,7 @@
 //! The state file's checksum keeps chance away; this holds for bytes that got past it, such as those of another version.
 //! `just fuzz-restore` looks for what these seeds miss.
 
-use crate::support::survive;
+use crate::support::damage;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -116,13 +116,13 @@ fn try_damaged(states: &[(String, Vec<u8>)], times: u64, restore: fn(&[u8]) -> b
 
 #[test]
 fn a_damaged_model_is_refused_or_works() {
-    let [accepted, refused] = try_damaged(&survive::pipelines(), 120, survive::pipeline);
+    let [accepted, refused] = try_damaged(&damage::pipelines(), 120, damage::pipeline);
     assert!(accepted > 500 && refused > 500, "accepted {accepted}, refused {refused}: one of the two is hardly tried");
 }
 
 #[test]
 fn a_damaged_checkpoint_is_refused_or_works() {
-    let [accepted, refused] = try_damaged(&survive::checkpoints(), 300, survive::checkpoint);
+    let [accepted, refused] = try_damaged(&damage::checkpoints(), 300, damage::checkpoint);
     assert!(accepted > 200 && refused > 200, "accepted {accepted}, refused {refused}: one of the two is hardly tried");
 }
 
@@ -132,7 +132,7 @@ fn a_damaged_checkpoint_is_refused_or_works() {
 fn write_the_seed_corpus() {
     let folder = std::path::Path::new(crate::ROOT).join("fuzz/corpus/restore");
     std::fs::create_dir_all(&folder).expect("a folder");
-    for (name, state) in survive::pipelines().into_iter().chain(survive::checkpoints()) {
+    for (name, state) in damage::pipelines().into_iter().chain(damage::checkpoints()) {
         std::fs::write(folder.join(name), state).expect("written");
     }
 }

@@ -78,7 +78,7 @@ fn process(processor: &mut Processor, samples: &[Record]) -> [Vec<Vec<u8>>; 3] {
         // A sample that cannot be used leaves a dead letter.
         let _ = processor.process(sample.clone(), &mut outbox);
     }
-    outbox.spell();
+    outbox.encode();
     Output::ALL.map(|output| outbox.records[output as usize].iter().filter_map(|it| it.value.clone()).collect())
 }
 

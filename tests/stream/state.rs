@@ -10,7 +10,7 @@ use thalweg_pipeline::{
     prequential,
     processor::{self, Processor},
 };
-use thalweg_store::{Archive, Config, Error, Store};
+use thalweg_store::{Config, Error, StateReader, Store};
 use thalweg_topic::{Outbox, record::Record};
 
 fn config(folder: &Path) -> Config {
@@ -102,7 +102,7 @@ async fn a_large_checkpoint_is_kept_in_parts_and_goes_as_a_whole() {
     let each = parts()[0].1;
     assert!(each >= 2, "{:?}", parts());
     assert_eq!(parts(), [(1, each), (2, each), (3, each)]);
-    let archive = Archive::open(&config.path).expect("open beside the daemon");
+    let archive = StateReader::open(&config.path).expect("open beside the daemon");
     let kept = archive.checkpoints(&Content::read).expect("checkpoints");
     assert!(kept.iter().all(|kept| kept.bytes > 512 << 10 && kept.content.is_ok()));
     let scored = |store: &Store| {
@@ -132,9 +132,9 @@ async fn a_large_checkpoint_is_kept_in_parts_and_goes_as_a_whole() {
 async fn a_reader_sees_the_newest_intact_checkpoint_while_the_file_is_in_use() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(folder.path());
-    assert!(matches!(Archive::open(&config.path), Err(Error::Missing { .. })));
+    assert!(matches!(StateReader::open(&config.path), Err(Error::Missing { .. })));
     let store = Arc::new(Store::open(&config).expect("open"));
-    let archive = Archive::open(&config.path).expect("open beside the daemon");
+    let archive = StateReader::open(&config.path).expect("open beside the daemon");
     assert_eq!(archive.partitions("samples").expect("partitions"), [0_i32; 0]);
     for at in 1..=3 {
         save(&store, 2, at).await;

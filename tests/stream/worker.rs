@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    bent::{Bent, Published, worker},
+    faulty_transport::{FaultyTransport, Published, worker},
     within,
 };
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ async fn a_publisher_that_waits_is_not_outrun() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store(&folder);
     let fetches = Arc::new(AtomicU64::new(0));
-    let mut transport = Bent::open(&store).await;
+    let mut transport = FaultyTransport::open(&store).await;
     let counted = Arc::clone(&fetches);
     // There is always a record.
     transport.on_fetch = Arc::new(move |offset| {
@@ -48,7 +48,7 @@ async fn records_that_come_while_it_catches_up_are_left_for_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store(&folder);
     for end in [30, 100] {
-        let transport = Bent::open(&store).await;
+        let transport = FaultyTransport::open(&store).await;
         if end == 30 {
             transport.fill(100).await;
         }
@@ -66,7 +66,7 @@ async fn what_others_publish_of_records_that_came_while_it_starts_is_no_sign_of_
     for comes in [true, false] {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(&folder);
-        let mut transport = Bent::open(&store).await;
+        let mut transport = FaultyTransport::open(&store).await;
         transport.fill(100).await;
         transport.end.store(30, Ordering::Relaxed);
         let end = Arc::clone(&transport.end);

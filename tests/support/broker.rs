@@ -16,7 +16,7 @@ use rskafka::{
 use serde_json::Value;
 use thalweg_topic::Topics;
 
-use super::daemon::Site;
+use super::daemon::Workspace;
 
 /// Its `host:port`.
 pub fn broker() -> String {
@@ -114,8 +114,8 @@ pub async fn all(topic: &str) -> Vec<RecordAndOffset> {
 }
 
 /// A daemon's folder and settings for topics of one's own.
-pub fn site(topics: &Topics, more: &[&str]) -> Site {
-    let mut site = Site::new(&[&["generator.enabled=true"], more].concat());
+pub fn site(topics: &Topics, more: &[&str]) -> Workspace {
+    let mut site = Workspace::new(&[&["generator.enabled=true"], more].concat());
     if more.contains(&"generator.enabled=false") {
         create(&topics.samples, 1);
     }

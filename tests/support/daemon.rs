@@ -15,13 +15,13 @@ use tempfile::TempDir;
 use super::PATIENCE;
 
 /// A folder with a state file and nothing else.
-pub struct Site {
+pub struct Workspace {
     folder: TempDir,
     /// Settings every command of this site gets.
     pub settings: Vec<String>,
 }
 
-impl Site {
+impl Workspace {
     /// Settings are `key.path=value`, on top of the built-in defaults.
     pub fn new(settings: &[&str]) -> Self {
         let site = Self {

@@ -7,10 +7,10 @@
 use std::{fmt::Write, ops::Range};
 
 use serde_json::Value;
-use thalweg_store::Archive;
+use thalweg_store::StateReader;
 use thalweg_topic::{Output, record::Record};
 
-use super::daemon::{Site, stdout};
+use super::daemon::{Workspace, stdout};
 
 /// Key of the records that a test mixes in beside the generator.
 pub const FOREIGN: &[u8] = b"foreign";
@@ -165,7 +165,7 @@ impl Proof {
     }
 
     /// What `site` has learned is to the bit what `undisturbed` has.
-    pub fn same_state(&mut self, site: &Site, undisturbed: &Site, topic: &str, partitions: usize) {
+    pub fn same_state(&mut self, site: &Workspace, undisturbed: &Workspace, topic: &str, partitions: usize) {
         for partition in 0..partitions as i32 {
             let [ours, theirs] = [site, undisturbed].map(|site| state(site, topic, partition));
             for ((part, ours), (_, theirs)) in ours.iter().zip(&theirs) {
@@ -229,8 +229,8 @@ fn of_source(output: Output, record: &Record, part: &str) -> i64 {
 }
 
 /// The newest checkpoint's parts as they are stored.
-fn state(site: &Site, topic: &str, partition: i32) -> Vec<(&'static str, Vec<u8>)> {
-    let archive = Archive::open(site.path("data/thalweg.db")).expect("a state file");
+fn state(site: &Workspace, topic: &str, partition: i32) -> Vec<(&'static str, Vec<u8>)> {
+    let archive = StateReader::open(site.path("data/thalweg.db")).expect("a state file");
     let found = archive
         .newest(topic, partition, &thalweg_pipeline::checkpoints::read)
         .expect("an intact checkpoint")
@@ -246,7 +246,7 @@ fn state(site: &Site, topic: &str, partition: i32) -> Vec<(&'static str, Vec<u8>
 }
 
 /// What `thalweg model export` prints, but for the time of writing.
-fn exported(site: &Site) -> Value {
+fn exported(site: &Workspace) -> Value {
     let mut export: Value = serde_json::from_str(&stdout(&site.run(&["model", "export"]))).expect("JSON");
     for partition in export["partitions"].as_array_mut().expect("partitions") {
         partition.as_object_mut().expect("an object").remove("written_at").expect("a time");

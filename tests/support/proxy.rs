@@ -30,7 +30,7 @@ const PRODUCE: i16 = 0;
 
 /// What becomes of everything that passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Weather {
+pub enum LinkCondition {
     /// Passed on at once.
     Clear,
     /// Every frame takes this long, in both directions.
@@ -62,7 +62,7 @@ pub struct Proxy {
 
 struct Shared {
     broker: SocketAddr,
-    weather: watch::Sender<Weather>,
+    weather: watch::Sender<LinkCondition>,
     /// For the next produce request whose bytes hold this topic's name.
     trap: Mutex<Option<(String, Trap)>>,
     sprung: AtomicUsize,
@@ -80,7 +80,7 @@ impl Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Shared {
             broker: (Ipv4Addr::LOCALHOST, broker).into(),
-            weather: watch::Sender::new(Weather::Clear),
+            weather: watch::Sender::new(LinkCondition::Clear),
             trap: Mutex::default(),
             sprung: AtomicUsize::new(0),
             released: Semaphore::new(0),
@@ -120,7 +120,7 @@ impl Proxy {
         std::mem::take(&mut *self.shared.connections.lock().expect("a lock")).cancel();
     }
 
-    pub fn weather(&self, weather: Weather) {
+    pub fn weather(&self, weather: LinkCondition) {
         self.shared.weather.send_replace(weather);
     }
 
@@ -224,11 +224,11 @@ async fn frame(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
 async fn under(shared: &Shared) {
     let now = *shared.weather.borrow();
     match now {
-        Weather::Clear => {}
-        Weather::Slow(time) => sleep(time).await,
-        Weather::BlackHole => {
+        LinkCondition::Clear => {}
+        LinkCondition::Slow(time) => sleep(time).await,
+        LinkCondition::BlackHole => {
             // The sender lives as long as the proxy.
-            let _ = shared.weather.subscribe().wait_for(|weather| *weather != Weather::BlackHole).await;
+            let _ = shared.weather.subscribe().wait_for(|weather| *weather != LinkCondition::BlackHole).await;
         }
     }
 }

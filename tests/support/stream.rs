@@ -1,9 +1,9 @@
 //! The part of it that knows no daemon.
 #![allow(dead_code, unused_imports)]
 
-pub mod bent;
+pub mod damage;
+pub mod faulty_transport;
 pub mod kinds;
-pub mod survive;
 mod within;
 
 pub use within::within;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::standings::{Board, Figures, LEAST_STREAMS, Score, Standings};
+use super::standings::{Board, Figures, MIN_STREAMS, Score, Standings};
 use crate::{
     models::explain::Explanation,
     pipeline::{decode::Fields, prequential::PUBLISHED},
@@ -210,7 +210,7 @@ fn overall(standings: &Standings) -> OverallPart<'_> {
         models: models.collect(),
         friedman: overall.friedman.map(|found| FriedmanPart { chi2: found.chi2, f: found.f, p: found.p }),
         critical_difference: overall.critical_difference,
-        least_streams: LEAST_STREAMS,
+        least_streams: MIN_STREAMS,
         pairs,
     }
 }

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::{
-    super::samples::{REJECTIONS_SHOWN, Samples},
+    super::samples::{MAX_REJECTIONS_SHOWN, Samples},
     Problems,
     plan::{Job, Plan},
     trace::Trace,
@@ -37,10 +37,10 @@ fn cpu_time() -> Duration {
 }
 
 /// Records between two looks at the clock.
-const BATCH: usize = 64;
+const CLOCK_CHECK_RECORDS: usize = 64;
 
 /// Parts of a job on the progress bar.
-const PARTS: u64 = 100;
+const PROGRESS_PARTS: u64 = 100;
 
 /// What came out of a job.
 pub(super) struct Run {
@@ -187,7 +187,7 @@ impl Batch {
         self.ends.clear();
         self.targets.clear();
         self.records.clear();
-        while self.ends.len() < BATCH
+        while self.ends.len() < CLOCK_CHECK_RECORDS
             && let Some(decoded) = samples.next_sample()?
         {
             let record = counts.records;
@@ -202,7 +202,7 @@ impl Batch {
                 }
                 Err(rejection) => {
                     counts.rejected += 1;
-                    if counts.rejected <= REJECTIONS_SHOWN {
+                    if counts.rejected <= MAX_REJECTIONS_SHOWN {
                         let reason = rejection.reason();
                         counts.rejections.push(format!("record {record} cannot be used ({reason}): {rejection}"));
                     }
@@ -238,7 +238,7 @@ fn progress_bar(jobs: usize) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {eta} to go");
     // The template is a constant; were it wrong, the default would do.
-    ProgressBar::new(jobs as u64 * PARTS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(jobs as u64 * PROGRESS_PARTS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// A job's part of the progress bar.
@@ -255,8 +255,8 @@ impl<'a> Part<'a> {
 
     fn reached(&mut self, position: u64) {
         let Some(size) = self.size.filter(|size| *size > 0) else { return };
-        let reached = (position as f64 / size as f64 * PARTS as f64) as u64;
-        let reached = reached.clamp(self.done, PARTS);
+        let reached = (position as f64 / size as f64 * PROGRESS_PARTS as f64) as u64;
+        let reached = reached.clamp(self.done, PROGRESS_PARTS);
         if reached > self.done {
             self.progress.inc(reached - self.done);
             self.done = reached;
@@ -264,7 +264,7 @@ impl<'a> Part<'a> {
     }
 
     fn end(&mut self) {
-        self.progress.inc(PARTS - self.done);
-        self.done = PARTS;
+        self.progress.inc(PROGRESS_PARTS - self.done);
+        self.done = PROGRESS_PARTS;
     }
 }

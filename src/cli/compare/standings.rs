@@ -21,10 +21,10 @@ use crate::{
 pub(super) const ALPHA: f64 = 0.05;
 
 /// RMSEs whose ratio is at least this are not called within noise of each other.
-const FAR_APART: f64 = 1.5;
+const FAR_APART_FACTOR: f64 = 1.5;
 
 /// Streams from which on ranks over all of them are tested.
-pub(super) const LEAST_STREAMS: usize = 5;
+pub(super) const MIN_STREAMS: usize = 5;
 
 /// Everything that is reported.
 pub(super) struct Standings {
@@ -296,7 +296,7 @@ fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
     for a in 0..scores.len() {
         for b in a + 1..scores.len() {
             let (first, second) = (scores[a].mean.rmse, scores[b].mean.rmse);
-            let apart = first.max(second) >= FAR_APART * first.min(second);
+            let apart = first.max(second) >= FAR_APART_FACTOR * first.min(second);
             pairs.push(Pair { a, b, difference: first - second, apart, p: alike(&series[a], &series[b]) });
         }
     }
@@ -315,7 +315,7 @@ impl Overall {
         let mean_ranks = mean_ranks(&errors);
         let wins = (0..models).map(|model| streams.iter().filter(|board| board.winner() == model).count());
         let skill = (0..models).map(|model| mean(streams.iter().map(|board| board.scores[model].mean.skill)));
-        let friedman = if streams.len() < LEAST_STREAMS { None } else { friedman(&mean_ranks, streams.len()) };
+        let friedman = if streams.len() < MIN_STREAMS { None } else { friedman(&mean_ranks, streams.len()) };
         Self {
             order: ascending(&mean_ranks),
             wins: wins.collect(),

@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// Characters of a model's name at most, where so many tell it from the others; files have it whole.
-const LONGEST_NAME: usize = 26;
+const MAX_NAME_WIDTH: usize = 26;
 
 pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Emphasis) -> io::Result<()> {
-    let names = cut(standings.models.iter().map(|model| &*model.name), LONGEST_NAME);
+    let names = cut(standings.models.iter().map(|model| &*model.name), MAX_NAME_WIDTH);
     let least = if standings.models.len() > 1 { PUBLISHED.len() } else { 5 };
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(least);
     for board in &standings.streams {

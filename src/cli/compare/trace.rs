@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use crate::metrics::significance::Blocks;
 
 /// Points of a curve and of a scatter plot at least, once there are that many; twice as many at most.
-const CURVE: usize = 400;
-const SCATTER: usize = 300;
+const MIN_CURVE_POINTS: usize = 400;
+const MIN_SCATTER_POINTS: usize = 300;
 
 /// Newest samples that are kept one by one.
-const LATEST: usize = 160;
+const LATEST_SAMPLES: usize = 160;
 
 /// What is kept of a run.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Trace {
     pub(super) fn update(&mut self, record: u64, y: f64, prediction: f64) {
         self.losses.update((y - prediction) * (y - prediction));
         self.scatter.update((y, prediction));
-        if self.latest.len() == LATEST {
+        if self.latest.len() == LATEST_SAMPLES {
             self.latest.pop_front();
         }
         self.latest.push_back((record, y, prediction));
@@ -67,7 +67,7 @@ impl Curve {
             self.last += 1;
             return;
         }
-        if self.bins.len() == 2 * CURVE {
+        if self.bins.len() == 2 * MIN_CURVE_POINTS {
             let joined = |pair: &[Bin]| Bin {
                 at: pair[0].at,
                 low: pair[0].low.min(pair[1].low),
@@ -98,7 +98,7 @@ impl Default for Thinned {
 impl Thinned {
     fn update(&mut self, pair: (f64, f64)) {
         if self.seen.is_multiple_of(self.stride) {
-            if self.kept.len() == 2 * SCATTER {
+            if self.kept.len() == 2 * MIN_SCATTER_POINTS {
                 self.kept = self.kept.iter().step_by(2).copied().collect();
                 self.stride *= 2;
             }
@@ -119,7 +119,7 @@ mod tests {
         for i in 0..100_000_u64 {
             curve.update(i, if i == 77_777 { 9.0 } else { 1.0 });
         }
-        assert!((CURVE..=2 * CURVE).contains(&curve.bins.len()), "{}", curve.bins.len());
+        assert!((MIN_CURVE_POINTS..=2 * MIN_CURVE_POINTS).contains(&curve.bins.len()), "{}", curve.bins.len());
         let peak: Vec<&Bin> = curve.bins.iter().filter(|bin| bin.high > 1.0).collect();
         assert_eq!(peak.len(), 1);
         assert!(peak[0].at <= 77_777 && 77_777 - peak[0].at < 256 && peak[0].low == 1.0, "{peak:?}");
@@ -131,7 +131,7 @@ mod tests {
         let mut series = Thinned::default();
         (0..50_000_u32).for_each(|i| series.update((f64::from(i), 0.0)));
         let steps: Vec<f64> = series.kept.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
-        assert!((SCATTER..=2 * SCATTER).contains(&series.kept.len()), "{}", series.kept.len());
+        assert!((MIN_SCATTER_POINTS..=2 * MIN_SCATTER_POINTS).contains(&series.kept.len()), "{}", series.kept.len());
         assert!(steps.iter().all(|step| *step == steps[0]), "{steps:?}");
     }
 }

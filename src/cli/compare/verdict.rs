@@ -1,6 +1,6 @@
 //! Results in sentences.
 
-use super::standings::{Board, LEAST_STREAMS, Standings, Test};
+use super::standings::{Board, MIN_STREAMS, Standings, Test};
 use crate::{
     figures::{chance, significant},
     metrics::significance::{BLOCKS, MIN_PAIRS},
@@ -70,7 +70,7 @@ impl Standings {
         );
         match (overall.friedman, overall.critical_difference) {
             (None, _) => text.push_str(&format!(
-                "; {count} are too few to say that of other streams (from {LEAST_STREAMS} on ranks are tested)"
+                "; {count} are too few to say that of other streams (from {MIN_STREAMS} on ranks are tested)"
             )),
             (Some(found), None) => {
                 text.push_str(&format!("; but ranks do not differ beyond noise (Friedman, {})", chance(found.p)));

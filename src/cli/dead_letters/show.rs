@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Characters of an error or a value that are shown.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -174,8 +174,8 @@ fn place(value: &[u8], name: &str) -> Option<usize> {
 
 /// The part of bytes around a place, or their beginning, on one line.
 fn window(bytes: &[u8], place: Option<usize>) -> String {
-    let before = SHOWN / 3;
-    match place.filter(|place| *place > SHOWN / 2) {
+    let before = MAX_SHOWN_CHARS / 3;
+    match place.filter(|place| *place > MAX_SHOWN_CHARS / 2) {
         None => cut(bytes),
         Some(place) => {
             let mut start = place - before;
@@ -191,13 +191,13 @@ fn window(bytes: &[u8], place: Option<usize>) -> String {
 /// The beginning of bytes, on one line.
 fn cut(bytes: &[u8]) -> String {
     // An escape takes up to four characters of a byte.
-    let head = &bytes[..bytes.len().min(4 * SHOWN)];
+    let head = &bytes[..bytes.len().min(4 * MAX_SHOWN_CHARS)];
     let mut whole = String::new();
     for chunk in head.utf8_chunks() {
         whole.push_str(&printable(chunk.valid()));
         chunk.invalid().iter().for_each(|byte| whole.push_str(&format!("\\x{byte:02x}")));
     }
-    match whole.char_indices().nth(SHOWN) {
+    match whole.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &whole[..end]),
         None if head.len() < bytes.len() => format!("{whole}…"),
         None => whole,
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn long_values_are_cut_between_characters() {
         let shown = cut("ä".repeat(1000).as_bytes());
-        assert_eq!(shown.chars().count(), SHOWN + 1);
+        assert_eq!(shown.chars().count(), MAX_SHOWN_CHARS + 1);
         assert!(shown.ends_with("ä…"));
     }
 

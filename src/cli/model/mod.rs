@@ -15,7 +15,7 @@ use crate::{
     models::{Description, ModelConfig, explain::Explanation, steps::StepDescription},
     pipeline::{checkpoint::Checkpoint, checkpoints, snapshot::ModelSnapshot},
     settings::{Settings, suggestion},
-    store::{Archive, Found},
+    store::{Found, StateReader},
 };
 
 #[derive(Debug, Subcommand)]
@@ -71,7 +71,7 @@ pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> 
 fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learned>> {
     let path = &settings.state.path;
     let topic = &settings.topics.samples;
-    let archive = Archive::open(path)?;
+    let archive = StateReader::open(path)?;
     let known = archive.partitions(topic)?;
     if known.is_empty() {
         bail!("state file {} holds no checkpoint of the topic `{topic}` yet", path.display());

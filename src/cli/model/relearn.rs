@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     pipeline::checkpoints::{self, Content},
     settings::Settings,
-    store::{Archive, Store},
+    store::{StateReader, Store},
 };
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let (path, topic) = (settings.state.path.display(), &settings.topics.samples);
-    let kept = Archive::open(&settings.state.path)?.checkpoints(&Content::read)?;
+    let kept = StateReader::open(&settings.state.path)?.checkpoints(&Content::read)?;
     let partitions: BTreeSet<i32> =
         kept.iter().filter(|kept| kept.topic == *topic).map(|kept| kept.partition).collect();
     if partitions.is_empty() {

@@ -14,7 +14,7 @@ use crate::{
         checkpoints::{self, Content, Restored},
     },
     settings::Settings,
-    store::{Archive, Kept, Store},
+    store::{Kept, StateReader, Store},
 };
 
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
 }
 
 fn list(settings: &Settings) -> anyhow::Result<()> {
-    let kept = Archive::open(&settings.state.path)?.checkpoints(&Content::read)?;
+    let kept = StateReader::open(&settings.state.path)?.checkpoints(&Content::read)?;
     if kept.is_empty() {
         bail!("state file {} holds no checkpoint yet", settings.state.path.display());
     }
@@ -53,7 +53,7 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
 
 fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
     // Before the lock, which would make a file where there is none.
-    Archive::open(&settings.state.path)?;
+    StateReader::open(&settings.state.path)?;
     let Restored { checkpoint, moved } =
         checkpoints::restore(&Store::open(&settings.state)?, id, &settings.topics.samples)?;
     let Checkpoint { topic, partition, position, .. } = &checkpoint;

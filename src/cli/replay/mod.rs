@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     emphasis::Emphasis,
-    samples::{REJECTIONS_SHOWN, Reading, Samples, Unusable},
+    samples::{MAX_REJECTIONS_SHOWN, Reading, Samples, Unusable},
 };
 use crate::{
     app::fields,
@@ -130,7 +130,7 @@ impl Replay {
             Err(rejection) => {
                 self.counts.rejected += 1;
                 *self.counts.reasons.entry(rejection.reason()).or_default() += 1;
-                if self.counts.rejected <= REJECTIONS_SHOWN {
+                if self.counts.rejected <= MAX_REJECTIONS_SHOWN {
                     eprintln!("record {i} cannot be used ({}): {rejection}", rejection.reason());
                 }
                 return Ok(());

@@ -18,9 +18,9 @@ use crate::pipeline::{
 };
 
 /// Columns in front of the models'.
-const BEFORE: [&str; 2] = ["i", "target"];
+const LEADING_COLUMNS: [&str; 2] = ["i", "target"];
 /// Columns behind the models'.
-const BEHIND: [&str; 6] = ["prediction", "lower", "upper", "model", "key", "timestamp"];
+const TRAILING_COLUMNS: [&str; 6] = ["prediction", "lower", "upper", "model", "key", "timestamp"];
 
 /// Where rows go.
 pub(super) struct Predictions {
@@ -41,12 +41,12 @@ impl Predictions {
         };
         let mut out = BufWriter::with_capacity(1 << 16, out);
         let mut line = Vec::new();
-        BEFORE.iter().for_each(|name| cell(&mut line, name));
+        LEADING_COLUMNS.iter().for_each(|name| cell(&mut line, name));
         for name in race.names() {
-            let taken = BEFORE.iter().chain(&BEHIND).any(|other| **other == **name);
+            let taken = LEADING_COLUMNS.iter().chain(&TRAILING_COLUMNS).any(|other| **other == **name);
             if taken { cell(&mut line, &format!("model.{name}")) } else { cell(&mut line, name) }
         }
-        BEHIND.iter().for_each(|name| cell(&mut line, name));
+        TRAILING_COLUMNS.iter().for_each(|name| cell(&mut line, name));
         end(&mut line);
         out.write_all(&line)?;
         let quoted = race.names().map(|name| {

@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 
 /// Bytes that are looked at to know what it is.
-const HEAD: usize = 1 << 16;
+const MAX_HEAD_BYTES: usize = 1 << 16;
 
 /// Compressed files within compressed files that are opened.
-const DEEPEST: usize = 3;
+const MAX_DEPTH: usize = 3;
 
 /// What a stream begins with, to be looked at, and all of it, to be read.
 pub(super) struct Opened {
@@ -31,7 +31,7 @@ pub(super) struct Opened {
 /// When it cannot be read, or is none of what is read.
 pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<Opened> {
     let mut read: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, read));
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let (head, whole, all) = looked_at(read).with_context(|| format!("{} cannot be read", path.display()))?;
         read = if head.starts_with(b"\x1f\x8b") {
             // Members one behind the other, as `cat` and log rotation leave them.
@@ -46,14 +46,14 @@ pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<O
             return Ok(Opened { head, whole, read: all });
         };
     }
-    bail!("{} is compressed more than {DEEPEST} times; unpack it first", path.display())
+    bail!("{} is compressed more than {MAX_DEPTH} times; unpack it first", path.display())
 }
 
 /// The first bytes, whether that is all, and everything from the beginning.
 fn looked_at(mut read: Box<dyn BufRead>) -> io::Result<(Vec<u8>, bool, Box<dyn BufRead>)> {
     let mut head = Vec::new();
-    read.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
-    let whole = head.len() < HEAD;
+    read.by_ref().take(MAX_HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let whole = head.len() < MAX_HEAD_BYTES;
     let all: Box<dyn BufRead> = Box::new(Cursor::new(head.clone()).chain(read));
     Ok((head, whole, all))
 }

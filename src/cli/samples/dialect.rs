@@ -6,7 +6,7 @@
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 /// Rows that are looked at.
-const ROWS: usize = 200;
+const MAX_SNIFFED_ROWS: usize = 200;
 
 /// What may separate cells where nothing is said; earlier ones win.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -107,7 +107,7 @@ fn rows(text: &[u8], delimiter: u8) -> (Vec<Vec<String>>, Vec<usize>) {
     let mut rows = Vec::new();
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let mut rest = text;
-    while rows.len() < ROWS {
+    while rows.len() < MAX_SNIFFED_ROWS {
         let Some(cells) = next_row(&mut reader, &mut rest) else { break };
         if cells.len() > 1 || cells.iter().any(|cell| !cell.trim().is_empty()) {
             rows.push(cells);
@@ -201,8 +201,8 @@ pub(super) fn ungrouped(cell: &str) -> Option<String> {
 
 /// Whether digits are in groups of three behind the first, all apart by the same sign.
 fn is_grouped(digits: &str) -> bool {
-    const APART: [char; 5] = ['.', ' ', '\'', '\u{a0}', '\u{202f}'];
-    let Some(apart) = digits.chars().find(|c| APART.contains(c)) else { return false };
+    const DIGIT_SEPARATORS: [char; 5] = ['.', ' ', '\'', '\u{a0}', '\u{202f}'];
+    let Some(apart) = digits.chars().find(|c| DIGIT_SEPARATORS.contains(c)) else { return false };
     let mut groups = digits.split(apart);
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let first = groups.next().unwrap_or_default();

@@ -29,7 +29,7 @@ pub(super) use input::Reading;
 pub(super) use spool::{Spool, SpoolWriter};
 
 /// Records of which it is said why they cannot be used; more are only counted.
-pub(super) const REJECTIONS_SHOWN: u64 = 5;
+pub(super) const MAX_REJECTIONS_SHOWN: u64 = 5;
 
 /// A stream of decoded samples.
 pub(super) struct Samples {

@@ -16,9 +16,9 @@ use super::{
     milliseconds,
 };
 use thalweg_topic::{
-    Drafts, Spelled,
+    EncodedPrediction, PendingPredictions,
     record::{Headers, Outgoing},
-    stamps::{AHEAD, now},
+    stamps::{MAX_CLOCK_LEAD, now},
 };
 
 /// One batch for one partition.
@@ -72,7 +72,7 @@ pub(crate) enum Time {
 pub(crate) enum Records {
     Ready(Vec<Outgoing>),
     /// Encoded right where they are sent from.
-    Drafts(Box<dyn Drafts>),
+    PendingPredictions(Box<dyn PendingPredictions>),
 }
 
 impl From<Vec<Outgoing>> for Records {
@@ -85,7 +85,7 @@ impl Records {
     fn len(&self) -> usize {
         match self {
             Self::Ready(records) => records.len(),
-            Self::Drafts(drafts) => drafts.len(),
+            Self::PendingPredictions(drafts) => drafts.len(),
         }
     }
 
@@ -93,7 +93,7 @@ impl Records {
     fn bytes(&self) -> usize {
         match self {
             Self::Ready(records) => records.iter().map(Outgoing::size).sum(),
-            Self::Drafts(drafts) => drafts.bytes(),
+            Self::PendingPredictions(drafts) => drafts.bytes(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Records {
     fn each_time(&self, mut take: impl FnMut(i64)) {
         match self {
             Self::Ready(records) => records.iter().for_each(|record| take(record.timestamp)),
-            Self::Drafts(drafts) => drafts.each_time(&mut take),
+            Self::PendingPredictions(drafts) => drafts.each_time(&mut take),
         }
     }
 
@@ -134,8 +134,11 @@ impl Records {
             Self::Ready(records) => records.iter().try_for_each(|record| {
                 write(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers)
             }),
-            Self::Drafts(drafts) => drafts
-                .try_each(|Spelled { timestamp, key, value, .. }| write(timestamp, key, Some(value), &Headers::new())),
+            Self::PendingPredictions(drafts) => {
+                drafts.try_each(|EncodedPrediction { timestamp, key, value, .. }| {
+                    write(timestamp, key, Some(value), &Headers::new())
+                })
+            }
         }
     }
 }
@@ -155,7 +158,7 @@ impl Batch {
     /// Onto the end of `out`, as it is in the log.
     fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
         let now = now();
-        let latest = now.saturating_add(AHEAD.as_millis() as i64);
+        let latest = now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64);
         let time = |timestamp| match self.time {
             Time::At(time) => time,
             // A sample's time may be any, so what a broker would refuse is left to the value to say.

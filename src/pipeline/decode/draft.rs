@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Index, LARGEST, Notice, NumericText, OnBad, OnBadField, Rejection, Unit,
+    Index, MAX_MAGNITUDE, Notice, NumericText, OnBad, OnBadField, Rejection, Unit,
     bare::Quoted,
     categories::Category,
     check_key,
@@ -23,7 +23,7 @@ use super::{
 const MAX_NAME_BYTES: usize = 512;
 
 /// Bad values of one record that are counted.
-const MAX_LOST: usize = 1000;
+const MAX_LOST_VALUES: usize = 1000;
 
 /// The record being decoded.
 #[derive(Debug, Default)]
@@ -103,20 +103,20 @@ impl Draft {
             return self.marked(index, field, name, number, text);
         }
         match field.part {
-            Part::Column(_) | Part::Target if number.abs() > LARGEST => {
+            Part::Column(_) | Part::Target if number.abs() > MAX_MAGNITUDE => {
                 return self.bad(index, field.part, name, || beyond(name, number));
             }
             Part::Column(column) => self.set(column, number),
             Part::Target => self.target = Some(number),
             Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
-            Part::Text { column: Some(column), .. } if number.abs() <= LARGEST => {
+            Part::Text { column: Some(column), .. } if number.abs() <= MAX_MAGNITUDE => {
                 let column = column as usize;
                 self.set(column, number);
                 self.turns.push(Turn::Number(column));
             }
             Part::New | Part::Text { .. } if index.is_open() => {
                 check_name(name)?;
-                if number.abs() > LARGEST {
+                if number.abs() > MAX_MAGNITUDE {
                     return self.bad(index, field.part, name, || beyond(name, number));
                 }
                 self.add(index, name, number, None)?;
@@ -211,7 +211,7 @@ impl Draft {
             self.target = None;
         }
         self.null(index, Field { part, ..Field::NEW });
-        if self.lost.len() < MAX_LOST {
+        if self.lost.len() < MAX_LOST_VALUES {
             self.lost.push((name.to_owned(), rejection()));
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Draft {
             return Err(rejection);
         }
         (self.timestamp, self.unit) = (None, None);
-        if self.lost.len() < MAX_LOST {
+        if self.lost.len() < MAX_LOST_VALUES {
             self.lost.push((name.to_owned(), rejection));
         }
         Ok(())
@@ -292,7 +292,7 @@ impl Draft {
         };
         match number.filter(|_| index.schema().numeric_text != NumericText::Never) {
             Some(number) if number.is_finite() => {
-                self.turns.extend(open.map(Turn::Spelled));
+                self.turns.extend(open.map(Turn::EncodedPrediction));
                 self.number(index, field, name, number, String::new)
             }
             Some(_) => self.bad(index, field.part, name, || not_finite(name, text)),
@@ -315,7 +315,7 @@ impl Draft {
                 return self.number(index, field, name, number, String::new);
             }
             (Some(number), Part::New)
-                if number.abs() <= LARGEST
+                if number.abs() <= MAX_MAGNITUDE
                     && name.len() <= MAX_NAME_BYTES
                     && index.check_room(self.new.len() + 1).is_ok() =>
             {

@@ -14,12 +14,12 @@ use thalweg_metrics::checked;
 const MAX_FIELDS: usize = 256;
 
 /// As producers spell it: Python, pandas, R, SQL, spreadsheets, data sets.
-const USUAL: [&str; 17] = [
+const DEFAULT_MARKERS: [&str; 17] = [
     "NaN", "nan", "NAN", "-nan", "-NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None", "", "-",
     "?",
 ];
 
-/// What a bad value costs: one beyond ±[`LARGEST`](super::LARGEST), an infinity, or text, an object or an array where a
+/// What a bad value costs: one beyond ±[`MAX_MAGNITUDE`](super::MAX_MAGNITUDE), an infinity, or text, an object or an array where a
 /// number or a time belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,7 +61,7 @@ impl OnBadField {
 impl Schema {
     /// `schema.missing` where it is not set.
     pub fn usual_missing() -> Vec<String> {
-        USUAL.map(str::to_owned).to_vec()
+        DEFAULT_MARKERS.map(str::to_owned).to_vec()
     }
 
     /// Whether `text` stands for a missing value. Space around it does not count.
@@ -124,8 +124,8 @@ impl Bad {
 
 /// A value as a message shows it: not too long, on one line.
 pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
+    const MAX_SHOWN_CHARS: usize = 60;
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
         None => format!("{text:?}"),
     }

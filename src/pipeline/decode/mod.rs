@@ -4,16 +4,16 @@
 //! is accepted has only finite numbers. What a field means is decided by its name once, and never changes while the
 //! state lives.
 
-mod ahead;
 mod bare;
 mod categories;
 mod draft;
-mod flat;
+mod fast_path;
 mod index;
 mod json;
 mod missing;
 mod notice;
 mod numeric_text;
+mod read_ahead;
 mod rejection;
 mod role;
 mod time;
@@ -23,11 +23,11 @@ use draft::Draft;
 use role::Field;
 use time::Moment;
 
-pub use ahead::{Ahead, Layout, Row, Rows};
 pub use index::Index;
 pub use missing::{BadValues, OnBad, OnBadField};
 pub use notice::{Implausible, Notice};
 pub use numeric_text::NumericText;
+pub use read_ahead::{Layout, ReadAhead, Row, Rows};
 pub use rejection::{Doubt, Found, Rejection};
 pub use time::{Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
@@ -182,7 +182,7 @@ impl Default for Schema {
 }
 
 /// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
-pub const LARGEST: f64 = 1e150;
+pub const MAX_MAGNITUDE: f64 = 1e150;
 
 /// The largest [`Schema::max_categories`].
 pub const MAX_CATEGORIES: usize = 65_536;
@@ -287,7 +287,7 @@ impl Decoder {
             return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
         }
         self.start(true);
-        if flat::read_object(bytes, &mut self.index, &mut self.draft).is_ok() {
+        if fast_path::read_object(bytes, &mut self.index, &mut self.draft).is_ok() {
             return self.finish();
         }
         self.decode_full(bytes)
@@ -304,8 +304,9 @@ impl Decoder {
             self.know(row.layout);
             let (index, draft) = (&self.index, &mut self.draft);
             let mut fields = self.known.fields.iter().zip(row.numbers).enumerate();
-            let taken = fields
-                .try_for_each(|(i, (field, number))| flat::take(index, draft, *field, || row.layout.name(i), *number));
+            let taken = fields.try_for_each(|(i, (field, number))| {
+                fast_path::take(index, draft, *field, || row.layout.name(i), *number)
+            });
             if taken.is_ok() {
                 return self.finish();
             }

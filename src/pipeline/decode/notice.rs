@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Rejection, Unit, numeric_text::PROBATION};
+use super::{Rejection, Unit, numeric_text::PROBATION_VALUES};
 
 /// Something that a person should know.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl fmt::Display for Notice {
                 f,
                 "field `{field}`: times are taken to be in {}, since {number} is {}; schema.timestamp_unit says otherwise",
                 unit.name(),
-                Spelled(*time)
+                EncodedPrediction(*time)
             ),
             Notice::CategoriesShared { field, limit } => write!(
                 f,
@@ -93,7 +93,10 @@ impl fmt::Display for Notice {
                 write!(f, "{rejection}. The value counts as unknown (schema.on_bad_field), more of this field as well")
             }
             Notice::NumericText { field } => {
-                write!(f, "field `{field}` holds numbers as text, {PROBATION} of {PROBATION}, and is read as a number")
+                write!(
+                    f,
+                    "field `{field}` holds numbers as text, {PROBATION_VALUES} of {PROBATION_VALUES}, and is read as a number"
+                )
             }
             Notice::Words { field } => write!(
                 f,
@@ -126,7 +129,7 @@ impl fmt::Display for Implausible {
         write!(
             f,
             "field `{field}`: {} is {bound}; set that, or schema.timestamp_unit, if this is not as it should be",
-            Spelled(*time)
+            EncodedPrediction(*time)
         )?;
         match date {
             Some(date) => write!(f, "; a date such as {date} has to be text, \"{date}\""),
@@ -136,9 +139,9 @@ impl fmt::Display for Implausible {
 }
 
 /// A time as people read it.
-pub(super) struct Spelled(pub(super) i64);
+pub(super) struct EncodedPrediction(pub(super) i64);
 
-impl fmt::Display for Spelled {
+impl fmt::Display for EncodedPrediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time}"),

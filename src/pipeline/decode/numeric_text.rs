@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 
 /// Texts of a field that must read as numbers for it to be one (`schema.numeric_text = "auto"`).
-pub(super) const PROBATION: usize = 100;
+pub(super) const PROBATION_VALUES: usize = 100;
 
 /// Names of fields with text that are remembered.
 pub(super) const MAX_WORDS: usize = 1024;
@@ -38,7 +38,7 @@ impl NumericText {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Turn {
     /// Its texts have been numbers so far, and this one is, too.
-    Spelled(usize),
+    EncodedPrediction(usize),
     /// This one is none.
     Words(usize),
     /// It was taken for text, and holds a number.
@@ -59,7 +59,7 @@ checked!(Texts { left, words });
 impl Texts {
     /// Whether a state file's may belong to so many columns.
     pub(super) fn fit(&self, columns: usize) -> bool {
-        self.left.len() <= columns && self.left.iter().all(|left| *left <= PROBATION) && self.words <= MAX_WORDS
+        self.left.len() <= columns && self.left.iter().all(|left| *left <= PROBATION_VALUES) && self.words <= MAX_WORDS
     }
 
     /// Whether its numbers are text.
@@ -77,7 +77,7 @@ impl Texts {
         if self.left.len() <= column {
             self.left.resize(column + 1, 0);
         }
-        self.left[column] = PROBATION;
+        self.left[column] = PROBATION_VALUES;
     }
 
     /// Another was; whether that decides it.

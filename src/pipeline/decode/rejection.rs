@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::LARGEST;
+use super::MAX_MAGNITUDE;
 
 /// What is where a number belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub enum Rejection {
         value: String,
     },
     /// Finite, but too large to be squared.
-    #[error("field `{field}`: {value} is beyond ±{LARGEST:e}")]
+    #[error("field `{field}`: {value} is beyond ±{MAX_MAGNITUDE:e}")]
     OutOfRange {
         /// The field.
         field: String,

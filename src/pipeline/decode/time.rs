@@ -16,14 +16,14 @@ use super::rejection::Doubt;
 use thalweg_metrics::checked;
 
 /// Microseconds since 1970 to which times are read: the end of the year 9999, past which no date has a name.
-const LAST: f64 = 253_402_300_799_999_999.0;
+const MAX_MOMENT_MICROS: f64 = 253_402_300_799_999_999.0;
 
 /// Longest text that is looked at.
 const MAX_TEXT_BYTES: usize = 128;
 
 /// Microseconds since 1970 of the times that decide the unit: from 1973, before which numbers are small in any unit, to
 /// 2200, so that one slip of a digit cannot decide it wrongly.
-const DECIDING: RangeInclusive<i64> = 100_000_000_000_000..=7_258_118_400_000_000;
+const UNIT_DECIDING_MICROS: RangeInclusive<i64> = 100_000_000_000_000..=7_258_118_400_000_000;
 
 /// What a number counts since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Unit {
             Unit::Ns => number / 1e3,
         };
         // Rounded, because most fractions of a second have no exact f64.
-        (micros.abs() <= LAST).then(|| micros.round() as i64)
+        (micros.abs() <= MAX_MOMENT_MICROS).then(|| micros.round() as i64)
     }
 }
 
@@ -138,7 +138,7 @@ impl Clock {
     pub(super) fn number(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
         let unit = self.unit.unwrap_or_else(|| Unit::of(number));
         let moment = Moment(unit.micros(number)?);
-        Some((moment, (self.unit.is_none() && DECIDING.contains(&moment.0)).then_some(unit)))
+        Some((moment, (self.unit.is_none() && UNIT_DECIDING_MICROS.contains(&moment.0)).then_some(unit)))
     }
 
     /// The moment that a text says, and the unit where it is the number that decides it.
@@ -162,7 +162,7 @@ impl Clock {
             return self.number(number);
         }
         let micros = written(text, &self.zone).or_else(|| rfc2822(text))?;
-        (micros.unsigned_abs() as f64 <= LAST).then_some((Moment(micros), None))
+        (micros.unsigned_abs() as f64 <= MAX_MOMENT_MICROS).then_some((Moment(micros), None))
     }
 }
 
@@ -434,63 +434,63 @@ mod tests {
     }
 
     /// 2013-01-01T10:00:00Z.
-    const TEN: i64 = 1_357_034_400_000_000;
+    const TEN_O_CLOCK_MICROS: i64 = 1_357_034_400_000_000;
 
     #[test]
     fn what_producers_write_is_understood() {
-        let day = TEN - 36_000_000_000;
+        let day = TEN_O_CLOCK_MICROS - 36_000_000_000;
         for (text, expected) in [
-            ("2013-01-01T10:00:00Z", TEN),
-            ("2013-01-01t10:00:00z", TEN),
-            ("2013-01-01 10:00:00", TEN),
-            ("2013-01-01T10:00", TEN),
-            (" 2013-01-01  10:00:00 ", TEN),
-            ("2013/01/01 10:00:00", TEN),
-            ("2013-1-1 10:00:00", TEN),
-            ("2013-01-01T11:00:00+01:00", TEN),
-            ("2013-01-01T11:00:00+0100", TEN),
-            ("2013-01-01T11:00:00+01", TEN),
-            ("2013-01-01 11:00:00 +0100", TEN),
-            ("2013-01-01 11:00:00+01:00:00", TEN),
-            ("2013-01-01 10:00:00 UTC", TEN),
-            ("2013-01-01 10:00:00 GMT", TEN),
-            ("2013-01-01 10:00:00UTC", TEN),
-            ("2013-01-01 11:00:00 GMT+1", TEN),
-            ("2013-01-01T04:30:00\u{2212}05:30", TEN),
-            ("2013-01-01T11:00+01:00[Europe/Paris]", TEN),
-            ("2013-01-01T11:00[Europe/Paris]", TEN),
-            ("2013-01-01 10:00:00 AM", TEN),
-            ("2013-01-01 10:00:00 pm", TEN + 12 * 3_600_000_000),
-            ("20130101T100000Z", TEN),
-            ("20130101100000", TEN),
+            ("2013-01-01T10:00:00Z", TEN_O_CLOCK_MICROS),
+            ("2013-01-01t10:00:00z", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T10:00", TEN_O_CLOCK_MICROS),
+            (" 2013-01-01  10:00:00 ", TEN_O_CLOCK_MICROS),
+            ("2013/01/01 10:00:00", TEN_O_CLOCK_MICROS),
+            ("2013-1-1 10:00:00", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T11:00:00+01:00", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T11:00:00+0100", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T11:00:00+01", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 11:00:00 +0100", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 11:00:00+01:00:00", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00 UTC", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00 GMT", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00UTC", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 11:00:00 GMT+1", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T04:30:00\u{2212}05:30", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T11:00+01:00[Europe/Paris]", TEN_O_CLOCK_MICROS),
+            ("2013-01-01T11:00[Europe/Paris]", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00 AM", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10:00:00 pm", TEN_O_CLOCK_MICROS + 12 * 3_600_000_000),
+            ("20130101T100000Z", TEN_O_CLOCK_MICROS),
+            ("20130101100000", TEN_O_CLOCK_MICROS),
             ("20130101", day),
             ("2013-01-01", day),
             ("2013-01-01Z", day),
             ("2013-W01-2", day),
             ("2013W012", day),
-            ("2013-w01-2T10:00Z", TEN),
+            ("2013-w01-2T10:00Z", TEN_O_CLOCK_MICROS),
             ("2013-001", day),
-            ("2013-001T11:00:00+0100", TEN),
-            ("2012-366T10", TEN - 86_400_000_000),
-            ("2013-01-01T10", TEN),
-            ("2013-01-01 10Z", TEN),
-            ("2013-01-01 10 am", TEN),
+            ("2013-001T11:00:00+0100", TEN_O_CLOCK_MICROS),
+            ("2012-366T10", TEN_O_CLOCK_MICROS - 86_400_000_000),
+            ("2013-01-01T10", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10Z", TEN_O_CLOCK_MICROS),
+            ("2013-01-01 10 am", TEN_O_CLOCK_MICROS),
             ("2013-01-01+01:00", day - 3_600_000_000),
             ("2012-12-31T24:00:00Z", day),
             ("2012-12-31T23:59:60Z", day - 1_000_000),
-            ("2013-01-01T10:00:00.5", TEN + 500_000),
-            ("2013-01-01 10:00:00,25", TEN + 250_000),
-            ("2013-01-01 10:00:00.123456789Z", TEN + 123_456),
-            ("2013-01-01 10:00:00.1234567890123456789Z", TEN + 123_456),
-            ("Tue, 01 Jan 2013 10:00:00 GMT", TEN),
-            ("Tue, 01 Jan 2013 11:00:00 +0100", TEN),
-            ("Tue, 01 Jan 2013 10:00:00 UTC", TEN),
-            ("1357034400", TEN),
-            ("1357034400.25", TEN + 250_000),
-            ("1.3570344e9", TEN),
-            ("1357034400000", TEN),
-            ("1357034400000000", TEN),
-            ("1357034400000000000", TEN),
+            ("2013-01-01T10:00:00.5", TEN_O_CLOCK_MICROS + 500_000),
+            ("2013-01-01 10:00:00,25", TEN_O_CLOCK_MICROS + 250_000),
+            ("2013-01-01 10:00:00.123456789Z", TEN_O_CLOCK_MICROS + 123_456),
+            ("2013-01-01 10:00:00.1234567890123456789Z", TEN_O_CLOCK_MICROS + 123_456),
+            ("Tue, 01 Jan 2013 10:00:00 GMT", TEN_O_CLOCK_MICROS),
+            ("Tue, 01 Jan 2013 11:00:00 +0100", TEN_O_CLOCK_MICROS),
+            ("Tue, 01 Jan 2013 10:00:00 UTC", TEN_O_CLOCK_MICROS),
+            ("1357034400", TEN_O_CLOCK_MICROS),
+            ("1357034400.25", TEN_O_CLOCK_MICROS + 250_000),
+            ("1.3570344e9", TEN_O_CLOCK_MICROS),
+            ("1357034400000", TEN_O_CLOCK_MICROS),
+            ("1357034400000000", TEN_O_CLOCK_MICROS),
+            ("1357034400000000000", TEN_O_CLOCK_MICROS),
             ("1969-12-31T23:59:59.999999Z", -1),
             ("0001-01-01T00:00:00Z", -62_135_596_800_000_000),
         ] {
@@ -567,11 +567,11 @@ mod tests {
     #[test]
     fn texts_without_a_zone_are_in_the_zone_that_is_set() {
         let micros = |name: &str, text: &str| clock(None, name).text(text).expect(text).0.0;
-        assert_eq!(micros("Europe/Paris", "2013-01-01 11:00:00"), TEN);
-        assert_eq!(micros("+01:00", "2013-01-01 11:00:00"), TEN);
-        assert_eq!(micros("-0530", "2013-01-01 04:30:00"), TEN);
+        assert_eq!(micros("Europe/Paris", "2013-01-01 11:00:00"), TEN_O_CLOCK_MICROS);
+        assert_eq!(micros("+01:00", "2013-01-01 11:00:00"), TEN_O_CLOCK_MICROS);
+        assert_eq!(micros("-0530", "2013-01-01 04:30:00"), TEN_O_CLOCK_MICROS);
         assert_eq!(micros("America/New_York", "2013-07-01"), 1_372_651_200_000_000);
-        assert_eq!(micros("Europe/Paris", "2013-01-01 10:00:00Z"), TEN, "a text's own zone comes first");
+        assert_eq!(micros("Europe/Paris", "2013-01-01 10:00:00Z"), TEN_O_CLOCK_MICROS, "a text's own zone comes first");
         // The hour that a clock leaves out counts on from before it, the hour that comes twice is the first.
         let spring = micros("Europe/Paris", "2026-03-29 01:30:00");
         assert_eq!(micros("Europe/Paris", "2026-03-29 02:30:00"), spring + 3_600_000_000);
@@ -590,8 +590,8 @@ mod tests {
             (1_357_034_400_000_000.0, Unit::Us),
             (1_357_034_400_000_000_000.0, Unit::Ns),
         ] {
-            assert_eq!(auto.number(number), Some((Moment(TEN), Some(unit))));
-            assert_eq!(clock(Some(unit), "UTC").number(number), Some((Moment(TEN), None)));
+            assert_eq!(auto.number(number), Some((Moment(TEN_O_CLOCK_MICROS), Some(unit))));
+            assert_eq!(clock(Some(unit), "UTC").number(number), Some((Moment(TEN_O_CLOCK_MICROS), None)));
         }
         // Near 1970 they all look alike, and a digit too many or too few is no reason to read all others so.
         for number in [0.0, -1.5, 86_400.0, 99_999_999.0, -1e9, 13_570_344_000.0] {

@@ -17,13 +17,13 @@ use super::{
 };
 
 /// Records whose other names are collected.
-const WATCHED: u64 = 1000;
+const UNREAD_NAME_RECORDS: u64 = 1000;
 /// Names that mean nothing, kept for being near to one that was meant.
-const MAX_OTHERS: usize = 256;
+const MAX_UNREAD_NAMES: usize = 256;
 /// Different texts of a field that are told apart; texts that are looked at for that, and of more every so many.
-const MAX_DIFFERENT: usize = 100;
-const LOOKED_AT: u64 = 1000;
-const SAMPLED: u64 = 16;
+const MAX_DISTINCT_TEXTS: usize = 100;
+const FULLY_COUNTED_VALUES: u64 = 1000;
+const SAMPLING_INTERVAL: u64 = 16;
 
 /// What is used of the records so far, since the start of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -154,8 +154,8 @@ impl Usage {
             self.texts.resize_with(slot + 1, Seen::default);
         }
         let seen = &mut self.texts[slot];
-        let is_looked_at = seen.values < LOOKED_AT || seen.values.is_multiple_of(SAMPLED);
-        if is_looked_at && seen.different.len() < MAX_DIFFERENT {
+        let is_looked_at = seen.values < FULLY_COUNTED_VALUES || seen.values.is_multiple_of(SAMPLING_INTERVAL);
+        if is_looked_at && seen.different.len() < MAX_DISTINCT_TEXTS {
             let mut hasher = DefaultHasher::new();
             text.hash(&mut hasher);
             let hash = hasher.finish();
@@ -170,7 +170,10 @@ impl Usage {
 
     /// A name that means nothing.
     pub(super) fn other(&mut self, name: &str) {
-        if self.records < WATCHED && self.others.len() < MAX_OTHERS && name.len() <= 128 && !self.others.contains(name)
+        if self.records < UNREAD_NAME_RECORDS
+            && self.others.len() < MAX_UNREAD_NAMES
+            && name.len() <= 128
+            && !self.others.contains(name)
         {
             self.others.insert(name.to_owned());
         }

@@ -3,7 +3,7 @@
 //! Invariant: what is scored is the target as it came. A model that is not robust never knows of any of this. What was learned
 //! before values could be judged is learned anew where it held an absurd one.
 
-use super::{Baseline, Event, Prequential, Usual};
+use super::{Baseline, Event, Prequential, TargetScale};
 use thalweg_models::{Features, Pipeline};
 
 impl Prequential {
@@ -51,7 +51,7 @@ impl Prequential {
             return;
         }
         for (i, contender) in contenders.iter_mut().enumerate().filter(|(_, contender)| contender.config.robust) {
-            if wiring.is_plain(i) {
+            if wiring.sees_features(i) {
                 contender.relearn(recent, config, scratch);
             } else if contender.pipeline.champion().is_none() {
                 // The predictions that it learned from were of models that had been led astray.
@@ -61,7 +61,7 @@ impl Prequential {
         if let Baseline::Own(own) = baseline {
             own.relearn(recent, config, scratch);
         }
-        *usual = Usual::default();
+        *usual = TargetScale::default();
         recent.rows().for_each(|(_, y)| usual.update(y));
     }
 }

@@ -3,7 +3,7 @@
 //! A change of the stream shows in the errors of several models, in some again and again until they have learned it: that is
 //! one drift. Baselines raise none, since they cannot follow anything; their detections are counted as any model's.
 //!
-//! Invariant: from one drift to the next at least [`APART`] samples are scored, and each is told once.
+//! Invariant: from one drift to the next at least [`MIN_DRIFT_DISTANCE_SAMPLES`] samples are scored, and each is told once.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,10 @@ use super::Drift;
 use thalweg_metrics::checked;
 
 /// Scored samples within which whatever is detected belongs to the same drift.
-pub(super) const APART: u64 = 1000;
+pub(super) const MIN_DRIFT_DISTANCE_SAMPLES: u64 = 1000;
 
 /// Scored samples for which a drift is waited with for further models, so that its event names them.
-pub(super) const GATHERED: u64 = 100;
+pub(super) const GATHERING_SAMPLES: u64 = 100;
 
 /// The latest drift.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ checked!(Seen { model, drift });
 impl Drifts {
     /// A model's detector has seen a change at sample `now`.
     pub(super) fn detected(&mut self, model: usize, drift: Drift, now: u64) {
-        if self.began.is_none_or(|began| now.saturating_sub(began) >= APART) {
+        if self.began.is_none_or(|began| now.saturating_sub(began) >= MIN_DRIFT_DISTANCE_SAMPLES) {
             (self.began, self.told) = (Some(now), false);
             self.seen.clear();
         }
@@ -59,7 +59,7 @@ impl Drifts {
     /// seen it, or when the time to gather them is over.
     pub(super) fn due(&mut self, watched: usize, now: u64) -> Option<(usize, Drift)> {
         let began = self.began.filter(|_| self.is_open())?;
-        if self.seen.len() < watched && now.saturating_sub(began) < GATHERED {
+        if self.seen.len() < watched && now.saturating_sub(began) < GATHERING_SAMPLES {
             return None;
         }
         self.told = true;

@@ -7,7 +7,7 @@
 //! has beaten it beyond chance. On real streams it is the best one nearly always, and what leads for a while does so for
 //! having been spared the last large error.
 
-use super::{Contender, Event, Prequential};
+use super::{Candidate, Event, Prequential};
 use thalweg_models::{ModelConfig, ModelKind, champion};
 
 /// The model that is followed until another has proved to be better.
@@ -63,7 +63,7 @@ impl Prequential {
     fn elect_champions(&mut self) {
         let Self { contenders, wiring, events, default, tracks, .. } = self;
         tracks.clear();
-        tracks.extend(contenders.iter().map(|contender: &Contender| contender.track));
+        tracks.extend(contenders.iter().map(|contender: &Candidate| contender.track));
         for ensemble in &wiring.ensembles {
             let (of, members) = (ensemble.model, &ensemble.members);
             let Some(champion) = contenders[of].pipeline.champion_mut() else { continue };

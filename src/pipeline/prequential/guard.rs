@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::checked;
 use thalweg_models::{ModelConfig, Pipeline};
-use thalweg_state::whole;
+use thalweg_state::nested;
 
 /// What happens to a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,63 +51,63 @@ impl Default for Config {
 }
 
 /// Samples the guard looks back on, about.
-const MEMORY: f64 = 100.0;
+const DIVERGENCE_MEMORY_SAMPLES: f64 = 100.0;
 
 /// Samples the guard watches before it judges: after the beginning, and after it has stepped in.
-const PATIENCE: u64 = 100;
+const WARM_UP_SAMPLES: u64 = 100;
 
 /// Implausible predictions in a row of a model that has diverged: gradient descent overshoots at first, and a model that is on
 /// its way back must not be stopped.
-const ASTRAY: u32 = 10;
+const MIN_IMPLAUSIBLE_IN_A_ROW: u32 = 10;
 
 /// Samples before the first judgement of whether a model costs more than the mean.
-const ACQUAINTED: f64 = 50.0;
+const MIN_ACCOUNT_SAMPLES: f64 = 50.0;
 
 /// Samples whose costs are set against each other, about.
-const ACCOUNTED: f64 = 10_000.0;
+const ACCOUNT_MEMORY_SAMPLES: f64 = 10_000.0;
 
 /// Share of the mean's squared errors by which a model's may exceed them before the mean stands in.
-const CREDIT: f64 = 0.02;
+const CREDIT_SHARE: f64 = 0.02;
 
 /// And how many of the mean's usual squared errors: a single sample condemns none.
-const ONCE: f64 = 3.0;
+const MIN_CREDIT_ERRORS: f64 = 3.0;
 
 /// Cautious models have so many times the credit: what they cost is seldom more than a bad moment.
-const CAUTIOUS: f64 = 5.0;
+const HEDGED_CREDIT_FACTOR: f64 = 5.0;
 
 /// The model is back when, since then, its squared errors fell short of the mean's by this share of these ...
-const PROOF: f64 = 0.005;
+const RETURN_SHARE_OF_MEAN: f64 = 0.005;
 
 /// ... and by this share of what it had cost.
-const EARNED: f64 = 0.5;
+const RETURN_SHARE_OF_HARM: f64 = 0.5;
 
 /// A prediction is bold when it is beyond the targets so far by this share of their range.
-const BEYOND: f64 = 0.25;
+const BOLD_RANGE_SHARE: f64 = 0.25;
 
 /// A bold prediction may be off by so many times what the model has earned.
-const STAKE: f64 = 2.0;
+const BOLD_STAKE_FACTOR: f64 = 2.0;
 
 /// Targets from which on their range tells what a prediction can be.
-const RANGE_KNOWN: u64 = 20;
+const MIN_RANGE_SAMPLES: u64 = 20;
 
 /// Samples that make out how large targets usually are, about.
-const USUAL_MEMORY: f64 = 1000.0;
+const SCALE_MEMORY_SAMPLES: f64 = 1000.0;
 
 /// A prediction this many times the size that targets usually have is not a prediction.
-const IMPLAUSIBLE: f64 = 100.0;
+const IMPLAUSIBLE_FACTOR: f64 = 100.0;
 
 /// Errors below this share of the targets' usual size are no divergence, however small the baseline's are: the mean of a
 /// constant is perfect.
-const NEGLIGIBLE: f64 = 1e-3;
+const NEGLIGIBLE_ERROR_SHARE: f64 = 1e-3;
 
 /// By how much a model's RMSE must have grown: what was always bad may still be on its way.
-const GROWN: f64 = 2.0;
+const MIN_RMSE_GROWTH: f64 = 2.0;
 
 /// Larger models are not kept twice; they start anew instead of going back.
-const LARGEST_COPY: usize = 1 << 20;
+const MAX_COPY_BYTES: usize = 1 << 20;
 
 /// No squared error counts more, so that no sum of them is ever infinite, which it would stay.
-const MOST: f64 = 1e302;
+const MAX_SQUARED_ERROR: f64 = 1e302;
 
 /// The lesser one; the second where one is NaN. [`f64::min`] takes four times the instructions.
 #[inline]
@@ -167,13 +167,13 @@ impl Account {
     #[inline]
     fn settle(&mut self, squared: f64, bold: bool, credit: f64, limits: &Limits) -> bool {
         let cost = greater(lesser(squared, limits.most_in_range), limits.negligible) - limits.stand_in;
-        let fading = 1.0 - 1.0 / ACCOUNTED;
+        let fading = 1.0 - 1.0 / ACCOUNT_MEMORY_SAMPLES;
         self.earned = fading * self.earned - cost;
         if bold {
             self.earned_boldly = fading * self.earned_boldly - cost;
         }
         let (regret, limit) = if self.replaced {
-            (self.regret - cost, greater(limits.proof, EARNED * self.harm))
+            (self.regret - cost, greater(limits.proof, RETURN_SHARE_OF_HARM * self.harm))
         } else {
             (self.regret + cost, credit)
         };
@@ -187,7 +187,7 @@ impl Account {
 
     /// Whether a bold prediction may differ so much from the mean.
     fn covers(&self, difference: f64) -> bool {
-        self.earned_boldly > 0.0 && difference * difference <= STAKE * self.earned
+        self.earned_boldly > 0.0 && difference * difference <= BOLD_STAKE_FACTOR * self.earned
     }
 
     #[cold]
@@ -202,7 +202,7 @@ impl Account {
 /// A state worth going back to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Good {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pipeline: Box<Pipeline>,
     /// Whether the model has gone back to it before.
     tried: bool,
@@ -241,7 +241,7 @@ impl Guard {
             weight: 0.0,
             least: f64::MAX,
             seen: 0,
-            rest: PATIENCE,
+            rest: WARM_UP_SAMPLES,
             good: None,
             astray: 0,
             account: Account::default(),
@@ -250,7 +250,7 @@ impl Guard {
 
     /// Whether what the model says is published rather than the mean.
     #[inline]
-    pub(super) fn believes(&self, prediction: f64, mean: f64, usual: &Usual) -> bool {
+    pub(super) fn believes(&self, prediction: f64, mean: f64, usual: &TargetScale) -> bool {
         let Account { replaced, harm, .. } = self.account;
         let sound = !replaced && usual.is_plausible(prediction);
         sound && (harm == 0.0 || !usual.is_bold(prediction) || self.account.covers(prediction - mean))
@@ -271,25 +271,25 @@ impl Guard {
         }
         let (squared, implausible) = limits.judge(prediction);
         self.astray = if implausible { self.astray.saturating_add(1) } else { 0 };
-        let fading = 1.0 - 1.0 / MEMORY;
+        let fading = 1.0 - 1.0 / DIVERGENCE_MEMORY_SAMPLES;
         self.model = fading * self.model + squared;
         self.baseline = fading * self.baseline + limits.mean;
         self.weight = fading * self.weight + 1.0;
         self.seen += 1;
         self.rest = self.rest.saturating_sub(1);
         self.least = lesser(self.least, self.model / self.weight);
-        if self.astray >= ASTRAY && self.rest == 0 && self.has_diverged(limits) {
+        if self.astray >= MIN_IMPLAUSIBLE_IN_A_ROW && self.rest == 0 && self.has_diverged(limits) {
             return Some(Act::Rescued(self.step_in(model, pipeline)));
         }
         // No worse than the baseline: what is kept must be worth going back to.
         if self.config.action == Action::RollBack
             && self.seen.is_multiple_of(u64::from(self.config.every))
             && self.model <= self.baseline
-            && pipeline.memory_bytes() <= LARGEST_COPY
+            && pipeline.memory_bytes() <= MAX_COPY_BYTES
         {
             self.good = Some(Good { pipeline: Box::new(pipeline.clone()), tried: false, version });
         }
-        let credit = if model.kind.is_hedged() { CAUTIOUS * limits.credit } else { limits.credit };
+        let credit = if model.kind.is_hedged() { HEDGED_CREDIT_FACTOR * limits.credit } else { limits.credit };
         let turned = limits.acquainted && self.account.settle(squared, limits.is_bold(prediction), credit, limits);
         turned.then_some(Act::StandIn(self.account.replaced))
     }
@@ -298,13 +298,13 @@ impl Guard {
     fn has_diverged(&self, limits: &Limits) -> bool {
         let (error, baseline) = (self.model / self.weight, self.baseline / self.weight);
         let far = self.config.factor * self.config.factor * baseline.max(limits.negligible);
-        error > far && error > GROWN * GROWN * self.least
+        error > far && error > MIN_RMSE_GROWTH * MIN_RMSE_GROWTH * self.least
     }
 
     #[cold]
     fn step_in(&mut self, model: &ModelConfig, pipeline: &mut Pipeline) -> Rescue {
         (self.model, self.baseline, self.weight) = (0.0, 0.0, 0.0);
-        self.rest = u64::from(self.config.every).max(PATIENCE);
+        self.rest = u64::from(self.config.every).max(WARM_UP_SAMPLES);
         match &mut self.good {
             Some(good) if !good.tried => {
                 good.tried = true;
@@ -366,7 +366,7 @@ impl Limits {
 
 /// How large targets are: their faded mean square, and between which they were; and how far off the mean is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Usual {
+pub(super) struct TargetScale {
     sum: f64,
     weight: f64,
     /// The range, and of how many targets. In states from before it begins anew.
@@ -383,13 +383,13 @@ pub(super) struct Usual {
     mean_weight: f64,
 }
 
-checked!(Usual { sum, weight, low, high, seen, mean, mean_weight });
+checked!(TargetScale { sum, weight, low, high, seen, mean, mean_weight });
 
-impl Usual {
+impl TargetScale {
     /// Takes note of a target.
     #[inline]
     pub(super) fn update(&mut self, y: f64) {
-        let fading = 1.0 - 1.0 / USUAL_MEMORY;
+        let fading = 1.0 - 1.0 / SCALE_MEMORY_SAMPLES;
         self.sum = (fading * self.sum + y * y).min(f64::MAX);
         self.weight = fading * self.weight + 1.0;
         (self.low, self.high) = if self.seen == 0 { (y, y) } else { (lesser(self.low, y), greater(self.high, y)) };
@@ -402,11 +402,11 @@ impl Usual {
         let [low, high] = self.near();
         self.update(y);
         let reach = self.reach();
-        let most = lesser(greater(reach, y * y), MOST);
-        let negligible = NEGLIGIBLE * NEGLIGIBLE * (self.sum / self.weight);
+        let most = lesser(greater(reach, y * y), MAX_SQUARED_ERROR);
+        let negligible = NEGLIGIBLE_ERROR_SHARE * NEGLIGIBLE_ERROR_SHARE * (self.sum / self.weight);
         let mean = lesser((y - mean) * (y - mean), most);
         let stand_in = greater(mean, negligible);
-        let fading = 1.0 - 1.0 / ACCOUNTED;
+        let fading = 1.0 - 1.0 / ACCOUNT_MEMORY_SAMPLES;
         self.mean = fading * self.mean + stand_in;
         self.mean_weight = fading * self.mean_weight + 1.0;
         let wide = 2.0 * (self.high - self.low);
@@ -416,21 +416,21 @@ impl Usual {
             high,
             reach,
             most,
-            most_in_range: if self.seen < RANGE_KNOWN { most } else { lesser(greater(wide * wide, mean), most) },
+            most_in_range: if self.seen < MIN_RANGE_SAMPLES { most } else { lesser(greater(wide * wide, mean), most) },
             mean,
             negligible,
             stand_in,
-            credit: self.mean * greater(CREDIT, ONCE / self.mean_weight),
-            proof: PROOF * self.mean,
-            acquainted: self.mean_weight > ACQUAINTED,
+            credit: self.mean * greater(CREDIT_SHARE, MIN_CREDIT_ERRORS / self.mean_weight),
+            proof: RETURN_SHARE_OF_MEAN * self.mean,
+            acquainted: self.mean_weight > MIN_ACCOUNT_SAMPLES,
         }
     }
 
     /// Between which predictions are not bold.
     #[inline]
     fn near(&self) -> [f64; 2] {
-        let beyond = BEYOND * (self.high - self.low);
-        if self.seen < RANGE_KNOWN { [f64::MIN, f64::MAX] } else { [self.low - beyond, self.high + beyond] }
+        let beyond = BOLD_RANGE_SHARE * (self.high - self.low);
+        if self.seen < MIN_RANGE_SAMPLES { [f64::MIN, f64::MAX] } else { [self.low - beyond, self.high + beyond] }
     }
 
     #[inline]
@@ -442,7 +442,7 @@ impl Usual {
     /// The largest square of a plausible prediction. Before there is a target that is not 0, nothing is implausible.
     #[inline]
     fn reach(&self) -> f64 {
-        if self.sum > 0.0 { IMPLAUSIBLE * IMPLAUSIBLE * (self.sum / self.weight) } else { f64::MAX }
+        if self.sum > 0.0 { IMPLAUSIBLE_FACTOR * IMPLAUSIBLE_FACTOR * (self.sum / self.weight) } else { f64::MAX }
     }
 
     /// Whether a prediction may be published.

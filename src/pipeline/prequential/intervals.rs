@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::{Conformal, Coverage, Interval, checked};
-use thalweg_state::whole;
+use thalweg_state::nested;
 
 /// What makes the intervals, and how good they were.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Intervals {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     conformal: Conformal,
     coverage: Coverage,
 }

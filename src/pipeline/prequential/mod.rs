@@ -5,32 +5,33 @@
 //! same samples give the same bits.
 //! What this does not do: decode, publish, or decide when to save.
 //!
-//! Reading order: this file, `contender` (a model with what is kept about it), `guard` (what keeps it sane), `absurd` (values
-//! that are not believed), `bounds` (what the target can be), `drifts` (one event for what several models notice), `wiring`
+//! Reading order: this file, `candidate` (a model with what is kept about it), `guard` (what keeps it sane), `absurd` (values
+//! that are not believed), `bounds` (what the target can be), `drifts` (one event for what several models notice), `member_graph`
 //! (models over others' predictions), `election` (whose prediction is published), `published` (how good that was),
 //! `intervals` (how far off it may be), `standings` (what is told of all of them), `restore` (going on from a stored state).
 
 mod absurd;
 mod bounds;
-mod contender;
+mod candidate;
 mod drifts;
 mod election;
 mod guard;
 mod intervals;
+mod member_graph;
 mod published;
 mod restore;
 mod standings;
-mod wiring;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use bounds::Bounds;
-use contender::Contender;
+use candidate::Candidate;
 use drifts::Drifts;
-use guard::{Act, Limits, Usual};
+use guard::{Act, Limits, TargetScale};
 use intervals::Intervals;
+use member_graph::MemberGraph;
 use published::Published;
 use thalweg_metrics::{Coverage, Interval, Miss, checked, drift::DetectorKind};
 use thalweg_models::{
@@ -39,26 +40,25 @@ use thalweg_models::{
     explain::{Explanation, explain},
     steps::StepDescription,
 };
-use thalweg_state::whole;
-use wiring::Wiring;
+use thalweg_state::nested;
 
-pub use contender::{Counts, Drift};
+pub use candidate::{Counts, Drift};
 pub use guard::{Action, Config as GuardConfig, Rescue};
+pub use member_graph::{Misfit, check};
 pub use standings::{PUBLISHED, skill_against};
-pub use wiring::{Misfit, check};
 
 /// What is raced, and how it is watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The models, at least one, with distinct names.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub models: Vec<ModelConfig>,
     /// Scored samples in the rolling metrics, ≥ 1.
     pub window: usize,
     /// What a score counts of the one after it in the faded metrics, over 0 and at most 1.
     pub fading: f64,
     /// Watches each model's squared error; `None` where nobody asks.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub drift: Option<DetectorKind>,
     /// How models are kept from running away.
     pub guard: GuardConfig,
@@ -112,7 +112,7 @@ impl Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Prequential {
     config: Config,
-    contenders: Vec<Contender>,
+    contenders: Vec<Candidate>,
     /// What skill is measured against; one of its own where no configured model is `mean`.
     baseline: Baseline,
     champion: usize,
@@ -121,7 +121,7 @@ pub struct Prequential {
     published: Published,
     /// Samples learned from.
     version: u64,
-    usual: Usual,
+    usual: TargetScale,
     /// States from before there were intervals have none.
     #[serde(default)]
     intervals: Option<Intervals>,
@@ -129,10 +129,10 @@ pub struct Prequential {
     #[serde(default)]
     drifts: Drifts,
     /// What explanations look at.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "nested")]
     recent: SampleWindow,
     /// Which values are not believed. States from before judged none.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "nested")]
     fence: Fence,
     #[serde(skip)]
     fenced: Vec<f64>,
@@ -142,7 +142,7 @@ pub struct Prequential {
     #[serde(skip)]
     default: Option<usize>,
     #[serde(skip)]
-    wiring: Wiring,
+    wiring: MemberGraph,
     #[serde(skip)]
     tracks: Vec<Track>,
     #[serde(skip)]
@@ -161,7 +161,7 @@ pub struct Prequential {
 enum Baseline {
     /// Index of the configured one.
     Configured(usize),
-    Own(Box<Contender>),
+    Own(Box<Candidate>),
 }
 
 checked!(
@@ -228,14 +228,14 @@ impl Prequential {
     /// Models that have learned nothing, in the order given.
     pub fn new(config: &Config) -> Self {
         let models = &config.models;
-        let contenders: Vec<Contender> = models.iter().map(|model| Contender::new(model, config)).collect();
+        let contenders: Vec<Candidate> = models.iter().map(|model| Candidate::new(model, config)).collect();
         let baseline = match models.iter().position(|model| model.kind == ModelKind::Mean) {
             Some(i) => Baseline::Configured(i),
-            None => Baseline::Own(Box::new(Contender::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
+            None => Baseline::Own(Box::new(Candidate::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
         };
         let mut race = Self {
             // Settings are checked; models whose members are not there see features, whatever these are.
-            wiring: Wiring::new(models).unwrap_or_default(),
+            wiring: MemberGraph::new(models).unwrap_or_default(),
             default: election::default_of(models),
             tracks: Vec::new(),
             row: Vec::new(),
@@ -248,7 +248,7 @@ impl Prequential {
             champion: 0,
             published: Published::new(config),
             version: 0,
-            usual: Usual::default(),
+            usual: TargetScale::default(),
             intervals: config.intervals.map(|coverage| Intervals::new(coverage, config.window)),
             drifts: Drifts::default(),
             bounds: Bounds::of(config),
@@ -305,7 +305,7 @@ impl Prequential {
     fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
         let Self { contenders, raw, predictions, scratch, baseline, usual, bounds, wiring, row, .. } = self;
         for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
-            if wiring.is_plain(i) {
+            if wiring.sees_features(i) {
                 *own = contender.pipeline.predict_one(contender.sees(x), scratch);
             }
         }
@@ -315,7 +315,7 @@ impl Prequential {
         };
         // Finite weights can still give absurd predictions, and a model can do worse than the mean; then that is the honest
         // guess.
-        let published = |contender: &Contender, own: f64| {
+        let published = |contender: &Candidate, own: f64| {
             let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, usual));
             bounds.cut(if sound { own } else { mean })
         };
@@ -368,7 +368,7 @@ impl Prequential {
 
     fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
         let Self { contenders, raw, predictions, scratch, events, version, wiring, row, .. } = self;
-        let mut learn = |model: usize, contender: &mut Contender, x: Features<'_>, own: f64| {
+        let mut learn = |model: usize, contender: &mut Candidate, x: Features<'_>, own: f64| {
             let learned = contender.sees(y);
             contender.learn(x, learned, scratch);
             match contender.guard(own, limits, *version + 1) {
@@ -378,7 +378,7 @@ impl Prequential {
             }
         };
         for (model, (contender, &own)) in contenders.iter_mut().zip(&*raw).enumerate() {
-            if wiring.is_plain(model) {
+            if wiring.sees_features(model) {
                 let seen = contender.sees(x);
                 learn(model, contender, seen, own);
             }
@@ -433,7 +433,7 @@ impl Prequential {
     /// too few samples were learned from.
     pub fn explain(&self, i: usize, columns: Vec<NamedColumn>) -> Option<Explanation> {
         // What models over others' predictions see is none of the columns.
-        let pipeline = self.pipeline(i).filter(|_| self.wiring.is_plain(i))?;
+        let pipeline = self.pipeline(i).filter(|_| self.wiring.sees_features(i))?;
         explain(pipeline, columns, &self.recent)
     }
 
@@ -464,7 +464,7 @@ impl Prequential {
         self.intervals.as_ref().map(Intervals::coverage)
     }
 
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut Contender> {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Candidate> {
         let own = match &mut self.baseline {
             Baseline::Configured(_) => None,
             Baseline::Own(own) => Some(own.as_mut()),

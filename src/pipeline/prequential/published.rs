@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use thalweg_metrics::{Rolling, Scorecard, checked};
-use thalweg_state::whole;
+use thalweg_state::nested;
 
 /// The scores of what was published.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Published {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub(super) scores: Scorecard,
     /// Times the mean stood in for the champion: what that said could not be, or it had cost more.
     pub(super) implausible: u64,

@@ -3,7 +3,7 @@
 //! Invariant: a state that is damaged is an error and never a panic later. What is configured as it was keeps what it has
 //! learned.
 
-use super::{Baseline, Bounds, Config, Contender, Prequential, Published, election, wiring::Wiring};
+use super::{Baseline, Bounds, Candidate, Config, Prequential, Published, election, member_graph::MemberGraph};
 use thalweg_metrics::{Rolling, checked};
 use thalweg_models::champion::Track;
 
@@ -41,7 +41,7 @@ impl Prequential {
         if *champion >= n || matches!(baseline, Baseline::Configured(i) if *i >= n) {
             return Err("the champion or the baseline is none of the models");
         }
-        self.wiring = Wiring::new(&config.models).map_err(|_| "a model has members that are not there")?;
+        self.wiring = MemberGraph::new(&config.models).map_err(|_| "a model has members that are not there")?;
         // A state from before elections had a memory of their own begins with what the rolling scores know.
         if contenders.iter().all(|contender| contender.track == Track::default()) {
             for contender in contenders {
@@ -81,7 +81,7 @@ impl Prequential {
             fresh.intervals = stored.intervals.map(|it| if same { it } else { it.over(config.window) });
         }
         let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
-        let mut kept: Vec<Contender> = stored.contenders;
+        let mut kept: Vec<Candidate> = stored.contenders;
         if let Baseline::Own(own) = stored.baseline {
             kept.push(*own);
         }

@@ -3,7 +3,7 @@
 //! Invariant: no figure before there is one. What has scored nothing has no skill, and neither has what was not scored on
 //! the samples that the baseline was scored on.
 
-use super::{Baseline, Contender, Counts, Prequential, Published};
+use super::{Baseline, Candidate, Counts, Prequential, Published};
 use crate::snapshot::{BaselineSnapshot, ModelSnapshot};
 use thalweg_metrics::{Scorecard, Scores, skill};
 
@@ -19,7 +19,7 @@ impl Prequential {
     /// Every model's standing, in configured order.
     pub fn standings(&self) -> Vec<ModelSnapshot> {
         let baseline = self.baseline();
-        let standing = |contender: &Contender| ModelSnapshot {
+        let standing = |contender: &Candidate| ModelSnapshot {
             counts: contender.counts,
             memory: contender.pipeline.memory_bytes(),
             ..scored(&contender.name, contender.config.kind.name(), &contender.scores, &baseline)

@@ -57,10 +57,10 @@ pub enum Error {
 
 impl Error {
     /// Whether it may work at the next start, without anyone doing anything about it.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Error::Store(error) => error.may_pass(),
-            Error::Transport(error) => error.may_pass(),
+            Error::Store(error) => error.is_transient(),
+            Error::Transport(error) => error.is_transient(),
             Error::Gap { .. } | Error::Panicked { .. } => false,
         }
     }

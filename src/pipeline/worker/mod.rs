@@ -31,15 +31,15 @@ use tracing::Instrument;
 pub use config::{Config, Error};
 pub use gauges::{Gauges, View};
 
-use crate::decode::Ahead;
+use crate::decode::ReadAhead;
 use recovery::recover;
 use tasks::{Intake, Results, fetch, process};
 
 /// Fetched batches that may wait for `process`, and outboxes that may wait for `publish`.
-const QUEUE: usize = 1;
+const CHANNEL_CAPACITY: usize = 1;
 /// First and longest wait before beginning again after an interruption.
-const RESTART_AFTER: Duration = Duration::from_millis(200);
-const RESTART_WITHIN: Duration = Duration::from_secs(5);
+const INITIAL_RESTART_WAIT: Duration = Duration::from_millis(200);
+const MAX_RESTART_WAIT: Duration = Duration::from_secs(5);
 
 /// Tells a worker to end.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ impl<T: Transport> Worker<T> {
     async fn attempts(&self) -> Result<(), Error> {
         let partition = self.partition;
         let mut end = None;
-        let mut backoff = Backoff::new(RESTART_AFTER, RESTART_WITHIN);
+        let mut backoff = Backoff::new(INITIAL_RESTART_WAIT, MAX_RESTART_WAIT);
         loop {
             let confirmed = *self.gauges.confirmed.borrow();
             let ended = self.attempt(&mut end).await;
@@ -97,7 +97,7 @@ impl<T: Transport> Worker<T> {
                     end = None;
                     gap.to_string()
                 }
-                Err(error) if error.may_pass() => error.to_string(),
+                Err(error) if error.is_transient() => error.to_string(),
                 other => return other,
             };
             self.gauges.counters.attempts.fetch_add(1, Ordering::Relaxed);
@@ -157,8 +157,8 @@ impl<T: Transport> Worker<T> {
         gauges.confirmed.send_replace(position);
         gauges.snapshot.send_replace(Some(Arc::new(processor.snapshot())));
 
-        let (batches, incoming) = mpsc::channel(QUEUE);
-        let (outboxes, outgoing) = mpsc::channel(QUEUE);
+        let (batches, incoming) = mpsc::channel(CHANNEL_CAPACITY);
+        let (outboxes, outgoing) = mpsc::channel(CHANNEL_CAPACITY);
         let all_read = Arc::new(AtomicBool::new(false));
         let intake = Intake {
             reader,
@@ -166,7 +166,7 @@ impl<T: Transport> Worker<T> {
             end: *end,
             counters: Arc::clone(&gauges.counters),
             stop: stop.in_order.clone(),
-            ahead: Ahead::new(&config.processor.schema),
+            ahead: ReadAhead::new(&config.processor.schema),
         };
         let results = Results {
             outboxes,

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::gauges::Counters;
 use crate::{
-    decode::{Ahead, Rows},
-    drafts::Drafts,
+    decode::{ReadAhead, Rows},
     gap::Anchor,
+    pending_predictions::PendingPredictions,
     processor::Processor,
     snapshot::Snapshot,
 };
@@ -38,7 +38,7 @@ pub(super) struct Intake<R> {
     pub(super) end: Option<i64>,
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
-    pub(super) ahead: Ahead,
+    pub(super) ahead: ReadAhead,
 }
 
 /// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
@@ -125,7 +125,7 @@ pub(super) async fn process(
     let mut shown = Instant::now();
     let mut sent = processor.position();
     let mut rejections = RateLimited::default();
-    let mut outbox: Outbox<Drafts> = Outbox::at(processor.position());
+    let mut outbox: Outbox<PendingPredictions> = Outbox::at(processor.position());
     loop {
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),

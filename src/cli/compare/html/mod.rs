@@ -17,15 +17,15 @@ use crate::{
     models::explain::{Explanation, Importance},
     pipeline::prequential::PUBLISHED,
 };
-use plot::{Line, SERIES};
+use plot::{Line, MAX_SERIES};
 
 const STYLE: &str = include_str!("style.css");
 
 /// Features in a table at most.
-const MOST_FEATURES: usize = 12;
+const MAX_FEATURES: usize = 12;
 
 /// Models in a table of all pairs at most.
-const MOST_PAIRED: usize = 12;
+const MAX_PAIRED_MODELS: usize = 12;
 
 pub(super) fn page(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     let mut out = String::with_capacity(1 << 20);
@@ -146,11 +146,11 @@ fn about(board: &Board) -> String {
 /// Which line each model has: the best ones have one.
 fn series_of(board: &Board, model: usize) -> usize {
     // By the place in the settings, so that a model looks the same on every stream, where there are few enough.
-    if board.scores.len() <= SERIES { model } else { board.order.iter().position(|it| *it == model).unwrap_or(0) }
+    if board.scores.len() <= MAX_SERIES { model } else { board.order.iter().position(|it| *it == model).unwrap_or(0) }
 }
 
 fn curves(out: &mut String, standings: &Standings, board: &Board) -> anyhow::Result<()> {
-    let drawn = &board.order[..board.order.len().min(SERIES)];
+    let drawn = &board.order[..board.order.len().min(MAX_SERIES)];
     let lines: Vec<Line<'_>> = drawn
         .iter()
         .rev()
@@ -183,8 +183,8 @@ fn curves(out: &mut String, standings: &Standings, board: &Board) -> anyhow::Res
         "Over the last metrics.window samples; of neighbouring values the least and the greatest are drawn, and \
                        peaks far beyond the rest are cut at the top."
             .to_owned();
-    if board.order.len() > SERIES {
-        caption.push_str(&format!(" The best {SERIES} of {} models.", board.order.len()));
+    if board.order.len() > MAX_SERIES {
+        caption.push_str(&format!(" The best {MAX_SERIES} of {} models.", board.order.len()));
     }
     let drifts: Vec<String> = board.transitions.iter().take(12).map(text::transition).collect();
     if !drifts.is_empty() {
@@ -242,7 +242,7 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
 
 /// Every two models: by how much the RMSE of the row is over that of the column, and the chance of that.
 fn pairs(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
-    if board.order.len() > MOST_PAIRED {
+    if board.order.len() > MAX_PAIRED_MODELS {
         return Ok(());
     }
     writeln!(
@@ -301,7 +301,7 @@ fn importance(out: &mut String, standings: &Standings, board: &Board) -> std::fm
     let name = escaped(&standings.models[winner].name);
     writeln!(out, "<h3>What matters to {name}</h3>\n<div class=\"wide\"><table class=\"shares\">")?;
     writeln!(out, "<tr><th>feature</th><th>share</th><th></th></tr>")?;
-    for Importance { feature, share } in features.iter().take(MOST_FEATURES) {
+    for Importance { feature, share } in features.iter().take(MAX_FEATURES) {
         writeln!(
             out,
             "<tr><td>{}</td><td>{}</td><td><i style=\"width:{:.1}%\"></i></td></tr>",
@@ -310,7 +310,7 @@ fn importance(out: &mut String, standings: &Standings, board: &Board) -> std::fm
             100.0 * share
         )?;
     }
-    let more = features.len().saturating_sub(MOST_FEATURES);
+    let more = features.len().saturating_sub(MAX_FEATURES);
     let more = if more > 0 { format!(" {more} more are in the JSON file.") } else { String::new() };
     writeln!(
         out,

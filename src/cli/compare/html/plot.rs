@@ -10,7 +10,7 @@ use crate::figures::short;
 use crate::generator::Transition;
 
 /// Lines that are told apart.
-pub(super) const SERIES: usize = 12;
+pub(super) const MAX_SERIES: usize = 12;
 
 /// Colours that stand for classes until the picture is done: nothing else has them.
 const CLASSES: [(RGBColor, &str); 7] = [
@@ -31,7 +31,7 @@ const DRIFT: RGBColor = CLASSES[5].0;
 const SPAN: RGBColor = CLASSES[6].0;
 
 fn series(i: usize) -> RGBColor {
-    RGBColor(3, 0, (i % SERIES) as u8)
+    RGBColor(3, 0, (i % MAX_SERIES) as u8)
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -231,7 +231,7 @@ fn drawn(
         area.present()?;
     }
     let spelled = |RGBColor(r, g, b): RGBColor| format!("#{r:02X}{g:02X}{b:02X}");
-    let of_series = (0..SERIES).map(|i| (series(i), format!("s{i}"), format!("f{i}")));
+    let of_series = (0..MAX_SERIES).map(|i| (series(i), format!("s{i}"), format!("f{i}")));
     let of_classes = CLASSES.map(|(color, class)| (color, class.to_owned(), class.to_owned()));
     // No element has both a stroke and a fill of ours, so none gets two classes.
     for (color, stroke, fill) in of_classes.into_iter().chain(of_series) {

@@ -26,7 +26,7 @@ use crate::{
 use table::{Table, number};
 
 /// Categories of a feature that are printed.
-const CATEGORIES: usize = 12;
+const MAX_CATEGORIES_SHOWN: usize = 12;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -153,10 +153,10 @@ fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
                 // The most frequent ones; what a feature is like shows in these.
                 let mut categories: Vec<_> = feature.categories.iter().collect();
                 categories.sort_by(|a, b| b.n.total_cmp(&a.n));
-                for it in categories.iter().take(CATEGORIES) {
+                for it in categories.iter().take(MAX_CATEGORIES_SHOWN) {
                     table.row(&format!("{}={}", feature.feature, it.category), [it.mean, it.n]);
                 }
-                let more = categories.len().saturating_sub(CATEGORIES);
+                let more = categories.len().saturating_sub(MAX_CATEGORIES_SHOWN);
                 if more > 0 {
                     left_out.push(format!("{more} more of {}", feature.feature));
                 }
@@ -173,8 +173,8 @@ fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
 
 /// Names that fit on a line, and how many more there are.
 fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let more = names.len().saturating_sub(SHOWN);
+    const MAX_NAMES_SHOWN: usize = 8;
+    let more = names.len().saturating_sub(MAX_NAMES_SHOWN);
     let shown = names[..names.len() - more].join(", ");
     match (names.len(), more) {
         (0, _) => "no columns yet".into(),
@@ -194,12 +194,12 @@ fn linear(out: &mut impl Write, model: &Linear) -> io::Result<()> {
 
 /// The features that matter most, with their shares.
 fn importance(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
-    const SHOWN: usize = 10;
+    const MAX_FEATURES_SHOWN: usize = 10;
     let Explanation { method, samples, features } = explanation;
     let mut table = Table::new(&[&format!("importance by {}", method.in_words()), "share"]);
-    features.iter().take(SHOWN).for_each(|it| table.row(&it.feature, [it.share]));
+    features.iter().take(MAX_FEATURES_SHOWN).for_each(|it| table.row(&it.feature, [it.share]));
     table.print(out, 2)?;
-    let more = features.len().saturating_sub(SHOWN);
+    let more = features.len().saturating_sub(MAX_FEATURES_SHOWN);
     let more = if more > 0 { format!("and {more} more, ") } else { String::new() };
     writeln!(out, "    {more}over the last {samples} samples")
 }

@@ -6,7 +6,7 @@ use super::{by_weight, table::number};
 use crate::models::describe::{Branch, Leaf, Node, Test, Tree};
 
 /// Weights of a leaf's model that are printed.
-const WEIGHTS: usize = 3;
+const MAX_WEIGHTS_SHOWN: usize = 3;
 
 /// Prints a tree's size and its uppermost `depth` levels.
 pub(super) fn print(out: &mut impl Write, tree: &Tree, depth: usize) -> io::Result<()> {
@@ -75,8 +75,8 @@ pub(super) fn describe(leaf: &Leaf) -> String {
     if let Some(model) = model {
         let weights = by_weight(model);
         let shown: Vec<String> =
-            weights.iter().take(WEIGHTS).map(|it| format!("{}*{}", Signed(it.weight), it.feature)).collect();
-        let more = if weights.len() > WEIGHTS { " ..." } else { "" };
+            weights.iter().take(MAX_WEIGHTS_SHOWN).map(|it| format!("{}*{}", Signed(it.weight), it.feature)).collect();
+        let more = if weights.len() > MAX_WEIGHTS_SHOWN { " ..." } else { "" };
         let by = if *uses_model { "model" } else { "mean, model" };
         line.push_str(&format!("  by {by} {} {}{more}", number(model.intercept), shown.join(" ")));
     }

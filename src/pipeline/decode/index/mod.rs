@@ -407,7 +407,7 @@ impl Index {
     pub(super) fn learn_texts(&mut self, turns: &mut Vec<Turn>, words: &mut Vec<String>) {
         for turn in turns.drain(..) {
             match turn {
-                Turn::Spelled(column) => {
+                Turn::EncodedPrediction(column) => {
                     if self.texts.count(column) {
                         self.notices.push(Notice::NumericText { field: self.columns[column].clone() });
                     }

@@ -27,7 +27,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{
     PATIENCE,
-    daemon::{Site, stdout},
+    daemon::{Workspace, stdout},
     proof::{self, FOREIGN, Proof},
 };
 
@@ -65,10 +65,10 @@ impl Names {
     }
 
     /// A daemon's folder with these topics on a broker at `address`.
-    pub fn site(&self, address: &str, more: &[&str]) -> Site {
+    pub fn site(&self, address: &str, more: &[&str]) -> Workspace {
         // Whoever mixes records in does so in topics of a generator's.
         let generator = ["generator.enabled=true", "generator.into_foreign_topic=true"];
-        let mut site = Site::new(&[&generator, more].concat());
+        let mut site = Workspace::new(&[&generator, more].concat());
         let [predictions, dead_letters, events] = &self.outputs;
         site.settings.extend([
             "transport.kind=kafka".to_owned(),
@@ -84,14 +84,14 @@ impl Names {
 }
 
 /// The broker.
-pub struct Bus {
+pub struct BrokerClient {
     runtime: Runtime,
     address: String,
     client: Mutex<Option<Arc<Client>>>,
     partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
 }
 
-impl Bus {
+impl BrokerClient {
     pub fn new(address: impl Into<String>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
@@ -284,7 +284,7 @@ impl Bus {
 }
 
 /// What a run that nobody disturbs makes of the same samples from `start` on under `settings`, and its folder.
-pub fn undisturbed(bus: &Bus, names: &Names, start: &str, settings: &[&str]) -> (proof::Topics, Site) {
+pub fn undisturbed(bus: &BrokerClient, names: &Names, start: &str, settings: &[&str]) -> (proof::Topics, Workspace) {
     let others = names.undisturbed();
     let start = format!("transport.kafka.start={start}");
     let site = others.site(bus.address(), &[settings, &["generator.enabled=false", &start]].concat());
@@ -295,7 +295,14 @@ pub fn undisturbed(bus: &Bus, names: &Names, start: &str, settings: &[&str]) -> 
 
 /// All that a run that has ended owes for the source offsets of `sources`, one range per partition. What it is compared
 /// with starts at `start` under `settings`.
-pub fn proved(bus: &Bus, names: &Names, site: &Site, sources: &[Range<i64>], start: &str, settings: &[&str]) -> Proof {
+pub fn proved(
+    bus: &BrokerClient,
+    names: &Names,
+    site: &Workspace,
+    sources: &[Range<i64>],
+    start: &str,
+    settings: &[&str],
+) -> Proof {
     let topics = bus.all(names);
     let (others, undisturbed) = undisturbed(bus, names, start, settings);
     let mut proof = Proof::default();

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::{
     Schema,
-    flat::{NotFlat, Scanner},
+    fast_path::{NotFlat, Scanner},
 };
 
 /// Records between two layouts at least: where each record has other fields, nothing is gained.
-const CHANGE_AFTER: u32 = 16;
+const LAYOUT_CHANGE_INTERVAL: u32 = 16;
 
 /// No layout.
 const NONE: u32 = u32::MAX;
@@ -62,7 +62,7 @@ impl Rows {
 
 /// Reads ahead.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct ReadAhead {
     max_record_bytes: usize,
     /// Whether `NaN` stands for `null`.
     bare_nan: bool,
@@ -71,11 +71,11 @@ pub struct Ahead {
     since: u32,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Of records over `schema.max_record_bytes` nothing is read.
     pub fn new(schema: &Schema) -> Self {
         let bare_nan = schema.takes_bare_nan();
-        Self { max_record_bytes: schema.max_record_bytes, bare_nan, layout: None, since: CHANGE_AFTER }
+        Self { max_record_bytes: schema.max_record_bytes, bare_nan, layout: None, since: LAYOUT_CHANGE_INTERVAL }
     }
 
     /// Reads a run of values.
@@ -107,7 +107,7 @@ impl Ahead {
             self.layout.as_ref().is_some_and(|layout| numbers(self.scanner(value), layout, &mut rows.numbers).is_ok());
         if !known {
             rows.numbers.truncate(first);
-            if self.since < CHANGE_AFTER {
+            if self.since < LAYOUT_CHANGE_INTERVAL {
                 return None;
             }
             let layout = layout_of(self.scanner(value), &mut rows.numbers).ok()?;
@@ -163,11 +163,11 @@ fn layout_of(mut scanner: Scanner<'_>, out: &mut Vec<f64>) -> Result<Layout, Not
 mod tests {
     use super::*;
 
-    fn ahead(max_record_bytes: usize) -> Ahead {
-        Ahead::new(&Schema { max_record_bytes, ..Schema::default() })
+    fn ahead(max_record_bytes: usize) -> ReadAhead {
+        ReadAhead::new(&Schema { max_record_bytes, ..Schema::default() })
     }
 
-    fn read(ahead: &mut Ahead, values: &[&[u8]]) -> Vec<Option<(Vec<String>, Vec<f64>)>> {
+    fn read(ahead: &mut ReadAhead, values: &[&[u8]]) -> Vec<Option<(Vec<String>, Vec<f64>)>> {
         let rows = ahead.read(values.iter().map(|value| Some(*value)));
         let one = |row: Row<'_>| (row.layout.names().map(str::to_owned).collect(), row.numbers.to_vec());
         (0..values.len()).map(|i| rows.get(i).map(one)).collect()

@@ -6,7 +6,7 @@
 use sonic_number::{ParserNumber, parse_number};
 
 use super::{
-    LARGEST,
+    MAX_MAGNITUDE,
     draft::Draft,
     index::Index,
     role::{Field, Part},
@@ -49,7 +49,7 @@ pub(super) fn take<'n>(
     // Nearly all that a stream holds, and false for NaN.
     if let Part::Column(column) = field.part
         && field.is_plain()
-        && number.abs() <= LARGEST
+        && number.abs() <= MAX_MAGNITUDE
     {
         draft.set(column, number);
         return Ok(());

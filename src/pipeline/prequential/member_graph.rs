@@ -7,15 +7,15 @@ use thalweg_models::ModelConfig;
 
 /// The models that see others' predictions, in an order in which they can predict.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wiring {
-    pub(super) ensembles: Vec<Ensemble>,
+pub(super) struct MemberGraph {
+    pub(super) ensembles: Vec<MemberInputs>,
     /// Whether a model is none of them.
     plain: Vec<bool>,
 }
 
 /// A model that sees others' predictions.
 #[derive(Clone, Debug)]
-pub(super) struct Ensemble {
+pub(super) struct MemberInputs {
     pub(super) model: usize,
     /// Index of the model behind each of its columns.
     pub(super) members: Vec<usize>,
@@ -45,10 +45,10 @@ pub enum Misfit {
 /// # Errors
 /// The first [`Misfit`] there is.
 pub fn check(models: &[ModelConfig]) -> Result<(), Misfit> {
-    Wiring::new(models).map(|_| ())
+    MemberGraph::new(models).map(|_| ())
 }
 
-impl Wiring {
+impl MemberGraph {
     pub(super) fn new(models: &[ModelConfig]) -> Result<Self, Misfit> {
         let plain: Vec<bool> = models.iter().map(|model| model.kind.members().is_empty()).collect();
         let mut waiting = Vec::new();
@@ -58,7 +58,7 @@ impl Wiring {
                 found.ok_or_else(|| Misfit::Unknown { model, name: name.clone() })
             };
             let members = config.kind.members().iter().map(index).collect::<Result<_, _>>()?;
-            waiting.push(Ensemble { model, members });
+            waiting.push(MemberInputs { model, members });
         }
         let (mut ready, mut ensembles) = (plain.clone(), Vec::new());
         while !waiting.is_empty() {
@@ -73,7 +73,7 @@ impl Wiring {
 
     /// Whether a model sees the sample's features.
     #[inline]
-    pub(super) fn is_plain(&self, model: usize) -> bool {
+    pub(super) fn sees_features(&self, model: usize) -> bool {
         self.plain.get(model).copied().unwrap_or(true)
     }
 
@@ -83,7 +83,7 @@ impl Wiring {
     }
 }
 
-impl Ensemble {
+impl MemberInputs {
     /// What the model sees: the predictions of its members.
     #[inline]
     pub(super) fn columns<'a>(&self, predictions: &[f64], row: &'a mut Vec<f64>) -> &'a [f64] {

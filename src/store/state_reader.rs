@@ -9,12 +9,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
     Error, FORMAT, Read,
-    checkpoints::{LACKING, decode, newest, whole},
+    checkpoints::{CREATE_TEMP_PARTS, decode, newest, whole},
 };
 
 /// A state file that is open for reading.
 #[derive(Debug)]
-pub struct Archive {
+pub struct StateReader {
     path: PathBuf,
     connection: Connection,
 }
@@ -49,7 +49,7 @@ pub struct Kept<T> {
     pub content: Result<T, String>,
 }
 
-impl Archive {
+impl StateReader {
     /// Opens the file.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Archive {
             let format: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
             if format.is_some_and(|found| found < FORMAT) {
                 // It is for the daemon to migrate it; until then, an empty table of our own stands for what it lacks.
-                connection.execute_batch(LACKING)?;
+                connection.execute_batch(CREATE_TEMP_PARTS)?;
             }
             Ok((connection, format))
         };

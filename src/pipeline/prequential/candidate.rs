@@ -13,30 +13,30 @@ use thalweg_metrics::{
     drift::{Detector, Shift},
 };
 use thalweg_models::{Features, ModelConfig, Pipeline, SampleWindow, Scratch, champion::Track};
-use thalweg_state::whole;
+use thalweg_state::nested;
 
 /// A model, its scores, and what watches over it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Contender {
-    #[serde(deserialize_with = "whole")]
+pub(super) struct Candidate {
+    #[serde(deserialize_with = "nested")]
     pub(super) config: ModelConfig,
     pub(super) name: Arc<str>,
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub(super) pipeline: Pipeline,
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub(super) scores: Scorecard,
     /// What elections look at. States from before they did have none.
     #[serde(default)]
     pub(super) track: Track,
     /// Whether the squared error has changed; `None` where nobody asks.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "nested")]
     pub(super) detector: Option<Detector>,
     /// Baselines cannot diverge.
     pub(super) guard: Option<Guard>,
     pub(super) counts: Counts,
 }
 
-checked!(Contender { config, name, pipeline, scores, track, detector, guard, counts });
+checked!(Candidate { config, name, pipeline, scores, track, detector, guard, counts });
 
 /// How a model's error has changed: RMSEs, in the target's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl Counts {
     }
 }
 
-impl Contender {
+impl Candidate {
     pub(super) fn new(model: &ModelConfig, config: &Config) -> Self {
         let guard = (!model.kind.cannot_diverge()).then(|| Guard::new(config.guard));
         Self {

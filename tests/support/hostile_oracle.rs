@@ -6,7 +6,7 @@ use thalweg_models::{Features, ModelConfig, ModelKind, Scratch, linear, tree};
 use thalweg_pipeline::{
     checkpoint::Checkpoint,
     decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
-    drafts::Drafts,
+    pending_predictions::PendingPredictions,
     prequential,
     processor::{Config, Processor},
 };
@@ -25,10 +25,10 @@ pub enum Outcome {
 }
 
 /// A processor whose every answer is checked.
-pub struct Judge {
+pub struct HostileOracle {
     config: Config,
     processor: Processor,
-    outbox: Outbox<Drafts>,
+    outbox: Outbox<PendingPredictions>,
     /// The same records by the way that the daemon takes, and by the long way always.
     decoders: [Decoder; 2],
     /// Of so many records one goes both ways, since that costs as much as all the rest.
@@ -78,7 +78,7 @@ pub fn schemas() -> Vec<Schema> {
     ]
 }
 
-impl Judge {
+impl HostileOracle {
     pub fn new(schema: Schema) -> Self {
         let tree = tree::Params { grace_period: 50, ..Default::default() };
         let models = [
@@ -121,7 +121,7 @@ impl Judge {
         }
         let processed = self.processor.process(record.clone(), &mut self.outbox);
         let mut outbox = self.outbox.take();
-        outbox.spell();
+        outbox.encode();
         let [predictions, letters, _] = outbox.records;
         assert_eq!(self.processor.position(), record.offset + 1);
         match (processed, <[Outgoing; 1]>::try_from(predictions), <[Outgoing; 1]>::try_from(letters)) {
@@ -177,10 +177,10 @@ impl Judge {
             value: Some(br#"{"x0":0.5,"c":"probe","y":1}"#[..].into()),
             ..Record::default()
         };
-        let mut answers = [Outbox::<Drafts>::default(), Outbox::default()];
+        let mut answers = [Outbox::<PendingPredictions>::default(), Outbox::default()];
         let ends = [self.processor.process(probe.clone(), &mut answers[0]), other.process(probe, &mut answers[1])];
         assert_eq!(ends[0], ends[1]);
-        answers.iter_mut().for_each(Outbox::spell);
+        answers.iter_mut().for_each(Outbox::encode);
         assert_eq!(answers[0].records, answers[1].records);
         self.predictions += u64::from(ends[0].is_ok());
         self.dead_letters += u64::from(ends[0].is_err());

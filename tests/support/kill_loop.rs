@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PATIENCE,
-    daemon::{Daemon, Site},
+    daemon::{Daemon, Workspace},
 };
 
 /// Models of a race, as a setting.
@@ -20,10 +20,10 @@ pub const MODELS: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffdi
 /// Models that are made of others, and the one of many experts.
 pub const ENSEMBLES: &str = r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50},{name="blend",kind="mixture",members=["mean","linear","hoeffding_tree"]},{kind="mixture"},{kind="champion",members=["linear","blend","mixture"]}]"#;
 
-/// Where a daemon is battered.
+/// A daemon that is killed, and its topics.
 pub trait Ground {
     /// Its folder and settings.
-    fn site(&self) -> &Site;
+    fn site(&self) -> &Workspace;
     /// Predictions and dead letters that there are now, 0 while there is no topic yet.
     fn published(&self) -> i64;
     /// Appends foreign records, as another producer would. Does nothing while there is no topic yet.
@@ -42,8 +42,8 @@ pub struct Plan {
     pub full_speed: u32,
 }
 
-/// What came of it.
-pub struct Battering {
+/// Counts and times of a kill loop.
+pub struct KillReport {
     pub kills: usize,
     /// From a start to the first prediction after it.
     restarts: Vec<Duration>,
@@ -51,7 +51,7 @@ pub struct Battering {
     replaying: usize,
 }
 
-impl Battering {
+impl KillReport {
     /// One line for people.
     pub fn summary(&self) -> String {
         let mut restarts = self.restarts.clone();
@@ -69,9 +69,9 @@ impl Battering {
 }
 
 /// Kills the daemon again and again, then lets it stop in order and catch up.
-pub fn batter(ground: &impl Ground, plan: &Plan) -> Battering {
+pub fn kill_loop(ground: &impl Ground, plan: &Plan) -> KillReport {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
-    let mut battering = Battering { kills: 0, restarts: Vec::new(), replaying: 0 };
+    let mut report = KillReport { kills: 0, restarts: Vec::new(), replaying: 0 };
     for _ in 0..plan.kills {
         if rng.random_ratio(1, 3) {
             ground.mix_in(&unusable(&mut rng));
@@ -85,12 +85,12 @@ pub fn batter(ground: &impl Ground, plan: &Plan) -> Battering {
             0..2 => daemon.watch(below(&mut rng, Duration::from_millis(60))),
             2..5 => {
                 let line = daemon.event("worker_started");
-                battering.replaying += usize::from(line["replay"].as_i64().is_some_and(|replay| replay > 0));
+                report.replaying += usize::from(line["replay"].as_i64().is_some_and(|replay| replay > 0));
                 daemon.watch(below(&mut rng, Duration::from_millis(40)));
             }
             _ => {
                 await_published(ground, &mut daemon, before);
-                battering.restarts.push(started.elapsed());
+                report.restarts.push(started.elapsed());
                 let moment = below(&mut rng, plan.work);
                 if rng.random_ratio(1, 3) {
                     daemon.watch(moment / 2);
@@ -100,10 +100,10 @@ pub fn batter(ground: &impl Ground, plan: &Plan) -> Battering {
             }
         }
         daemon.kill();
-        battering.kills += 1;
+        report.kills += 1;
     }
     finish(ground, plan.rate);
-    battering
+    report
 }
 
 /// Once more with the generator, long enough for it to complete the batch amid which it was killed, to an end in order;

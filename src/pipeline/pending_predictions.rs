@@ -7,17 +7,17 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use thalweg_metrics::Interval;
-use thalweg_topic::Spelled;
+use thalweg_topic::EncodedPrediction;
 
 /// The longest text of a 64-bit number, whole or not.
-const LONGEST_NUMBER: usize = 24;
+const MAX_NUMBER_BYTES: usize = 24;
 
 /// What a record takes besides key and value, about.
-const BESIDES: usize = 32;
+const RECORD_OVERHEAD_BYTES: usize = 32;
 
 /// What the predictions of a partition have in common.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(super) struct JsonTemplate {
     /// `{"source":{"topic":…,"partition":…,"offset":`
     head: Vec<u8>,
     /// `,"model":"<name>","version":` per model.
@@ -30,26 +30,26 @@ pub(super) struct Form {
     most: usize,
 }
 
-impl Form {
+impl JsonTemplate {
     pub(super) fn new(topic: &str, partition: i32, names: &[Arc<str>], intervals: bool) -> Self {
         let quoted: Vec<String> = names.iter().map(|name| quote(name)).collect();
         let member = |(i, name): (usize, &String)| format!("{}{name}:", if i > 0 { "," } else { "" }).into_bytes();
-        let form = Self {
+        let template = Self {
             head: format!(r#"{{"source":{{"topic":{},"partition":{partition},"offset":"#, quote(topic)).into_bytes(),
             models: quoted.iter().map(|name| format!(r#","model":{name},"version":"#).into_bytes()).collect(),
             members: quoted.iter().enumerate().map(member).collect(),
             intervals,
             most: 0,
         };
-        let champion = form.models.iter().map(Vec::len).max().unwrap_or(0);
-        let members: usize = form.members.iter().map(Vec::len).sum();
+        let champion = template.models.iter().map(Vec::len).max().unwrap_or(0);
+        let members: usize = template.members.iter().map(Vec::len).sum();
         let words = TIMESTAMP.len() + TARGET.len() + PREDICTION.len() + PREDICTIONS.len() + END.len();
-        let ends = usize::from(intervals) * (LOWER.len() + UPPER.len() + 2 * LONGEST_NUMBER);
-        let numbers = (5 + names.len()) * LONGEST_NUMBER;
-        Self { most: form.head.len() + champion + members + words + ends + numbers, ..form }
+        let ends = usize::from(intervals) * (LOWER.len() + UPPER.len() + 2 * MAX_NUMBER_BYTES);
+        let numbers = (5 + names.len()) * MAX_NUMBER_BYTES;
+        Self { most: template.head.len() + champion + members + words + ends + numbers, ..template }
     }
 
-    fn write(&self, out: &mut Vec<u8>, draft: &Draft, predictions: &[f64]) {
+    fn write(&self, out: &mut Vec<u8>, draft: &PendingPrediction, predictions: &[f64]) {
         out.extend_from_slice(&self.head);
         integer(out, draft.source);
         out.extend_from_slice(TIMESTAMP);
@@ -95,7 +95,7 @@ const END: &[u8] = b"}}";
 
 /// A prediction but for what each model said.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PendingPrediction {
     pub(super) source: i64,
     pub(super) timestamp: i64,
     pub(super) key: Option<Vec<u8>>,
@@ -107,28 +107,28 @@ pub(super) struct Draft {
 
 /// Predictions of one partition, in the order of their sources.
 #[derive(Debug, Default)]
-pub struct Drafts {
+pub struct PendingPredictions {
     /// `None` as long as there is none.
-    form: Option<Arc<Form>>,
-    drafts: Vec<Draft>,
+    template: Option<Arc<JsonTemplate>>,
+    drafts: Vec<PendingPrediction>,
     /// For each, what each model said.
     numbers: Vec<f64>,
     bytes: usize,
 }
 
-impl Drafts {
+impl PendingPredictions {
     #[inline]
-    pub(super) fn add(&mut self, form: &Arc<Form>, draft: Draft, predictions: &[f64]) {
-        if self.form.is_none() {
-            self.form = Some(Arc::clone(form));
+    pub(super) fn add(&mut self, template: &Arc<JsonTemplate>, draft: PendingPrediction, predictions: &[f64]) {
+        if self.template.is_none() {
+            self.template = Some(Arc::clone(template));
         }
-        self.bytes += form.most + draft.key.as_ref().map_or(0, Vec::len) + BESIDES;
+        self.bytes += template.most + draft.key.as_ref().map_or(0, Vec::len) + RECORD_OVERHEAD_BYTES;
         self.drafts.push(draft);
         self.numbers.extend_from_slice(predictions);
     }
 }
 
-impl thalweg_topic::Drafts for Drafts {
+impl thalweg_topic::PendingPredictions for PendingPredictions {
     fn len(&self) -> usize {
         self.drafts.len()
     }
@@ -146,14 +146,15 @@ impl thalweg_topic::Drafts for Drafts {
         self.drafts.iter().for_each(|draft| take(draft.timestamp));
     }
 
-    fn each(&self, take: &mut dyn FnMut(Spelled<'_>) -> ControlFlow<()>) {
-        let Some(form) = &self.form else { return };
-        let mut value = Vec::with_capacity(form.most);
-        for (draft, predictions) in self.drafts.iter().zip(self.numbers.chunks_exact(form.members.len())) {
+    fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {
+        let Some(template) = &self.template else { return };
+        let mut value = Vec::with_capacity(template.most);
+        for (draft, predictions) in self.drafts.iter().zip(self.numbers.chunks_exact(template.members.len())) {
             value.clear();
-            form.write(&mut value, draft, predictions);
-            let Draft { source, timestamp, key, .. } = draft;
-            let spelled = Spelled { source: *source, timestamp: *timestamp, key: key.as_deref(), value: &value };
+            template.write(&mut value, draft, predictions);
+            let PendingPrediction { source, timestamp, key, .. } = draft;
+            let spelled =
+                EncodedPrediction { source: *source, timestamp: *timestamp, key: key.as_deref(), value: &value };
             if take(spelled).is_break() {
                 return;
             }
@@ -181,13 +182,13 @@ fn number(out: &mut Vec<u8>, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_topic::{Drafts as _, Outbox, Output};
+    use thalweg_topic::{Outbox, Output, PendingPredictions as _};
 
     /// As a publisher that wants records has them.
-    fn spelled(drafts: Drafts) -> Vec<thalweg_topic::record::Outgoing> {
+    fn spelled(drafts: PendingPredictions) -> Vec<thalweg_topic::record::Outgoing> {
         let mut outbox = Outbox::at(0);
         outbox.drafts = drafts;
-        outbox.spell();
+        outbox.encode();
         std::mem::take(&mut outbox.records[Output::Predictions as usize])
     }
 
@@ -195,10 +196,10 @@ mod tests {
     fn no_prediction_is_longer_than_what_was_reckoned_with() {
         let names = ["a\"b".into(), "model".into()];
         for intervals in [false, true] {
-            let form = Arc::new(Form::new("topic\n", i32::MIN, &names, intervals));
-            let mut drafts = Drafts::default();
+            let template = Arc::new(JsonTemplate::new("topic\n", i32::MIN, &names, intervals));
+            let mut drafts = PendingPredictions::default();
             for champion in 0..2 {
-                let draft = Draft {
+                let draft = PendingPrediction {
                     source: i64::MIN,
                     timestamp: i64::MIN,
                     key: None,
@@ -207,12 +208,12 @@ mod tests {
                     version: u64::MAX,
                     interval: Some(Interval { lower: -f64::MAX, upper: -f64::MIN_POSITIVE }),
                 };
-                drafts.add(&form, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
+                drafts.add(&template, draft, &[-1.234_567_890_123_456_7e-300, -f64::MAX]);
             }
             let most = drafts.bytes();
             let spelled = spelled(drafts);
             let bytes: usize = spelled.iter().filter_map(|record| record.value.as_ref()).map(Vec::len).sum();
-            assert!(bytes <= most && most < bytes + 2 * (BESIDES + 60), "{bytes} of at most {most}");
+            assert!(bytes <= most && most < bytes + 2 * (RECORD_OVERHEAD_BYTES + 60), "{bytes} of at most {most}");
             for record in spelled {
                 let value: serde_json::Value = serde_json::from_slice(&record.value.expect("a value")).expect("JSON");
                 assert_eq!(value["source"]["topic"], "topic\n");
@@ -225,10 +226,18 @@ mod tests {
 
     #[test]
     fn before_anything_was_scored_the_ends_of_the_interval_are_null() {
-        let form = Arc::new(Form::new("topic", 0, &["model".into()], true));
-        let draft = Draft { source: 0, timestamp: 0, key: None, target: None, champion: 0, version: 0, interval: None };
-        let mut drafts = Drafts::default();
-        drafts.add(&form, draft, &[1.5]);
+        let template = Arc::new(JsonTemplate::new("topic", 0, &["model".into()], true));
+        let draft = PendingPrediction {
+            source: 0,
+            timestamp: 0,
+            key: None,
+            target: None,
+            champion: 0,
+            version: 0,
+            interval: None,
+        };
+        let mut drafts = PendingPredictions::default();
+        drafts.add(&template, draft, &[1.5]);
         let value = spelled(drafts).remove(0).value.expect("a value");
         assert!(String::from_utf8_lossy(&value).contains(r#""prediction":1.5,"lower":null,"upper":null,"model":"#));
     }

@@ -14,7 +14,7 @@ use serde::de::{
 use thalweg_metrics::Damaged;
 
 /// Values in values, at most; the types of a checkpoint stay far below, and the stack holds that many.
-const DEPTH: u32 = 128;
+const MAX_DEPTH: u32 = 128;
 
 /// The name of a newtype that takes a value as the bytes that it is written in.
 pub(super) const WHOLE: &str = "thalweg_state::Whole";
@@ -46,12 +46,12 @@ impl de::Error for Error {
 }
 
 /// What has not been read yet.
-pub(super) struct Messages<'de> {
+pub(super) struct NamedMsgpack<'de> {
     bytes: &'de [u8],
     depth: u32,
 }
 
-impl<'de> Messages<'de> {
+impl<'de> NamedMsgpack<'de> {
     pub(super) fn new(bytes: &'de [u8]) -> Self {
         Self { bytes, depth: 0 }
     }
@@ -126,7 +126,7 @@ impl<'de> Messages<'de> {
 
     /// What `read` makes of what is one level further in.
     fn inside<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if self.depth == DEPTH {
+        if self.depth == MAX_DEPTH {
             return Err(self.expected("no further value in a value"));
         }
         self.depth += 1;
@@ -179,7 +179,7 @@ macro_rules! plain {
     };
 }
 
-impl<'de> Deserializer<'de> for &mut Messages<'de> {
+impl<'de> Deserializer<'de> for &mut NamedMsgpack<'de> {
     type Error = Error;
 
     plain! {
@@ -300,7 +300,7 @@ impl<'de> Deserializer<'de> for &mut Messages<'de> {
 
 /// The items of a list or the fields of a struct, one after the other.
 struct Items<'a, 'de> {
-    messages: &'a mut Messages<'de>,
+    messages: &'a mut NamedMsgpack<'de>,
     left: u32,
 }
 
@@ -336,13 +336,13 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
 
 /// One of an enum: a name, or a map from it to what it holds.
 struct Variant<'a, 'de> {
-    messages: &'a mut Messages<'de>,
+    messages: &'a mut NamedMsgpack<'de>,
     name: &'de str,
     holds: bool,
 }
 
 impl<'a, 'de> Variant<'a, 'de> {
-    fn held(self) -> Result<&'a mut Messages<'de>, Error> {
+    fn held(self) -> Result<&'a mut NamedMsgpack<'de>, Error> {
         if self.holds { Ok(self.messages) } else { Err(self.messages.expected("what a variant holds")) }
     }
 }
@@ -527,7 +527,7 @@ mod tests {
                 changed[at] = value;
                 refused += usize::from(read::<Everything>(&changed).is_err());
                 // Nothing to say of the outcome but that there is one.
-                let _ = Messages::new(&changed[at..]).skip();
+                let _ = NamedMsgpack::new(&changed[at..]).skip();
             }
         }
         assert!(refused > bytes.len() * 128, "{refused} of {}", bytes.len() * 256);

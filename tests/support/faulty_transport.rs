@@ -41,7 +41,7 @@ pub enum Published {
 }
 
 /// The transport.
-pub struct Bent {
+pub struct FaultyTransport {
     pub inner: Embedded,
     /// The end that it says there is, where it is less than that.
     pub end: Arc<AtomicI64>,
@@ -51,7 +51,7 @@ pub struct Bent {
     pub published: Published,
 }
 
-impl Bent {
+impl FaultyTransport {
     /// With nothing wrong yet.
     pub async fn open(store: &Arc<Store>) -> Self {
         let (topics, opening) = (Topics::default(), Opening::default());
@@ -100,40 +100,40 @@ fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
     })
 }
 
-pub struct BentReader {
+pub struct FaultyReader {
     inner: EmbeddedReader,
     end: Arc<AtomicI64>,
     on_fetch: OnFetch,
 }
 
-pub struct BentPublisher {
+pub struct FaultyPublisher {
     inner: EmbeddedPublisher,
     on_resume: OnResume,
     published: Published,
 }
 
-impl Source for Bent {
-    type Reader = BentReader;
+impl Source for FaultyTransport {
+    type Reader = FaultyReader;
 
     async fn partitions(&self, topic: &str) -> Result<i32, Error> {
         self.inner.partitions(topic).await
     }
-    async fn reader(&self, topic: &str, partition: i32) -> Result<BentReader, Error> {
+    async fn reader(&self, topic: &str, partition: i32) -> Result<FaultyReader, Error> {
         let inner = self.inner.reader(topic, partition).await?;
-        Ok(BentReader { inner, end: Arc::clone(&self.end), on_fetch: Arc::clone(&self.on_fetch) })
+        Ok(FaultyReader { inner, end: Arc::clone(&self.end), on_fetch: Arc::clone(&self.on_fetch) })
     }
 }
 
-impl Transport for Bent {
+impl Transport for FaultyTransport {
     type Assignments = Fixed;
-    type Publisher = BentPublisher;
+    type Publisher = FaultyPublisher;
 
     fn assignments(&self) -> Fixed {
         self.inner.assignments()
     }
-    async fn publisher(&self, partition: i32) -> Result<BentPublisher, Error> {
+    async fn publisher(&self, partition: i32) -> Result<FaultyPublisher, Error> {
         let (inner, on_resume) = (self.inner.publisher(partition).await?, Arc::clone(&self.on_resume));
-        Ok(BentPublisher { inner, on_resume, published: self.published })
+        Ok(FaultyPublisher { inner, on_resume, published: self.published })
     }
     async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
         self.inner.ends(partitions).await
@@ -143,7 +143,7 @@ impl Transport for Bent {
     }
 }
 
-impl Reader for BentReader {
+impl Reader for FaultyReader {
     async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
         self.inner.resolve(start).await
     }
@@ -159,7 +159,7 @@ impl Reader for BentReader {
     }
 }
 
-impl Publisher for BentPublisher {
+impl Publisher for FaultyPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         let theirs = (self.on_resume)();
         let Resumed { published, outputs } = self.inner.resume(since, position).await?;

@@ -41,10 +41,10 @@ fn unchecked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     T::deserialize(&mut NamedMsgpack::new(bytes))
 }
 
-/// What the engine learns and is read in one piece.
+/// A state of the engine that is read in one piece, nested inside another.
 pub trait Whole: Nested {}
 
-/// Where only this package can call it: whoever reads a whole state checks it.
+/// Keeps the unchecked read private to this package: every caller outside checks the whole state.
 mod piece {
     pub trait Nested: Sized {
         fn read(bytes: &[u8]) -> Result<Self, super::Error>;

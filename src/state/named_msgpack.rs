@@ -13,27 +13,27 @@ use serde::de::{
 };
 use thalweg_metrics::Damaged;
 
-/// Values in values, at most; the types of a checkpoint stay far below, and the stack holds that many.
+/// Limit of nested values; the types of a checkpoint stay far below, and the stack holds that many.
 const MAX_DEPTH: u32 = 128;
 
 /// The name of a newtype that takes a value as the bytes that it is written in.
 pub(super) const WHOLE: &str = "thalweg_state::Whole";
 
-/// Why bytes could not be read.
+/// Reason why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// They end too early, or are something else.
     #[error("{what} was expected {left} bytes before the end")]
     Expected {
-        /// What should have been there.
+        /// The expected value.
         what: &'static str,
-        /// Where: bytes from there to the end.
+        /// Bytes from the place of the error to the end.
         left: usize,
     },
     /// A type does not take what it holds.
     #[error("{0}")]
     Refused(String),
-    /// What was read cannot be.
+    /// The state that was read is invalid.
     #[error(transparent)]
     Damaged(#[from] Damaged),
 }
@@ -45,7 +45,7 @@ impl de::Error for Error {
     }
 }
 
-/// What has not been read yet.
+/// The bytes that have not been read yet.
 pub(super) struct NamedMsgpack<'de> {
     bytes: &'de [u8],
     depth: u32,
@@ -103,7 +103,7 @@ impl<'de> NamedMsgpack<'de> {
         Ok(taken)
     }
 
-    /// Whether the next value is `marker`, which is then passed.
+    /// Passes the next value where it is `marker`; returns whether it was.
     fn at(&mut self, marker: Marker) -> bool {
         let Some((_, rest)) = self.bytes.split_first().filter(|(first, _)| **first == marker.to_u8()) else {
             return false;
@@ -124,7 +124,7 @@ impl<'de> NamedMsgpack<'de> {
         Ok(Items { messages: self, left })
     }
 
-    /// What `read` makes of what is one level further in.
+    /// Runs `read` one level deeper.
     fn inside<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if self.depth == MAX_DEPTH {
             return Err(self.expected("no further value in a value"));
@@ -203,7 +203,7 @@ impl<'de> Deserializer<'de> for &mut NamedMsgpack<'de> {
         deserialize_byte_buf: binary, visit_borrowed_bytes;
     }
 
-    /// For enums whose tag is one of the fields, which can be anywhere among them.
+    /// Reads enums whose tag is one of the fields, at any place among them.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.bytes.first().map(|first| Marker::from_u8(*first)) {
             Some(Marker::Null) => self.deserialize_unit(visitor),
@@ -334,7 +334,7 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
     }
 }
 
-/// One of an enum: a name, or a map from it to what it holds.
+/// A variant of an enum: its name, or a map from it to its content.
 struct Variant<'a, 'de> {
     messages: &'a mut NamedMsgpack<'de>,
     name: &'de str,

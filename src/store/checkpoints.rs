@@ -33,36 +33,36 @@ pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkp
     CREATE TRIGGER IF NOT EXISTS thalweg_checkpoint_dropped AFTER DELETE ON thalweg_checkpoints BEGIN
     DELETE FROM thalweg_checkpoint_parts WHERE checkpoint = old.id; END;";
 
-/// Makes what the table of parts is in a file from before there was one.
+/// Makes an empty table of parts for a file of a format that has none.
 pub(crate) const CREATE_TEMP_PARTS: &str =
     "CREATE TEMP TABLE IF NOT EXISTS thalweg_checkpoint_parts (checkpoint INTEGER, part INTEGER, state BLOB);";
 
 /// Bytes of a part.
 const PART_BYTES: usize = 64 << 10;
 
-/// Drops what is beyond what is kept of a partition: ?1 topic, ?2 partition, ?3 how many.
+/// Deletes the checkpoints of a partition beyond those kept: ?1 topic, ?2 partition, ?3 how many.
 const DELETE_SURPLUS: &str = "DELETE FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
     AND id NOT IN (SELECT id FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)
     AND id NOT IN (SELECT max(id) AS last FROM thalweg_checkpoints WHERE topic = ?1 AND partition = ?2
                    GROUP BY settings ORDER BY last DESC LIMIT ?3)";
 
-/// The position of the oldest of the newest few: ?1 topic, ?2 partition, ?3 how many.
+/// Selects the position of the oldest of the newest checkpoints: ?1 topic, ?2 partition, ?3 how many.
 const OLDEST_KEPT_POSITION: &str = "SELECT min(position) FROM (SELECT position FROM thalweg_checkpoints
     WHERE topic = ?1 AND partition = ?2 ORDER BY id DESC LIMIT ?3)";
 
 /// A worker's state as the file sees it: where it belongs, and bytes.
 pub trait State: fmt::Debug + Send + Sync {
-    /// Where it belongs.
+    /// Returns the place it belongs to.
     fn place(&self) -> Place<'_>;
 
-    /// Its bytes, in small pieces or large ones.
+    /// Writes its bytes, in pieces of any size.
     ///
     /// # Errors
     /// Those of `out`, and where it has no form as bytes.
     fn write(&self, out: &mut dyn io::Write) -> io::Result<()>;
 }
 
-/// Where a worker's state belongs.
+/// Place that a worker's state belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The topic that was read.
@@ -75,17 +75,17 @@ pub struct Place<'a> {
     pub settings: u32,
 }
 
-/// What makes a state of bytes whose checksum is right, or says what is wrong with them.
+/// Decodes bytes whose checksum is right, or says what is wrong with them.
 pub type Read<'r, T> = &'r dyn Fn(&[u8]) -> Result<T, String>;
 
-/// The last write of a checkpoint.
+/// The last checkpoint that was written.
 #[derive(Clone, Copy, Debug)]
 pub struct LastCheckpoint {
-    /// When it was done.
+    /// End of the write.
     pub at: Instant,
-    /// How long it took, encoding included.
+    /// Duration of the write, encoding included.
     pub took: Duration,
-    /// Input offset up to which it goes.
+    /// Input offset up to which it covers the samples.
     pub position: i64,
     /// Its size.
     pub bytes: usize,
@@ -126,13 +126,13 @@ struct Parts<'tx> {
     tx: &'tx Transaction<'tx>,
     insert: CachedStatement<'tx>,
     id: i64,
-    /// Goes into the row of the checkpoint, together with the checksum.
+    /// Part that goes into the row of the checkpoint, together with the checksum.
     first: Vec<u8>,
     part: Vec<u8>,
     written: u32,
     bytes: usize,
     checksum: crc32fast::Hasher,
-    /// Why the file did not take a part.
+    /// Error of the write of a part.
     failure: Option<rusqlite::Error>,
 }
 
@@ -203,7 +203,7 @@ impl Store {
         Ok(())
     }
 
-    /// A checkpoint that is to be written in whatever transaction it belongs to.
+    /// Prepares a checkpoint, to be written in the caller's transaction.
     pub fn pending_checkpoint(&self, state: Box<dyn State>) -> PendingCheckpoint {
         PendingCheckpoint { state, keep: self.keep, begun: Instant::now(), sealed: Arc::clone(&self.sealed) }
     }
@@ -262,7 +262,7 @@ impl Store {
         })
     }
 
-    /// Another topic of which there are checkpoints of this partition: the one written last.
+    /// Returns another topic with checkpoints of this partition: that of the latest one.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -374,8 +374,8 @@ pub(crate) fn decode<T>(checksum: i64, state: &[u8], read: Read<'_, T>) -> Resul
     read(state)
 }
 
-/// Input offset from which on samples are needed: a restart from the oldest of the newest `keep` checkpoints reads from
-/// there.
+/// Returns the input offset from which on samples are needed: a restart from the oldest of the newest `keep`
+/// checkpoints reads from there.
 ///
 /// # Errors
 /// When SQLite fails.

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use super::FORMAT;
 
-/// What can go wrong with the state file.
+/// A failure of the state file.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,22 +15,22 @@ pub enum Error {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         #[source]
         source: Arc<rusqlite::Error>,
     },
-    /// There is no room, or the disk does not answer as it should: this may pass.
+    /// The disk is full or fails to answer; this error is transient.
     #[error(
         "state file {path}: {action} ({reason}); free space beside it, or look after the disk: nothing is lost meanwhile"
     )]
     Full {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         reason: String,
     },
     /// Its pages make no sense.
@@ -42,9 +42,9 @@ pub enum Error {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         #[source]
         source: Arc<rusqlite::Error>,
     },
@@ -53,9 +53,9 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: Arc<std::io::Error>,
     },
@@ -70,7 +70,7 @@ pub enum Error {
     InUse {
         /// The file.
         path: PathBuf,
-        /// Who holds it.
+        /// Id of the process that holds it.
         pid: String,
     },
     /// Written by a newer version.
@@ -102,7 +102,7 @@ pub enum Error {
         path: PathBuf,
         /// The partition.
         partition: i32,
-        /// What is wrong with each.
+        /// The problem of each checkpoint.
         problems: String,
     },
     /// There is no such checkpoint.
@@ -126,7 +126,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What SQLite's answer means while doing `action`.
+    /// Classifies SQLite's error during `action`.
     pub fn of(path: PathBuf, action: &'static str, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(
@@ -144,7 +144,7 @@ impl Error {
         }
     }
 
-    /// Whether it may work when tried again, without anyone touching the file.
+    /// Returns `true` where another attempt may succeed without anyone touching the file.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Full { .. })
     }

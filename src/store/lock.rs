@@ -11,7 +11,7 @@ use super::Error;
 
 /// Takes the lock beside the state file and leaves this process's id in it.
 pub(super) fn take(path: &Path) -> Result<File, Error> {
-    // By the file itself, however it is named: another name for it must not give another lock.
+    // Locks the file itself: another name for it must not give another lock.
     let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = whole.with_added_extension("lock");
     let mut file = OpenOptions::new()

@@ -41,20 +41,20 @@ pub use error::Error;
 pub use rate_limited::{RateLimit, RateLimited};
 pub use state_reader::{Found, Kept, StateReader};
 
-/// What this version writes; an older one is migrated, a newer one refused.
+/// Format that this version writes; an older one is migrated, a newer one refused.
 ///
 /// 1: the first. 2: checkpoints know their settings, the last record and gaps. 3: large ones are in parts.
 const FORMAT: i64 = 3;
 
-/// First wait before a write that found no room is tried again.
+/// First wait before a write that found no room is retried.
 const INITIAL_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// Longest such wait.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(5);
-/// Of each connection: as much of the file as SQLite keeps in memory. Rows are appended and read in order, so that more
-/// (2 MB by default) only takes room.
+/// Limits the page cache of each connection. Rows are appended and read in order, so a larger one (2 MB by default)
+/// gains nothing.
 const CACHE_PRAGMA: &str = "PRAGMA cache_size = -512;";
 
-/// How the state is kept, checked.
+/// Checked settings of the state file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The file.
@@ -77,13 +77,13 @@ pub struct Store {
     path: PathBuf,
     keep: u32,
     writer: Mutex<Connection>,
-    /// By partition.
+    /// Last checkpoint that was written, by partition.
     saved: Mutex<BTreeMap<i32, LastCheckpoint>>,
-    /// Writes that were tried again.
+    /// Number of writes that were retried.
     retries: AtomicU64,
-    /// Set when checkpoints are not to be trusted any more.
+    /// True once the state can no longer be trusted, so that no checkpoint is written.
     sealed: Arc<AtomicBool>,
-    /// Cancelled when nobody waits for room any more.
+    /// Cancelled once writes fail instead of waiting for room.
     closing: CancellationToken,
     /// Held, never read: the lock lasts as long as the file is open.
     _lock: File,
@@ -142,7 +142,7 @@ impl Store {
         &self.path
     }
 
-    /// A connection of one's own, for reading.
+    /// Opens another connection, for reading.
     ///
     /// # Errors
     /// When SQLite cannot open it.
@@ -162,27 +162,27 @@ impl Store {
         self.keep
     }
 
-    /// How often it has tried a write again: that it is trying is a sign of life.
+    /// Returns the number of retried writes; a retry is a sign of life.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// From now on a write that finds no room fails instead of waiting for it.
+    /// Lets every later write that finds no room fail instead of waiting.
     pub fn wait_no_more(&self) {
         self.closing.cancel();
     }
 
-    /// From now on no checkpoint is written: after a defect nobody knows what they are worth.
+    /// Stops the writing of checkpoints: after a defect the state cannot be trusted.
     pub fn seal(&self) {
         self.sealed.store(true, Ordering::Release);
     }
 
-    /// Whether nobody waits for room any more.
+    /// Returns `true` once writes no longer wait for room.
     pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
 
-    /// Runs `work` in one transaction off the async threads. Where there is no room for it, it waits and tries again.
+    /// Runs `work` in one transaction off the async threads. Where the disk has no room, it waits and retries.
     ///
     /// # Errors
     /// When SQLite fails for good, or there is no room after [`Store::wait_no_more`]; nothing of the transaction is kept
@@ -225,7 +225,7 @@ impl Store {
         }
     }
 
-    /// As [`Store::write`], on this thread, once.
+    /// Runs `work` in one transaction on this thread, without a retry.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -245,7 +245,7 @@ impl Store {
         run().map_err(|source| self.sqlite(action, source))
     }
 
-    /// A number kept under `name` in `thalweg_meta`, if there is one.
+    /// Returns the number stored under `name` in `thalweg_meta`, if there is one.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -253,7 +253,7 @@ impl Store {
         self.write_blocking("a number cannot be read", |tx| meta(tx, name))
     }
 
-    /// The numbers kept under all names that begin with `prefix`, which must end with a character below `~`.
+    /// Returns the numbers stored under all names that begin with `prefix`, which must end with a character below `~`.
     ///
     /// # Errors
     /// As [`Store::meta`].
@@ -269,7 +269,7 @@ impl Store {
     }
 }
 
-/// The number kept under `name` in `thalweg_meta`.
+/// Returns the number stored under `name` in `thalweg_meta`.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -277,7 +277,7 @@ pub fn meta(tx: &rusqlite::Connection, name: &str) -> rusqlite::Result<Option<i6
     tx.prepare_cached("SELECT value FROM thalweg_meta WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
 }
 
-/// Keeps a number under `name` in `thalweg_meta`.
+/// Stores a number under `name` in `thalweg_meta`.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -286,7 +286,7 @@ pub fn set_meta(tx: &Transaction<'_>, name: &str, value: i64) -> rusqlite::Resul
     Ok(())
 }
 
-/// Brings an older file up to date.
+/// Migrates a file of an older format.
 fn migrate(tx: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     tx.execute_batch(checkpoints::CREATE)?;
     tx.execute_batch(checkpoints::CREATE_PARTS)?;

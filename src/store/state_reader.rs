@@ -22,11 +22,11 @@ pub struct StateReader {
 /// The newest intact checkpoint of a partition.
 #[derive(Debug)]
 pub struct Found<T> {
-    /// What it holds.
+    /// Content of the checkpoint.
     pub checkpoint: T,
-    /// When it was written: date and time of day, UTC.
+    /// Date and time of day of the write, UTC.
     pub written_at: String,
-    /// What is wrong with newer ones, newest first.
+    /// Problems of newer checkpoints, newest first.
     pub damaged: Vec<String>,
 }
 
@@ -35,17 +35,17 @@ pub struct Found<T> {
 pub struct Kept<T> {
     /// Its number.
     pub id: i64,
-    /// The topic it is of.
+    /// Topic of its samples.
     pub topic: String,
-    /// And the partition.
+    /// Partition of its samples.
     pub partition: i32,
     /// Input offset of the next record.
     pub position: i64,
-    /// When it was written: date and time of day, UTC.
+    /// Date and time of day of the write, UTC.
     pub written_at: String,
     /// Its size.
     pub bytes: u64,
-    /// What is in it, or why it cannot be used.
+    /// Its content, or the reason why it cannot be used.
     pub content: Result<T, String>,
 }
 
@@ -66,7 +66,7 @@ impl StateReader {
             let query = "SELECT value FROM thalweg_meta WHERE name = 'format'";
             let format: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
             if format.is_some_and(|found| found < FORMAT) {
-                // It is for the daemon to migrate it; until then, an empty table of our own stands for what it lacks.
+                // Only the daemon migrates the file; until then an empty temporary table stands for the missing one.
                 connection.execute_batch(CREATE_TEMP_PARTS)?;
             }
             Ok((connection, format))
@@ -82,7 +82,7 @@ impl StateReader {
         }
     }
 
-    /// The connection, for what else is in the file.
+    /// Returns the connection, for other tables of the file.
     pub fn into_connection(self) -> Connection {
         self.connection
     }
@@ -114,7 +114,7 @@ impl StateReader {
         }
     }
 
-    /// All checkpoints that are kept, of every topic and partition, newest last, with what `read` makes of each.
+    /// Returns all checkpoints of every topic and partition, newest last, each read by `read`.
     ///
     /// # Errors
     /// When SQLite fails.

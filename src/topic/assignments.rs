@@ -20,7 +20,7 @@ pub enum Assignment {
 }
 
 impl Assignment {
-    /// Of partitions that were there from the beginning.
+    /// Assigns partitions that were there from the beginning.
     pub fn of(partitions: impl IntoIterator<Item = i32>) -> Self {
         let assigned = |partition| Assigned { partition, is_new: false };
         Assignment::Assigned(partitions.into_iter().map(assigned).collect())
@@ -32,7 +32,7 @@ impl Assignment {
 pub struct Assigned {
     /// Its number.
     pub partition: i32,
-    /// Whether it was added to the topic after the first start. Nobody can have meant to skip its records, so that it is
+    /// True where it was added to the topic after the first start. Nobody can have meant to skip its records, so it is
     /// read from its beginning whatever `start` says.
     pub is_new: bool,
 }
@@ -44,7 +44,7 @@ pub struct Revoked {
     pub partitions: Vec<i32>,
     /// The time within which their workers have to publish and save what they hold.
     pub within: Duration,
-    /// Told, or dropped, once nothing more is published for these partitions.
+    /// Signalled, or dropped, once nothing more is published for these partitions.
     pub drained: oneshot::Sender<()>,
 }
 
@@ -62,7 +62,7 @@ pub trait Assignments: Send + 'static {
 pub struct Fixed(Option<Vec<i32>>);
 
 impl Fixed {
-    /// Of these partitions.
+    /// Assigns these partitions.
     pub fn of(partitions: impl IntoIterator<Item = i32>) -> Self {
         Self(Some(partitions.into_iter().collect()))
     }

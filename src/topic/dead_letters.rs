@@ -14,29 +14,29 @@ use crate::{
 /// A record of the dead-letters topic, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Where it is in the dead-letters topic.
+    /// Partition of the dead-letters topic that holds it.
     pub partition: i32,
-    /// Likewise.
+    /// Offset in that partition.
     pub offset: i64,
-    /// That of the sample, in milliseconds since the Unix epoch.
+    /// Time of the sample, in milliseconds since the Unix epoch.
     pub timestamp: i64,
-    /// Where the sample was.
+    /// Place of the sample.
     pub source: Source,
-    /// The stable code.
+    /// Stable code of the rejection.
     pub reason: String,
-    /// For people.
+    /// Message for people.
     pub error: String,
-    /// The field that is to blame, where there is one.
+    /// Field that caused the rejection, where there is one.
     pub field: Option<String>,
-    /// The sample's.
+    /// Key of the sample.
     pub key: Option<Vec<u8>>,
-    /// The sample's; `None` is a tombstone.
+    /// Value of the sample; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
-    /// The sample's, with `thalweg.retry` where it was a dead letter before.
+    /// Headers of the sample, with `thalweg.retry` where it was a dead letter before.
     pub headers: Headers,
-    /// Bytes of the sample's value, where the letter had to be cut.
+    /// Bytes of the sample's whole value, where the letter holds only a part of it.
     pub truncated: Option<u64>,
-    /// Whether it has been sent back.
+    /// True once it has been sent back.
     pub retried: bool,
 }
 
@@ -106,18 +106,18 @@ impl DeadLetter {
     }
 }
 
-/// What one look at a partition brought.
+/// A page of dead letters of one partition.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// In the order of their offsets.
+    /// Letters in offset order.
     pub letters: Vec<DeadLetter>,
     /// Records between them that Thalweg did not write.
     pub strangers: u64,
-    /// Where to look next; `None` at the end that the partition had when the topic was opened.
+    /// Offset of the next page; `None` at the end that the partition had when the topic was opened.
     pub next: Option<i64>,
 }
 
-/// What became of a letter that was to be sent back.
+/// Outcome of sending a letter back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is in the samples topic now, and that is remembered.
@@ -138,7 +138,7 @@ pub trait DeadLetters: Send {
     /// Its partitions, ascending.
     fn partitions(&self) -> &[i32];
 
-    /// Whether a sample can go back to where it was.
+    /// Returns `true` where a sample can go back to its partition.
     fn takes_back(&self, source: &Source) -> bool;
 
     /// The letters of a partition from `offset` on, or from the first there is.
@@ -149,14 +149,14 @@ pub trait DeadLetters: Send {
     fn retry(&mut self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<Vec<Fate>, Error>> + Send;
 }
 
-/// Which dead letters.
+/// A choice of dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Only of this partition of the dead-letters topic.
+    /// Takes letters of this partition of the dead-letters topic only.
     pub partition: Option<i32>,
-    /// Only with this reason.
+    /// Takes letters with this reason only.
     pub reason: Option<String>,
-    /// Only at these offsets; all where it is empty.
+    /// Takes letters at these offsets only; an empty list takes all.
     pub offsets: Vec<i64>,
 }
 
@@ -191,7 +191,7 @@ impl Selection {
     }
 }
 
-/// What was listed.
+/// Counts of the letters that were listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Letters by their reason.
@@ -228,7 +228,7 @@ pub async fn list<T: DeadLetters, E: From<Error>>(
     Ok(summary)
 }
 
-/// What became of the letters that should be sent back.
+/// Counts of the letters that were selected to be sent back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retried {
     /// Letters that were selected.

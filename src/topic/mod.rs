@@ -35,7 +35,7 @@ use record::Record;
 /// Names of the topics, checked: distinct and legal on every transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
-    /// Where samples are read from (and the generator writes to).
+    /// Topic that samples are read from, and that the generator writes to.
     pub samples: String,
     /// One record per usable sample.
     pub predictions: String,
@@ -66,13 +66,13 @@ impl Default for Topics {
     }
 }
 
-/// Where to start in a partition without a checkpoint.
+/// Position at which a partition without a checkpoint is begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// The oldest record there is.
     #[default]
     Earliest,
-    /// Only what arrives from now on.
+    /// The end of the partition: only records that arrive from now on are read.
     Latest,
     /// This offset.
     Offset(i64),
@@ -80,16 +80,16 @@ pub enum Start {
     Timestamp(i64),
 }
 
-/// What a reader brought: records in offset order, none before the offset asked for.
+/// Result of one fetch: records in offset order, none before the requested offset.
 #[derive(Clone, Debug, Default)]
 pub struct Fetched {
-    /// Empty when nothing arrived within the reader's patience.
+    /// Records; empty when none arrived within the reader's wait.
     pub records: Vec<Record>,
-    /// Where to fetch next.
+    /// Offset of the next fetch.
     pub next_offset: i64,
-    /// Offset after the last record of the partition that is decided: where no transaction is open, after the last.
+    /// Offset after the last record that no open transaction precedes: where none is open, the end of the partition.
     pub high_watermark: i64,
-    /// Offset after the last record, be it of an open transaction.
+    /// Offset after the last record, also where it belongs to an open transaction.
     pub end: i64,
 }
 
@@ -121,16 +121,16 @@ impl Output {
 /// Per [`Output`]: the source offset from which on nothing has been published yet.
 pub type Published = [i64; 3];
 
-/// What is published already.
+/// Progress of the outputs before a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// How far.
+    /// Per output, the source offset from which on nothing has been published.
     pub published: Published,
-    /// Where the outputs stand.
+    /// Current ends of the outputs.
     pub outputs: Outputs,
 }
 
-/// What a transport cannot mend by itself.
+/// An error that a transport cannot mend by itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -146,7 +146,7 @@ pub enum Error {
         partition: i32,
         /// The offset asked for.
         requested: i64,
-        /// What is there.
+        /// Offsets that the partition holds.
         available: Range<i64>,
         /// Records between the two, 0 where the topic was re-created with lower offsets.
         missing: i64,
@@ -156,28 +156,28 @@ pub enum Error {
     Topic {
         /// The topic.
         topic: String,
-        /// What is wrong, and what to do.
+        /// The problem, and how to mend it.
         problem: String,
     },
     /// The broker refuses for good.
     #[error("Kafka, {action}: {problem} ({reason})")]
     Broker {
-        /// What was being done.
+        /// The action that failed.
         action: String,
-        /// What is wrong, and what to do.
+        /// The problem, and how to mend it.
         problem: String,
-        /// What the client said.
+        /// The client's message.
         reason: String,
     },
     /// The broker does not let us in, and will not at the next try: what the settings say of logins and certificates has to
     /// change, or the broker.
     #[error("Kafka, {action}: {problem} ({reason})")]
     Access {
-        /// What was being done.
+        /// The action that failed.
         action: String,
-        /// What is wrong, and what to do.
+        /// The problem, and how to mend it.
         problem: String,
-        /// What the client said.
+        /// The client's message.
         reason: String,
     },
     /// The generator would mix its samples into somebody's own.
@@ -188,7 +188,7 @@ pub enum Error {
     Foreign {
         /// The samples topic.
         topic: String,
-        /// What is in it, and where.
+        /// What the topic holds, and at which offset.
         found: String,
     },
     /// Another Thalweg publishes the same, and this one makes way.
@@ -205,12 +205,12 @@ pub enum Error {
         /// The output in which the other was noticed.
         output: String,
     },
-    /// Publishing failed midway; what has landed is found out by beginning again at the checkpoint.
+    /// Publishing failed midway; a restart at the checkpoint finds out how much was published.
     #[error("publishing for partition {partition} was interrupted: {problem}")]
     Interrupted {
         /// The partition of the samples topic.
         partition: i32,
-        /// What failed.
+        /// The failure.
         problem: String,
     },
     /// Told to stop before it was open.
@@ -222,12 +222,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the settings have to change first, or the broker's, so that starting again soon is of no use.
+    /// Returns `true` where the settings, or the broker's, have to change first, so that an early restart is of no
+    /// use.
     pub fn is_for_the_settings(&self) -> bool {
         matches!(self, Error::Access { .. } | Error::Contended { .. })
     }
 
-    /// Whether it may work at the next start, without anyone doing anything about it.
+    /// Returns `true` where the next attempt may succeed without anyone stepping in.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Store(error) => error.is_transient(),

@@ -1,4 +1,4 @@
-//! What a daemon wants of its transport when it opens it.
+//! Options with which a daemon opens its transport.
 
 use std::{fmt, sync::Arc};
 
@@ -7,22 +7,22 @@ use crate::Timestamps;
 /// Says in a line what is being waited for.
 pub type Status = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What a daemon opens its transport for.
+/// Options with which a daemon opens its transport.
 #[derive(Clone, Default)]
 pub struct Opening {
-    /// What the generator may do; `None` where it is off, so that nothing but reading is done to the samples.
+    /// Permissions of the generator; `None` where it is off, so that the samples topic is only read.
     pub generating: Option<Generating>,
-    /// Whether the daemon ends once it has caught up: what is not there is then not waited for.
+    /// True where the daemon ends once it has caught up: missing topics are then not waited for.
     pub until_caught_up: bool,
-    /// Whether the outputs may hold what others have published.
+    /// True where the outputs may hold records of other publishers.
     pub shared_outputs: bool,
-    /// Of what is published.
+    /// Time that published records carry.
     pub timestamps: Timestamps,
-    /// Where to say what is being waited for.
+    /// Receives a line about what is being waited for.
     pub status: Option<Status>,
 }
 
-/// What the generator may do.
+/// Permissions of the generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generating {
     /// Append to a samples topic that holds records which it did not write.

@@ -9,41 +9,41 @@ use crate::{
     record::{Headers, Outgoing},
 };
 
-/// One of [`PendingPredictions`], spelled.
+/// A prediction encoded as a record.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodedPrediction<'a> {
     /// See [`Outgoing::source`].
     pub source: i64,
-    /// Of its own, in milliseconds since the Unix epoch.
+    /// Time of the sample, in milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// See [`Outgoing::key`].
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// Value of the record.
     pub value: &'a [u8],
 }
 
-/// Predictions that are spelled when they are sent, where they are sent from, so that they wait as numbers.
+/// Predictions that wait as numbers and are encoded where and when they are sent.
 pub trait PendingPredictions: fmt::Debug + Send + Sync {
-    /// How many there are.
+    /// Returns the number of predictions.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// Returns `true` where there is no prediction.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// None, with room for as many.
+    /// Returns an empty collection with capacity for as many predictions.
     fn another(&self) -> Self
     where
         Self: Sized;
 
-    /// The most bytes they may take as records.
+    /// Returns an upper bound of the bytes that they take as records.
     fn bytes(&self) -> usize;
 
-    /// Calls `take` with the time that each has of its own, in milliseconds since the Unix epoch.
+    /// Calls `take` with the time of each sample, in milliseconds since the Unix epoch.
     fn each_time(&self, take: &mut dyn FnMut(i64));
 
-    /// Calls `take` with each, in the order of their sources, until it breaks off.
+    /// Calls `take` with each encoded prediction, in the order of their sources, until it breaks off.
     fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>);
 
     /// Calls `take` as [`PendingPredictions::each`] does, until it fails.
@@ -63,7 +63,7 @@ pub trait PendingPredictions: fmt::Debug + Send + Sync {
     }
 }
 
-/// Where there is none.
+/// An empty collection.
 #[derive(Debug)]
 struct Nothing;
 
@@ -113,35 +113,35 @@ impl PendingPredictions for Box<dyn PendingPredictions> {
     }
 }
 
-/// A worker's state, which is kept once everything before it is published.
+/// A worker's state, which is saved once everything before it is published.
 pub trait Savepoint: State {
-    /// The outputs stand there now.
+    /// Records the current ends of the outputs.
     fn stand_at(&mut self, outputs: Outputs);
 }
 
-/// What is to be published as one step. While it is filled its drafts are of a type of their own.
+/// Records that are published as one step. While it is filled, its pending predictions have a concrete type.
 #[derive(Debug, Default)]
 pub struct Outbox<D = Box<dyn PendingPredictions>> {
-    /// Predictions that are not spelled yet.
+    /// Predictions that are not encoded yet.
     pub drafts: D,
     /// Records for each [`Output`], in source order.
     pub records: [Vec<Outgoing>; 3],
     /// Input offset after the last record this covers.
     pub position: i64,
-    /// The worker's state at `position`, to be kept once everything up to here is published.
+    /// The worker's state at `position`, which is saved once everything up to here is published.
     pub checkpoint: Option<Box<dyn Savepoint>>,
     bytes: usize,
 }
 
 impl<D: PendingPredictions + Default> Outbox<D> {
-    /// An empty one at an input offset.
+    /// Makes an empty outbox at an input offset.
     pub fn at(position: i64) -> Self {
         Self { position, ..Self::default() }
     }
 }
 
 impl<D: PendingPredictions + 'static> Outbox<D> {
-    /// All that is in it, for whoever publishes it; an empty one at the same position is left.
+    /// Takes everything out for the publisher and leaves an empty outbox at the same position.
     #[must_use]
     pub fn take(&mut self) -> Outbox {
         let Self { position, bytes, .. } = *self;
@@ -160,7 +160,7 @@ impl<D: PendingPredictions> Outbox<D> {
         self.records[output as usize].push(record);
     }
 
-    /// Turns drafts into records.
+    /// Encodes the pending predictions into records.
     pub fn encode(&mut self)
     where
         D: Default,
@@ -180,7 +180,7 @@ impl<D: PendingPredictions> Outbox<D> {
         });
     }
 
-    /// Bytes of all records, about.
+    /// Returns the approximate bytes of all records.
     pub fn bytes(&self) -> usize {
         self.drafts.bytes() + self.bytes
     }
@@ -196,7 +196,7 @@ impl<D: PendingPredictions> Outbox<D> {
         Output::ALL.into_iter().map(|output| self.count(output)).sum()
     }
 
-    /// Whether there is nothing to publish; a checkpoint may still be there.
+    /// Returns `true` where there is nothing to publish; a checkpoint may still be there.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Next offset of each output partition ([`super::Output`] order) when a checkpoint was written.
 pub type OutputOffsets = [i64; 3];
 
-/// The sequence numbers that a producer had got to in each output.
+/// Sequence numbers that a producer had reached in each output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequences {
     /// The identity by which the transport knows the producer.
@@ -14,10 +14,10 @@ pub struct Sequences {
     pub next: [i32; 3],
 }
 
-/// Where the outputs stand, or stood when a checkpoint was written.
+/// Ends of the outputs now, or when a checkpoint was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
-    /// Next offsets.
+    /// Next offset of each output partition.
     pub offsets: OutputOffsets,
     /// The sequence numbers of the transport's producer, where it has any.
     pub sequences: Option<Sequences>,

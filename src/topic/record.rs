@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-/// Headers of ours begin so.
+/// Prefix of the names of Thalweg's own headers.
 pub const PREFIX: &str = "thalweg.";
 
 /// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
@@ -33,7 +33,7 @@ pub struct Record {
 /// A record to be appended to a partition; the transport gives it its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Offset of the record it was made from: what tells, after a failure, which of these have been published.
+    /// Offset of the record it was made from; after a failure it tells which records have been published.
     pub source: i64,
     /// Milliseconds since the Unix epoch.
     pub timestamp: i64,
@@ -60,19 +60,19 @@ impl Outgoing {
 pub struct Headers(Vec<(Bytes, Option<Bytes>)>);
 
 impl Headers {
-    /// None.
+    /// Makes an empty list.
     #[inline]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// None, with room for `count`.
+    /// Makes an empty list with capacity for `count` headers.
     #[inline]
     pub fn with_capacity(count: usize) -> Self {
         Self(Vec::with_capacity(count))
     }
 
-    /// Whether there is none.
+    /// Returns `true` where there is no header.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,14 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What the time of a prediction's or an event's record is (`output.timestamp`). That of a dead letter is the clock's in any
-/// case, so that there is time to look at it.
+/// Time that the record of a prediction or an event carries (`output.timestamp`). A dead letter always carries the
+/// clock's, so that there is time to look at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timestamps {
-    /// When it was published.
+    /// The clock's time when it is published.
     #[default]
     Clock,
-    /// That of the sample it was made from.
+    /// The time of its sample.
     Sample,
 }
 
@@ -33,12 +33,12 @@ pub fn now() -> i64 {
 pub struct Stamps(AtomicI64);
 
 impl Stamps {
-    /// There is a record of that time.
+    /// Notes the time of a record that the partition holds.
     pub fn saw(&self, time: i64) {
         self.0.fetch_max(time, Ordering::Relaxed);
     }
 
-    /// The time of what is published when the clock says `now`.
+    /// Returns the time for a record that is published when the clock says `now`.
     pub fn next(&self, now: i64) -> i64 {
         // What is further ahead than brokers take is no time of a clock, and nothing is to wait for it.
         if self.0.load(Ordering::Relaxed) > now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64) {

@@ -26,14 +26,14 @@ pub struct Checkpoint {
     pub partition: i32,
     /// Input offset of the next record.
     pub position: i64,
-    /// How often the topic had been made anew or cut at its end by then: in another generation the same offsets mean
-    /// other records.
+    /// Number of times the topic had been re-created or truncated: in another generation the same offsets mean other
+    /// records.
     #[serde(default)]
     pub generation: u32,
     /// The last record processed.
     #[serde(default)]
     pub anchor: Option<Anchor>,
-    /// A gap before `position` of which no event tells yet.
+    /// Gap before `position` whose event is not published yet.
     #[serde(default)]
     pub gap: Option<Gap>,
     /// Filled in by the publisher: from here on the outputs are read back after a restart.
@@ -44,17 +44,17 @@ pub struct Checkpoint {
     /// Likewise.
     #[serde(default)]
     pub topics: u32,
-    /// Per output: up to which source offset was published when the worker began, whatever the outputs hold by now.
+    /// Per output, the source offset up to which it was published when the worker began, whatever it holds by now.
     #[serde(default)]
     pub published: [i64; 3],
-    /// Whether only [`schema`](Self::schema) of it counts any more: the next start learns from the oldest sample, and has to
-    /// know by which rules the records were answered that are in the outputs.
+    /// True where only its [`schema`](Self::schema) still counts: the next start learns from the oldest sample, and
+    /// needs the schema under which the outputs' records were read.
     #[serde(default)]
     pub relearn: bool,
     /// Fingerprint of the settings it was made under.
     #[serde(default)]
     pub settings: u32,
-    /// What samples were taken to look like.
+    /// Schema under which the samples were read.
     #[serde(default)]
     pub schema: Option<Schema>,
     /// Features and categories by name.
@@ -93,7 +93,7 @@ checked!(Checkpoint {
 });
 
 impl Checkpoint {
-    /// Where the outputs stood.
+    /// Returns the ends of the outputs.
     pub fn outputs(&self) -> Outputs {
         Outputs { offsets: self.outputs, sequences: self.numbers, topics: self.topics }
     }

@@ -29,7 +29,7 @@ impl Savepoint for Checkpoint {
     }
 }
 
-/// A checkpoint from its bytes, or what is wrong with these.
+/// Reads a checkpoint from its bytes, or says what is wrong with them.
 ///
 /// # Errors
 /// For people.
@@ -45,7 +45,7 @@ pub fn load(store: &Store, topic: &str, partition: i32) -> Result<Option<Checkpo
     store.newest(topic, partition, &read)
 }
 
-/// What a checkpoint is about.
+/// Summary of a checkpoint.
 #[derive(Debug)]
 pub struct Content {
     /// Samples learned from.
@@ -55,7 +55,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// Of a checkpoint's bytes, or what is wrong with these.
+    /// Reads the summary from a checkpoint's bytes, or says what is wrong with them.
     ///
     /// # Errors
     /// For people.
@@ -65,12 +65,12 @@ impl Content {
     }
 }
 
-/// What has been made the newest checkpoint.
+/// A checkpoint that was restored as the newest.
 #[derive(Debug)]
 pub struct Restored {
-    /// It.
+    /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Whether it is at another place now, since the topic was made anew after it had been written.
+    /// True where its position was moved, because the topic was re-created after it had been written.
     pub moved: bool,
 }
 

@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 use thalweg_topic::record::Record;
 
-/// What to do about a gap (`transport.on_gap`).
+/// Policy for a gap (`transport.on_gap`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Stop, and say what would be missed.
+    /// Stops and names the records that would be missed.
     #[default]
     Stop,
-    /// Go on behind it with what has been learned.
+    /// Continues behind the gap with what has been learned.
     Continue,
 }
 
-/// How a gap came about.
+/// Cause of a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -37,7 +37,7 @@ pub enum Reason {
 checked!(enum Reason = Retention | Truncated | Recreated | OtherTopic);
 
 impl Reason {
-    /// Its name in log lines and events.
+    /// Returns its name in log lines and events.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Retention => "retention",
@@ -47,7 +47,7 @@ impl Reason {
         }
     }
 
-    /// Whether offsets mean other records than before.
+    /// Returns `true` where offsets now mean other records.
     pub fn changes_offsets(self) -> bool {
         matches!(self, Reason::Truncated | Reason::Recreated)
     }
@@ -56,21 +56,21 @@ impl Reason {
 /// Records that were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// How it came about.
+    /// Cause of the gap.
     pub reason: Reason,
     /// Input offset that would have been next.
     pub requested: i64,
     /// Input offset that is next instead.
     pub resumed: i64,
-    /// How many records lie between, where that is known.
+    /// Number of records between the two, where it is known.
     pub missed: Option<u64>,
 }
 
 checked!(Gap { reason, requested, resumed, missed: any });
 
 impl Gap {
-    /// What is missing of a partition that holds `range`, when `position` is next and the record before it looks as
-    /// `anchor` says (`None`: that is not known); `found` is the record that is there in its place.
+    /// Finds the gap of a partition that holds `range` when `position` is next. `anchor` identifies the record before
+    /// it, where it is known; `found` is the record now in its place.
     pub fn in_range(position: i64, range: &Range<i64>, anchor: Option<Anchor>, found: Option<&Record>) -> Option<Self> {
         let other = anchor.zip(found).is_some_and(|(anchor, found)| anchor.is_another(found));
         let gap = |reason, missed| Self { reason, requested: position, resumed: range.start, missed };
@@ -83,13 +83,13 @@ impl Gap {
         }
     }
 
-    /// What is missing of a partition that ends at `end` when records up to `published` have been published.
+    /// Finds the gap of a partition that ends at `end` when records up to `published` have been published.
     pub fn at_the_end(published: i64, end: i64) -> Option<Self> {
         let gap = Self { reason: Reason::Truncated, requested: published, resumed: end, missed: None };
         (published > end).then_some(gap)
     }
 
-    /// It in words, with what can be done, where `topic`/`partition` holds `available`.
+    /// Returns the message about the gap, with what can be done, where `topic`/`partition` holds `available`.
     pub fn told(&self, topic: &str, partition: i32, available: &Range<i64>, learned_from: &str) -> String {
         let Range { start, end } = available;
         let requested = self.requested;
@@ -119,7 +119,7 @@ impl Gap {
     }
 }
 
-/// By which the last record that was processed is known again: a topic made anew has another one at its offset.
+/// Identifies the last processed record: a re-created topic has another one at its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// Its offset.
@@ -132,7 +132,7 @@ pub struct Anchor {
 checked!(Anchor { offset, timestamp, checksum });
 
 impl Anchor {
-    /// The anchor that a record is.
+    /// Makes the anchor of a record.
     pub fn of(record: &Record) -> Self {
         let mut checksum = crc32fast::Hasher::new();
         for part in [&record.key, &record.value].into_iter().flatten() {
@@ -141,7 +141,7 @@ impl Anchor {
         Self { offset: record.offset, timestamp: record.timestamp, checksum: checksum.finalize() }
     }
 
-    /// Whether `record` is at its offset and is not the one.
+    /// Returns `true` where `record` has its offset but another content.
     fn is_another(&self, record: &Record) -> bool {
         record.offset == self.offset && Self::of(record) != *self
     }

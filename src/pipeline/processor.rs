@@ -16,22 +16,22 @@ use crate::{
 };
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
-/// Records up to which what is used of them is found out for every snapshot.
-const UNREAD_FIELDS_INTERVAL: u64 = 2000;
+/// Records up to which every snapshot evaluates the use of fields anew; later at least so many lie in between.
+const FIELDS_REFRESH_RECORDS: u64 = 2000;
 
-/// What a processor is made from, checked.
+/// Checked settings of a processor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The samples topic, as predictions name it.
     pub topic: String,
-    /// What samples look like.
+    /// Schema of the samples.
     pub schema: Schema,
-    /// What is raced, and how it is watched.
+    /// The models of the race, and how they are watched.
     pub race: prequential::Config,
 }
 
 impl Config {
-    /// Tells settings apart: equal configurations have equal fingerprints, others most likely have not.
+    /// Returns a fingerprint of the settings: equal ones have equal fingerprints, others most likely differ.
     pub fn fingerprint(&self) -> u32 {
         // Plain structs of texts and numbers always have a MessagePack form.
         crc32fast::hash(&rmp_serde::to_vec_named(&(&self.schema, &self.race)).unwrap_or_default())
@@ -52,19 +52,19 @@ pub struct Processor {
     high_watermark: i64,
     end: i64,
     published: Published,
-    /// How the records were read before that are in the outputs already, where that is another way than today's.
+    /// Decoder of the earlier schema, present where the outputs hold answers to records that were read under it.
     before: Option<Decoder>,
-    /// What was last found out about the fields, and when.
+    /// Use of the fields, and the number of records when it was evaluated last.
     fields: RefCell<(u64, Arc<Fields>)>,
 }
 
-/// How far it has come.
+/// Progress of the processor.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     position: i64,
     generation: u32,
     anchor: Option<Anchor>,
-    /// Told with the next record.
+    /// Gap whose event is published with the next record.
     gap: Option<Gap>,
     records: u64,
     dead_letters: u64,
@@ -136,12 +136,12 @@ impl Processor {
         self.progress.position
     }
 
-    /// Tells how the records were read that are in the outputs already, where the models know nothing of them any more.
+    /// Sets the schema under which the outputs' records were read, where the models start afresh.
     pub fn read_before(&mut self, schema: Schema) {
         self.before = (schema != self.schema).then(|| Decoder::new(&schema, Index::new(&schema)));
     }
 
-    /// Tells what is in the output topics already.
+    /// Sets how far the outputs have been published.
     pub fn skip_published(&mut self, published: Published) {
         self.published = published;
         let [predictions, dead_letters, _] = published;
@@ -169,12 +169,12 @@ impl Processor {
         self.decoder.set_now(now);
     }
 
-    /// What should be said of the stream since the last time.
+    /// Takes the notices about the stream since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         self.decoder.take_notices()
     }
 
-    /// The samples' times since the last time that can hardly be right.
+    /// Takes the implausible times of samples since the last call.
     pub fn take_implausible(&mut self) -> Option<Implausible> {
         self.decoder.take_implausible()
     }
@@ -187,7 +187,7 @@ impl Processor {
         self.process_ahead(record, None, outbox)
     }
 
-    /// The same with what has been read ahead of it.
+    /// Processes one record with its plain row, where it has been read ahead.
     ///
     /// # Errors
     /// As [`Processor::process`].
@@ -243,8 +243,8 @@ impl Processor {
         Ok(())
     }
 
-    /// How far the outputs hold what is made of a record. Which output it went to was decided by the settings of then, so
-    /// under others it is out in both or in neither.
+    /// Returns how far each output has been published for this record. The earlier schema decided between prediction
+    /// and dead letter, so its decoder is asked, and both outputs are treated alike.
     fn published_for(&mut self, record: &Record) -> Published {
         let offset = record.offset;
         let [predictions, dead_letters, events] = self.published;
@@ -258,13 +258,13 @@ impl Processor {
         [up_to, up_to, events]
     }
 
-    /// Whether a restart may begin here: not amid records that were read under other settings, of which only the
-    /// checkpoint from before knows.
+    /// Returns `true` where a restart may begin here: not amid records that were read under an earlier schema, which
+    /// only the earlier checkpoint holds.
     pub fn may_begin_here(&self) -> bool {
         self.before.is_none()
     }
 
-    /// An owned copy of the state after the last record. `outputs` are filled in by the publisher.
+    /// Returns a copy of the state after the last record; the publisher fills in `outputs`.
     pub fn checkpoint(&self) -> Checkpoint {
         let Progress { position, generation, anchor, gap, records, dead_letters, missed } = self.progress;
         Checkpoint {
@@ -289,19 +289,19 @@ impl Processor {
         }
     }
 
-    /// What is used of the records. Of many records a little of late may be missing in it.
+    /// Returns the use of the records' fields; after many records the latest few may be missing in it.
     fn fields(&self) -> Arc<Fields> {
         let records = self.progress.records;
         let (seen, fields) = &mut *self.fields.borrow_mut();
         if records > *seen
-            && (*seen < UNREAD_FIELDS_INTERVAL || records - *seen >= UNREAD_FIELDS_INTERVAL.max(*seen / 8))
+            && (*seen < FIELDS_REFRESH_RECORDS || records - *seen >= FIELDS_REFRESH_RECORDS.max(*seen / 8))
         {
             (*seen, *fields) = (records, Arc::new(self.decoder.fields()));
         }
         Arc::clone(fields)
     }
 
-    /// What others may see.
+    /// Returns an immutable view of the state.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             partition: self.partition,

@@ -30,13 +30,13 @@ pub struct ModelSnapshot {
     pub skill: Option<f64>,
     /// 1 − RMSE / RMSE(mean) since the beginning; `None` as of `skill`.
     pub total_skill: Option<f64>,
-    /// What happened to it.
+    /// Counts of its refusals, stand-ins, drifts and rescues.
     pub counts: Counts,
     /// Bytes that the model and its steps take.
     pub memory: usize,
 }
 
-/// The errors of what skill is measured against.
+/// Errors of the baseline that skill is measured against.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BaselineSnapshot {
     /// Since the beginning.
@@ -68,13 +68,13 @@ pub struct Snapshot {
     pub champion: usize,
     /// In configured order.
     pub models: Vec<ModelSnapshot>,
-    /// What is used of the records since the start.
+    /// Use of the records' fields since the start.
     pub fields: Arc<Fields>,
-    /// What was published, whichever model it was of: as a model, with no size and no learning of its own.
+    /// Scores of the published predictions, whichever model made them; it has no size and learns nothing.
     pub published: ModelSnapshot,
-    /// What skill is measured against.
+    /// The baseline that skill is measured against.
     pub baseline: BaselineSnapshot,
-    /// How good the intervals around what is published were; `None` where nobody asks for any.
+    /// Coverage of the intervals around published predictions; `None` where none are configured.
     pub coverage: Option<Coverage>,
 }
 

@@ -16,7 +16,7 @@ use thalweg_metrics::checked;
 use thalweg_models::{ModelConfig, Pipeline};
 use thalweg_state::nested;
 
-/// What happens to a model that diverges.
+/// Action for a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Nothing; only what is implausible is stood in for.
@@ -30,10 +30,10 @@ pub enum Action {
 
 checked!(enum Action = Off | RollBack | Reset);
 
-/// How models are guarded.
+/// Settings of the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// What happens to a model that diverges.
+    /// Action for a model that diverges.
     pub action: Action,
     /// A model has diverged when its predictions are implausible and its RMSE is this many times the mean baseline's, over
     /// about the last 100 samples; > 1.
@@ -50,10 +50,10 @@ impl Default for Config {
     }
 }
 
-/// Samples the guard looks back on, about.
+/// Samples that the faded errors of the divergence test cover, about.
 const DIVERGENCE_MEMORY_SAMPLES: f64 = 100.0;
 
-/// Samples the guard watches before it judges: after the beginning, and after it has stepped in.
+/// Samples without a rescue: at the beginning, and at least after each rescue.
 const WARM_UP_SAMPLES: u64 = 100;
 
 /// Implausible predictions in a row of a model that has diverged: gradient descent overshoots at first, and a model that is on
@@ -69,10 +69,10 @@ const ACCOUNT_MEMORY_SAMPLES: f64 = 10_000.0;
 /// Share of the mean's squared errors by which a model's may exceed them before the mean stands in.
 const CREDIT_SHARE: f64 = 0.02;
 
-/// And how many of the mean's usual squared errors: a single sample condemns none.
+/// Credit at least, in mean squared errors of the mean: a single sample condemns no model.
 const MIN_CREDIT_ERRORS: f64 = 3.0;
 
-/// Cautious models have so many times the credit: what they cost is seldom more than a bad moment.
+/// Hedged models have this many times the credit: their cost is seldom more than a bad moment.
 const HEDGED_CREDIT_FACTOR: f64 = 5.0;
 
 /// The model is back when, since then, its squared errors fell short of the mean's by this share of these ...
@@ -121,7 +121,7 @@ fn greater(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
-/// What the guard knows of one model.
+/// State of the guard of one model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Guard {
     config: Config,
@@ -145,16 +145,16 @@ pub(super) struct Guard {
 
 checked!(Guard { config, model, baseline, weight, least, seen, rest, good, astray, account });
 
-/// Whether what a model says is published, or the mean in its stead.
+/// Account that decides whether a model's prediction is published or the mean instead.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Account {
-    /// By how much the squared errors of the one that is published exceed the other's, since that was at its least.
+    /// Excess of the published one's squared errors over the other's, since that excess was at its least.
     regret: f64,
-    /// What the model had cost when the mean last began to stand in; 0 where it never did.
+    /// Cost of the model when the mean last began to stand in; 0 where it never did.
     harm: f64,
-    /// Whether the mean stands in.
+    /// True while the mean stands in.
     replaced: bool,
-    /// By how much the model was better than the mean: a faded sum of squared errors.
+    /// Gain of the model over the mean: a faded sum of differences of squared errors.
     earned: f64,
     /// The same of its bold predictions alone.
     earned_boldly: f64,
@@ -163,7 +163,7 @@ struct Account {
 checked!(Account { regret, harm, replaced, earned, earned_boldly });
 
 impl Account {
-    /// Whether it turned out that another is to be published from now on.
+    /// Updates the account; returns `true` where the other one is published from now on.
     #[inline]
     fn settle(&mut self, squared: f64, bold: bool, credit: f64, limits: &Limits) -> bool {
         let cost = greater(lesser(squared, limits.most_in_range), limits.negligible) - limits.stand_in;
@@ -185,7 +185,7 @@ impl Account {
         turned
     }
 
-    /// Whether a bold prediction may differ so much from the mean.
+    /// Returns `true` where a bold prediction may differ this much from the mean.
     fn covers(&self, difference: f64) -> bool {
         self.earned_boldly > 0.0 && difference * difference <= BOLD_STAKE_FACTOR * self.earned
     }
@@ -204,7 +204,7 @@ impl Account {
 struct Good {
     #[serde(deserialize_with = "nested")]
     pipeline: Box<Pipeline>,
-    /// Whether the model has gone back to it before.
+    /// True once the model has gone back to it.
     tried: bool,
     /// Samples the models had learned from.
     version: u64,
@@ -212,7 +212,7 @@ struct Good {
 
 checked!(Good { pipeline, tried, version });
 
-/// What the guard did.
+/// A rescue of a model by the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rescue {
     /// The model is as it was after so many samples.
@@ -224,7 +224,7 @@ pub enum Rescue {
     Reset,
 }
 
-/// What the guard did to a model, or to what is published of it.
+/// An act of the guard on a model or on what is published of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Rescued(Rescue),
@@ -248,7 +248,7 @@ impl Guard {
         }
     }
 
-    /// Whether what the model says is published rather than the mean.
+    /// Returns `true` where the model's prediction is published rather than the mean.
     #[inline]
     pub(super) fn believes(&self, prediction: f64, mean: f64, usual: &TargetScale) -> bool {
         let Account { replaced, harm, .. } = self.account;
@@ -321,7 +321,7 @@ impl Guard {
     }
 }
 
-/// What a sample says of predictions, whichever model they are of. Errors are squared.
+/// Limits by which all models' predictions of a sample are judged. Errors are squared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     y: f64,
@@ -340,16 +340,16 @@ pub(super) struct Limits {
     negligible: f64,
     /// The baseline's error where it matters.
     stand_in: f64,
-    /// What the mean stands in for costs more than this over the baseline.
+    /// Excess over the baseline above which the mean stands in.
     credit: f64,
-    /// What is published again has earned more than this.
+    /// Gain over the baseline above which the model is published again.
     proof: f64,
-    /// Whether it is time to judge.
+    /// True once the account is judged.
     acquainted: bool,
 }
 
 impl Limits {
-    /// The squared error of a prediction, and whether it cannot be.
+    /// Returns the squared error of a prediction, and whether the prediction is implausible.
     #[inline]
     fn judge(&self, prediction: f64) -> (f64, bool) {
         let error = self.y - prediction;
@@ -364,7 +364,7 @@ impl Limits {
     }
 }
 
-/// How large targets are: their faded mean square, and between which they were; and how far off the mean is.
+/// Scale of the targets: their faded mean square and their range; and the errors of the mean.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct TargetScale {
     sum: f64,
@@ -426,7 +426,7 @@ impl TargetScale {
         }
     }
 
-    /// Between which predictions are not bold.
+    /// Returns the range in which predictions are not bold.
     #[inline]
     fn near(&self) -> [f64; 2] {
         let beyond = BOLD_RANGE_SHARE * (self.high - self.low);
@@ -445,7 +445,7 @@ impl TargetScale {
         if self.sum > 0.0 { IMPLAUSIBLE_FACTOR * IMPLAUSIBLE_FACTOR * (self.sum / self.weight) } else { f64::MAX }
     }
 
-    /// Whether a prediction may be published.
+    /// Returns `true` where a prediction may be published.
     #[inline]
     pub(super) fn is_plausible(&self, prediction: f64) -> bool {
         // False for NaN, and for what is not finite.

@@ -9,22 +9,22 @@ use crate::{
     processor,
 };
 
-/// How a worker works, checked.
+/// Checked settings of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What it makes of records.
+    /// Settings of the processor.
     pub processor: processor::Config,
-    /// Where it starts without a checkpoint.
+    /// Position at which it starts without a checkpoint.
     pub start: Start,
-    /// What to do where records are missing.
+    /// Policy for missing records.
     pub on_gap: gap::Policy,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Stop at the end that the partition has when the worker starts.
+    /// True where it stops at the end that the partition has when the worker starts.
     pub until_caught_up: bool,
 }
 
-/// Why a worker stopped before it was told to.
+/// Reason why a worker stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The transport needs a person.
@@ -40,23 +40,23 @@ pub enum Error {
         topic: String,
         /// Its partition.
         partition: i32,
-        /// What is missing.
+        /// The gap.
         gap: Gap,
-        /// What the partition holds.
+        /// Offsets that the partition holds.
         available: Range<i64>,
-        /// The topic that was learned from.
+        /// Topic that the state was learned from.
         learned_from: String,
     },
     /// A defect.
     #[error("the task `{task}` panicked; the state is as of the last checkpoint. Please report this")]
     Panicked {
-        /// Its name.
+        /// Name of the task.
         task: &'static str,
     },
 }
 
 impl Error {
-    /// Whether it may work at the next start, without anyone doing anything about it.
+    /// Returns `true` where the next attempt may succeed without anyone stepping in.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Error::Store(error) => error.is_transient(),

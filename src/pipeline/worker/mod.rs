@@ -50,18 +50,18 @@ pub struct Stop {
     pub at_once: CancellationToken,
 }
 
-/// What a worker is made from.
+/// A worker of one partition, before it runs.
 #[derive(Debug)]
 pub struct Worker<T> {
-    /// Where its records are.
+    /// Transport of its records.
     pub transport: Arc<T>,
-    /// Where its checkpoints are.
+    /// Store of its checkpoints.
     pub store: Arc<Store>,
-    /// How it works.
+    /// Its settings.
     pub config: Arc<Config>,
     /// Partition of the samples topic.
     pub partition: i32,
-    /// What it shows.
+    /// Gauges that it updates.
     pub gauges: Gauges,
     /// Ends it.
     pub stop: Stop,
@@ -74,7 +74,7 @@ impl<T: Transport> Worker<T> {
     /// # Errors
     /// Whatever the transport or the state file cannot mend; everything confirmed until then is kept.
     pub async fn run(self) -> Result<(), Error> {
-        // Of the highest level, so that no setting takes it from a line.
+        // The span has the highest level, so that no setting removes it from a line.
         let span = tracing::error_span!("worker", partition = self.partition);
         let ended = self.attempts().instrument(span).await;
         self.gauges.counters.done.store(true, Ordering::Release);
@@ -92,7 +92,7 @@ impl<T: Transport> Worker<T> {
             let stopping = self.is_told_to_stop() || self.store.is_closing();
             let problem = match ended {
                 Err(Error::Transport(thalweg_topic::Error::Interrupted { problem, .. })) => problem,
-                // What to do about it is decided at the next start, and where it ends is another place then.
+                // The next attempt decides what to do about it, and asks for the end anew.
                 Err(Error::Transport(gap @ thalweg_topic::Error::Gap { .. })) => {
                     end = None;
                     gap.to_string()
@@ -137,7 +137,7 @@ impl<T: Transport> Worker<T> {
         }
     }
 
-    /// One run from the last checkpoint on. `end` is where to stop, once that is known.
+    /// Runs once from the last checkpoint on. `end` is the offset to stop at, once it is known.
     async fn attempt(&self, end: &mut Option<i64>) -> Result<(), Error> {
         let Self { transport, store, config, partition, gauges, stop } = self;
         let opening = async {

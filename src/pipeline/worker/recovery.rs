@@ -16,7 +16,7 @@ use crate::{
 use thalweg_store::Store;
 use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};
 
-/// Restores the newest checkpoint, or begins where the settings say, and learns what has been published past it.
+/// Restores the newest checkpoint, or begins where the settings say, and finds out what has been published past it.
 ///
 /// # Errors
 /// [`Error::Gap`] when records are missing and the settings do not allow for that, and whatever the transport or the
@@ -41,7 +41,7 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     // Somebody else may have published since what has come since: whether the topic is shorter is asked after that.
     let range = if furthest > range.end { range.start..reader.range().await?.end } else { range };
     if let (false, Start::Latest | Start::Timestamp(_)) = (restored, config.start) {
-        // The outputs know better where it had got to than a time that means another place by now.
+        // `latest` and times mean another offset at every start; the outputs' last source offset does not.
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
     let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
@@ -62,16 +62,16 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     Ok(processor)
 }
 
-/// What the state file has to go on from, and what is missing between that and what the topic holds.
+/// Stored state to continue from, and the gap between it and what the topic holds.
 struct Found {
     stored: Option<Checkpoint>,
-    /// By which rules records were answered before all is learned anew.
+    /// Schema under which the outputs' records were read, where everything is learned anew.
     before: Option<Schema>,
     gap: Option<Gap>,
 }
 
 impl Found {
-    /// Where the outputs stood at the checkpoint.
+    /// Returns the ends of the outputs at the checkpoint.
     fn outputs(&self) -> Outputs {
         self.stored.as_ref().map(Checkpoint::outputs).unwrap_or_default()
     }
@@ -98,14 +98,14 @@ async fn found<R: Reader>(
     Ok(Found { stored, before: None, gap })
 }
 
-/// From where on nothing is published, from where on the outputs are to be read back, and what is missing.
+/// Source offsets from which on nothing is published, ends from which the outputs are read back, and the gap.
 struct Settled {
     published: Published,
     since: Outputs,
     gap: Option<Gap>,
 }
 
-/// Weighs what the outputs say against the checkpoint and the gap.
+/// Reconciles the outputs with the checkpoint and the gap.
 fn settled(
     config: &Config,
     partition: i32,
@@ -117,14 +117,14 @@ fn settled(
     let topic = &config.processor.topic;
     let (mut gap, mut since) = (found.gap, found.outputs());
     let Resumed { mut published, outputs } = resumed;
-    // What a checkpoint says that was published stays so, also where the outputs have lost it.
+    // What the checkpoint has as published counts as published, also where the outputs have lost it.
     let stored = found.stored.as_ref();
     let floor = stored.filter(|stored| stored.topic == *topic).map_or([0; 3], |stored| stored.published);
     for (published, floor) in published.iter_mut().zip(floor) {
         *published = (*published).max(floor).max(position);
     }
     match gap.map(|gap| gap.reason) {
-        // What is published was made from records of the same offsets that are no more, or of another topic.
+        // The existing outputs refer to records that are gone or of another topic: they do not count as published.
         Some(Reason::Recreated) => (published, since) = ([position; 3], outputs),
         Some(Reason::OtherTopic | Reason::Truncated) => {}
         Some(Reason::Retention) | None => {
@@ -141,7 +141,7 @@ fn settled(
     Ok(Settled { published, since, gap })
 }
 
-/// Says in the log where it goes on, and with what.
+/// Logs where it continues, and with which state.
 fn tell(processor: &Processor, restored: bool, published: Published, afresh: &[String]) {
     let snapshot = processor.snapshot();
     let (partition, position) = (snapshot.partition, snapshot.position);
@@ -166,7 +166,7 @@ fn tell(processor: &Processor, restored: bool, published: Published, afresh: &[S
     }
 }
 
-/// Where to begin with nothing to go on from.
+/// Returns the offset to begin at without a checkpoint.
 async fn beginning<R: Reader>(
     config: &Config,
     partition: i32,
@@ -209,7 +209,7 @@ async fn missing<R: Reader>(
     accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
 }
 
-/// The record that is now where the last one was that went into the checkpoint.
+/// Reads the record that is now at the offset of the checkpoint's last record.
 async fn last_record<R: Reader>(
     stored: &Checkpoint,
     range: &Range<i64>,
@@ -236,7 +236,7 @@ async fn left_behind<R: Reader>(
     accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
 }
 
-/// Goes on, and says so, or stops.
+/// Accepts the gap and logs it, or stops.
 fn accepted(
     config: &Config,
     learned_from: &str,
@@ -268,7 +268,7 @@ fn accepted(
 /// Moves a checkpoint behind a gap, to `position`.
 fn behind(stored: &mut Checkpoint, gap: Gap, position: i64, topic: &str) {
     stored.missed = stored.missed.saturating_add(gap.missed.unwrap_or(0));
-    // One that no event tells of yet becomes part of this one.
+    // A gap whose event is not published yet becomes part of this one.
     stored.gap = Some(match stored.gap {
         Some(earlier) if earlier.reason == gap.reason => Gap {
             requested: earlier.requested,

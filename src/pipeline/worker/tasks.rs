@@ -27,14 +27,14 @@ use thalweg_topic::{Fetched, Outbox, Reader};
 
 /// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
-/// Between two snapshots at least, and when there is nothing new at most.
+/// Shortest time between two snapshots, and longest while there is nothing new.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 
-/// What `fetch` works with.
+/// Inputs of `fetch`.
 pub(super) struct Intake<R> {
     pub(super) reader: R,
     pub(super) batches: mpsc::Sender<Batch>,
-    /// Where to end, if anywhere.
+    /// Offset to end at, if any.
     pub(super) end: Option<i64>,
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
@@ -96,15 +96,15 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
     }
 }
 
-/// What goes from `fetch` to `process`.
+/// A batch on its way from `fetch` to `process`.
 #[derive(Default)]
 pub(super) struct Batch {
     fetched: Fetched,
-    /// Of the records, as far as they could be read ahead.
+    /// Plain rows of the records, as far as they could be read ahead.
     rows: Rows,
 }
 
-/// What `process` works with.
+/// Inputs of `process`.
 pub(super) struct Results {
     pub(super) outboxes: mpsc::Sender<Outbox>,
     pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
@@ -196,7 +196,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// What the records of a batch have shown of their stream.
+/// Logs what the records of a batch have shown of their stream.
 fn say(processor: &mut Processor, bursts: &mut RateLimited) {
     for notice in processor.take_notices() {
         if notice.is_warning() {

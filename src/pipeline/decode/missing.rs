@@ -13,7 +13,7 @@ use thalweg_metrics::checked;
 /// Fields whose bad values are counted by name.
 const MAX_FIELDS: usize = 256;
 
-/// As producers spell it: Python, pandas, R, SQL, spreadsheets, data sets.
+/// Spellings of missing values in Python, pandas, R, SQL, spreadsheets and data sets.
 const DEFAULT_MARKERS: [&str; 17] = [
     "NaN", "nan", "NAN", "-nan", "-NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None", "", "-",
     "?",
@@ -32,7 +32,7 @@ pub enum OnBad {
 
 checked!(enum OnBad = Missing | DeadLetter);
 
-/// What bad values cost, by what they are for.
+/// Cost of bad values, by the field's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnBadField {
     /// In a feature.
@@ -64,7 +64,7 @@ impl Schema {
         DEFAULT_MARKERS.map(str::to_owned).to_vec()
     }
 
-    /// Whether `text` stands for a missing value. Space around it does not count.
+    /// Returns `true` where `text` stands for a missing value. Space around it does not count.
     #[inline]
     pub(super) fn is_missing(&self, text: &str) -> bool {
         let text = text.trim_ascii();
@@ -90,9 +90,9 @@ impl Schema {
 /// A field's bad values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadValues {
-    /// How many there were.
+    /// Number of bad values.
     pub times: u64,
-    /// What was wrong with the first one.
+    /// Rejection of the first one.
     pub first: Rejection,
 }
 

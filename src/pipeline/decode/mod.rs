@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 use thalweg_models::Features;
 
-/// What samples look like, checked (`[schema]`).
+/// Checked schema of the samples (`[schema]`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// Field that holds the target.
@@ -52,15 +52,15 @@ pub struct Schema {
     /// Field whose value becomes the prediction's key; without it the record's own key is copied. It can be a feature
     /// besides: as a category where it is in `nominal`, as a number where it is in `features`.
     pub key: Option<String>,
-    /// Whether the key is a numeric feature, too, where features are not listed.
+    /// True where the key is a numeric feature, too; it counts where features are not listed.
     #[serde(default)]
     pub key_is_feature: bool,
     /// Field with the time of the sample, a number or text; without it the record's own timestamp is taken. As a feature it is the milliseconds since 1970, however it is written.
     pub timestamp: Option<String>,
-    /// Whether the time is a feature, too, where features are not listed.
+    /// True where the time is a feature, too; it counts where features are not listed.
     #[serde(default)]
     pub timestamp_is_feature: bool,
-    /// What numbers in it count since 1970; `None` where that is found out by their size.
+    /// Unit of numbers in it; `None` where their size decides it.
     #[serde(default)]
     pub timestamp_unit: Option<Unit>,
     /// Zone of times in text that name none: one that [`zone`] knows.
@@ -74,16 +74,16 @@ pub struct Schema {
     pub timestamp_ahead: u64,
     /// Fields that are never features, with all that is nested in them; what the other keys name is still used.
     pub ignore: Vec<String>,
-    /// What a numeric feature is in a record that does not have it; `null` is unknown always.
+    /// Value of a numeric feature in a record without it; `null` is always unknown.
     #[serde(default)]
     pub absent: Absent,
     /// Texts that stand for unknown values, whatever the field means; also as bare words where they are none of JSON's.
     #[serde(default = "Schema::strict_missing")]
     pub missing: Vec<String>,
-    /// What bad values cost.
+    /// Cost of bad values.
     #[serde(default = "Schema::strict_on_bad_field")]
     pub on_bad_field: OnBadField,
-    /// Whether text that reads as a number is one.
+    /// Policy for text that reads as a number.
     #[serde(default = "NumericText::strict")]
     pub numeric_text: NumericText,
     /// Most features a stream may have, 1 to 1,000,000.
@@ -117,7 +117,7 @@ checked!(Schema {
     max_record_bytes,
 });
 
-/// What a feature is that a record does not have.
+/// Value of a feature that a record does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Absent {
@@ -193,9 +193,9 @@ const MAX_KEY_BYTES: usize = 64 << 10;
 /// A decoded record, borrowed from the decoder until the next one.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
-    /// What the models see.
+    /// Features that the models see.
     pub features: Features<'a>,
-    /// What is to be predicted; `None` when the record does not say.
+    /// Target; `None` where the record has none.
     pub target: Option<f64>,
     /// The key field's value as text, where the schema names one and the record has it.
     pub key: Option<&'a str>,
@@ -257,14 +257,14 @@ impl Decoder {
         self.plausible = *self.plausible.start()..=now.saturating_add_unsigned(self.ahead);
     }
 
-    /// What should be said of the stream since the last time.
+    /// Takes the notices about the stream since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         let mut notices = self.index.take_notices();
         notices.append(&mut self.draft.notices);
         notices
     }
 
-    /// The times since the last time that can hardly be right.
+    /// Takes the implausible times since the last call.
     pub fn take_implausible(&mut self) -> Option<Implausible> {
         self.implausible.take()
     }
@@ -370,7 +370,7 @@ impl Decoder {
         self.finish()
     }
 
-    /// What is used of the records, and what is not.
+    /// Returns the fields of the records that are used, and those that are not.
     pub fn fields(&self) -> Fields {
         self.draft.usage.fields(&self.index, &self.draft.bad)
     }

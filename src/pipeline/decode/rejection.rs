@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::MAX_MAGNITUDE;
 
-/// What is where a number belongs.
+/// Value found where a number belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Text, shortened and in quotes, and whether it spells a number.
@@ -26,7 +26,7 @@ impl fmt::Display for Found {
 }
 
 impl Found {
-    /// What to do about it, as the end of a message.
+    /// Returns the advice that ends the message.
     fn advice(&self, field: &str, target: bool) -> String {
         match self {
             Found::Text(_, true) => "; schema.numeric_text = true reads numbers in text".to_owned(),
@@ -44,7 +44,7 @@ impl Found {
     }
 }
 
-/// What is in the way of reading a time.
+/// Reason why a text is not read as a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// A date that could be two.
@@ -75,7 +75,7 @@ pub enum Rejection {
     /// Over `schema.max_record_bytes`.
     #[error("the record has {size} bytes, schema.max_record_bytes allows {limit}")]
     TooLarge {
-        /// Its bytes.
+        /// Size in bytes.
         size: usize,
         /// The limit.
         limit: usize,
@@ -83,13 +83,13 @@ pub enum Rejection {
     /// Not JSON.
     #[error("the record is not JSON: {problem}")]
     NotJson {
-        /// What the parser said, with line and column.
+        /// Message of the parser, with line and column.
         problem: String,
     },
     /// JSON, but no object.
     #[error("the record is not a JSON object but {found}")]
     NotAnObject {
-        /// What it is.
+        /// Kind of the value.
         found: &'static str,
     },
     /// NaN where that is not listed as missing, an infinity, or a number too large to be held.
@@ -97,7 +97,7 @@ pub enum Rejection {
     NotFinite {
         /// The field.
         field: String,
-        /// What it holds, shortened.
+        /// Its value, shortened.
         value: String,
     },
     /// Finite, but too large to be squared.
@@ -105,7 +105,7 @@ pub enum Rejection {
     OutOfRange {
         /// The field.
         field: String,
-        /// What it holds.
+        /// Its value.
         value: String,
     },
     /// The target or a numeric feature is no number.
@@ -113,9 +113,9 @@ pub enum Rejection {
     NotANumber {
         /// The field.
         field: String,
-        /// Whether it is the target.
+        /// True where it is the target.
         target: bool,
-        /// What it holds.
+        /// Its value.
         found: Found,
     },
     /// Nothing to predict from.
@@ -130,7 +130,7 @@ pub enum Rejection {
     /// A feature name too long to keep.
     #[error("the record has a feature name of {size} bytes, {limit} is the most")]
     NameTooLong {
-        /// Its bytes.
+        /// Size in bytes.
         size: usize,
         /// The limit.
         limit: usize,
@@ -138,7 +138,7 @@ pub enum Rejection {
     /// A key too long to go with a prediction.
     #[error("the record has a key of {size} bytes, {limit} is the most")]
     KeyTooLong {
-        /// Its bytes.
+        /// Size in bytes.
         size: usize,
         /// The limit.
         limit: usize,
@@ -152,15 +152,15 @@ pub enum Rejection {
     BadTimestamp {
         /// The field.
         field: String,
-        /// What it holds, shortened.
+        /// Its value, shortened.
         value: String,
-        /// Why it could be another time, where that is known.
+        /// Reason why it could be another time, where it is known.
         doubt: Option<Doubt>,
     },
 }
 
 impl Rejection {
-    /// The field that is to blame, where there is one.
+    /// Returns the field that caused the rejection, where there is one.
     pub fn field(&self) -> Option<&str> {
         match self {
             Rejection::NotFinite { field, .. }
@@ -171,7 +171,7 @@ impl Rejection {
         }
     }
 
-    /// The stable code in the header `thalweg.reason`.
+    /// Returns the stable code of the header `thalweg.reason`.
     pub fn reason(&self) -> &'static str {
         match self {
             Rejection::Tombstone => "tombstone",

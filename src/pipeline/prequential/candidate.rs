@@ -38,7 +38,7 @@ pub(super) struct Candidate {
 
 checked!(Candidate { config, name, pipeline, scores, track, detector, guard, counts });
 
-/// How a model's error has changed: RMSEs, in the target's unit.
+/// Change of a model's error: RMSEs, in the target's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Of what the detector had seen until the change.
@@ -49,7 +49,7 @@ pub struct Drift {
 
 checked!(Drift { before, after });
 
-/// What happened to a model, since the beginning.
+/// Counts of a model since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Samples it refused to learn.
@@ -75,7 +75,7 @@ impl Counts {
         self.implausible += u64::from(!plausible);
     }
 
-    /// What happened to both.
+    /// Returns the sum of both counts.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         Self {

@@ -21,7 +21,7 @@ pub(super) struct MemberInputs {
     pub(super) members: Vec<usize>,
 }
 
-/// Why models cannot be raced together. Models by index.
+/// Reason why models cannot be raced together. Models are given by index.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// A member is none of the models.
@@ -71,7 +71,7 @@ impl MemberGraph {
         Ok(Self { ensembles, plain })
     }
 
-    /// Whether a model sees the sample's features.
+    /// Returns `true` where a model sees the sample's features.
     #[inline]
     pub(super) fn sees_features(&self, model: usize) -> bool {
         self.plain.get(model).copied().unwrap_or(true)

@@ -47,7 +47,7 @@ pub use guard::{Action, Config as GuardConfig, Rescue};
 pub use member_graph::{Misfit, check};
 pub use standings::{PUBLISHED, skill_against};
 
-/// What is raced, and how it is watched.
+/// The models of a race, and how they are watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The models, at least one, with distinct names.
@@ -60,7 +60,7 @@ pub struct Config {
     /// Watches each model's squared error; `None` where nobody asks.
     #[serde(deserialize_with = "nested")]
     pub drift: Option<DetectorKind>,
-    /// How models are kept from running away.
+    /// Settings of the guard against diverging models.
     pub guard: GuardConfig,
     /// Share of the targets that the interval around the published prediction is to hold, over 0 and under 1; `None` where
     /// nobody asks.
@@ -125,7 +125,7 @@ pub struct Prequential {
     /// States from before there were intervals have none.
     #[serde(default)]
     intervals: Option<Intervals>,
-    /// What the models' detectors saw of late.
+    /// The latest drift that the models' detectors saw.
     #[serde(default)]
     drifts: Drifts,
     /// What explanations look at.
@@ -171,7 +171,7 @@ checked!(
     }
 );
 
-/// What one sample brought.
+/// Result of one sample.
 #[derive(Debug)]
 pub struct Step<'a> {
     /// A prediction per model, in configured order, made before anything was learned from the sample.
@@ -183,7 +183,7 @@ pub struct Step<'a> {
     /// Where the target was expected, around the published prediction; `None` where nobody asks, and before anything was
     /// scored.
     pub interval: Option<Interval>,
-    /// What happened besides, in order.
+    /// Events of the sample, in order.
     pub events: &'a [Event],
 }
 
@@ -194,7 +194,7 @@ pub enum Event {
     Drift {
         /// The model that noticed first.
         model: usize,
-        /// How its error has changed.
+        /// Change of its error.
         drift: Drift,
     },
     /// The guard put a diverging model back on its feet.
@@ -408,7 +408,7 @@ impl Prequential {
         self.version
     }
 
-    /// What was configured.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -444,7 +444,7 @@ impl Prequential {
         (self.drifts.models(), self.drifts.age(self.version.saturating_sub(1)))
     }
 
-    /// How model `i` has done, as elections see it.
+    /// Returns the track of model `i`, which elections compare.
     pub fn track(&self, i: usize) -> Track {
         self.contenders.get(i).map_or_else(Track::default, |contender| contender.track)
     }
@@ -459,7 +459,7 @@ impl Prequential {
         self.contenders.get(i).map_or(0.0, |contender| contender.scores.faded.rmse())
     }
 
-    /// How good the intervals were; `None` where nobody asks for any.
+    /// Returns the coverage of the intervals; `None` where none are configured.
     pub fn coverage(&self) -> Option<Coverage> {
         self.intervals.as_ref().map(Intervals::coverage)
     }

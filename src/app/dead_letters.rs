@@ -1,15 +1,11 @@
 //! Opens the dead letters of whichever transport is set, for the command line.
 
-use crate::{
-    embedded::EmbeddedDeadLetters,
-    kafka::KafkaDeadLetters,
-    settings::{Settings, Transport},
-    store,
-    topic::{
-        self,
-        dead_letters::{self, DeadLetter, Retried, Selection, Summary},
-    },
-};
+use thalweg_embedded::EmbeddedDeadLetters;
+use thalweg_kafka::KafkaDeadLetters;
+use thalweg_settings::{Settings, Transport};
+use thalweg_store as store;
+use thalweg_topic as topic;
+use thalweg_topic::dead_letters::{self, DeadLetter, Retried, Selection, Summary};
 
 /// The reason why dead letters cannot be shown or sent back.
 #[derive(Debug, thiserror::Error)]

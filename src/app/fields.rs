@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::pipeline::decode::{Feature, FeatureKind, Fields, Text};
+use thalweg_pipeline::decode::{Feature, FeatureKind, Fields, Text};
 
 /// Number of records after which fields are logged even while more wait, and a field or target that never came is worth
 /// a warning.
@@ -96,7 +96,7 @@ fn signature(fields: &Fields) -> Vec<String> {
 }
 
 /// Explains why nothing can be learned, and where to look.
-pub(crate) fn no_target(fields: &Fields) -> String {
+pub fn no_target(fields: &Fields) -> String {
     let there = some(fields.there().filter(|name| *name != fields.target).map(str::to_owned));
     let nearest = fields.nearest(&fields.target);
     let nearest = nearest.map_or(String::new(), |name| format!(" (did you mean `{name}`?)"));
@@ -107,16 +107,22 @@ pub(crate) fn no_target(fields: &Fields) -> String {
 }
 
 /// The parts of a line, each with its names.
-pub(crate) struct Line {
-    pub(crate) numbers: String,
-    pub(crate) categories: String,
-    pub(crate) text: String,
-    pub(crate) ignored: String,
-    pub(crate) bad: String,
+pub struct Line {
+    /// Fields that are numbers.
+    pub numbers: String,
+    /// Fields that are categories, with how many values each has.
+    pub categories: String,
+    /// Fields that hold other text.
+    pub text: String,
+    /// Fields that no model sees.
+    pub ignored: String,
+    /// Fields that could not be read.
+    pub bad: String,
 }
 
 impl Line {
-    pub(crate) fn of(fields: &Fields) -> Self {
+    /// Names the fields of `fields` by what the models make of them.
+    pub fn of(fields: &Fields) -> Self {
         let number = |feature: &Feature| match feature.kind {
             FeatureKind::Number => Some(feature.name.clone()),
             FeatureKind::NumberInText => Some(format!("{} (in text)", feature.name)),
@@ -152,7 +158,7 @@ fn some(names: impl Iterator<Item = String>) -> String {
 }
 
 /// Describes the fields for a person, in a few lines; empty kinds are left out.
-pub(crate) fn lines(fields: &Fields) -> Vec<String> {
+pub fn lines(fields: &Fields) -> Vec<String> {
     let line = Line::of(fields);
     let mut lines =
         vec![format!("target: {} (in {} of {} records)", fields.target, fields.with_target, fields.records)];

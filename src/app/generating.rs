@@ -8,12 +8,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    generator::{self, Stream, task::SampleSink},
-    topic::{
-        self, SampleLog,
-        record::{Headers, Outgoing},
-    },
+use thalweg_generator::{self as generator, Stream, task::SampleSink};
+use thalweg_topic::{
+    self as topic, SampleLog,
+    record::{Headers, Outgoing},
 };
 
 /// The reason why the generator stopped before it was told to.

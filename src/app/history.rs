@@ -2,12 +2,10 @@
 
 use std::{io, ops::Range};
 
-use crate::{
-    embedded::EmbeddedTopics,
-    kafka::KafkaTopics,
-    settings::{Settings, Transport},
-    topic::{self, Reader, Source},
-};
+use thalweg_embedded::EmbeddedTopics;
+use thalweg_kafka::KafkaTopics;
+use thalweg_settings::{Settings, Transport};
+use thalweg_topic::{self as topic, Reader, Source};
 
 /// The reason why a range of a topic cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +144,7 @@ async fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::{Fetched, Start, record::Record};
+    use thalweg_topic::{Fetched, Start, record::Record};
 
     /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
     /// `open` on are not committed.

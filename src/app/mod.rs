@@ -4,7 +4,7 @@
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
 pub mod dead_letters;
-pub(crate) mod fields;
+pub mod fields;
 mod generating;
 pub mod history;
 mod partition_ends;
@@ -18,16 +18,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    embedded::Embedded,
-    kafka::Kafka,
-    pipeline::{processor, worker},
-    settings::{self, Settings},
-    store::{self, Store},
-    topic::{self, Generating, Opening, SampleLog, Transport},
-};
 use partition_ends::PartitionEnds;
 use tasks::{Task, TaskGroup};
+use thalweg_embedded::Embedded;
+use thalweg_kafka::Kafka;
+use thalweg_pipeline::{processor, worker};
+use thalweg_settings::{self as settings, Settings};
+use thalweg_store::{self as store, Store};
+use thalweg_topic::{self as topic, Generating, Opening, SampleLog, Transport};
 
 /// Time from the signal to the end of the last task.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);

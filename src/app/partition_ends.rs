@@ -16,7 +16,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::tasks::Views;
-use crate::{pipeline::worker::View, topic::Transport};
+use thalweg_pipeline::worker::View;
+use thalweg_topic::Transport;
 
 /// Interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);

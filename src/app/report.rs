@@ -11,19 +11,17 @@ use super::{
     table::{self, Partition, Totals},
     tasks::Views,
 };
-use crate::{
-    figures::rounded,
-    logging::{self, Screen},
-    metrics::{Coverage, Faded, Scores},
-    pipeline::{
-        decode::Fields,
-        prequential::{PUBLISHED, skill_against},
-        snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
-        worker::View,
-    },
-    store::Store,
-    topic::Transport,
+use thalweg_logging::figures::rounded;
+use thalweg_logging::{self as logging, Screen};
+use thalweg_metrics::{Coverage, Faded, Scores};
+use thalweg_pipeline::{
+    decode::Fields,
+    prequential::{PUBLISHED, skill_against},
+    snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
+    worker::View,
 };
+use thalweg_store::Store;
+use thalweg_topic::Transport;
 
 /// Time until the first report, short so that one sees at once that it works.
 const FIRST_REPORT_DELAY: Duration = Duration::from_millis(500);

@@ -2,12 +2,10 @@
 //!
 //! Invariant: a figure is shown only if something was scored.
 
-use crate::{
-    figures::{cut, figure, grouped, known, share},
-    logging::{Look, Row},
-    metrics::{Coverage, Faded, Scores},
-    pipeline::snapshot::ModelSnapshot,
-};
+use thalweg_logging::figures::{cut, figure, grouped, known, share};
+use thalweg_logging::{Look, Row};
+use thalweg_metrics::{Coverage, Faded, Scores};
+use thalweg_pipeline::snapshot::ModelSnapshot;
 
 /// Maximum number of characters of a model's name, unless it takes more to tell models apart.
 const MAX_NAME_CHARS: usize = 24;

@@ -20,11 +20,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
 use super::{Error, STOP_TIMEOUT};
-use crate::{
-    pipeline::worker::{self, Gauges, Stop, View, Worker},
-    store::Store,
-    topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport},
-};
+use thalweg_pipeline::worker::{self, Gauges, Stop, View, Worker};
+use thalweg_store::Store;
+use thalweg_topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport};
 
 /// Maximum time before a revoked partition is given back, whatever the transport allows.
 const MAX_DRAIN: Duration = Duration::from_secs(3600);

@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration}
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{report::tell_systemd, tasks::Views};
-use crate::{store::Store, topic::Transport};
+use thalweg_store::Store;
+use thalweg_topic::Transport;
 
 /// The progress of a partition at the last check.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

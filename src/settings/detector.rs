@@ -5,7 +5,7 @@ use super::{
     choices::{choices, every, or_none},
     range::{BETWEEN_0_AND_1, NOT_NEGATIVE, POSITIVE, UP_TO_1},
 };
-use crate::metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, Mode, PageHinkleyParams};
+use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, Mode, PageHinkleyParams};
 
 /// Reads the detector that `key` names; `None` for "none". Parameters of ADWIN that are not given are those of
 /// `default`.

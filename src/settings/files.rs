@@ -5,7 +5,6 @@
 use std::{fs, fs::OpenOptions, io, path::Path};
 
 use super::{Errors, Problem, Settings, Transport};
-use crate::kafka;
 
 impl Settings {
     /// Checks that certificates and keys can be read, are valid, and fit together.
@@ -31,7 +30,7 @@ impl Settings {
         }
         // A file that cannot be read would only be reported twice.
         if problems.is_empty()
-            && let Err(problem) = kafka::check_tls(tls)
+            && let Err(problem) = thalweg_kafka::check_tls(tls)
         {
             problems.push(Problem::new("transport.kafka.tls", &problem));
         }

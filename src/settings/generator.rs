@@ -5,7 +5,7 @@ use super::{
     choices::{Choices, Reader, choices, every},
     range::{FINITE, NOT_NEGATIVE, POSITIVE, Range},
 };
-use crate::generator::{
+use thalweg_generator::{
     Config, Distribution, Drift, DriftType, Expression, FriedmanDrift, Function, Noise, Sine, Stream, drift::Change,
 };
 

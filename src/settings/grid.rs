@@ -12,7 +12,7 @@ use super::{
     Errors, Problem, Section, Sources, model,
     to_toml::{default_entry, entry, toml},
 };
-use crate::models::ModelConfig;
+use thalweg_models::ModelConfig;
 
 /// Parameters that are lists by themselves.
 const LIST_PARAMETERS: [&str; 2] = ["steps", "members"];
@@ -251,7 +251,7 @@ fn placed(problem: &Problem, places: &[String]) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::ModelKind;
+    use thalweg_models::ModelKind;
 
     fn names(text: &str) -> Vec<String> {
         let entries = grid(&[text.to_owned()]).expect("a good grid");

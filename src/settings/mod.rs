@@ -28,14 +28,14 @@ use std::{fmt, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
-use crate::{
-    embedded, kafka, logging,
-    pipeline::{decode::Schema, gap::Policy, prequential},
-    store,
-    topic::{Start, Timestamps, Topics},
-};
 use choices::choices;
 use section::Section;
+use thalweg_embedded as embedded;
+use thalweg_kafka as kafka;
+use thalweg_logging as logging;
+use thalweg_pipeline::{decode::Schema, gap::Policy, prequential};
+use thalweg_store as store;
+use thalweg_topic::{Start, Timestamps, Topics};
 
 pub use grid::{Entry, entries, grid};
 pub use section::{Errors, Problem, suggestion};
@@ -61,7 +61,7 @@ pub struct Settings {
     /// `[schema]`
     pub schema: Schema,
     /// `[generator]`
-    pub generator: crate::generator::Config,
+    pub generator: thalweg_generator::Config,
     /// `[[models]]`, `[guard]`, `[intervals]` and most of `[metrics]`
     pub race: prequential::Config,
     /// `metrics.report_every`: time between two reports.
@@ -101,7 +101,7 @@ impl Default for Settings {
             timestamps: Timestamps::default(),
             shared_outputs: false,
             schema: Schema::default(),
-            generator: crate::generator::Config::default(),
+            generator: thalweg_generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
             report_every: DEFAULT_REPORT_INTERVAL,
             state: store::Config::default(),

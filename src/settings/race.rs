@@ -6,10 +6,8 @@ use super::{
     detector,
     range::{FINITE, Range, UP_TO_1},
 };
-use crate::{
-    models::ModelConfig,
-    pipeline::prequential::{Action, Config, GuardConfig},
-};
+use thalweg_models::ModelConfig;
+use thalweg_pipeline::prequential::{Action, Config, GuardConfig};
 
 /// Minimum and maximum of the target.
 pub(super) type Bounds = [Option<f64>; 2];

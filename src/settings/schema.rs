@@ -9,7 +9,7 @@ use super::{
     section::Section,
     values,
 };
-use crate::pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
+use thalweg_pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
 
 pub(super) fn read(mut section: Section) -> Schema {
     let default = Schema::default();

@@ -4,7 +4,7 @@
 
 use config::{Map, Value, ValueKind};
 
-use crate::models::ModelConfig;
+use thalweg_models::ModelConfig;
 
 /// Writes a `[[models]]` entry. `name` and `kind` come first, the rest by name; keys are those of settings, which need
 /// no quotes.
@@ -55,7 +55,7 @@ mod tests {
     use config::{Config, File, FileFormat};
 
     use super::*;
-    use crate::settings::{Section, model};
+    use crate::{Section, model};
 
     fn table(toml: &str) -> Map<String, Value> {
         let config = Config::builder().add_source(File::from_str(toml, FileFormat::Toml)).build().expect("TOML");

@@ -8,12 +8,10 @@ use super::{
     Section, Transport,
     choices::{choices, every},
 };
-use crate::{
-    embedded,
-    kafka::{self, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls},
-    pipeline::gap::Policy,
-    topic::{Start, Topics},
-};
+use thalweg_embedded as embedded;
+use thalweg_kafka::{self as kafka, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls};
+use thalweg_pipeline::gap::Policy;
+use thalweg_topic::{Start, Topics};
 
 /// Maximum of `linger`: nothing is fetched meanwhile, and whoever watches the daemon wants to see it work.
 const MAX_LINGER: Duration = Duration::from_secs(1);

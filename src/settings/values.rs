@@ -6,7 +6,7 @@ use super::{
     choices::{Choices, choices},
     section::Section,
 };
-use crate::pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
+use thalweg_pipeline::decode::{NumericText, OnBad, OnBadField, Schema};
 
 const ON_BAD_CHOICES: &Choices<OnBad> = &choices!(OnBad { "missing": Missing, "dead_letter": DeadLetter });
 

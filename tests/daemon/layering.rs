@@ -10,8 +10,27 @@ use std::{
 use serde_json::Value;
 
 /// Each folder with what its package may name of the others. Tests may name more.
-const MAY_USE: [(&str, &[&str]); 10] = [
-    (".", &["embedded", "generator", "kafka", "metrics", "models", "pipeline", "state", "store", "topic"]),
+const MAY_USE: [(&str, &[&str]); 13] = [
+    (
+        ".",
+        &[
+            "app",
+            "embedded",
+            "generator",
+            "kafka",
+            "logging",
+            "metrics",
+            "models",
+            "pipeline",
+            "settings",
+            "state",
+            "store",
+            "topic",
+        ],
+    ),
+    ("src/app", &["embedded", "generator", "kafka", "logging", "metrics", "pipeline", "settings", "store", "topic"]),
+    ("src/settings", &["embedded", "generator", "kafka", "logging", "metrics", "models", "pipeline", "store", "topic"]),
+    ("src/logging", &[]),
     ("src/generator", &[]),
     ("src/embedded", &["store", "topic"]),
     ("src/kafka", &["store", "topic"]),

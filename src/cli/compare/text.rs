@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     app::fields,
-    figures::{NO_FIGURE, bytes, cut, grouped, short, significant},
     generator::Transition,
+    logging::figures::{NO_FIGURE, bytes, cut, grouped, short, significant},
     pipeline::prequential::PUBLISHED,
 };
 

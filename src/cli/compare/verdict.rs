@@ -2,7 +2,7 @@
 
 use super::standings::{Board, MIN_STREAMS, Standings, Test};
 use crate::{
-    figures::{chance, significant},
+    logging::figures::{chance, significant},
     metrics::significance::{BLOCKS, MIN_PAIRS},
 };
 

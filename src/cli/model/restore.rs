@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::{
-    figures,
+    logging::figures,
     pipeline::{
         checkpoint::Checkpoint,
         checkpoints::{self, Content, Restored},

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::fields,
-    figures::grouped,
+    logging::figures::grouped,
     pipeline::{decode::Sample, prequential::Prequential},
     settings::Settings,
 };

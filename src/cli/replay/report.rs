@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{super::emphasis::Emphasis, Counts};
 use crate::{
-    figures::{NO_FIGURE, finite, significant},
+    logging::figures::{NO_FIGURE, finite, significant},
     metrics::{Coverage, Faded, Quantiles, Scores},
     pipeline::{
         decode::Fields,

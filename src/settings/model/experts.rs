@@ -5,7 +5,7 @@ use super::super::{
     choices::choices,
     range::{POSITIVE, UP_TO_1},
 };
-use crate::models::{
+use thalweg_models::{
     ekf_mlp::{self, MAX_HIDDEN},
     innovation::{self, MAX_LAGS},
     rls_poly::{self, Form, MAX_KEPT_MODELS},

@@ -5,7 +5,7 @@ use super::super::{
     choices::{Choices, Reader, choices},
     range::{BETWEEN_0_AND_1, FINITE, NOT_NEGATIVE, POSITIVE, UNDER_1},
 };
-use crate::models::{
+use thalweg_models::{
     linear::Params,
     loss::Loss,
     optimizer::{Optimizer, Schedule},

@@ -1,10 +1,8 @@
 //! Reads the members of models over the predictions of others.
 
 use super::super::{Section, choices::every, range::UNDER_1, suggestion};
-use crate::{
-    models::{ModelConfig, ModelKind, aggregation::Rule, champion, mixture},
-    pipeline::prequential::{self, Misfit},
-};
+use thalweg_models::{ModelConfig, ModelKind, aggregation::Rule, champion, mixture};
+use thalweg_pipeline::prequential::{self, Misfit};
 
 fn rules() -> [Rule; 6] {
     every!(Rule { Combined, Exponential, FixedShare, Boa, MlPoly, Stacking })

@@ -14,7 +14,7 @@ use super::{
     choices::choices,
     range::{NOT_NEGATIVE, POSITIVE, UP_TO_1},
 };
-use crate::models::{
+use thalweg_models::{
     ModelConfig, ModelKind,
     passive_aggressive::{self, Mode},
     rls,

@@ -10,7 +10,7 @@ use super::{
     linear,
     tree::splitter,
 };
-use crate::models::rules::{Params, PredType};
+use thalweg_models::rules::{Params, PredType};
 
 pub(super) fn read(section: &mut Section, default: Params) -> Params {
     let pred_types = choices!(PredType { "mean": Mean, "model": Model, "adaptive": Adaptive });

@@ -5,7 +5,7 @@ use super::super::{
     choices::{Choices, Reader, choices},
     range::{NOT_NEGATIVE, UP_TO_1},
 };
-use crate::models::{DefaultSteps, steps::StepKind};
+use thalweg_models::{DefaultSteps, steps::StepKind};
 
 const STEPS: &Choices<Reader<StepKind>> = &choices!(StepKind {
     "standard_scaler": StandardScaler => |section| StepKind::StandardScaler {

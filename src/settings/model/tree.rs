@@ -9,7 +9,7 @@ use super::{
     },
     linear,
 };
-use crate::models::{
+use thalweg_models::{
     forest::{self, Aggregation, MAX_LAMBDA, MAX_MODELS},
     model_tree::{self, MAX_DEPTH, MAX_NODES, MAX_TREES},
     tree::{LeafPrediction, MaxFeatures, Params, Splitter, adaptive},

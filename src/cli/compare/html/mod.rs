@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::fields,
-    figures::{bytes, chance, grouped, significant},
+    logging::figures::{bytes, chance, grouped, significant},
     models::explain::{Explanation, Importance},
     pipeline::prequential::PUBLISHED,
 };

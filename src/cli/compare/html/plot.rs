@@ -6,8 +6,8 @@
 use plotters::{coord::types::RangedCoordf64, prelude::*};
 
 use super::super::trace::Bin;
-use crate::figures::short;
 use crate::generator::Transition;
+use crate::logging::figures::short;
 
 /// Lines that are told apart.
 pub(super) const MAX_SERIES: usize = 12;

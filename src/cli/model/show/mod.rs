@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::{Learned, LearnedModel, Selection};
 use crate::{
-    figures,
+    logging::figures,
     metrics::Scores,
     models::{
         Description,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::figures::finite;
+use crate::logging::figures::finite;
 
 /// A table whose first column is text and all others numbers.
 pub(super) struct Table {

@@ -5,15 +5,15 @@ use std::{collections::HashSet, fmt::Display};
 use indicatif::HumanBytes;
 
 /// Text in place of a figure that does not exist yet.
-pub(crate) const NO_FIGURE: &str = "-";
+pub const NO_FIGURE: &str = "-";
 
 /// Formats a figure with `spelled`, or as [`NO_FIGURE`] if there is none.
-pub(crate) fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
+pub fn known<T>(figure: Option<T>, spelled: impl FnOnce(T) -> String) -> String {
     figure.map_or_else(|| NO_FIGURE.to_owned(), spelled)
 }
 
 /// Rounds to four significant digits, for a log.
-pub(crate) fn rounded(value: f64) -> f64 {
+pub fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
@@ -23,27 +23,27 @@ pub(crate) fn rounded(value: f64) -> f64 {
 }
 
 /// Formats with four decimals at everyday sizes and powers of ten otherwise, for a column of a terminal.
-pub(crate) fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) { format!("{value:.3e}") } else { format!("{value:.4}") }
 }
 
 /// Formats with four decimals, and powers of ten from a hundred on.
-pub(crate) fn share(value: f64) -> String {
+pub fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
 /// Formats a figure with `spelled`, or as [`NO_FIGURE`] if there is none or it is not finite.
-pub(crate) fn finite(figure: Option<f64>, spelled: impl FnOnce(f64) -> String) -> String {
+pub fn finite(figure: Option<f64>, spelled: impl FnOnce(f64) -> String) -> String {
     known(figure.filter(|figure| figure.is_finite()), spelled)
 }
 
 /// Formats with four decimals at everyday sizes and powers of ten otherwise.
-pub(crate) fn significant(value: f64) -> String {
+pub fn significant(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e7).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }
 }
 
 /// Formats with about three significant digits, for axes.
-pub(crate) fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
         "0".to_owned()
@@ -64,12 +64,12 @@ pub(crate) fn short(value: f64) -> String {
 }
 
 /// Formats bytes in the largest unit that leaves a number over 1.
-pub(crate) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
 /// Formats a chance, as "p = 0.03", with no more digits than are meaningful.
-pub(crate) fn chance(p: f64) -> String {
+pub fn chance(p: f64) -> String {
     if p < 0.001 {
         "p < 0.001".to_owned()
     } else if p > 0.995 {
@@ -83,7 +83,7 @@ pub(crate) fn chance(p: f64) -> String {
 
 /// Shortens names by their middle to `longest` characters, or to as many as tell them apart: the models of a grid
 /// differ at the end mostly, but not always.
-pub(crate) fn cut<'n>(names: impl Iterator<Item = &'n str> + Clone, longest: usize) -> Vec<String> {
+pub fn cut<'n>(names: impl Iterator<Item = &'n str> + Clone, longest: usize) -> Vec<String> {
     let whole = names.clone().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut width = longest;
     loop {
@@ -106,7 +106,7 @@ fn without_middle(name: &str, width: usize) -> String {
 }
 
 /// Formats a whole number with separators between thousands.
-pub(crate) fn grouped(number: impl Display) -> String {
+pub fn grouped(number: impl Display) -> String {
     let number = number.to_string();
     let digits = number.trim_start_matches('-');
     let mut text = number[..number.len() - digits.len()].to_owned();

@@ -4,6 +4,7 @@
 //! them with their fields. What this does not do: files or rotation; lines go to standard error or to the journal.
 
 mod fields_in_message;
+pub mod figures;
 mod screen;
 
 use std::{

@@ -1,9 +1,9 @@
-//! The one truth about progress: what a worker must know to go on as if it had never stopped.
+//! The one truth about progress: the state a worker needs to continue as if it had never stopped.
 //!
 //! Invariant: a checkpoint at `position` holds the state after exactly the input records before `position`, and is
 //! written only once everything made from them is published. It is an owned copy: whoever writes it does not hold up
 //! the worker.
-//! What it does not hold: the generator's position, which commits with the samples it counts, since going back to an
+//! It does not hold the generator's position, which commits with the samples it counts, since going back to an
 //! earlier checkpoint must not make samples again that are in the topic already.
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct Checkpoint {
     /// Gap before `position` whose event is not published yet.
     #[serde(default)]
     pub gap: Option<Gap>,
-    /// Filled in by the publisher: from here on the outputs are read back after a restart.
+    /// Ends of the outputs, filled in by the publisher: after a restart the outputs are read back from here.
     pub outputs: OutputOffsets,
     /// Likewise.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Checkpoint {
     pub missed: u64,
 }
 
-// Offsets and what a transport notes are any numbers: a topic is asked what they mean.
+// Offsets and the numbers of a transport may have any value: only the topic can tell whether they are right.
 checked!(Checkpoint {
     topic,
     partition,
@@ -98,7 +98,7 @@ impl Checkpoint {
         Outputs { offsets: self.outputs, sequences: self.numbers, topics: self.topics }
     }
 
-    /// What it has learned, at the place in the topic where `newest` is.
+    /// Returns its learned state, moved to the position of `newest`.
     #[must_use]
     pub fn moved_to(self, newest: &Self) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Checkpoint {
         .at(newest.outputs())
     }
 
-    /// The same with the outputs where they stand.
+    /// Returns it with these ends of the outputs.
     #[must_use]
     pub fn at(mut self, outputs: Outputs) -> Self {
         self.stand_at(outputs);

@@ -1,4 +1,4 @@
-//! Checkpoints in the state file, which keeps them as bytes: written and read here.
+//! Writes and reads checkpoints of the state file, which keeps them as bytes.
 
 use std::io::{self, BufWriter, Write};
 
@@ -37,7 +37,7 @@ pub fn read(state: &[u8]) -> Result<Checkpoint, String> {
     thalweg_state::read(state).map_err(|error| error.to_string())
 }
 
-/// The newest intact checkpoint of a partition; `None` where it has none at all.
+/// Returns the newest intact checkpoint of a partition; `None` where it has none at all.
 ///
 /// # Errors
 /// As [`Store::newest`].
@@ -74,8 +74,9 @@ pub struct Restored {
     pub moved: bool,
 }
 
-/// Makes what checkpoint `id` of `topic` has learned the newest of its partition, so that the next start goes on with it:
-/// from its position, or, where the topic was made anew since, from that of the newest. Returns what was written.
+/// Saves the learned state of checkpoint `id` of `topic` as the newest checkpoint of its partition, so that the next
+/// start continues with it: from its position, or, where the topic was re-created since, from that of the newest.
+/// Returns the saved checkpoint.
 ///
 /// # Errors
 /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
@@ -91,8 +92,8 @@ pub fn restore(store: &Store, id: i64, topic: &str) -> Result<Restored, Error> {
     Ok(Restored { checkpoint, moved })
 }
 
-/// Makes the next start learn `topic` from its beginning. The checkpoints stay, to go back to. Returns how many partitions
-/// there are.
+/// Makes the next start learn `topic` from its beginning. The checkpoints stay, so that they can be restored. Returns
+/// the number of partitions.
 ///
 /// # Errors
 /// [`Error::Damaged`], or when SQLite fails.

@@ -1,6 +1,7 @@
-//! What is published: predictions, dead letters and events as records.
+//! Encodes what is published: predictions, dead letters and events as records.
 //!
-//! The formats are public interface, described in docs/formats.md. How a prediction is spelled is in [`super::pending_predictions`].
+//! The formats are public interface, described in docs/formats.md. The JSON of a prediction is written in
+//! [`super::pending_predictions`].
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams
 use thalweg_models::Outlier;
 use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, Record, TIMESTAMP};
 
-/// When the sample in a record was, where its fields do not say: the record's time, unless it was sent back.
+/// Returns the time of a record whose fields give none: the record's own time, or its first one where it was sent back.
 #[inline]
 pub(super) fn time(record: &Record) -> i64 {
     if record.headers.is_empty() { record.timestamp } else { first_time(record) }
@@ -27,7 +28,7 @@ fn first_time(record: &Record) -> i64 {
     before.and_then(|time| std::str::from_utf8(time).ok()?.parse().ok()).unwrap_or(record.timestamp)
 }
 
-/// Encodes what is made from one partition.
+/// Encodes the outputs made from one partition.
 #[derive(Debug)]
 pub struct Encoder {
     topic: String,
@@ -37,7 +38,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for predictions of `names`, with `intervals` around what is published or without, made from
+    /// Creates an encoder for predictions of `names`, with or without `intervals` around the published one, made from
     /// `topic`/`partition`.
     pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>, intervals: bool) -> Self {
         let names: Vec<Arc<str>> = names.into_iter().collect();
@@ -63,10 +64,11 @@ impl Encoder {
         );
     }
 
-    /// The dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our own.
+    /// Makes the dead letter for a record: its bytes and key unchanged, its headers kept, the reason in headers of our
+    /// own.
     pub fn dead_letter(&self, source: &Record, rejection: &Rejection) -> Outgoing {
         let mut headers = source.headers.owned();
-        // Ours are said anew, whatever a sample brings; only that it was retried is worth knowing.
+        // Our own headers are set anew, whatever the record brings, except the one that marks a retry.
         headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
         let mut set = |name, value: String| headers.set(name, value);
         set("thalweg.error", rejection.to_string());
@@ -82,7 +84,7 @@ impl Encoder {
         Outgoing { source: source.offset, timestamp: time(source), key, value, headers }
     }
 
-    /// An event that the record at `offset` brought about; `race` is as it was after it.
+    /// Makes the event that the record at `offset` caused; `race` is its state after that record.
     pub fn event(&self, offset: i64, timestamp: i64, event: Event, race: &Prequential) -> Outgoing {
         let model = |i: usize| self.names.get(i).map_or("", |name| name);
         let standing = |i: usize| Standing { model: model(i), rmse: race.track(i).rmse() };
@@ -127,13 +129,13 @@ impl Encoder {
         self.published(offset, timestamp, body)
     }
 
-    /// The event that robust models did not believe a value of `feature`, or of the target.
+    /// Makes the event that robust models did not believe a value of `feature`, or of the target.
     pub fn outlier(&self, offset: i64, timestamp: i64, outlier: Outlier, feature: Option<&str>) -> Outgoing {
         let Outlier { value, taken_for, count, .. } = outlier;
         self.published(offset, timestamp, Body::Outlier { feature, value, taken_for, count })
     }
 
-    /// The event that records before `offset` were missed.
+    /// Makes the event that records before `offset` were missed.
     pub fn gap(&self, offset: i64, timestamp: i64, gap: Gap) -> Outgoing {
         self.published(offset, timestamp, Body::Gap(gap))
     }
@@ -154,7 +156,7 @@ struct Published<'a> {
     timestamp: i64,
 }
 
-/// RMSEs without another word are rolling; those of an election are what it compared.
+/// A plain `rmse` is rolling; those of an election are the ones that it compared.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Body<'a> {
@@ -186,7 +188,7 @@ enum Body<'a> {
         model: &'a str,
         active: bool,
         version: u64,
-        /// Of what was published for it.
+        /// Faded RMSE of the predictions published for it.
         faded_rmse: f64,
     },
     Outlier {
@@ -199,7 +201,7 @@ enum Body<'a> {
     Gap(Gap),
 }
 
-/// A detector's own, under the names of the settings.
+/// Parameters of a detector, under the names of the settings.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Parameters<'a> {

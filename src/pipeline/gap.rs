@@ -1,7 +1,7 @@
-//! Records that should have been read and are not there: how it is noticed, and what is done about it.
+//! Gaps: records that should have been read and are not there. Finds them, and says what can be done.
 //!
-//! Invariant: nothing is skipped in silence. A gap stops the worker, or, where the settings say so, is logged, counted
-//! and published as an event with the first record after it.
+//! Invariant: no record is skipped in silence. A gap stops the worker, or, where the settings say so, is logged,
+//! counted and published as an event with the first record after it.
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub enum Reason {
     Retention,
     /// The topic has lost its newest records, for which there are predictions already.
     Truncated,
-    /// The topic was made anew: its offsets mean other records now.
+    /// The topic was re-created: its offsets now mean other records.
     Recreated,
     /// The state was learned from another topic.
     OtherTopic,
@@ -90,7 +90,7 @@ impl Gap {
     }
 
     /// Returns the message about the gap, with what can be done, where `topic`/`partition` holds `available`.
-    pub fn told(&self, topic: &str, partition: i32, available: &Range<i64>, learned_from: &str) -> String {
+    pub fn message(&self, topic: &str, partition: i32, available: &Range<i64>, learned_from: &str) -> String {
         let Range { start, end } = available;
         let requested = self.requested;
         let what = match self.reason {

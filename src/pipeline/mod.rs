@@ -1,9 +1,9 @@
 //! From a partition of samples to predictions, dead letters and events.
 //!
-//! Reading order, with the data: [`decode`] (bytes to features) → [`prequential`] (predict, score, learn: the one place) →
-//! [`encode`] and [`drafts`] (what is published) → [`processor`] (all of that for one record) → [`worker`] (one per partition:
-//! where it goes on, with [`gap`]; fetch, process, publish) → [`checkpoint`] and [`checkpoints`] (what survives a restart) →
-//! [`snapshot`] (what others may see of a worker).
+//! Reading order, with the data: [`decode`] (bytes to features) → [`prequential`] (predict, score, learn: the one
+//! place) → [`encode`] and [`pending_predictions`] (outputs) → [`processor`] (all of that for one record) → [`worker`]
+//! (one per partition: recovery, with [`gap`]; fetch, process, publish) → [`checkpoint`] and [`checkpoints`] (state
+//! that survives a restart) → [`snapshot`] (view of a worker for others).
 //!
 //! Invariant: nothing here knows which transport runs, and a worker alone owns its models.
 

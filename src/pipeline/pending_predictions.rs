@@ -1,21 +1,21 @@
-//! Predictions on their way: numbers as long as they wait, and spelled when they are sent.
+//! Predictions that wait to be published: numbers while they wait, encoded as JSON when they are sent.
 //!
-//! So they take a fifth of the memory, and the task that learns, which is what bounds the speed of a partition, leaves the
-//! spelling to the one that publishes; that one spells into what it sends, where it can. Field names are escaped once; a
-//! number is the shortest text that reads back to the same bits.
+//! So they take a fifth of the memory, and the task that learns, which limits the speed of a partition, leaves the
+//! encoding to the task that publishes; that one encodes straight into its request, where it can. Field names are
+//! escaped once; a number is the shortest text that reads back to the same bits.
 
 use std::{ops::ControlFlow, sync::Arc};
 
 use thalweg_metrics::Interval;
 use thalweg_topic::EncodedPrediction;
 
-/// The longest text of a 64-bit number, whole or not.
+/// Bytes of the longest text of a 64-bit number, integer or floating-point.
 const MAX_NUMBER_BYTES: usize = 24;
 
-/// What a record takes besides key and value, about.
+/// Approximate bytes of a record besides key and value.
 const RECORD_OVERHEAD_BYTES: usize = 32;
 
-/// What the predictions of a partition have in common.
+/// Parts of the JSON that all predictions of a partition share.
 #[derive(Debug)]
 pub(super) struct JsonTemplate {
     /// `{"source":{"topic":…,"partition":…,"offset":`
@@ -24,9 +24,9 @@ pub(super) struct JsonTemplate {
     models: Vec<Vec<u8>>,
     /// `"<name>":` per model, with a comma before all but the first.
     members: Vec<Vec<u8>>,
-    /// Whether there are ends of an interval.
+    /// True where predictions have an interval.
     intervals: bool,
-    /// The most bytes that a prediction takes.
+    /// Bytes of the longest prediction.
     most: usize,
 }
 
@@ -61,7 +61,7 @@ impl JsonTemplate {
         number(out, predictions[draft.champion]);
         let published = from..out.len();
         if self.intervals {
-            // Nothing is known of errors before the first one.
+            // There is no interval before the first error.
             let unknown = Interval { lower: f64::NAN, upper: f64::NAN };
             let Interval { lower, upper } = draft.interval.unwrap_or(unknown);
             out.extend_from_slice(LOWER);
@@ -74,7 +74,7 @@ impl JsonTemplate {
         out.extend_from_slice(PREDICTIONS);
         for (model, (member, prediction)) in self.members.iter().zip(predictions).enumerate() {
             out.extend_from_slice(member);
-            // Spelling is most of the work, and this one is spelled.
+            // Formatting numbers is most of the work, and this one is formatted already.
             if model == draft.champion {
                 out.extend_from_within(published.clone());
             } else {
@@ -93,7 +93,7 @@ const UPPER: &[u8] = b",\"upper\":";
 const PREDICTIONS: &[u8] = b",\"predictions\":{";
 const END: &[u8] = b"}}";
 
-/// A prediction but for what each model said.
+/// A prediction without the numbers of each model.
 #[derive(Debug)]
 pub(super) struct PendingPrediction {
     pub(super) source: i64,
@@ -108,10 +108,10 @@ pub(super) struct PendingPrediction {
 /// Predictions of one partition, in the order of their sources.
 #[derive(Debug, Default)]
 pub struct PendingPredictions {
-    /// `None` as long as there is none.
+    /// `None` while there is no prediction.
     template: Option<Arc<JsonTemplate>>,
     drafts: Vec<PendingPrediction>,
-    /// For each, what each model said.
+    /// Per prediction, the number of each model.
     numbers: Vec<f64>,
     bytes: usize,
 }
@@ -170,7 +170,7 @@ fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// JSON has no word for a number that is not finite; `null` is what its readers expect then.
+/// Writes a number, or `null`, which readers of JSON expect, where it is not finite.
 fn number(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use thalweg_topic::{Outbox, Output, PendingPredictions as _};
 
-    /// As a publisher that wants records has them.
+    /// Encodes them as a publisher that needs records does.
     fn spelled(drafts: PendingPredictions) -> Vec<thalweg_topic::record::Outgoing> {
         let mut outbox = Outbox::at(0);
         outbox.drafts = drafts;

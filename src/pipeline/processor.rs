@@ -1,7 +1,7 @@
-//! What a worker does with one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
+//! Processes one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
 //!
 //! Invariant: every record gives exactly one prediction or one dead letter; one that had been published before a
-//! restart is processed again to the same state and not put out again.
+//! restart is processed again to the same state and not published again.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -72,8 +72,8 @@ struct Progress {
 }
 
 impl Processor {
-    /// A processor that has seen nothing and starts at `position`, or goes on from a checkpoint. Says which models
-    /// start afresh although there is a checkpoint, because their settings are new.
+    /// Creates a processor that has seen nothing and starts at `position`, or continues from a checkpoint. Returns also
+    /// the models that start afresh although there is a checkpoint, because their settings are new.
     pub fn new(config: &Config, partition: i32, position: i64, checkpoint: Option<Checkpoint>) -> (Self, Vec<String>) {
         let progress = match &checkpoint {
             None => Progress { position, ..Progress::default() },
@@ -126,12 +126,12 @@ impl Processor {
         (processor, afresh)
     }
 
-    /// Partition of the samples topic.
+    /// Returns the partition of the samples topic.
     pub fn partition(&self) -> i32 {
         self.partition
     }
 
-    /// Input offset of the next record.
+    /// Returns the input offset of the next record.
     pub fn position(&self) -> i64 {
         self.progress.position
     }
@@ -150,8 +150,8 @@ impl Processor {
         }
     }
 
-    /// Tells that the input holds nothing before `position` any more, how far it goes, and, where there was one, the last
-    /// record before `position`.
+    /// Moves on to `position`: the input holds no more records before it. `last` is the last record before it, where
+    /// there was one.
     pub fn advance(&mut self, position: i64, high_watermark: i64, last: Option<Anchor>) {
         self.progress.position = self.progress.position.max(position);
         self.progress.anchor = last.or(self.progress.anchor);
@@ -159,12 +159,12 @@ impl Processor {
         self.end = self.end.max(high_watermark);
     }
 
-    /// Tells where the input ends, with all that may not be processed yet.
+    /// Sets the end of the input, including records that may not be processed yet.
     pub fn ends_at(&mut self, end: i64) {
         self.end = end.max(self.high_watermark);
     }
 
-    /// Tells the clock's time, in milliseconds since 1970. It decides only what is said of samples' times.
+    /// Sets the clock's time, in milliseconds since 1970. It only decides which times are reported as implausible.
     pub fn set_now(&mut self, now: i64) {
         self.decoder.set_now(now);
     }
@@ -179,15 +179,16 @@ impl Processor {
         self.decoder.take_implausible()
     }
 
-    /// Processes one record; what is to be published goes into `outbox`.
+    /// Processes one record; its outputs go into `outbox`.
     ///
     /// # Errors
-    /// Why the record could not be used; it has become a dead letter, and all is well for the next one.
+    /// The reason why the record could not be used; it has become a dead letter, and the processor goes on with the
+    /// next one.
     pub fn process(&mut self, record: Record, outbox: &mut Outbox<PendingPredictions>) -> Result<(), Rejection> {
         self.process_ahead(record, None, outbox)
     }
 
-    /// Processes one record with its plain row, where it has been read ahead.
+    /// Processes one record with its flat row, where it has been read ahead.
     ///
     /// # Errors
     /// As [`Processor::process`].
@@ -216,7 +217,7 @@ impl Processor {
                     self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
                 }
                 if !step.events.is_empty() && wanted(Output::Events) {
-                    // A copy, because the step borrows the models that an event is spelled from.
+                    // We copy, because the step borrows the models that an event is made from.
                     let events = step.events.to_vec();
                     for event in events {
                         let at = encode::time(&record);

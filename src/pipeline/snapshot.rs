@@ -1,6 +1,6 @@
-//! What others may see of a worker: immutable, complete, made by the worker itself.
+//! View of a worker for others: immutable, complete, made by the worker itself.
 //!
-//! Log lines, systemd status and whatever comes later read these; nobody reaches into a worker.
+//! Log lines and the status for systemd read snapshots; nobody reaches into a worker.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct ModelSnapshot {
     pub faded: Faded,
     /// 1 − RMSE / RMSE(mean) over the same window; `None` where nothing was scored, or not on the mean's samples.
     pub skill: Option<f64>,
-    /// 1 − RMSE / RMSE(mean) since the beginning; `None` as of `skill`.
+    /// 1 − RMSE / RMSE(mean) since the beginning; `None` as in `skill`.
     pub total_skill: Option<f64>,
     /// Counts of its refusals, stand-ins, drifts and rescues.
     pub counts: Counts,
@@ -66,7 +66,7 @@ pub struct Snapshot {
     pub version: u64,
     /// Index of the champion among `models`.
     pub champion: usize,
-    /// In configured order.
+    /// The models, in configured order.
     pub models: Vec<ModelSnapshot>,
     /// Use of the records' fields since the start.
     pub fields: Arc<Fields>,
@@ -79,7 +79,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Name of the model whose prediction is published as `prediction`.
+    /// Returns the name of the model whose prediction is published as `prediction`.
     pub fn champion_name(&self) -> &str {
         self.models.get(self.champion).map_or("", |model| &model.name)
     }

@@ -1,7 +1,8 @@
 //! Reads states out of the named MessagePack that they were written as, and checks them.
 //!
-//! What the engine has learned is a state of its own inside another, and is read here: [`nested`] is for fields of that kind
-//! in what is further up. So the code for it, most of what a reader consists of, is built once and in this package.
+//! What the engine has learned is a state of its own inside another, and is read here: [`nested`] is for fields of that
+//! kind in what is further up. So the code for it, most of what a reader consists of, is built once and in this
+//! package.
 
 mod named_msgpack;
 
@@ -16,7 +17,7 @@ use thalweg_metrics::{
 use thalweg_models::{Fence, ModelConfig, Pipeline, SampleWindow};
 
 pub use named_msgpack::Error;
-use named_msgpack::{NamedMsgpack, WHOLE};
+use named_msgpack::{NESTED_STATE, NamedMsgpack};
 
 /// Reads a state, and checks all of it.
 ///
@@ -42,7 +43,7 @@ fn unchecked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 /// A state of the engine that is read in one piece, nested inside another.
-pub trait Whole: Nested {}
+pub trait NestedState: Nested {}
 
 /// Keeps the unchecked read private to this package: every caller outside checks the whole state.
 mod piece {
@@ -60,7 +61,7 @@ macro_rules! nested {
             }
         }
 
-        impl Whole for $kind {})*
+        impl NestedState for $kind {})*
     };
 }
 
@@ -77,12 +78,13 @@ nested!(
     Vec<ModelConfig>
 );
 
-/// For `#[serde(deserialize_with)]` of a field in a state that [`read`] reads, and no other; it is checked with the rest.
+/// For `#[serde(deserialize_with)]` of a field in a state that [`read`] reads, and no other; it is checked with the
+/// rest.
 ///
 /// # Errors
 /// See [`read`].
-pub fn nested<'de, T: Whole, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    let bytes = from.deserialize_newtype_struct(WHOLE, Bytes)?;
+pub fn nested<'de, T: NestedState, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    let bytes = from.deserialize_newtype_struct(NESTED_STATE, Bytes)?;
     T::read(bytes).map_err(D::Error::custom)
 }
 

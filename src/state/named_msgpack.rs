@@ -1,8 +1,8 @@
 //! Reads the named MessagePack that a state was written as, and takes nothing else.
 //!
-//! A reader for any MessagePack offers each type whatever comes. For the few hundred types of a state that was two megabytes
-//! of code and a third of the build, since each type then brings the ways along in which it is never written. Here the
-//! type says what comes next, and anything else is an error.
+//! A reader for any MessagePack offers each type whatever comes. For the few hundred types of a state that was two
+//! megabytes of code and a third of the build, since each type then brings the ways along in which it is never written.
+//! Here the type says what comes next, and anything else is an error.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use thalweg_metrics::Damaged;
 const MAX_DEPTH: u32 = 128;
 
 /// The name of a newtype that takes a value as the bytes that it is written in.
-pub(super) const WHOLE: &str = "thalweg_state::Whole";
+pub(super) const NESTED_STATE: &str = "thalweg_state::NestedState";
 
 /// Reason why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -242,7 +242,7 @@ impl<'de> Deserializer<'de> for &mut NamedMsgpack<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if name != WHOLE {
+        if name != NESTED_STATE {
             return visitor.visit_newtype_struct(self);
         }
         let bytes = self.bytes;

@@ -1,7 +1,7 @@
 //! Numbers that JSON has no word for, as many writers spell them without quotes: NaN, Infinity, and what is beyond f64.
 //!
-//! Only as values, at any depth. They are put in quotes, so that the parser goes on and judges all the rest; by their
-//! places they are told from texts that look the same.
+//! They count only as values, at any depth. We put them in quotes, so that the parser goes on and judges all the rest; by
+//! their places we tell them from texts that look the same.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub(super) struct Quoted {
     bytes: Vec<u8>,
-    /// Where each begins in `bytes`, in order.
+    /// Offset in `bytes` of each quoted word, in order.
     starts: Vec<usize>,
 }
 
 impl Quoted {
-    /// Reads a record anew; whether there were any.
+    /// Reads a new record and returns `true` where it has any such word.
     pub(super) fn read(&mut self, bytes: &[u8]) -> bool {
         self.bytes.clear();
         self.starts.clear();
@@ -55,12 +55,12 @@ impl Quoted {
         &self.bytes
     }
 
-    /// Where they begin in it.
+    /// Returns the offsets at which the quoted words begin in it.
     pub(super) fn starts(&self) -> &[usize] {
         &self.starts
     }
 
-    /// A place in the record as it was, for one in that with quotes.
+    /// Converts a place in the record with quotes to the place in the record as it was.
     pub(super) fn original(&self, place: usize) -> usize {
         // Each has a quote before and one behind.
         let begun = self.starts.partition_point(|start| *start <= place);
@@ -86,20 +86,20 @@ fn end_of_word(bytes: &[u8], start: usize) -> usize {
     bytes[start..].iter().position(|byte| !is_word(byte)).map_or(bytes.len(), |length| start + length)
 }
 
-/// Whether the word stands where a value does, and nowhere else.
+/// Returns `true` where the word stands in the place of a value, and nowhere else.
 fn is_value(before: u8, bytes: &[u8], word: &Range<usize>) -> bool {
     let behind = bytes[word.end..].iter().find(|byte| !byte.is_ascii_whitespace());
     matches!(before, b':' | b'[' | b',') && matches!(behind, Some(b',' | b'}' | b']'))
 }
 
-/// A word for what is no number, or a number by JSON's grammar that f64 cannot hold.
+/// Returns `true` for a word such as `NaN`, and for a number by JSON's grammar that f64 cannot hold.
 fn is_no_json(word: &[u8]) -> bool {
     let name = word.strip_prefix(b"-").or_else(|| word.strip_prefix(b"+")).unwrap_or(word);
     [&b"nan"[..], b"inf", b"infinity"].iter().any(|known| name.eq_ignore_ascii_case(known)) || is_beyond_f64(word)
 }
 
 fn is_beyond_f64(word: &[u8]) -> bool {
-    // Shorter than any of them is nearly every number.
+    // Nearly every number is shorter than any of them.
     let may_be = word.len() > 308 || word.iter().any(|byte| matches!(byte, b'e' | b'E'));
     may_be
         && super::numeric_text::is_json(word)

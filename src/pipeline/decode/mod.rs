@@ -1,7 +1,7 @@
 //! From a record's bytes to a sample: JSON straight into the dense feature row, without an intermediate tree.
 //!
-//! Invariant: a record that is refused leaves no trace, neither a value in the row nor a name in the [`Index`]; one that
-//! is accepted has only finite numbers. What a field means is decided by its name once, and never changes while the
+//! Invariant: a record that is refused leaves no trace, neither a value in the row nor a name in the [`Index`]; one
+//! that is accepted has only finite numbers. A field's meaning is decided by its name once, and never changes while the
 //! state lives.
 
 mod bare;
@@ -55,7 +55,8 @@ pub struct Schema {
     /// True where the key is a numeric feature, too; it counts where features are not listed.
     #[serde(default)]
     pub key_is_feature: bool,
-    /// Field with the time of the sample, a number or text; without it the record's own timestamp is taken. As a feature it is the milliseconds since 1970, however it is written.
+    /// Field with the time of the sample, a number or text; without it the record's own timestamp is taken. As a
+    /// feature it is the milliseconds since 1970, in whatever form it comes.
     pub timestamp: Option<String>,
     /// True where the time is a feature, too; it counts where features are not listed.
     #[serde(default)]
@@ -66,13 +67,13 @@ pub struct Schema {
     /// Zone of times in text that name none: one that [`zone`] knows.
     #[serde(default = "utc")]
     pub timezone: String,
-    /// Milliseconds since 1970 before which a time is told to be implausible.
+    /// Milliseconds since 1970 before which a time is reported as implausible.
     #[serde(default = "timestamp_min")]
     pub timestamp_min: i64,
-    /// Milliseconds ahead of the clock from which on it is.
+    /// Milliseconds ahead of the clock beyond which a time is reported as implausible.
     #[serde(default = "timestamp_ahead")]
     pub timestamp_ahead: u64,
-    /// Fields that are never features, with all that is nested in them; what the other keys name is still used.
+    /// Fields that are never features, with all that is nested in them; fields that other keys name are still used.
     pub ignore: Vec<String>,
     /// Value of a numeric feature in a record without it; `null` is always unknown.
     #[serde(default)]
@@ -88,7 +89,8 @@ pub struct Schema {
     pub numeric_text: NumericText,
     /// Most features a stream may have, 1 to 1,000,000.
     pub max_features: usize,
-    /// Categories of a nominal feature that stand for themselves, 1 to [`MAX_CATEGORIES`]; what comes later shares a few.
+    /// Categories of a nominal feature that stand for themselves, 1 to [`MAX_CATEGORIES`]; later ones share a few
+    /// numbers.
     #[serde(default = "max_categories")]
     pub max_categories: usize,
     /// Largest record that is decoded, in bytes.
@@ -132,7 +134,7 @@ checked!(enum Absent = Unknown | Zero);
 
 impl Schema {
     fn zone(&self) -> TimeZone {
-        // Settings take no name that is not known.
+        // The settings refuse unknown names.
         zone(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
@@ -220,14 +222,14 @@ pub struct Decoder {
     max_record_bytes: usize,
     draft: Draft,
     known: Known,
-    /// Times outside are implausible.
+    /// Range of plausible times, in milliseconds since 1970.
     plausible: RangeInclusive<i64>,
-    /// Milliseconds that times may be ahead of the clock.
+    /// Milliseconds by which times may be ahead of the clock.
     ahead: u64,
     implausible: Option<Implausible>,
 }
 
-/// What the fields of the last layout are, as long as the index is of that age.
+/// Fields of the last layout, valid while the index has the same age.
 #[derive(Debug, Default)]
 struct Known {
     layout: Option<Arc<Layout>>,
@@ -236,7 +238,7 @@ struct Known {
 }
 
 impl Decoder {
-    /// A decoder that goes on from `index`, which [`Index::new`] starts or a checkpoint holds.
+    /// Creates a decoder that continues from `index`, which [`Index::new`] starts or a checkpoint holds.
     pub fn new(schema: &Schema, mut index: Index) -> Self {
         if index.fits(schema) {
             index.adopt(schema);
@@ -252,7 +254,7 @@ impl Decoder {
         }
     }
 
-    /// Tells the clock's time, in milliseconds since 1970. It decides only what is said of times.
+    /// Sets the clock's time, in milliseconds since 1970. It only decides which times are reported as implausible.
     pub fn set_now(&mut self, now: i64) {
         self.plausible = *self.plausible.start()..=now.saturating_add_unsigned(self.ahead);
     }
@@ -269,7 +271,7 @@ impl Decoder {
         self.implausible.take()
     }
 
-    /// The names behind the columns.
+    /// Returns the index, which holds the names of the columns.
     pub fn index(&self) -> &Index {
         &self.index
     }
@@ -293,7 +295,7 @@ impl Decoder {
         self.decode_full(bytes)
     }
 
-    /// As [`Decoder::decode`] for a value that may have been read ahead.
+    /// Decodes like [`Decoder::decode`], for a value that may have been read ahead.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
@@ -314,7 +316,7 @@ impl Decoder {
         self.decode(value)
     }
 
-    /// Looks up what the fields of a layout are.
+    /// Looks up the fields of a layout.
     #[inline]
     fn know(&mut self, layout: &Arc<Layout>) {
         let Self { index, known, .. } = self;
@@ -328,8 +330,8 @@ impl Decoder {
         (known.layout, known.age) = (Some(Arc::clone(layout)), age);
     }
 
-    /// As [`Decoder::decode`] for a value within the limits, without trying the short way first. Tests hold the two
-    /// against each other.
+    /// Decodes like [`Decoder::decode`], for a value within the limits, without trying the fast path first. Tests hold
+    /// the two against each other.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
@@ -339,8 +341,8 @@ impl Decoder {
         self.finish()
     }
 
-    /// As [`Decoder::decode`] for a row of a table: names and the text of their cells. A cell that reads as a number is
-    /// one, an empty one is unknown, anything else is text.
+    /// Decodes like [`Decoder::decode`], for a row of a table: names and the text of their cells. A cell that reads as
+    /// a number is one, an empty one is unknown, anything else is text.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
@@ -376,9 +378,9 @@ impl Decoder {
     }
 
     #[inline]
-    fn start(&mut self, short: bool) {
+    fn start(&mut self, on_fast_path: bool) {
         self.draft.start(&self.index);
-        self.draft.short = short;
+        self.draft.on_fast_path = on_fast_path;
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
@@ -426,7 +428,7 @@ fn note(implausible: &mut Option<Implausible>, index: &Index, moment: Moment, pl
     }
 }
 
-/// Whether a key can go with a prediction.
+/// Checks that a key is short enough to go with a prediction.
 ///
 /// # Errors
 /// [`Rejection::KeyTooLong`].

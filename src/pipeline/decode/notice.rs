@@ -1,4 +1,4 @@
-//! What is worth saying about a stream, once each: what was taken for granted, and what gave way.
+//! Notices about a stream, each given once: assumptions that were made, and values that were given up.
 
 use std::fmt;
 
@@ -16,16 +16,16 @@ pub enum Notice {
         field: String,
         /// The unit.
         unit: Unit,
-        /// The number that told.
+        /// The number that decided it.
         number: f64,
-        /// What it means, in milliseconds since 1970.
+        /// Its time, in milliseconds since 1970.
         time: i64,
     },
     /// A nominal feature has all the categories it may have.
     CategoriesShared {
         /// The field.
         field: String,
-        /// The most there may be.
+        /// The limit.
         limit: usize,
     },
     /// A category is too long to keep.
@@ -48,7 +48,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Its stable name.
+    /// Returns its stable name.
     pub fn name(&self) -> &'static str {
         match self {
             Notice::TimestampUnit { .. } => "timestamp_unit",
@@ -60,7 +60,7 @@ impl Notice {
         }
     }
 
-    /// Whether something gives way, rather than being as it should.
+    /// Returns `true` where values lose detail or are lost, and `false` where everything is as it should be.
     pub fn is_warning(&self) -> bool {
         !matches!(self, Notice::TimestampUnit { .. } | Notice::NumericText { .. } | Notice::Words { .. })
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Notice {
                 f,
                 "field `{field}`: times are taken to be in {}, since {number} is {}; schema.timestamp_unit says otherwise",
                 unit.name(),
-                EncodedPrediction(*time)
+                DisplayTime(*time)
             ),
             Notice::CategoriesShared { field, limit } => write!(
                 f,
@@ -107,18 +107,18 @@ impl fmt::Display for Notice {
     }
 }
 
-/// Times that can hardly be right, since the last time they were asked for.
+/// Implausible times since they were last taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Implausible {
     /// The field.
     pub field: String,
     /// The first of them, in milliseconds since 1970.
     pub time: i64,
-    /// Whether that is too early rather than too late.
+    /// True where it is too early, false where it is too late.
     pub early: bool,
     /// The number that it was read from, where that looks like a date: 20130131.
     pub date: Option<i64>,
-    /// How many.
+    /// Number of implausible times.
     pub count: u64,
 }
 
@@ -129,7 +129,7 @@ impl fmt::Display for Implausible {
         write!(
             f,
             "field `{field}`: {} is {bound}; set that, or schema.timestamp_unit, if this is not as it should be",
-            EncodedPrediction(*time)
+            DisplayTime(*time)
         )?;
         match date {
             Some(date) => write!(f, "; a date such as {date} has to be text, \"{date}\""),
@@ -138,10 +138,10 @@ impl fmt::Display for Implausible {
     }
 }
 
-/// A time as people read it.
-pub(super) struct EncodedPrediction(pub(super) i64);
+/// Shows a time in the form that people read.
+pub(super) struct DisplayTime(pub(super) i64);
 
-impl fmt::Display for EncodedPrediction {
+impl fmt::Display for DisplayTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time}"),

@@ -1,7 +1,7 @@
 //! Numbers that are written as text.
 //!
-//! Only what reads in one way in every country is one: no thousands separators, no decimal commas, no digits behind a
-//! leading zero, which are identifiers, and no hexadecimals.
+//! Only text that reads in one way in every country is a number: no thousands separators, no decimal commas, no digits
+//! behind a leading zero, which are identifiers, and no hexadecimals.
 
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
@@ -12,43 +12,44 @@ pub(super) const PROBATION_VALUES: usize = 100;
 /// Names of fields with text that are remembered.
 pub(super) const MAX_WORDS: usize = 1024;
 
-/// Whether text that reads as a number is one.
+/// Policy for text that reads as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NumericText {
-    /// In the target, and in a field that is a number already; another field is one from its first text on, and is no
+    /// It is a number in the target and in a numeric feature; another field is one from its first text on, and is no
     /// feature any more as soon as one of its first 100 texts is no number.
     Auto,
-    /// Wherever a number may stand.
+    /// It is a number wherever a number may stand.
     Always,
-    /// Nowhere.
+    /// It is never a number.
     Never,
 }
 
 checked!(enum NumericText = Auto | Always | Never);
 
 impl NumericText {
-    /// As state files have it from before it could be set.
+    /// Value of state files older than this setting.
     pub(super) fn strict() -> Self {
         Self::Never
     }
 }
 
-/// What a text shows of its column.
+/// Evidence of one text about its column.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Turn {
-    /// Its texts have been numbers so far, and this one is, too.
-    EncodedPrediction(usize),
-    /// This one is none.
+    /// The column's texts have been numbers so far, and this one is, too.
+    Numeric(usize),
+    /// This text is no number.
     Words(usize),
-    /// It was taken for text, and holds a number.
+    /// The column was taken for text, and holds a number.
     Number(usize),
 }
 
-/// Which columns hold their numbers as text, and how many fields hold other text.
+/// Columns that hold their numbers as text, and the number of fields with other text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Texts {
-    /// Per column, 0 where its numbers are none; else one more than the texts that have to be numbers still.
+    /// Per column, 0 where its numbers are not text; else one more than the number of texts that must still read as
+    /// numbers.
     left: Vec<usize>,
     /// Fields with text that is no number.
     words: usize,
@@ -57,22 +58,22 @@ pub(super) struct Texts {
 checked!(Texts { left, words });
 
 impl Texts {
-    /// Whether a state file's may belong to so many columns.
+    /// Returns `true` where this, read from a state file, may belong to so many columns.
     pub(super) fn fit(&self, columns: usize) -> bool {
         self.left.len() <= columns && self.left.iter().all(|left| *left <= PROBATION_VALUES) && self.words <= MAX_WORDS
     }
 
-    /// Whether its numbers are text.
+    /// Returns `true` where the column holds its numbers as text.
     pub(super) fn is_spelled(&self, column: usize) -> bool {
         self.left.get(column).is_some_and(|left| *left > 0)
     }
 
-    /// Whether the next text decides what it is.
+    /// Returns `true` while one text that is no number would end the column.
     pub(super) fn is_on_probation(&self, column: usize) -> bool {
         self.left.get(column).is_some_and(|left| *left > 1)
     }
 
-    /// The first text of a column was a number.
+    /// Starts the probation of a column whose first text was a number.
     pub(super) fn begin(&mut self, column: usize) {
         if self.left.len() <= column {
             self.left.resize(column + 1, 0);
@@ -80,7 +81,7 @@ impl Texts {
         self.left[column] = PROBATION_VALUES;
     }
 
-    /// Another was; whether that decides it.
+    /// Counts one more text that was a number, and returns `true` where it ends the probation.
     pub(super) fn count(&mut self, column: usize) -> bool {
         match self.left.get_mut(column) {
             Some(left) if *left > 1 => {
@@ -91,19 +92,19 @@ impl Texts {
         }
     }
 
-    /// Its numbers are not text.
+    /// Records that the column does not hold its numbers as text.
     pub(super) fn end(&mut self, column: usize) {
         if let Some(left) = self.left.get_mut(column) {
             *left = 0;
         }
     }
 
-    /// Whether so many more fields with other text can be remembered.
+    /// Returns `true` where another field with other text can be remembered after `more` of them.
     pub(super) fn have_room(&self, more: usize) -> bool {
         self.words + more < MAX_WORDS
     }
 
-    /// Remembers another; its number.
+    /// Remembers another field with other text, and returns its number.
     pub(super) fn add_words(&mut self) -> u32 {
         let slot = self.words;
         self.words = (slot + 1).min(MAX_WORDS);
@@ -111,16 +112,16 @@ impl Texts {
     }
 }
 
-/// The number that `text` spells, if it does; NaN and infinities among them. Space around it does not count.
+/// Reads the number that `text` stands for, if any; NaN and infinities count. Space around it is ignored.
 pub(super) fn read(text: &str) -> Option<f64> {
     let text = text.trim_ascii();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_word = || ["nan", "inf", "infinity"].iter().any(|word| unsigned.eq_ignore_ascii_case(word));
-    if is_plain(unsigned.as_bytes()) || is_word() { text.parse().ok() } else { None }
+    if is_decimal(unsigned.as_bytes()) || is_word() { text.parse().ok() } else { None }
 }
 
-/// Digits, with a point and an exponent where there are any.
-fn is_plain(text: &[u8]) -> bool {
+/// Returns `true` for digits with an optional point and an optional exponent.
+fn is_decimal(text: &[u8]) -> bool {
     let (whole, rest) = digits(text);
     let (fraction, rest) = rest.strip_prefix(b".").map_or((&b""[..], rest), digits);
     let has_zeros = whole.len() > 1 && whole[0] == b'0';
@@ -128,7 +129,7 @@ fn is_plain(text: &[u8]) -> bool {
     !has_zeros && has_digits && is_exponent_or_end(rest)
 }
 
-/// Whether `word` is a number by JSON's grammar.
+/// Returns `true` where `word` is a number by JSON's grammar.
 pub(super) fn is_json(word: &[u8]) -> bool {
     let (whole, rest) = digits(word.strip_prefix(b"-").unwrap_or(word));
     let (has_fraction, rest) = match rest.strip_prefix(b".").map(digits) {

@@ -1,23 +1,23 @@
-//! What of decoding can be done ahead, on another core: the names and numbers of plain records, without knowing what they
-//! mean.
+//! The part of decoding that can be done ahead, on another core: names and numbers of flat records, without their
+//! meaning.
 //!
-//! Invariant: a row gives the sample that the bytes of its record give. What the fields mean is left to the decoder, so
-//! that how far ahead this is changes nothing.
+//! Invariant: a row gives the sample that the bytes of its record give. The decoder gives the fields
+//! their meaning, so the distance by which this is ahead changes nothing.
 
 use std::sync::Arc;
 
 use super::{
     Schema,
-    fast_path::{NotFlat, Scanner},
+    fast_path::{NeedsFullDecode, Scanner},
 };
 
-/// Records between two layouts at least: where each record has other fields, nothing is gained.
+/// Minimum number of records between two layouts: where each record has other fields, nothing is gained.
 const LAYOUT_CHANGE_INTERVAL: u32 = 16;
 
-/// No layout.
+/// Marks a record without a layout.
 const NONE: u32 = u32::MAX;
 
-/// The names of a record's fields, in their order, as many records of a stream have them.
+/// Names of a record's fields in their order, shared by many records of a stream.
 #[derive(Debug)]
 pub struct Layout {
     names: Vec<Box<str>>,
@@ -34,24 +34,24 @@ impl Layout {
     }
 }
 
-/// A plain record: a number for each field of its layout, NaN for `null`.
+/// A flat record: a number for each field of its layout, NaN for `null`.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     pub(super) layout: &'a Arc<Layout>,
     pub(super) numbers: &'a [f64],
 }
 
-/// What was read ahead of a run of records.
+/// Result of reading a run of records ahead.
 #[derive(Debug, Default)]
 pub struct Rows {
     numbers: Vec<f64>,
     layouts: Vec<Arc<Layout>>,
-    /// Per record its layout and its first number.
+    /// Per record, the place of its layout and of its first number.
     rows: Vec<(u32, u32)>,
 }
 
 impl Rows {
-    /// Record `i` of the run; `None` where it is not plain.
+    /// Returns record `i` of the run; `None` where it is not flat.
     pub fn get(&self, i: usize) -> Option<Row<'_>> {
         let (layout, first) = *self.rows.get(i)?;
         let layout = self.layouts.get(layout as usize)?;
@@ -60,19 +60,19 @@ impl Rows {
     }
 }
 
-/// Reads ahead.
+/// Reads names and numbers of records ahead of the decoder.
 #[derive(Debug)]
 pub struct ReadAhead {
     max_record_bytes: usize,
-    /// Whether `NaN` stands for `null`.
+    /// True where a bare `NaN` stands for `null`.
     bare_nan: bool,
     layout: Option<Arc<Layout>>,
-    /// Records since the layout is this one.
+    /// Number of records since the layout last changed.
     since: u32,
 }
 
 impl ReadAhead {
-    /// Of records over `schema.max_record_bytes` nothing is read.
+    /// Creates a reader; it skips records over `schema.max_record_bytes`.
     pub fn new(schema: &Schema) -> Self {
         let bare_nan = schema.takes_bare_nan();
         Self { max_record_bytes: schema.max_record_bytes, bare_nan, layout: None, since: LAYOUT_CHANGE_INTERVAL }
@@ -96,7 +96,7 @@ impl ReadAhead {
         rows
     }
 
-    /// Adds a record's numbers; the place of its layout, if it is plain.
+    /// Adds a record's numbers and returns the place of its layout; `None` where the record is not flat.
     fn record(&mut self, value: &[u8], rows: &mut Rows) -> Option<u32> {
         if value.len() > self.max_record_bytes {
             return None;
@@ -125,8 +125,8 @@ impl ReadAhead {
     }
 }
 
-/// The numbers of a record with the fields of `layout`. What is of that form is UTF-8, since the names are.
-fn numbers(mut scanner: Scanner<'_>, layout: &Layout, out: &mut Vec<f64>) -> Result<(), NotFlat> {
+/// Reads the numbers of a record with the fields of `layout`. Such a record is UTF-8, since the names are.
+fn numbers(mut scanner: Scanner<'_>, layout: &Layout, out: &mut Vec<f64>) -> Result<(), NeedsFullDecode> {
     scanner.expect(b'{')?;
     let last = layout.names.len() - 1;
     for (i, name) in layout.names.iter().enumerate() {
@@ -140,19 +140,19 @@ fn numbers(mut scanner: Scanner<'_>, layout: &Layout, out: &mut Vec<f64>) -> Res
     scanner.end()
 }
 
-/// The fields of a plain record, and its numbers.
-fn layout_of(mut scanner: Scanner<'_>, out: &mut Vec<f64>) -> Result<Layout, NotFlat> {
+/// Reads the names of a flat record's fields, and its numbers.
+fn layout_of(mut scanner: Scanner<'_>, out: &mut Vec<f64>) -> Result<Layout, NeedsFullDecode> {
     let mut names = Vec::new();
     scanner.expect(b'{')?;
     loop {
-        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NotFlat)?;
+        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NeedsFullDecode)?;
         names.push(name.into());
         scanner.expect(b':')?;
         out.push(scanner.number_or_null()?);
         match scanner.next()? {
             b',' => {}
             b'}' => break,
-            _ => return Err(NotFlat),
+            _ => return Err(NeedsFullDecode),
         }
     }
     scanner.end()?;

@@ -1,4 +1,4 @@
-//! Why a record cannot be used: a text for people and a stable code for programs.
+//! Reasons why a record cannot be used: a text for people and a stable code for programs.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::MAX_MAGNITUDE;
 /// Value found where a number belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Text, shortened and in quotes, and whether it spells a number.
+    /// Text, shortened and in quotes; true where it reads as a number.
     Text(String, bool),
     /// An array.
     Array,
@@ -47,9 +47,9 @@ impl Found {
 /// Reason why a text is not read as a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// A date that could be two.
+    /// The date could be two.
     DayOrMonth,
-    /// Letters for a zone, such as `CST`, which are not the same offset everywhere.
+    /// The zone is given in letters such as `CST`, which are not the same offset everywhere.
     Letters,
 }
 
@@ -72,7 +72,7 @@ pub enum Rejection {
     /// A value of no bytes.
     #[error("the record's value is empty")]
     Empty,
-    /// Over `schema.max_record_bytes`.
+    /// The value is over `schema.max_record_bytes`.
     #[error("the record has {size} bytes, schema.max_record_bytes allows {limit}")]
     TooLarge {
         /// Size in bytes.
@@ -92,7 +92,7 @@ pub enum Rejection {
         /// Kind of the value.
         found: &'static str,
     },
-    /// NaN where that is not listed as missing, an infinity, or a number too large to be held.
+    /// A value is NaN where that is not listed as missing, an infinity, or a number too large to be held.
     #[error("field `{field}`: {value} is not finite; list it in schema.missing if it stands for an unknown value")]
     NotFinite {
         /// The field.
@@ -100,7 +100,7 @@ pub enum Rejection {
         /// Its value, shortened.
         value: String,
     },
-    /// Finite, but too large to be squared.
+    /// A number is finite, but too large to be squared.
     #[error("field `{field}`: {value} is beyond ±{MAX_MAGNITUDE:e}")]
     OutOfRange {
         /// The field.
@@ -118,7 +118,7 @@ pub enum Rejection {
         /// Its value.
         found: Found,
     },
-    /// Nothing to predict from.
+    /// There is no feature to predict from, and no target.
     #[error("the record has no usable feature")]
     NoFeatures,
     /// More features than `schema.max_features`.

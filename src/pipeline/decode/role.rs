@@ -1,4 +1,4 @@
-//! What a field is: its part in what the models see, and whether it is the key or the time besides.
+//! Roles of a field: its part in the sample that the models see, and whether it is also the key or the time.
 //!
 //! Invariant: the roles are independent. A field can be key, category and time at once; only the models see it in one
 //! way.
@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
 
-/// What a field is to the models.
+/// Part of a field in the sample that the models see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Part {
     Target,
@@ -14,15 +14,16 @@ pub(super) enum Part {
     Column(usize),
     /// A nominal feature's column.
     Nominal(usize),
-    /// Nothing, with all that is nested in it. A state may still say so by a role that had no other beside it.
+    /// Ignored, with all that is nested in it. Older states say so by `Key` or `Timestamp`, when a field had one role
+    /// only.
     #[serde(alias = "Key", alias = "Timestamp")]
     Ignored,
     /// Not seen yet; becomes a numeric column if it brings a number and the features are not listed.
     New,
     /// Listed as nominal, not seen yet.
     NewNominal,
-    /// Holds text that is no number, which nothing is made of. The first number makes a column of it, or brings that
-    /// back which it was before it held such text. Narrow, since what a field is gets copied for every value.
+    /// Holds text that is no number, and is ignored. The first number makes a column of it, or restores the column that
+    /// it was before. Two `u32`, since a `Field` is copied for every value.
     Text {
         slot: u32,
         column: Option<u32>,
@@ -45,27 +46,27 @@ impl Part {
     }
 }
 
-/// All that a field is.
+/// Roles of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) part: Part,
     pub(super) key: bool,
     pub(super) timestamp: bool,
-    /// It is ignored, but something nested in it is not.
+    /// True where it is ignored, but something nested in it is not.
     pub(super) inner: bool,
 }
 
 impl Field {
-    /// A name that nothing is known of.
+    /// Field of an unknown name.
     pub(super) const NEW: Self = Self { part: Part::New, key: false, timestamp: false, inner: false };
 
-    /// Whether it goes to the models alone.
+    /// Returns `true` where only the models use it: it is neither the key nor the time.
     #[inline]
-    pub(super) fn is_plain(self) -> bool {
+    pub(super) fn is_model_only(self) -> bool {
         !(self.key || self.timestamp)
     }
 
-    /// Whether a number has to be spelled out for it.
+    /// Returns `true` where it also needs the text of a number.
     #[inline]
     pub(super) fn wants_text(self) -> bool {
         self.key || matches!(self.part, Part::Nominal(_) | Part::NewNominal)

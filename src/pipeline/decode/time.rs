@@ -1,7 +1,7 @@
 //! The time of a sample, however it is written: a number in one of four units, or text.
 //!
 //! Invariant: the unit of numbers is found at the first one that tells and never changes while the state lives; what
-//! could be read in two ways is refused. It does not know what time it is: what is implausible others decide.
+//! could be read in two ways is refused. It does not know the current time: others decide which times are implausible.
 
 use std::ops::RangeInclusive;
 
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 use super::rejection::Doubt;
 use thalweg_metrics::checked;
 
-/// Microseconds since 1970 to which times are read: the end of the year 9999, past which no date has a name.
+/// Last moment that is read, in microseconds since 1970: the end of the year 9999, past which no date has a name.
 const MAX_MOMENT_MICROS: f64 = 253_402_300_799_999_999.0;
 
-/// Longest text that is looked at.
+/// Bytes of the longest text that is read.
 const MAX_TEXT_BYTES: usize = 128;
 
 /// Microseconds since 1970 of the times that decide the unit: from 1973, before which numbers are small in any unit, to
 /// 2200, so that one slip of a digit cannot decide it wrongly.
 const UNIT_DECIDING_MICROS: RangeInclusive<i64> = 100_000_000_000_000..=7_258_118_400_000_000;
 
-/// What a number counts since 1970-01-01T00:00:00Z.
+/// Unit that a number counts since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -42,7 +42,7 @@ pub enum Unit {
 checked!(enum Unit = S | Ms | Us | Ns);
 
 impl Unit {
-    /// As the settings spell it.
+    /// Returns its name in the settings.
     pub fn name(self) -> &'static str {
         match self {
             Unit::S => "s",
@@ -52,7 +52,7 @@ impl Unit {
         }
     }
 
-    /// The unit in which a number of that size is a time between 1973 and 5138.
+    /// Returns the unit in which a number of that size is a time between 1973 and 5138.
     fn of(number: f64) -> Self {
         match number.abs() {
             ..1e11 => Unit::S,
@@ -69,7 +69,7 @@ impl Unit {
             Unit::Us => number,
             Unit::Ns => number / 1e3,
         };
-        // Rounded, because most fractions of a second have no exact f64.
+        // Rounds, because most fractions of a second have no exact f64.
         (micros.abs() <= MAX_MOMENT_MICROS).then(|| micros.round() as i64)
     }
 }
@@ -79,12 +79,12 @@ impl Unit {
 pub(super) struct Moment(i64);
 
 impl Moment {
-    /// Whole milliseconds, cut.
+    /// Returns whole milliseconds, rounded down.
     pub(super) fn milliseconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// The number that says it in `unit`, about.
+    /// Returns the number that stands for it in `unit`, approximately.
     pub(super) fn in_unit(self, unit: Unit) -> f64 {
         let micros = self.0 as f64;
         match unit {
@@ -95,7 +95,7 @@ impl Moment {
         }
     }
 
-    /// The number of seconds or milliseconds that it is, where that looks like a date, for which it is not taken: 20130131,
+    /// Returns its number of seconds or milliseconds where that looks like a date, as which it is not read: 20130131,
     /// 20130131100000.
     pub(super) fn like_date(self) -> Option<i64> {
         let numbers = [self.0.div_euclid(1_000_000), self.0.div_euclid(1000)].into_iter();
@@ -111,18 +111,18 @@ impl Moment {
             .map(|(it, _)| it)
     }
 
-    /// As a feature: milliseconds with their fraction.
+    /// Returns its value as a feature: milliseconds with their fraction.
     pub(super) fn value(self) -> f64 {
         self.0 as f64 / 1e3
     }
 }
 
-/// How times are read.
+/// Settings by which times are read.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
-    /// Of texts that name none.
+    /// Zone of texts that name none.
     pub(super) zone: TimeZone,
-    /// Of numbers, once it is known.
+    /// Unit of numbers, once it is known.
     pub(super) unit: Option<Unit>,
 }
 
@@ -133,7 +133,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The moment that a number says, and the unit where this number decides it.
+    /// Returns the moment of a number, and the unit where this number decides it.
     #[inline]
     pub(super) fn number(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
         let unit = self.unit.unwrap_or_else(|| Unit::of(number));
@@ -141,14 +141,14 @@ impl Clock {
         Some((moment, (self.unit.is_none() && UNIT_DECIDING_MICROS.contains(&moment.0)).then_some(unit)))
     }
 
-    /// The moment that a text says, and the unit where it is the number that decides it.
+    /// Returns the moment of a text, and the unit where the text is a number that decides it.
     pub(super) fn text(&self, text: &str) -> Option<(Moment, Option<Unit>)> {
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_TEXT_BYTES {
             return None;
         }
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        // 20130101 and 20130101100000, which as numbers would be moments of 1970 or after 2600.
+        // As numbers, 20130101 and 20130101100000 would be moments of 1970 or after 2600.
         let compact = digits && matches!(text.len(), 8 | 14) && (text.starts_with("19") || text.starts_with("20"));
         if compact
             && self.unit.is_none()
@@ -166,7 +166,7 @@ impl Clock {
     }
 }
 
-/// The zone of a setting: `UTC`, a name of the IANA database, or a fixed offset such as `+01:00`.
+/// Returns the zone of a setting: `UTC`, a name of the IANA database, or a fixed offset such as `+01:00`.
 pub fn zone(name: &str) -> Option<TimeZone> {
     let mut scanner = Scanner(name.as_bytes());
     match scanner.offset() {
@@ -175,12 +175,12 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     }
 }
 
-/// The milliseconds since 1970 of a text such as "1990-01-01", in UTC where it names no zone; no number.
+/// Returns the milliseconds since 1970 of a text such as "1990-01-01", in UTC where it names no zone; no number.
 pub fn date(text: &str) -> Option<i64> {
     written(text.trim(), &TimeZone::UTC).map(|micros| micros.div_euclid(1000))
 }
 
-/// Why a text that is no time could be one, if it is nearly one.
+/// Returns the reason why a text that is nearly a time is not read as one.
 pub(super) fn doubt(text: &str) -> Option<Doubt> {
     match text {
         _ if is_ambiguous(text) => Some(Doubt::DayOrMonth),
@@ -189,7 +189,7 @@ pub(super) fn doubt(text: &str) -> Option<Doubt> {
     }
 }
 
-/// Whether it is a date whose day and month may stand either way round.
+/// Returns `true` for a date whose day and month may stand either way round.
 fn is_ambiguous(text: &str) -> bool {
     let mut parts = text.trim().split(['/', '.', '-']);
     let short = |part: Option<&str>| {
@@ -200,14 +200,14 @@ fn is_ambiguous(text: &str) -> bool {
         && parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Whether it ends in the letters of a zone, which stand for one offset here and for another there.
+/// Returns `true` for a date that ends in the letters of a zone, which stand for different offsets in different places.
 fn ends_in_letters(text: &str) -> bool {
     let text = text.trim();
     let date = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     matches!(text.len() - date.len(), 2..=5) && written(date.trim_end(), &TimeZone::UTC).is_some()
 }
 
-/// A date of which the year comes first, with or without a time and a zone.
+/// Reads a date whose year comes first, with or without a time and a zone, as microseconds since 1970.
 fn written(text: &str, zone: &TimeZone) -> Option<i64> {
     let mut rest = Scanner(text.as_bytes());
     let date = rest.date()?;
@@ -223,7 +223,7 @@ fn written(text: &str, zone: &TimeZone) -> Option<i64> {
         return None;
     }
     let Time { hour, minute, second, nanos } = time;
-    // ISO 8601's other name for the midnight that ends a day, and leap seconds, which no clock here counts.
+    // 24:00 is ISO 8601's other name for the midnight that ends a day; leap seconds are counted by no clock here.
     let ends = (hour, minute, second, nanos) == (24, 0, 0, 0);
     let (hour, second) = (if ends { 0 } else { hour }, if second == 60 { 59 } else { second });
     let mut local = DateTime::from_parts(date, civil::Time::new(hour, minute, second, nanos).ok()?);
@@ -233,13 +233,13 @@ fn written(text: &str, zone: &TimeZone) -> Option<i64> {
     let stamp = match (offset, named) {
         (Some(offset), _) => offset.to_timestamp(local),
         (None, Some(named)) => TimeZone::get(named).ok()?.to_timestamp(local),
-        // In the hour that comes twice the first, in the hour that is left out as the clock stood before.
+        // An ambiguous hour is taken as its first occurrence; a skipped hour with the offset before it.
         (None, None) => zone.to_timestamp(local),
     };
     i64::try_from(stamp.ok()?.as_nanosecond().div_euclid(1000)).ok()
 }
 
-/// As in mails and in HTTP: "Tue, 01 Jan 2013 10:00:00 GMT".
+/// Reads a time of mails and HTTP, such as "Tue, 01 Jan 2013 10:00:00 GMT", as microseconds since 1970.
 fn rfc2822(text: &str) -> Option<i64> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
     let stamp = match text.strip_suffix("UTC") {
@@ -257,11 +257,11 @@ struct Time {
     nanos: i32,
 }
 
-/// What is left of a text.
+/// Rest of a text that is not read yet.
 struct Scanner<'t>(&'t [u8]);
 
 impl<'t> Scanner<'t> {
-    /// Between so many and so many digits.
+    /// Reads between `least` and `most` digits.
     fn digits(&mut self, least: usize, most: usize) -> Option<i16> {
         let count = self.0.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.0.split_at_checked(count).filter(|_| count >= least)?;
@@ -290,7 +290,7 @@ impl<'t> Scanner<'t> {
         before - self.0.len()
     }
 
-    /// The year first; then month and day, or as ISO 8601 has it besides, the week and its day or the day of the year.
+    /// Reads the year first; then month and day, or, also as in ISO 8601, the week and its day or the day of the year.
     fn date(&mut self) -> Option<Date> {
         let year = self.digits(4, 4)?;
         let mark = self.take(b"-/.");
@@ -308,7 +308,7 @@ impl<'t> Scanner<'t> {
         Date::new(year, month, self.two(1)?).ok()
     }
 
-    /// `01-5` or `015`, the fifth day of the first week.
+    /// Reads `01-5` or `015`, the fifth day of the first week.
     fn day_of_week(&mut self, year: i16, marked: bool) -> Option<Date> {
         let week = self.two(2)?;
         if marked {
@@ -318,14 +318,14 @@ impl<'t> Scanner<'t> {
         Some(ISOWeekDate::new(year, week, day).ok()?.date())
     }
 
-    /// Between a date and a time, and whether there is anything. Where nothing is between them, all are digits.
+    /// Reads the separator of date and time, and returns `true` where there is one. Without one, digits must follow.
     fn separator(&mut self) -> Option<bool> {
         let marked = self.spaces() > 0 || self.take(b"Tt_").is_some();
         self.spaces();
         (marked || self.0.first()?.is_ascii_digit()).then_some(marked)
     }
 
-    /// The hour alone is one where something sets it apart from the date.
+    /// Reads a time of day. An hour alone is one only after a separator.
     fn time(&mut self, marked: bool) -> Option<Time> {
         let digit = |rest: &[u8]| rest.first().is_some_and(u8::is_ascii_digit);
         let (two, third) = self.0.split_at_checked(2).unwrap_or((self.0, b""));
@@ -353,7 +353,7 @@ impl<'t> Scanner<'t> {
         Some(time)
     }
 
-    /// Nanoseconds of a fraction of any length, at least one digit; what is finer is cut.
+    /// Reads a fraction of any length, at least one digit, as nanoseconds; finer digits are cut.
     fn fraction(&mut self) -> Option<i32> {
         let count = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.0.split_at_checked(count).filter(|_| count > 0)?;
@@ -362,7 +362,7 @@ impl<'t> Scanner<'t> {
         Some(nine.fold(0, |number, digit| 10 * number + i32::from(digit - b'0')))
     }
 
-    /// A zone that says its offset; what it is not is left.
+    /// Reads a zone that gives its offset; leaves other text.
     fn zone(&mut self) -> Option<Offset> {
         let before = self.0;
         self.spaces();
@@ -379,7 +379,7 @@ impl<'t> Scanner<'t> {
         offset
     }
 
-    /// `+01`, `+0100`, `+01:00`, `+01:00:00`, also with the typographical minus.
+    /// Reads `+01`, `+0100`, `+01:00` or `+01:00:00`, also with the typographical minus.
     fn offset(&mut self) -> Option<Offset> {
         let before = self.0;
         let sign = match self.take(b"+-") {
@@ -409,7 +409,8 @@ impl<'t> Scanner<'t> {
         (hours <= 18 && minutes < 60 && seconds < 60).then_some(3600 * hours + 60 * minutes + seconds)
     }
 
-    /// The name in brackets that Java puts behind an offset, if there is one. `None` where the brackets are wrong.
+    /// Reads the name in brackets that Java puts behind an offset, if there is one. Returns `None` where the brackets
+    /// are wrong.
     fn annotation(&mut self) -> Option<Option<&'t str>> {
         if self.take(b"[").is_none() {
             return Some(None);

@@ -1,7 +1,7 @@
-//! What is used of a stream's records and what is not: features, categories, ignored text, names that never come.
+//! Use of a stream's fields: features, categories, ignored text, names that never come.
 //!
 //! Invariant: nothing that is published depends on it; it begins anew with every start. It is bounded: in names, in the
-//! bytes of an example, and in what is done for a record.
+//! bytes of an example, and in the work for a record.
 
 use std::{
     collections::{BTreeSet, hash_map::DefaultHasher},
@@ -16,25 +16,26 @@ use super::{
     numeric_text::MAX_WORDS,
 };
 
-/// Records whose other names are collected.
+/// Number of records from which other names are collected.
 const UNREAD_NAME_RECORDS: u64 = 1000;
-/// Names that mean nothing, kept for being near to one that was meant.
+/// Most other names that are kept; one may be near to a name that was meant.
 const MAX_UNREAD_NAMES: usize = 256;
-/// Different texts of a field that are told apart; texts that are looked at for that, and of more every so many.
+/// Different texts of a field that are counted; number of texts that are all looked at, and interval of those looked at
+/// later.
 const MAX_DISTINCT_TEXTS: usize = 100;
 const FULLY_COUNTED_VALUES: u64 = 1000;
 const SAMPLING_INTERVAL: u64 = 16;
 
-/// What is used of the records so far, since the start of the program.
+/// Use of the records' fields since the start of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fields {
     /// Records that could be used.
     pub records: u64,
-    /// Of these, with a target.
+    /// Those with a target.
     pub with_target: u64,
     /// The target's name.
     pub target: String,
-    /// With a time of their own in the field of the time; the record's time stood in for the others.
+    /// Those with a time in the field of the time; the record's own time was used for the others.
     pub with_timestamp: u64,
     /// The time's name, where there is one.
     pub timestamp: Option<String>,
@@ -42,13 +43,13 @@ pub struct Fields {
     pub features: Vec<Feature>,
     /// Fields with text that is ignored.
     pub text: Vec<Text>,
-    /// Fields that the settings ignore and that were there.
+    /// Fields that the settings ignore and that records had.
     pub ignored: Vec<String>,
     /// Names in the settings that no record had.
     pub never_seen: Vec<Unseen>,
     /// Features and target with bad values that counted as unknown.
     pub bad: Vec<BadField>,
-    /// Other names that mean nothing here; not all of them where there are many.
+    /// Names of other fields that are not used; not all of them where there are many.
     pub other: Vec<String>,
 }
 
@@ -57,12 +58,12 @@ pub struct Fields {
 pub struct Feature {
     /// The field's name.
     pub name: String,
-    /// What it is.
+    /// Kind of the feature.
     #[serde(flatten)]
     pub kind: FeatureKind,
 }
 
-/// What a feature is.
+/// Kind of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FeatureKind {
@@ -72,7 +73,7 @@ pub enum FeatureKind {
     NumberInText,
     /// A category.
     Category {
-        /// How many there are.
+        /// Number of categories.
         categories: usize,
     },
 }
@@ -84,7 +85,7 @@ pub struct Text {
     pub name: String,
     /// Texts seen after the first one.
     pub values: u64,
-    /// How many different ones, 100 at most, among the first 1,000 and every sixteenth after them.
+    /// Number of different texts, 100 at most, among the first 1,000 and every sixteenth after them.
     pub different: usize,
     /// One of them, shortened and in quotes.
     pub example: String,
@@ -97,7 +98,7 @@ pub struct Unseen {
     pub setting: &'static str,
     /// The name.
     pub name: String,
-    /// The field most like it, where one is.
+    /// The most similar field, where one is similar.
     pub nearest: Option<String>,
 }
 
@@ -106,13 +107,13 @@ pub struct Unseen {
 pub struct BadField {
     /// Its name.
     pub name: String,
-    /// How many.
+    /// Number of bad values.
     pub values: u64,
-    /// What was wrong with the first one.
+    /// Message about the first one.
     pub first: String,
 }
 
-/// What is collected while records go by.
+/// Collects the use of fields while records are decoded.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     records: u64,
@@ -126,13 +127,13 @@ pub(super) struct Usage {
 #[derive(Clone, Debug, Default)]
 struct Seen {
     values: u64,
-    /// Hashes, sorted.
+    /// Hashes of the different texts, sorted.
     different: Vec<u64>,
     example: String,
 }
 
 impl Usage {
-    /// A record could be used.
+    /// Counts a record that could be used.
     #[inline]
     pub(super) fn count(&mut self, has_target: bool, has_timestamp: bool, texts: &[usize]) {
         self.records += 1;
@@ -145,7 +146,7 @@ impl Usage {
         }
     }
 
-    /// Looks at a text of a field with text that is ignored; it counts when its record turns out well.
+    /// Looks at a text of a field with ignored text; [`count`](Self::count) counts it once its record is accepted.
     pub(super) fn text(&mut self, slot: usize, text: &str) {
         if slot >= MAX_WORDS {
             return;
@@ -168,7 +169,7 @@ impl Usage {
         }
     }
 
-    /// A name that means nothing.
+    /// Collects the name of a field that is not used.
     pub(super) fn other(&mut self, name: &str) {
         if self.records < UNREAD_NAME_RECORDS
             && self.others.len() < MAX_UNREAD_NAMES
@@ -179,7 +180,7 @@ impl Usage {
         }
     }
 
-    /// All of it.
+    /// Returns the use of all fields.
     pub(super) fn fields(&self, index: &Index, bad: &Bad) -> Fields {
         let names = index.usage();
         let mut fields = Fields {
@@ -216,7 +217,7 @@ impl Usage {
     }
 }
 
-/// What an index knows of its names.
+/// Use of an index's names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) features: Vec<Feature>,
@@ -226,14 +227,14 @@ pub(super) struct Names {
 }
 
 impl Fields {
-    /// The names of all fields that were there, but for the settings' own.
+    /// Returns the names of all fields that records had, except those of target, key and time.
     pub fn there(&self) -> impl Iterator<Item = &str> {
         let features = self.features.iter().map(|feature| &feature.name);
         let texts = self.text.iter().map(|text| &text.name);
         features.chain(texts).chain(&self.other).chain(&self.ignored).map(String::as_str)
     }
 
-    /// The field most like `name`, if any is: of the same last part, or spelled nearly so.
+    /// Returns the field most similar to `name`, if any: one with the same last part, or with nearly the same letters.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         let lower = name.to_lowercase();
         let last = |path: &str| path.rsplit('.').next().unwrap_or("").to_lowercase();
@@ -250,7 +251,7 @@ impl Fields {
         best.map(|(_, name)| name)
     }
 
-    /// Adds what another partition of the same stream has seen.
+    /// Adds the use of fields in another partition of the same stream.
     #[must_use]
     pub fn merged(mut self, other: &Self) -> Self {
         self.records += other.records;
@@ -280,7 +281,7 @@ impl Fields {
         merge(&mut self.bad, &other.bad, |bad| &bad.name, |mine, other| mine.values += other.values);
         merge(&mut self.ignored, &other.ignored, |name| name, |_, _| {});
         merge(&mut self.other, &other.other, |name| name, |_, _| {});
-        // What one of them has seen is there.
+        // A name that one partition has seen exists.
         self.never_seen.retain(|unseen| other.never_seen.iter().any(|theirs| theirs.name == unseen.name));
         self
     }

@@ -1,19 +1,19 @@
 //! Values that robust models do not learn as they are.
 //!
-//! Invariant: what is scored is the target as it came. A model that is not robust never knows of any of this. What was learned
-//! before values could be judged is learned anew where it held an absurd one.
+//! Invariant: scores use the target as it came. A model that is not robust sees every value as it came. Samples learned
+//! before values could be judged are learned anew where one held an absurd value.
 
 use super::{Baseline, Event, Prequential, TargetScale};
 use thalweg_models::{Features, Pipeline};
 
 impl Prequential {
-    /// Whether a sample is as usual, so that all models may see it as it is.
+    /// Returns `true` where a sample is as usual, so that all models may see it as it is.
     #[inline]
     pub(super) fn is_usual(&self, x: Features<'_>) -> bool {
         !self.fence.judges() || self.fence.is_usual(x)
     }
 
-    /// What robust models see of a sample that is not; one without a target changes nothing.
+    /// Returns the row that robust models see of an unusual sample; one without a target changes nothing.
     #[cold]
     pub(super) fn admit(&mut self, x: Features<'_>, learns: bool) -> Vec<f64> {
         let Self { fence, fenced, events, .. } = self;
@@ -25,7 +25,7 @@ impl Prequential {
         std::mem::take(fenced)
     }
 
-    /// What robust models learn of a target.
+    /// Returns the target that robust models learn.
     #[inline]
     pub(super) fn admit_target(&mut self, y: f64) -> f64 {
         let Self { fence, events, .. } = self;
@@ -33,7 +33,7 @@ impl Prequential {
         if fence.judges() { fence.admit_target(y, |outlier| events.push(Event::Outlier(outlier))) } else { y }
     }
 
-    /// Judges values once enough are known, where a model is to be robust.
+    /// Begins to judge values once enough are known, where a model is to be robust.
     #[inline]
     pub(super) fn begin_to_judge_when_due(&mut self) {
         if self.fence.is_due(self.version, &self.recent) && self.config.models.iter().any(|model| model.robust) {
@@ -46,7 +46,7 @@ impl Prequential {
         let Self { fence, recent, events, contenders, baseline, wiring, config, scratch, usual, .. } = self;
         let before = events.len();
         fence.begin(recent, |outlier| events.push(Event::Outlier(outlier)));
-        // Who has learned more than these samples cannot learn them anew.
+        // Models that have learned more than these samples cannot learn them anew.
         if events.len() == before || self.version != recent.len() as u64 {
             return;
         }
@@ -54,7 +54,7 @@ impl Prequential {
             if wiring.sees_features(i) {
                 contender.relearn(recent, config, scratch);
             } else if contender.pipeline.champion().is_none() {
-                // The predictions that it learned from were of models that had been led astray.
+                // It learned from predictions of models that absurd values had misled.
                 contender.pipeline = Pipeline::new(&contender.config);
             }
         }

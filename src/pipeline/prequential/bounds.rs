@@ -1,11 +1,11 @@
-//! What the target can be, where that is known: nothing is predicted beyond it.
+//! Bounds of the target, where they are known: no prediction lies beyond them.
 //!
-//! A target beyond the bounds is scored and learned as it is: it happened, so it is the bounds that are wrong.
+//! A target beyond the bounds is scored and learned as it is: it happened, so the bounds are wrong.
 
 use super::Config;
 use thalweg_metrics::Interval;
 
-/// The least and the greatest value, infinite where none is set.
+/// Least and greatest value of the target, infinite where none is set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     least: f64,
@@ -22,11 +22,11 @@ impl Bounds {
     pub(super) fn of(config: &Config) -> Self {
         let none = Self::default();
         let (least, greatest) = (config.target_min.unwrap_or(none.least), config.target_max.unwrap_or(none.greatest));
-        // Settings are checked; bounds that no value keeps are none.
+        // The settings are checked; bounds that exclude every value are ignored.
         if least <= greatest { Self { least, greatest } } else { none }
     }
 
-    /// The nearest value that the target can have.
+    /// Returns the nearest value that the target can have.
     #[inline]
     pub(super) fn cut(self, prediction: f64) -> f64 {
         if prediction < self.least {
@@ -38,13 +38,14 @@ impl Bounds {
         }
     }
 
-    /// Whether what is published is another prediction than the model's `own`, and not only the nearest value to it.
+    /// Returns `true` where the published value is another prediction than the model's `own`, and not only the nearest
+    /// value to it within the bounds.
     #[inline]
     pub(super) fn replaced(self, own: f64, published: f64) -> bool {
         own.to_bits() != published.to_bits() && self.cut(own).to_bits() != published.to_bits()
     }
 
-    /// The part of an interval in which the target can be; it holds the prediction, which is cut, too.
+    /// Returns the part of an interval in which the target can be; it holds the prediction, which is cut, too.
     #[inline]
     pub(super) fn within(self, Interval { lower, upper }: Interval) -> Interval {
         Interval { lower: self.cut(lower), upper: self.cut(upper) }

@@ -1,4 +1,4 @@
-//! One model in the race, with all that is kept about it.
+//! One model in the race, with its scores and its guard.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use thalweg_metrics::{
 use thalweg_models::{Features, ModelConfig, Pipeline, SampleWindow, Scratch, champion::Track};
 use thalweg_state::nested;
 
-/// A model, its scores, and what watches over it.
+/// A model, its scores, its drift detector and its guard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Candidate {
     #[serde(deserialize_with = "nested")]
@@ -25,13 +25,13 @@ pub(super) struct Candidate {
     pub(super) pipeline: Pipeline,
     #[serde(deserialize_with = "nested")]
     pub(super) scores: Scorecard,
-    /// What elections look at. States from before they did have none.
+    /// Track that elections compare; empty in states older than it.
     #[serde(default)]
     pub(super) track: Track,
-    /// Whether the squared error has changed; `None` where nobody asks.
+    /// Detector of changes in the squared error; `None` where none is configured.
     #[serde(deserialize_with = "nested")]
     pub(super) detector: Option<Detector>,
-    /// Baselines cannot diverge.
+    /// `None` for models that cannot diverge.
     pub(super) guard: Option<Guard>,
     pub(super) counts: Counts,
 }
@@ -41,9 +41,9 @@ checked!(Candidate { config, name, pipeline, scores, track, detector, guard, cou
 /// Change of a model's error: RMSEs, in the target's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Of what the detector had seen until the change.
+    /// RMSE of the errors that the detector had seen until the change.
     pub before: f64,
-    /// Since then, as far as the detector can tell.
+    /// RMSE since then, as far as the detector can tell.
     pub after: f64,
 }
 
@@ -52,16 +52,16 @@ checked!(Drift { before, after });
 /// Counts of a model since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Samples it refused to learn.
+    /// Samples that it refused to learn.
     pub refused: u64,
-    /// Predictions that could not be: the mean stood in for them.
+    /// Implausible predictions: the mean stood in for them.
     pub implausible: u64,
-    /// Other predictions that the mean stood in for, because the model had cost more than it.
+    /// Other predictions that the mean stood in for, because the model had cost more than the mean.
     #[serde(default)]
     pub stood_in: u64,
-    /// Times its error changed, by the drift detector.
+    /// Changes of its error, by the drift detector.
     pub drifts: u64,
-    /// Times the guard put it back on its feet.
+    /// Rescues by the guard.
     pub rescues: u64,
 }
 
@@ -103,10 +103,10 @@ impl Candidate {
         }
     }
 
-    /// Scores what was published for this model; how its squared error has changed, where it has. A detector that keeps no
-    /// recent window is taken at its word, and the faded error stands for the error since. It sees the `error` from what is
-    /// learned of the target, and so do elections: a single absurd one is no change and elects nobody. `default` is that
-    /// error, squared, of the model that is followed by default.
+    /// Scores the prediction published for this model, and returns the drift where its squared error has changed. For a
+    /// detector without a recent window the faded error stands for the error since. Detector and elections use `error`,
+    /// taken from the target as robust models learn it: a single absurd value is no change and elects nobody. `default`
+    /// is the squared error of the default model.
     #[inline]
     pub(super) fn score(&mut self, miss: Miss, error: f64, default: Option<f64>) -> Option<Drift> {
         self.scores.add(miss);
@@ -116,7 +116,7 @@ impl Candidate {
         Some(Drift { before: before.sqrt(), after: after.map_or_else(|| self.scores.faded.rmse(), f64::sqrt) })
     }
 
-    /// Of what there is as it came and as robust models see it, what this one sees.
+    /// Returns the one that this model sees: the value as it came, or as robust models see it.
     #[inline]
     pub(super) fn sees<T>(&self, [as_it_is, usual]: [T; 2]) -> T {
         if self.config.robust { usual } else { as_it_is }
@@ -124,13 +124,13 @@ impl Candidate {
 
     #[inline]
     pub(super) fn learn(&mut self, x: Features<'_>, y: f64, scratch: &mut Scratch) {
-        // The model is as it was; the count says that it refuses, which the log and the metrics show.
+        // A refused sample leaves the model as it was; log and metrics show the count.
         if self.pipeline.learn_one(x, y, scratch).is_err() {
             self.counts.refused += 1;
         }
     }
 
-    /// Learns the latest samples, and nothing else.
+    /// Forgets everything and learns the latest samples.
     #[cold]
     pub(super) fn relearn(&mut self, recent: &SampleWindow, config: &Config, scratch: &mut Scratch) {
         self.pipeline = Pipeline::new(&self.config);
@@ -139,7 +139,7 @@ impl Candidate {
         recent.rows().for_each(|(row, y)| self.learn(recent.features(row), y, scratch));
     }
 
-    /// Lets the guard see what the model itself predicted.
+    /// Lets the guard see the model's own prediction.
     #[inline]
     pub(super) fn guard(&mut self, prediction: f64, limits: &Limits, version: u64) -> Option<Act> {
         let act = self.guard.as_mut()?.watch(prediction, limits, version, &self.config, &mut self.pipeline)?;

@@ -1,27 +1,29 @@
-//! Drifts of the stream, out of what each model's detector sees.
+//! Drifts of the stream, from the detections of each model's detector.
 //!
-//! A change of the stream shows in the errors of several models, in some again and again until they have learned it: that is
-//! one drift. Baselines raise none, since they cannot follow anything; their detections are counted as any model's.
+//! A change of the stream shows in the errors of several models, in some again and again until they have learned it:
+//! that is one drift. Baselines raise none, since they cannot follow anything; their detections are counted as any
+//! model's.
 //!
-//! Invariant: from one drift to the next at least [`MIN_DRIFT_DISTANCE_SAMPLES`] samples are scored, and each is told once.
+//! Invariant: from one drift to the next at least [`MIN_DRIFT_DISTANCE_SAMPLES`] samples are scored, and each is
+//! reported once.
 
 use serde::{Deserialize, Serialize};
 
 use super::Drift;
 use thalweg_metrics::checked;
 
-/// Scored samples within which whatever is detected belongs to the same drift.
+/// Scored samples within which all detections belong to the same drift.
 pub(super) const MIN_DRIFT_DISTANCE_SAMPLES: u64 = 1000;
 
-/// Scored samples for which a drift is waited with for further models, so that its event names them.
+/// Scored samples for which the report of a drift waits for further models, so that its event names them.
 pub(super) const GATHERING_SAMPLES: u64 = 100;
 
 /// The latest drift.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Drifts {
-    /// Samples scored when it was first seen; `None` before the first one.
+    /// Number of samples scored when it was first seen; `None` before the first drift.
     began: Option<u64>,
-    /// What was detected before it was told, a model once.
+    /// Detections before it was reported, one per model.
     seen: Vec<Seen>,
     told: bool,
 }
@@ -37,7 +39,7 @@ struct Seen {
 checked!(Seen { model, drift });
 
 impl Drifts {
-    /// A model's detector has seen a change at sample `now`.
+    /// Takes a change that a model's detector has seen at sample `now`.
     pub(super) fn detected(&mut self, model: usize, drift: Drift, now: u64) {
         if self.began.is_none_or(|began| now.saturating_sub(began) >= MIN_DRIFT_DISTANCE_SAMPLES) {
             (self.began, self.told) = (Some(now), false);
@@ -49,14 +51,14 @@ impl Drifts {
         }
     }
 
-    /// Whether there is one that was not told.
+    /// Returns `true` where there is a drift that was not reported.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.began.is_some() && !self.told
     }
 
-    /// The drift that is to be told now, once: how the first model saw it. That is when all of the `watched` models have
-    /// seen it, or when the time to gather them is over.
+    /// Returns the drift to be reported now, once, as the first model saw it. It is due when all of the `watched`
+    /// models have seen it, or when the time to gather them is over.
     pub(super) fn due(&mut self, watched: usize, now: u64) -> Option<(usize, Drift)> {
         let began = self.began.filter(|_| self.is_open())?;
         if self.seen.len() < watched && now.saturating_sub(began) < GATHERING_SAMPLES {
@@ -66,12 +68,12 @@ impl Drifts {
         self.seen.first().map(|first| (first.model as usize, first.drift))
     }
 
-    /// The models that had seen the latest drift when it was told.
+    /// Returns the models that had seen the latest drift when it was reported.
     pub(super) fn models(&self) -> impl Iterator<Item = usize> {
         self.seen.iter().map(|seen| seen.model as usize)
     }
 
-    /// Samples scored between the first detection and `now`.
+    /// Returns the number of samples scored between the first detection and `now`.
     pub(super) fn age(&self, now: u64) -> u64 {
         self.began.map_or(0, |began| now.saturating_sub(began))
     }
@@ -83,7 +85,7 @@ mod tests {
 
     const DRIFT: Drift = Drift { before: 1.0, after: 2.0 };
 
-    /// When drifts are told, with their models, of these detections (sample, model) of three models.
+    /// Returns the reports of drifts, with their models, for these detections (sample, model) of three models.
     fn told(detections: &[(u64, usize)]) -> Vec<(u64, Vec<usize>)> {
         let (mut drifts, mut told) = (Drifts::default(), Vec::new());
         for now in 0..5000 {

@@ -1,22 +1,22 @@
-//! Whose prediction is published.
+//! Election of the model whose prediction is published.
 //!
-//! Invariant: what is published is what the first configured champion follows, from the first sample on; where there is
-//! none, a model of the race, chosen in the same way among all. It changes between two samples only.
+//! Invariant: from the first sample on we publish the prediction of the model that the first configured champion
+//! follows; where there is none, of a model chosen in the same way among all. It changes between two samples only.
 //!
-//! The first mixture of the race is the default: it is followed from the first sample on, and left only for a model that
-//! has beaten it beyond chance. On real streams it is the best one nearly always, and what leads for a while does so for
-//! having been spared the last large error.
+//! The first mixture of the race is the default: it is followed from the first sample on, and left only for a model
+//! that has beaten it beyond chance. On real streams it is nearly always the best one, and a model that leads for a
+//! while does so because it was spared the last large error.
 
 use super::{Candidate, Event, Prequential};
 use thalweg_models::{ModelConfig, ModelKind, champion};
 
-/// The model that is followed until another has proved to be better.
+/// Returns the model that is followed until another has proved to be better.
 pub(super) fn default_of(models: &[ModelConfig]) -> Option<usize> {
     models.iter().position(|model| matches!(model.kind, ModelKind::Mixture(_)))
 }
 
 impl Prequential {
-    /// The model that the first configured champion follows; `None` where none is configured.
+    /// Returns the model that the first configured champion follows; `None` where none is configured.
     pub(super) fn followed(&self) -> Option<usize> {
         self.wiring
             .ensembles
@@ -29,7 +29,7 @@ impl Prequential {
             .map(|(_, followed)| followed)
     }
 
-    /// The model to publish before anything is known of any.
+    /// Returns the model to publish before anything is known of any.
     pub(super) fn first(&self) -> usize {
         self.followed().or(self.default).unwrap_or(0)
     }
@@ -43,7 +43,7 @@ impl Prequential {
         }
     }
 
-    /// After every scored sample champions look whom to follow, as of [`champion::best`].
+    /// Elects the models that champions follow, after every scored sample, by [`champion::best`].
     #[inline]
     pub(super) fn elect(&mut self) {
         if !self.wiring.ensembles.is_empty() {

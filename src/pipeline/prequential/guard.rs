@@ -1,14 +1,14 @@
 //! Keeps a model that runs away from doing harm: its predictions are stood in for, and it is put back on its feet.
 //!
-//! Two things, apart from each other. The mean stands in for a model that has cost more than it, until the model has earned
-//! that back; nothing of the model changes. A model that says nothing but what is implausible, so that the mean is published
-//! in any case, goes back to good weights or starts anew, while its steps keep what they know of the features, without which
-//! it would run away again.
+//! It does two independent things. The mean stands in for a model that has cost more than the mean, until the model has
+//! earned that back; the model does not change. A model that gives only implausible predictions, so that the mean is
+//! published in any case, goes back to good weights or starts anew; its steps keep their statistics of the features,
+//! without which it would run away again.
 //!
-//! Invariant: what is published is finite and plausible whatever a model says, and hardly worse than the better of the mean
-//! and the model without a guard. The guard judges what the model itself said, so that a stand-in does not hide that it is
-//! ill. It never changes a healthy model.
-//! What this does not do: refuse single samples, which is every model's own duty.
+//! Invariant: published predictions are finite and plausible whatever a model predicts, and hardly worse than the
+//! better of the mean and the model without a guard. The guard judges the model's own prediction, so that a stand-in
+//! does not hide a diverging model. It never changes a healthy model. What this does not do: refuse single samples,
+//! which is every model's own duty.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,9 @@ use thalweg_state::nested;
 /// Action for a model that diverges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Nothing; only what is implausible is stood in for.
+    /// None; the mean still stands in for implausible predictions.
     Off,
-    /// It goes back to its last good weights; where that leads astray again, or there is none, it starts anew.
+    /// It goes back to its last good weights; where it diverges again, or there are none, it starts anew.
     #[default]
     RollBack,
     /// It starts anew.
@@ -35,10 +35,10 @@ checked!(enum Action = Off | RollBack | Reset);
 pub struct Config {
     /// Action for a model that diverges.
     pub action: Action,
-    /// A model has diverged when its predictions are implausible and its RMSE is this many times the mean baseline's, over
-    /// about the last 100 samples; > 1.
+    /// A model has diverged when its predictions are implausible and its RMSE is this many times the mean baseline's,
+    /// over about the last 100 samples; > 1.
     pub factor: f64,
-    /// Samples between two looks at whether a state is good enough to go back to, ≥ 1.
+    /// Samples between two checks whether the state is good enough to go back to, ≥ 1.
     pub every: u32,
 }
 
@@ -50,20 +50,20 @@ impl Default for Config {
     }
 }
 
-/// Samples that the faded errors of the divergence test cover, about.
+/// Approximate number of samples that the faded errors of the divergence test cover.
 const DIVERGENCE_MEMORY_SAMPLES: f64 = 100.0;
 
 /// Samples without a rescue: at the beginning, and at least after each rescue.
 const WARM_UP_SAMPLES: u64 = 100;
 
-/// Implausible predictions in a row of a model that has diverged: gradient descent overshoots at first, and a model that is on
-/// its way back must not be stopped.
+/// Implausible predictions in a row of a model that has diverged: gradient descent overshoots at first, and a model
+/// that is on its way back must not be stopped.
 const MIN_IMPLAUSIBLE_IN_A_ROW: u32 = 10;
 
 /// Samples before the first judgement of whether a model costs more than the mean.
 const MIN_ACCOUNT_SAMPLES: f64 = 50.0;
 
-/// Samples whose costs are set against each other, about.
+/// Approximate number of samples whose costs are compared.
 const ACCOUNT_MEMORY_SAMPLES: f64 = 10_000.0;
 
 /// Share of the mean's squared errors by which a model's may exceed them before the mean stands in.
@@ -72,13 +72,13 @@ const CREDIT_SHARE: f64 = 0.02;
 /// Credit at least, in mean squared errors of the mean: a single sample condemns no model.
 const MIN_CREDIT_ERRORS: f64 = 3.0;
 
-/// Hedged models have this many times the credit: their cost is seldom more than a bad moment.
+/// Factor of the credit of hedged models: their cost is seldom more than a bad moment.
 const HEDGED_CREDIT_FACTOR: f64 = 5.0;
 
-/// The model is back when, since then, its squared errors fell short of the mean's by this share of these ...
+/// The model is published again once its squared errors since then fell short of the mean's by this share of these ...
 const RETURN_SHARE_OF_MEAN: f64 = 0.005;
 
-/// ... and by this share of what it had cost.
+/// ... and by this share of its cost.
 const RETURN_SHARE_OF_HARM: f64 = 0.5;
 
 /// A prediction is bold when it is beyond the targets so far by this share of their range.
@@ -87,35 +87,35 @@ const BOLD_RANGE_SHARE: f64 = 0.25;
 /// A bold prediction may be off by so many times what the model has earned.
 const BOLD_STAKE_FACTOR: f64 = 2.0;
 
-/// Targets from which on their range tells what a prediction can be.
+/// Targets after which their range limits the predictions.
 const MIN_RANGE_SAMPLES: u64 = 20;
 
-/// Samples that make out how large targets usually are, about.
+/// Approximate number of samples that set the usual size of targets.
 const SCALE_MEMORY_SAMPLES: f64 = 1000.0;
 
-/// A prediction this many times the size that targets usually have is not a prediction.
+/// A prediction beyond this many times the usual size of targets is implausible.
 const IMPLAUSIBLE_FACTOR: f64 = 100.0;
 
-/// Errors below this share of the targets' usual size are no divergence, however small the baseline's are: the mean of a
-/// constant is perfect.
+/// Errors below this share of the targets' usual size are no divergence, however small the baseline's are: the mean of
+/// a constant is perfect.
 const NEGLIGIBLE_ERROR_SHARE: f64 = 1e-3;
 
-/// By how much a model's RMSE must have grown: what was always bad may still be on its way.
+/// Factor by which a model's RMSE must have grown since its least: a model that was always bad may still improve.
 const MIN_RMSE_GROWTH: f64 = 2.0;
 
-/// Larger models are not kept twice; they start anew instead of going back.
+/// Bytes up to which a model is kept twice; larger ones start anew instead of going back.
 const MAX_COPY_BYTES: usize = 1 << 20;
 
-/// No squared error counts more, so that no sum of them is ever infinite, which it would stay.
+/// Limit of a squared error, so that no sum of them ever becomes, and stays, infinite.
 const MAX_SQUARED_ERROR: f64 = 1e302;
 
-/// The lesser one; the second where one is NaN. [`f64::min`] takes four times the instructions.
+/// Returns the lesser one; the second where one is NaN. [`f64::min`] takes four times the instructions.
 #[inline]
 fn lesser(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
 
-/// The greater one; the second where one is NaN.
+/// Returns the greater one; the second where one is NaN.
 #[inline]
 fn greater(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
@@ -131,7 +131,7 @@ pub(super) struct Guard {
     weight: f64,
     /// The least mean squared error the model has had.
     least: f64,
-    /// Samples seen since the model last began, or began anew.
+    /// Samples seen since the model started, or started anew.
     seen: u64,
     /// Samples until the guard may step in again.
     rest: u64,
@@ -228,7 +228,7 @@ pub enum Rescue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Rescued(Rescue),
-    /// From the next sample on the mean is published in its stead, or no longer.
+    /// True where the mean is published in its stead from the next sample on, false where no longer.
     StandIn(bool),
 }
 
@@ -281,7 +281,7 @@ impl Guard {
         if self.astray >= MIN_IMPLAUSIBLE_IN_A_ROW && self.rest == 0 && self.has_diverged(limits) {
             return Some(Act::Rescued(self.step_in(model, pipeline)));
         }
-        // No worse than the baseline: what is kept must be worth going back to.
+        // The copy must be worth going back to: no worse than the baseline.
         if self.config.action == Action::RollBack
             && self.seen.is_multiple_of(u64::from(self.config.every))
             && self.model <= self.baseline
@@ -325,20 +325,20 @@ impl Guard {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     y: f64,
-    /// Predictions beyond are bold.
+    /// Predictions outside `low` to `high` are bold.
     low: f64,
     high: f64,
     /// The largest square of a plausible prediction.
     reach: f64,
-    /// None counts as worse than what is just plausible: a single sample must not condemn a model.
+    /// Largest error that counts, that of a barely plausible prediction: a single sample must not condemn a model.
     most: f64,
-    /// The same where the targets' range is known, which bounds it more closely.
+    /// The same where the targets' range is known, which limits it more closely.
     most_in_range: f64,
     /// The baseline's error.
     mean: f64,
-    /// Up to here no error matters.
+    /// Error up to which none matters.
     negligible: f64,
-    /// The baseline's error where it matters.
+    /// The baseline's error, no less than the negligible one.
     stand_in: f64,
     /// Excess over the baseline above which the mean stands in.
     credit: f64,
@@ -369,7 +369,7 @@ impl Limits {
 pub(super) struct TargetScale {
     sum: f64,
     weight: f64,
-    /// The range, and of how many targets. In states from before it begins anew.
+    /// Range of the targets, and their number; it begins anew in states older than it.
     #[serde(default)]
     low: f64,
     #[serde(default)]
@@ -396,7 +396,7 @@ impl TargetScale {
         self.seen += 1;
     }
 
-    /// Takes note of a target and of how far off the mean was, and says by what predictions of it are judged.
+    /// Takes note of a target and of the mean's error, and returns the limits by which predictions of it are judged.
     #[inline]
     pub(super) fn judge(&mut self, y: f64, mean: f64) -> Limits {
         let [low, high] = self.near();
@@ -439,7 +439,8 @@ impl TargetScale {
         !(prediction >= low && prediction <= high)
     }
 
-    /// The largest square of a plausible prediction. Before there is a target that is not 0, nothing is implausible.
+    /// Returns the largest square of a plausible prediction. Before there is a target that is not 0, nothing is
+    /// implausible.
     #[inline]
     fn reach(&self) -> f64 {
         if self.sum > 0.0 { IMPLAUSIBLE_FACTOR * IMPLAUSIBLE_FACTOR * (self.sum / self.weight) } else { f64::MAX }

@@ -1,14 +1,14 @@
 //! Intervals around the published prediction, whichever model it is of.
 //!
-//! One for the race rather than one per model: what a reader of predictions sees is a single series of errors, and it is
-//! this series that intervals are to hold, across changes of the champion, too.
+//! There is one for the race rather than one per model: a reader of predictions sees a single series of errors, and
+//! intervals must hold for this series, across changes of the champion, too.
 
 use serde::{Deserialize, Serialize};
 
 use thalweg_metrics::{Conformal, Coverage, Interval, checked};
 use thalweg_state::nested;
 
-/// What makes the intervals, and how good they were.
+/// Intervals by conformal prediction, and their coverage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Intervals {
     #[serde(deserialize_with = "nested")]
@@ -19,12 +19,12 @@ pub(super) struct Intervals {
 checked!(Intervals { conformal, coverage });
 
 impl Intervals {
-    /// `coverage` as of [`Conformal::new`]; it counts as of late over about `window` samples.
+    /// Creates intervals of a `coverage` as in [`Conformal::new`]; the recent coverage covers about `window` samples.
     pub(super) fn new(coverage: f64, window: usize) -> Self {
         Self { conformal: Conformal::new(coverage), coverage: Coverage::new(coverage, window) }
     }
 
-    /// The interval around the published prediction; `None` before anything was scored.
+    /// Returns the interval around the published prediction; `None` before anything was scored.
     #[inline]
     pub(super) fn around(&self, prediction: f64) -> Option<Interval> {
         self.conformal.around(prediction)
@@ -38,7 +38,7 @@ impl Intervals {
         }
     }
 
-    /// Learns from what is learned of the target of `prediction`, around which there was this interval.
+    /// Learns from the target of `prediction`, as robust models learn it; `around` was the interval.
     #[inline]
     pub(super) fn learn(&mut self, learned: f64, prediction: f64, around: Option<Interval>) {
         self.conformal.learn(learned, prediction, around);
@@ -48,7 +48,7 @@ impl Intervals {
         self.coverage
     }
 
-    /// The same intervals, whose quality is counted anew over another window.
+    /// Returns the same intervals, whose coverage is counted anew over another window.
     pub(super) fn over(self, window: usize) -> Self {
         Self { coverage: Coverage::new(self.conformal.coverage(), window), ..self }
     }

@@ -1,15 +1,15 @@
-//! Which models see the predictions of others instead of the sample's features.
+//! Graph of the models that see the predictions of others instead of the sample's features.
 //!
-//! Invariant: those that do come after all their members, so that every member has predicted, once, whoever uses it. What
-//! they see is what was published of the members, stand-ins included, so it is always finite.
+//! Invariant: they come after all their members, so that every member predicts exactly once, however many models use
+//! it. They see the members' published predictions, stand-ins included, so these are always finite.
 
 use thalweg_models::ModelConfig;
 
-/// The models that see others' predictions, in an order in which they can predict.
+/// Models that see others' predictions, in an order in which they can predict.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemberGraph {
     pub(super) ensembles: Vec<MemberInputs>,
-    /// Whether a model is none of them.
+    /// Per model, true where it sees the sample's features.
     plain: Vec<bool>,
 }
 
@@ -27,7 +27,7 @@ pub enum Misfit {
     /// A member is none of the models.
     #[error("there is no model `{name}`")]
     Unknown {
-        /// Whose member it would be.
+        /// The model that names it as a member.
         model: usize,
         /// The member.
         name: String,
@@ -35,15 +35,15 @@ pub enum Misfit {
     /// A model would wait for its own prediction.
     #[error("it would be its own member, if only by way of others")]
     Circle {
-        /// One of those in the circle.
+        /// A model of the circle.
         model: usize,
     },
 }
 
-/// Whether every model can predict: all members are there, and none waits for itself.
+/// Checks that every model can predict: all members exist, and no model waits for itself.
 ///
 /// # Errors
-/// The first [`Misfit`] there is.
+/// The first [`Misfit`].
 pub fn check(models: &[ModelConfig]) -> Result<(), Misfit> {
     MemberGraph::new(models).map(|_| ())
 }
@@ -77,14 +77,14 @@ impl MemberGraph {
         self.plain.get(model).copied().unwrap_or(true)
     }
 
-    /// The members of a model; `None` of one that sees the sample's features.
+    /// Returns the members of a model; `None` for one that sees the sample's features.
     pub(super) fn members(&self, model: usize) -> Option<&[usize]> {
         self.ensembles.iter().find(|ensemble| ensemble.model == model).map(|ensemble| &*ensemble.members)
     }
 }
 
 impl MemberInputs {
-    /// What the model sees: the predictions of its members.
+    /// Returns the columns that the model sees: the predictions of its members.
     #[inline]
     pub(super) fn columns<'a>(&self, predictions: &[f64], row: &'a mut Vec<f64>) -> &'a [f64] {
         row.clear();

@@ -5,10 +5,11 @@
 //! same samples give the same bits.
 //! What this does not do: decode, publish, or decide when to save.
 //!
-//! Reading order: this file, `candidate` (a model with what is kept about it), `guard` (what keeps it sane), `absurd` (values
-//! that are not believed), `bounds` (what the target can be), `drifts` (one event for what several models notice), `member_graph`
-//! (models over others' predictions), `election` (whose prediction is published), `published` (how good that was),
-//! `intervals` (how far off it may be), `standings` (what is told of all of them), `restore` (going on from a stored state).
+//! Reading order: this file, `candidate` (a model with its scores and guard), `guard` (against diverging models),
+//! `absurd` (values that are not believed), `bounds` (limits of the target), `drifts` (one event for detections of
+//! several models), `member_graph` (models over others' predictions), `election` (whose prediction is published),
+//! `published` (its scores), `intervals` (around it), `standings` (views of all models), `restore` (continuing from a
+//! stored state).
 
 mod absurd;
 mod bounds;
@@ -55,22 +56,21 @@ pub struct Config {
     pub models: Vec<ModelConfig>,
     /// Scored samples in the rolling metrics, ≥ 1.
     pub window: usize,
-    /// What a score counts of the one after it in the faded metrics, over 0 and at most 1.
+    /// Factor by which each sample fades the earlier ones in the faded metrics, over 0 and at most 1.
     pub fading: f64,
-    /// Watches each model's squared error; `None` where nobody asks.
+    /// Drift detector of each model's squared error; `None` for none.
     #[serde(deserialize_with = "nested")]
     pub drift: Option<DetectorKind>,
     /// Settings of the guard against diverging models.
     pub guard: GuardConfig,
-    /// Share of the targets that the interval around the published prediction is to hold, over 0 and under 1; `None` where
-    /// nobody asks.
+    /// Share of the targets that the interval around the published prediction shall hold, over 0 and under 1; `None`
+    /// for no intervals.
     #[serde(default)]
     pub intervals: Option<f64>,
-    /// The least and the greatest value that the target can have, in its unit, where that is known: predictions and
-    /// intervals are cut to it.
+    /// Least value that the target can have, in its unit, where it is known: predictions and intervals are cut to it.
     #[serde(default)]
     pub target_min: Option<f64>,
-    /// See `target_min`; no smaller than that.
+    /// Greatest value, likewise; no smaller than `target_min`.
     #[serde(default)]
     pub target_max: Option<f64>,
 }
@@ -78,7 +78,7 @@ pub struct Config {
 checked!(Config { models, window, fading, drift, guard, intervals, target_min, target_max });
 
 impl Config {
-    /// The usual way to race these models.
+    /// Returns the default settings for a race of these models.
     pub fn of(models: Vec<ModelConfig>) -> Self {
         Self {
             models,
@@ -113,25 +113,25 @@ impl Config {
 pub struct Prequential {
     config: Config,
     contenders: Vec<Candidate>,
-    /// What skill is measured against; one of its own where no configured model is `mean`.
+    /// Baseline that skill is measured against; one of its own where no configured model is `mean`.
     baseline: Baseline,
     champion: usize,
-    /// How good what is published was, whichever model it was of.
+    /// Scores of the published predictions, whichever model made them.
     #[serde(default = "Published::unknown")]
     published: Published,
     /// Samples learned from.
     version: u64,
     usual: TargetScale,
-    /// States from before there were intervals have none.
+    /// `None` in states older than intervals, too.
     #[serde(default)]
     intervals: Option<Intervals>,
     /// The latest drift that the models' detectors saw.
     #[serde(default)]
     drifts: Drifts,
-    /// What explanations look at.
+    /// Latest samples, which explanations use.
     #[serde(default, deserialize_with = "nested")]
     recent: SampleWindow,
-    /// Which values are not believed. States from before judged none.
+    /// Judge of values that are not believed; it starts anew in states older than it.
     #[serde(default, deserialize_with = "nested")]
     fence: Fence,
     #[serde(skip)]
@@ -159,7 +159,7 @@ pub struct Prequential {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Baseline {
-    /// Index of the configured one.
+    /// Index of the configured model.
     Configured(usize),
     Own(Box<Candidate>),
 }
@@ -180,14 +180,14 @@ pub struct Step<'a> {
     pub champion: usize,
     /// Samples the models had learned from when they predicted.
     pub version: u64,
-    /// Where the target was expected, around the published prediction; `None` where nobody asks, and before anything was
-    /// scored.
+    /// Interval around the published prediction in which the target was expected; `None` where none is configured, and
+    /// before anything was scored.
     pub interval: Option<Interval>,
     /// Events of the sample, in order.
     pub events: &'a [Event],
 }
 
-/// Something that happens now and then. Models by index.
+/// Event of the race. Models are given by index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
     /// The stream has changed: the errors of one model or of several have, see [`Prequential::drifted`].
@@ -197,18 +197,18 @@ pub enum Event {
         /// Change of its error.
         drift: Drift,
     },
-    /// The guard put a diverging model back on its feet.
+    /// The guard rescued a diverging model.
     Rescued {
         /// The model.
         model: usize,
-        /// How.
+        /// Kind of the rescue.
         rescue: Rescue,
     },
     /// The mean is published in a model's stead from the next sample on, or no longer.
     StandIn {
         /// The model.
         model: usize,
-        /// Whether the mean is.
+        /// True where the mean is published.
         active: bool,
     },
     /// A value that robust models do not learn as it is.
@@ -225,7 +225,7 @@ pub enum Event {
 }
 
 impl Prequential {
-    /// Models that have learned nothing, in the order given.
+    /// Creates a race of models that have learned nothing, in the order given.
     pub fn new(config: &Config) -> Self {
         let models = &config.models;
         let contenders: Vec<Candidate> = models.iter().map(|model| Candidate::new(model, config)).collect();
@@ -234,7 +234,7 @@ impl Prequential {
             None => Baseline::Own(Box::new(Candidate::new(&ModelConfig::new("mean", ModelKind::Mean), config))),
         };
         let mut race = Self {
-            // Settings are checked; models whose members are not there see features, whatever these are.
+            // The settings are checked; models whose members do not exist would see features.
             wiring: MemberGraph::new(models).unwrap_or_default(),
             default: election::default_of(models),
             tracks: Vec::new(),
@@ -262,7 +262,7 @@ impl Prequential {
         race
     }
 
-    /// One sample: all models predict; where there is a target they are scored, then they learn.
+    /// Takes one sample: all models predict; where there is a target they are scored, then they learn.
     pub fn step(&mut self, x: Features<'_>, target: Option<f64>) -> Step<'_> {
         self.events.clear();
         let (champion, version) = (self.champion, self.version);
@@ -277,7 +277,8 @@ impl Prequential {
         Step { predictions: &self.predictions, champion, version, interval, events: &self.events }
     }
 
-    /// The sample as it is, and as robust models see it; the interval around what is published.
+    /// Predicts, scores and learns, and returns the interval around the published prediction. `x` is the sample as it
+    /// is, and as robust models see it.
     #[inline]
     fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
         let baseline = self.predict(x);
@@ -301,7 +302,7 @@ impl Prequential {
         interval
     }
 
-    /// Every model's own prediction, what is published of it, and the baseline's, which is returned.
+    /// Makes every model's own and published prediction, and returns the baseline's.
     fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
         let Self { contenders, raw, predictions, scratch, baseline, usual, bounds, wiring, row, .. } = self;
         for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
@@ -313,8 +314,8 @@ impl Prequential {
             Baseline::Configured(i) => raw[*i],
             Baseline::Own(own) => own.pipeline.predict_one(own.sees(x), scratch),
         };
-        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then that is the honest
-        // guess.
+        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then the mean is
+        // the honest guess.
         let published = |contender: &Candidate, own: f64| {
             let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, usual));
             bounds.cut(if sound { own } else { mean })
@@ -331,7 +332,8 @@ impl Prequential {
         bounds.cut(mean)
     }
 
-    /// `y` is the target as it is, and as robust models learn it. By what guards judge it is returned.
+    /// Scores all models and returns the limits by which guards judge them. `y` is the target as it is, and as robust
+    /// models learn it.
     fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) -> Limits {
         let default = self.default.map(|default| learned - self.predictions[default]).map(|error| error * error);
         let Self { drifts, bounds, version, usual, published, champion, .. } = self;
@@ -347,7 +349,7 @@ impl Prequential {
                     published.replaced(usual.is_plausible(own));
                 }
             }
-            // Those without a guard are baselines, and champions, which have only what their members have.
+            // Models without a guard are baselines, and champions, whose errors are those of their members.
             if let Some(drift) = contender.score(miss, learned - prediction, default)
                 && contender.guard.is_some()
             {
@@ -393,12 +395,12 @@ impl Prequential {
         }
     }
 
-    /// The names by which the models' predictions go, in order.
+    /// Returns the models' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.contenders.iter().map(|contender| &contender.name)
     }
 
-    /// Index of the champion.
+    /// Returns the index of the champion.
     pub fn champion(&self) -> usize {
         self.champion
     }
@@ -413,12 +415,12 @@ impl Prequential {
         &self.config
     }
 
-    /// Model `i` with all that it has learned.
+    /// Returns model `i` with all that it has learned.
     pub fn pipeline(&self, i: usize) -> Option<&Pipeline> {
         self.contenders.get(i).map(|contender| &contender.pipeline)
     }
 
-    /// What model `i` and its steps have learned, by name; `columns` are those of the samples.
+    /// Describes what model `i` and its steps have learned, by name; `columns` are those of the samples.
     pub fn describe(&self, i: usize, columns: &[NamedColumn]) -> Option<(Vec<StepDescription>, Description)> {
         let columns = match self.wiring.members(i) {
             Some(members) => {
@@ -429,16 +431,16 @@ impl Prequential {
         Some(self.contenders.get(i)?.pipeline.describe(columns))
     }
 
-    /// Which features matter to model `i` now; `columns` are those of the samples. `None` where it looks at none, and where
-    /// too few samples were learned from.
+    /// Explains which features matter to model `i` now; `columns` are those of the samples. Returns `None` for a model
+    /// that sees no features, and while too few samples were learned from.
     pub fn explain(&self, i: usize, columns: Vec<NamedColumn>) -> Option<Explanation> {
-        // What models over others' predictions see is none of the columns.
+        // Models over others' predictions see none of the columns.
         let pipeline = self.pipeline(i).filter(|_| self.wiring.sees_features(i))?;
         explain(pipeline, columns, &self.recent)
     }
 
-    /// The models that had noticed the latest drift when it was told, the first one first, and the samples that were scored
-    /// between its first sign and now.
+    /// Returns the models that had noticed the latest drift when it was reported, the first one first, and the samples
+    /// scored since its first sign.
     pub fn drifted(&self) -> (impl Iterator<Item = usize>, u64) {
         // The sample that brought the event is counted already.
         (self.drifts.models(), self.drifts.age(self.version.saturating_sub(1)))
@@ -449,12 +451,12 @@ impl Prequential {
         self.contenders.get(i).map_or_else(Track::default, |contender| contender.track)
     }
 
-    /// Rolling RMSE of model `i`, in the target's unit.
+    /// Returns the rolling RMSE of model `i`, in the target's unit.
     pub fn rolling_rmse(&self, i: usize) -> f64 {
         self.contenders.get(i).map_or(0.0, |contender| contender.scores.rolling.scores().rmse())
     }
 
-    /// Faded RMSE of model `i`, in the target's unit.
+    /// Returns the faded RMSE of model `i`, in the target's unit.
     pub fn faded_rmse(&self, i: usize) -> f64 {
         self.contenders.get(i).map_or(0.0, |contender| contender.scores.faded.rmse())
     }

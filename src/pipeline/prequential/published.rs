@@ -1,7 +1,7 @@
-//! How good what is published was.
+//! Scores of the published predictions.
 //!
-//! A series of its own: the champion changes, and what a reader of predictions sees is the whole of what was published, the
-//! mistakes of changing included.
+//! They are a series of their own: the champion changes, and a reader of predictions sees all published ones, including
+//! the mistakes of changing.
 //! What this does not do: choose what is published.
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,13 @@ use super::Config;
 use thalweg_metrics::{Rolling, Scorecard, checked};
 use thalweg_state::nested;
 
-/// The scores of what was published.
+/// Scores of the published predictions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Published {
     #[serde(deserialize_with = "nested")]
     pub(super) scores: Scorecard,
-    /// Times the mean stood in for the champion: what that said could not be, or it had cost more.
+    /// Number of the champion's implausible predictions, and of others that the mean stood in for because it had cost
+    /// more.
     pub(super) implausible: u64,
     #[serde(default)]
     pub(super) stood_in: u64,
@@ -24,17 +25,18 @@ pub(super) struct Published {
 checked!(Published { scores, implausible, stood_in });
 
 impl Published {
-    /// Nothing scored.
+    /// Creates scores without a sample.
     pub(super) fn new(config: &Config) -> Self {
         Self { scores: Scorecard::new(config.window, config.fading), implausible: 0, stood_in: 0 }
     }
 
-    /// What a state from before it was scored has; its settings are nobody's.
+    /// Creates the placeholder for states older than these scores; [`Prequential`](super::Prequential) replaces it on
+    /// restore.
     pub(super) fn unknown() -> Self {
         Self { scores: Scorecard::new(1, 1.0), implausible: 0, stood_in: 0 }
     }
 
-    /// Whether nothing was scored.
+    /// Returns `true` where nothing was scored.
     pub(super) fn is_empty(&self) -> bool {
         self.scores.total.n() == 0
     }
@@ -46,7 +48,7 @@ impl Published {
         self.implausible += u64::from(!plausible);
     }
 
-    /// The same scores under today's settings; what another window or fading would have kept begins anew.
+    /// Returns the same scores under today's settings; those of another window or fading begin anew.
     pub(super) fn under(mut self, before: &Config, today: &Config) -> Self {
         let fresh = Scorecard::new(today.window, today.fading);
         if before.window != today.window {

@@ -1,6 +1,6 @@
-//! Going on from a stored state, under the same settings or others.
+//! Continues from a stored state, under the same settings or others.
 //!
-//! Invariant: a state that is damaged is an error and never a panic later. What is configured as it was keeps what it has
+//! Invariant: a damaged state is an error and never a panic later. A model with unchanged settings keeps what it has
 //! learned.
 
 use super::{Baseline, Bounds, Candidate, Config, Prequential, Published, election, member_graph::MemberGraph};
@@ -42,7 +42,7 @@ impl Prequential {
             return Err("the champion or the baseline is none of the models");
         }
         self.wiring = MemberGraph::new(&config.models).map_err(|_| "a model has members that are not there")?;
-        // A state from before elections had a memory of their own begins with what the rolling scores know.
+        // In a state older than tracks, elections begin with the rolling scores.
         if contenders.iter().all(|contender| contender.track == Track::default()) {
             for contender in contenders {
                 let rolling = contender.scores.rolling.scores();
@@ -58,9 +58,9 @@ impl Prequential {
         Ok(())
     }
 
-    /// Goes on from a stored state under today's settings: a model that is configured exactly as it was keeps what it
-    /// has learned, any other starts afresh. Names those that do. Metrics, detectors and guards with other settings
-    /// begin anew.
+    /// Continues from a stored state under today's settings: a model with exactly the same settings keeps what it has
+    /// learned, any other starts afresh. Returns the names of those that do. Metrics, detectors and guards with other
+    /// settings begin anew.
     pub fn restored(stored: Self, config: &Config) -> (Self, Vec<String>) {
         if stored.config == *config {
             return (stored, Vec::new());
@@ -70,7 +70,7 @@ impl Prequential {
         fresh.usual = stored.usual;
         fresh.recent = stored.recent;
         fresh.fence = stored.fence;
-        // Models go by their place in it.
+        // Drifts name models by index.
         if stored.config.models == config.models && stored.config.drift == config.drift {
             fresh.drifts = stored.drifts;
         }

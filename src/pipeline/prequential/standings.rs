@@ -1,22 +1,22 @@
-//! What is told of the models and of what is published.
+//! Standings of the models and of the published predictions.
 //!
-//! Invariant: no figure before there is one. What has scored nothing has no skill, and neither has what was not scored on
-//! the samples that the baseline was scored on.
+//! Invariant: no figure before there is one. Without a scored sample there is no skill, nor on other samples than those
+//! that the baseline was scored on.
 
 use super::{Baseline, Candidate, Counts, Prequential, Published};
 use crate::snapshot::{BaselineSnapshot, ModelSnapshot};
 use thalweg_metrics::{Scorecard, Scores, skill};
 
-/// How what is published is called among the models.
+/// Name of the published predictions among the models.
 pub const PUBLISHED: &str = "published";
 
-/// 1 − RMSE / RMSE(mean); `None` where the two have not scored as many samples, or none.
+/// Returns 1 − RMSE / RMSE(mean); `None` where the two have not scored the same number of samples, or none.
 pub fn skill_against(scores: &Scores, baseline: &Scores) -> Option<f64> {
     (scores.n() > 0 && scores.n() == baseline.n()).then(|| skill(scores.rmse(), baseline.rmse()))
 }
 
 impl Prequential {
-    /// Every model's standing, in configured order.
+    /// Returns every model's standing, in configured order.
     pub fn standings(&self) -> Vec<ModelSnapshot> {
         let baseline = self.baseline();
         let standing = |contender: &Candidate| ModelSnapshot {
@@ -27,7 +27,7 @@ impl Prequential {
         self.contenders.iter().map(standing).collect()
     }
 
-    /// The standing of what is published, whichever model it was of.
+    /// Returns the standing of the published predictions, whichever model made them.
     pub fn published(&self) -> ModelSnapshot {
         let Published { implausible, stood_in, .. } = self.published;
         ModelSnapshot {
@@ -36,7 +36,7 @@ impl Prequential {
         }
     }
 
-    /// What skill is measured against.
+    /// Returns the baseline that skill is measured against.
     pub fn baseline(&self) -> BaselineSnapshot {
         let scores = match &self.baseline {
             Baseline::Configured(i) => &self.contenders[*i].scores,

@@ -1,4 +1,4 @@
-//! How a worker works, and why it may end.
+//! Settings of a worker, and the errors that end it.
 
 use std::{ops::Range, time::Duration};
 
@@ -34,7 +34,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] thalweg_store::Error),
     /// Records are missing, and the settings do not allow for that.
-    #[error("{}", .gap.told(.topic, *.partition, .available, .learned_from))]
+    #[error("{}", .gap.message(.topic, *.partition, .available, .learned_from))]
     Gap {
         /// The topic it should read.
         topic: String,

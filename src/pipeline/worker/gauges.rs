@@ -1,4 +1,4 @@
-//! What a worker shows while it runs.
+//! Readings of a running worker.
 //!
 //! Invariant: a [`View`] cannot hold up or change what the worker does.
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::snapshot::Snapshot;
 
-/// The worker's end.
+/// Writing end, which the worker holds.
 #[derive(Debug)]
 pub struct Gauges {
     pub(super) snapshot: watch::Sender<Option<Arc<Snapshot>>>,
@@ -27,7 +27,7 @@ pub(super) struct Counters {
     pub(super) polls: AtomicU64,
     pub(super) attempts: AtomicU64,
     pub(super) done: AtomicBool,
-    /// In microseconds.
+    /// Longest pause for a checkpoint, in microseconds.
     pub(super) longest_pause: AtomicU64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Gauges {
 }
 
 impl Gauges {
-    /// An end for whoever looks.
+    /// Returns a reading end.
     pub fn view(&self) -> View {
         View {
             snapshot: self.snapshot.subscribe(),
@@ -48,7 +48,7 @@ impl Gauges {
     }
 }
 
-/// The end of whoever looks.
+/// Reading end.
 #[derive(Clone, Debug)]
 pub struct View {
     snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -57,40 +57,41 @@ pub struct View {
 }
 
 impl View {
-    /// The latest snapshot; `None` until the worker has started.
+    /// Returns the latest snapshot; `None` until the worker has started.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.borrow().clone()
     }
 
-    /// Input offset up to which everything is published.
+    /// Returns the input offset up to which everything is published.
     pub fn confirmed(&self) -> i64 {
         *self.confirmed.borrow()
     }
 
-    /// Waits until everything before the input offset `position` is published; returns where it stands then. A worker that
-    /// has ended is not waited for.
+    /// Waits until everything before the input offset `position` is published, or the worker has ended, and returns the
+    /// offset reached.
     pub async fn confirmed_to(&mut self, position: i64) -> i64 {
-        // It fails once the worker is gone, and its last word stays.
+        // It fails once the worker is gone; its last value stays.
         let _ = self.confirmed.wait_for(|confirmed| *confirmed >= position).await;
         self.confirmed()
     }
 
-    /// Number of fetches that came back, with or without records: a sign of life while there is nothing to do.
+    /// Returns the number of fetches that came back, with or without records: a sign of life while there is nothing to
+    /// do.
     pub fn polls(&self) -> u64 {
         self.counters.polls.load(Ordering::Relaxed)
     }
 
-    /// Number of times that the worker was interrupted and began again: it is trying, which is a sign of life.
+    /// Returns how often the worker was interrupted and began again: it is trying, which is a sign of life.
     pub fn attempts(&self) -> u64 {
         self.counters.attempts.load(Ordering::Relaxed)
     }
 
-    /// Whether the worker has ended.
+    /// Returns `true` once the worker has ended.
     pub fn is_done(&self) -> bool {
         self.counters.done.load(Ordering::Acquire)
     }
 
-    /// Longest time that a checkpoint has held up the processing so far.
+    /// Returns the longest time that a checkpoint has held up the processing so far.
     pub fn longest_pause(&self) -> Duration {
         Duration::from_micros(self.counters.longest_pause.load(Ordering::Relaxed))
     }

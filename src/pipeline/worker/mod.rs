@@ -4,10 +4,10 @@
 //! source. The shutdown token ends `fetch`; its closed channel lets `process` drain and leave a last checkpoint; the
 //! next closed channel lets `publish` drain. After a panic in one of the three the last checkpoint is left out.
 //!
-//! Told to end at once, all three are cut off, and have ended when the worker has.
+//! A worker told to end at once aborts all three, and ends only after them.
 //!
-//! Reading order: `config`, this file (a worker's life), `recovery` (where it goes on), `tasks` (what two of the three do; the
-//! third is the transport's), `gauges` (what others see of it).
+//! Reading order: `config`, this file (a worker's life), `recovery` (where it continues), `tasks` (two of the three
+//! tasks; the third is the transport's), `gauges` (its readings).
 
 mod config;
 mod gauges;
@@ -44,9 +44,9 @@ const MAX_RESTART_WAIT: Duration = Duration::from_secs(5);
 /// Tells a worker to end.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
-    /// In order: what was read is published, and a last checkpoint is left.
+    /// Ends it in order: records already read are published, and a last checkpoint is left.
     pub in_order: CancellationToken,
-    /// At once: what is not confirmed is left to whoever works on the partition next.
+    /// Ends it at once: outputs not confirmed are left to the partition's next worker.
     pub at_once: CancellationToken,
 }
 
@@ -68,11 +68,11 @@ pub struct Worker<T> {
 }
 
 impl<T: Transport> Worker<T> {
-    /// Works on the partition until it is told to stop, or until it has caught up if so configured. When it is interrupted,
-    /// or meets a gap, it begins again at its last checkpoint, just as after a crash.
+    /// Works on the partition until it is told to stop, or until it has caught up if so configured. After an
+    /// interruption or a gap it begins again at its last checkpoint, just as after a crash.
     ///
     /// # Errors
-    /// Whatever the transport or the state file cannot mend; everything confirmed until then is kept.
+    /// Errors that the transport or the state file cannot mend; everything confirmed until then is kept.
     pub async fn run(self) -> Result<(), Error> {
         // The span has the highest level, so that no setting removes it from a line.
         let span = tracing::error_span!("worker", partition = self.partition);
@@ -175,13 +175,13 @@ impl<T: Transport> Worker<T> {
             checkpoint_every: config.checkpoint_every,
             all_read: Arc::clone(&all_read),
         };
-        // Whoever drops the worker drops its stages, too.
+        // Dropping the worker drops its tasks, too.
         let fetch = AbortOnDropHandle::new(tokio::spawn(fetch(intake, position, all_read).in_current_span()));
         let process = AbortOnDropHandle::new(tokio::spawn(process(processor, incoming, results).in_current_span()));
         let publish = publisher.run(outgoing, gauges.confirmed.clone()).in_current_span();
         let publish = AbortOnDropHandle::new(tokio::spawn(publish));
         let all = [fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];
-        // A stage that ends takes the one before it along: the channel between them closes.
+        // A task that ends makes the one before it end: the channel between them closes.
         let joined =
             async { tokio::join!(joined("fetch", fetch), joined("process", process), joined("publish", publish)) };
         tokio::pin!(joined);

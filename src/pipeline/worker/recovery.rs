@@ -1,7 +1,7 @@
-//! Where a worker goes on: its newest checkpoint, what is published past it, and whether the topic still is what it was.
+//! Finds where a worker continues: its newest checkpoint, the outputs published past it, and gaps in the topic.
 //!
-//! Invariant: before anything new is published there is a checkpoint that says from where. So a crash at any moment leads
-//! back to the same input offset, whatever `start` says by then, and past a gap only once.
+//! Invariant: before anything new is published there is a checkpoint that says where it began. So a crash at any moment
+//! leads back to the same input offset, whatever `start` means by then, and past a gap only once.
 
 use std::{ops::Range, sync::Arc};
 
@@ -19,8 +19,8 @@ use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, recor
 /// Restores the newest checkpoint, or begins where the settings say, and finds out what has been published past it.
 ///
 /// # Errors
-/// [`Error::Gap`] when records are missing and the settings do not allow for that, and whatever the transport or the
-/// state file cannot mend.
+/// [`Error::Gap`] when records are missing and the settings do not allow for that, and errors that the transport or
+/// the state file cannot mend.
 pub(super) async fn recover<R: Reader, P: Publisher>(
     config: &Config,
     store: &Arc<Store>,
@@ -38,7 +38,8 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     };
     let resumed = publisher.resume(found.outputs(), if restored { position } else { 0 }).await?;
     let furthest = resumed.published.into_iter().max().unwrap_or(position);
-    // Somebody else may have published since what has come since: whether the topic is shorter is asked after that.
+    // New records may have come, and another worker may have published for them: so we ask for the topic's end again,
+    // afterwards.
     let range = if furthest > range.end { range.start..reader.range().await?.end } else { range };
     if let (false, Start::Latest | Start::Timestamp(_)) = (restored, config.start) {
         // `latest` and times mean another offset at every start; the outputs' last source offset does not.
@@ -117,7 +118,7 @@ fn settled(
     let topic = &config.processor.topic;
     let (mut gap, mut since) = (found.gap, found.outputs());
     let Resumed { mut published, outputs } = resumed;
-    // What the checkpoint has as published counts as published, also where the outputs have lost it.
+    // Outputs that the checkpoint has as published count as published, also where the topic has lost them.
     let stored = found.stored.as_ref();
     let floor = stored.filter(|stored| stored.topic == *topic).map_or([0; 3], |stored| stored.published);
     for (published, floor) in published.iter_mut().zip(floor) {
@@ -135,7 +136,7 @@ fn settled(
         }
     }
     if let Some(Gap { reason: Reason::Truncated, resumed, .. }) = gap {
-        // The same offsets mean other records from there on.
+        // From there on the same offsets mean other records.
         (published, since) = (published.map(|published| published.min(resumed)), outputs);
     }
     Ok(Settled { published, since, gap })
@@ -174,7 +175,7 @@ async fn beginning<R: Reader>(
     reader: &mut R,
 ) -> Result<i64, Error> {
     let position = reader.resolve(config.start).await?;
-    // Anything else is there, or was a moment ago.
+    // Every other position exists, or did a moment ago.
     if matches!(config.start, Start::Offset(_)) && position > range.end {
         let problem = format!(
             "transport.kafka.start is {position}, but partition {partition} ends at {}; name an offset that is there, or \
@@ -186,7 +187,7 @@ async fn beginning<R: Reader>(
     Ok(position)
 }
 
-/// The gap between a checkpoint and what the topic holds now, if the settings allow for it.
+/// Finds the gap between a checkpoint and the topic as it is now, if the settings allow for it.
 async fn missing<R: Reader>(
     config: &Config,
     store: &Arc<Store>,
@@ -197,7 +198,7 @@ async fn missing<R: Reader>(
     let last = last_record(stored, range, reader).await?;
     let Some(mut gap) = Gap::in_range(stored.position, range, stored.anchor, last.as_ref()) else { return Ok(None) };
     if gap.reason == Reason::Recreated && stored.position > range.end {
-        // Whether it is another topic or only shorter, older checkpoints tell whose last record may still be there.
+        // Older checkpoints tell another topic from a truncated one: the last record of one of them may still be there.
         for older in store.kept(&stored.topic, stored.partition, &checkpoints::read)? {
             let Some(record) = last_record(&older, range, reader).await? else { continue };
             if older.anchor == Some(Anchor::of(&record)) {
@@ -223,7 +224,7 @@ async fn last_record<R: Reader>(
     }
 }
 
-/// The gap from the topic that was learned from to the one that is configured.
+/// Makes the gap between the topic that was learned from and the configured one, if the settings allow for it.
 async fn left_behind<R: Reader>(
     config: &Config,
     stored: Option<&Checkpoint>,

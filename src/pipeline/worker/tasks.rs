@@ -1,4 +1,4 @@
-//! What `fetch` and `process` do; `publish` is the transport's.
+//! The tasks `fetch` and `process`; `publish` is the transport's.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::{
 use thalweg_store::RateLimited;
 use thalweg_topic::{Fetched, Outbox, Reader};
 
-/// An outbox is sent on when it holds this much: small enough for a broker's default limit of 1 MiB a batch.
+/// Bytes at which an outbox is sent on: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
 /// Shortest time between two snapshots, and longest while there is nothing new.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ pub(super) struct Intake<R> {
     pub(super) ahead: ReadAhead,
 }
 
-/// Reads from `offset` on; `all_read` tells at its end that it has not been cut short by a panic.
+/// Reads from `offset` on; sets `all_read` at its end, which a panic leaves unset.
 pub(super) async fn fetch<R: Reader>(
     intake: Intake<R>,
     offset: i64,
@@ -52,7 +52,7 @@ pub(super) async fn fetch<R: Reader>(
     read
 }
 
-/// While a batch is read ahead and handed on, the next one is under way.
+/// Fetches the next batch while the last one is read ahead and handed on.
 async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), thalweg_topic::Error> {
     let Intake { reader, batches, end, counters, stop, ahead } = &mut intake;
     let mut brought: Option<Fetched> = None;
@@ -63,7 +63,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
         }
         let handed = match brought.take() {
             None => None,
-            // No more is fetched than there is room for.
+            // We wait for room in the channel before we fetch more.
             Some(fetched) => tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 place = batches.reserve() => match place {
@@ -81,7 +81,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
         let (fetched, ()) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = batches.closed() => return Ok(()),
-            // In this order: the request is sent first.
+            // The order matters: the request is sent first.
             both = futures_util::future::join(fetch, hand_on) => both,
         };
         let Some(fetched) = fetched else { continue };
@@ -100,7 +100,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
 #[derive(Default)]
 pub(super) struct Batch {
     fetched: Fetched,
-    /// Plain rows of the records, as far as they could be read ahead.
+    /// Flat rows of the records, as far as they could be read ahead.
     rows: Rows,
 }
 
@@ -180,13 +180,13 @@ pub(super) async fn process(
         }
     }
     if !all_read.load(Ordering::Acquire) {
-        // `fetch` has panicked: nobody knows what the last records are worth.
+        // `fetch` has panicked, so the last records cannot be trusted.
         return Ok(());
     }
     if processor.position() != kept.1 && processor.may_begin_here() {
         outbox.checkpoint = Some(Box::new(processor.checkpoint()));
     }
-    // A publisher that has gone reports why by itself.
+    // A publisher that has ended reports the reason itself.
     let _ = outboxes.send(outbox.take()).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
@@ -196,7 +196,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Logs what the records of a batch have shown of their stream.
+/// Logs the notices and the implausible times of a batch.
 fn say(processor: &mut Processor, bursts: &mut RateLimited) {
     for notice in processor.take_notices() {
         if notice.is_warning() {

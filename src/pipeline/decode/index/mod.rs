@@ -1,7 +1,7 @@
-//! What each field name of a stream means, and the columns and categories that came of it.
+//! Meaning of each field name of a stream, with its columns and categories.
 //!
 //! Invariant: columns are numbered in order of first appearance and never renumbered; the number of names, columns and
-//! categories is bounded whatever a stream sends.
+//! categories is bounded, whatever a stream sends.
 
 mod names;
 
@@ -24,54 +24,54 @@ use thalweg_models::NamedColumn;
 pub(super) struct NewColumn {
     pub(super) name: String,
     pub(super) value: f64,
-    /// Set where the feature is nominal; `value` is then found by its category.
+    /// Category of a nominal feature, which then gives the value.
     pub(super) category: Option<String>,
-    /// Whether `value` came as text.
+    /// True where `value` came as text.
     pub(super) spelled: bool,
 }
 
 /// Names to columns, and categories to numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Index {
-    /// What it was made from.
+    /// Schema that it was made from.
     schema: Schema,
-    /// Known names in order of first appearance. Which of them is the key or the time is said by the schema.
+    /// Known names in order of first appearance. The schema says which of them is the key or the time.
     names: Vec<(String, Part)>,
     /// Column to name.
     columns: Vec<String>,
     nominal: Vec<bool>,
     /// Per column, the categories of a nominal one.
     categories: Vec<Categories>,
-    /// The unit of times, once it has been found.
+    /// Unit of times, once it has been found.
     #[serde(default)]
     unit: Option<Unit>,
-    /// Where numbers come as text.
+    /// Columns that hold numbers as text.
     #[serde(default)]
     texts: Texts,
-    /// Names that have come to mean something else.
+    /// Number of names that have changed their meaning.
     #[serde(skip)]
     turned: usize,
-    /// Per name whether a record had it, since the start.
+    /// Per name, true once a record since the start had it.
     #[serde(skip)]
     seen: Vec<bool>,
-    /// Per name what it is.
+    /// Per name, its field.
     #[serde(skip)]
     fields: Vec<Field>,
     #[serde(skip)]
     lookup: HashMap<String, usize>,
-    /// How times are read.
+    /// Settings by which times are read.
     #[serde(skip)]
     clock: Clock,
-    /// Not said yet.
+    /// Notices not taken yet.
     #[serde(skip)]
     notices: Vec<Notice>,
-    /// Per name (plus one; 0 is the record's beginning) the name that came next last time. Only saves time.
+    /// Per name (plus one; 0 is the start of a record), the name that came next last time. It only saves time.
     #[serde(skip)]
     follows: Vec<usize>,
     /// Bytes of the longest known name.
     #[serde(skip)]
     longest: usize,
-    /// Whether `NaN` without quotes stands for a missing value.
+    /// True where `NaN` without quotes stands for a missing value.
     #[serde(skip)]
     bare_nan: bool,
 }
@@ -118,7 +118,7 @@ impl Index {
         }
     }
 
-    /// Whether no name leads to a column that is not there; makes again what follows from the rest.
+    /// Checks that every name leads to an existing column, and rebuilds the fields that follow from the rest.
     fn fits_together(&mut self) -> Result<(), &'static str> {
         let Self { names, columns, nominal, categories, texts, .. } = self;
         let d = columns.len();
@@ -153,7 +153,7 @@ impl Index {
         Ok(())
     }
 
-    /// What `schema` says before the first record.
+    /// Creates the index of `schema` before the first record.
     pub fn new(schema: &Schema) -> Self {
         let mut index = Self::empty(schema.clone());
         for name in schema.features.iter().flatten() {
@@ -180,13 +180,13 @@ impl Index {
         index
     }
 
-    /// Finds out what each name is besides its part, of what the schema says.
+    /// Gives each name its roles besides its part, from the schema.
     fn mark(&mut self) {
         let schema = &self.schema;
         let listed = schema.features.iter().flatten().chain(&schema.nominal);
         let named = [Some(&schema.target), schema.key.as_ref(), schema.timestamp.as_ref()].into_iter().flatten();
         let wanted: Vec<String> = listed.chain(named).cloned().collect();
-        // On the way from what is ignored to a name within it.
+        // Adds the names between an ignored field and a wanted one within it.
         for name in self.schema.ignore.clone() {
             let inner = |wanted: &&String| wanted.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'));
             for inner in wanted.iter().filter(inner) {
@@ -211,7 +211,8 @@ impl Index {
         }
     }
 
-    /// Whether columns mean under `schema` what they mean here; limits may differ, and how times are read.
+    /// Returns `true` where columns mean the same under `schema`; limits may differ, and the settings by which times
+    /// and values are read.
     pub fn fits(&self, schema: &Schema) -> bool {
         let Schema { max_features, max_record_bytes, max_categories, .. } = self.schema;
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
@@ -231,20 +232,20 @@ impl Index {
         self.schema == other
     }
 
-    /// Goes on under `schema`, which [fits](Self::fits).
+    /// Continues under `schema`, which [fits](Self::fits).
     pub(super) fn adopt(&mut self, schema: &Schema) {
         self.bare_nan = schema.takes_bare_nan();
         self.schema = schema.clone();
         self.clock = self.clock();
     }
 
-    /// Whether `NaN` without quotes stands for a missing value.
+    /// True where `NaN` without quotes stands for a missing value.
     #[inline]
     pub(super) fn takes_bare_nan(&self) -> bool {
         self.bare_nan
     }
 
-    /// What is set of it.
+    /// Returns the schema.
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -253,18 +254,18 @@ impl Index {
         Clock { zone: self.schema.zone(), unit: self.schema.timestamp_unit.or(self.unit) }
     }
 
-    /// The moment that a number means, and the unit where this number decides it.
+    /// Returns the moment of a number, and the unit where this number decides it.
     #[inline]
     pub(super) fn time(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
         self.clock.number(number)
     }
 
-    /// The moment that a text means, likewise.
+    /// Returns the moment of a text, and the unit where this text decides it.
     pub(super) fn time_of_text(&self, text: &str) -> Option<(Moment, Option<Unit>)> {
         self.clock.text(text)
     }
 
-    /// Numbers are times in `unit` from now on, of which `time` was the first.
+    /// Fixes `unit` as the unit of times; `time` was the first.
     pub(super) fn decide(&mut self, unit: Unit, time: Moment) {
         (self.unit, self.clock.unit) = (Some(unit), Some(unit));
         if let Some(field) = self.schema.timestamp.clone() {
@@ -277,12 +278,12 @@ impl Index {
         }
     }
 
-    /// What should be said since the last time.
+    /// Takes the notices since the last call.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
-    /// The field of the time; empty where there is none.
+    /// Returns the name of the field of the time; empty where there is none.
     pub(super) fn timestamp(&self) -> &str {
         self.schema.timestamp.as_deref().unwrap_or_default()
     }
@@ -292,7 +293,7 @@ impl Index {
         self.schema.absent == Absent::Zero
     }
 
-    /// Makes a row of what is known before a record says anything.
+    /// Starts a row with the values of a record without fields.
     #[inline]
     pub(super) fn begin(&self, row: &mut Vec<f64>) {
         row.clear();
@@ -303,40 +304,41 @@ impl Index {
         }
     }
 
-    /// Feature names by column.
+    /// Returns the feature names by column.
     pub fn column_names(&self) -> &[String] {
         &self.columns
     }
 
-    /// The columns with the names of their categories.
+    /// Returns the columns with the names of their categories.
     pub fn named_columns(&self) -> Vec<NamedColumn> {
         let categories =
             |i: usize| self.nominal.get(i).is_some_and(|nominal| *nominal).then(|| self.categories[i].names().to_vec());
         self.columns.iter().enumerate().map(|(i, name)| NamedColumn::new(name, categories(i))).collect()
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub fn columns(&self) -> usize {
         self.columns.len()
     }
 
-    /// A number that grows whenever a name comes to mean something else.
+    /// Returns a number that grows whenever a name changes its meaning.
     pub(super) fn age(&self) -> usize {
         self.names.len() + self.columns.len() + self.turned
     }
 
-    /// Which columns are nominal; empty when none is.
+    /// Returns per column `true` where it is nominal; empty when none is.
     pub fn nominal(&self) -> &[bool] {
         &self.nominal
     }
 
-    /// Whether names not seen yet become features.
+    /// Returns `true` where names not seen yet become features.
     pub(super) fn is_open(&self) -> bool {
         self.schema.features.is_none()
     }
 
-    /// What `name` is. `cursor` is the place of the name before it in the record, plus one: records of a stream
-    /// mostly spell the same fields in the same order, so what followed last time is tried before hashing.
+    /// Looks up the field of `name`. `cursor` is the place of the name before it in the record, plus one: records of a
+    /// stream mostly have the same fields in the same order, so the name that followed last time is tried before
+    /// hashing.
     #[inline]
     pub(super) fn field(&mut self, name: &str, cursor: &mut usize) -> Field {
         if let Some(&next) = self.follows.get(*cursor)
@@ -365,18 +367,18 @@ impl Index {
         }
     }
 
-    /// What `text` is to a nominal column.
+    /// Looks up the category of `text` in a nominal column.
     pub(super) fn category<'t>(&self, column: usize, text: &'t str) -> Category<'t> {
         self.categories[column].find(text, self.schema.max_categories)
     }
 
-    /// Whether there is room for so many more columns.
+    /// Checks that so many more columns are allowed.
     pub(super) fn check_room(&self, more: usize) -> Result<(), Rejection> {
         let limit = self.schema.max_features;
         if self.columns.len() + more > limit { Err(Rejection::TooManyFeatures { limit }) } else { Ok(()) }
     }
 
-    /// Makes columns and categories of what a good record brought for the first time, and puts their values into `row`.
+    /// Adds the new columns and categories of an accepted record, and puts their values into `row`.
     pub(super) fn extend(
         &mut self,
         new: &mut Vec<NewColumn>,
@@ -403,11 +405,11 @@ impl Index {
         Ok(())
     }
 
-    /// Learns what the texts of a good record have shown of their fields.
+    /// Learns from the texts of an accepted record about their fields.
     pub(super) fn learn_texts(&mut self, turns: &mut Vec<Turn>, words: &mut Vec<String>) {
         for turn in turns.drain(..) {
             match turn {
-                Turn::EncodedPrediction(column) => {
+                Turn::Numeric(column) => {
                     if self.texts.count(column) {
                         self.notices.push(Notice::NumericText { field: self.columns[column].clone() });
                     }
@@ -416,7 +418,7 @@ impl Index {
                     let field = self.columns[column].clone();
                     self.texts.end(column);
                     let slot = self.texts.add_words();
-                    // At most schema.max_features.
+                    // Columns are at most schema.max_features, which fits.
                     self.turn(&field, Part::Text { slot, column: Some(column as u32) });
                     self.notices.push(Notice::Words { field });
                 }
@@ -440,7 +442,7 @@ impl Index {
         self.turned += 1;
     }
 
-    /// Where numbers come as text.
+    /// Returns the columns that hold numbers as text.
     pub(super) fn texts(&self) -> &Texts {
         &self.texts
     }

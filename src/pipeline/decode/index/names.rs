@@ -1,4 +1,4 @@
-//! What became of the names of a stream and of the settings.
+//! Use of the names of a stream and of the settings.
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Index {
-    /// What became of the names.
+    /// Returns the use of the names.
     pub(in crate::decode) fn usage(&self) -> Names {
         let seen = |name: &String| self.lookup.get(name).is_some_and(|&i| self.seen.get(i).is_some_and(|seen| *seen));
         let mut names = Names::default();
@@ -42,7 +42,7 @@ impl Index {
             ("schema.ignore", &schema.ignore),
         ];
         for (setting, unseen) in settings {
-            // A category that has a column was there before the start.
+            // A nominal feature that has a column was seen before the start.
             let known = |name: &String| self.is_open() && self.columns.contains(name);
             let told = |name: &String| setting != "schema.features" && listed.contains(name);
             for name in unseen.iter().filter(|name| !seen(name) && !known(name) && !told(name)) {

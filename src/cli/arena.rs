@@ -1,9 +1,9 @@
 //! The allocator's memory.
 
-/// Starts this program anew, as the same process, where all its threads share one arena of the allocator. glibc keeps one
-/// per thread otherwise, which here is of no use and holds a sixth more memory; it reads how many there may be from the
-/// environment of a process that starts, and from nowhere else that safe code reaches. Where the environment says already
-/// how the allocator is to work, or a new start fails, nothing is done.
+/// Starts this program anew, as the same process, with one arena of the allocator for all its threads. Otherwise glibc
+/// keeps one per thread, which is of no use here and holds a sixth more memory; it reads the limit only from the
+/// environment of a starting process, as far as safe code can reach it. Where the environment configures the allocator
+/// already, or the new start fails, it does nothing.
 pub(super) fn share() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(clippy::disallowed_methods, reason = "of glibc's environment, not of ours")]
@@ -14,12 +14,12 @@ pub(super) fn share() {
         if env::var_os(ARENAS).is_some() || env::var_os("GLIBC_TUNABLES").is_some() {
             return;
         }
-        // Not /proc/self/exe: a process is called as the file that it was started from.
+        // We do not use /proc/self/exe: a process gets the name of the file that it was started from.
         let Ok(program) = env::current_exe() else { return };
         let mut arguments = env::args_os();
         let mut command = Command::new(program);
         command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(ARENAS, "1");
-        // Comes back only if it fails.
+        // It returns only if it fails.
         let _ = command.exec();
     }
 }

@@ -1,6 +1,7 @@
-//! `thalweg check`: what the settings are, and where they are from.
+//! `thalweg check`: prints the settings and their origins.
 //!
-//! The settings and the files they name have been checked before this is called. What this does not do: connect to anything.
+//! The settings and the files they name have been checked before this is called. What this does not do: connect to
+//! anything.
 
 use std::io::{Write, stdout};
 

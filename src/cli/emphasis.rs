@@ -1,8 +1,8 @@
-//! What stands out among numbers.
+//! Emphasis among numbers on a terminal.
 
 use console::Style;
 
-/// Whether something may stand out where it is printed: on a terminal, unless `NO_COLOR` is set (no-color.org).
+/// True where text may be emphasised: on a terminal, unless `NO_COLOR` is set (no-color.org).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Emphasis(bool);
 
@@ -15,7 +15,7 @@ impl Emphasis {
         Self(console::colors_enabled_stderr())
     }
 
-    /// The best, or the one that counts.
+    /// Emphasises the best, or the one that counts.
     pub(super) fn strong(self, text: String) -> String {
         if self.0 { Style::new().bold().green().force_styling(true).apply_to(text).to_string() } else { text }
     }

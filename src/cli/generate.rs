@@ -9,10 +9,11 @@ use crate::{
     settings::Settings,
 };
 
-/// What to print; whatever is left out is as in `[generator]`.
+/// Options: the samples to print; defaults are those of `[generator]`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The function, e.g. friedman, friedman_drift (friedman_drift:lea, :gra, :gsg), planes2d, mv, sine, geometric, expression
+    /// The function, e.g. friedman, friedman_drift (friedman_drift:lea, :gra, :gsg), planes2d, mv, sine, geometric,
+    /// expression
     #[arg(long)]
     function: Option<String>,
     /// Number of samples
@@ -33,7 +34,8 @@ enum Format {
     Csv,
 }
 
-/// `[generator]` with the function of that name; its parameters are those of the settings where they are of the same one.
+/// Returns `[generator]` with the function of that name; its parameters are those of the settings if they name the same
+/// function.
 pub(super) fn configured(settings: &Settings, name: &str) -> Result<Config, Error> {
     let mut config = settings.generator.clone();
     if name != config.function.name() {

@@ -1,8 +1,8 @@
 //! The command line: reads it, loads the settings, calls one command.
 //!
-//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong, the broker refuses the login or
-//! the certificate that they name, or another Thalweg does the same work (`EX_CONFIG`, on which the service is not
-//! restarted).
+//! Exit codes: 0 done; 1 failed; 2 the command line is wrong; 78 the settings are wrong, the broker refuses the login
+//! or the certificate that they name, or another Thalweg does the same work (`EX_CONFIG`, after which the service is
+//! not restarted).
 
 mod arena;
 mod check;
@@ -75,7 +75,7 @@ enum Command {
     DeadLetters(dead_letters::Command),
 }
 
-/// Reads the command line and does what it says.
+/// Reads the command line and runs its command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Run { until_caught_up: false });
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
         arena::share();
     }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
-    // Those who run on the files are told at once what is wrong with them, and not restarted for it.
+    // Commands that need the files report every problem with them at once, and are not restarted for it.
     let with_files = |settings: Settings| match command {
         Command::Run { .. } => settings.check_files().map(|()| settings),
         Command::Check(_) => match (settings.check_files(), settings.check_state()) {
@@ -120,26 +120,26 @@ pub fn main() -> ExitCode {
     ended(done)
 }
 
-/// Says what went wrong, if anything did.
+/// Prints the error, if there is one, and returns the exit code.
 fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("thalweg: {error:#}");
-            // What the commands ask of a broker themselves.
+            // Commands may have asked a broker themselves.
             let refused = error.chain().filter_map(|cause| cause.downcast_ref::<topic::Error>());
             code(refused.into_iter().any(topic::Error::is_for_the_settings))
         }
     }
 }
 
-/// Of a failure.
+/// Returns the exit code of a failure.
 fn code(for_the_settings: bool) -> ExitCode {
     if for_the_settings { ExitCode::from(BAD_SETTINGS) } else { ExitCode::FAILURE }
 }
 
-/// The environment as text. What is not text is not one of our settings.
+/// Returns the environment as text. Values that are not text are none of our settings.
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -148,14 +148,14 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(text)
 }
 
-/// A variable of the system's, which is no setting.
+/// Returns a variable of the system, which is no setting.
 #[expect(clippy::disallowed_methods, reason = "what the system says about this process, not a setting")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Threads that wait for the state file. Each keeps memory of its own for the records that pass through it, so more than
-/// are of use would only hold more.
+/// Most threads that wait for the state file. Each keeps memory of its own for the records that pass through it, so
+/// more threads than are useful would only hold more.
 const BLOCKING_THREADS: usize = 3;
 
 fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
@@ -177,13 +177,13 @@ fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
         };
         match app::run(settings, until_caught_up, stop).await {
             Ok(()) => ExitCode::SUCCESS,
-            // The log has it, as `failed`.
+            // The error is in the log, as `failed`.
             Err(error) => code(error.is_for_the_settings()),
         }
     })
 }
 
-/// Whether the reader of our output has gone, as `head` does: that is no failure.
+/// Returns `true` where the reader of our output has gone, as `head` does: that is no failure.
 fn closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();

@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM: the first stops the daemon in order, a later one at once.
 //!
-//! Invariant: what comes within a second of the first signal is the same wish. `timeout` tells a process and then its
+//! Invariant: signals within a second of the first one repeat the same wish. `timeout` tells a process and then its
 //! group, and a key is easily hit twice; neither wants to lose a checkpoint.
 
 use std::{io, time::Duration};
@@ -38,7 +38,7 @@ pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
         }
     });
     Ok(async move {
-        // A sender that is gone means the same: nobody can tell us any more.
+        // A dropped sender means the same: no signal can come any more.
         let _ = stop.await;
     })
 }

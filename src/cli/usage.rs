@@ -1,6 +1,6 @@
-//! `thalweg check FILE`: what of a file's records is used, and what is not.
+//! `thalweg check FILE`: prints which fields of a file's records are used, and which are not.
 //!
-//! Nothing is learned; the records are only decoded, as the daemon would.
+//! It learns nothing; it only decodes the records, as the daemon would.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use clap::Args;
 use super::samples::{Reading, Samples};
 use crate::{app::fields, settings::Settings};
 
-/// Which file to look at, if any.
+/// Options: the file to look at, if any.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// CSV or JSONL of which to say what is used under these settings; `-` is standard input

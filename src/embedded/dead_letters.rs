@@ -1,6 +1,6 @@
 //! Dead letters in the state file: read beside the daemon without a lock, sent back only while no daemon runs.
 //!
-//! Invariant: that a letter was sent back is remembered in the transaction that appends the sample.
+//! Invariant: a letter is marked as sent back in the transaction that appends its sample.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -13,11 +13,11 @@ use thalweg_topic::{
     dead_letters::{DeadLetter, Source},
 };
 
-/// Records and bytes of one look.
+/// Most records and bytes of a page.
 const PAGE_RECORDS: usize = 1000;
 const PAGE_BYTES: usize = 2 << 20;
 
-/// The dead letters of a state file. Calls block: nothing else runs in a process that looks at them.
+/// Dead letters of a state file. Calls block: nothing else runs in a process that reads them.
 #[derive(Debug)]
 pub struct EmbeddedDeadLetters {
     connection: Connection,
@@ -25,7 +25,7 @@ pub struct EmbeddedDeadLetters {
     topics: Topics,
     partitions: Vec<i32>,
     ends: Vec<Range<i64>>,
-    /// Set where letters are sent back.
+    /// Present where letters are sent back.
     writer: Option<Writer>,
 }
 
@@ -146,7 +146,7 @@ impl DeadLetters for EmbeddedDeadLetters {
     }
 }
 
-/// The table of letters that were sent back.
+/// Name of the table of letters that were sent back.
 const RETRIED: &str = "thalweg_retried";
 
 fn create_retried(tx: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -156,7 +156,7 @@ fn create_retried(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Whether it had not been remembered yet.
+/// Remembers a letter that is sent back, and returns `true` where it was not remembered yet.
 fn remember(tx: &Transaction<'_>, topic: &str, letter: &DeadLetter) -> rusqlite::Result<bool> {
     let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO thalweg_retried VALUES (?1, ?2, ?3)")?;
     Ok(insert.execute(params![topic, letter.partition, letter.offset])? > 0)

@@ -1,4 +1,4 @@
-//! Headers as a cell of the headers column holds them.
+//! Headers as JSON, for a cell of the headers column.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use serde::{
 
 use thalweg_topic::record::Headers;
 
-/// A JSON object in the headers' order, with a name as often as it is there.
-pub(super) fn spelled(headers: &Headers) -> String {
+/// Encodes headers as a JSON object in their order; a name that comes twice is written twice.
+pub(super) fn to_json(headers: &Headers) -> String {
     // A map of texts and numbers always has a JSON form.
-    serde_json::to_string(&EncodedPrediction(headers)).unwrap_or_default()
+    serde_json::to_string(&HeadersJson(headers)).unwrap_or_default()
 }
 
-/// The headers in a cell; none where it is no object.
+/// Reads the headers in a cell; it has none where it is no object.
 pub(super) fn read(json: &str) -> Headers {
     serde_json::from_str(json).map_or_else(|_| Headers::new(), |Read(headers)| headers)
 }
 
-struct EncodedPrediction<'a>(&'a Headers);
+struct HeadersJson<'a>(&'a Headers);
 
 struct Read(Headers);
 
@@ -32,7 +32,7 @@ enum HeaderValue {
     Null,
     Text(String),
     Bytes(Vec<u8>),
-    /// Nothing that we write; kept as it is spelled.
+    /// Any other value, which we never write; kept as its JSON.
     Other(serde_json::Value),
 }
 
@@ -55,7 +55,7 @@ impl HeaderValue {
     }
 }
 
-impl Serialize for EncodedPrediction<'_> {
+impl Serialize for HeadersJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer
             .collect_map(self.0.iter().map(|(name, value)| (String::from_utf8_lossy(name), HeaderValue::of(value))))
@@ -99,7 +99,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let json = spelled(&before);
+        let json = to_json(&before);
         assert_eq!(json, r#"{"z":null,"a":"","z":"text","":[255,0],"n":"null"}"#);
         assert_eq!(read(&json), before);
     }

@@ -1,9 +1,9 @@
 //! Topics as tables of the state file, for running without a broker.
 //!
 //! A topic is a table `(partition, offset, timestamp, key, value, headers)` that any SQLite client can read while the
-//! daemon runs. Invariant: what a worker publishes, how far it has consumed and its checkpoint commit in one
-//! transaction, and generated samples commit together with their number; so nothing is lost or doubled at whatever
-//! moment the process ends.
+//! daemon runs. Invariant: a worker's outputs, its consumed offset and its checkpoint commit in one transaction, and
+//! generated samples commit together with their number; so nothing is lost or doubled at whatever moment the process
+//! ends.
 //! What this does not do: serve other processes. One process at a time owns the file.
 
 mod dead_letters;
@@ -27,13 +27,13 @@ use thalweg_store::{Store, meta, needed_from, set_meta};
 use thalweg_topic::record::Outgoing;
 use thalweg_topic::{Error, Fixed, Opening, Reader, SampleLog, Source, Timestamps, Topics, Transport};
 
-/// How much the embedded topics hold, checked.
+/// Checked limits of the embedded topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Newest records kept per topic and partition, ≥ 1. Samples that a restart would need are kept beyond it, and
     /// when this many wait to be consumed the generator waits too.
     pub retention_records: u64,
-    /// Newest bytes kept per topic and partition, about.
+    /// Approximate newest bytes kept per topic and partition.
     pub retention_bytes: u64,
 }
 
@@ -43,13 +43,13 @@ impl Default for Config {
     }
 }
 
-/// The embedded transport, open.
+/// The open embedded transport.
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
 }
 
-/// What readers, publishers and the generator's side have in common.
+/// State that readers, publishers and the generator's side share.
 #[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
@@ -62,32 +62,32 @@ struct Shared {
     appended: watch::Sender<u64>,
     /// Counts commits of outputs, to wake a generator that waits for room.
     consumed: watch::Sender<u64>,
-    /// Of what is published.
+    /// Time that published records carry.
     timestamps: Timestamps,
-    /// Whether samples may be appended among rows that somebody else has written.
+    /// True where samples may be appended among rows that another program has written.
     among_others: bool,
 }
 
-/// A generator that waits for room looks again after this, whatever happens.
+/// Time after which a generator that waits for room looks again in any case.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Name in `thalweg_meta` of the number of samples that were appended by Thalweg, over all partitions. More than that are
-/// somebody's who writes to the file.
+/// Returns the name in `thalweg_meta` of the number of samples that Thalweg has appended, over all partitions. Samples
+/// beyond that number were written by another program.
 fn appended_name(topic: &str) -> String {
     format!("appended:{topic}")
 }
 
-/// Takes note of samples that Thalweg has appended.
+/// Adds to the number of samples that Thalweg has appended.
 fn count_appended(tx: &rusqlite::Transaction<'_>, topic: &str, count: i64) -> rusqlite::Result<()> {
     let name = appended_name(topic);
     match meta(tx, &name)? {
         Some(before) => set_meta(tx, &name, before + count),
-        // Nobody has counted from the beginning.
+        // Without a count from the beginning there is nothing to add to.
         None => Ok(()),
     }
 }
 
-/// Name in `thalweg_meta` of the number of generated samples.
+/// Returns the name in `thalweg_meta` of the number of generated samples.
 fn generated_name(topics: &Topics) -> String {
     format!("generated:{}", topics.samples)
 }
@@ -122,7 +122,7 @@ impl Embedded {
                 let (held, name) = (samples.appended(tx)?, appended_name(samples.name()));
                 let own = match meta(tx, &name)? {
                     Some(appended) => held <= appended,
-                    // A state of before this was counted.
+                    // The state is older than this count.
                     None if held == 0 || meta(tx, &generated)?.unwrap_or(0) > 0 => {
                         set_meta(tx, &name, held)?;
                         true
@@ -201,11 +201,11 @@ impl SampleLog for Embedded {
     }
 }
 
-/// What came of trying to append.
+/// Outcome of an attempt to append.
 enum Room {
     Taken,
     None,
-    /// There is room, but somebody else has written to the topic.
+    /// There is room, but another program has written to the topic.
     Foreign,
 }
 
@@ -216,7 +216,7 @@ fn foreign(topic: &str) -> Error {
 
 async fn append(shared: Arc<Shared>, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
     let partitions = u64::from(shared.topics.partitions.unsigned_abs());
-    // One more owner per try, since a try that finds no room hands nothing back.
+    // Every attempt gets a clone, since one that finds no room does not return the samples.
     let samples = Arc::new(samples);
     let mut consumed = shared.consumed.subscribe();
     loop {
@@ -267,7 +267,7 @@ async fn append(shared: Arc<Shared>, first: u64, samples: Vec<Outgoing>) -> Resu
 }
 
 impl Shared {
-    /// Input offset up to which the outputs of a partition are committed.
+    /// Returns the input offset up to which the outputs of a partition are committed.
     fn consumed(&self, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
         table::progress(tx, &self.topics.samples, partition)
     }

@@ -12,10 +12,10 @@ use thalweg_topic::{
     stamps::{self, Stamps},
 };
 
-/// Outboxes committed together when they wait.
+/// Most waiting outboxes that are committed together.
 const MAX_GROUPED_OUTBOXES: usize = 8;
 
-/// Publishes what is made from one partition.
+/// Publishes the outputs made from one partition.
 #[derive(Debug)]
 pub struct EmbeddedPublisher {
     shared: Arc<Shared>,
@@ -28,7 +28,7 @@ impl EmbeddedPublisher {
         Self { shared, partition, stamps: Default::default() }
     }
 
-    /// Learns what times there are already.
+    /// Reads the newest time in each output.
     async fn look_at_times(&self) -> Result<(), thalweg_store::Error> {
         let partition = self.partition;
         let ask = self.ask(move |shared, tx| {
@@ -41,7 +41,7 @@ impl EmbeddedPublisher {
         Ok(())
     }
 
-    /// Next offset of each output.
+    /// Returns the next offset of each output.
     async fn ends(&self) -> Result<OutputOffsets, thalweg_store::Error> {
         let partition = self.partition;
         let ends = self.ask(move |shared, tx| {
@@ -54,7 +54,7 @@ impl EmbeddedPublisher {
         ends.await
     }
 
-    /// Asks the output topics something.
+    /// Runs a query about the output topics.
     async fn ask<T, F>(&self, question: F) -> Result<T, thalweg_store::Error>
     where
         T: Send + 'static,
@@ -71,7 +71,7 @@ impl Publisher for EmbeddedPublisher {
         let published = self.ask(move |shared, tx| {
             let mut published = [position; 3];
             for (output, table) in Output::ALL.into_iter().zip(&shared.outputs) {
-                // Offsets in other topics than these say nothing.
+                // Offsets of other topics mean nothing here.
                 let since =
                     if since.topics == shared.topics.fingerprint() { since.offsets[output as usize] } else { 0 };
                 let last = table.last_source(tx, output, &shared.topics.samples, partition, since)?;
@@ -116,10 +116,10 @@ impl EmbeddedPublisher {
     }
 }
 
-/// What goes into one transaction.
+/// Content of one transaction.
 struct Batch {
     outboxes: Vec<Outbox>,
-    /// Of the records of each output.
+    /// Clock's time for the records of each output; `None` where each record has its own.
     times: [Option<i64>; 3],
     /// Input offset after all of them.
     position: i64,
@@ -128,7 +128,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// `next` are the outputs' next offsets, before and after.
+    /// Makes a batch; `next` holds the outputs' next offsets, and is moved past it.
     fn of(mut outboxes: Vec<Outbox>, next: &mut OutputOffsets, times: [Option<i64>; 3], shared: &Shared) -> Self {
         let topics = shared.topics.fingerprint();
         let mut newest = None;

@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use super::Table;
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
-/// Records and bytes brought by one fetch.
+/// Most records and bytes of one fetch.
 const FETCH_RECORDS: usize = 4096;
 const FETCH_BYTES: usize = 512 << 10;
-/// An empty fetch comes back after this; also how soon records inserted by another program are seen.
+/// Time after which an empty fetch returns; records inserted by another program are seen within it.
 const FETCH_WAIT: Duration = Duration::from_millis(250);
 
 /// A reader of one partition of a topic.
@@ -57,7 +57,7 @@ impl EmbeddedReader {
         let job = move || {
             // Only queries run here: a panic leaves nothing half done.
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            // One view for all that is asked: between two questions the first record may arrive.
+            // One view serves all queries: between two of them the first record may arrive.
             let view = connection.unchecked_transaction()?;
             query(&table, &view)
         };
@@ -100,11 +100,11 @@ impl Reader for EmbeddedReader {
                 .query(move |table, connection| {
                     let next = table.next_offset(connection, partition)?;
                     let records = table.read(connection, partition, offset, FETCH_RECORDS, FETCH_BYTES)?;
-                    // In one view there is a last record and nothing up to it: keys are out of order.
+                    // One view shows a last record and no record up to it, so keys are out of order.
                     if records.is_empty() && offset < next {
                         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None));
                     }
-                    // In the steady state the first record is the one asked for, and nothing more need be known.
+                    // In the steady state the first record is the requested one, and we need no more.
                     let first = match records.first() {
                         Some(record) if record.offset == offset => offset,
                         _ => table.first_offset(connection, partition)?,
@@ -118,7 +118,7 @@ impl Reader for EmbeddedReader {
                 return Err(Error::Gap { topic, partition, requested: offset, available: first..next, missing });
             }
             if let Some(found) = records.first().filter(|record| record.offset > offset) {
-                // Whoever took out records in the middle meant it, but it is said.
+                // Somebody removed records in the middle on purpose; we log it.
                 tracing::warn!(
                     event = "hole",
                     topic = self.table.name(),
@@ -130,7 +130,7 @@ impl Reader for EmbeddedReader {
             }
             let patient = tokio::time::Instant::now() < deadline;
             if records.is_empty() && patient {
-                // Whether woken or out of patience, the next look decides.
+                // The next look decides, whether we were woken or the time is over.
                 let _ = tokio::time::timeout_at(deadline, self.appended.1.changed()).await;
                 continue;
             }

@@ -15,7 +15,7 @@ use thalweg_topic::{
     source,
 };
 
-/// Records dropped in one go when a topic holds too many bytes.
+/// Number of records dropped at once when a topic holds too many bytes.
 const RETENTION_STEP: i64 = 1000;
 
 /// The statements of one topic.
@@ -74,7 +74,7 @@ impl Table {
         &self.name
     }
 
-    /// Records that have ever been appended, over all partitions.
+    /// Returns the number of records ever appended, over all partitions.
     pub(super) fn appended(&self, tx: &Connection) -> rusqlite::Result<i64> {
         let mut total = 0;
         for partition in 0..self.partitions(tx)? {
@@ -83,25 +83,25 @@ impl Table {
         Ok(total)
     }
 
-    /// Number of partitions that hold records.
+    /// Returns the number of partitions that hold records.
     pub(super) fn partitions(&self, tx: &Connection) -> rusqlite::Result<i32> {
         let last: Option<i32> = tx.query_row(&self.partitions, [], |row| row.get(0))?;
         Ok(last.map_or(0, |partition| partition + 1))
     }
 
-    /// Offset of the oldest record, or of the next one where there is none.
+    /// Returns the offset of the oldest record, or of the next one where there is none.
     pub(super) fn first_offset(&self, tx: &Connection, partition: i32) -> rusqlite::Result<i64> {
         let first: Option<i64> = tx.prepare_cached(&self.first)?.query_row([partition], |row| row.get(0))?;
         first.map_or_else(|| self.next_offset(tx, partition), Ok)
     }
 
-    /// Offset that the next record gets. Retention always leaves the last one, so the table itself tells.
+    /// Returns the offset of the next record. Retention always leaves the last one, so the table itself tells.
     pub(super) fn next_offset(&self, tx: &Connection, partition: i32) -> rusqlite::Result<i64> {
         let last: Option<i64> = tx.prepare_cached(&self.last)?.query_row([partition], |row| row.get(0))?;
         Ok(last.map_or(0, |offset| offset + 1))
     }
 
-    /// Time of the newest record.
+    /// Returns the time of the newest record.
     pub(super) fn last_time(&self, tx: &Connection, partition: i32) -> rusqlite::Result<Option<i64>> {
         let Some(last) = self.next_offset(tx, partition)?.checked_sub(1) else { return Ok(None) };
         let mut select = tx.prepare_cached(&self.select)?;
@@ -109,7 +109,7 @@ impl Table {
         rows.next()?.map(|row| row.get_ref(1).map(milliseconds)).transpose()
     }
 
-    /// Offset of the first record at or after `timestamp`, or of the next one where there is none.
+    /// Returns the offset of the first record at or after `timestamp`, or of the next one where there is none.
     pub(super) fn offset_since(&self, tx: &Connection, partition: i32, timestamp: i64) -> rusqlite::Result<i64> {
         let found: Option<i64> =
             tx.prepare_cached(&self.since)?.query_row(params![partition, timestamp], |row| row.get(0))?;
@@ -130,8 +130,8 @@ impl Table {
         if rows.bytes > 0 { self.count_bytes(tx, partition, rows.bytes as i64) } else { Ok(()) }
     }
 
-    /// Records from `offset` on, up to `limit` of them or until `bytes` are full. They share one buffer: one of its own for
-    /// each would be made by one thread and given back by another, which then wait for each other's allocations.
+    /// Reads records from `offset` on, up to `limit` of them or until `bytes` are full. They share one buffer: separate
+    /// ones would be allocated by one thread and freed by another, which then wait for each other.
     pub(super) fn read(
         &self,
         connection: &Connection,
@@ -162,8 +162,8 @@ impl Table {
         Ok(found.into_iter().map(record).collect())
     }
 
-    /// The source offset of the last record that was made from `topic`/`partition`, looking back no further than `since`.
-    /// Records come in source order, so it is the highest.
+    /// Returns the source offset of the last record that was made from `topic`/`partition`, looking back no further
+    /// than `since`. Records come in source order, so it is the highest.
     pub(super) fn last_source(
         &self,
         connection: &Connection,
@@ -172,7 +172,7 @@ impl Table {
         partition: i32,
         since: i64,
     ) -> rusqlite::Result<Option<i64>> {
-        // A topic made anew ends earlier, and says nothing about where to look.
+        // A re-created topic may end before `since`, which then means nothing.
         let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
         let mut backwards = connection.prepare_cached(&self.backwards)?;
         let mut rows = backwards.query(params![partition, since])?;
@@ -201,7 +201,7 @@ impl Table {
         let first = self.first_offset(tx, partition)?;
         let keep_from = keep_from.min(next - 1);
         let surplus = next - config.retention_records.cast_signed();
-        // A step at a time: a statement per append for one record each would cost more than the append.
+        // We delete in steps: a statement per append for one record each would cost more than the append.
         if surplus.min(keep_from) >= first + RETENTION_STEP {
             self.drop_before(tx, partition, surplus.min(keep_from))?;
         }
@@ -238,15 +238,15 @@ impl Table {
     }
 }
 
-/// Puts rows at the end of a partition.
+/// Appends rows to a partition.
 pub(super) struct Appender<'tx> {
     insert: CachedStatement<'tx>,
     partition: i32,
-    /// Of all rows; `None` where each has its own.
+    /// Time of all rows; `None` where each has its own.
     time: Option<i64>,
     /// Offset of the next row.
     next: i64,
-    /// Of keys and values so far.
+    /// Bytes of keys and values so far.
     bytes: usize,
 }
 
@@ -258,7 +258,7 @@ impl Appender<'_> {
         records.into_iter().try_for_each(row)
     }
 
-    /// PendingPredictions, spelled one after the other.
+    /// Encodes and appends predictions one after the other.
     pub(super) fn drafts(&mut self, drafts: &impl PendingPredictions) -> rusqlite::Result<()> {
         drafts.try_each(|EncodedPrediction { timestamp, key, value, .. }| {
             self.row(timestamp, key, Some(value), &Headers::new())
@@ -273,7 +273,7 @@ impl Appender<'_> {
         headers: &Headers,
     ) -> rusqlite::Result<()> {
         let timestamp = self.time.unwrap_or(timestamp);
-        let headers = (!headers.is_empty()).then(|| headers::spelled(headers));
+        let headers = (!headers.is_empty()).then(|| headers::to_json(headers));
         self.insert.execute(params![self.partition, self.next, timestamp, text(key), text(value), headers])?;
         self.next += 1;
         self.bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
@@ -281,7 +281,7 @@ impl Appender<'_> {
     }
 }
 
-/// Makes the tables beside the topics: how far each partition is consumed, how many bytes a topic holds.
+/// Creates the tables beside the topics: the consumed offset of each partition, and the bytes of each topic.
 pub(super) fn create_progress(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS thalweg_progress (topic TEXT, partition INTEGER, position INTEGER NOT NULL,
@@ -291,7 +291,7 @@ pub(super) fn create_progress(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Input offset up to which a partition is consumed.
+/// Returns the input offset up to which a partition is consumed.
 pub(super) fn progress(tx: &Connection, topic: &str, partition: i32) -> rusqlite::Result<i64> {
     let found = tx
         .prepare_cached("SELECT position FROM thalweg_progress WHERE topic = ?1 AND partition = ?2")?
@@ -305,7 +305,7 @@ pub(super) fn set_progress(tx: &Transaction<'_>, topic: &str, partition: i32, po
     Ok(())
 }
 
-/// Text is stored as text, so that people and SQLite's JSON functions can read it; what is not text stays a blob.
+/// Stores UTF-8 as text, so that people and SQLite's JSON functions can read it, and other bytes as a blob.
 fn text(bytes: Option<&[u8]>) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(match bytes {
         None => ValueRef::Null,
@@ -314,7 +314,8 @@ fn text(bytes: Option<&[u8]>) -> ToSqlOutput<'_> {
     })
 }
 
-/// Where in `held` the bytes of a cell are now. A number that somebody wrote by hand is read as the text it prints as.
+/// Copies the bytes of a cell into `held` and returns their place. A number that somebody wrote by hand is read as the
+/// text it prints as.
 fn hold(held: &mut Vec<u8>, value: ValueRef<'_>) -> Option<Range<usize>> {
     let start = held.len();
     match value {
@@ -326,12 +327,12 @@ fn hold(held: &mut Vec<u8>, value: ValueRef<'_>) -> Option<Range<usize>> {
     Some(start..held.len())
 }
 
-/// The headers in a cell.
+/// Reads the headers in a cell.
 fn cell_headers(value: ValueRef<'_>) -> Headers {
     value.as_str_or_null().ok().flatten().map(headers::read).unwrap_or_default()
 }
 
-/// The time in a cell: 0 where it is none. Whatever another program wrote there must not end the daemon.
+/// Reads the time in a cell, 0 where it is none: values written by another program must not end the daemon.
 fn milliseconds(value: ValueRef<'_>) -> i64 {
     match value {
         ValueRef::Integer(time) => time,

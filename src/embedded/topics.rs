@@ -9,7 +9,7 @@ use super::{EmbeddedReader, Table};
 use thalweg_store::StateReader;
 use thalweg_topic::{Error, Source};
 
-/// The topics of a state file, in which a daemon may be at work.
+/// Topics of a state file, which a daemon may use at the same time.
 #[derive(Debug)]
 pub struct EmbeddedTopics {
     path: PathBuf,
@@ -38,13 +38,13 @@ impl Source for EmbeddedTopics {
     }
 
     async fn reader(&self, topic: &str, partition: i32) -> Result<EmbeddedReader, Error> {
-        // Nobody here knows when the daemon appends.
+        // This process is not told when the daemon appends.
         let appended = watch::Sender::new(0);
         Ok(EmbeddedReader::new(self.connect()?, &self.path, topic, partition, appended))
     }
 }
 
-/// The number of partitions that a topic holds records in.
+/// Returns the number of partitions of a topic that hold records.
 pub(super) fn partitions(connection: &Connection, topic: &str, path: &Path) -> Result<i32, Error> {
     let failed = |source| thalweg_store::Error::of(path.to_owned(), "the topic cannot be read", source);
     if !super::dead_letters::has_table(connection, topic).map_err(failed)? {

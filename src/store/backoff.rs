@@ -1,7 +1,7 @@
 //! The wait between two tries of what has failed: it doubles up to a limit, and part of it is random.
 //!
-//! Invariant: a wait lies between half its base and the base (equal jitter). Workers that one event stopped, such as the end
-//! of a broker, therefore come back one after another, and none of them later than its base says.
+//! Invariant: a wait lies between half its base and the base (equal jitter). Workers that one event stopped, such as
+//! the end of a broker, therefore come back one after another, and none of them later than its base says.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -42,7 +42,7 @@ impl Backoff {
         self.base = self.initial;
     }
 
-    /// A number in [0, 1]: SplitMix64 (Steele, Lea, Flood 2014).
+    /// Returns a random number in [0, 1]: SplitMix64 (Steele, Lea, Flood 2014).
     fn fraction(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;

@@ -1,10 +1,10 @@
 //! Checkpoints in the state file: the last few of each partition, each with a checksum.
 //!
-//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in parts
-//! and written part by part: the first is in its row, the others are in rows of their own.
+//! One may take many megabytes, which SQLite would copy twice for a row of that size. So a checkpoint is encoded in
+//! parts and written part by part: the first is in its row, the others are in rows of their own.
 //!
-//! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and of each of the settings
-//! before the last one, so that a change of settings can be taken back later; samples are only held back for the former.
+//! Invariant: a checkpoint is there whole or not at all. The newest `state.keep` are kept, and the last one of each
+//! earlier settings, so that a change of settings can be taken back later; samples are only held back for the former.
 
 use std::{
     borrow::Cow,
@@ -215,13 +215,13 @@ impl Store {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, saved);
     }
 
-    /// The last checkpoint of a partition that this process has written.
+    /// Returns the last checkpoint of a partition that this process has written.
     pub fn saved(&self, partition: i32) -> Option<LastCheckpoint> {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
 
-    /// The newest intact checkpoint of a partition; `None` where it has none at all. A damaged one is passed over with a
-    /// warning.
+    /// Returns the newest intact checkpoint of a partition; `None` where it has none at all. A damaged one is passed
+    /// over with a warning.
     ///
     /// # Errors
     /// [`Error::Damaged`] when there are some and none is intact, or when SQLite fails.
@@ -244,7 +244,7 @@ impl Store {
         }
     }
 
-    /// All intact checkpoints of a partition, newest first.
+    /// Returns all intact checkpoints of a partition, newest first.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -274,7 +274,7 @@ impl Store {
         })
     }
 
-    /// The topics that have been learned from.
+    /// Returns the topics that have been learned from.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -285,7 +285,7 @@ impl Store {
         })
     }
 
-    /// Checkpoint `id` of `topic`.
+    /// Returns checkpoint `id` of `topic`.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`], [`Error::Damaged`], or when SQLite fails.
@@ -307,7 +307,7 @@ impl Store {
         })
     }
 
-    /// The partitions of `topic` of which there are checkpoints.
+    /// Returns the partitions of `topic` with a checkpoint.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -331,7 +331,7 @@ impl Store {
     }
 }
 
-/// The newest intact checkpoint of a partition and when it was written; what is wrong with newer ones is added to
+/// Returns the newest intact checkpoint of a partition and the time of its write; adds the problems of newer ones to
 /// `problems`, newest first.
 pub(crate) fn newest<T>(
     connection: &Connection,
@@ -354,7 +354,7 @@ pub(crate) fn newest<T>(
     Ok(None)
 }
 
-/// All bytes of checkpoint `id`, of which its row holds the `first`.
+/// Returns all bytes of checkpoint `id`; `first` is the part in its row.
 pub(crate) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> rusqlite::Result<Cow<'a, [u8]>> {
     let mut query =
         connection.prepare_cached("SELECT state FROM thalweg_checkpoint_parts WHERE checkpoint = ?1 ORDER BY part")?;
@@ -366,7 +366,7 @@ pub(crate) fn whole<'a>(connection: &Connection, id: i64, first: &'a [u8]) -> ru
     Ok(state)
 }
 
-/// A checkpoint from its bytes, or what is wrong with these.
+/// Decodes a checkpoint from its bytes, or says what is wrong with them.
 pub(crate) fn decode<T>(checksum: i64, state: &[u8], read: Read<'_, T>) -> Result<T, String> {
     if i64::from(crc32fast::hash(state)) != checksum {
         return Err("its checksum is wrong".to_owned());

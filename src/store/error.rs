@@ -1,4 +1,4 @@
-//! What can go wrong with the state file, and what a person can do about it.
+//! Failures of the state file, and what a person can do about them.
 
 use std::{path::PathBuf, sync::Arc};
 

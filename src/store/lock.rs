@@ -25,7 +25,7 @@ pub(super) fn take(path: &Path) -> Result<File, Error> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            // Who holds it is a courtesy: the refusal stands without it.
+            // The holder's id is a courtesy: the refusal stands without it.
             let _ = file.read_to_string(&mut pid);
             let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
             return Err(Error::InUse { path: path.to_owned(), pid });
@@ -37,7 +37,7 @@ pub(super) fn take(path: &Path) -> Result<File, Error> {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())
     };
-    // On a full disk there is a lock, but no room for a number.
+    // A full disk holds the lock, but has no room for the id.
     if let Err(error) = write(&mut file)
         && error.kind() != std::io::ErrorKind::StorageFull
     {

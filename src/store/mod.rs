@@ -1,18 +1,18 @@
 //! The state file: one SQLite database that holds all the daemon owns.
 //!
 //! Tables here: `thalweg_meta` (format version, generator position, identities of producers), `thalweg_checkpoints` and
-//! `thalweg_checkpoint_parts`. The embedded transport keeps its topics in the same file so that outputs, consumed offset and
-//! checkpoint commit in one transaction.
+//! `thalweg_checkpoint_parts`. The embedded transport keeps its topics in the same file so that outputs, consumed
+//! offset and checkpoint commit in one transaction.
 //!
 //! Invariant: one process at a time holds the file (a lock beside it says which); all writes go through one connection,
 //! so transactions never meet. A write that finds no room waits for it, and says so. Durability: a commit survives the
 //! end of the process at any moment; the last commits before a power loss may be missing, but never half there (WAL,
 //! `synchronous = NORMAL`).
 //!
-//! What this does not do: know what is in a checkpoint. That is bytes to it, which whoever asks for them reads.
+//! What this does not do: read a checkpoint. It stores bytes, and its callers decode them.
 //!
-//! Reading order: this file, `checkpoints`, `state_reader` (the file beside a daemon that works on it), `error`, `lock`; `backoff`
-//! and `rate_limited` are here because everything that waits stands on this package.
+//! Reading order: this file, `checkpoints`, `state_reader` (the file beside a daemon that works on it), `error`,
+//! `lock`; `backoff` and `rate_limited` are here because everything that waits stands on this package.
 
 mod backoff;
 mod checkpoints;
@@ -137,7 +137,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The file's path.
+    /// Returns the file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -157,7 +157,7 @@ impl Store {
         open().map_err(|source| self.sqlite("it cannot be opened for reading", source))
     }
 
-    /// Checkpoints kept per partition.
+    /// Returns the number of checkpoints kept per partition.
     pub fn keep(&self) -> u32 {
         self.keep
     }
@@ -185,8 +185,8 @@ impl Store {
     /// Runs `work` in one transaction off the async threads. Where the disk has no room, it waits and retries.
     ///
     /// # Errors
-    /// When SQLite fails for good, or there is no room after [`Store::wait_no_more`]; nothing of the transaction is kept
-    /// then.
+    /// When SQLite fails for good, or there is no room after [`Store::wait_no_more`]; nothing of the transaction is
+    /// kept then.
     pub async fn write<T, F>(self: &Arc<Self>, action: &'static str, work: F) -> Result<T, Error>
     where
         T: Send + 'static,

@@ -1,6 +1,6 @@
-//! The state file as a reader sees it, also while a daemon works on it.
+//! Reads the state file, also while a daemon works on it.
 //!
-//! Invariant: nothing is written and no lock is taken, so a daemon that runs, or wants to start, does not notice.
+//! Invariant: it writes nothing and takes no lock, so it does not disturb a daemon that runs or starts.
 //! Checkpoints are read newest first, one at a time, until one is intact.
 
 use std::{path::PathBuf, sync::Arc};
@@ -87,7 +87,7 @@ impl StateReader {
         self.connection
     }
 
-    /// The partitions of `topic` with a checkpoint, ascending.
+    /// Returns the partitions of `topic` with a checkpoint, ascending.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -100,7 +100,7 @@ impl StateReader {
         read().map_err(|source| self.sqlite(source))
     }
 
-    /// The newest intact checkpoint of a partition; `None` where it has none at all.
+    /// Returns the newest intact checkpoint of a partition; `None` where it has none at all.
     ///
     /// # Errors
     /// [`Error::Damaged`] when none of them is intact, or when SQLite fails.

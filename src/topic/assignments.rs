@@ -1,8 +1,8 @@
-//! Which partitions of the samples topic are this process's, while it runs.
+//! Assigns partitions of the samples topic to this process, while it runs.
 //!
-//! Invariant: a partition has one worker at most in all processes together. So whoever gives it away waits for
+//! Invariant: a partition has one worker at most in all processes together. So a transport that revokes it waits for
 //! [`Revoked::drained`], or for the deadline to pass, before another process gets it.
-//! What this does not do: decide who gets which partition, which is the transport's.
+//! What this does not do: choose the process of a partition, which the transport does.
 
 use std::{future::Future, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
-/// A change of what this process works on.
+/// Change of the partitions that this process works on.
 #[derive(Debug)]
 pub enum Assignment {
     /// Work on these partitions, too.
@@ -37,23 +37,23 @@ pub struct Assigned {
     pub is_new: bool,
 }
 
-/// Partitions that go to somebody else.
+/// Partitions that go to another process.
 #[derive(Debug)]
 pub struct Revoked {
     /// Their numbers.
     pub partitions: Vec<i32>,
-    /// The time within which their workers have to publish and save what they hold.
+    /// Time within which their workers have to publish and save what they hold.
     pub within: Duration,
     /// Signalled, or dropped, once nothing more is published for these partitions.
     pub drained: oneshot::Sender<()>,
 }
 
-/// Changes as they happen, the first of which says what to begin with.
+/// Stream of assignment changes; the first one holds the initial partitions.
 pub trait Assignments: Send + 'static {
-    /// The next change. It waits for as long as there is none, and dropping the future loses none.
+    /// Returns the next change. It waits as long as there is none, and dropping the future loses none.
     ///
     /// # Errors
-    /// What needs a person.
+    /// An error that needs a person.
     fn next(&mut self) -> impl Future<Output = Result<Assignment, Error>> + Send;
 }
 

@@ -1,8 +1,8 @@
-//! Dead letters as people deal with them: looked at, and sent back once what was wrong is mended.
+//! Dead letters for people: lists them, and sends them back once their cause is mended.
 //!
-//! Reading order: [`DeadLetter`] (what one says), [`Selection`] (which), [`list`] and [`retry`]. Where they are kept, and
-//! how it is remembered which were sent back, is the transport's ([`DeadLetters`]).
-//! Invariant: a letter is sent back at most once, and only whole.
+//! Reading order: [`DeadLetter`] (one of them), [`Selection`] (a choice), [`list`] and [`retry`]. The transport stores
+//! them and remembers which were sent back ([`DeadLetters`]). Invariant: a letter is sent back at most once, and only
+//! whole.
 
 use std::{collections::BTreeMap, future::Future};
 
@@ -40,7 +40,7 @@ pub struct DeadLetter {
     pub retried: bool,
 }
 
-/// The place of a sample.
+/// Place of a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// Its topic.
@@ -52,7 +52,7 @@ pub struct Source {
 }
 
 impl DeadLetter {
-    /// Reads one; `None` where it was not Thalweg that wrote the record.
+    /// Reads a dead letter; `None` where Thalweg did not write the record.
     pub fn read(partition: i32, record: &Record) -> Option<Self> {
         let take = |name: &str| Some(String::from_utf8_lossy(record.headers.get(name)?).into_owned());
         let source = Source {
@@ -83,12 +83,12 @@ impl DeadLetter {
         })
     }
 
-    /// By what the sample that it becomes says where it comes from.
+    /// Returns its place, which the sample made from it carries in `thalweg.retry`.
     pub fn place(&self) -> String {
         format!("{}/{}", self.partition, self.offset)
     }
 
-    /// The sample as it was, with the header `thalweg.retry`.
+    /// Returns the sample as it was, with the header `thalweg.retry`.
     pub fn sample(&self) -> Outgoing {
         let mut headers = self.headers.clone();
         headers.set(RETRY, self.place());
@@ -98,7 +98,8 @@ impl DeadLetter {
 }
 
 impl DeadLetter {
-    /// The sample for a topic of which a broker deletes what is old: written at `now`, its own time in a header.
+    /// Returns the sample for a topic whose old records a broker deletes: its record's time is `now`, its own time in a
+    /// header.
     pub fn sample_at(&self, now: i64) -> Outgoing {
         let mut sample = self.sample();
         sample.headers.set(TIMESTAMP, self.timestamp.to_string());
@@ -120,7 +121,7 @@ pub struct Page {
 /// Outcome of sending a letter back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is in the samples topic now, and that is remembered.
+    /// It is in the samples topic now and marked as sent.
     Sent,
     /// It had been sent before.
     Already,
@@ -130,18 +131,18 @@ pub enum Fate {
     TooLarge,
 }
 
-/// The dead letters of a topic. It can be read beside the daemon.
+/// Dead letters of a topic, which can be read beside the daemon.
 pub trait DeadLetters: Send {
-    /// The topic's name.
+    /// Returns the topic's name.
     fn topic(&self) -> &str;
 
-    /// Its partitions, ascending.
+    /// Returns its partitions, ascending.
     fn partitions(&self) -> &[i32];
 
     /// Returns `true` where a sample can go back to its partition.
     fn takes_back(&self, source: &Source) -> bool;
 
-    /// The letters of a partition from `offset` on, or from the first there is.
+    /// Returns the letters of a partition from `offset` on, or from its first one.
     fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send;
 
     /// Sends letters of one partition back to the samples topic, none of them for a second time, and remembers it. The
@@ -166,7 +167,7 @@ impl Selection {
             && (self.offsets.is_empty() || self.offsets.contains(&letter.offset))
     }
 
-    /// The partitions to look at.
+    /// Returns the selected partitions.
     fn partitions(&self, topic: &str, known: &[i32]) -> Result<Vec<i32>, Error> {
         let refused = |problem: String| Err(Error::Topic { topic: topic.to_owned(), problem });
         let count = known.len();
@@ -196,7 +197,7 @@ impl Selection {
 pub struct Summary {
     /// Letters by their reason.
     pub reasons: BTreeMap<String, u64>,
-    /// Of these, sent back.
+    /// Those that were sent back.
     pub retried: u64,
     /// Records in the topic that Thalweg did not write.
     pub strangers: u64,
@@ -205,7 +206,7 @@ pub struct Summary {
 /// Shows every letter of `selection` to `see`, partition by partition, oldest first.
 ///
 /// # Errors
-/// The transport's, or what `see` says.
+/// Errors of the transport or of `see`.
 pub async fn list<T: DeadLetters, E: From<Error>>(
     letters: &mut T,
     selection: &Selection,
@@ -233,24 +234,24 @@ pub async fn list<T: DeadLetters, E: From<Error>>(
 pub struct Retried {
     /// Letters that were selected.
     pub selected: u64,
-    /// Sent back now.
+    /// Letters sent back now.
     pub sent: u64,
-    /// Sent back before.
+    /// Letters sent back before.
     pub already: u64,
-    /// Another run is sending them.
+    /// Letters that another run is sending.
     pub busy: u64,
-    /// Cut, so that the sample is not there any more.
+    /// Letters whose sample was cut and no longer exists whole.
     pub cut: u64,
-    /// The samples topic does not take a record of that size.
+    /// Letters too large for the samples topic.
     pub too_large: u64,
-    /// From another topic, or from a partition that is not there.
+    /// Letters of another topic, or of a partition that does not exist.
     pub homeless: u64,
 }
 
-/// Sends the letters of `selection` back to where they came from, those that are not cut and were not sent before.
+/// Sends the letters of `selection` back to their partitions, except those that are cut or were sent before.
 ///
 /// # Errors
-/// The transport's. What was sent until then is remembered.
+/// Errors of the transport. Letters sent until then are remembered.
 pub async fn retry<T: DeadLetters>(letters: &mut T, selection: &Selection) -> Result<Retried, Error> {
     let mut done = Retried::default();
     for partition in selection.partitions(letters.topic(), letters.partitions())? {

@@ -1,14 +1,14 @@
-//! Where records come from and where they go: what a topic is to whoever reads and writes it.
+//! Topics: the interface for reading and writing them.
 //!
-//! Two implementations stand on it: topics as tables of the state file, and Apache Kafka. One conformance suite runs on both.
-//! Invariant: what a [`Publisher`] confirms is durable and in order; what it does not confirm may be published or not, and
-//! [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and says so in the
-//! log; an [`Error`] that reaches the caller needs a person.
-//! What this does not do: know what a record says or what a worker has learned. Predictions are [`PendingPredictions`] to it, which can
-//! be spelled, and a worker's state a [`Savepoint`].
+//! Two implementations stand on it: topics as tables of the state file, and Apache Kafka. One conformance suite runs on
+//! both. Invariant: what a [`Publisher`] confirms is durable and in order; what it does not confirm may be published or
+//! not, and [`Publisher::resume`] tells which after a restart. A transport retries whatever can pass by itself and says
+//! so in the log; an [`Error`] that reaches the caller needs a person. What this does not do: know the content of a
+//! record or of a worker's state. It sees predictions as [`PendingPredictions`], which it can encode, and a worker's
+//! state as a [`Savepoint`].
 //!
-//! Reading order: [`record`], this file, `transport` (what a transport does), [`Assignment`] (which partitions are this
-//! process's), [`outputs`](Outputs), [`dead_letters`] (looked at, and sent back).
+//! Reading order: [`record`], this file, `transport` (its traits), [`Assignment`] (partitions of this process),
+//! [`outputs`](Outputs), [`dead_letters`] (reading and sending them back).
 
 mod assignments;
 pub mod dead_letters;
@@ -41,14 +41,14 @@ pub struct Topics {
     pub predictions: String,
     /// One record per record that could not be used.
     pub dead_letters: String,
-    /// Champion changes and other things that happen seldom.
+    /// Champion changes and other rare events.
     pub events: String,
     /// Partitions of a topic that has to be created, ≥ 1.
     pub partitions: i32,
 }
 
 impl Topics {
-    /// Tells output topics apart: others have another fingerprint, most likely.
+    /// Returns a fingerprint of the output topics: others most likely have another one.
     pub fn fingerprint(&self) -> u32 {
         crc32fast::hash([&*self.predictions, &*self.dead_letters, &*self.events].join("\n").as_bytes())
     }
@@ -108,7 +108,7 @@ impl Output {
     /// Every output stream.
     pub const ALL: [Output; 3] = [Output::Predictions, Output::DeadLetters, Output::Events];
 
-    /// Its key in `[topics]`.
+    /// Returns its key in `[topics]`.
     pub const fn name(self) -> &'static str {
         match self {
             Output::Predictions => "predictions",
@@ -169,8 +169,8 @@ pub enum Error {
         /// The client's message.
         reason: String,
     },
-    /// The broker does not let us in, and will not at the next try: what the settings say of logins and certificates has to
-    /// change, or the broker.
+    /// The broker refuses our login or certificate, and will refuse it again: the settings have to change, or the
+    /// broker.
     #[error("Kafka, {action}: {problem} ({reason})")]
     Access {
         /// The action that failed.
@@ -180,7 +180,7 @@ pub enum Error {
         /// The client's message.
         reason: String,
     },
-    /// The generator would mix its samples into somebody's own.
+    /// The generator would mix its samples with samples of another program.
     #[error(
         "topic `{topic}`: {found}, so nothing is generated into it. To learn from what is in the topic, set \
          generator.enabled = false; to mix made-up samples into it all the same, set generator.into_foreign_topic = true"
@@ -191,7 +191,7 @@ pub enum Error {
         /// What the topic holds, and at which offset.
         found: String,
     },
-    /// Another Thalweg publishes the same, and this one makes way.
+    /// Another Thalweg publishes the same outputs, and this one gives way.
     #[error(
         "another Thalweg publishes what is made from `{samples}`/{partition} to `{output}`, too, and has done so for longer: \
          each record would be there twice. Stop one of the two, or give each its own partitions \
@@ -213,10 +213,10 @@ pub enum Error {
         /// The failure.
         problem: String,
     },
-    /// Told to stop before it was open.
+    /// The transport was told to stop before it was open.
     #[error("stopped before the transport was open")]
     Stopped,
-    /// The state file.
+    /// The state file failed.
     #[error(transparent)]
     Store(#[from] thalweg_store::Error),
 }

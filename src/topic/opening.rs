@@ -30,7 +30,7 @@ pub struct Generating {
 }
 
 impl Opening {
-    /// For a generator, into whatever topic.
+    /// Returns the options of a generator that may append to any topic.
     pub fn to_generate() -> Self {
         Self { generating: Some(Generating { into_foreign_topic: true }), ..Self::default() }
     }

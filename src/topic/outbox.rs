@@ -1,4 +1,4 @@
-//! What a worker made of a run of input records, on its way to whoever publishes it.
+//! Outputs that a worker made from a run of input records, on their way to the publisher.
 
 use std::{fmt, ops::ControlFlow};
 
@@ -185,7 +185,7 @@ impl<D: PendingPredictions> Outbox<D> {
         self.drafts.bytes() + self.bytes
     }
 
-    /// Number of records for one output.
+    /// Returns the number of records for one output.
     pub fn count(&self, output: Output) -> usize {
         let drafts = if output == Output::Predictions { self.drafts.len() } else { 0 };
         drafts + self.records[output as usize].len()

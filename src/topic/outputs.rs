@@ -1,4 +1,4 @@
-//! Where a worker's outputs stand: from there on they are read back after a restart.
+//! Ends of a worker's outputs, from which they are read back after a restart.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,18 +1,18 @@
-//! What a topic holds: records as they come in and go out, whatever the transport.
+//! Records of a topic as they come in and go out, whatever the transport.
 //!
-//! What comes in may share one buffer with all that was fetched with it; what goes out owns its bytes, since it may have
-//! to wait long, and must not keep such a buffer for a few of its bytes.
+//! An incoming record may share one buffer with all records fetched with it; an outgoing one owns its bytes, since it
+//! may wait long, and must not keep such a buffer for a few of its bytes.
 
 use bytes::Bytes;
 
 /// Prefix of the names of Thalweg's own headers.
 pub const PREFIX: &str = "thalweg.";
 
-/// On a sample that was a dead letter: where that is, as `<partition>/<offset>`.
+/// Header of a sample that was a dead letter: the letter's place, as `<partition>/<offset>`.
 pub const RETRY: &str = "thalweg.retry";
 
-/// On a dead letter, and on a sample that was sent back: the sample's time, in milliseconds since the Unix epoch. The
-/// record's own is when it was written.
+/// Header of a dead letter, and of a sample that was sent back: the sample's time, in milliseconds since the Unix
+/// epoch. The record's own time is that of its write.
 pub const TIMESTAMP: &str = "thalweg.timestamp";
 
 /// A record read from a partition.
@@ -46,7 +46,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Bytes it holds, about what it costs in memory and in a produce request.
+    /// Returns its bytes: approximately its cost in memory and in a produce request.
     #[inline]
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum();
@@ -78,39 +78,39 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of headers.
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Names and values.
+    /// Returns names and values.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
         self.0.iter().map(|(name, value)| (&**name, value.as_deref()))
     }
 
-    /// The value of the last one of a name; `None` also where it is null.
+    /// Returns the value of the last header of a name; `None` also where it is null.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().rfind(|(other, _)| other == name)?.1.as_deref()
     }
 
-    /// Adds one.
+    /// Adds a header.
     pub fn push(&mut self, name: Bytes, value: Option<Bytes>) {
         self.0.push((name, value));
     }
 
-    /// Adds one in place of all of that name.
+    /// Replaces all headers of a name by one.
     pub fn set(&mut self, name: &'static str, value: impl Into<Bytes>) {
         self.retain(|other| other != name.as_bytes());
         self.push(name.into(), Some(value.into()));
     }
 
-    /// Keeps those whose name `keeps`.
+    /// Keeps the headers for whose name `keeps` returns `true`.
     pub fn retain(&mut self, mut keeps: impl FnMut(&[u8]) -> bool) {
         self.0.retain(|(name, _)| keeps(name));
     }
 
-    /// A copy that keeps no buffer but its own.
+    /// Returns a copy that owns its bytes and keeps no shared buffer.
     pub fn owned(&self) -> Self {
         let owned =
             |(name, value): (&[u8], Option<&[u8]>)| (Bytes::copy_from_slice(name), value.map(Bytes::copy_from_slice));

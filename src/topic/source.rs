@@ -1,4 +1,4 @@
-//! From which sample an output record was made: what is read back after a restart.
+//! Source of an output record: the sample it was made from, read back after a restart.
 
 use serde::Deserialize;
 
@@ -19,13 +19,13 @@ struct Source<'a> {
     offset: i64,
 }
 
-/// The topic, partition and offset that an output record was made from, if Thalweg wrote it.
+/// Returns the topic, partition and offset that an output record was made from, if Thalweg wrote it.
 pub fn place(output: Output, value: Option<&[u8]>, headers: &Headers) -> Option<(String, i32, i64)> {
     let source = of(output, value, headers)?;
     Some((source.topic.into_owned(), source.partition, source.offset))
 }
 
-/// The source offset of an output record, if it was made from `topic`/`partition`.
+/// Returns the source offset of an output record, if it was made from `topic`/`partition`.
 pub fn offset(output: Output, value: Option<&[u8]>, headers: &Headers, topic: &str, partition: i32) -> Option<i64> {
     let source = of(output, value, headers)?;
     (source.topic == topic && source.partition == partition).then_some(source.offset)

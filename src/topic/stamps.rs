@@ -1,8 +1,9 @@
 //! The time of the records that are published.
 //!
-//! Brokers delete records by their time, whatever it means: with the time of samples that are years old, predictions and
-//! dead letters would be gone at the broker's next look. So they carry the clock's, which enters here and nowhere else; the
-//! sample's is in what they say. Invariant: within a partition it never goes back, whatever the clock does.
+//! Brokers delete records by their time, whatever it means: with the time of samples that are years old, predictions
+//! and dead letters would be gone at the broker's next look. So they carry the clock's time, which enters here and
+//! nowhere else; the sample's time is in their content. Invariant: within a partition it never goes back, whatever the
+//! clock does.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -20,15 +21,16 @@ pub enum Timestamps {
     Sample,
 }
 
-/// Brokers refuse records that are more than an hour ahead of their clock, and theirs may be behind ours.
+/// Longest lead over the clock: brokers refuse records more than an hour ahead of their clock, and theirs may be behind
+/// ours.
 pub const MAX_CLOCK_LEAD: Duration = Duration::from_secs(1800);
 
-/// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
+/// Returns the milliseconds since the Unix epoch; 0 on a machine whose clock is before it.
 pub fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// The newest time in one partition.
+/// Newest time in one partition.
 #[derive(Debug, Default)]
 pub struct Stamps(AtomicI64);
 
@@ -40,7 +42,7 @@ impl Stamps {
 
     /// Returns the time for a record that is published when the clock says `now`.
     pub fn next(&self, now: i64) -> i64 {
-        // What is further ahead than brokers take is no time of a clock, and nothing is to wait for it.
+        // A time further ahead than brokers accept is no clock's, so later records do not wait for it.
         if self.0.load(Ordering::Relaxed) > now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64) {
             return now;
         }

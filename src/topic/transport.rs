@@ -1,7 +1,7 @@
-//! What a transport does: it reads topics, hands out partitions of the samples topic, publishes what is made from them, and
-//! takes the generator's samples.
+//! Traits of a transport: it reads topics, assigns partitions of the samples topic, publishes the outputs made from
+//! them, and takes the generator's samples.
 //!
-//! Invariant: reading knows nothing of what a topic is for, so that any topic can be read, also beside a daemon.
+//! Invariant: reading does not depend on the use of a topic, so any topic can be read, also beside a daemon.
 
 use std::{future::Future, ops::Range};
 
@@ -14,33 +14,33 @@ pub trait Source: Send + Sync + 'static {
     /// Reads a partition.
     type Reader: Reader;
 
-    /// The number of partitions of a topic.
+    /// Returns the number of partitions of a topic.
     ///
     /// # Errors
     /// [`Error::Topic`] when there is no such topic.
     fn partitions(&self, topic: &str) -> impl Future<Output = Result<i32, Error>> + Send;
 
-    /// A reader of one partition of a topic.
+    /// Returns a reader of one partition of a topic.
     fn reader(&self, topic: &str, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
 }
 
-/// A transport, opened: its topics exist.
+/// An open transport: its topics exist.
 pub trait Transport: Source {
-    /// Says which partitions of the samples topic are this process's.
+    /// Assigns partitions of the samples topic to this process.
     type Assignments: Assignments;
     /// Writes outputs.
     type Publisher: Publisher;
 
-    /// The partitions of the samples topic that this process works on, as they come and go.
+    /// Returns the changing assignment of the samples topic's partitions to this process.
     fn assignments(&self) -> Self::Assignments;
 
-    /// The publisher for what is made from one partition of the samples topic.
+    /// Returns the publisher of the outputs made from one partition of the samples topic.
     fn publisher(&self, partition: i32) -> impl Future<Output = Result<Self::Publisher, Error>> + Send;
 
-    /// Per partition of `partitions`: the offset after the last record of the samples topic. It asks once.
+    /// Returns, per partition of `partitions`, the offset after the last record of the samples topic. It asks once.
     fn ends(&self, partitions: &[i32]) -> impl Future<Output = Result<Vec<i64>, Error>> + Send;
 
-    /// The number of times that it has tried again what had failed: a sign of life.
+    /// Returns how often it has retried a failed operation: a sign of life.
     fn retries(&self) -> u64;
 }
 
@@ -50,29 +50,30 @@ pub trait SampleLog: Send + Sync + 'static {
     /// durably that they were generated. Sample `i` goes to partition `i` modulo their number.
     fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Number of samples the generator has appended since its beginning.
+    /// Returns the number of samples the generator has appended since its beginning.
     fn generated(&self) -> impl Future<Output = Result<u64, Error>> + Send;
 }
 
 /// Reads one partition of a topic.
 pub trait Reader: Send + 'static {
-    /// The offset that `start` means now, within what the partition holds.
+    /// Returns the offset that `start` means now, within the records of the partition.
     fn resolve(&mut self, start: Start) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// First offset there is, and the high watermark.
+    /// Returns the first offset and the high watermark.
     fn range(&mut self) -> impl Future<Output = Result<Range<i64>, Error>> + Send;
 
-    /// Records from `offset` on. Waits a moment when there are none. Dropping the future loses nothing.
+    /// Returns records from `offset` on. It waits a moment when there are none. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`Error::Gap`] when `offset` is not (or no longer) between the first offset and the high watermark.
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 
-/// Publishes what one worker makes, in order.
+/// Publishes the outputs of one worker, in order.
 pub trait Publisher: Send + 'static {
-    /// Scans each output from `since` on and returns the highest source offset found there, and where the output ends now.
-    /// `position` is the checkpoint's input offset, which is the answer where nothing was published after the checkpoint.
+    /// Scans each output from `since` on and returns the highest source offset found there, and where the output ends
+    /// now. `position` is the checkpoint's input offset, which is the answer where nothing was published after the
+    /// checkpoint.
     fn resume(&mut self, since: Outputs, position: i64) -> impl Future<Output = Result<Resumed, Error>> + Send;
 
     /// Publishes until the channel is closed and drained. `confirmed` holds the position up to which everything is

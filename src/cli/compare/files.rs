@@ -1,4 +1,4 @@
-//! The results for programs, and how all results reach the disk.
+//! The results for programs, and the writing of all results to the disk.
 
 use std::{fs, path::Path};
 
@@ -33,9 +33,9 @@ struct StreamPart<'a> {
     winner: &'a str,
     verdict: String,
     test: String,
-    /// The best first.
+    /// Sorted, the best first.
     models: Vec<ScorePart<'a>>,
-    /// What the daemon would have published of all of them; absent where there is one.
+    /// Predictions that the daemon would have published from all models; absent where there is one model.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<PublishedPart>,
     pairs: Vec<PairPart<'a>>,
@@ -84,7 +84,7 @@ struct PairPart<'a> {
 struct OverallPart<'a> {
     winner: &'a str,
     verdict: String,
-    /// The best first.
+    /// Sorted, the best first.
     models: Vec<RankPart<'a>>,
     friedman: Option<FriedmanPart>,
     critical_difference: Option<f64>,
@@ -106,7 +106,7 @@ struct RankPairPart<'a> {
     b: &'a str,
     difference: f64,
     beyond_noise: bool,
-    /// Streams on which the smaller error of the two was so beyond noise, each way.
+    /// Number of streams on which `a`'s error was smaller beyond noise, and on which `b`'s was.
     a_better: usize,
     b_better: usize,
 }
@@ -125,7 +125,7 @@ struct ModelPart<'a> {
     settings: &'a str,
 }
 
-/// Everything as JSON. What is no finite number is null.
+/// Encodes all results as JSON. Numbers that are not finite are null.
 pub(super) fn json(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     let name = |model: usize| standings.models[model].name.as_str();
     let document = Document {
@@ -215,7 +215,7 @@ fn overall(standings: &Standings) -> OverallPart<'_> {
     }
 }
 
-/// A row per stream, seed and model, and for what is published of all of them.
+/// Encodes the results as CSV: a row per stream, seed and model, and for the published predictions of all models.
 pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
@@ -269,14 +269,14 @@ pub(super) fn csv(standings: &Standings) -> anyhow::Result<Vec<u8>> {
     Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
 }
 
-/// Writes files into a folder: each is there whole or as it was before, whenever the process ends.
+/// Writes files into a folder: each is new and whole or as it was before, whenever the process ends.
 pub(super) fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
     for (name, content) in files {
-        // Always the same name, so that what an interrupted run leaves is overwritten by the next one.
+        // The name is always the same, so that the next run overwrites the remains of an interrupted one.
         let partial = folder.join(format!(".{name}.partial"));
         let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, folder.join(name)));
         written.with_context(|| {
-            // There may be none.
+            // The partial file may not exist.
             let _ = fs::remove_file(&partial);
             format!("{} cannot be written", folder.join(name).display())
         })?;

@@ -1,11 +1,11 @@
-//! `thalweg compare`: every model over every stream, and which of them is best.
+//! `thalweg compare`: runs every model over every stream and finds the best.
 //!
-//! Reading order: `plan` (which model runs over which stream), `run` (on all cores, with `trace` keeping what is drawn
-//! later), `standings` (leaderboards, and which differences are more than noise), then what comes out: `text` on the
+//! Reading order: `plan` (pairs of model and stream), `run` (on all cores, with `trace` keeping the points to be
+//! drawn), `standings` (leaderboards, and which differences are more than noise), then the output: `text` on the
 //! terminal, `files` (JSON and CSV), `html` (the report).
 //!
-//! Invariant: a model is predicted, scored and learned by the daemon's own loop over the daemon's own decoder, in a race of
-//! its own; so its errors are those of `thalweg replay`, whatever runs beside it and on however many cores.
+//! Invariant: a model is predicted, scored and learned by the daemon's own loop over the daemon's own decoder, in a
+//! race of its own; so its errors are those of `thalweg replay`, whatever else runs and on any number of cores.
 
 mod files;
 mod html;
@@ -31,7 +31,7 @@ use plan::Plan;
 use standings::Standings;
 use topics::Offsets;
 
-/// What to compare on what.
+/// Options: models and streams to compare.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("streams").required(true).multiple(true).args(["files", "function", "topic"])))]
 pub(super) struct Options {
@@ -70,7 +70,7 @@ pub(super) struct Options {
     jobs: Option<NonZero<usize>>,
 }
 
-/// Everything that keeps it from running, at once.
+/// All problems that keep it from running.
 #[derive(Debug)]
 struct Problems(Vec<String>);
 
@@ -89,26 +89,26 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// `value` if there are none.
+    /// Returns `value` if there are no problems.
     fn none<T>(self, value: T) -> anyhow::Result<T> {
         if self.0.is_empty() { Ok(value) } else { Err(self.into()) }
     }
 }
 
 pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    // Before a minute's work, not after it.
+    // We find this out before a minute's work, not after it.
     let folder = &options.out;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("folder {} cannot be made; choose another --out", folder.display()))?;
     if !options.topic.is_empty() {
-        // A broker that does not answer is waited for, and said so.
+        // We wait for a broker that does not answer, and log it.
         logging::start(&settings.logging, &Surroundings::default());
     }
     let plan = Plan::new(sources, settings, options)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let runs = run::all(&plan, settings, jobs)?;
     let standings = Standings::new(&plan, runs)?;
-    // Nothing of it is written while the rest may still fail.
+    // We write nothing while the rest may still fail.
     let written = [
         ("compare.json", files::json(&standings)?),
         ("compare.csv", files::csv(&standings)?),

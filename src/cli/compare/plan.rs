@@ -1,4 +1,4 @@
-//! Which models run over which streams: everything that can be wrong is found before anything runs.
+//! Plans which models run over which streams, and finds every problem before anything runs.
 
 use std::{
     fs::File,
@@ -19,11 +19,12 @@ use crate::{
     settings::{self, Entry, Settings, Sources},
 };
 
-/// What is to be done.
+/// Plan of a comparison.
 pub(super) struct Plan {
     pub(super) streams: Vec<Stream>,
     pub(super) models: Vec<Entry>,
-    /// Stream by stream, run by run, in the order of the models; behind them the whole race, where there is more than one.
+    /// Jobs by stream and run, in the order of the models; the whole race comes last, where there is more than one
+    /// model.
     pub(super) jobs: Vec<Job>,
 }
 
@@ -31,9 +32,9 @@ pub(super) struct Plan {
 pub(super) struct Stream {
     pub(super) name: String,
     source: Source,
-    /// A run for each; `None` where there is nothing to seed.
+    /// Seeds, with a run for each; `None` where there is nothing to seed.
     pub(super) seeds: Vec<Option<u64>>,
-    /// Where its concept changes, as far as that is known.
+    /// Changes of its concept, as far as they are known.
     pub(super) transitions: Vec<Transition>,
 }
 
@@ -42,7 +43,7 @@ enum Source {
         path: PathBuf,
         reading: Reading,
     },
-    /// Of what could be read only once.
+    /// Copy of a source that can be read only once.
     Spool {
         spool: Spool,
         path: PathBuf,
@@ -55,19 +56,19 @@ enum Source {
     },
 }
 
-/// A model over a stream, or all of them as the daemon races them.
+/// Run of a model over a stream, or of all models as the daemon races them.
 pub(super) struct Job {
     pub(super) stream: usize,
     /// Index of the seed.
     pub(super) run: usize,
-    /// The model and those it cannot do without, or all.
+    /// The model and those it depends on, or all.
     pub(super) race: Vec<ModelConfig>,
-    /// Index of the model itself in the race; `None` where what counts is what the race publishes.
+    /// Index of the model itself in the race; `None` where the race's published predictions count.
     pub(super) own: Option<usize>,
 }
 
 impl Stream {
-    /// What it is made of, in a word.
+    /// Returns the kind of its source, in a word.
     pub(super) fn kind(&self) -> &'static str {
         match self.source {
             Source::File { .. } | Source::Spool { .. } => "file",
@@ -163,12 +164,12 @@ fn file(path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Stream
         if about.is_file() || about.is_dir() {
             Source::File { path: path.to_owned(), reading }
         } else {
-            // A pipe: each model needs it from the beginning.
+            // It is a pipe, and each model needs it from the beginning.
             Source::Spool { spool: Spool::of(&mut file).map_err(cannot)?, path: path.to_owned(), reading }
         }
     };
     let stream = Stream { name, source, seeds: vec![None], transitions: Vec::new() };
-    // A header that cannot be read is found now.
+    // This finds a header that cannot be read.
     for note in stream.open(0, schema)?.notes() {
         eprintln!("{}: {note}", stream.name);
     }
@@ -194,14 +195,14 @@ fn function(name: &str, settings: &Settings, options: &Options) -> anyhow::Resul
     Ok(stream)
 }
 
-/// The models that have to run for one of them, in their order, and its place among them.
+/// Returns the models that have to run for one of them, in their order, and its place among them.
 fn race(models: &[Entry], model: usize) -> (Vec<ModelConfig>, usize) {
     let needed = needed(models, model);
     let own = needed.iter().position(|i| *i == model).unwrap_or(0);
     (needed.into_iter().map(|i| models[i].config.clone()).collect(), own)
 }
 
-/// Indices of a model and of those it cannot do without, directly or not, ascending.
+/// Returns the indices of a model and of those it depends on, directly or not, ascending.
 pub(super) fn needed(models: &[Entry], model: usize) -> Vec<usize> {
     let mut needed = vec![model];
     let mut next = 0;

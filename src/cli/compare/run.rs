@@ -1,7 +1,7 @@
 //! Runs the jobs of a plan, as many at once as there are cores.
 //!
-//! Invariant: a job reads its stream by itself and shares nothing with the others, so that which run beside it changes no
-//! number but the time it takes.
+//! Invariant: a job reads its stream by itself and shares nothing with the others, so jobs that run at the same time
+//! change no number except the time.
 
 use std::{
     collections::BTreeMap,
@@ -30,55 +30,55 @@ use crate::{
     settings::Settings,
 };
 
-/// What this thread has cost the processor so far: what runs beside it, or keeps it waiting, is not in it.
+/// Returns the processor time of this thread so far, which excludes other threads and waiting.
 fn cpu_time() -> Duration {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(tv_sec.unsigned_abs(), u32::try_from(tv_nsec).unwrap_or(0))
 }
 
-/// Records between two looks at the clock.
+/// Records between two readings of the clock.
 const CLOCK_CHECK_RECORDS: usize = 64;
 
 /// Parts of a job on the progress bar.
 const PROGRESS_PARTS: u64 = 100;
 
-/// What came out of a job.
+/// Result of a job.
 pub(super) struct Run {
     pub(super) model: ModelSnapshot,
     pub(super) counts: Counts,
-    /// Of the processor, in predicting, scoring and learning; reading the stream is not in it.
+    /// Processor time of predicting, scoring and learning, without reading the stream.
     pub(super) time: Duration,
     pub(super) trace: Trace,
-    /// What mattered to it at the end of a stream's first run; the others are not asked.
+    /// Features that mattered to it at the end of a stream's first run; `None` for the other runs.
     pub(super) importance: Option<Explanation>,
 }
 
-/// What a stream held.
+/// Records of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) records: u64,
     pub(super) scored: u64,
     pub(super) rejected: u64,
-    /// Why the first ones could not be used.
+    /// Reasons why the first ones could not be used.
     pub(super) rejections: Vec<String>,
-    /// What should be said of them besides.
+    /// Notices about them.
     pub(super) notices: Vec<String>,
-    /// What is used of them.
+    /// Use of their fields.
     pub(super) fields: Fields,
 }
 
 impl Counts {
-    /// Whether both are of the same records. What is said of their times depends on the clock.
+    /// Returns `true` where both count the same records. Notices are ignored: those about times depend on the clock.
     pub(super) fn agree(&self, other: &Self) -> bool {
         let [mine, theirs] = [self, other].map(|counts| Self { notices: Vec::new(), ..counts.clone() });
         mine == theirs
     }
 }
 
-/// Runs all jobs; what comes out is in their order.
+/// Runs all jobs and returns their results, in their order.
 ///
 /// # Errors
-/// When a stream cannot be read to its end, of every such stream once.
+/// When streams cannot be read to their end; each is named once.
 pub(super) fn all(plan: &Plan, settings: &Settings, at_once: usize) -> anyhow::Result<Vec<Run>> {
     let jobs = &plan.jobs;
     let progress = progress_bar(jobs.len());
@@ -109,7 +109,7 @@ pub(super) fn all(plan: &Plan, settings: &Settings, at_once: usize) -> anyhow::R
     });
     progress.finish_and_clear();
     if problems.is_empty() && runs.len() < jobs.len() {
-        // A thread that ended by a panic has said so.
+        // A thread that panicked has printed its message.
         let lost = (0..jobs.len()).find(|i| !runs.contains_key(i)).map(|i| &jobs[i]);
         problems.extend(lost.map(|job| {
             let model = job.own.map_or("the whole race", |own| job.race[own].name.as_str());
@@ -172,7 +172,7 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
 /// A few decoded samples, so that reading is not timed and the clock not asked too often.
 #[derive(Default)]
 struct Batch {
-    /// Rows one behind the other, and where each ends.
+    /// Rows one behind the other, and the end of each.
     values: Vec<f64>,
     ends: Vec<usize>,
     targets: Vec<Option<f64>>,
@@ -181,7 +181,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Reads on; whether there is anything to be learned from or the stream goes on.
+    /// Reads the next samples, and returns `true` where there are any or the stream goes on.
     fn fill(&mut self, samples: &mut Samples, counts: &mut Counts) -> anyhow::Result<bool> {
         self.values.clear();
         self.ends.clear();
@@ -217,7 +217,7 @@ impl Batch {
         let mut start = 0;
         for (&end, &target) in self.ends.iter().zip(&self.targets) {
             let row = &self.values[start..end];
-            // Of the columns that there were when this row was read.
+            // The row has only the columns that existed when it was read.
             let nominal = &nominal[..nominal.len().min(row.len())];
             let step = race.step(Features::with_nominal(row, nominal), target);
             self.predictions.push(step.predictions[own.unwrap_or(step.champion)]);
@@ -225,7 +225,7 @@ impl Batch {
         }
     }
 
-    /// Number, target and prediction of each that was scored.
+    /// Returns number, target and prediction of each scored sample.
     fn scored(&self) -> impl Iterator<Item = (u64, f64, f64)> {
         let rows = self.records.iter().zip(&self.targets).zip(&self.predictions);
         rows.filter_map(|((record, target), prediction)| Some((*record, (*target)?, *prediction)))
@@ -237,7 +237,7 @@ fn progress_bar(jobs: usize) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {eta} to go");
-    // The template is a constant; were it wrong, the default would do.
+    // The template is a constant; if it were wrong, the default would do.
     ProgressBar::new(jobs as u64 * PROGRESS_PARTS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 

@@ -1,4 +1,4 @@
-//! Leaderboards: who made the smallest errors, on each stream and over all, and which differences are more than noise.
+//! Leaderboards: the models by their errors, on each stream and over all, and which differences are more than noise.
 //!
 //! Invariant: a difference that could not be judged is never called beyond noise.
 
@@ -17,71 +17,72 @@ use crate::{
     pipeline::{prequential, snapshot::ModelSnapshot},
 };
 
-/// Chance at which a difference is called beyond noise.
+/// Level of significance: a difference with a smaller p-value is beyond noise.
 pub(super) const ALPHA: f64 = 0.05;
 
 /// RMSEs whose ratio is at least this are not called within noise of each other.
 const FAR_APART_FACTOR: f64 = 1.5;
 
-/// Streams from which on ranks over all of them are tested.
+/// Least number of streams for a test of the ranks.
 pub(super) const MIN_STREAMS: usize = 5;
 
-/// Everything that is reported.
+/// All results that are reported.
 pub(super) struct Standings {
     pub(super) models: Vec<Model>,
     pub(super) streams: Vec<Board>,
     pub(super) overall: Overall,
 }
 
-/// A model that ran.
+/// Model that ran.
 pub(super) struct Model {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    /// The settings that make it and those it needs, to be pasted.
+    /// Settings of it and the models it needs, to be pasted.
     pub(super) toml: String,
 }
 
-/// A stream's leaderboard. Models go by their index everywhere.
+/// Leaderboard of a stream. Models are given by index.
 pub(super) struct Board {
     pub(super) name: String,
     pub(super) kind: &'static str,
     pub(super) seeds: Vec<Option<u64>>,
     pub(super) transitions: Vec<Transition>,
-    /// Of the first run.
+    /// Records of the first run.
     pub(super) counts: Counts,
     pub(super) test: Test,
     /// Models, the best first.
     pub(super) order: Vec<usize>,
     pub(super) scores: Vec<Score>,
-    /// What the daemon would have published of all models together, which is no contender; `None` where there is one model.
+    /// Scores of the predictions that the daemon would have published from all models, outside the ranking; `None`
+    /// where there is one model.
     pub(super) published: Option<Score>,
-    /// Every two models, in the order of models.
+    /// All pairs of models, in the order of models.
     pub(super) pairs: Vec<Pair>,
-    /// Of each model's first run.
+    /// Traces of each model's first run.
     pub(super) traces: Vec<Trace>,
-    /// What mattered to each model at the end of its first run; `None` for those that look at no feature.
+    /// Features that mattered to each model at the end of its first run; `None` for models that see no features.
     pub(super) importance: Vec<Option<Explanation>>,
 }
 
-/// How differences on a stream are told from noise.
+/// Test that tells differences on a stream from noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Test {
     /// Paired differences of the RMSE over so many seeds.
     Seeds(usize),
     /// Paired differences of the mean squared error over stretches of one run.
     Blocks,
-    /// Not at all: too few records.
+    /// There is no test: too few records.
     TooShort,
 }
 
-/// A model on a stream.
+/// Scores of a model on a stream.
 pub(super) struct Score {
     /// Means over the runs; the most bytes, and all incidents.
     pub(super) mean: Figures,
     pub(super) runs: Vec<Figures>,
 }
 
-/// What is reported of a run.
+/// Figures of a run.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Figures {
     pub(super) rmse: f64,
@@ -90,22 +91,22 @@ pub(super) struct Figures {
     pub(super) skill: f64,
     /// Microseconds per record.
     pub(super) micros: f64,
-    /// At the end.
+    /// Memory at the end of the run.
     pub(super) bytes: usize,
     #[serde(flatten)]
     pub(super) incidents: prequential::Counts,
 }
 
-/// Two models on a stream.
+/// Comparison of two models on a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pair {
     pub(super) a: usize,
     pub(super) b: usize,
     /// RMSE of `a` less that of `b`.
     pub(super) difference: f64,
-    /// Chance of as much without a difference, adjusted for the number of pairs; `None` where it cannot be judged.
+    /// P-value of the difference, adjusted for the number of pairs; `None` where it cannot be computed.
     pub(super) p: Option<f64>,
-    /// Whether one RMSE is so much larger that nobody would call it level.
+    /// True where one RMSE is at least [`FAR_APART_FACTOR`] times the other.
     pub(super) apart: bool,
 }
 
@@ -114,29 +115,30 @@ impl Pair {
         self.p.is_some_and(|p| p < ALPHA)
     }
 
-    /// Whether errors differ greatly and yet so irregularly that no test can say that it was not chance.
+    /// Returns `true` where errors differ greatly, but so irregularly that no test can exclude chance.
     pub(super) fn too_erratic(&self) -> bool {
         self.apart && self.p.is_some() && !self.beyond_noise()
     }
 }
 
-/// Over all streams, by ranks of the RMSE.
+/// Comparison over all streams, by ranks of the RMSE.
 pub(super) struct Overall {
     /// Models, the best first.
     pub(super) order: Vec<usize>,
     pub(super) mean_ranks: Vec<f64>,
-    /// Streams on which a model is the first.
+    /// Number of streams on which each model is the first.
     pub(super) wins: Vec<usize>,
-    /// Means over streams.
+    /// Mean skill over streams.
     pub(super) skill: Vec<f64>,
-    /// Whether models differ at all; `None` for too few streams.
+    /// Test whether models differ at all; `None` for too few streams.
     pub(super) friedman: Option<Friedman>,
-    /// Mean ranks further apart than this differ beyond noise; `None` for too few streams, or where they do not differ at all.
+    /// Mean ranks further apart than this differ beyond noise; `None` for too few streams, or where they do not differ
+    /// at all.
     pub(super) critical_difference: Option<f64>,
 }
 
 impl Standings {
-    /// Puts together what came out of a plan's jobs.
+    /// Makes the leaderboards from the results of a plan's jobs.
     ///
     /// # Errors
     /// When a stream changed while it was read.
@@ -154,7 +156,7 @@ impl Standings {
         let mut runs = runs.into_iter();
         let mut streams = Vec::new();
         for stream in &plan.streams {
-            // Run by run, each with all models.
+            // Results come run by run, each with all models.
             let of_stream = (&mut runs).take(stream.seeds.len() * jobs_in_run(plan.models.len())).collect();
             match Board::new(stream, of_stream, plan.models.len()) {
                 Some(board) => streams.push(board),
@@ -204,17 +206,17 @@ impl Board {
         })
     }
 
-    /// The model with the smallest error.
+    /// Returns the model with the smallest error.
     pub(super) fn winner(&self) -> usize {
         self.order.first().copied().unwrap_or(0)
     }
 
-    /// The comparison of two models, whichever way round they are.
+    /// Returns the comparison of two models, in either order.
     pub(super) fn pair(&self, a: usize, b: usize) -> Option<&Pair> {
         self.pairs.iter().find(|pair| (pair.a, pair.b) == (a.min(b), a.max(b)))
     }
 
-    /// Models that the winner is not better than beyond noise, the best first.
+    /// Returns the models that the winner does not beat beyond noise, the best first.
     pub(super) fn level(&self) -> Vec<usize> {
         let winner = self.winner();
         let is_level =
@@ -224,7 +226,7 @@ impl Board {
 }
 
 impl Board {
-    /// Models that are far behind the winner, but too erratic to be judged, the best first.
+    /// Returns the models that are far behind the winner, but too erratic to be judged, the best first.
     pub(super) fn erratic(&self) -> Vec<usize> {
         let winner = self.winner();
         let is_erratic = |model: &usize| self.pair(winner, *model).is_some_and(Pair::too_erratic);
@@ -239,7 +241,7 @@ impl Figures {
             rmse: total.rmse(),
             mae: total.mae(),
             r2: total.r2(),
-            // What is no number is null in JSON and a dash elsewhere.
+            // NaN becomes null in JSON and a dash elsewhere.
             skill: total_skill.unwrap_or(f64::NAN),
             micros: run.time.as_secs_f64() * 1e6 / (run.counts.records - run.counts.rejected).max(1) as f64,
             bytes: *memory,
@@ -264,24 +266,24 @@ impl Score {
     }
 }
 
-/// Jobs of one run over a stream: every model, and behind them the whole race where it is more than one.
+/// Returns the number of jobs of one run over a stream: every model, and the whole race where there is more than one.
 pub(super) fn jobs_in_run(models: usize) -> usize {
     models + usize::from(models > 1)
 }
 
-/// A mean that does not overflow where none of the values does.
+/// Returns the mean, which does not overflow where none of the values does.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     values.zip(1_u32..).fold(0.0, |mean, (value, count)| mean + (value - mean) / f64::from(count))
 }
 
-/// Indices by value, the smallest first, equals in their order; what is not a number is last.
+/// Returns indices by value, the smallest first, equals in their order; NaN is last.
 fn ascending(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].is_nan().cmp(&values[*b].is_nan()).then(values[*a].total_cmp(&values[*b])));
     order
 }
 
-/// Every two models of a stream, and how they were compared.
+/// Compares all pairs of models of a stream, and returns the test that was used.
 fn compared(scores: &[Score], traces: &[Trace]) -> (Test, Vec<Pair>) {
     let seeds = scores.first().map_or(0, |score| score.runs.len());
     let (test, series): (Test, Vec<Vec<f64>>) = if seeds > 1 {
@@ -320,19 +322,19 @@ impl Overall {
             order: ascending(&mean_ranks),
             wins: wins.collect(),
             skill: skill.collect(),
-            // Nemenyi's test comes after Friedman's, and only where that finds anything.
+            // Nemenyi's test follows Friedman's only where that finds a difference.
             critical_difference: friedman.filter(|it| it.p < ALPHA).map(|_| nemenyi(models, streams.len())),
             friedman,
             mean_ranks,
         }
     }
 
-    /// The model with the lowest mean rank.
+    /// Returns the model with the lowest mean rank.
     pub(super) fn winner(&self) -> usize {
         self.order.first().copied().unwrap_or(0)
     }
 
-    /// Whether two models differ beyond noise.
+    /// Returns `true` where two models differ beyond noise.
     pub(super) fn beyond_noise(&self, a: usize, b: usize) -> bool {
         self.critical_difference.is_some_and(|critical| (self.mean_ranks[a] - self.mean_ranks[b]).abs() > critical)
     }

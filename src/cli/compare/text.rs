@@ -1,4 +1,4 @@
-//! The leaderboards on the terminal, within 100 columns unless names take more to be told apart.
+//! Prints the leaderboards on the terminal, within 100 columns unless names need more to be told apart.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::{
     pipeline::prequential::PUBLISHED,
 };
 
-/// Characters of a model's name at most, where so many tell it from the others; files have it whole.
+/// Most characters of a model's name, where they tell it from the others; files have it whole.
 const MAX_NAME_WIDTH: usize = 26;
 
 pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Emphasis) -> io::Result<()> {
@@ -60,7 +60,7 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
     Ok(())
 }
 
-/// What a stream held.
+/// Describes the records of a stream.
 fn about(board: &Board) -> String {
     let counts = &board.counts;
     let mut text = format!("{}: {} records", board.name, grouped(counts.records as f64));
@@ -81,7 +81,7 @@ fn about(board: &Board) -> String {
     text
 }
 
-/// Where a concept changes.
+/// Describes a change of the concept.
 pub(super) fn transition(transition: &Transition) -> String {
     let Transition { at, width } = *transition;
     match width {
@@ -114,7 +114,7 @@ fn table(out: &mut impl Write, names: &[String], board: &Board, width: usize, em
     Ok(())
 }
 
-/// How what is published compares with the best model; no test judges that.
+/// Compares the published predictions with the best model, without a test.
 pub(super) fn beside_the_best(board: &Board, rmse: f64) -> String {
     let more = 100.0 * (rmse / board.scores[board.winner()].mean.rmse - 1.0);
     match more {
@@ -124,7 +124,7 @@ pub(super) fn beside_the_best(board: &Board, rmse: f64) -> String {
     }
 }
 
-/// How much larger a model's error is than the best, and whether that is noise.
+/// Says how much larger a model's error is than the best, and whether that is noise.
 pub(super) fn distance(board: &Board, model: usize) -> String {
     let winner = board.winner();
     if model == winner {
@@ -144,7 +144,7 @@ pub(super) fn distance(board: &Board, model: usize) -> String {
     }
 }
 
-/// A share that may be far below 0.
+/// Formats a share that may be far below 0.
 pub(super) fn share(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.4}") } else { short(value) }
 }
@@ -162,7 +162,7 @@ fn overall(out: &mut impl Write, standings: &Standings, names: &[String], width:
     writeln!(out)
 }
 
-/// A sentence in lines of at most 100 characters, those after the first a little further in.
+/// Writes a sentence in lines of at most 100 characters, those after the first indented a little more.
 fn wrapped(out: &mut impl Write, text: &str) -> io::Result<()> {
     const WIDTH: usize = 100;
     let indent = text.len() - text.trim_start().len();

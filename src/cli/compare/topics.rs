@@ -8,7 +8,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Offsets of a topic as they are written on the command line.
+/// Offsets of a topic, as given on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offsets {
     from: Option<i64>,
@@ -35,7 +35,7 @@ impl FromStr for Offsets {
     }
 }
 
-/// What `--topic` and `--offsets` ask for.
+/// Reads `--topic` and `--offsets`.
 pub(super) fn wanted(topics: &[String], offsets: &[Offsets]) -> Result<Vec<Wanted>, Vec<String>> {
     let mut problems = Vec::new();
     if offsets.len() > 1 && offsets.len() != topics.len() {
@@ -47,7 +47,7 @@ pub(super) fn wanted(topics: &[String], offsets: &[Offsets]) -> Result<Vec<Wante
     }
     let mut wanted = Vec::new();
     for (i, text) in topics.iter().enumerate() {
-        // No topic's name has a colon.
+        // Topic names have no colon.
         let (topic, partition) = match text.split_once(':') {
             None => (text.as_str(), Ok(None)),
             Some((topic, partition)) => (topic, partition.parse::<i32>().map(Some)),
@@ -67,11 +67,11 @@ pub(super) fn wanted(topics: &[String], offsets: &[Offsets]) -> Result<Vec<Wante
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
-/// Copies what is wanted, a spool for each partition with its name.
+/// Copies the wanted ranges, and returns a named spool for each partition.
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn copied(settings: &Settings, wanted: &Wanted) -> anyhow::Result<Vec<(String, Spool)>> {
     let mut names = Vec::new();
-    // Both closures add to it, one after the other.
+    // Both closures push to it, one after the other.
     let writers = std::cell::RefCell::new(Vec::new());
     let begin = |Part { partition, offsets }: Part| {
         names.push(format!("{}:{partition} {}..{}", wanted.topic, offsets.start, offsets.end));

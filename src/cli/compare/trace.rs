@@ -1,17 +1,17 @@
-//! What is kept of a run to be drawn and tested later, in bounded room however long the run.
+//! Trace of a run for plots and tests, in bounded memory however long the run.
 
 use std::collections::VecDeque;
 
 use crate::metrics::significance::Blocks;
 
-/// Points of a curve and of a scatter plot at least, once there are that many; twice as many at most.
+/// Least number of points of a curve and of a scatter plot, once there are that many; the most is twice as many.
 const MIN_CURVE_POINTS: usize = 400;
 const MIN_SCATTER_POINTS: usize = 300;
 
-/// Newest samples that are kept one by one.
+/// Number of newest samples that are kept one by one.
 const LATEST_SAMPLES: usize = 160;
 
-/// What is kept of a run.
+/// Trace of a run.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     /// Squared errors.
@@ -35,19 +35,19 @@ impl Trace {
     }
 }
 
-/// An error over time: of every few looks at it the least and the greatest, so that no peak is lost.
+/// Curve of an error over time: of every few readings it keeps the least and the greatest, so that no peak is lost.
 #[derive(Debug)]
 pub(super) struct Curve {
     pub(super) bins: Vec<Bin>,
-    /// Looks in each bin.
+    /// Readings in each bin.
     per_bin: u32,
-    /// Looks in the last one.
+    /// Readings in the last bin.
     last: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bin {
-    /// Record of its first look.
+    /// Record of its first reading.
     pub(super) at: u64,
     pub(super) low: f64,
     pub(super) high: f64,
@@ -60,7 +60,7 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// The error after so many records.
+    /// Adds the error after so many records.
     pub(super) fn update(&mut self, record: u64, error: f64) {
         if let Some(bin) = self.bins.last_mut().filter(|_| self.last < self.per_bin) {
             (bin.low, bin.high) = (bin.low.min(error), bin.high.max(error));
@@ -81,7 +81,7 @@ impl Curve {
     }
 }
 
-/// Every so-many-th of a series.
+/// Every n-th point of a series, where n doubles as the series grows.
 #[derive(Debug)]
 pub(super) struct Thinned {
     pub(super) kept: Vec<(f64, f64)>,
@@ -102,7 +102,7 @@ impl Thinned {
                 self.kept = self.kept.iter().step_by(2).copied().collect();
                 self.stride *= 2;
             }
-            // Still one of the rest after the stride has grown: the length was even.
+            // It stays on the grid after the stride has grown: the length was even.
             self.kept.push(pair);
         }
         self.seen += 1;

@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Test {
-    /// The test in full, with who it is from.
+    /// Describes the test in full, with its authors.
     pub(super) fn described(self) -> String {
         match self {
             Test::Seeds(seeds) => format!(
@@ -30,7 +30,7 @@ impl Standings {
         &self.models[model].name
     }
 
-    /// A stream's result in a sentence.
+    /// Returns a stream's result in a sentence.
     pub(super) fn verdict(&self, board: &Board) -> String {
         let winner = board.winner();
         let rmse = board.scores[winner].mean.rmse;
@@ -58,7 +58,7 @@ impl Standings {
         text
     }
 
-    /// The result over all streams in a sentence.
+    /// Returns the result over all streams in a sentence.
     pub(super) fn overall_verdict(&self) -> String {
         let overall = &self.overall;
         let winner = overall.winner();
@@ -93,7 +93,7 @@ impl Standings {
     }
 }
 
-/// How a smaller error compares.
+/// Says how much smaller an error is than another.
 fn less_than(error: f64, other: f64) -> String {
     if error == other {
         return "the same as".to_owned();

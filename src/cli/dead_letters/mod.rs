@@ -1,4 +1,4 @@
-//! `thalweg dead-letters`: what could not be used, and sending it back once what was wrong is mended.
+//! `thalweg dead-letters`: lists records that could not be used, and sends them back once the cause is mended.
 
 mod retry;
 mod show;
@@ -15,7 +15,7 @@ pub(super) enum Command {
     Retry(retry::Options),
 }
 
-/// Which dead letters.
+/// Choice of dead letters.
 #[derive(Debug, Args)]
 struct Which {
     /// Only of this partition of the dead-letters topic
@@ -34,7 +34,7 @@ impl Which {
 
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
-    // A broker that does not answer is waited for, and said so.
+    // We wait for a broker that does not answer, and log it.
     logging::start(&settings.logging, &logging::Surroundings::default());
     match command {
         Command::Show(options) => show::run(settings, options).await,

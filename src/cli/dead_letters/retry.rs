@@ -1,4 +1,4 @@
-//! `thalweg dead-letters retry`: sends them back, and says what it did.
+//! `thalweg dead-letters retry`: sends them back, and reports the outcome.
 
 use std::io::{Write, stdout};
 

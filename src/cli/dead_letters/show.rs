@@ -95,7 +95,7 @@ fn summarize(
 struct Newest {
     limit: usize,
     letters: Vec<(i64, DeadLetter)>,
-    /// Per partition the latest time so far: samples may come out of order.
+    /// Per partition, the latest time so far: samples may come out of order.
     latest: HashMap<i32, i64>,
 }
 
@@ -149,10 +149,10 @@ fn time(milliseconds: i64) -> String {
     time.map_or_else(|| milliseconds.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
-/// Where in the value it is that is to blame, if that can be told.
+/// Finds the place in the value that caused the rejection, if it can be told.
 fn culprit_of(field: Option<&str>, error: &str, value: &[u8]) -> Option<usize> {
     if let Some(field) = field {
-        // A record names its members by their own level, and elements of arrays not at all.
+        // A record names members by their last part only, and elements of arrays not at all.
         let own = field.rsplit('.').find(|part| part.parse::<u64>().is_err());
         return place(value, field).or_else(|| place(value, own?));
     }
@@ -162,7 +162,7 @@ fn culprit_of(field: Option<&str>, error: &str, value: &[u8]) -> Option<usize> {
     Some(start.saturating_add(column).min(value.len()))
 }
 
-/// Where a name stands as one: in quotes, with a colon behind.
+/// Finds a name as such: in quotes, with a colon behind.
 fn place(value: &[u8], name: &str) -> Option<usize> {
     let quoted = serde_json::to_vec(name).ok()?;
     let is_name = |(_, bytes): &(usize, &[u8])| {
@@ -172,14 +172,14 @@ fn place(value: &[u8], name: &str) -> Option<usize> {
     (0..value.len()).map(|at| (at, &value[at..])).find(is_name).map(|(at, _)| at)
 }
 
-/// The part of bytes around a place, or their beginning, on one line.
+/// Returns the part of bytes around a place, or their beginning, on one line.
 fn window(bytes: &[u8], place: Option<usize>) -> String {
     let before = MAX_SHOWN_CHARS / 3;
     match place.filter(|place| *place > MAX_SHOWN_CHARS / 2) {
         None => cut(bytes),
         Some(place) => {
             let mut start = place - before;
-            // Not amid a character.
+            // The part must not begin inside a character.
             while start < place && bytes.get(start).is_some_and(|byte| byte & 0xc0 == 0x80) {
                 start += 1;
             }
@@ -188,9 +188,9 @@ fn window(bytes: &[u8], place: Option<usize>) -> String {
     }
 }
 
-/// The beginning of bytes, on one line.
+/// Returns the beginning of bytes, on one line.
 fn cut(bytes: &[u8]) -> String {
-    // An escape takes up to four characters of a byte.
+    // An escaped byte takes up to four characters.
     let head = &bytes[..bytes.len().min(4 * MAX_SHOWN_CHARS)];
     let mut whole = String::new();
     for chunk in head.utf8_chunks() {
@@ -204,17 +204,17 @@ fn cut(bytes: &[u8]) -> String {
     }
 }
 
-/// Text without what could move the cursor, colour the terminal or turn the line around.
+/// Escapes characters that could move the cursor, colour the terminal or reverse the line.
 fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if is_safe(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 
 fn is_safe(c: char) -> bool {
-    // Those that Debug escapes are control and format characters; quotes and backslashes are harmless.
+    // Debug escapes control and format characters; quotes and backslashes are harmless.
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-/// Bytes in JSON: which of the two it is, is said.
+/// Bytes in JSON, under the name of their encoding.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Bytes<'a> {
@@ -250,7 +250,7 @@ struct Line<'a> {
     headers: &'a Headers,
 }
 
-/// An object in the headers' order; a name that is there twice is there twice.
+/// Writes headers as an object in their order; a name that comes twice is written twice.
 fn headers<S: Serializer>(headers: &&Headers, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(headers.iter().map(|(name, value)| (String::from_utf8_lossy(name), value.map(Bytes::from))))
 }

@@ -1,4 +1,4 @@
-//! `thalweg model export`: everything as one JSON document, every number to the bit.
+//! `thalweg model export`: writes everything as one JSON document, every number exact to the bit.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Raised when a reader of an older document would misunderstand a newer one.
+/// Format of the document; raised when a reader of an older document would misunderstand a newer one.
 const FORMAT: u32 = 1;
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ struct Partition<'a> {
     position: i64,
     version: u64,
     written_at: &'a str,
-    /// What was published, whichever model it was of.
+    /// Scores of the published predictions, whichever model made them.
     published: Published,
     models: Vec<Model<'a>>,
 }
@@ -52,7 +52,7 @@ struct Partition<'a> {
 struct Published {
     rolling: Errors,
     total: Errors,
-    /// Against the mean; `null` where there is none yet.
+    /// Skill against the mean; `null` where there is none yet.
     rolling_skill: Option<f64>,
     total_skill: Option<f64>,
 }
@@ -139,7 +139,7 @@ fn model(model: &LearnedModel) -> anyhow::Result<Model<'_>> {
     })
 }
 
-/// The kind's own parameters, without its name around them.
+/// Returns the kind's own parameters, without its name around them.
 fn parameters(kind: &ModelKind) -> anyhow::Result<Value> {
     Ok(match serde_json::to_value(kind)? {
         Value::Object(variant) => variant.into_iter().next().map_or(Value::Null, |(_, parameters)| parameters),

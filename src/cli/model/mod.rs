@@ -1,7 +1,7 @@
-//! `thalweg model`: what the daemon has learned, out of the newest intact checkpoint of each partition.
+//! `thalweg model`: shows what the daemon has learned, from the newest intact checkpoint of each partition.
 //!
-//! But for `restore` and `relearn` it may run beside the daemon: nothing is locked or written. The engine says what there is ([`Description`]); here it
-//! is only laid out, in `show` for a person and in `export` for a program.
+//! But for `restore` and `relearn` it may run beside the daemon: nothing is locked or written. The engine says what
+//! there is ([`Description`]); here it is only laid out, in `show` for a person and in `export` for a program.
 
 mod export;
 mod relearn;
@@ -30,7 +30,7 @@ pub(super) enum Command {
     Relearn(relearn::Options),
 }
 
-/// Which models.
+/// Choice of models.
 #[derive(Debug, Args)]
 struct Selection {
     /// Names of models [default: all]
@@ -41,20 +41,20 @@ struct Selection {
     partition: Option<i32>,
 }
 
-/// A partition's checkpoint with the models asked for.
+/// Checkpoint of a partition, with the selected models.
 struct Learned {
     found: Found<Checkpoint>,
     models: Vec<LearnedModel>,
 }
 
-/// A model by the names of its features.
+/// A model, with the names of its features.
 struct LearnedModel {
     config: ModelConfig,
     standing: ModelSnapshot,
     is_champion: bool,
     steps: Vec<StepDescription>,
     description: Description,
-    /// `None` where there is nothing to explain.
+    /// Explanation; `None` where there is nothing to explain.
     explanation: Option<Explanation>,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> 
     }
 }
 
-/// Reads what is asked for; says on standard error where a damaged checkpoint had to be passed over.
+/// Reads the selected models; reports on standard error where a damaged checkpoint had to be passed over.
 fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learned>> {
     let path = &settings.state.path;
     let topic = &settings.topics.samples;
@@ -96,7 +96,7 @@ fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learne
     Ok(learned)
 }
 
-/// The models of those names, all where none is given, in configured order.
+/// Returns the models of those names, all where none is given, in configured order.
 fn select(found: &Found<Checkpoint>, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> {
     let race = &found.checkpoint.prequential;
     let known: Vec<&str> = race.names().map(AsRef::as_ref).collect();

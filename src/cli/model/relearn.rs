@@ -1,7 +1,8 @@
 //! `thalweg model relearn`: makes the next start learn from the oldest sample that the topic holds.
 //!
-//! For models that are new or have changed, which begin at nothing otherwise. It needs the state file for itself, so the
-//! daemon must have stopped. What is published stays: the next start reads it back and publishes only what is missing.
+//! It serves models that are new or have changed, which otherwise start from nothing. It needs the state file for
+//! itself, so the daemon must have stopped. Published records stay: the next start reads it back and publishes only
+//! what is missing.
 
 use std::collections::BTreeSet;
 

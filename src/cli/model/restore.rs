@@ -1,6 +1,6 @@
-//! `thalweg model restore`: lists the checkpoints there are, and makes one of them the next start's.
+//! `thalweg model restore`: lists the checkpoints, and makes the next start continue from one of them.
 //!
-//! Restoring needs the state file for itself, so the daemon must have stopped; the list may be looked at any time.
+//! Restoring needs the state file for itself, so the daemon must have stopped; the list can be read at any time.
 
 use std::io::{Write, stdout};
 
@@ -52,7 +52,7 @@ fn list(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn restore(settings: &Settings, id: i64) -> anyhow::Result<()> {
-    // Before the lock, which would make a file where there is none.
+    // We open it before we take the lock, which would create a missing file.
     StateReader::open(&settings.state.path)?;
     let Restored { checkpoint, moved } =
         checkpoints::restore(&Store::open(&settings.state)?, id, &settings.topics.samples)?;

@@ -27,14 +27,15 @@ use crate::{
 };
 use predictions::Predictions;
 
-/// What to replay and what to make of it.
+/// Options: the file to replay, and the outputs.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// CSV with a header, or one JSON object per line; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
     reading: Reading,
-    /// Writes a row per sample: i,target,<model name>…,prediction,lower,upper,model,key,timestamp; `-` is standard output
+    /// Writes a row per sample: i,target,<model name>…,prediction,lower,upper,model,key,timestamp; `-` is standard
+    /// output
     #[arg(long, value_name = "OUT.csv")]
     predictions: Option<PathBuf>,
     /// Prints the final metrics per model
@@ -49,17 +50,17 @@ enum Report {
     Text,
 }
 
-/// What was read.
+/// Counts of the records that were read.
 #[derive(Clone, Debug, Default)]
 struct Counts {
     records: u64,
     scored: u64,
     rejected: u64,
-    /// How many of those for which reason.
+    /// Number of rejected records by reason.
     reasons: BTreeMap<&'static str, u64>,
 }
 
-/// The loop's state.
+/// State of the loop.
 struct Replay {
     prequential: Prequential,
     predictions: Option<Predictions>,
@@ -92,7 +93,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     if counts.records == 0 {
         anyhow::bail!("{} holds no records", options.file.display());
     }
-    // Beside predictions on standard output the report would be one more row.
+    // With predictions on standard output the report would be one more row.
     let aside = options.predictions.as_ref().is_some_and(|path| path.as_os_str() == "-");
     let mut out: Box<dyn Write> = if aside { Box::new(stderr().lock()) } else { Box::new(stdout().lock()) };
     let emphasis = if aside { Emphasis::of_stderr() } else { Emphasis::of_stdout() };
@@ -152,7 +153,7 @@ fn progress_bar(size: Option<u64>) -> ProgressBar {
     match size {
         Some(size) => {
             let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {msg} records, {eta} to go");
-            // The template is a constant; were it wrong, the default would do.
+            // The template is a constant; if it were wrong, the default would do.
             ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         }
         None => {

@@ -1,8 +1,8 @@
 //! The predictions of a replay as CSV: a row per sample.
 //!
-//! Columns: `i` (number of the record, from 0), `target`, a column per model by its name, and what the daemon would have
-//! published: `prediction`, `lower`, `upper`, `model`, `key`, `timestamp` (milliseconds since 1970). What is not known is
-//! empty. A model of one of those names has `model.` in front of it.
+//! Columns: `i` (number of the record, from 0), `target`, a column per model by its name, and the record that the
+//! daemon would have published: `prediction`, `lower`, `upper`, `model`, `key`, `timestamp` (milliseconds since 1970).
+//! Unknown values are empty. A model of one of those names has `model.` in front of it.
 
 use std::{
     fs::File,
@@ -22,16 +22,16 @@ const LEADING_COLUMNS: [&str; 2] = ["i", "target"];
 /// Columns behind the models'.
 const TRAILING_COLUMNS: [&str; 6] = ["prediction", "lower", "upper", "model", "key", "timestamp"];
 
-/// Where rows go.
+/// Writer of the rows.
 pub(super) struct Predictions {
     out: Box<dyn Write>,
     line: Vec<u8>,
-    /// Of the models, as cells.
+    /// Names of the models, as cells.
     names: Vec<Vec<u8>>,
 }
 
 impl Predictions {
-    /// Begins the file, or standard output where it is `-`.
+    /// Creates the file, or takes standard output where it is `-`, and writes the header.
     pub(super) fn create(path: &Path, race: &Prequential) -> anyhow::Result<Self> {
         let out: Box<dyn Write> = if path.as_os_str() == "-" {
             Box::new(stdout())
@@ -92,7 +92,7 @@ fn number(line: &mut Vec<u8>, value: Option<f64>) {
     line.push(b',');
 }
 
-/// A cell, in quotes where it needs them.
+/// Writes a cell, in quotes where it needs them.
 fn cell(line: &mut Vec<u8>, text: &str) {
     if text.contains([',', '"', '\n', '\r']) {
         line.push(b'"');
@@ -104,7 +104,7 @@ fn cell(line: &mut Vec<u8>, text: &str) {
     line.push(b',');
 }
 
-/// Ends a row in place of the separator behind its last cell.
+/// Replaces the separator behind the last cell by the end of the row.
 fn end(line: &mut Vec<u8>) {
     line.pop();
     line.push(b'\n');

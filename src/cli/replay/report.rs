@@ -23,20 +23,20 @@ struct Report<'a> {
     records: u64,
     scored: u64,
     dead_letters: u64,
-    /// How many of those for which reason.
+    /// Number of rejected records by reason.
     reasons: &'a BTreeMap<&'static str, u64>,
     champion: &'a str,
-    /// What is used of the records.
+    /// Use of the records' fields.
     fields: &'a Fields,
-    /// Absent where nobody asks for intervals.
+    /// Absent where no intervals are configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     intervals: Option<Intervals>,
-    /// What was published, whichever model it was of.
+    /// Scores of the published predictions, whichever model made them.
     published: PublishedReport,
     models: Vec<ModelReport<'a>>,
 }
 
-/// Figures as of a model.
+/// Figures like those of a model.
 #[derive(Serialize)]
 struct PublishedReport {
     #[serde(flatten)]
@@ -48,7 +48,7 @@ struct PublishedReport {
     stood_in: u64,
 }
 
-/// Over the whole run, and of late.
+/// Coverage over the whole run, and over the last samples.
 #[derive(Serialize)]
 struct Intervals {
     target: f64,

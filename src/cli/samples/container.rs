@@ -1,7 +1,8 @@
-//! What a file is before it is CSV or JSON: compressed, or something that only looks like a table to people.
+//! Containers of CSV and JSON: unpacks compressed files, and gives advice on files that only look like tables to
+//! people.
 //!
-//! Invariant: it is told by its first bytes, not by its name, so that standard input and a wrong ending are as good. What
-//! cannot be read is said with the way there.
+//! Invariant: the first bytes decide, not the name, so that standard input and a wrong ending work as well. The error
+//! for a file that cannot be read says how to convert it.
 
 use std::{
     io::{self, BufRead, BufReader, Cursor, Read},
@@ -11,33 +12,33 @@ use std::{
 use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 
-/// Bytes that are looked at to know what it is.
+/// Bytes that are looked at to know the kind of a file.
 const MAX_HEAD_BYTES: usize = 1 << 16;
 
-/// Compressed files within compressed files that are opened.
+/// Depth of compressed files within compressed files that are opened.
 const MAX_DEPTH: usize = 3;
 
-/// What a stream begins with, to be looked at, and all of it, to be read.
+/// Beginning of a stream, to be looked at, and all of it, to be read.
 pub(super) struct Opened {
     pub(super) head: Vec<u8>,
-    /// Whether there is no more than the head.
+    /// True where there is no more than the head.
     pub(super) whole: bool,
     pub(super) read: Box<dyn BufRead>,
 }
 
-/// Unpacks what is compressed.
+/// Unpacks a compressed stream, or passes on a plain one.
 ///
 /// # Errors
-/// When it cannot be read, or is none of what is read.
+/// When it cannot be read, or is of a kind that is not supported.
 pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<Opened> {
     let mut read: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, read));
     for _ in 0..MAX_DEPTH {
         let (head, whole, all) = looked_at(read).with_context(|| format!("{} cannot be read", path.display()))?;
         read = if head.starts_with(b"\x1f\x8b") {
-            // Members one behind the other, as `cat` and log rotation leave them.
+            // There may be several members one behind the other, from `cat` or log rotation.
             Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(all)))
         } else if is_zstd(&head) {
-            // Reads frame after frame to the end.
+            // The decoder reads frame after frame to the end.
             Box::new(BufReader::with_capacity(1 << 16, zstd::stream::read::Decoder::with_buffer(all)?))
         } else {
             if let Some(advice) = advice(&head, path) {
@@ -49,7 +50,7 @@ pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<O
     bail!("{} is compressed more than {MAX_DEPTH} times; unpack it first", path.display())
 }
 
-/// The first bytes, whether that is all, and everything from the beginning.
+/// Returns the first bytes, `true` where they are all, and a reader from the beginning.
 fn looked_at(mut read: Box<dyn BufRead>) -> io::Result<(Vec<u8>, bool, Box<dyn BufRead>)> {
     let mut head = Vec::new();
     read.by_ref().take(MAX_HEAD_BYTES as u64).read_to_end(&mut head)?;
@@ -58,13 +59,13 @@ fn looked_at(mut read: Box<dyn BufRead>) -> io::Result<(Vec<u8>, bool, Box<dyn B
     Ok((head, whole, all))
 }
 
-/// A frame, or one that is skipped, which some writers put in front.
+/// Returns `true` for a frame, or a skippable one, which some writers put in front.
 fn is_zstd(head: &[u8]) -> bool {
     head.starts_with(b"\x28\xb5\x2f\xfd")
         || (head.len() > 3 && head[0] & 0xf0 == 0x50 && head[1..4] == *b"\x2a\x4d\x18")
 }
 
-/// What to do with a file that is neither CSV nor JSON: "… is" this.
+/// Returns advice on a file that is neither CSV nor JSON, to follow "… is".
 fn advice(head: &[u8], path: &Path) -> Option<String> {
     let file = if path.as_os_str() == "-" { "FILE".to_owned() } else { path.display().to_string() };
     let lines = "to_json('samples.jsonl', orient='records', lines=True)";
@@ -122,7 +123,7 @@ fn advice(head: &[u8], path: &Path) -> Option<String> {
         }
         _ if is(b"\xff\xfe\0\0") || is(b"\0\0\xfe\xff") => text("UTF-32", "UTF-32"),
         _ if is(b"\xff\xfe") || is(b"\xfe\xff") => text("UTF-16", "UTF-16"),
-        // Every other byte of plain text is zero then.
+        // In UTF-16, every other byte of plain text is zero.
         [_, 0, _, 0, ..] => text("UTF-16", "UTF-16LE"),
         [0, _, 0, _, ..] => text("UTF-16", "UTF-16BE"),
         _ if head.iter().take(1024).any(|byte| *byte == 0) => {

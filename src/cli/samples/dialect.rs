@@ -1,44 +1,44 @@
-//! How a CSV is written: what separates its cells, whether a comma is a decimal point, where its names are.
+//! Dialect of a CSV: the separator of its cells, its decimal mark, the place of its names.
 //!
-//! Invariant: what the user says holds. What is not said is found in the first rows, and told where it is not the usual.
+//! Invariant: the user's options hold. The rest is found in the first rows, and reported where it is unusual.
 //! What this does not do: guess types; a cell is text until the decoder reads it.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-/// Rows that are looked at.
+/// Most rows that are looked at.
 const MAX_SNIFFED_ROWS: usize = 200;
 
-/// What may separate cells where nothing is said; earlier ones win.
+/// Candidates for the separator where the user names none; earlier ones win.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// What the user says of it.
+/// Options that the user gives.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
     pub(super) delimiter: Option<u8>,
     pub(super) decimal: Option<u8>,
 }
 
-/// How a CSV is written.
+/// Dialect of a CSV.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
-    /// Whether `1,5` is one and a half.
+    /// True where `1,5` is one and a half.
     pub(super) decimal_comma: bool,
-    /// What ends a line.
+    /// Byte that ends a line.
     pub(super) terminator: u8,
     /// Lines in front of the names.
     pub(super) preamble: usize,
-    /// Whether the line of the names begins with a mark of a comment, as NumPy writes it.
+    /// True where the line of the names begins with a comment mark, as NumPy writes it.
     pub(super) marked: bool,
-    /// Whether rows begin with a cell that no name stands over, as R writes it.
+    /// True where rows begin with a cell without a name, as R writes it.
     pub(super) unnamed_first: bool,
 }
 
-/// Looks at the beginning of a file; `whole` is whether that is all of it.
+/// Finds the dialect from the beginning of a file; `whole` is true where that is all of it.
 pub(super) fn found(head: &[u8], whole: bool, asked: Asked) -> Dialect {
-    // A file of old has nothing but carriage returns.
+    // An old file may have only carriage returns.
     let terminator = if !head.contains(&b'\n') && head.contains(&b'\r') { b'\r' } else { b'\n' };
-    // Lest a row that is cut off counts.
+    // A row that is cut off must not count.
     let end = if whole {
         head.len()
     } else {
@@ -52,7 +52,7 @@ pub(super) fn found(head: &[u8], whole: bool, asked: Asked) -> Dialect {
         let next = &rest[line.len()..];
         match text {
             b"" => {}
-            // Excel's own word.
+            // `sep=` is Excel's own line.
             [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] if preamble == 0 => said = Some(*separator),
             [b'#', ..] => marked = Some((preamble, text)),
             _ => break,
@@ -62,7 +62,7 @@ pub(super) fn found(head: &[u8], whole: bool, asked: Asked) -> Dialect {
     }
     let delimiter = asked.delimiter.or(said).unwrap_or_else(|| separator(rest));
     let (rows, widths) = rows(rest, delimiter);
-    // The last comment holds the names where what follows is numbers, as many as it has words.
+    // The last comment holds the names where it has as many words as the numbers in the row below.
     let names = marked.filter(|(at, line)| {
         let own = cells(&line[1..], delimiter).len();
         let numbers = rows.first().is_some_and(|row| row.iter().all(|cell| is_number(cell)));
@@ -71,7 +71,7 @@ pub(super) fn found(head: &[u8], whole: bool, asked: Asked) -> Dialect {
     let decimal_comma =
         asked.decimal.map_or_else(|| delimiter != b',' && commas_are_points(&rows), |byte| byte == b',');
     let wider = |width: &usize| Some(*width) == widths.first().map(|header| header + 1);
-    // A separator behind the last cell is another thing, and does no harm.
+    // A separator behind the last cell of each row is another case, and does no harm.
     let filled = rows.iter().skip(1).any(|row| row.last().is_some_and(|cell| !cell.trim().is_empty()));
     let unnamed_first = names.is_none() && widths.len() > 1 && widths[1..].iter().all(wider) && filled;
     match names {
@@ -80,13 +80,14 @@ pub(super) fn found(head: &[u8], whole: bool, asked: Asked) -> Dialect {
     }
 }
 
-/// A line with its end.
+/// Returns the first line with its end.
 fn first_line(bytes: &[u8], terminator: u8) -> Option<&[u8]> {
     let end = bytes.iter().position(|byte| *byte == terminator).map_or(bytes.len(), |at| at + 1);
     (end > 0).then(|| &bytes[..end])
 }
 
-/// What separates the cells: by which most rows have as many of them as the first, and most of them.
+/// Finds the separator: the one by which most rows have as many cells as the first, and among equals the one with most
+/// cells.
 fn separator(text: &[u8]) -> u8 {
     let score = |separator: u8| {
         let (_, widths) = rows(text, separator);
@@ -95,14 +96,14 @@ fn separator(text: &[u8]) -> u8 {
             return (0, 0);
         }
         let alike = widths.iter().filter(|width| **width == header).count();
-        // In whole percent, so that a few odd rows do not outweigh the rest.
+        // We compare whole percent, so that a few odd rows do not outweigh the rest.
         (100 * alike / widths.len(), header)
     };
     let best = SEPARATORS.into_iter().rev().max_by_key(|separator| score(*separator));
     best.filter(|best| score(*best).0 > 0).unwrap_or(b',')
 }
 
-/// The cells of the first rows, and how many each has.
+/// Returns the cells of the first rows, and the number of cells of each.
 fn rows(text: &[u8], delimiter: u8) -> (Vec<Vec<String>>, Vec<usize>) {
     let mut rows = Vec::new();
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
@@ -123,7 +124,7 @@ fn cells(line: &[u8], delimiter: u8) -> Vec<String> {
 }
 
 fn next_row(reader: &mut Reader, rest: &mut &[u8]) -> Option<Vec<String>> {
-    // Cells are no longer than what they are read from, and there is at most one per byte, and one.
+    // Cells are no longer than their source, and there is at most one per byte, and one.
     let mut out = vec![0; rest.len() + 1];
     let mut ends = vec![0; rest.len() + 2];
     let (mut written, mut ended) = (0, 0);
@@ -135,7 +136,7 @@ fn next_row(reader: &mut Reader, rest: &mut &[u8]) -> Option<Vec<String>> {
         match result {
             ReadRecordResult::Record => break,
             ReadRecordResult::End => return None,
-            // What is left is nothing, which ends the last row.
+            // The empty rest ends the last row.
             ReadRecordResult::InputEmpty => {}
             ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => return None,
         }
@@ -149,7 +150,7 @@ fn next_row(reader: &mut Reader, rest: &mut &[u8]) -> Option<Vec<String>> {
     )
 }
 
-/// Whether cells are written with a decimal comma, all that have a fraction.
+/// Returns `true` where cells with a fraction have a decimal comma.
 fn commas_are_points(rows: &[Vec<String>]) -> bool {
     let (mut commas, mut points) = (0, 0);
     for cell in rows.iter().skip(1).flatten() {
@@ -157,7 +158,7 @@ fn commas_are_points(rows: &[Vec<String>]) -> bool {
         commas += usize::from(with_point(cell).is_some());
         points += usize::from(cell.contains('.') && !cell.contains(',') && cell.parse::<f64>().is_ok());
     }
-    // Thousands apart by points are no fractions, but then a fraction has its comma.
+    // Points may group thousands, but then fractions have a comma.
     commas > 0 && (points == 0 || commas > 10 * points)
 }
 
@@ -166,13 +167,14 @@ fn is_number(cell: &str) -> bool {
     cell.parse::<f64>().is_ok() || with_point(cell).is_some()
 }
 
-/// Whether a first row is all numbers, and so no names.
+/// Returns `true` for a first row of only numbers, which holds no names.
 pub(super) fn is_all_numbers(cells: &[String]) -> bool {
     cells.iter().any(|cell| !cell.trim().is_empty())
         && cells.iter().all(|cell| cell.trim().is_empty() || is_number(cell))
 }
 
-/// A number with a decimal comma, with a point instead: `-1.234,5e3` is `-1234.5e3`. `None` for anything else.
+/// Replaces the decimal comma of a number by a point: `-1.234,5e3` becomes `-1234.5e3`. Returns `None` for anything
+/// else.
 pub(super) fn with_point(cell: &str) -> Option<String> {
     let (whole, fraction) = cell.split_once(',')?;
     let digits = whole.strip_prefix(['+', '-']).unwrap_or(whole);
@@ -193,13 +195,13 @@ pub(super) fn with_point(cell: &str) -> Option<String> {
     text.parse::<f64>().is_ok().then_some(text)
 }
 
-/// A whole number whose thousands are apart by points, spaces or apostrophes, without them.
+/// Removes the points, spaces or apostrophes that group the thousands of a whole number.
 pub(super) fn ungrouped(cell: &str) -> Option<String> {
     let digits = cell.strip_prefix(['+', '-']).unwrap_or(cell);
     is_grouped(digits).then(|| cell.chars().filter(|c| c.is_ascii_digit() || "+-".contains(*c)).collect())
 }
 
-/// Whether digits are in groups of three behind the first, all apart by the same sign.
+/// Returns `true` for digits in groups of three behind the first, all separated by the same character.
 fn is_grouped(digits: &str) -> bool {
     const DIGIT_SEPARATORS: [char; 5] = ['.', ' ', '\'', '\u{a0}', '\u{202f}'];
     let Some(apart) = digits.chars().find(|c| DIGIT_SEPARATORS.contains(c)) else { return false };
@@ -209,7 +211,7 @@ fn is_grouped(digits: &str) -> bool {
     (1..=3).contains(&first.len()) && is_digits(first) && groups.all(|group| group.len() == 3 && is_digits(group))
 }
 
-/// A separator's name for people.
+/// Returns a separator's name for people.
 pub(super) fn named(delimiter: u8) -> String {
     match delimiter {
         b',' => "commas".to_owned(),

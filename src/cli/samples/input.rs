@@ -1,4 +1,4 @@
-//! A file of samples, or standard input: opened, unpacked, known for CSV or JSON, and read row by row.
+//! Opens a file of samples, or standard input, unpacks it, tells CSV from JSON, and reads it row by row.
 
 use std::{
     fs::File,
@@ -21,14 +21,14 @@ use super::{
 };
 use crate::pipeline::decode::Schema;
 
-/// How a file is read.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(in crate::cli) enum Format {
     Csv,
     Jsonl,
 }
 
-/// What is said of files; the rest is found out.
+/// Options for reading files; the rest is found out.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(in crate::cli) struct Reading {
     /// How files are to be read [default: by their ending, else by their first byte]; .gz and .zst are unpacked
@@ -73,11 +73,11 @@ fn decimal(text: &str) -> Result<u8, String> {
 
 /// One row.
 pub(super) enum Row<'a> {
-    /// What should be an object.
+    /// Bytes that should be a JSON object.
     Json(&'a [u8]),
-    /// A table's row.
+    /// Row of a table.
     Cells(&'a Table),
-    /// What could not be read.
+    /// Row that could not be read.
     Unusable(Unusable),
 }
 
@@ -111,7 +111,7 @@ impl Input {
         Self::over(Box::new(file), size, path, reading, schema)
     }
 
-    /// Reads what `path` names from elsewhere, `size` bytes where that is known.
+    /// Reads the content of `path` from `read`, `size` bytes where that is known.
     pub(super) fn over(
         read: Box<dyn Read>,
         size: Option<u64>,
@@ -144,17 +144,17 @@ impl Input {
         Ok(Self { rows, size, position })
     }
 
-    /// Bytes of the whole file, where that is known.
+    /// Returns the bytes of the whole file, where they are known.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// Bytes read.
+    /// Returns the number of bytes read.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// What is not as usual about the file, in sentences.
+    /// Returns what is unusual about the file, in sentences.
     pub(super) fn notes(&self) -> Vec<String> {
         match &self.rows {
             Rows::Csv(table) => table.notes(),
@@ -162,7 +162,7 @@ impl Input {
         }
     }
 
-    /// The next row and its line; `None` at the end. What has over `limit` bytes is not kept in memory.
+    /// Returns the next row and its line; `None` at the end. A row over `limit` bytes is not kept in memory.
     pub(super) fn next_row(&mut self, limit: usize) -> anyhow::Result<Option<(u64, Row<'_>)>> {
         match &mut self.rows {
             Rows::Csv(table) => Ok(match table.next(limit)? {
@@ -182,7 +182,7 @@ impl Input {
     }
 }
 
-/// By the first byte where that leaves no doubt, else by the ending.
+/// Finds the format by the first byte where that leaves no doubt, else by the file's ending.
 fn by_content(head: &[u8], path: &Path) -> Option<Format> {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let mut name = path.to_owned();
@@ -203,7 +203,7 @@ fn by_content(head: &[u8], path: &Path) -> Option<Format> {
     }
 }
 
-/// Counts what is read, for the progress bar.
+/// Counts the bytes that are read, for the progress bar.
 struct Counted {
     read: Box<dyn Read>,
     position: Arc<AtomicU64>,

@@ -1,6 +1,6 @@
 //! JSON objects of a file, one at a time and bounded in size: one per line, or the elements of an array.
 //!
-//! Invariant: a line that is bad costs itself alone. An array is read element by element and never held whole.
+//! Invariant: a bad line costs only itself. An array is read element by element and never held whole.
 
 use std::io::{self, BufRead, Read};
 
@@ -11,14 +11,14 @@ use super::Unusable;
 /// An open file of objects.
 pub(super) struct Objects {
     read: Box<dyn BufRead>,
-    /// Whether it is amid an array.
+    /// True inside an array.
     in_array: bool,
     line: Vec<u8>,
-    /// Of what was read last, from 1.
+    /// Line of the last value that was read, from 1.
     number: u64,
 }
 
-/// What was found.
+/// Outcome of one read.
 pub(super) enum Next<'a> {
     Value(&'a [u8]),
     Unusable(Unusable),
@@ -27,7 +27,7 @@ pub(super) enum Next<'a> {
 
 impl Objects {
     /// # Errors
-    /// Where the objects are over several lines each.
+    /// When each object is spread over several lines.
     pub(super) fn open(mut read: Box<dyn BufRead>, head: &[u8]) -> anyhow::Result<Self> {
         let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         io::copy(&mut read.by_ref().take(mark as u64), &mut io::sink())?;
@@ -38,12 +38,12 @@ impl Objects {
         Ok(Self { read, in_array: false, line: Vec::new(), number: 0 })
     }
 
-    /// Of what was read last.
+    /// Returns the line of the last value that was read.
     pub(super) fn line(&self) -> u64 {
         self.number
     }
 
-    /// The next value; blank lines are none. One over `limit` bytes is not kept in memory.
+    /// Returns the next value; blank lines are skipped. One over `limit` bytes is not kept in memory.
     pub(super) fn next(&mut self, limit: usize) -> anyhow::Result<Next<'_>> {
         loop {
             if self.in_array {
@@ -73,7 +73,7 @@ impl Objects {
         }
     }
 
-    /// Whether an array of objects begins here; its bracket is then read.
+    /// Returns `true` where an array of objects begins here, and reads its bracket.
     fn begins_array(&mut self) -> io::Result<bool> {
         let mut peeked = 0;
         {
@@ -81,7 +81,7 @@ impl Objects {
             let text = buffer.trim_ascii_start();
             if let Some(rest) = text.strip_prefix(b"[") {
                 let within = rest.trim_ascii_start();
-                // A line that is an array of anything else is a record that cannot be used.
+                // An array of anything else is a record that cannot be used.
                 if matches!(within.first(), Some(b'{' | b']') | None) && !rest.starts_with(b"]\n")
                     || rest.trim_ascii() == b"]"
                 {
@@ -102,7 +102,7 @@ impl Objects {
         loop {
             let buffer = self.read.fill_buf()?;
             if buffer.is_empty() {
-                // What is left of an element that was cut off is for the decoder to refuse.
+                // The decoder refuses an element that was cut off.
                 let nothing = self.line.trim_ascii().is_empty();
                 return Ok(if nothing { Element::End } else { Element::Value });
             }
@@ -135,7 +135,7 @@ impl Objects {
             match end {
                 None => {}
                 Some(_) if size > limit => {
-                    // The bracket that ends the array is read; what follows is told by the next one, which is empty.
+                    // The bracket that ends the array is read; the next element, which is empty, tells what follows.
                     self.in_array = !matches!(end, Some(Element::End));
                     return Ok(Element::TooLong(size));
                 }
@@ -164,13 +164,13 @@ enum Element {
     End,
 }
 
-/// Whether the first object is not in one line.
+/// Returns `true` where the first object takes more than one line.
 fn is_spread(text: &[u8]) -> bool {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
     first == b"{"
 }
 
-/// Passes over the rest of a line; says how long it was.
+/// Skips the rest of a line, and returns its length.
 fn skip_line(reader: &mut dyn BufRead) -> io::Result<usize> {
     let mut skipped = 0;
     loop {

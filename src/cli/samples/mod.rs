@@ -1,8 +1,8 @@
-//! Samples for commands that read a stream without a transport: of a file, a generator function, or records copied out of a
-//! topic.
+//! Samples for commands that read a stream without a transport: from a file, a generator function, or records copied
+//! from a topic.
 //!
-//! Invariant: whatever it comes from, a record goes through the daemon's own decoder, so what a model sees here is what it
-//! would see there, and what the daemon would refuse is refused.
+//! Invariant: every record goes through the daemon's own decoder, so a model sees here what it would see there, and
+//! records that the daemon would refuse are refused.
 
 mod container;
 mod dialect;
@@ -28,7 +28,7 @@ use spool::SpoolReader;
 pub(super) use input::Reading;
 pub(super) use spool::{Spool, SpoolWriter};
 
-/// Records of which it is said why they cannot be used; more are only counted.
+/// Most records whose rejection is printed; more are only counted.
 pub(super) const MAX_REJECTIONS_SHOWN: u64 = 5;
 
 /// A stream of decoded samples.
@@ -45,24 +45,24 @@ enum Origin {
 }
 
 impl Samples {
-    /// The rows of a file; `-` is standard input.
+    /// Reads the rows of a file; `-` is standard input.
     pub(super) fn of_file(path: &Path, reading: impl Into<Reading>, schema: &Schema) -> anyhow::Result<Self> {
         Ok(Self::new(Origin::Rows(Input::open(path, reading.into(), schema)?), schema))
     }
 
-    /// What could be read only once, from its spool. `path` says what it was.
+    /// Reads a source that could be read only once from its spool. `path` is its name.
     pub(super) fn of_spool(spool: &Spool, path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
         let reader = Box::new(spool.reader());
         Ok(Self::new(Origin::Rows(Input::over(reader, Some(spool.size()), path, reading, schema)?), schema))
     }
 
-    /// The first `count` samples of a function, spelled and read as the daemon's.
+    /// Makes the first `count` samples of a function, encoded and read like the daemon's.
     ///
     /// # Errors
-    /// That name the setting of the generator which is wrong.
+    /// Errors that name the wrong setting of the generator.
     pub(super) fn generated(config: &generator::Config, count: u64, schema: &Schema) -> Result<Self, generator::Error> {
         let stream = Stream::new(config)?;
-        // Functions have names of their own, whatever the stream in the settings looks like.
+        // Functions have field names of their own, whatever the schema in the settings.
         let schema = Schema {
             target: encode::TARGET.to_owned(),
             features: None,
@@ -76,7 +76,7 @@ impl Samples {
         Ok(Self::new(origin, &schema))
     }
 
-    /// The records that a spool holds.
+    /// Reads the records of a spool.
     pub(super) fn of_records(spool: &Spool, schema: &Schema) -> Self {
         Self::new(Origin::Records(spool.reader()), schema)
     }
@@ -87,7 +87,7 @@ impl Samples {
         Self { origin, decoder, limit: schema.max_record_bytes }
     }
 
-    /// What should be said of the stream since the last time.
+    /// Takes the notices about the stream since the last call.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         let notices = self.decoder.take_notices().into_iter().map(|notice| notice.to_string());
         let told = |times: Implausible| match times.count {
@@ -97,22 +97,22 @@ impl Samples {
         notices.chain(self.decoder.take_implausible().map(told)).collect()
     }
 
-    /// Whether each column seen so far holds categories.
+    /// Returns, per column seen so far, `true` where it holds categories.
     pub(super) fn nominal(&self) -> &[bool] {
         self.decoder.index().nominal()
     }
 
-    /// The columns seen so far, as people know them.
+    /// Returns the columns seen so far, with their names.
     pub(super) fn named_columns(&self) -> Vec<NamedColumn> {
         self.decoder.index().named_columns()
     }
 
-    /// What is used of the records read so far, and what is not.
+    /// Returns the use of the fields of the records read so far.
     pub(super) fn fields(&self) -> Fields {
         self.decoder.fields()
     }
 
-    /// How much there is in all, in a unit of its own; `None` where that is unknown.
+    /// Returns the size of the whole stream, in a unit of its own; `None` where it is unknown.
     pub(super) fn size(&self) -> Option<u64> {
         match &self.origin {
             Origin::Rows(input) => input.size(),
@@ -121,7 +121,7 @@ impl Samples {
         }
     }
 
-    /// How much has been read, in the same unit.
+    /// Returns how much has been read, in the same unit.
     pub(super) fn position(&self) -> u64 {
         match &self.origin {
             Origin::Rows(input) => input.position(),
@@ -130,7 +130,7 @@ impl Samples {
         }
     }
 
-    /// What is not as usual about a file, in sentences.
+    /// Returns what is unusual about a file, in sentences.
     pub(super) fn notes(&self) -> Vec<String> {
         match &self.origin {
             Origin::Rows(input) => input.notes(),
@@ -138,7 +138,7 @@ impl Samples {
         }
     }
 
-    /// The next record, decoded or refused; `None` at the end.
+    /// Returns the next record, decoded or refused; `None` at the end.
     ///
     /// # Errors
     /// When it cannot be read at all.
@@ -173,7 +173,7 @@ impl Samples {
     }
 }
 
-/// Why a record cannot be used: as a dead letter says it, with the line of the file.
+/// Reason why a record cannot be used, as in a dead letter, with the line of the file.
 #[derive(Debug)]
 pub(super) struct Unusable {
     line: Option<u64>,
@@ -194,7 +194,7 @@ impl Unusable {
         Self::of(&Rejection::TooLarge { size, limit }, Some(line))
     }
 
-    /// The stable code, as in the header `thalweg.reason`.
+    /// Returns the stable code, as in the header `thalweg.reason`.
     pub(super) fn reason(&self) -> &'static str {
         self.reason
     }

@@ -1,7 +1,7 @@
-//! Spools: copies of what can be read only once, or slowly: standard input, a pipe, a range of a topic.
+//! Spools: copies of sources that can be read only once, or slowly: standard input, a pipe, a range of a topic.
 //!
-//! Invariant: the file has no name, so that nothing is left of it however the process ends. Every reader has a position of
-//! its own.
+//! Invariant: the file has no name, so that nothing is left of it however the process ends. Every reader has a position
+//! of its own.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use std::{
 /// Length of a record without a value.
 const TOMBSTONE: u32 = u32::MAX;
 
-/// A copy; a clone shares the file.
+/// Copy of a source; a clone shares the file.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Spool {
     file: Arc<File>,
@@ -21,14 +21,14 @@ pub(in crate::cli) struct Spool {
 }
 
 impl Spool {
-    /// Copies all there is.
+    /// Copies everything that `read` gives.
     pub(in crate::cli) fn of(read: &mut impl Read) -> io::Result<Self> {
         let mut file = tempfile::tempfile()?;
         let size = io::copy(read, &mut file)?;
         Ok(Self { file: Arc::new(file), size })
     }
 
-    /// From the beginning.
+    /// Returns a reader from the beginning.
     pub(in crate::cli) fn reader(&self) -> SpoolReader {
         SpoolReader {
             read: BufReader::with_capacity(1 << 16, At { spool: self.clone(), next: 0 }),
@@ -37,13 +37,13 @@ impl Spool {
         }
     }
 
-    /// In bytes.
+    /// Returns its size in bytes.
     pub(in crate::cli) fn size(&self) -> u64 {
         self.size
     }
 }
 
-/// Takes records one by one.
+/// Writes records one by one.
 #[derive(Debug)]
 pub(in crate::cli) struct SpoolWriter {
     out: BufWriter<File>,
@@ -88,7 +88,7 @@ impl SpoolReader {
         self.position
     }
 
-    /// The next record's value, of a copy that was written record by record; `None` at the end.
+    /// Returns the next record's value, of a copy that was written record by record; `None` at the end.
     pub(super) fn next_record(&mut self) -> io::Result<Option<Option<&[u8]>>> {
         if self.position == self.size() {
             return Ok(None);

@@ -1,7 +1,8 @@
 //! The rows of a CSV, one at a time and bounded in size.
 //!
-//! Invariant: one row costs one row. Where a quote is left open, its first line is refused and what follows is read anew; a
-//! row of another width than the names is refused with its line. Cells are `csv_core`'s, which reads RFC 4180 and more.
+//! Invariant: a bad row costs only itself. Where a quote is left open, its first line is refused and the next ones are
+//! read anew; a row of another width than the names is refused with its line. Cells are `csv_core`'s, which reads RFC
+//! 4180 and more.
 
 use std::io::{self, BufRead, Read};
 
@@ -13,33 +14,33 @@ use super::{
     dialect::{self, Asked, Dialect},
 };
 
-/// A table, behind its names.
+/// Reader of a table, behind its names.
 pub(super) struct Table {
     lines: Lines,
     dialect: Dialect,
     reader: Reader,
     columns: Vec<Column>,
-    /// Cells that a row has.
+    /// Number of cells of a row.
     width: usize,
     raw: Vec<u8>,
     out: Vec<u8>,
     ends: Vec<usize>,
-    /// The row's cells as they are decoded, one behind the other.
+    /// Text of the row's cells for the decoder, one behind the other.
     text: String,
     cuts: Vec<usize>,
     notes: Vec<String>,
-    /// Whether the file ended within quotes.
+    /// True where the file ended within quotes.
     open: bool,
 }
 
 struct Column {
-    /// `None` for one that is left out.
+    /// Name; `None` for a column that is left out.
     name: Option<String>,
-    /// Whether its text is kept as it is: a category, a key, a time.
+    /// True where its text is kept as it is: a category, a key, a time.
     verbatim: bool,
 }
 
-/// What was found.
+/// Outcome of one read.
 pub(super) enum Next {
     Row,
     Unusable(Unusable),
@@ -47,7 +48,7 @@ pub(super) enum Next {
 }
 
 impl Table {
-    /// Reads the names. `is_text` is whether a column's cells are no numbers, whatever they look like.
+    /// Reads the names. `is_text` returns `true` for a column whose cells are text, even where they look like numbers.
     pub(super) fn open(
         read: Box<dyn BufRead>,
         head: &[u8],
@@ -128,7 +129,7 @@ impl Table {
         let mut names: Vec<String> = Vec::new();
         for (i, name) in header.into_iter().enumerate() {
             if name.is_empty() && i == 0 && self.width > 1 {
-                // What pandas and R write in front: the number of the row, which is no feature.
+                // pandas and R write the number of the row in front, which is no feature.
                 self.notes.push("the first column has no name and is left out".to_owned());
                 self.columns.push(Column { name: None, verbatim: true });
                 continue;
@@ -151,7 +152,7 @@ impl Table {
         Ok(())
     }
 
-    /// What is not as usual about it, in sentences.
+    /// Returns what is unusual about it, in sentences.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.notes.clone();
         let Dialect { delimiter, decimal_comma, preamble, .. } = self.dialect;
@@ -172,7 +173,7 @@ impl Table {
         notes
     }
 
-    /// The next row; blank lines are none.
+    /// Reads the next row; blank lines are skipped.
     pub(super) fn next(&mut self, limit: usize) -> anyhow::Result<Next> {
         match self.record(limit)? {
             Taken::End => return Ok(Next::End),
@@ -182,7 +183,7 @@ impl Table {
         let line = self.line();
         let found = self.ends.len();
         let width = self.width;
-        // A separator at the end of each row, which some writers put there.
+        // Some writers put a separator at the end of each row.
         let extra_is_empty =
             found > width && width > 0 && self.ends[width - 1..].windows(2).all(|pair| pair[0] == pair[1]);
         if self.open || found != width && !extra_is_empty {
@@ -218,20 +219,20 @@ impl Table {
         Ok(Next::Row)
     }
 
-    /// Line of the row that was read last.
+    /// Returns the line of the row that was read last.
     pub(super) fn line(&self) -> u64 {
         let lines = self.raw.split_inclusive(|byte| *byte == self.dialect.terminator).count() as u64;
         (self.lines.number + 1).saturating_sub(lines)
     }
 
-    /// Names and cells of the row that was read last.
+    /// Returns names and cells of the row that was read last.
     pub(super) fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
         let names = self.columns.iter().filter_map(|column| column.name.as_deref());
         let starts = std::iter::once(0).chain(self.cuts.iter().copied());
         names.zip(starts.zip(&self.cuts).map(|(start, end)| &self.text[start..*end]))
     }
 
-    /// Keeps the first line of what was read and reads the others anew. Returns how many there were.
+    /// Keeps the first line of the record, gives the others back to be read anew, and returns their number.
     fn give_back(&mut self) -> usize {
         let terminator = self.dialect.terminator;
         let first = self.raw.iter().position(|byte| *byte == terminator).map_or(self.raw.len(), |at| at + 1);
@@ -241,7 +242,7 @@ impl Table {
         lines
     }
 
-    /// Reads lines until they are a record.
+    /// Reads lines until they make a record.
     fn record(&mut self, limit: usize) -> anyhow::Result<Taken> {
         self.reader.reset();
         self.raw.clear();
@@ -253,7 +254,7 @@ impl Table {
             let room = limit.saturating_sub(start);
             let is_line = self.lines.next(&mut self.raw, room)?;
             if !is_line && start > 0 {
-                // Many lines since a quote: the first of them alone is at fault.
+                // There were many lines since a quote: only the first of them is at fault.
                 let size = self.raw.len();
                 self.lines.number += 1;
                 let line = self.line();
@@ -286,11 +287,12 @@ impl Table {
                     ReadRecordResult::Record => {
                         self.out.truncate(written);
                         self.ends.truncate(ended);
-                        // Quotes are even, escaped ones too. In a single line an open one does no harm.
+                        // A sound record has an even number of quotes, escaped ones included. In a single line an open
+                        // one does no harm.
                         let lines = self.raw.split_inclusive(|byte| *byte == self.dialect.terminator).count();
                         let quotes = || self.raw.iter().filter(|byte| **byte == b'"').count();
                         self.open = at_end && lines > 1 && quotes() % 2 == 1;
-                        // A carriage return amid a line ends a row, too; the rest is the next one.
+                        // A carriage return inside a line ends a row, too; the rest is the next one.
                         if !input.is_empty() && input != b"\n" {
                             let used = self.raw.len() - input.len();
                             self.lines.give_back_part(&self.raw[used..]);
@@ -301,7 +303,7 @@ impl Table {
                     ReadRecordResult::End => return Ok(Taken::End),
                     ReadRecordResult::InputEmpty if at_end => {}
                     ReadRecordResult::InputEmpty => break,
-                    // There is room for every byte, and an end more than there are bytes.
+                    // The buffers have room for every byte, and for one end more than there are bytes.
                     ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
                         bail!("line {}: the row cannot be taken apart", self.lines.number)
                     }
@@ -311,10 +313,10 @@ impl Table {
     }
 }
 
-/// What [`Table::record`] found.
+/// Outcome of [`Table::record`].
 enum Taken {
     Record,
-    /// Its line, and how many bytes it has.
+    /// Its line, and its number of bytes.
     TooLong(u64, usize),
     End,
 }
@@ -323,15 +325,16 @@ enum Taken {
 struct Lines {
     read: Box<dyn BufRead>,
     terminator: u8,
-    /// Read again before anything else, from `taken` on.
+    /// Bytes to be read again before anything else, from `taken` on.
     back: Vec<u8>,
     taken: usize,
-    /// Of the line that was read last, from 1.
+    /// Number of the line that was read last, from 1.
     number: u64,
 }
 
 impl Lines {
-    /// Appends a line to `line`, or its beginning where it has over `limit` bytes and its end. Whether it has ended.
+    /// Appends a line to `line`, or its beginning where it has over `limit` bytes and its end. Returns `true` where the
+    /// line has ended.
     fn next(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<bool> {
         let before = line.len();
         let most = limit as u64 + 2;
@@ -355,13 +358,13 @@ impl Lines {
         self.give_back_part(lines);
     }
 
-    /// The rest of a line that has been counted.
+    /// Gives back the rest of a line that has been counted.
     fn give_back_part(&mut self, rest: &[u8]) {
         self.back.splice(..self.taken, rest.iter().copied());
         self.taken = 0;
     }
 
-    /// Passes over the rest of a line; says how long it was.
+    /// Skips the rest of a line, and returns its length.
     fn skip_line(&mut self) -> io::Result<usize> {
         let mut skipped = 0;
         self.number += 1;

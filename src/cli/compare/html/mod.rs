@@ -1,7 +1,7 @@
 //! The report: one page that needs nothing else.
 //!
-//! Invariant: the page asks for nothing from anywhere (its own policy forbids it), has no script, and is well-formed XML, so
-//! that whatever a stream or a model is called stays text.
+//! Invariant: the page asks for nothing from anywhere (its own policy forbids it), has no script, and is well-formed
+//! XML, so that any name of a stream or a model stays text.
 
 mod plot;
 
@@ -21,10 +21,10 @@ use plot::{Line, MAX_SERIES};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Features in a table at most.
+/// Most features in a table.
 const MAX_FEATURES: usize = 12;
 
-/// Models in a table of all pairs at most.
+/// Most models in a table of all pairs.
 const MAX_PAIRED_MODELS: usize = 12;
 
 pub(super) fn page(standings: &Standings) -> anyhow::Result<Vec<u8>> {
@@ -143,9 +143,10 @@ fn about(board: &Board) -> String {
     text
 }
 
-/// Which line each model has: the best ones have one.
+/// Returns the index of the style of a model's line; only the best models have a line.
 fn series_of(board: &Board, model: usize) -> usize {
-    // By the place in the settings, so that a model looks the same on every stream, where there are few enough.
+    // We take the place in the settings where there are few enough models, so that a model looks the same on every
+    // stream.
     if board.scores.len() <= MAX_SERIES { model } else { board.order.iter().position(|it| *it == model).unwrap_or(0) }
 }
 
@@ -240,7 +241,7 @@ fn leaderboard(out: &mut String, standings: &Standings, board: &Board) -> std::f
     Ok(())
 }
 
-/// Every two models: by how much the RMSE of the row is over that of the column, and the chance of that.
+/// Writes a table of all pairs: the excess of the row's RMSE over the column's, and its p-value.
 fn pairs(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
     if board.order.len() > MAX_PAIRED_MODELS {
         return Ok(());
@@ -294,7 +295,7 @@ fn predictions(out: &mut String, standings: &Standings, board: &Board) -> anyhow
     Ok(())
 }
 
-/// The features that matter to the winner.
+/// Writes the features that matter to the winner.
 fn importance(out: &mut String, standings: &Standings, board: &Board) -> std::fmt::Result {
     let winner = board.winner();
     let Some(Explanation { method, samples, features }) = &board.importance[winner] else { return Ok(()) };
@@ -319,7 +320,7 @@ fn importance(out: &mut String, standings: &Standings, board: &Board) -> std::fm
     )
 }
 
-/// What to paste to run a model. A stream's is folded away: there are as many as streams.
+/// Writes the settings to paste to run a model. A stream's are folded away: there are as many as streams.
 fn settings(out: &mut String, standings: &Standings, model: usize, title: &str, is_open: bool) -> std::fmt::Result {
     writeln!(
         out,
@@ -351,7 +352,7 @@ fn rejections(out: &mut String, board: &Board) -> std::fmt::Result {
     writeln!(out, "</ul></details>")
 }
 
-/// Text that stays text, in elements and in attributes.
+/// Escapes text, for elements and attributes.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -362,7 +363,7 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
-            // No document may hold them, not even escaped.
+            // XML forbids these characters, even escaped.
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),
         }

@@ -1,6 +1,6 @@
 //! Plots as inline SVG whose colours are classes, so that the page's style decides them, in light and in dark.
 //!
-//! Invariant: what is drawn is what was measured or lies outside of the frame, never smoothed; where many points fall
+//! Invariant: plots show measured points, never smoothed ones, except those outside the frame; where many points fall
 //! together, the least and the greatest are drawn.
 
 use plotters::{coord::types::RangedCoordf64, prelude::*};
@@ -9,10 +9,10 @@ use super::super::trace::Bin;
 use crate::generator::Transition;
 use crate::logging::figures::short;
 
-/// Lines that are told apart.
+/// Most lines that can be told apart.
 pub(super) const MAX_SERIES: usize = 12;
 
-/// Colours that stand for classes until the picture is done: nothing else has them.
+/// Colours that stand for classes until the picture is done; no other element has them.
 const CLASSES: [(RGBColor, &str); 7] = [
     (RGBColor(1, 0, 1), "ink"),
     (RGBColor(1, 0, 2), "axis"),
@@ -37,13 +37,13 @@ fn series(i: usize) -> RGBColor {
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// How values lie along an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scale {
     Linear,
     /// Powers of ten.
     Log,
-    /// Linear around 0, powers beyond this size, either side.
+    /// Linear around 0, powers beyond this size on either side.
     Asinh(f64),
 }
 
@@ -64,30 +64,30 @@ impl Scale {
         }
     }
 
-    /// For values of either sign.
+    /// Chooses the scale for values of either sign.
     fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut sizes: Vec<f64> = values.map(f64::abs).filter(|size| size.is_finite()).collect();
         sizes.sort_by(f64::total_cmp);
         let largest = sizes.last().copied().unwrap_or(0.0);
         let usual = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
-        // So far apart that all but a few would lie on one spot.
+        // The values may be so far apart that all but a few would lie on one spot.
         if usual > 0.0 && largest / usual > 1000.0 { Scale::Asinh(usual) } else { Scale::Linear }
     }
 }
 
 /// A line of [`curves`].
 pub(super) struct Line<'a> {
-    /// Which colour and dash.
+    /// Index of its colour and dash.
     pub(super) series: usize,
     pub(super) bins: &'a [Bin],
     pub(super) is_winner: bool,
 }
 
-/// Errors over records, with the places where the concept changes. Later lines lie on top.
+/// Plots errors over records, with the places where the concept changes. Later lines lie on top.
 pub(super) fn curves(title: &str, lines: &[Line<'_>], transitions: &[Transition]) -> Result<String, Error> {
     let (scale, low, high) = range_of(lines);
     let (width, height) = (960, 340);
-    // Not to the end of the stream, of which the last records may all have been refused.
+    // The axis does not reach to the end of the stream, whose last records may all have been refused.
     let last = lines.iter().filter_map(|line| line.bins.last()).map(|bin| bin.at).max().unwrap_or(0).max(1) as f64;
     drawn(title, (width, height), |area| {
         let mut chart = ChartBuilder::on(area)
@@ -120,7 +120,8 @@ pub(super) fn curves(title: &str, lines: &[Line<'_>], transitions: &[Transition]
     })
 }
 
-/// What the curves' axis shows: all of them but peaks beyond nearly everything else, which are cut at the top.
+/// Returns scale and range of the curves' axis: all values except peaks beyond nearly everything else, which are cut at
+/// the top.
 fn range_of(lines: &[Line<'_>]) -> (Scale, f64, f64) {
     let mut values: Vec<f64> = lines.iter().flat_map(|line| line.bins).flat_map(|bin| [bin.low, bin.high]).collect();
     values.retain(|value| value.is_finite());
@@ -135,7 +136,7 @@ fn range_of(lines: &[Line<'_>]) -> (Scale, f64, f64) {
     (Scale::Linear, 0.0, if top > 0.0 { 1.08 * top } else { 1.0 })
 }
 
-/// Predictions against targets; right ones lie on the diagonal.
+/// Plots predictions against targets; exact ones lie on the diagonal.
 pub(super) fn scatter(title: &str, pairs: &[(f64, f64)], of: usize) -> Result<String, Error> {
     let scale = Scale::of(pairs.iter().map(|pair| pair.0));
     let frame = framed(scale, pairs.iter().map(|pair| pair.0));
@@ -158,7 +159,7 @@ pub(super) fn scatter(title: &str, pairs: &[(f64, f64)], of: usize) -> Result<St
     })
 }
 
-/// The newest targets, and what was predicted of them.
+/// Plots the newest targets and their predictions.
 pub(super) fn latest<'a>(
     title: &str,
     samples: impl Iterator<Item = &'a (u64, f64, f64)> + Clone,
@@ -187,14 +188,14 @@ pub(super) fn latest<'a>(
     })
 }
 
-/// The range of the targets and a margin, in places; predictions beyond it are drawn at its edge.
+/// Returns the range of the targets with a margin, in places on the axis; predictions beyond it are drawn at its edge.
 fn framed(scale: Scale, targets: impl Iterator<Item = f64>) -> (f64, f64) {
     let places = targets.map(|target| scale.place(target)).filter(|place| place.is_finite());
     let (low, high) = places.fold((f64::MAX, f64::MIN), |(low, high), place| (low.min(place), high.max(place)));
     if low > high {
         return (0.0, 1.0);
     }
-    // Half of each, since their difference may overflow.
+    // We halve each first, since their difference may overflow.
     let margin = (0.1 * (high / 2.0 - low / 2.0)).max(1e-9 * low.abs().max(high.abs())).max(f64::MIN_POSITIVE);
     (low - margin, high + margin)
 }
@@ -218,7 +219,7 @@ fn mesh(chart: &mut Chart<'_, '_>, x: (&str, Scale, usize), y: (&str, Scale, usi
     Ok(())
 }
 
-/// The picture, with classes for colours.
+/// Draws the picture, with classes for colours.
 fn drawn(
     title: &str,
     size: (u32, u32),

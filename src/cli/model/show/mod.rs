@@ -1,4 +1,4 @@
-//! `thalweg model show`: what the models have learned, for a person at a terminal or in a pipe.
+//! `thalweg model show`: prints what the models have learned, for a person at a terminal or in a pipe.
 //!
 //! Reading order: this file (partitions and models), `table` (columns under each other), `tree`.
 
@@ -25,7 +25,7 @@ use crate::{
 };
 use table::{Table, number};
 
-/// Categories of a feature that are printed.
+/// Most categories of a feature that are printed.
 const MAX_CATEGORIES_SHOWN: usize = 12;
 
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// How good what went out was; nothing before there is anything to say.
+/// Prints the scores of the published predictions, if any were scored.
 fn published(out: &mut impl Write, standing: &ModelSnapshot) -> io::Result<()> {
     if standing.total.n() == 0 {
         return Ok(());
@@ -150,7 +150,7 @@ fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
             let mut table = Table::new(&["target_encoder", "mean", "n"]);
             let mut left_out = Vec::new();
             for feature in features {
-                // The most frequent ones; what a feature is like shows in these.
+                // We print the most frequent ones, which are typical of the feature.
                 let mut categories: Vec<_> = feature.categories.iter().collect();
                 categories.sort_by(|a, b| b.n.total_cmp(&a.n));
                 for it in categories.iter().take(MAX_CATEGORIES_SHOWN) {
@@ -171,7 +171,7 @@ fn step(out: &mut impl Write, step: &StepDescription) -> io::Result<()> {
     }
 }
 
-/// Names that fit on a line, and how many more there are.
+/// Lists the names that fit on a line, and how many more there are.
 fn list(names: &[String]) -> String {
     const MAX_NAMES_SHOWN: usize = 8;
     let more = names.len().saturating_sub(MAX_NAMES_SHOWN);
@@ -192,7 +192,7 @@ fn linear(out: &mut impl Write, model: &Linear) -> io::Result<()> {
     table.print(out, 2)
 }
 
-/// The features that matter most, with their shares.
+/// Prints the features that matter most, with their shares.
 fn importance(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
     const MAX_FEATURES_SHOWN: usize = 10;
     let Explanation { method, samples, features } = explanation;
@@ -204,7 +204,7 @@ fn importance(out: &mut impl Write, explanation: &Explanation) -> io::Result<()>
     writeln!(out, "    {more}over the last {samples} samples")
 }
 
-/// The weights, largest first; equal ones in the order of the columns.
+/// Returns the weights, largest first; equal ones in the order of the columns.
 fn by_weight(model: &Linear) -> Vec<&Weight> {
     let mut weights: Vec<&Weight> = model.weights.iter().collect();
     weights.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));

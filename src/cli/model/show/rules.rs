@@ -1,11 +1,11 @@
-//! Rules as lines: when each applies, and what it predicts.
+//! Prints rules as lines: the condition of each, and its prediction.
 
 use std::io::{self, Write};
 
 use super::tree::{describe, in_words};
 use crate::models::describe::{Rule, Rules};
 
-/// Prints all rules in the order in which they are asked.
+/// Prints all rules in the order in which they are tested.
 pub(super) fn print(out: &mut impl Write, rules: &Rules) -> io::Result<()> {
     writeln!(out, "  {} rules", rules.rules.len())?;
     for Rule { literals, predicts } in &rules.rules {

@@ -18,7 +18,7 @@ impl Table {
         self.known(name, numbers.map(Some));
     }
 
-    /// A row in which there may be no number yet.
+    /// Adds a row whose numbers may be missing.
     pub(super) fn known<const N: usize>(&mut self, name: &str, numbers: [Option<f64>; N]) {
         let cells = numbers.into_iter().map(|it| finite(it, number));
         self.rows.push([name.to_owned()].into_iter().chain(cells).collect());
@@ -42,7 +42,7 @@ impl Table {
     }
 }
 
-/// Four significant digits; powers of ten only where the number would be long.
+/// Formats a number with four significant digits, and with powers of ten only where it would be long.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -51,7 +51,7 @@ pub(super) fn number(value: f64) -> String {
     if !(1e-4..1e9).contains(&size) {
         return format!("{value:.3e}");
     }
-    // Whole numbers, such as counts, in full.
+    // Whole numbers, such as counts, are printed in full.
     if value.fract() == 0.0 {
         return format!("{value}");
     }

@@ -1,18 +1,18 @@
-//! A tree as indented lines: splits in words, leaves with what they predict.
+//! Prints a tree as indented lines: splits in words, leaves with their predictions.
 
 use std::io::{self, Write};
 
 use super::{by_weight, table::number};
 use crate::models::describe::{Branch, Leaf, Node, Test, Tree};
 
-/// Weights of a leaf's model that are printed.
+/// Most weights of a leaf's model that are printed.
 const MAX_WEIGHTS_SHOWN: usize = 3;
 
 /// Prints a tree's size and its uppermost `depth` levels.
 pub(super) fn print(out: &mut impl Write, tree: &Tree, depth: usize) -> io::Result<()> {
     let Tree { n_nodes, n_leaves, n_active_leaves, height, root } = tree;
     writeln!(out, "  {n_nodes} nodes, {n_leaves} leaves ({n_active_leaves} active), {height} levels")?;
-    // Each with its level and, below a branch, what leads to it.
+    // Nodes to print, each with its level and, below a branch, the test that leads to it.
     let mut open = vec![(root, 0, String::new())];
     let mut left_out = 0;
     while let Some((node, level, label)) = open.pop() {
@@ -42,7 +42,7 @@ pub(super) fn print(out: &mut impl Write, tree: &Tree, depth: usize) -> io::Resu
     Ok(())
 }
 
-/// What leads to each child.
+/// Returns the test that leads to each child.
 fn labels(branch: &Branch) -> Vec<String> {
     let Branch { feature, test, .. } = branch;
     match test {
@@ -51,7 +51,7 @@ fn labels(branch: &Branch) -> Vec<String> {
     }
 }
 
-/// A test with two outcomes, where it `holds` or where it does not.
+/// Puts a test with two outcomes into words, as it `holds` or does not.
 pub(super) fn in_words(feature: &str, test: &Test, holds: bool) -> String {
     match test {
         Test::AtMost { threshold, in_feature_unit } => {
@@ -65,7 +65,7 @@ pub(super) fn in_words(feature: &str, test: &Test, holds: bool) -> String {
     }
 }
 
-/// What a leaf, or a rule, has seen and predicts.
+/// Describes what a leaf, or a rule, has seen and predicts.
 pub(super) fn describe(leaf: &Leaf) -> String {
     let Leaf { n, mean, deviation, active, uses_model, model } = leaf;
     let mut line = format!("n={} mean={} deviation={}", number(*n), number(*mean), number(*deviation));
@@ -83,7 +83,7 @@ pub(super) fn describe(leaf: &Leaf) -> String {
     line
 }
 
-/// A number that says its sign.
+/// A number that is shown with its sign.
 struct Signed(f64);
 
 impl std::fmt::Display for Signed {
@@ -93,7 +93,7 @@ impl std::fmt::Display for Signed {
     }
 }
 
-/// Nodes from this one down.
+/// Counts the nodes from this one down.
 fn size(node: &Node) -> usize {
     let mut open = vec![node];
     let mut size = 0;

@@ -75,6 +75,11 @@ impl Broker {
         self.run(&["topic", "set", topic, setting]);
     }
 
+    /// Holds a client back by `key=value`.
+    pub fn limit(&self, client_id: &str, quota: &str) {
+        self.run(&["quota", client_id, quota]);
+    }
+
     /// Gives a topic more partitions.
     pub fn grow(&self, topic: &str, partitions: i32) {
         self.run(&["topic", "grow", topic, "--partitions", &partitions.to_string()]);

@@ -19,6 +19,7 @@ mod gaps;
 mod limits;
 mod numbers;
 mod outages;
+mod quotas;
 mod retention;
 mod secure;
 mod topics;

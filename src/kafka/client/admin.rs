@@ -3,7 +3,7 @@
 //! Invariant: nothing here makes a topic but [`create`], which takes its partitions from whoever wants it, and
 //! [`recreate_missing`], which makes those again that [`Cluster::requires`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rskafka::protocol::{error::Error as ProtocolError, primitives::Boolean};
 
@@ -15,7 +15,7 @@ use super::{
 use crate::protocol::{self, DescribeConfigs};
 
 /// Returns the number of partitions of a topic, if it exists.
-pub(crate) async fn partitions_of(cluster: &Cluster, topic: &str) -> Try<Option<i32>> {
+pub(crate) async fn partitions_of(cluster: &Arc<Cluster>, topic: &str) -> Try<Option<i32>> {
     let metadata = connection::metadata(cluster, Some(topic)).await?;
     let Some(found) = metadata.topics.iter().find(|found| found.name.0 == topic) else { return Ok(None) };
     match found.error {
@@ -26,14 +26,14 @@ pub(crate) async fn partitions_of(cluster: &Cluster, topic: &str) -> Try<Option<
 }
 
 /// Returns the names of all topics that this user may see, but for the cluster's own.
-pub(crate) async fn names(cluster: &Cluster) -> Try<Vec<String>> {
+pub(crate) async fn names(cluster: &Arc<Cluster>) -> Try<Vec<String>> {
     let metadata = connection::metadata(cluster, None).await?;
     let of_users = metadata.topics.into_iter().filter(|topic| topic.is_internal != Some(Boolean(true)));
     Ok(of_users.map(|topic| topic.name.0).collect())
 }
 
 /// Makes a topic, unless it is there.
-pub(crate) async fn create(cluster: &Cluster, topic: &str, partitions: i32) -> Try<()> {
+pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Try<()> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
     let connection = connection::to_controller(cluster).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn create(cluster: &Cluster, topic: &str, partitions: i32) -> T
 }
 
 /// Makes those of the required topics again that have gone, where that is allowed.
-pub(crate) async fn recreate_missing(cluster: &Cluster) -> Try<()> {
+pub(crate) async fn recreate_missing(cluster: &Arc<Cluster>) -> Try<()> {
     if !cluster.config().create_topics {
         return Ok(());
     }
@@ -63,7 +63,7 @@ pub(crate) async fn recreate_missing(cluster: &Cluster) -> Try<()> {
 
 /// Returns how long a topic keeps records by the time that their producer gives them, in milliseconds, and `None` where it
 /// does not delete by that; `Err` with the broker's words where this user may not ask.
-pub(crate) async fn retention(cluster: &Cluster, topic: &str) -> Try<Result<Option<i64>, String>> {
+pub(crate) async fn retention(cluster: &Arc<Cluster>, topic: &str) -> Try<Result<Option<i64>, String>> {
     let action = format!("asking for the settings of `{topic}`");
     let connection = connection::to_controller(cluster).await?;
     match connection.call(&action, Duration::ZERO, DescribeConfigs { topic }).await {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex as StdMutex, PoisonError,
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use thalweg_topic::Status;
 use super::{
     config::{Config, Tls},
     fault::Refusal,
+    quota::Throttling,
     tls,
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Cluster {
     /// Topics of ours that are made again where they go, with their partitions.
     required: StdMutex<BTreeMap<String, i32>>,
     retries: AtomicU64,
+    throttling: StdMutex<Throttling>,
     status: Option<Status>,
 }
 
@@ -40,7 +42,7 @@ impl Cluster {
     pub(crate) fn new(config: Config, status: Option<Status>) -> Result<Self, Refusal> {
         let tls = config.tls.as_ref().map(tls::client_config).transpose()?.map(Arc::new);
         let (known, required) = (StdMutex::default(), StdMutex::default());
-        Ok(Self { config, tls, known, required, retries: AtomicU64::new(0), status })
+        Ok(Self { config, tls, known, required, retries: AtomicU64::new(0), throttling: StdMutex::default(), status })
     }
 
     /// Shows what is being waited for.
@@ -77,9 +79,14 @@ impl Cluster {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a try that failed.
-    pub(crate) fn failed(&self) {
+    /// Takes note of a try that failed, or of a second that a broker has asked to wait: both are signs of life.
+    pub(crate) fn is_waiting(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns what is known of quotas that this client is over.
+    pub(crate) fn throttling(&self) -> MutexGuard<'_, Throttling> {
+        self.throttling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers that a topic must be there, and is ours to make.

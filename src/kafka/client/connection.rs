@@ -5,8 +5,9 @@
 //! What is wrong at the first bytes is told in the words of the settings: whoever speaks another protocol than the one
 //! expected (`greeting`) will do so at the next try, too.
 
-use std::{fmt::Debug, io::Cursor, sync::Arc, time::Duration};
+use std::{fmt::Debug, io::Cursor, pin::pin, sync::Arc, task::Poll, time::Duration};
 
+use futures_util::poll;
 use rskafka::{
     messenger::Messenger,
     protocol::messages::{MetadataResponse, ReadVersionedType, RequestBody, WriteVersionedType},
@@ -23,7 +24,9 @@ use super::{
     cluster::Cluster,
     fault::{Fault, Try},
     greeting::{Greeted, Greeting},
-    login, tls,
+    login,
+    quota::Quota,
+    tls,
 };
 use crate::protocol::{self, Answer, Outcome};
 
@@ -38,12 +41,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + Debug> Stream for S {}
 #[derive(Debug)]
 pub(crate) struct Connection {
     messenger: Messenger<BufStream<Greeted<Box<dyn Stream>>>>,
-    request_timeout: Duration,
+    quota: Quota,
 }
 
 impl Connection {
     /// Sends a request and waits for its answer, for as long as a request may take and `wait` beside, which the broker was
-    /// asked to wait. Requests reach the broker in the order in which these futures are first polled.
+    /// asked to wait. A broker that throttles this client is waited for as long as it says, before the request is sent and
+    /// while it is under way. Requests reach the broker in the order in which these futures are first polled.
     ///
     /// # Errors
     /// When there is no answer in time, or it has an error code.
@@ -52,15 +56,18 @@ impl Connection {
         R: RequestBody + Send + WriteVersionedType<Vec<u8>>,
         R::ResponseBody: Answer + ReadVersionedType<Cursor<Vec<u8>>>,
     {
-        let answer = bounded(self.request_timeout + wait, async {
-            self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error))
-        });
-        let answer = answer.await?;
+        let turn = self.quota.turn().await;
+        let mut answer =
+            pin!(async { self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error)) });
+        // The first poll queues the request, so the next one may follow.
+        let sent = poll!(answer.as_mut());
+        drop(turn);
+        let answer = match sent {
+            Poll::Ready(answer) => answer?,
+            Poll::Pending => self.quota.bounded(wait, answer).await?,
+        };
         let Outcome { failure, throttle } = answer.outcome();
-        if !throttle.is_zero() {
-            // Brokers since Kafka 2.0 hold back a throttled client by themselves.
-            tracing::trace!(action, ?throttle, "over a quota");
-        }
+        self.quota.throttled(action, R::API_KEY, throttle);
         match failure {
             None => Ok(answer),
             Some(failure) => Err(Fault::of_answer(action, failure)),
@@ -70,19 +77,18 @@ impl Connection {
 
 /// Gives up after `deadline`.
 async fn bounded<T>(deadline: Duration, call: impl Future<Output = Try<T>>) -> Try<T> {
-    let late = || Fault::transient(format!("no answer within {deadline:?}"));
-    timeout(deadline, call).await.unwrap_or_else(|_| Err(late()))
+    timeout(deadline, call).await.unwrap_or_else(|_| Err(Fault::late(deadline)))
 }
 
 /// Connects to the leader of `topic`/`partition`, which the first broker that answers is asked for.
-pub(crate) async fn to_leader(cluster: &Cluster, topic: &str, partition: i32) -> Try<Connection> {
+pub(crate) async fn to_leader(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Try<Connection> {
     let (broker, connection, metadata) = asked(cluster, Some(topic)).await?;
     let leader = leader(&metadata, topic, partition)?;
     if leader == broker { Ok(connection) } else { to_broker(cluster, &leader).await }
 }
 
 /// Connects to the broker that makes topics.
-pub(crate) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
+pub(crate) async fn to_controller(cluster: &Arc<Cluster>) -> Try<Connection> {
     let (broker, connection, metadata) = asked(cluster, None).await?;
     let id = metadata.controller_id;
     let controller = metadata.brokers.iter().find(|broker| Some(broker.node_id) == id);
@@ -95,20 +101,20 @@ pub(crate) async fn to_controller(cluster: &Cluster) -> Try<Connection> {
 }
 
 /// Asks the first broker that answers for `topic`, or for all topics.
-pub(crate) async fn metadata(cluster: &Cluster, topic: Option<&str>) -> Try<MetadataResponse> {
+pub(crate) async fn metadata(cluster: &Arc<Cluster>, topic: Option<&str>) -> Try<MetadataResponse> {
     Ok(asked(cluster, topic).await?.2)
 }
 
 /// Asks the brokers of the settings, and those that the cluster named last, until one answers.
-async fn asked(cluster: &Cluster, topic: Option<&str>) -> Try<(String, Connection, MetadataResponse)> {
+async fn asked(cluster: &Arc<Cluster>, topic: Option<&str>) -> Try<(String, Connection, MetadataResponse)> {
     let mut fault = None;
     for broker in cluster.candidates() {
         let asked = async {
-            let connection = connect(cluster, &broker).await?;
+            let connection = bounded(cluster.config().request_timeout, connect(cluster, &broker)).await?;
             let metadata = ask(cluster, &connection, &broker, topic).await?;
             Ok((connection, metadata))
         };
-        match bounded(cluster.config().request_timeout, asked).await {
+        match asked.await {
             Ok((connection, metadata)) => {
                 cluster.knows(&metadata.brokers);
                 return Ok((broker, connection, metadata));
@@ -121,7 +127,12 @@ async fn asked(cluster: &Cluster, topic: Option<&str>) -> Try<(String, Connectio
     Err(fault.unwrap_or_else(|| Fault::transient("there is no broker to ask")))
 }
 
-async fn ask(cluster: &Cluster, connection: &Connection, broker: &str, topic: Option<&str>) -> Try<MetadataResponse> {
+async fn ask(
+    cluster: &Arc<Cluster>,
+    connection: &Connection,
+    broker: &str,
+    topic: Option<&str>,
+) -> Try<MetadataResponse> {
     let action = format!("asking {broker} for its topics");
     connection.call(&action, Duration::ZERO, protocol::metadata(topic)).await.map_err(|fault| {
         // Only then is anything but a login allowed to be the first request.
@@ -157,7 +168,7 @@ fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Try<Strin
 }
 
 /// Connects to an address that the cluster has named.
-async fn to_broker(cluster: &Cluster, broker: &str) -> Try<Connection> {
+async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
     let connected = bounded(cluster.config().request_timeout, connect(cluster, broker)).await;
     if cluster.config().brokers.iter().any(|configured| configured == broker) {
         return connected;
@@ -172,7 +183,7 @@ async fn to_broker(cluster: &Cluster, broker: &str) -> Try<Connection> {
     })
 }
 
-async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
+async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
     let transient = |error: &dyn std::fmt::Display| Fault::transient(format!("{broker}: {error}"));
     let socket = TcpStream::connect(broker).await.map_err(|error| transient(&error))?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
@@ -204,5 +215,5 @@ async fn connect(cluster: &Cluster, broker: &str) -> Try<Connection> {
     if let Some(sasl) = &cluster.config().sasl {
         login::login(&messenger, broker, sasl).await?;
     }
-    Ok(Connection { messenger, request_timeout: cluster.config().request_timeout })
+    Ok(Connection { messenger, quota: Quota::new(cluster) })
 }

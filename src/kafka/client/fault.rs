@@ -1,5 +1,7 @@
 //! What can fail, and what it means: the one place that decides between trying again, a new connection, and a person.
 
+use std::time::Duration;
+
 use rskafka::client::error::{ProtocolError, RequestError};
 
 use crate::protocol::Failure;
@@ -74,6 +76,11 @@ impl Fault {
 
     pub(crate) fn transient(problem: impl Into<String>) -> Self {
         Fault::Transient(Trouble { code: None, problem: problem.into() })
+    }
+
+    /// Makes the fault of a broker that has not answered in time.
+    pub(crate) fn late(deadline: Duration) -> Self {
+        Self::transient(format!("no answer within {deadline:?}"))
     }
 
     /// Adds to the problem, where there is hope.

@@ -87,8 +87,12 @@ impl Partition {
             Wait::Never => (0, Duration::ZERO),
         };
         let action = format!("fetching from `{}`/{}", self.topic, self.partition);
-        let request = Fetch::new(&self.topic, self.partition, offset, min_bytes, bytes, max_wait);
-        self.call(&action, max_wait, request).await
+        loop {
+            let request = Fetch::new(&self.topic, self.partition, offset, min_bytes, bytes, max_wait);
+            if let Some(fetched) = self.call(&action, max_wait, request).await?.fetched {
+                return Ok(fetched);
+            }
+        }
     }
 
     /// Sends a request to the leader; drops the connection where a failure may be its fault.

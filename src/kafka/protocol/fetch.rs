@@ -59,7 +59,7 @@ impl Fetch {
 }
 
 impl RequestBody for Fetch {
-    type ResponseBody = Fetched;
+    type ResponseBody = FetchAnswer;
     const API_KEY: ApiKey = FetchRequest::API_KEY;
     const API_VERSION_RANGE: ApiVersionRange = FetchRequest::API_VERSION_RANGE;
     const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = FetchRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
@@ -71,10 +71,17 @@ impl WriteVersionedType<Vec<u8>> for Fetch {
     }
 }
 
-/// The answer about the one partition asked for.
+/// The answer to a fetch.
+#[derive(Debug)]
+pub(crate) struct FetchAnswer {
+    outcome: Outcome,
+    /// `None` where the broker says only that this client is over a quota and has to wait (since Kafka 2.0, KIP-219).
+    pub(crate) fetched: Option<Fetched>,
+}
+
+/// The part of an answer about the one partition asked for.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    outcome: Outcome,
     /// See [`Committed`]; batches come whole, so the first records may be older than the offset asked for.
     pub(crate) committed: Committed,
     /// Everything before it is decided: a consumer's end of the partition. Without transactions the high watermark.
@@ -83,20 +90,24 @@ pub(crate) struct Fetched {
     pub(crate) end: i64,
 }
 
-impl Answer for Fetched {
+impl Answer for FetchAnswer {
     fn outcome(&self) -> Outcome {
         self.outcome.clone()
     }
 }
 
-impl ReadVersionedType<Cursor<Vec<u8>>> for Fetched {
+impl ReadVersionedType<Cursor<Vec<u8>>> for FetchAnswer {
     /// Version 4, the only one the request has.
     fn read_versioned(reader: &mut Cursor<Vec<u8>>, _: ApiVersion) -> Result<Self, ReadVersionedError> {
-        // Brokers since Kafka 2.0 hold back a throttled client by themselves.
         let throttle = Int32::read(reader)?;
-        exactly_one(reader, "topic")?;
+        let waits = || Ok(Self { outcome: Outcome::new(None::<ProtocolError>, Some(throttle)), fetched: None });
+        if is_empty(reader, "topic", throttle)? {
+            return waits();
+        }
         String_::read(reader)?;
-        exactly_one(reader, "partition")?;
+        if is_empty(reader, "partition", throttle)? {
+            return waits();
+        }
         let _partition = Int32::read(reader)?;
         let outcome = Outcome::new(ProtocolError::new(Int16::read(reader)?.0), Some(throttle));
         let high_watermark = Int64::read(reader)?.0;
@@ -116,13 +127,16 @@ impl ReadVersionedType<Cursor<Vec<u8>>> for Fetched {
         }
         // Topics older than transactions have none.
         let last_stable_offset = if last_stable_offset < 0 { high_watermark } else { last_stable_offset };
-        Ok(Self { outcome, committed: found, last_stable_offset, end: high_watermark })
+        let fetched = Fetched { committed: found, last_stable_offset, end: high_watermark };
+        Ok(Self { outcome, fetched: Some(fetched) })
     }
 }
 
-fn exactly_one(reader: &mut impl Read, what: &str) -> Result<(), ReadError> {
+/// Tells an answer without content from one about what was asked for; only a broker that throttles may send the former.
+fn is_empty(reader: &mut impl Read, what: &str, throttle: Int32) -> Result<bool, ReadError> {
     match Int32::read(reader)?.0 {
-        1 => Ok(()),
+        1 => Ok(false),
+        0 if throttle.0 > 0 => Ok(true),
         count => Err(malformed(format!("asked for one {what} and got {count}"))),
     }
 }

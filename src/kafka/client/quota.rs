@@ -1,0 +1,236 @@
+//! Quotas of a broker: how long it asks to be left alone, and the waits that keep to it.
+//!
+//! A broker that throttles a client says so in an answer and then leaves the connection unread for that long (KIP-219).
+//! Invariants: nothing is sent meanwhile, and the time does not count as the broker's silence. A quota belongs to the client
+//! id or the user, so whoever else has the same is throttled, too.
+//! What this does not do: choose a rate. The broker decides, and only it knows the others.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+
+use rskafka::protocol::api_key::ApiKey;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    cluster::Cluster,
+    fault::{Fault, Try},
+};
+
+/// A quota is no longer exceeded when no answer has said so for this long.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// A quota that stays exceeded is said again that often.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(600);
+/// The broker may be mute for this long after its answer to a greeting or a login, of which the client library does not tell
+/// the throttle time: Kafka's request quota throttles for one of its windows at most (`quota.window.size.seconds`, 1 s).
+const UNTOLD_THROTTLE: Duration = Duration::from_secs(1);
+/// The watchdog hears of a wait that often.
+const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The waits of one connection.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    cluster: Arc<Cluster>,
+    /// Held by the request that is sent next, so that requests which wait keep their order.
+    turn: Mutex<()>,
+    /// Time until which the broker does not read this connection.
+    muted_until: StdMutex<Instant>,
+    /// Time until which the broker may be mute without having said so.
+    greeted_until: Instant,
+}
+
+impl Quota {
+    pub(super) fn new(cluster: &Arc<Cluster>) -> Self {
+        let now = Instant::now();
+        Self {
+            cluster: Arc::clone(cluster),
+            turn: Mutex::default(),
+            muted_until: StdMutex::new(now),
+            greeted_until: now + UNTOLD_THROTTLE,
+        }
+    }
+
+    /// Waits until the broker may be sent a request, and for those that came before.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.turn.lock().await;
+        loop {
+            let (now, until) = (Instant::now(), self.muted_until());
+            if now >= until {
+                return turn;
+            }
+            sleep_until(until.min(now + SIGN_OF_LIFE_INTERVAL)).await;
+            self.cluster.is_waiting();
+        }
+    }
+
+    /// Waits for an answer for as long as a request may take and `wait` beside, not counting the time that the broker is mute.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(super) async fn bounded<T>(
+        &self,
+        wait: Duration,
+        mut answer: Pin<&mut impl Future<Output = Try<T>>>,
+    ) -> Try<T> {
+        let patience = self.cluster.config().request_timeout + wait;
+        let begun = Instant::now().max(self.greeted_until);
+        loop {
+            let deadline = self.muted_until().max(begun) + patience;
+            if let Ok(answer) = timeout_at(deadline.min(Instant::now() + SIGN_OF_LIFE_INTERVAL), answer.as_mut()).await
+            {
+                return answer;
+            }
+            let now = Instant::now();
+            if now < self.muted_until() {
+                self.cluster.is_waiting();
+            }
+            // An answer to an earlier request may have moved the deadline.
+            if now >= self.muted_until().max(begun) + patience {
+                return Err(Fault::late(patience));
+            }
+        }
+    }
+
+    /// Takes note of the time for which an answer asks to be left alone, and says so.
+    pub(super) fn throttled(&self, action: &str, request: ApiKey, throttle: Duration) {
+        if throttle.is_zero() {
+            return;
+        }
+        let mut until = self.muted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(Instant::now() + throttle);
+        drop(until);
+        let quota = quota_of(request);
+        if let Some(Spell { times, waited }) = self.cluster.throttling().seen(quota, throttle) {
+            tracing::warn!(
+                event = "throttled",
+                action,
+                quota,
+                throttle_ms = throttle.as_millis() as u64,
+                times,
+                waited_ms = waited.as_millis() as u64,
+                "the broker holds this client back, since it is over a quota; waiting as long as it says. Raise the quota of \
+                 this user or client id (kafka-configs.sh --alter --entity-type clients), or give transport.kafka.client_id a \
+                 name that nobody else has"
+            );
+        }
+    }
+
+    fn muted_until(&self) -> Instant {
+        *self.muted_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Names the quotas that a broker applies to a request; it does not say which of them was exceeded.
+fn quota_of(request: ApiKey) -> &'static str {
+    match request {
+        ApiKey::Fetch => "consumer_byte_rate or request_percentage",
+        ApiKey::Produce => "producer_byte_rate or request_percentage",
+        ApiKey::CreateTopics => "controller_mutation_rate or request_percentage",
+        _ => "request_percentage",
+    }
+}
+
+/// Quotas that this client is over, by name, on whatever connection.
+#[derive(Debug, Default)]
+pub(crate) struct Throttling {
+    quotas: BTreeMap<&'static str, Exceeded>,
+}
+
+#[derive(Debug)]
+struct Exceeded {
+    /// Time at which the wait of the latest answer is over.
+    until: Instant,
+    last_said: Instant,
+    unsaid: Spell,
+}
+
+/// The throttled answers that one line stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Spell {
+    times: u64,
+    waited: Duration,
+}
+
+impl Throttling {
+    /// Takes note of a throttled answer. Returns what to say: at once, and now and then while it goes on.
+    fn seen(&mut self, quota: &'static str, throttle: Duration) -> Option<Spell> {
+        let now = Instant::now();
+        let known = self.quotas.get_mut(quota).filter(|known| now < known.until + MAX_PAUSE);
+        let Some(known) = known else {
+            self.quotas.insert(quota, Exceeded { until: now + throttle, last_said: now, unsaid: Spell::default() });
+            return Some(Spell { times: 1, waited: throttle });
+        };
+        known.until = known.until.max(now + throttle);
+        known.unsaid.times += 1;
+        known.unsaid.waited += throttle;
+        let due = now - known.last_said >= REMINDER_INTERVAL;
+        due.then(|| {
+            known.last_said = now;
+            std::mem::take(&mut known.unsaid)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::config::Config, *};
+
+    fn quota() -> Quota {
+        Quota::new(&Arc::new(Cluster::new(Config::default(), None).expect("no TLS")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mute_broker_is_waited_for_as_long_as_it_says_and_then_for_a_request() {
+        let quota = quota();
+        let patience = quota.cluster.config().request_timeout;
+        tokio::time::advance(UNTOLD_THROTTLE).await;
+        let begun = Instant::now();
+        let throttle = async {
+            tokio::time::sleep(patience / 2).await;
+            quota.throttled("fetching", ApiKey::Fetch, patience * 3);
+            std::future::pending::<Try<()>>().await
+        };
+        let late = quota.bounded(Duration::ZERO, std::pin::pin!(throttle)).await;
+        assert!(matches!(late, Err(Fault::Transient(_))), "{late:?}");
+        assert_eq!(begun.elapsed(), patience / 2 + patience * 3 + patience);
+        assert!(quota.cluster.retries() >= 29, "{}", quota.cluster.retries());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_while_the_broker_is_mute_and_the_order_stays() {
+        let quota = quota();
+        quota.throttled("producing", ApiKey::Produce, Duration::from_secs(7));
+        let begun = Instant::now();
+        let sent = StdMutex::new(Vec::new());
+        let request = |number: u32| {
+            let (quota, sent) = (&quota, &sent);
+            async move {
+                let _turn = quota.turn().await;
+                sent.lock().expect("nothing panics with it").push((number, begun.elapsed().as_secs()));
+            }
+        };
+        tokio::join!(request(0), request(1), request(2));
+        assert_eq!(*sent.lock().expect("nothing panics with it"), [(0, 7), (1, 7), (2, 7)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quota_is_said_once_while_it_is_exceeded_and_again_after_a_pause() {
+        let mut throttling = Throttling::default();
+        let second = Duration::from_secs(1);
+        let mut said = Vec::new();
+        for at in 0..700 {
+            said.extend(throttling.seen("bytes", second).map(|spell| (at, spell.times)));
+            tokio::time::advance(second).await;
+        }
+        tokio::time::advance(MAX_PAUSE + second).await;
+        said.extend(throttling.seen("bytes", second).map(|spell| (0, spell.times)));
+        assert_eq!(said, [(0, 1), (600, 600), (0, 1)]);
+        assert!(throttling.seen("requests", second).is_some());
+    }
+}

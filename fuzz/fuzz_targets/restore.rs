@@ -3,10 +3,12 @@
 //! `just fuzz-restore` writes valid states of every kind into the corpus first.
 #![no_main]
 
-#[path = "../../tests/support/kinds.rs"]
-mod kinds;
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/support/damage.rs"]
 mod damage;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/support/kinds.rs"]
+mod kinds;
 
 use libfuzzer_sys::fuzz_target;
 

@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// Takes note of a try that failed, or of a second that a broker has asked to wait: both are signs of life.
-    pub(crate) fn is_waiting(&self) {
+    pub(crate) fn note_wait(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 

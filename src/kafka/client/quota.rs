@@ -65,7 +65,7 @@ impl Quota {
                 return turn;
             }
             sleep_until(until.min(now + SIGN_OF_LIFE_INTERVAL)).await;
-            self.cluster.is_waiting();
+            self.cluster.note_wait();
         }
     }
 
@@ -88,7 +88,7 @@ impl Quota {
             }
             let now = Instant::now();
             if now < self.muted_until() {
-                self.cluster.is_waiting();
+                self.cluster.note_wait();
             }
             // An answer to an earlier request may have moved the deadline.
             if now >= self.muted_until().max(begun) + patience {

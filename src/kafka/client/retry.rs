@@ -101,7 +101,7 @@ impl<'a> Retry<'a> {
             Fault::TooLarge => "the batch is too large".to_owned(),
         };
         self.attempts += 1;
-        self.cluster.is_waiting();
+        self.cluster.note_wait();
         // A first failure may be gone in a moment, as right after a topic was created.
         let lasts = self.attempts > 1 || self.begun.elapsed() >= SLOW_FAILURE;
         let wait = self.backoff.next_wait();

@@ -1,7 +1,7 @@
 //! Logins and certificates on the ports of a real broker: the right ones let the daemon in; the wrong ones end it within
 //! seconds, or are told for as long as they may be somebody else's fault, with the key to change.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Scene, broker::Broker, support::daemon::Daemon};
 
@@ -12,6 +12,8 @@ const ELSEWHERE: u16 = 6;
 const EXPIRED: u16 = 7;
 const LOGIN: u16 = 8;
 const TLS_LOGIN: u16 = 9;
+/// A login on `LOGIN` is good for that long.
+const SESSION: Duration = Duration::from_secs(2);
 
 /// `transport.kafka.tls` with the authority of this folder, and a certificate of ours where one is named.
 fn tls(ca: &str, identity: Option<(&str, &str)>) -> String {
@@ -78,9 +80,9 @@ fn what_no_further_try_gets_past_ends_it_with_the_exit_code_of_wrong_settings() 
     let other = Some(("client.pem", "client.key"));
     let expired = Some(("broker/expired.pem", "broker/expired.pem"));
     for (port, settings, words) in [
-        (LOGIN, vec![login("plain", "wrong")], &["transport.kafka.sasl.username and password"][..]),
+        (LOGIN, vec![login("plain", "wrong")], &["transport.kafka.sasl.username and password", "Invalid username"][..]),
         (TLS_LOGIN, vec![trusted(), login("plain", "wrong")], &["transport.kafka.sasl.username and password"]),
-        (LOGIN, vec![login("scram-sha-256", "right")], &["transport.kafka.sasl.mechanism"]),
+        (LOGIN, vec![login("scram-sha-256", "right")], &["transport.kafka.sasl.mechanism", "it offers PLAIN"]),
         (TLS, vec![trusted(), login("plain", "right")], &["leave out transport.kafka.sasl"]),
         (TLS, vec![], &["wants encryption", "Set transport.kafka.tls"]),
         (TLS_LOGIN, vec![login("plain", "right")], &["wants encryption", "Set transport.kafka.tls"]),
@@ -117,4 +119,18 @@ fn a_port_that_only_hangs_up_is_waited_for_and_told_with_the_key_to_change() {
         assert!(begun.elapsed().as_secs() < 5, "{settings:?} took {:?}", begun.elapsed());
         assert!(daemon.stop().success());
     }
+}
+
+#[test]
+fn a_login_that_lasts_two_seconds_is_renewed_under_load_and_nobody_notices() {
+    let (scene, mut daemon, _) = come(LOGIN, &[login("plain", "right")]);
+    let begun = Instant::now();
+    while begun.elapsed() < 5 * SESSION {
+        assert!(!daemon.has_ended(), "{}", daemon.story());
+        daemon.watch(Duration::from_millis(100));
+    }
+    for trouble in ["worker_interrupted", "broker_unreachable", "stalled", "failed"] {
+        assert!(daemon.lines_of(trouble).is_empty(), "{trouble}: {}", daemon.story());
+    }
+    scene.settle(daemon);
 }

@@ -97,6 +97,17 @@ pub struct Sasl {
     pub password: Secret,
 }
 
+impl Sasl {
+    /// Returns the mechanism's name, as brokers know it.
+    pub(super) fn mechanism(&self) -> &'static str {
+        match self.mechanism {
+            SaslMechanism::Plain => "PLAIN",
+            SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
+            SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
 /// A way to prove a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {

@@ -24,7 +24,7 @@ use super::{
     cluster::Cluster,
     fault::{Fault, Try},
     greeting::{Greeted, Greeting},
-    login,
+    login::Session,
     quota::Quota,
     tls,
 };
@@ -37,11 +37,15 @@ const MAX_MESSAGE_BYTES: usize = 256 << 20;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + Debug> Stream for S {}
 
+type Channel = BufStream<Greeted<Box<dyn Stream>>>;
+
 /// A connection that is logged in.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    messenger: Messenger<BufStream<Greeted<Box<dyn Stream>>>>,
+    messenger: Arc<Messenger<Channel>>,
     quota: Quota,
+    /// The login; `None` where there is none.
+    session: Option<Session<Channel>>,
 }
 
 impl Connection {
@@ -57,6 +61,9 @@ impl Connection {
         R::ResponseBody: Answer + ReadVersionedType<Cursor<Vec<u8>>>,
     {
         let turn = self.quota.turn().await;
+        if let Some(session) = &self.session {
+            self.quota.bounded(session.wait(), pin!(session.renew())).await?;
+        }
         let mut answer =
             pin!(async { self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error)) });
         // The first poll queues the request, so the next one may follow.
@@ -212,8 +219,10 @@ async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
         let refused = tls.and_then(|tls| tls::of_first_request(broker, tls, &error));
         return Err(refused.unwrap_or_else(|| transient(&problem)));
     }
-    if let Some(sasl) = &cluster.config().sasl {
-        login::login(&messenger, broker, sasl).await?;
-    }
-    Ok(Connection { messenger, quota: Quota::new(cluster) })
+    let messenger = Arc::new(messenger);
+    let session = match cluster.config().sasl {
+        None => None,
+        Some(_) => Some(Session::begin(cluster, &messenger, broker).await?),
+    };
+    Ok(Connection { messenger, quota: Quota::new(cluster), session })
 }

@@ -1,38 +1,184 @@
-//! Logging in by name and password (SASL).
+//! Logging in (SASL), and again before a login ends (KIP-368).
+//!
+//! The library's own loop does not tell for how long a login is good, nor the broker's words; this one is made of the same
+//! parts, its messages and rsasl. Invariant: while a login is under way nothing else is sent over its connection, and one that
+//! was begun is gone through with, whoever began it: a broker takes nothing else in between.
+//! What this does not do: fetch tokens (`tokens`).
 
-use rskafka::{
-    client::{Credentials, SaslConfig, error::RequestError},
-    messenger::{Messenger, SaslError},
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use rsasl::{
+    callback::{Context, Request, SessionCallback, SessionData},
+    mechname::Mechname,
+    prelude::{SASLClient, SASLConfig, SessionError},
+    property::{AuthId, Password},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use rskafka::{
+    client::error::RequestError,
+    messenger::Messenger,
+    protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Mutex,
+    time::Instant,
+};
 
 use super::{
-    config::{Sasl, SaslMechanism},
+    cluster::Cluster,
+    config::Sasl,
     fault::{Fault, Try},
 };
+/// Part of a login's time after which the next one is due, as in Kafka's own clients at the earliest.
+const RENEWED_AFTER: f64 = 0.85;
+/// A request that is sent before the next login is due has this long, beside the wait of a fetch, to be read by the broker.
+const MIN_MARGIN: Duration = Duration::from_secs(1);
+/// A broker refuses a login that follows the one before within a second.
+const MIN_LOGIN_AGE: Duration = Duration::from_millis(1100);
 
-/// Logs in at `broker`.
-pub(crate) async fn login<S>(messenger: &Messenger<S>, broker: &str, sasl: &Sasl) -> Try<()>
+/// A login under way; what it brings is the time at which the next one is due.
+type UnderWay = Pin<Box<dyn Future<Output = Try<Option<Instant>>> + Send>>;
+
+/// The login of one connection.
+pub(super) struct Session<S> {
+    cluster: Arc<Cluster>,
+    broker: String,
+    messenger: Arc<Messenger<S>>,
+    login: Mutex<Login>,
+}
+
+struct Login {
+    /// Time at which the next one is due; `None` where this one does not end.
+    due: Option<Instant>,
+    under_way: Option<UnderWay>,
+}
+
+impl<S> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
+    /// Logs in over a new connection.
+    pub(super) async fn begin(cluster: &Arc<Cluster>, messenger: &Arc<Messenger<S>>, broker: &str) -> Try<Self> {
+        let (cluster, messenger, broker) = (Arc::clone(cluster), Arc::clone(messenger), broker.to_owned());
+        let due = log_in(Arc::clone(&cluster), Arc::clone(&messenger), broker.clone()).await?;
+        Ok(Self { cluster, broker, messenger, login: Mutex::new(Login { due, under_way: None }) })
+    }
+
+    /// Returns how long the broker may let a login wait beside: it first answers a fetch that waits for records.
+    pub(super) fn wait(&self) -> Duration {
+        let config = self.cluster.config();
+        config.fetch_wait.max(config.linger)
+    }
+
+    /// Logs in again where it is time to, or goes on with a login that somebody began and gave up. Whoever calls this has the
+    /// connection's turn, and keeps it until this has ended.
+    pub(super) async fn renew(&self) -> Try<()> {
+        let mut login = self.login.lock().await;
+        let Login { due, under_way } = &mut *login;
+        if under_way.is_none() {
+            if due.is_none_or(|due| Instant::now() < due) {
+                return Ok(());
+            }
+            let (cluster, messenger) = (Arc::clone(&self.cluster), Arc::clone(&self.messenger));
+            *under_way = Some(Box::pin(log_in(cluster, messenger, self.broker.clone())));
+        }
+        let Some(going_on) = under_way else { return Ok(()) };
+        let next = going_on.await;
+        *under_way = None;
+        *due = next?;
+        Ok(())
+    }
+}
+
+/// Logs in at `broker`. Returns when the next login is due; `None` where this one does not end.
+async fn log_in<S>(cluster: Arc<Cluster>, messenger: Arc<Messenger<S>>, broker: String) -> Try<Option<Instant>>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    // The library keeps this copy of the password as plain text for as long as the login takes.
-    let credentials = Credentials::new(sasl.username.clone(), sasl.password.reveal().to_owned());
-    let config = match sasl.mechanism {
-        SaslMechanism::Plain => SaslConfig::Plain(credentials),
-        SaslMechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
-        SaslMechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
-    };
-    messenger.do_sasl(config).await.map_err(|error| refused(broker, error))
+    let Some(sasl) = &cluster.config().sasl else { return Ok(None) };
+    let begun = Instant::now();
+    let lifetime = exchange(&messenger, &broker, sasl).await?;
+    let config = cluster.config();
+    Ok(lifetime.map(|lifetime| {
+        let margin = lifetime.mul_f64(1.0 - RENEWED_AFTER).max(config.fetch_wait.max(config.linger) + MIN_MARGIN);
+        (begun + lifetime.saturating_sub(margin)).max(Instant::now() + MIN_LOGIN_AGE)
+    }))
 }
 
-/// Judges a login that failed: for good, unless it was the connection that did.
-fn refused(broker: &str, error: SaslError) -> Fault {
+/// Goes through a login. Returns for how long it is good; `None` where it does not end.
+async fn exchange<S>(messenger: &Messenger<S>, broker: &str, sasl: &Sasl) -> Try<Option<Duration>>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
     let action = format!("logging in at {broker}");
+    let broken = |error: &dyn fmt::Display| Fault::of_login(&action, None, error.to_string());
+    let mechanism = sasl.mechanism();
+    handshake(messenger, &action, mechanism).await?;
+    let name = Mechname::parse(mechanism.as_bytes()).map_err(|error| broken(&error))?;
+    let credentials = SASLConfig::builder().with_default_mechanisms().with_callback(Credentials(sasl.clone()));
+    let client = SASLClient::new(credentials.map_err(|error| broken(&error))?);
+    let mut session = client.start_suggested(&[name]).map_err(|error| broken(&error))?;
+    let (mut received, mut lifetime): (Option<Vec<u8>>, _) = (None, None);
+    loop {
+        let mut to_send = Vec::new();
+        let state = session.step(received.as_deref(), &mut to_send).map_err(|error| broken(&error))?;
+        if state.has_sent_message() {
+            let answer = authenticate(messenger, &action, to_send).await?;
+            lifetime = answer.session_lifetime_ms.and_then(|lifetime| u64::try_from(lifetime.0).ok());
+            received = Some(answer.auth_bytes.0);
+        }
+        if state.is_finished() {
+            return Ok(lifetime.filter(|lifetime| *lifetime > 0).map(Duration::from_millis));
+        }
+    }
+}
+
+/// Says which way to log in is meant.
+async fn handshake<S>(messenger: &Messenger<S>, action: &str, mechanism: &str) -> Try<()>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let answer = messenger.request(SaslHandshakeRequest::new(mechanism)).await;
+    let answer = answer.map_err(|error| unanswered(action, &error))?;
+    let Some(code) = answer.error_code else { return Ok(()) };
+    let offered = answer.mechanisms.0.unwrap_or_default();
+    let offered: Vec<&str> = offered.iter().map(|mechanism| mechanism.0.as_str()).collect();
+    let reason = match offered.as_slice() {
+        [] => code.to_string(),
+        offered => format!("{code}; it offers {}", offered.join(", ")),
+    };
+    Err(Fault::of_login(action, Some(code), reason))
+}
+
+/// Sends one message of a login.
+async fn authenticate<S>(messenger: &Messenger<S>, action: &str, bytes: Vec<u8>) -> Try<SaslAuthenticateResponse>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let answer = messenger.request(SaslAuthenticateRequest::new(bytes)).await;
+    let answer = answer.map_err(|error| unanswered(action, &error))?;
+    let Some(code) = answer.error_code else { return Ok(answer) };
+    let reason = answer.error_message.0.map_or_else(|| code.to_string(), |message| format!("{code}: {message}"));
+    Err(Fault::of_login(action, Some(code), reason))
+}
+
+/// Judges a message of a login that was not answered: the connection has failed, or the broker knows no logins.
+fn unanswered(action: &str, error: &RequestError) -> Fault {
     match error {
-        SaslError::RequestError(error @ RequestError::NoVersionMatch { .. }) => Fault::of_request(&action, &error),
-        SaslError::RequestError(error) => Fault::transient(format!("{action}: {error}")),
-        SaslError::ApiError(code) => Fault::of_login(&action, Some(code), code.to_string()),
-        error => Fault::of_login(&action, None, error.to_string()),
+        RequestError::NoVersionMatch { .. } => Fault::of_request(action, error),
+        error => Fault::transient(format!("{action}: {error}")),
+    }
+}
+
+/// Tells rsasl what it asks for, and keeps no copy.
+struct Credentials(Sasl);
+
+impl SessionCallback for Credentials {
+    fn callback(&self, _: &SessionData, _: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
+        request.satisfy::<AuthId>(&self.0.username)?.satisfy::<Password>(self.0.password.reveal().as_bytes())?;
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@
 //! | event | level | when |
 //! | --- | --- | --- |
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
+//! | `controller_silent` | warn | a topic is to be created and the controller does not answer; `topic` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
 //! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |

@@ -9,6 +9,8 @@ use crate::{
     Scene,
     broker::Broker,
     broker_client::Names,
+    proxy::{Proxy, Trap},
+    secure::LOGIN,
     support::{
         daemon::Daemon,
         kill_loop::Ground,
@@ -64,6 +66,39 @@ fn more_copies_than_brokers_end_it_and_name_the_setting() {
     let scene = Scene::new("copies", &["transport.kafka.replication_factor=3"]);
     let mut daemon = scene.site.start(&["run"]);
     holds(&ended(&mut daemon, 1), &["transport.kafka.replication_factor", "fewer brokers"]);
+}
+
+#[test]
+fn a_controller_that_does_not_answer_is_told_long_before_the_request_s_deadline() {
+    let scene = Scene::behind_proxy("controller", &["transport.kafka.request_timeout=60s"]);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    proxy.lay(&scene.names.outputs[0], Trap::HoldCreation);
+    let begun = Instant::now();
+    let mut daemon = scene.site.start(&["run", "--set", "generator.rate=5000"]);
+    let line = daemon.event("controller_silent");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(line["topic"], *scene.names.outputs[0]);
+    holds(line["message"].as_str().expect("a message"), &["controller", "kafka-metadata-quorum.sh"]);
+    proxy.release();
+    scene.settle(daemon);
+}
+
+#[test]
+fn a_port_that_wants_a_login_only_since_it_was_in_use_is_waited_for_and_told() {
+    let scene = Scene::behind_proxy("changed", &[]);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    let mut daemon = scene.under_load(5000, 2000);
+    drop(proxy);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxy_port() - 3 + LOGIN);
+    let line = daemon.line("trouble", |line| {
+        line["event"] == "broker_unreachable" && line["error"].as_str().is_some_and(|said| said.contains("login"))
+    });
+    let said = line["error"].as_str().expect("an error");
+    holds(said, &["transport.kafka.sasl", "it offers PLAIN", "This will not pass by itself"]);
+    drop(proxy);
+    let _proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    daemon.event("broker_recovered");
+    scene.settle(daemon);
 }
 
 #[test]

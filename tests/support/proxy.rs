@@ -25,8 +25,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Number of Kafka's API for producing.
+/// Numbers of Kafka's APIs.
 const PRODUCE: i16 = 0;
+const CREATE_TOPICS: i16 = 19;
 
 /// What becomes of everything that passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub enum LinkCondition {
     BlackHole,
 }
 
-/// What becomes of a produce request.
+/// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trap {
     /// The broker appends and answers; the connection is cut before the answer arrives.
@@ -50,6 +51,18 @@ pub enum Trap {
     DelayRequest(Duration),
     /// The request reaches the broker when it is released, whether or not the client is still there.
     HoldRequest,
+    /// The same with a request for a new topic; all others are produce requests.
+    HoldCreation,
+}
+
+impl Trap {
+    /// Number of the API whose requests it is for.
+    fn api(self) -> i16 {
+        match self {
+            Self::CutBeforeResponse | Self::DelayResponse(_) | Self::DelayRequest(_) | Self::HoldRequest => PRODUCE,
+            Self::HoldCreation => CREATE_TOPICS,
+        }
+    }
 }
 
 /// A running proxy; its connections end with it.
@@ -63,7 +76,7 @@ pub struct Proxy {
 struct Shared {
     broker: SocketAddr,
     weather: watch::Sender<LinkCondition>,
-    /// For the next produce request whose bytes hold this topic's name.
+    /// For the next request of its kind whose bytes hold this topic's name.
     trap: Mutex<Option<(String, Trap)>>,
     sprung: AtomicUsize,
     /// A permit for each request that is held and may go on.
@@ -124,12 +137,12 @@ impl Proxy {
         self.shared.weather.send_replace(weather);
     }
 
-    /// Lays a trap for the next produce request to `topic`.
+    /// Lays a trap for the next request of its kind about `topic`.
     pub fn lay(&self, topic: &str, trap: Trap) {
         *self.shared.trap.lock().expect("a lock") = Some((topic.to_owned(), trap));
     }
 
-    /// Produce requests that were caught.
+    /// Requests that were caught.
     pub fn sprung(&self) -> usize {
         self.shared.sprung.load(Ordering::SeqCst)
     }
@@ -173,7 +186,7 @@ async fn requests(shared: Arc<Shared>, mut from: OwnedReadHalf, mut to: OwnedWri
         match shared.spring(&frame) {
             Some(Trap::DelayRequest(time)) => sleep(time).await,
             Some(trap) => {
-                if trap == Trap::HoldRequest {
+                if matches!(trap, Trap::HoldRequest | Trap::HoldCreation) {
                     shared.released.acquire().await.ok()?.forget();
                 }
                 *caught.lock().expect("a lock") = Some((frame[8..12].try_into().ok()?, trap));
@@ -197,7 +210,7 @@ async fn responses(
         let trap = caught.lock().expect("a lock").take_if(|(number, _)| frame[4..8] == *number);
         match trap {
             Some((_, Trap::DelayResponse(time))) => sleep(time).await,
-            Some((_, Trap::HoldRequest)) => {
+            Some((_, Trap::HoldRequest | Trap::HoldCreation)) => {
                 shared.answered.fetch_add(1, Ordering::SeqCst);
             }
             Some(_) => {
@@ -236,9 +249,9 @@ async fn under(shared: &Shared) {
 impl Shared {
     /// The trap, if this request walks into it.
     fn spring(&self, frame: &[u8]) -> Option<Trap> {
-        let produces = frame.get(4..6) == Some(&PRODUCE.to_be_bytes()[..]);
+        let is_for = |trap: Trap| frame.get(4..6) == Some(&trap.api().to_be_bytes()[..]);
         let names = |topic: &str| frame.windows(topic.len()).take(200).any(|window| window == topic.as_bytes());
-        let (_, trap) = self.trap.lock().expect("a lock").take_if(|(topic, _)| produces && names(topic))?;
+        let (_, trap) = self.trap.lock().expect("a lock").take_if(|(topic, trap)| is_for(*trap) && names(topic))?;
         self.sprung.fetch_add(1, Ordering::SeqCst);
         Some(trap)
     }

@@ -32,18 +32,42 @@ pub(crate) async fn names(cluster: &Arc<Cluster>) -> Try<Vec<String>> {
     Ok(of_users.map(|topic| topic.name.0).collect())
 }
 
+/// A controller that has not answered by then is waited for, and the log says so.
+const SLOW_CONTROLLER: Duration = Duration::from_secs(2);
+
 /// Makes a topic, unless it is there.
 pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Try<()> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
     let connection = connection::to_controller(cluster).await?;
     let request = protocol::create_topic(topic, partitions, config.replication_factor, config.request_timeout);
-    match connection.call(&action, Duration::ZERO, request).await {
+    let silence = async {
+        tokio::time::sleep(SLOW_CONTROLLER).await;
+        cluster.note_silent_controller(topic);
+        std::future::pending().await
+    };
+    let answered = tokio::select! {
+        answer = connection.call(&action, Duration::ZERO, request) => answer,
+        never = silence => never,
+    };
+    match answered {
         Ok(answer) if answer.topics.is_empty() => {
             Err(Fault::transient(format!("{action}: the broker acknowledged nothing")))
         }
+        Err(fault) if fault.code().is_none() => {
+            let problem = |problem| {
+                format!(
+                    "{action}: {problem}. Creating topics is the work of the cluster's controller: check that one is active \
+                     (kafka-metadata-quorum.sh describe --status)"
+                )
+            };
+            Err(fault.map_transient(problem))
+        }
         Err(fault) if fault.code() != Some(ProtocolError::TopicAlreadyExists) => Err(fault),
-        _ => Ok(()),
+        _ => {
+            cluster.note_controller();
+            Ok(())
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex as StdMutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -14,7 +14,7 @@ use thalweg_topic::Status;
 
 use super::{
     config::{Config, Tls},
-    fault::Refusal,
+    fault::{Fault, Refusal, RefusalKind},
     quota::Throttling,
     tls,
 };
@@ -28,6 +28,10 @@ pub(crate) struct Cluster {
     /// Topics of ours that are made again where they go, with their partitions.
     required: StdMutex<BTreeMap<String, i32>>,
     retries: AtomicU64,
+    /// Set once a broker has answered a request, and so let this client in.
+    let_in: AtomicBool,
+    /// Set while the controller does not answer, once that is said.
+    silent_controller: AtomicBool,
     throttling: StdMutex<Throttling>,
     status: Option<Status>,
 }
@@ -41,8 +45,17 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     pub(crate) fn new(config: Config, status: Option<Status>) -> Result<Self, Refusal> {
         let tls = config.tls.as_ref().map(tls::client_config).transpose()?.map(Arc::new);
-        let (known, required) = (StdMutex::default(), StdMutex::default());
-        Ok(Self { config, tls, known, required, retries: AtomicU64::new(0), throttling: StdMutex::default(), status })
+        Ok(Self {
+            config,
+            tls,
+            known: StdMutex::default(),
+            required: StdMutex::default(),
+            retries: AtomicU64::new(0),
+            let_in: AtomicBool::new(false),
+            silent_controller: AtomicBool::new(false),
+            throttling: StdMutex::default(),
+            status,
+        })
     }
 
     /// Shows what is being waited for.
@@ -82,6 +95,45 @@ impl Cluster {
     /// Takes note of a try that failed, or of a second that a broker has asked to wait: both are signs of life.
     pub(crate) fn note_wait(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that the controller does not answer, once for as long as it is so.
+    pub(crate) fn note_silent_controller(&self, topic: &str) {
+        self.show(&format!("waiting for the cluster's controller, which creates topics, to create `{topic}`"));
+        if !self.silent_controller.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "controller_silent",
+                topic,
+                "no answer yet to the request for a new topic; waiting. Creating topics is the work of the cluster's \
+                 controller: check that one is active (kafka-metadata-quorum.sh describe --status)"
+            );
+        }
+    }
+
+    /// Takes note that the controller answers.
+    pub(crate) fn note_controller(&self) {
+        self.silent_controller.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes note that a broker has let this client in.
+    pub(crate) fn note_let_in(&self) {
+        self.let_in.store(true, Ordering::Relaxed);
+    }
+
+    /// Judges a fault at the door. Who is not let in at first has wrong settings, and ends. Who was let in before waits: then
+    /// the broker has changed, so that it is mended there, or changes back in the course of a reconfiguration.
+    pub(crate) fn at_the_door(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Permanent(Refusal { kind: RefusalKind::Access, action, problem, reason, .. })
+                if self.let_in.load(Ordering::Relaxed) =>
+            {
+                Fault::transient(format!(
+                    "{action}: {problem} ({reason}). This will not pass by itself; it is tried on, since these settings did let \
+                     it in before"
+                ))
+            }
+            other => other,
+        }
     }
 
     /// Returns what is known of quotas that this client is over.

@@ -25,6 +25,7 @@ use super::{
     fault::{Fault, Try},
     greeting::{Greeted, Greeting},
     login::Session,
+    probe,
     quota::Quota,
     tls,
 };
@@ -82,11 +83,6 @@ impl Connection {
     }
 }
 
-/// Gives up after `deadline`.
-async fn bounded<T>(deadline: Duration, call: impl Future<Output = Try<T>>) -> Try<T> {
-    timeout(deadline, call).await.unwrap_or_else(|_| Err(Fault::late(deadline)))
-}
-
 /// Connects to the leader of `topic`/`partition`, which the first broker that answers is asked for.
 pub(crate) async fn to_leader(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Try<Connection> {
     let (broker, connection, metadata) = asked(cluster, Some(topic)).await?;
@@ -117,12 +113,13 @@ async fn asked(cluster: &Arc<Cluster>, topic: Option<&str>) -> Try<(String, Conn
     let mut fault = None;
     for broker in cluster.candidates() {
         let asked = async {
-            let connection = bounded(cluster.config().request_timeout, connect(cluster, &broker)).await?;
+            let connection = connect(cluster, &broker).await?;
             let metadata = ask(cluster, &connection, &broker, topic).await?;
             Ok((connection, metadata))
         };
-        match asked.await {
+        match asked.await.map_err(|fault| cluster.at_the_door(fault)) {
             Ok((connection, metadata)) => {
+                cluster.note_let_in();
                 cluster.knows(&metadata.brokers);
                 return Ok((broker, connection, metadata));
             }
@@ -141,18 +138,17 @@ async fn ask(
     topic: Option<&str>,
 ) -> Try<MetadataResponse> {
     let action = format!("asking {broker} for its topics");
-    connection.call(&action, Duration::ZERO, protocol::metadata(topic)).await.map_err(|fault| {
-        // Only then is anything but a login allowed to be the first request.
-        if cluster.config().sasl.is_some() {
-            return fault;
-        }
-        fault.map_transient(|problem| {
-            format!(
-                "{broker}: {problem}. It ended the connection at the first request: does this port want a login \
-                 (transport.kafka.sasl)?"
-            )
-        })
-    })
+    let asked = connection.call(&action, Duration::ZERO, protocol::metadata(topic)).await;
+    // Where none is configured and one is wanted, the broker hangs up at the first request.
+    if cluster.config().sasl.is_none()
+        && matches!(asked, Err(Fault::Transient(_)))
+        && let Some(offered) = probe::logins(greet(cluster, broker)).await
+    {
+        let problem = "this port wants a login; set transport.kafka.sasl, or name the port of a listener without one in \
+                       transport.kafka.brokers";
+        return Err(Fault::access(&action, problem, format!("it offers {}", offered.join(", "))));
+    }
+    asked.map_err(|fault| fault.map_transient(|problem| format!("{broker}: {problem}")))
 }
 
 /// `host:port` of the leader.
@@ -176,7 +172,7 @@ fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Try<Strin
 
 /// Connects to an address that the cluster has named.
 async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
-    let connected = bounded(cluster.config().request_timeout, connect(cluster, broker)).await;
+    let connected = connect(cluster, broker).await.map_err(|fault| cluster.at_the_door(fault));
     if cluster.config().brokers.iter().any(|configured| configured == broker) {
         return connected;
     }
@@ -190,9 +186,24 @@ async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
     })
 }
 
+/// Connects and logs in.
 async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
+    let deadline = cluster.config().request_timeout;
+    let connected = timeout(deadline, async {
+        let messenger = Arc::new(greet(cluster, broker).await?);
+        let session = match cluster.config().sasl {
+            None => None,
+            Some(_) => Some(Session::begin(cluster, &messenger, broker).await?),
+        };
+        Ok(Connection { messenger, quota: Quota::new(cluster), session })
+    });
+    connected.await.unwrap_or_else(|_| Err(Fault::nobody_there(broker, format!("no answer within {deadline:?}"))))
+}
+
+/// Connects, as far as it goes without a login.
+async fn greet(cluster: &Cluster, broker: &str) -> Try<Messenger<Channel>> {
     let transient = |error: &dyn std::fmt::Display| Fault::transient(format!("{broker}: {error}"));
-    let socket = TcpStream::connect(broker).await.map_err(|error| transient(&error))?;
+    let socket = TcpStream::connect(broker).await.map_err(|error| Fault::nobody_there(broker, error))?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
     socket.set_nodelay(true).map_err(|error| transient(&error))?;
     let stream: Box<dyn Stream> = match cluster.tls() {
@@ -201,28 +212,28 @@ async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
             let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(host.to_owned()).map_err(|error| transient(&error))?;
-            let encrypted = TlsConnector::from(Arc::clone(config)).connect(name, socket).await;
-            Box::new(encrypted.map_err(|error| tls::of_handshake(broker, tls, &error))?)
+            match TlsConnector::from(Arc::clone(config)).connect(name, socket).await {
+                Ok(encrypted) => Box::new(encrypted),
+                Err(error) if tls::is_other_protocol(&error) && probe::is_plain(broker).await => {
+                    let problem = "this port of the broker has no encryption; leave out transport.kafka.tls, or name the port of \
+                                   an encrypted listener in transport.kafka.brokers";
+                    return Err(Fault::access(&format!("connecting to {broker}"), problem, error.to_string()));
+                }
+                Err(error) => return Err(tls::of_handshake(broker, tls, &error)),
+            }
         }
     };
     let client_id = cluster.config().client_id.as_str().into();
     let greeting = Greeting::default();
     let stream = Greeted::new(stream, greeting.clone());
     let mut messenger = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
-    if let Err(error) = messenger.sync_versions().await {
-        let tls = cluster.tls().map(|(tls, _)| tls);
-        let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
-        // It will be so at the next try.
-        if greeting.is_tls() {
-            return Err(Fault::access(&format!("connecting to {broker}"), &problem, error.to_string()));
-        }
-        let refused = tls.and_then(|tls| tls::of_first_request(broker, tls, &error));
-        return Err(refused.unwrap_or_else(|| transient(&problem)));
+    let Err(error) = messenger.sync_versions().await else { return Ok(messenger) };
+    let tls = cluster.tls().map(|(tls, _)| tls);
+    let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
+    // It will be so at the next try.
+    if greeting.is_tls() {
+        return Err(Fault::access(&format!("connecting to {broker}"), &problem, error.to_string()));
     }
-    let messenger = Arc::new(messenger);
-    let session = match cluster.config().sasl {
-        None => None,
-        Some(_) => Some(Session::begin(cluster, &messenger, broker).await?),
-    };
-    Ok(Connection { messenger, quota: Quota::new(cluster), session })
+    let refused = tls.and_then(|tls| tls::of_first_request(broker, tls, &error));
+    Err(refused.unwrap_or_else(|| transient(&problem)))
 }

@@ -83,6 +83,11 @@ impl Fault {
         Self::transient(format!("no answer within {deadline:?}"))
     }
 
+    /// Makes the fault of an address at which nothing answers.
+    pub(crate) fn nobody_there(broker: &str, why: impl std::fmt::Display) -> Self {
+        Self::transient(format!("{broker}: {why}. Check that a broker runs there"))
+    }
+
     /// Adds to the problem, where there is hope.
     pub(crate) fn map_transient(self, problem: impl FnOnce(String) -> String) -> Self {
         match self {

@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
         let Some(going_on) = under_way else { return Ok(()) };
         let next = going_on.await;
         *under_way = None;
-        *due = next?;
+        *due = next.map_err(|fault| self.cluster.at_the_door(fault))?;
         Ok(())
     }
 }

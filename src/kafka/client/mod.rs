@@ -1,7 +1,7 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (what is known of it), `connection` with
-//! `greeting` (who is there), `tls`, `login` and `quota`, `admin`, `retry` and `topics`, `partition`, `producer`.
+//! `greeting` (who is there), `probe` (who it is after all), `tls`, `login` and `quota`, `admin`, `retry` and `topics`, `partition`, `producer`.
 //! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
 //! types, never by a text.
 //! What this does not do: know what Thalweg reads and writes.
@@ -14,6 +14,7 @@ mod fault;
 mod greeting;
 mod login;
 mod partition;
+mod probe;
 pub(crate) mod producer;
 mod quota;
 mod retry;

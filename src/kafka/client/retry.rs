@@ -115,7 +115,7 @@ impl<'a> Retry<'a> {
                 next_try = ?wait,
                 brokers = self.cluster.config().brokers.join(","),
                 error = problem,
-                "Kafka does not answer as it should; trying again until it does. Check that a broker runs there"
+                "Kafka does not answer as it should; trying again until it does"
             );
         }
         self.gone = no_topic.then(|| self.gone.unwrap_or_else(Instant::now));

@@ -62,20 +62,24 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
     }
 }
 
+/// Says whether a handshake failed since the other side speaks another protocol, or hung up at the first byte of it.
+pub(crate) fn is_other_protocol(error: &io::Error) -> bool {
+    matches!(error_of(error), Some(rustls::Error::InvalidMessage(_))) || error.kind() == io::ErrorKind::UnexpectedEof
+}
+
 /// Judges a handshake that failed. What has to do with certificates is the same at the next try.
 pub(crate) fn of_handshake(broker: &str, tls: &Tls, error: &io::Error) -> Fault {
-    let not_tls = |why: &str| {
-        Fault::transient(format!(
-            "{broker}: {error}: {why}. Is this the broker's encrypted port? Without encryption leave out \
-             transport.kafka.tls"
-        ))
-    };
     match error_of(error) {
         Some(rustls::Error::InvalidCertificate(why)) => {
             Fault::access(&format!("encrypting the connection to {broker}"), unacceptable(why), error.to_string())
         }
-        Some(rustls::Error::InvalidMessage(_)) => not_tls("what answers there does not speak TLS"),
-        _ if error.kind() == io::ErrorKind::UnexpectedEof => not_tls("it ended the connection at the first byte"),
+        Some(rustls::Error::InvalidMessage(_)) => Fault::transient(format!(
+            "{broker}: {error}: what answers there does not speak TLS, and is no broker; check transport.kafka.brokers"
+        )),
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => Fault::transient(format!(
+            "{broker}: {error}: it ended the connection before encryption was agreed on; if this stays so, check that \
+             transport.kafka.brokers names the encrypted port"
+        )),
         _ => of_alert(broker, tls, error).unwrap_or_else(|| Fault::transient(format!("{broker}: {error}"))),
     }
 }

@@ -8,7 +8,7 @@ use thalweg::topic::Topics;
 
 use crate::hostile::{GOOD, cases};
 use crate::support::{
-    broker::{all, client, produce_lines, site, source_offsets, topics},
+    broker::{all, client, produce_lines, set, site, source_offsets, topics},
     daemon::stdout,
 };
 
@@ -16,11 +16,11 @@ fn record(value: Option<Vec<u8>>) -> Record {
     Record { key: None, value, headers: Default::default(), timestamp: crate::support::broker::now() }
 }
 
-async fn send(topics: &Topics, records: Vec<Record>, compression: Compression) {
+async fn send(topics: &Topics, records: Vec<Record>) {
     let client = client().await;
     let partition =
         client.partition_client(&topics.samples, 0, UnknownTopicHandling::Retry).await.expect("a partition");
-    partition.produce(records, compression).await.expect("produce");
+    partition.produce(records, Compression::NoCompression).await.expect("produce");
 }
 
 fn header(record: &RecordAndOffset, name: &str) -> String {
@@ -33,22 +33,25 @@ async fn hostile_records_in_compressed_batches_are_counted_to_the_record() {
     let site = site(&topics, &["generator.enabled=false"]);
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     let cases: Vec<_> = cases();
-    let kinds =
-        [Compression::Gzip, Compression::Lz4, Compression::Snappy, Compression::Zstd, Compression::NoCompression];
-    // Large ones in batches of their own; the others a few together, all compressions in turn.
-    for (i, cases) in cases.chunks(7).enumerate() {
-        let kind = kinds[i % kinds.len()];
+    const KINDS: [&str; 5] = ["gzip", "lz4", "snappy", "zstd", "uncompressed"];
+    // Large ones in batches of their own; the others a few together, and the broker packs some of each kind.
+    let chunks: Vec<_> = cases.chunks(7).collect();
+    let of_each = chunks.len().div_ceil(KINDS.len());
+    for (i, cases) in chunks.into_iter().enumerate() {
+        if i % of_each == 0 {
+            set(&topics.samples, &format!("compression.type={}", KINDS[i / of_each]));
+        }
         let size: usize = cases.iter().filter_map(|case| case.value.as_ref()).map(Vec::len).sum();
         let mut together = Vec::new();
         for case in cases {
             together.push(record(Some(GOOD.to_vec())));
             together.push(record(case.value.clone()));
             if size > 4 << 20 {
-                send(&topics, std::mem::take(&mut together), kind).await;
+                send(&topics, std::mem::take(&mut together)).await;
             }
         }
         if !together.is_empty() {
-            send(&topics, together, kind).await;
+            send(&topics, together).await;
         }
     }
     let output = site.run(&["run", "--until-caught-up"]);
@@ -82,13 +85,12 @@ async fn headers_keys_and_times_that_a_topic_does_not_take_stop_nothing() {
     // The broker of the tests takes 20 MiB.
     let limit = (20 << 20) - 200;
     let headers = [("own".to_owned(), vec![b'h'; limit]), ("thalweg.truncated".to_owned(), b"1".to_vec())];
-    send(&topics, vec![Record { headers: headers.into(), ..record(Some(b"no".to_vec())) }], Compression::NoCompression)
-        .await;
-    send(&topics, vec![Record { key: Some(vec![b'k'; limit]), ..record(Some(GOOD.to_vec())) }], Compression::Lz4).await;
+    send(&topics, vec![Record { headers: headers.into(), ..record(Some(b"no".to_vec())) }]).await;
+    send(&topics, vec![Record { key: Some(vec![b'k'; limit]), ..record(Some(GOOD.to_vec())) }]).await;
     // Year 9999, and before our era: no broker takes a record from tomorrow.
     let times = ["253402300799999", "-62135596800000", "\"2262-01-01T00:00:00Z\""];
     let at = |at: &str| record(Some(format!(r#"{{"x":1,"y":2,"at":{at}}}"#).into_bytes()));
-    send(&topics, times.into_iter().map(at).collect(), Compression::NoCompression).await;
+    send(&topics, times.into_iter().map(at).collect()).await;
     let mut daemon = site.start(&["run", "--until-caught-up"]);
     assert!(daemon.wait().success());
 

@@ -86,6 +86,15 @@ pub async fn produce(topic: &str, values: Vec<Option<Vec<u8>>>) {
     }
 }
 
+/// Sets `key=value` of a topic.
+pub fn set(topic: &str, setting: &str) {
+    let broker = broker();
+    let (_, port) = broker.rsplit_once(':').expect("host:port");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka");
+    let done = Command::new(script).args(["topic", "set", topic, setting, "--port", port]).status();
+    assert!(done.expect("the script runs").success());
+}
+
 /// Appends lines of headers, key and value with Kafka's own producer, since the client of these tests has no header
 /// without a value: see `produce` of tests/kafka/kafka.
 pub fn produce_lines(topic: &str, compression: &str, lines: &str) {

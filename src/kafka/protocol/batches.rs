@@ -141,6 +141,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::protocol::compression::{CompressionKind, tests::packed_batch};
 
     fn raw(offset_delta: i32) -> RawRecord {
         let value = Some(format!("record {offset_delta}").into_bytes());
@@ -284,11 +285,8 @@ mod tests {
     #[test]
     fn when_enough_is_unpacked_the_rest_is_fetched_again() {
         let large = RawRecord { value: Some(vec![0; MAX_UNPACKED_BYTES]), ..raw(0) };
-        let large = RecordBatch {
-            records: ControlBatchOrRecords::Records(vec![large]),
-            compression: RecordBatchCompression::Zstd,
-            ..batch(0, 7, 1)
-        };
-        assert_eq!(offsets(&[bytes(&large), data(1, 7, 1)], &[]), (vec![0], Some(1)));
+        let large = RecordBatch { records: ControlBatchOrRecords::Records(vec![large]), ..batch(0, 7, 1) };
+        let large = packed_batch(CompressionKind::Zstd, &bytes(&large));
+        assert_eq!(offsets(&[large, data(1, 7, 1)], &[]), (vec![0], Some(1)));
     }
 }

@@ -1,11 +1,14 @@
 //! The five ways in which a batch's records are packed, as Kafka's attributes number them.
 //!
-//! Unpacking is bounded: a few bytes may claim to be any number, and must not fill the memory.
+//! Invariant: unpacking is bounded, since a few bytes may claim to be any number, and every byte that it returns was written
+//! by the decoder of this very call. Zstandard is therefore unpacked in one piece, straight into a buffer of our own: its
+//! streaming decoder (up to 1.5.7) has been reported to hand out bytes that an earlier use left in its window.
 
 use std::io::{self, Read};
 
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use lz4::liblz4::BlockMode;
+use zstd::bulk::Decompressor;
 
 /// A way to compress a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub(crate) fn unpack(kind: CompressionKind, packed: &[u8], max_bytes: usize) -> 
             decoder.finish().1.map_err(|_| io::Error::other("it is cut off"))?;
             Ok(unpacked)
         }),
-        CompressionKind::Zstd => zstd::Decoder::with_buffer(packed).and_then(|decoder| bounded(decoder, max_bytes)),
+        CompressionKind::Zstd => zstd(packed, max_bytes),
     };
     unpacked.map_err(|error| error.to_string())
 }
@@ -110,6 +113,18 @@ fn snappy_chunk(chunk: &[u8], max_bytes: usize, unpacked: &mut Vec<u8>) -> io::R
     Ok(())
 }
 
+/// All the frames of a batch, among which may be ones that are to be skipped.
+fn zstd(packed: &[u8], max_bytes: usize) -> io::Result<Vec<u8>> {
+    // The buffer is as large as the frames say or, where one is of a stream and does not, 128 KiB for each block.
+    let mut unpacked = zstd::bulk::decompress(packed, max_bytes).map_err(|error| {
+        let bound = Decompressor::upper_bound(packed);
+        if bound.is_some_and(|bound| bound > max_bytes) { too_large() } else { error }
+    })?;
+    // The records hold on to it.
+    unpacked.shrink_to_fit();
+    Ok(unpacked)
+}
+
 /// Packs `records` onto the end of `out`.
 ///
 /// # Errors
@@ -139,8 +154,11 @@ pub(crate) fn pack(kind: CompressionKind, records: &[u8], out: &mut Vec<u8>) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::{super::header::Header, *};
 
     const PACKED: [CompressionKind; 4] =
         [CompressionKind::Gzip, CompressionKind::Snappy, CompressionKind::Lz4, CompressionKind::Zstd];
@@ -149,6 +167,30 @@ mod tests {
         let mut packed = Vec::new();
         pack(kind, bytes, &mut packed).expect("packed");
         packed
+    }
+
+    /// Packs the records of a batch, for want of another program that does: rskafka would use the same libraries.
+    pub(in super::super) fn packed_batch(kind: CompressionKind, batch: &[u8]) -> Vec<u8> {
+        let (header, records) = batch.split_at(Header::BYTES);
+        batch_of(header, kind, &packed(kind, records))
+    }
+
+    /// Unpacks the records of a batch.
+    pub(in super::super) fn unpacked_batch(batch: &[u8]) -> Vec<u8> {
+        let (header, records) = batch.split_at(Header::BYTES);
+        let kind = super::kind(Header::of(header).attributes).expect("a kind");
+        batch_of(header, CompressionKind::None, &unpack(kind, records, 1 << 20).expect("unpacked"))
+    }
+
+    fn batch_of(header: &[u8], kind: CompressionKind, records: &[u8]) -> Vec<u8> {
+        let mut batch = [header, records].concat();
+        let length = (batch.len() - Header::PREFIX) as i32;
+        batch[Header::LENGTH_AT..Header::PREFIX].copy_from_slice(&length.to_be_bytes());
+        let attributes = Header::of(header).attributes & !0b111 | number(kind);
+        batch[Header::CHECKED_FROM..][..2].copy_from_slice(&attributes.to_be_bytes());
+        let checksum = crc32c::crc32c(&batch[Header::CHECKED_FROM..]);
+        batch[Header::CHECKSUM_AT..Header::CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
+        batch
     }
 
     #[test]
@@ -167,6 +209,60 @@ mod tests {
         for kind in PACKED {
             let bomb = packed(kind, &zeros);
             assert_eq!(unpack(kind, &bomb, zeros.len() - 1), Err("it holds too much".to_owned()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn all_the_frames_of_zstd_are_unpacked_whether_they_name_their_size_or_not_and_others_are_skipped() {
+        let text = b"a record and a record and another record".repeat(10_000);
+        let unsized_frame = packed(CompressionKind::Zstd, &text);
+        let sized_frame = zstd::bulk::compress(b"a tail", 3).expect("packed");
+        let skipped = [&b"\x53\x2a\x4d\x18\x05\0\0\0"[..], b"skip!"].concat();
+        assert_eq!(
+            zstd::zstd_safe::get_frame_content_size(&unsized_frame).expect("a frame"),
+            None,
+            "a stream names no size"
+        );
+        assert_eq!(zstd::zstd_safe::get_frame_content_size(&sized_frame).expect("a frame"), Some(6));
+        let frames = [&skipped[..], &unsized_frame, &skipped, &sized_frame, &skipped].concat();
+        let unpacked = unpack(CompressionKind::Zstd, &frames, 1 << 20).expect("unpacked");
+        assert_eq!(unpacked, [&text[..], b"a tail"].concat());
+        assert!(unpacked.capacity() < unpacked.len() + 4096, "{} bytes are held on to", unpacked.capacity());
+        for end in [frames.len() - 1, frames.len() - skipped.len() - 1, skipped.len() + 20, 3] {
+            assert!(unpack(CompressionKind::Zstd, &frames[..end], 1 << 20).is_err(), "up to {end}");
+        }
+        assert_eq!(unpack(CompressionKind::Zstd, &skipped, 1 << 20), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_format_of_before_zstandard_was_finished_is_not_read() {
+        // The first of the seven: a frame without content.
+        assert!(unpack(CompressionKind::Zstd, b"\xfd\x2f\xb5\x1e\xc0\0\0", 1 << 20).is_err());
+    }
+
+    #[test]
+    fn what_damage_makes_of_a_batch_does_not_depend_on_what_memory_held_before() {
+        let mut rng = ChaCha8Rng::seed_from_u64(20_261_129);
+        let text: Vec<u8> =
+            (0..40_000_u32).flat_map(|i| format!("record {} {} ", i % 977, i * i % 8191).into_bytes()).collect();
+        let fills = [vec![b'\xaa'; text.len()], vec![b'\x55'; text.len()]];
+        for kind in PACKED {
+            let (good, fills) = (packed(kind, &text), fills.each_ref().map(|fill| packed(kind, fill)));
+            let mut unpacked_all_the_same = 0;
+            for _ in 0..400 {
+                let mut bad = good.clone();
+                for _ in 0..rng.random_range(1..3) {
+                    let at = rng.random_range(0..bad.len());
+                    bad[at] ^= 1 << rng.random_range(0..8);
+                }
+                let [one, other] = fills.each_ref().map(|fill| {
+                    unpack(kind, fill, 1 << 22).expect("unpacked");
+                    unpack(kind, &bad, 1 << 22)
+                });
+                assert!(one == other, "{kind:?}");
+                unpacked_all_the_same += u32::from(one.is_ok());
+            }
+            assert!(unpacked_all_the_same > 0 || kind != CompressionKind::Zstd, "all damage is noticed");
         }
     }
 

@@ -285,7 +285,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::read_log;
+    use crate::{protocol::compression::tests::unpacked_batch, read_log};
 
     const KINDS: [CompressionKind; 5] = [
         CompressionKind::None,
@@ -316,7 +316,8 @@ mod tests {
     #[test]
     fn another_program_reads_what_was_written_under_every_compression() {
         for kind in KINDS {
-            let batch = RecordBatch::read(&mut Cursor::new(written(kind, records()))).expect("a batch");
+            let batch = unpacked_batch(&written(kind, records()));
+            let batch = RecordBatch::read(&mut Cursor::new(batch)).expect("a batch");
             assert_eq!((batch.producer_id, batch.producer_epoch, batch.base_sequence), (7, 0, 11));
             assert_eq!((batch.first_timestamp, batch.max_timestamp, batch.last_offset_delta), (1_000, 5_000, 3));
             let ControlBatchOrRecords::Records(read) = batch.records else { panic!("control records") };

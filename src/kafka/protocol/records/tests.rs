@@ -9,7 +9,7 @@ use rskafka::protocol::{
 };
 
 use super::*;
-use crate::protocol::{header::MAGIC, read_log};
+use crate::protocol::{compression::tests::packed_batch, header::MAGIC, read_log};
 
 const BASE: i64 = 7_000_000_000;
 const TIME: i64 = 1_700_000_000_000;
@@ -170,23 +170,23 @@ fn no_batch_takes_more_memory_than_it_may() {
         [(least.repeat(4 << 20), 4 << 20), (record(&[FRONT, NULL, NULL, &varint(8 << 20), &headers]), 1)]
     {
         let mut packed = Vec::new();
-        compression::pack(crate::CompressionKind::Zstd, &spelled, &mut packed).expect("packed");
+        compression::pack(CompressionKind::Zstd, &spelled, &mut packed).expect("packed");
         assert!(packed.len() < 1 << 16);
         let said = refused(batch(&packed, count, count, 4));
         assert!(said.contains("its batch takes more than 256 MiB"), "{said}");
     }
 }
 
-const KINDS: [RecordBatchCompression; 5] = [
-    RecordBatchCompression::NoCompression,
-    RecordBatchCompression::Gzip,
-    RecordBatchCompression::Snappy,
-    RecordBatchCompression::Lz4,
-    RecordBatchCompression::Zstd,
+const KINDS: [CompressionKind; 5] = [
+    CompressionKind::None,
+    CompressionKind::Gzip,
+    CompressionKind::Snappy,
+    CompressionKind::Lz4,
+    CompressionKind::Zstd,
 ];
 
-/// As another program writes it.
-fn written(compression: RecordBatchCompression, records: i32) -> Vec<u8> {
+/// A batch of another program's records.
+fn written(kind: CompressionKind, records: i32) -> Vec<u8> {
     let header = |i| RecordHeader { key: format!("name {i}"), value: vec![i as u8; i as usize % 5] };
     let record = |i| RawRecord {
         timestamp_delta: i64::from(i) - 2,
@@ -205,13 +205,13 @@ fn written(compression: RecordBatchCompression, records: i32) -> Vec<u8> {
         producer_epoch: -1,
         base_sequence: -1,
         records: ControlBatchOrRecords::Records((0..records).map(record).collect()),
-        compression,
+        compression: RecordBatchCompression::NoCompression,
         is_transactional: false,
         timestamp_type: RecordBatchTimestampType::CreateTime,
     };
     let mut bytes = Vec::new();
     batch.write(&mut bytes).expect("memory takes it");
-    bytes
+    packed_batch(kind, &bytes)
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn what_another_program_wrote_is_read_under_every_compression() {
 
 #[test]
 fn records_share_the_buffer_that_was_fetched() {
-    let log = Bytes::from(written(RecordBatchCompression::NoCompression, 5));
+    let log = Bytes::from(written(CompressionKind::None, 5));
     let range = log.as_ptr_range();
     for record in read_log(&log).expect("records") {
         let value = record.value.unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What it costs to read the records of a fetch answer: ours beside rskafka's reader, on the same megabyte.
 //!
 //! `cargo bench --bench kafka_records` prints the bytes and records a second of both, for records of about 250 bytes,
-//! bare and with a key and two headers, in batches of 16 KiB as Kafka's own producer makes them by default, and in one.
+//! bare and with a key and two headers, in batches of 16 KiB as Kafka's own producer makes them by default, and in one;
+//! and of ours for what zstd has packed as a stream, without its size (Java's clients), and with it (librdkafka).
 
 use std::io::Cursor;
 
@@ -120,6 +121,42 @@ fn dressed_rskafka(bencher: Bencher<'_, '_>, batch: usize) {
 #[divan::bench(args = BATCHES)]
 fn dressed_thalweg(bencher: Bencher<'_, '_>, batch: usize) {
     run(bencher, log(batch, true), with_ours);
+}
+
+#[divan::bench(args = BATCHES)]
+fn zstd_streamed_thalweg(bencher: Bencher<'_, '_>, batch: usize) {
+    run(bencher, packed(batch, |records| zstd::encode_all(records, 3).expect("memory takes it")), with_ours);
+}
+
+#[divan::bench(args = BATCHES)]
+fn zstd_sized_thalweg(bencher: Bencher<'_, '_>, batch: usize) {
+    run(bencher, packed(batch, |records| zstd::bulk::compress(records, 3).expect("memory takes it")), with_ours);
+}
+
+/// The same log, each batch packed with zstd.
+fn packed(count: usize, pack: impl Fn(&[u8]) -> Vec<u8>) -> (Vec<u8>, usize) {
+    /// Bytes of a batch's header, the places of things in it, and zstd's number.
+    const HEADER: usize = 61;
+    const LENGTH: std::ops::Range<usize> = 8..12;
+    const CHECKSUM: std::ops::Range<usize> = 17..21;
+    const ATTRIBUTES: std::ops::Range<usize> = 21..23;
+    const ZSTD: i16 = 4;
+    let (log, records) = log(count, true);
+    let mut packed = Vec::new();
+    let mut rest = &log[..];
+    while !rest.is_empty() {
+        let length = u32::from_be_bytes(rest[LENGTH].try_into().expect("four bytes")) as usize;
+        let (batch, after) = rest.split_at(LENGTH.end + length);
+        let mut repacked = [&batch[..HEADER], &pack(&batch[HEADER..])].concat();
+        let length = (repacked.len() - LENGTH.end) as u32;
+        repacked[LENGTH].copy_from_slice(&length.to_be_bytes());
+        repacked[ATTRIBUTES].copy_from_slice(&ZSTD.to_be_bytes());
+        let checksum = crc32c::crc32c(&repacked[ATTRIBUTES.start..]);
+        repacked[CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+        packed.extend(repacked);
+        rest = after;
+    }
+    (packed, records)
 }
 
 fn with_theirs(log: Vec<u8>) -> Vec<Record> {

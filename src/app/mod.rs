@@ -113,6 +113,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
             until_caught_up,
             shared_outputs: settings.shared_outputs,
             timestamps: settings.timestamps,
+            checkpoint_every: settings.state.every,
             status: Some(Arc::new(report::tell_systemd_status)),
         };
         match &settings.transport {

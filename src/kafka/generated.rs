@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     client::{Cluster, Fault, Partition, Producer, Retry, Try, producer, retry_on},
-    limits::{Refused, lower},
+    limits::{self, Refused},
     origin::{self, GENERATED, Held},
     protocol::{ProducerId, Time, advance},
     read_back::{self, ReadBack},
@@ -227,14 +227,8 @@ impl PartitionProducer {
                     self.watch(shared, base).await?;
                 }
                 Err(Fault::TooLarge) if count > 1 => {
-                    lower(&shared.sample_batch_bytes, bytes / 2);
-                    tracing::warn!(
-                        event = "batch_limit",
-                        topic = self.handle.topic(),
-                        bytes = bytes / 2,
-                        "the broker refuses batches of this size; sending smaller ones. Lower \
-                         transport.kafka.max_batch_bytes"
-                    );
+                    limits::lower_after(&shared.cluster, self.handle.topic(), &shared.sample_batch_bytes, bytes)
+                        .await?;
                 }
                 Err(fault) => return Err(self.failed(fault, bytes, batch.sequence)),
             }

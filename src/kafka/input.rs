@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     client::{Cluster, names, partitions_of, require_topic, retry},
     errors::missing,
+    protocol::NewTopic,
 };
 use thalweg_topic::{Error, Opening, Topics};
 
@@ -28,7 +29,8 @@ const MAX_NAMES: usize = 4;
 pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening: &Opening) -> Result<i32, Error> {
     let topic = &topics.samples;
     if opening.generating.is_some() && cluster.config().create_topics {
-        let found = require_topic(cluster, topic, topics.partitions).await?;
+        let new = NewTopic { partitions: topics.partitions, settings: vec![] };
+        let found = require_topic(cluster, topic, &new).await?;
         return found.ok_or_else(|| missing(topic));
     }
     let mut again = FIRST_REMINDER;

@@ -2,7 +2,7 @@
 //!
 //! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
 //! brokers), `protocol` (bytes).
-//! Reading order: [`Config`], `input` (the samples topic, waited for), `reader`, `shared`, `publisher` with `requests`,
+//! Reading order: [`Config`], `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests`,
 //! `read_back` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
 //! `ledger` and `claims` (sent back by people).
 //!
@@ -25,7 +25,8 @@
 //! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
 //! | `older_than_retention` | warn | records are given a time from before what their topic keeps; `topic`, `oldest`, `retention_ms` |
-//! | `retention_unknown` | warn | how long a topic keeps records may not be asked; `topic`, `refused` |
+//! | `topic_settings` | warn | a topic has a setting that will hurt; `topic`, `setting`, `value` |
+//! | `settings_unknown` | info | the settings of a topic may not be asked for; `topic`, `refused` |
 //! | `new_producer` | warn | a broker did not go on with our numbers; `partition` |
 //! | `transactional_topic` | info | the samples are written in transactions; `topic`, `partition`, `offset` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
@@ -49,6 +50,7 @@ mod read_back;
 mod reader;
 mod requests;
 mod shared;
+mod topic_settings;
 mod topics;
 mod truncate;
 
@@ -64,11 +66,12 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 pub use assignments::KafkaAssignments;
-pub use client::{Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
+pub use client::{Config, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;
 pub use reader::KafkaReader;
+pub use topic_settings::CHECKPOINTS_KEPT;
 pub use topics::KafkaTopics;
 
 use client::{Cluster, Partition, partitions_of, retry};
@@ -79,6 +82,7 @@ use shared::Shared;
 use thalweg_store::Store;
 use thalweg_topic::record::Outgoing;
 use thalweg_topic::{Error, Opening, SampleLog, Source, Topics, Transport, stamps::Stamps};
+use topic_settings::Needs;
 
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
 ///
@@ -170,9 +174,16 @@ impl Kafka {
             outputs: OnceCell::new(),
             timestamps: opening.timestamps,
             stamps: output_partitions.map(|count| (0..count.max(1)).map(|_| Stamps::default()).collect()),
+            needs: Needs {
+                retention: config.retention,
+                checkpoint_every: opening.checkpoint_every,
+                timestamps: opening.timestamps,
+                replicas: config.replication_factor,
+            },
             retention: OnceCell::new(),
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),
             sample_batch_bytes: AtomicUsize::new(limit),
+            refused_bytes: Default::default(),
             refused: StdMutex::default(),
             dead_letter_bytes: AtomicUsize::new(usize::MAX),
             cluster,

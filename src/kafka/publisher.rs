@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     checkpoint_writer::CheckpointWriter,
     client::{Fault, Partition, Producer, producer, retry_on},
-    limits::Refused,
+    limits::{self, Refused},
     outputs::{self, Between},
     protocol::{ProducerId, Time, advance},
     read_back,
@@ -204,7 +204,8 @@ impl KafkaPublisher {
 impl Publisher for KafkaPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         self.shared.make_outputs().await?;
-        self.shared.look_up_retention().await?;
+        self.shared.look_at_settings().await?;
+        limits::account_for_refusals(&self.shared).await?;
         let id = self.identity().await?;
         // What the checkpoint says of another identity says nothing of this one.
         let known = since.sequences.filter(|sequences| sequences.producer == id);

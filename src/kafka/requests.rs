@@ -135,14 +135,7 @@ pub(super) fn failed(shared: &Shared, partition: i32, output: Output, fault: Fau
     let topic = shared.output_topic(output);
     match fault {
         Fault::TooLarge if size.records > 1 => {
-            let bytes = size.bytes / 2;
-            lower(&shared.batch_bytes[output as usize], bytes);
-            tracing::warn!(
-                event = "batch_limit",
-                topic,
-                bytes,
-                "the broker refuses batches of this size; sending smaller ones. Lower transport.kafka.max_batch_bytes"
-            );
+            shared.refused_bytes[output as usize].fetch_max(size.bytes, Ordering::Relaxed);
         }
         Fault::TooLarge if output == Output::DeadLetters && can_be_cut(shared, size) => {
             lower(&shared.dead_letter_bytes, size.bytes - 1);

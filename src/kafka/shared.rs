@@ -13,9 +13,10 @@ use thalweg_topic::{Error, Output, Timestamps, Topics, stamps::Stamps};
 use tokio::sync::OnceCell;
 
 use super::{
-    client::{Cluster, require_topic, retention, retry},
+    client::{Cluster, require_topic},
     errors::missing,
     limits::Refused,
+    topic_settings::{self, Needs},
 };
 
 /// The state that readers and publishers of one transport share.
@@ -37,10 +38,14 @@ pub(crate) struct Shared {
     pub(crate) timestamps: Timestamps,
     /// The newest time in each partition of each output.
     pub(crate) stamps: [Vec<Stamps>; 3],
+    /// Needs of the outputs that their settings can fail to meet.
+    pub(crate) needs: Needs,
     /// The retention of each output, in milliseconds, where it deletes records by the time that we give them.
     pub(crate) retention: OnceCell<[Option<i64>; 3]>,
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
     pub(crate) batch_bytes: [AtomicUsize; 3],
+    /// Bytes of a produce request that a broker refused and that the limit does not account for yet, per output, or 0.
+    pub(crate) refused_bytes: [AtomicUsize; 3],
     /// Bytes of a produce request of generated samples at most, likewise.
     pub(crate) sample_batch_bytes: AtomicUsize,
     /// Bytes of a dead letter at most, likewise.
@@ -94,9 +99,10 @@ impl Shared {
     /// comes to nothing leaves nothing behind.
     pub(crate) async fn make_outputs(&self) -> Result<(), Error> {
         let make = async || {
-            for output in Output::ALL {
-                let (topic, partitions) = (self.output_topic(output), self.output_partitions[output as usize]);
-                let found = require_topic(&self.cluster, topic, partitions).await?.ok_or_else(|| missing(topic))?;
+            let new = topic_settings::of_new_outputs(self).await?;
+            for (output, new) in Output::ALL.into_iter().zip(&new) {
+                let (topic, partitions) = (self.output_topic(output), new.partitions);
+                let found = require_topic(&self.cluster, topic, new).await?.ok_or_else(|| missing(topic))?;
                 if found != partitions {
                     let problem = format!("it was made with {found} partitions meanwhile; start again");
                     return Err(Error::Topic { topic: topic.to_owned(), problem });
@@ -107,31 +113,8 @@ impl Shared {
         self.outputs.get_or_try_init(make).await.copied()
     }
 
-    /// Asks how long the outputs keep what is given the time of samples.
-    pub(crate) async fn look_up_retention(&self) -> Result<(), Error> {
-        if self.timestamps == Timestamps::Clock {
-            return Ok(());
-        }
-        let look = async || {
-            let mut all = [None; 3];
-            for output in [Output::Predictions, Output::Events] {
-                let topic = self.output_topic(output);
-                let action = format!("asking how long `{topic}` keeps records");
-                let look = || retention(&self.cluster, topic);
-                let found = retry(&self.cluster, Some(topic), &action, look).await?;
-                all[output as usize] = found.unwrap_or_else(|refused| {
-                    tracing::warn!(
-                        event = "retention_unknown",
-                        topic,
-                        refused,
-                        "how long the topic keeps records may not be asked (right DescribeConfigs), so nothing is said where \
-                         output.timestamp = \"sample\" makes records older than that"
-                    );
-                    None
-                });
-            }
-            Ok(all)
-        };
-        self.retention.get_or_try_init(look).await.map(drop)
+    /// Looks at the settings of the topics, once they are there.
+    pub(crate) async fn look_at_settings(&self) -> Result<(), Error> {
+        self.retention.get_or_try_init(|| topic_settings::look(self)).await.map(drop)
     }
 }

@@ -118,7 +118,8 @@ impl Settings {
     pub fn load(sources: &Sources) -> Result<Self, Errors> {
         let table = sources.merged()?;
         let (mut root, problems) = Section::root(table);
-        let transport::Read { transport, start, on_gap } = transport::read(root.section("transport"));
+        let state = state(root.section("state"));
+        let transport::Read { transport, start, on_gap } = transport::read(root.section("transport"), state.every);
         let generates = matches!(transport, Transport::Embedded(_));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
@@ -136,7 +137,7 @@ impl Settings {
             generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
-            state: state(root.section("state")),
+            state,
             logging: logging(root.section("logging")),
         };
         drop((root, metrics));

@@ -9,7 +9,9 @@ use super::{
     choices::{choices, every},
 };
 use thalweg_embedded as embedded;
-use thalweg_kafka::{self as kafka, CompressionKind, Partitions, Sasl, SaslMechanism, Secret, Tls};
+use thalweg_kafka::{
+    self as kafka, CHECKPOINTS_KEPT, CompressionKind, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls,
+};
 use thalweg_pipeline::gap::Policy;
 use thalweg_topic::{Start, Topics};
 
@@ -23,14 +25,15 @@ pub(super) struct Read {
     pub(super) on_gap: Policy,
 }
 
-pub(super) fn read(mut section: Section) -> Read {
+/// `checkpoint_every` is the time between two checkpoints.
+pub(super) fn read(mut section: Section, checkpoint_every: Duration) -> Read {
     let by_default = Transport::Embedded(embedded::Config::default());
     let transports = every!(Transport { Embedded(embedded::Config::default()), Kafka(Box::default()) });
     let kind = section.one_of("kind", by_default, &transports.map(|transport| (transport.name(), transport)));
     let policies = choices!(Policy { "stop": Stop, "continue": Continue });
     let on_gap = section.one_of("on_gap", Policy::default(), &policies);
     let embedded = embedded(section.section("embedded"));
-    let (kafka, start) = kafka(section.section("kafka"));
+    let (kafka, start) = kafka(section.section("kafka"), checkpoint_every);
     match kind {
         Transport::Embedded(_) => Read { transport: Transport::Embedded(embedded), start: Start::Earliest, on_gap },
         Transport::Kafka(_) => Read { transport: Transport::Kafka(Box::new(kafka)), start, on_gap },
@@ -45,7 +48,7 @@ fn embedded(mut section: Section) -> embedded::Config {
     }
 }
 
-fn kafka(mut section: Section) -> (kafka::Config, Start) {
+fn kafka(mut section: Section, checkpoint_every: Duration) -> (kafka::Config, Start) {
     let default = kafka::Config::default();
     let least = Duration::from_millis(1);
     let brokers = match section.take("brokers") {
@@ -72,6 +75,7 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         partitions: partitions(&mut section),
         create_topics: section.boolean("create_topics", default.create_topics),
         replication_factor: section.integer("replication_factor", 1, 1..=100),
+        retention: retention(&mut section, checkpoint_every.saturating_mul(CHECKPOINTS_KEPT)),
         request_timeout: section.duration("request_timeout", default.request_timeout, Duration::from_millis(100)),
         backoff_initial: section.duration("backoff_initial", default.backoff_initial, least),
         backoff_max: section.duration("backoff_max", default.backoff_max, least),
@@ -88,6 +92,27 @@ fn kafka(mut section: Section) -> (kafka::Config, Start) {
         section.problem("backoff_max", "must not be under backoff_initial");
     }
     (config, start(&mut section))
+}
+
+/// Reads how long outputs keep records, `min` at least.
+fn retention(section: &mut Section, min: Duration) -> Retention {
+    let Some(value) = section.take("retention") else { return Retention::Broker };
+    match value.clone().into_string().as_deref() {
+        Ok("broker") => Retention::Broker,
+        Ok("forever") => Retention::Forever,
+        _ => {
+            section.put_back("retention", value);
+            let time = section.duration("retention", Duration::MAX, Duration::ZERO);
+            if time < min {
+                let min = humantime::format_duration(min);
+                section.problem(
+                    "retention",
+                    &format!("must be \"broker\", \"forever\", or {min} or more: ten times state.every"),
+                );
+            }
+            Retention::For(time)
+        }
+    }
 }
 
 fn tls(section: &mut Section) -> Option<Tls> {

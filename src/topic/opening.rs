@@ -1,6 +1,6 @@
 //! Options with which a daemon opens its transport.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::Timestamps;
 
@@ -18,6 +18,8 @@ pub struct Opening {
     pub shared_outputs: bool,
     /// Time that published records carry.
     pub timestamps: Timestamps,
+    /// Time between two checkpoints, after which what was published is not read back any more.
+    pub checkpoint_every: Duration,
     /// Receives a line about what is being waited for.
     pub status: Option<Status>,
 }
@@ -38,12 +40,13 @@ impl Opening {
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generating, until_caught_up, shared_outputs, timestamps, status: _ } = self;
+        let Self { generating, until_caught_up, shared_outputs, timestamps, checkpoint_every, status: _ } = self;
         f.debug_struct("Opening")
             .field("generating", generating)
             .field("until_caught_up", until_caught_up)
             .field("shared_outputs", shared_outputs)
             .field("timestamps", timestamps)
+            .field("checkpoint_every", checkpoint_every)
             .finish_non_exhaustive()
     }
 }

@@ -90,9 +90,15 @@ impl Broker {
         self.run(&["topic", "write-only", topic]);
     }
 
-    fn run(&self, arguments: &[&str]) {
+    /// Returns what Kafka's own tool says of a topic.
+    pub fn describe(&self, topic: &str) -> String {
+        self.run(&["topic", "describe", topic])
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
         let output: Output = script(self.port).args(arguments).output().expect("the script runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 

@@ -22,6 +22,7 @@ mod outages;
 mod quotas;
 mod retention;
 mod secure;
+mod topic_settings;
 mod topics;
 mod trouble;
 

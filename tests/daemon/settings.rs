@@ -202,6 +202,11 @@ fn numbers_that_are_not_finite_or_out_of_range_are_refused() {
     assert_problem("[metrics]\nwindow = 1.5", "metrics.window", &["whole number"]);
     assert_problem("[metrics]\nwindow = -1", "metrics.window", &["from 1 to"]);
     assert_problem("[state]\nevery = \"1ms\"", "state.every", &["10ms or more"]);
+    let retention = |value: &str| format!("[state]\nevery = \"1m\"\n[transport.kafka]\nretention = \"{value}\"");
+    assert_problem(&retention("599s"), "transport.kafka.retention", &["10m or more", "state.every", "\"forever\""]);
+    for good in ["10m", "broker", "forever"] {
+        assert!(load(&retention(good), &[], &[]).is_ok(), "{good}");
+    }
     assert_problem("[transport.kafka]\nlinger = \"2s\"", "transport.kafka.linger", &["1s or less"]);
     assert_problem("[generator]\nnoise = nan", "generator.noise", &["0 or more"]);
     assert_problem("[generator]\nenabled = \"yes\"", "generator.enabled", &["true or false"]);

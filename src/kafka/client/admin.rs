@@ -12,7 +12,7 @@ use super::{
     connection,
     fault::{Fault, Try},
 };
-use crate::protocol::{self, DescribeConfigs};
+use crate::protocol::{self, DescribeConfigs, Failure, NewTopic, TopicSettings};
 
 /// Returns the number of partitions of a topic, if it exists.
 pub(crate) async fn partitions_of(cluster: &Arc<Cluster>, topic: &str) -> Try<Option<i32>> {
@@ -36,11 +36,11 @@ pub(crate) async fn names(cluster: &Arc<Cluster>) -> Try<Vec<String>> {
 const SLOW_CONTROLLER: Duration = Duration::from_secs(2);
 
 /// Makes a topic, unless it is there.
-pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, partitions: i32) -> Try<()> {
+pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) -> Try<()> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
     let connection = connection::to_controller(cluster).await?;
-    let request = protocol::create_topic(topic, partitions, config.replication_factor, config.request_timeout);
+    let request = protocol::create_topic(topic, new, config.replication_factor, config.request_timeout);
     let silence = async {
         tokio::time::sleep(SLOW_CONTROLLER).await;
         cluster.note_silent_controller(topic);
@@ -76,30 +76,37 @@ pub(crate) async fn recreate_missing(cluster: &Arc<Cluster>) -> Try<()> {
     if !cluster.config().create_topics {
         return Ok(());
     }
-    for (topic, partitions) in cluster.required() {
+    for (topic, new) in cluster.required() {
         if partitions_of(cluster, &topic).await?.is_none() {
-            create(cluster, &topic, partitions).await?;
+            create(cluster, &topic, &new).await?;
+            let partitions = new.partitions;
             tracing::warn!(event = "topic_created", topic, partitions, "the topic had gone and was created again");
         }
     }
     Ok(())
 }
 
-/// Returns how long a topic keeps records by the time that their producer gives them, in milliseconds, and `None` where it
-/// does not delete by that; `Err` with the broker's words where this user may not ask.
-pub(crate) async fn retention(cluster: &Arc<Cluster>, topic: &str) -> Try<Result<Option<i64>, String>> {
-    let action = format!("asking for the settings of `{topic}`");
+/// Returns the settings of topics in their order; `Err` with the broker's words where this user may not ask for them, or the
+/// topic is not there.
+pub(crate) async fn topic_settings(cluster: &Arc<Cluster>, topics: &[&str]) -> Try<Vec<Result<TopicSettings, String>>> {
+    let action = "asking for the settings of topics";
     let connection = connection::to_controller(cluster).await?;
-    match connection.call(&action, Duration::ZERO, DescribeConfigs { topic }).await {
-        Ok(configs) => Ok(Ok(configs.retention())),
-        Err(Fault::Permanent(refusal))
-            if matches!(
-                refusal.code,
-                Some(ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed)
-            ) =>
-        {
-            Ok(Err(refusal.reason))
-        }
-        Err(fault) => Err(fault),
+    let mut answer = connection.call(action, Duration::ZERO, DescribeConfigs { topics }).await?;
+    let mut described = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let found = answer.topics.remove(*topic);
+        let found = found.ok_or_else(|| Fault::transient(format!("{action}: the broker leaves out `{topic}`")))?;
+        described.push(match found {
+            Ok(settings) => Ok(settings),
+            Err(Failure {
+                code:
+                    code @ (ProtocolError::TopicAuthorizationFailed
+                    | ProtocolError::ClusterAuthorizationFailed
+                    | ProtocolError::UnknownTopicOrPartition),
+                message,
+            }) => Err(message.unwrap_or_else(|| code.to_string())),
+            Err(failure) => return Err(Fault::of_answer(action, failure)),
+        });
     }
+    Ok(described)
 }

@@ -18,6 +18,7 @@ use super::{
     quota::Throttling,
     tls,
 };
+use crate::protocol::NewTopic;
 
 /// The cluster: how to reach it, and what is known of it.
 pub(crate) struct Cluster {
@@ -25,8 +26,8 @@ pub(crate) struct Cluster {
     tls: Option<Arc<ClientConfig>>,
     /// Addresses of all brokers, as the cluster named them last.
     known: StdMutex<Vec<String>>,
-    /// Topics of ours that are made again where they go, with their partitions.
-    required: StdMutex<BTreeMap<String, i32>>,
+    /// Topics of ours that are made again where they go.
+    required: StdMutex<BTreeMap<String, NewTopic>>,
     retries: AtomicU64,
     /// Set once a broker has answered a request, and so let this client in.
     let_in: AtomicBool,
@@ -142,12 +143,12 @@ impl Cluster {
     }
 
     /// Remembers that a topic must be there, and is ours to make.
-    pub(crate) fn requires(&self, topic: &str, partitions: i32) {
-        self.required.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
+    pub(crate) fn requires(&self, topic: &str, new: NewTopic) {
+        self.required.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), new);
     }
 
-    /// Returns the topics that must be there, with their partitions.
-    pub(crate) fn required(&self) -> BTreeMap<String, i32> {
+    /// Returns the topics that must be there.
+    pub(crate) fn required(&self) -> BTreeMap<String, NewTopic> {
         self.required.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub create_topics: bool,
     /// Copies of each partition of a topic that is created, ≥ 1.
     pub replication_factor: i16,
+    /// How long an output topic that is created keeps its records.
+    pub retention: Retention,
     /// Deadline of every request.
     pub request_timeout: Duration,
     /// Wait before the second try of what failed; it doubles from try to try.
@@ -55,6 +57,7 @@ impl Default for Config {
             partitions: Partitions::All,
             create_topics: true,
             replication_factor: 1,
+            retention: Retention::default(),
             request_timeout: Duration::from_secs(10),
             backoff_initial: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
@@ -75,6 +78,18 @@ pub enum Partitions {
     All,
     /// These, ascending, without repetition.
     Only(Vec<i32>),
+}
+
+/// How long an output topic that is created keeps its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// As long as the broker's other new topics, but long enough for a restart.
+    #[default]
+    Broker,
+    /// For ever.
+    Forever,
+    /// For this time.
+    For(Duration),
 }
 
 /// Encryption. There is no way to leave the broker unverified.

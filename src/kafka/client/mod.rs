@@ -18,16 +18,18 @@ mod probe;
 pub(crate) mod producer;
 mod quota;
 mod retry;
+mod rights;
 mod tls;
 mod topics;
 
-pub use config::{Config, Partitions, Sasl, SaslMechanism, Secret, Tls};
+pub use config::{Config, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 
-pub(crate) use admin::{names, partitions_of, retention};
+pub(crate) use admin::{names, partitions_of, topic_settings};
 pub(crate) use cluster::Cluster;
 pub(crate) use fault::{Fault, Refusal, RefusalKind, Try};
 pub(crate) use partition::{Partition, Wait};
 pub(crate) use producer::Producer;
 pub(crate) use retry::{Retry, retry, retry_on};
+pub(crate) use rights::rights;
 pub(crate) use tls::client_config;
 pub(crate) use topics::require_topic;

@@ -135,6 +135,7 @@ mod tests {
 
     use super::super::{config::Config, fault::Trouble};
     use super::*;
+    use crate::protocol::NewTopic;
 
     /// The line that people see of a topic that stays away, while another one, `kept`, is made again where it goes.
     async fn told(topic: Option<&str>, action: &str) -> String {
@@ -142,7 +143,7 @@ mod tests {
         let heard = Arc::clone(&told);
         let status = move |line: &str| line.clone_into(&mut heard.lock().expect("nothing panics with it"));
         let cluster = Arc::new(Cluster::new(Config::default(), Some(Arc::new(status))).expect("no TLS"));
-        cluster.requires("kept", 1);
+        cluster.requires("kept", NewTopic { partitions: 1, settings: vec![] });
         let mut retry = Retry::new(&cluster, topic, action);
         for _ in 0..2 {
             let trouble = Trouble { code: None, problem: "it is gone".to_owned() };

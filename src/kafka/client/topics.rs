@@ -8,23 +8,21 @@ use super::{
     fault::{Fault, Refusal},
     retry::retry,
 };
+use crate::protocol::NewTopic;
 
-/// Makes `topic` with `partitions` where it is missing and may be made, now and whenever it goes. Returns the number of
+/// Makes `topic` as `new` says where it is missing and may be made, now and whenever it goes. Returns the number of
 /// partitions that it has; `None` where it is missing and may not be made.
-pub(crate) async fn require_topic(
-    cluster: &Arc<Cluster>,
-    topic: &str,
-    partitions: i32,
-) -> Result<Option<i32>, Refusal> {
+pub(crate) async fn require_topic(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) -> Result<Option<i32>, Refusal> {
     let attempt = || async move {
         if let Some(count) = partitions_of(cluster, topic).await? {
-            cluster.requires(topic, count);
+            cluster.requires(topic, NewTopic { partitions: count, ..new.clone() });
             return Ok(Some(count));
         }
         if !cluster.config().create_topics {
             return Ok(None);
         }
-        create(cluster, topic, partitions).await?;
+        create(cluster, topic, new).await?;
+        let partitions = new.partitions;
         tracing::info!(event = "topic_created", topic, partitions, "topic created");
         Err(Fault::transient("the topic was just created and is not there yet"))
     };

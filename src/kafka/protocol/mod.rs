@@ -7,12 +7,14 @@
 mod answer;
 mod batches;
 mod compression;
-mod configs;
+pub(crate) mod configs;
 mod fetch;
 mod header;
 mod identity;
 mod produce;
 mod records;
+#[expect(dead_code, reason = "rights")]
+mod rights;
 mod topics;
 
 use std::time::Duration;
@@ -24,12 +26,16 @@ pub(crate) use answer::{Answer, Failure, Outcome};
 pub(crate) use batches::Committed;
 #[cfg(test)]
 pub(crate) use batches::Written;
-pub(crate) use configs::DescribeConfigs;
+pub(crate) use configs::{DescribeConfigs, TopicSettings, Values};
 pub(crate) use fetch::{Fetch, Fetched};
 pub(crate) use header::{ProducerId, advance};
+
+/// Bytes of a batch beside its records.
+pub(crate) const BATCH_HEADER_BYTES: usize = header::Header::BYTES;
 pub(crate) use identity::InitProducerId;
 pub(crate) use produce::{Batch, Produce, Records, Time};
-pub(crate) use topics::{At, create_topic, list_offsets, metadata};
+pub(crate) use rights::{AskRights, Rights};
+pub(crate) use topics::{At, NewTopic, create_topic, list_offsets, metadata};
 
 /// Converts a duration to a request's milliseconds, rounded up.
 fn milliseconds(duration: Duration) -> i32 {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rskafka::protocol::{
     messages::{
-        CreateTopicRequest, CreateTopicsRequest, IsolationLevel, ListOffsetsRequest, ListOffsetsRequestPartition,
-        ListOffsetsRequestTopic, MetadataRequest, MetadataRequestTopic, NORMAL_CONSUMER,
+        CreateTopicConfig, CreateTopicRequest, CreateTopicsRequest, IsolationLevel, ListOffsetsRequest,
+        ListOffsetsRequestPartition, ListOffsetsRequestTopic, MetadataRequest, MetadataRequestTopic, NORMAL_CONSUMER,
     },
-    primitives::{Boolean, Int16, Int32, Int64, String_},
+    primitives::{Boolean, Int16, Int32, Int64, NullableString, String_},
 };
 
 use super::milliseconds;
@@ -19,15 +19,28 @@ pub(crate) fn metadata(topic: Option<&str>) -> MetadataRequest {
     MetadataRequest { topics, allow_auto_topic_creation: Some(Boolean(false)) }
 }
 
+/// A topic that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewTopic {
+    pub(crate) partitions: i32,
+    /// Settings in which it differs from other new topics.
+    pub(crate) settings: Vec<(&'static str, String)>,
+}
+
 /// Asks for a new topic; the broker gives up after `timeout`.
-pub(crate) fn create_topic(topic: &str, partitions: i32, replicas: i16, timeout: Duration) -> CreateTopicsRequest {
+pub(crate) fn create_topic(topic: &str, new: &NewTopic, replicas: i16, timeout: Duration) -> CreateTopicsRequest {
+    let setting = |(name, value): &(&'static str, String)| CreateTopicConfig {
+        name: String_((*name).to_owned()),
+        value: NullableString(Some(value.clone())),
+        tagged_fields: None,
+    };
     CreateTopicsRequest {
         topics: vec![CreateTopicRequest {
             name: String_(topic.to_owned()),
-            num_partitions: Int32(partitions),
+            num_partitions: Int32(new.partitions),
             replication_factor: Int16(replicas),
             assignments: vec![],
-            configs: vec![],
+            configs: new.settings.iter().map(setting).collect(),
             tagged_fields: None,
         }],
         timeout_ms: Int32(milliseconds(timeout)),

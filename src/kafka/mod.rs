@@ -2,7 +2,7 @@
 //!
 //! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
 //! brokers), `protocol` (bytes).
-//! Reading order: [`Config`], `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests`,
+//! Reading order: [`Config`], `rights`, `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests`,
 //! `read_back` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
 //! `ledger` and `claims` (sent back by people).
 //!
@@ -49,6 +49,7 @@ mod publisher;
 mod read_back;
 mod reader;
 mod requests;
+mod rights;
 mod shared;
 mod topic_settings;
 mod topics;
@@ -133,6 +134,7 @@ impl Kafka {
 
     async fn connect(config: Config, topics: Topics, store: Arc<Store>, opening: Opening) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, opening.status.clone())?);
+        rights::require(&cluster, &topics, opening.generating.is_some()).await?;
         let sample_partitions = input::partitions(&cluster, &topics, &opening).await?;
         let config = cluster.config();
         let partitions = match &config.partitions {
@@ -179,6 +181,7 @@ impl Kafka {
                 checkpoint_every: opening.checkpoint_every,
                 timestamps: opening.timestamps,
                 replicas: config.replication_factor,
+                generates: opening.generating.is_some(),
             },
             retention: OnceCell::new(),
             batch_bytes: std::array::from_fn(|_| AtomicUsize::new(limit)),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use thalweg_topic::{Error, Output, Timestamps};
 
 use super::{
-    client::{Retention, retry, rights, topic_settings},
+    client::{Retention, retry, topic_settings},
     protocol::{
         NewTopic, TopicSettings, Values,
         configs::{
             CLEANUP_POLICY, CREATE_TIME, DELETE, MAX_MESSAGE_BYTES, MIN_INSYNC_REPLICAS, RETENTION, TIMESTAMP_TYPE,
         },
     },
+    rights,
     shared::Shared,
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Needs {
     pub(super) checkpoint_every: Duration,
     pub(super) timestamps: Timestamps,
     pub(super) replicas: i16,
+    /// True where samples are written, too.
+    pub(super) generates: bool,
 }
 
 impl Needs {
@@ -166,8 +169,8 @@ pub(super) async fn look(shared: &Shared) -> Result<[Option<i64>; 3], Error> {
     let samples = shared.topics.samples.as_str();
     let topics = [Output::ALL.map(|output| shared.output_topic(output)).as_slice(), &[samples]].concat();
     let described = described(shared, &topics).await?;
-    let action = "asking how many copies the outputs have";
-    let given = retry(&shared.cluster, None, action, || rights(&shared.cluster, &topics)).await?;
+    // Of topics that were missing at the start, a broker told no rights.
+    let given = rights::require(&shared.cluster, &shared.topics, shared.needs.generates).await?;
     let mut retention = [None; 3];
     let of_samples = described.last().and_then(|found| found.as_ref().ok()).map(|settings| &settings.own);
     if let Some(kept) = of_samples.and_then(Values::retention).filter(|kept| *kept < shared.needs.min_retention()) {
@@ -223,6 +226,7 @@ mod tests {
         checkpoint_every: Duration::from_secs(5),
         timestamps: Timestamps::Clock,
         replicas: 1,
+        generates: false,
     };
 
     fn new_among(values: &[(&'static str, &str)]) -> TopicSettings {

@@ -180,6 +180,19 @@ pub enum Error {
         /// The client's message.
         reason: String,
     },
+    /// The user lacks rights on the broker.
+    #[error(
+        "Kafka: {user} lacks rights: {lack}. Whoever administers the cluster grants them with: {commands} \
+         (and --command-config FILE, where an administrator has to log in)"
+    )]
+    Rights {
+        /// The user, as the broker's rules name it.
+        user: String,
+        /// The operations that lack, and on what.
+        lack: String,
+        /// The commands that grant them.
+        commands: String,
+    },
     /// The generator would mix its samples with samples of another program.
     #[error(
         "topic `{topic}`: {found}, so nothing is generated into it. To learn from what is in the topic, set \

@@ -90,6 +90,11 @@ impl Broker {
         self.run(&["topic", "write-only", topic]);
     }
 
+    /// Gives rights or takes them, as `kafka-acls.sh` does with these arguments.
+    pub fn acl(&self, arguments: &[&str]) {
+        self.run(&[&["acl"], arguments].concat());
+    }
+
     /// Returns what Kafka's own tool says of a topic.
     pub fn describe(&self, topic: &str) -> String {
         self.run(&["topic", "describe", topic])

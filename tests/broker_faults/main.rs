@@ -21,6 +21,7 @@ mod numbers;
 mod outages;
 mod quotas;
 mod retention;
+mod rights;
 mod secure;
 mod topic_settings;
 mod topics;

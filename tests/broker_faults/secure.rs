@@ -27,7 +27,7 @@ fn trusted() -> String {
     tls("broker/ca.pem", None)
 }
 
-fn login(mechanism: &str, password: &str) -> String {
+pub fn login(mechanism: &str, password: &str) -> String {
     format!(r#"transport.kafka.sasl={{mechanism="{mechanism}",username="thalweg",password="{password}"}}"#)
 }
 

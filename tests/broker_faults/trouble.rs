@@ -132,7 +132,8 @@ fn a_missing_right_to_read_outputs_is_told_at_the_start() {
     }
     scene.broker.write_only(&scene.names.outputs[1]);
     let mut daemon = scene.site.start(&["run"]);
-    holds(&ended(&mut daemon, 1), &[&scene.names.outputs[1], "Read and Write on each output"]);
+    let lack = format!("User:ANONYMOUS lacks rights: Read on topic `{}`. ", scene.names.outputs[1]);
+    holds(&ended(&mut daemon, 1), &[&lack, "--operation Read --topic"]);
 }
 
 #[test]

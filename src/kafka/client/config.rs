@@ -70,6 +70,20 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Returns the user that a broker takes this client for, as its rules name it; for a shell, since a certificate's name is
+    /// read from it.
+    pub(crate) fn user(&self) -> String {
+        match (&self.sasl, self.tls.as_ref().and_then(|tls| tls.identity.as_ref())) {
+            (Some(sasl), _) => format!("User:{}", sasl.username),
+            (None, Some((cert, _))) => {
+                format!("User:$(openssl x509 -noout -subject -nameopt RFC2253 -in {} | cut -d= -f2-)", cert.display())
+            }
+            (None, None) => "User:ANONYMOUS".to_owned(),
+        }
+    }
+}
+
 /// Which partitions a process works on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Partitions {

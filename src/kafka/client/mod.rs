@@ -30,6 +30,6 @@ pub(crate) use fault::{Fault, Refusal, RefusalKind, Try};
 pub(crate) use partition::{Partition, Wait};
 pub(crate) use producer::Producer;
 pub(crate) use retry::{Retry, retry, retry_on};
-pub(crate) use rights::rights;
+pub(crate) use rights::{may_create, may_produce, rights};
 pub(crate) use tls::client_config;
 pub(crate) use topics::require_topic;

@@ -13,7 +13,6 @@ mod header;
 mod identity;
 mod produce;
 mod records;
-#[expect(dead_code, reason = "rights")]
 mod rights;
 mod topics;
 
@@ -34,7 +33,7 @@ pub(crate) use header::{ProducerId, advance};
 pub(crate) const BATCH_HEADER_BYTES: usize = header::Header::BYTES;
 pub(crate) use identity::InitProducerId;
 pub(crate) use produce::{Batch, Produce, Records, Time};
-pub(crate) use rights::{AskRights, Rights};
+pub(crate) use rights::{AskRights, Operation, Rights, TopicRights};
 pub(crate) use topics::{At, NewTopic, create_topic, list_offsets, metadata};
 
 /// Converts a duration to a request's milliseconds, rounded up.

@@ -237,10 +237,41 @@ async fn an_open_transaction_counts_as_lag_and_comes_once_committed() {
     expected.extend(producers.transaction("b", 30, "commit"));
     let mut daemon = site.start(&[]);
     // Markers take an offset each.
-    daemon.line("what waits", |line| line["event"] == "report" && line["records"] == 10 && line["lag"] == 20 + 30 + 1);
+    let waits = |line: &serde_json::Value, count: usize| {
+        line["event"] == "report" && line["records"] == 10 && line["lag"] == count && line["undecided"] == count
+    };
+    daemon.line("what waits", |line| waits(line, 20 + 30 + 1));
+    let line = daemon.event("waiting_for_transaction");
+    assert_eq!((&line["offset"], &line["records"], &line["level"]), (&11.into(), &51.into(), &"WARN".into()));
+    assert!(line["producer"].as_i64().is_some_and(|producer| producer >= 0), "{line}");
+    assert!(line["since"].as_i64().is_some_and(|since| since > 1_700_000_000_000), "{line}");
     producers.tell("commit a");
+    assert_eq!(daemon.event("transaction_over")["offset"], 11);
     await_records(&mut daemon, 60);
+    assert_eq!(daemon.lines_of("waiting_for_transaction").len(), 1);
     assert!(daemon.stop().success());
+    assert_eq!(predicted(&topics).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_behind_a_producer_that_was_killed_is_told_and_comes_when_its_time_has_run_out() {
+    let topics = topics("killed");
+    let site = ready(&topics, &["metrics.report_every=50ms"]);
+    let mut producers = Producers::of(&topics.samples, &[("a", "none 5000")]);
+    producers.tell("begin a");
+    producers.send("a", 100);
+    // It is not closed, which would abort what is open.
+    drop(producers);
+    let plain = 5000;
+    produce(&topics.samples, vec![Some(SAMPLE.replace('#', "1").into_bytes()); plain]).await;
+    let mut daemon = site.start(&[]);
+    daemon.line("what waits", |line| line["lag"] == 100 + plain && line["undecided"] == 100 + plain);
+    let line = daemon.event("waiting_for_transaction");
+    assert_eq!((&line["offset"], &line["records"]), (&0.into(), &(100 + plain).into()));
+    daemon.event("transaction_over");
+    await_records(&mut daemon, plain);
+    assert!(daemon.stop().success());
+    let expected: Vec<i64> = (100..100 + plain as i64).collect();
     assert_eq!(predicted(&topics).await, expected);
 }
 

@@ -36,6 +36,8 @@ struct Overview {
     missed: u64,
     /// Number of records without a published prediction or dead letter; `None` if unknown.
     lag: Option<i64>,
+    /// Number of records of the lag that an open transaction keeps from being read.
+    undecided: i64,
     /// True if the transport does not answer as it should.
     outage: bool,
     /// Number of records processed since the last checkpoint.
@@ -126,9 +128,11 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             // An end that could not be asked for may be anywhere.
             let outage = ends.is_unanswered() || troubled.is_some();
             let lag = lag(&workers, &ends).filter(|lag| !outage || *lag > 0);
-            let overview = Overview { unsaved, lag, outage, ..overview };
+            let partitions = partitions(&workers, &ends);
+            let undecided = partitions.iter().map(|partition| partition.undecided).sum();
+            let overview = Overview { unsaved, lag, undecided, outage, ..overview };
             match screen {
-                Some(screen) => overview.show(screen, &partitions(&workers, &ends), rate),
+                Some(screen) => overview.show(screen, &partitions, rate),
                 None => overview.report(rate, pause),
             }
             overview.tell_systemd(rate);
@@ -166,8 +170,9 @@ fn partitions(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Vec<Partit
         let snapshot = view.snapshot()?;
         let end = snapshot.end.max(ends.end(number));
         let lag = (end - view.confirmed()).max(0);
+        let undecided = (snapshot.end - snapshot.high_watermark).clamp(0, lag);
         let (records, champion) = (snapshot.records, snapshot.champion_name().to_owned());
-        Some(Partition { number, lag, records, champion })
+        Some(Partition { number, lag, undecided, records, champion })
     };
     workers.iter().filter_map(of).collect()
 }
@@ -186,6 +191,7 @@ impl Overview {
                     dead_letters: snapshot.dead_letters,
                     missed: snapshot.missed,
                     lag: None,
+                    undecided: 0,
                     outage: false,
                     unsaved: 0,
                     champions: Vec::new(),
@@ -240,11 +246,12 @@ impl Overview {
 
     /// Shows the overview on the screen.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
-        let Self { records, dead_letters, missed, lag, outage, coverage, .. } = *self;
+        let Self { records, dead_letters, missed, lag, undecided, outage, coverage, .. } = *self;
         let Self { champions, models, published, .. } = self;
         let champions: Vec<&str> = champions.iter().map(|(name, _)| name.as_str()).collect();
         let champion = &self.champion();
-        let totals = Totals { records, rate, lag, outage, champion, champions, dead_letters, missed, coverage };
+        let totals =
+            Totals { records, rate, lag, undecided, outage, champion, champions, dead_letters, missed, coverage };
         screen.show(table::rows(&totals, models, published, partitions, screen.columns()));
     }
 
@@ -254,7 +261,11 @@ impl Overview {
         let skill = self.published.skill.map_or(String::new(), |skill| format!(", skill {skill:.3}"));
         let lag = self.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
         let outage = if self.outage { "the transport does not answer; " } else { "" };
-        tell_systemd_status(&format!("{outage}lag {lag}, rate {rate:.0}/s, champion {champion}{skill}"));
+        let undecided = match self.undecided {
+            0 => String::new(),
+            count => format!(" ({count} behind an open transaction)"),
+        };
+        tell_systemd_status(&format!("{outage}lag {lag}{undecided}, rate {rate:.0}/s, champion {champion}{skill}"));
     }
 
     /// Reports the overview; `rate` in records/s.
@@ -266,6 +277,7 @@ impl Overview {
             records = self.records,
             rate = rate.round(),
             lag = self.lag,
+            undecided = (self.undecided > 0).then_some(self.undecided),
             outage = self.outage.then_some(true),
             champion,
             skill = skill.map(rounded),

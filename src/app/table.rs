@@ -21,6 +21,8 @@ pub(super) struct Totals<'a> {
     pub(super) rate: f64,
     /// Number of records without a published answer; `None` if unknown.
     pub(super) lag: Option<i64>,
+    /// Number of records of the lag that an open transaction keeps from being read.
+    pub(super) undecided: i64,
     /// True if the transport does not answer as it should.
     pub(super) outage: bool,
     /// Champion, or the partitions' champions with their partitions.
@@ -37,6 +39,8 @@ pub(super) struct Partition {
     pub(super) number: i32,
     /// Number of records without a published answer.
     pub(super) lag: i64,
+    /// Number of records of it that an open transaction keeps from being read.
+    pub(super) undecided: i64,
     pub(super) records: u64,
     pub(super) champion: String,
 }
@@ -75,16 +79,17 @@ pub(super) fn rows(
     }
     let faint = |text: String| Row { text, look: Look::Faint };
     if (2..=MAX_PARTITION_ROWS).contains(&partitions.len()) {
-        for Partition { number, lag, records, champion } in partitions {
-            let lag = grouped(lag.unsigned_abs());
+        for Partition { number, lag, undecided, records, champion } in partitions {
+            let lag = format!("{}{}", grouped(lag.unsigned_abs()), behind(*undecided));
             rows.push(faint(format!(
                 "  partition {number}: lag {lag}, {} records, champion {champion}",
                 grouped(*records)
             )));
         }
     }
-    let Totals { records, rate, lag, outage, champion, dead_letters, missed, coverage, .. } = totals;
+    let Totals { records, rate, lag, undecided, outage, champion, dead_letters, missed, coverage, .. } = totals;
     let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
+    let lag = lag + &behind(*undecided);
     let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
     let over = if partitions.len() > 1 { format!("{} partitions, ", partitions.len()) } else { String::new() };
     let outage = if *outage { "the transport does not answer; " } else { "" };
@@ -99,6 +104,15 @@ pub(super) fn rows(
     }
     rows.push(faint(last));
     rows
+}
+
+/// Says how much of a lag waits for an open transaction.
+fn behind(undecided: i64) -> String {
+    if undecided == 0 {
+        String::new()
+    } else {
+        format!(" ({} behind an open transaction)", grouped(undecided.unsigned_abs()))
+    }
 }
 
 /// Compares the recent error with that over the whole window.

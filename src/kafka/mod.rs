@@ -29,6 +29,8 @@
 //! | `settings_unknown` | info | the settings of a topic may not be asked for; `topic`, `refused` |
 //! | `new_producer` | warn | a broker did not go on with our numbers; `partition` |
 //! | `transactional_topic` | info | the samples are written in transactions; `topic`, `partition`, `offset` |
+//! | `waiting_for_transaction` | warn | an open transaction holds up reading; `topic`, `partition`, `offset`, `records`, `since`, `producer` |
+//! | `transaction_over` | info | it is committed or aborted; `topic`, `partition`, `offset`, `waited_ms` |
 //! | `batch_limit` | warn | a broker takes smaller batches than expected; `topic`, `bytes` |
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
@@ -42,6 +44,7 @@ mod generated;
 mod input;
 mod ledger;
 mod limits;
+mod open_transaction;
 mod origin;
 mod outputs;
 mod protocol;

@@ -4,6 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     client::{Cluster, Fault, Partition, Try, Wait, retry_on},
+    open_transaction::OpenTransaction,
     protocol::{self, At},
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
@@ -15,6 +16,7 @@ pub struct KafkaReader {
     partition: Partition,
     /// The wait of the next fetch, which lingers where the one before has brought all records there were.
     wait: Wait,
+    open_transaction: OpenTransaction,
     /// Set once the log says that the topic is written in transactions.
     said: bool,
     action: String,
@@ -25,6 +27,7 @@ impl KafkaReader {
         Self {
             partition: Partition::new(cluster, topic, partition),
             wait: Wait::First,
+            open_transaction: OpenTransaction::default(),
             said: false,
             action: format!("reading `{topic}`/{partition}"),
         }
@@ -60,6 +63,7 @@ impl Reader for KafkaReader {
         let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
         self.wait = if caught_up && !linger.is_zero() { Wait::Linger } else { Wait::First };
         let end = fetched.end.max(high_watermark);
+        self.open_transaction.saw(partition, next_offset, fetched.last_stable_offset, end).await;
         Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
     }
 }

@@ -14,7 +14,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * Writes transactions to partition 0 of a topic, as told line by line on standard input; answers each line when it is
  * done. `tests/kafka/kafka transactions` runs it.
  *
- *   producer NAME COMPRESSION     another producer
+ *   producer NAME COMPRESSION [TIMEOUT]
+ *                                 another producer, whose transactions the broker aborts after so many milliseconds
  *   begin | commit | abort NAME   of its transaction
  *   send NAME COUNT VALUE         within it; '#' stands for a number from 0 on; answers with the records' offsets
  */
@@ -29,7 +30,7 @@ class Transactions {
             String answer = "";
             KafkaProducer<String, String> producer = producers.get(words[1]);
             switch (words[0]) {
-                case "producer" -> producers.put(words[1], open(brokers, topic + "." + words[1], words[2]));
+                case "producer" -> producers.put(words[1], open(brokers, topic + "." + words[1], words[2], words.length > 3 ? words[3] : "600000"));
                 case "begin" -> producer.beginTransaction();
                 case "commit" -> producer.commitTransaction();
                 case "abort" -> producer.abortTransaction();
@@ -42,10 +43,10 @@ class Transactions {
         Runtime.getRuntime().halt(0);
     }
 
-    static KafkaProducer<String, String> open(String brokers, String id, String compression) {
+    static KafkaProducer<String, String> open(String brokers, String id, String compression, String timeout) {
         KafkaProducer<String, String> producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", brokers, "transactional.id", id, "compression.type", compression,
-                        "linger.ms", "20", "transaction.timeout.ms", "600000"),
+                        "linger.ms", "20", "transaction.timeout.ms", timeout),
                 new StringSerializer(), new StringSerializer());
         producer.initTransactions();
         return producer;

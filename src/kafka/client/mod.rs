@@ -13,6 +13,7 @@ mod connection;
 mod fault;
 mod greeting;
 mod login;
+mod open_transactions;
 mod partition;
 mod probe;
 pub(crate) mod producer;
@@ -27,6 +28,7 @@ pub use config::{Config, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls
 pub(crate) use admin::{names, partitions_of, topic_settings};
 pub(crate) use cluster::Cluster;
 pub(crate) use fault::{Fault, Refusal, RefusalKind, Try};
+pub(crate) use open_transactions::open_transactions;
 pub(crate) use partition::{Partition, Wait};
 pub(crate) use producer::Producer;
 pub(crate) use retry::{Retry, retry, retry_on};

@@ -12,6 +12,7 @@ mod fetch;
 mod header;
 mod identity;
 mod produce;
+mod producers;
 mod records;
 mod rights;
 mod topics;
@@ -33,6 +34,7 @@ pub(crate) use header::{ProducerId, advance};
 pub(crate) const BATCH_HEADER_BYTES: usize = header::Header::BYTES;
 pub(crate) use identity::InitProducerId;
 pub(crate) use produce::{Batch, Produce, Records, Time};
+pub(crate) use producers::DescribeProducers;
 pub(crate) use rights::{AskRights, Operation, Rights, TopicRights};
 pub(crate) use topics::{At, NewTopic, create_topic, list_offsets, metadata};
 

@@ -157,7 +157,7 @@ pub(super) async fn process(
         if last.is_some() {
             say(&mut processor, &mut rejections);
         }
-        if fetched.high_watermark > 0 || last.is_some() {
+        if fetched.end > 0 || last.is_some() {
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
             processor.ends_at(fetched.end);
         }

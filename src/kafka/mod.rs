@@ -70,7 +70,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 pub use assignments::KafkaAssignments;
-pub use client::{Config, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
+pub use client::{Config, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;

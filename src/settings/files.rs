@@ -17,7 +17,7 @@ impl Settings {
             Transport::Kafka(config) => config.tls.as_ref(),
         };
         let Some(tls) = tls else { return Ok(()) };
-        let (chain, key) = tls.identity.as_ref().map(|(chain, key)| (chain, key)).unzip();
+        let (chain, key) = tls.identity.as_ref().map(|own| (&own.cert_file, &own.key_file)).unzip();
         let named = [("ca_file", tls.ca_file.as_ref()), ("cert_file", chain), ("key_file", key)];
         let mut problems = Vec::new();
         for (name, file) in named {
@@ -47,10 +47,9 @@ impl Settings {
         let tls = config.tls.as_ref().map(|tls| {
             let ca =
                 tls.ca_file.as_ref().map_or("the system's certificates".to_owned(), |file| file.display().to_string());
-            let own = tls
-                .identity
-                .as_ref()
-                .map_or(String::new(), |(chain, key)| format!("; we show {} with {}", chain.display(), key.display()));
+            let own = tls.identity.as_ref().map_or(String::new(), |own| {
+                format!("; we show {} with {}", own.cert_file.display(), own.key_file.display())
+            });
             format!("TLS, the broker vouched for by {ca}{own}")
         });
         [brokers].into_iter().chain(tls).collect()

@@ -10,7 +10,7 @@ use super::{
 };
 use thalweg_embedded as embedded;
 use thalweg_kafka::{
-    self as kafka, CHECKPOINTS_KEPT, CompressionKind, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls,
+    self as kafka, CHECKPOINTS_KEPT, CompressionKind, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls,
 };
 use thalweg_pipeline::gap::Policy;
 use thalweg_topic::{Start, Topics};
@@ -121,18 +121,16 @@ fn tls(section: &mut Section) -> Option<Tls> {
     }
     let mut section = section.section("tls");
     let ca_file = section.optional_text("ca_file").map(Into::into);
-    let identity = match (section.optional_text("cert_file"), section.optional_text("key_file")) {
-        (Some(cert), Some(key)) => Some((cert.into(), key.into())),
-        (None, None) => None,
-        (Some(_), None) => {
-            section.problem("key_file", "is missing; it goes with cert_file");
-            None
-        }
-        (None, Some(_)) => {
-            section.problem("cert_file", "is missing; it goes with key_file");
-            None
-        }
-    };
+    let (cert, key) = (section.optional_text("cert_file"), section.optional_text("key_file"));
+    let key_password = section.secret("key_password").map(Secret::new);
+    if cert.is_none() && (key.is_some() || key_password.is_some()) {
+        section.problem("cert_file", "is missing; it goes with key_file and key_password");
+    }
+    let identity = cert.map(|cert_file| Identity {
+        key_file: key.unwrap_or_else(|| cert_file.clone()).into(),
+        cert_file: cert_file.into(),
+        key_password,
+    });
     Some(Tls { ca_file, identity })
 }
 

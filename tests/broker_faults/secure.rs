@@ -44,9 +44,11 @@ fn come(port: u16, settings: &[String]) -> (Scene, Daemon, Instant) {
 #[test]
 fn the_right_login_and_certificate_let_it_in() {
     let ours = Some(("broker/client.pem", "broker/client.pem"));
+    let encrypted = Some(("broker/encrypted.pem", "broker/encrypted.pem"));
     for (port, settings) in [
         (TLS, vec![trusted()]),
         (MUTUAL, vec![tls("broker/ca.pem", ours)]),
+        (MUTUAL, vec![tls("broker/bundle.pem", encrypted), "transport.kafka.tls.key_password=secret".to_owned()]),
         (LOGIN, vec![login("plain", "right")]),
         (TLS_LOGIN, vec![trusted(), login("plain", "right")]),
     ] {

@@ -67,6 +67,8 @@ fn check_says_where_the_settings_are_from() {
     assert!(named.contains("other.toml") && named.contains("as shipped"), "{named}");
 }
 
+const KEY_PASSWORD: &str = "THALWEG__TRANSPORT__KAFKA__TLS__KEY_PASSWORD";
+
 #[test]
 fn check_and_run_find_what_is_wrong_with_certificates() {
     let kafka = |tls: &str| Workspace::new(&["transport.kind=kafka", &format!("transport.kafka.tls={tls}")]);
@@ -74,12 +76,26 @@ fn check_and_run_find_what_is_wrong_with_certificates() {
     let (ca, chain, key) = (tls("ca.pem"), tls("client.pem"), tls("client.key"));
     let good = kafka(&table(&ca, &chain, &key)).run(&["check"]);
     assert!(stdout(&good).contains("client.key"));
+    // Several authorities; certificate and key in one file; a key that a password opens.
+    let (bundle, both, legacy) = (tls("broker/bundle.pem"), tls("broker/encrypted.pem"), tls("broker/legacy.key"));
+    let whole = |password: &str| format!("{{ca_file={bundle:?},cert_file={both:?}{password}}}");
+    let opened = kafka(&whole("")).command(&["check"]).env(KEY_PASSWORD, "secret").output().expect("the binary runs");
+    assert!(stdout(&opened).contains("encrypted.pem") && !stdout(&opened).contains("secret"));
+    let stores = Workspace::new(&[]);
+    let pkcs12 = stores.write("store.p12", b"0\x82\x01\x00").display().to_string();
+    let java = stores.write("store.jks", b"\xfe\xed\xfe\xed\x00\x00\x00\x02").display().to_string();
     let wrong = [
         (table("/nope.pem", &chain, "/tmp"), vec!["tls.ca_file: /nope.pem", "tls.key_file: /tmp"]),
-        (table(&key, &chain, &key), vec!["client.key holds no usable certificate"]),
+        (table(&key, &chain, &key), vec!["client.key holds no readable certificate"]),
         (table(&ca, &key, &key), vec!["client.key"]),
         (table(&ca, &chain, &ca), vec!["ca.pem holds no readable key"]),
         (table(&ca, &chain, &tls("other.key")), vec!["client.pem does not fit its key"]),
+        (whole(""), vec!["is encrypted; set transport.kafka.tls.key_password"]),
+        (whole(r#",key_password="wrong""#), vec!["transport.kafka.tls.key_password does not open"]),
+        (table(&ca, &chain, &legacy), vec!["openssl pkcs8 -topk8 -in"]),
+        (table(&pkcs12, &chain, &key), vec!["openssl pkcs12 -in"]),
+        (table(&ca, &chain, &java), vec!["keytool -importkeystore"]),
+        (format!("{{key_file={key:?}}}"), vec!["tls.cert_file: is missing"]),
     ];
     for (tls, parts) in wrong {
         for command in ["check", "run"] {
@@ -88,6 +104,7 @@ fn check_and_run_find_what_is_wrong_with_certificates() {
             for part in &parts {
                 assert!(stderr(&output).contains(part), "{part} in {}", stderr(&output));
             }
+            assert!(!stderr(&output).contains("\"wrong\""), "{}", stderr(&output));
         }
     }
 }

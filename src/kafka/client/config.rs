@@ -76,8 +76,11 @@ impl Config {
     pub(crate) fn user(&self) -> String {
         match (&self.sasl, self.tls.as_ref().and_then(|tls| tls.identity.as_ref())) {
             (Some(sasl), _) => format!("User:{}", sasl.username),
-            (None, Some((cert, _))) => {
-                format!("User:$(openssl x509 -noout -subject -nameopt RFC2253 -in {} | cut -d= -f2-)", cert.display())
+            (None, Some(Identity { cert_file, .. })) => {
+                format!(
+                    "User:$(openssl x509 -noout -subject -nameopt RFC2253 -in {} | cut -d= -f2-)",
+                    cert_file.display()
+                )
             }
             (None, None) => "User:ANONYMOUS".to_owned(),
         }
@@ -111,8 +114,19 @@ pub enum Retention {
 pub struct Tls {
     /// Certificates (PEM) that vouch for the broker; without it those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Our own certificate chain (PEM) and key (PEM), where the broker asks for one.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Our own certificate, where the broker asks for one.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate of ours, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate chain (PEM).
+    pub cert_file: PathBuf,
+    /// The key (PEM); may be the same file.
+    pub key_file: PathBuf,
+    /// The password of the key, where it is encrypted.
+    pub key_password: Option<Secret>,
 }
 
 /// Authentication by name and password.

@@ -1,7 +1,8 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (what is known of it), `connection` with
-//! `greeting` (who is there), `probe` (who it is after all), `tls`, `login` and `quota`, `admin`, `retry` and `topics`, `partition`, `producer`.
+//! `greeting` (who is there), `probe` (who it is after all), `tls` with `pem`, `login` and `quota`; `admin`,
+//! `retry` and `topics`, `partition`, `producer`.
 //! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
 //! types, never by a text.
 //! What this does not do: know what Thalweg reads and writes.
@@ -15,6 +16,7 @@ mod greeting;
 mod login;
 mod open_transactions;
 mod partition;
+mod pem;
 mod probe;
 pub(crate) mod producer;
 mod quota;
@@ -23,7 +25,7 @@ mod rights;
 mod tls;
 mod topics;
 
-pub use config::{Config, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
+pub use config::{Config, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 
 pub(crate) use admin::{names, partitions_of, topic_settings};
 pub(crate) use cluster::Cluster;

@@ -7,58 +7,68 @@ use rskafka::{
     messenger::SyncVersionsError,
     protocol::frame::{ReadError, WriteError},
 };
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert};
 
 use super::{
-    config::Tls,
+    config::{Identity, Tls},
     fault::{Fault, Refusal},
+    pem::{self, Unreadable},
 };
+
+const SETTING_UP: &str = "setting up TLS";
 
 /// Reads the certificates and the key that the settings name, and those of the system where they name none.
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
-    let failed = |problem: String, reason: &dyn std::fmt::Display| {
-        Refusal::access("setting up TLS", &problem, reason.to_string())
-    };
-    let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, Refusal> {
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-        read.map_err(|error| failed(format!("{} holds no readable certificates", path.display()), &error))
-    };
-    let mut roots = RootCertStore::empty();
-    match &tls.ca_file {
-        Some(ca_file) => {
-            let (added, _) = roots.add_parsable_certificates(certificates(ca_file)?);
-            if added == 0 {
-                return Err(failed(format!("{} holds no usable certificate", ca_file.display()), &"none added"));
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            let (added, _) = roots.add_parsable_certificates(found.certs);
-            if added == 0 {
-                let problem = "this system's certificates were not found; name them in transport.kafka.tls.ca_file, or in \
-                               the environment variable SSL_CERT_FILE or SSL_CERT_DIR";
-                let reason = found.errors.first().map_or("no certificates".to_owned(), ToString::to_string);
-                return Err(failed(problem.to_owned(), &reason));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed("the TLS versions do not fit".to_owned(), &error))?
-        .with_root_certificates(roots);
+    let builder = builder(tls.ca_file.as_deref(), "transport.kafka.tls.ca_file")?;
     match &tls.identity {
         None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => {
-            let key = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| failed(format!("{} holds no readable key", key.display()), &error))?;
-            builder
-                .with_client_auth_cert(certificates(chain)?, key)
-                .map_err(|error| failed(format!("{} does not fit its key", chain.display()), &error))
+        Some(Identity { cert_file, key_file, key_password }) => {
+            let key = pem::key(key_file, key_password.as_ref())?;
+            builder.with_client_auth_cert(pem::certificates(cert_file)?, key).map_err(|error| {
+                let (cert, key) = (cert_file.display(), key_file.display());
+                let problem = format!("{cert} does not fit its key, {key}; name two that were made together");
+                Refusal::access(SETTING_UP, &problem, error.to_string())
+            })
         }
+    }
+}
+
+fn builder(ca_file: Option<&Path>, key: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Refusal> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        builder.map_err(|error| Refusal::access(SETTING_UP, "the TLS versions do not fit", error.to_string()))?;
+    Ok(builder.with_root_certificates(authorities(ca_file, key)?))
+}
+
+/// Reads the certificates of a file that vouch for others, or the system's where none is named by `key`.
+fn authorities(ca_file: Option<&Path>, key: &str) -> Result<RootCertStore, Refusal> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = ca_file else {
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let problem = format!(
+                "this system's certificates were not found; name them in {key}, or in the environment variable SSL_CERT_FILE or \
+                 SSL_CERT_DIR"
+            );
+            let reason = found.errors.first().map_or("no certificates".to_owned(), ToString::to_string);
+            return Err(Refusal::access(SETTING_UP, &problem, reason));
+        }
+        return Ok(roots);
+    };
+    for (i, certificate) in pem::certificates(file)?.into_iter().enumerate() {
+        roots.add(certificate).map_err(|error| {
+            let problem = format!("certificate {} in {} is not usable; take it out", i + 1, file.display());
+            Refusal::access(SETTING_UP, &problem, error.to_string())
+        })?;
+    }
+    Ok(roots)
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(Unreadable { problem, reason }: Unreadable) -> Self {
+        Refusal::access(SETTING_UP, &problem, reason)
     }
 }
 
@@ -171,7 +181,8 @@ mod tests {
 
     #[test]
     fn an_alert_about_our_certificate_is_known_however_deep_the_library_keeps_it() {
-        let (none, shown) = (Tls::default(), Tls { identity: Some(("chain".into(), "key".into())), ..Tls::default() });
+        let identity = Identity { cert_file: "chain".into(), key_file: "key".into(), key_password: None };
+        let (none, shown) = (Tls::default(), Tls { identity: Some(identity), ..Tls::default() });
         for (tls, words) in [(&none, "wants a certificate"), (&shown, "does not accept our certificate")] {
             let late = of_first_request("b:1", tls, &poisoned(alert(AlertDescription::CertificateRequired)));
             let early = of_handshake("b:1", tls, &alert(AlertDescription::UnknownCA));

@@ -17,6 +17,7 @@
 //! | --- | --- | --- |
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
 //! | `controller_silent` | warn | a topic is to be created and the controller does not answer; `topic` |
+//! | `token_not_renewed` | warn | there is no newer token to log in with, and the last one is used; `token_url`, `left_s`, `error` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
 //! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |
@@ -70,7 +71,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 pub use assignments::KafkaAssignments;
-pub use client::{Config, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
+pub use client::{Config, Identity, Oauth, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use protocol::{CompressionKind, read_log};
 pub use publisher::KafkaPublisher;

@@ -4,6 +4,8 @@
 
 use std::{fs, fs::OpenOptions, io, path::Path};
 
+use thalweg_kafka::{Oauth, Sasl, Tls};
+
 use super::{Errors, Problem, Settings, Transport};
 
 impl Settings {
@@ -12,27 +14,18 @@ impl Settings {
     /// # Errors
     /// Returns every problem at once.
     pub fn check_files(&self) -> Result<(), Errors> {
-        let tls = match &self.transport {
-            Transport::Embedded(_) => None,
-            Transport::Kafka(config) => config.tls.as_ref(),
+        let config = match &self.transport {
+            Transport::Embedded(_) => return Ok(()),
+            Transport::Kafka(config) => config,
         };
-        let Some(tls) = tls else { return Ok(()) };
-        let (chain, key) = tls.identity.as_ref().map(|own| (&own.cert_file, &own.key_file)).unzip();
-        let named = [("ca_file", tls.ca_file.as_ref()), ("cert_file", chain), ("key_file", key)];
         let mut problems = Vec::new();
-        for (name, file) in named {
-            if let Some(file) = file
-                && let Err(error) = readable(file)
-            {
-                let at = format!("transport.kafka.tls.{name}");
-                problems.push(Problem::new(&at, &format!("{} cannot be read: {error}", file.display())));
-            }
-        }
-        // A file that cannot be read would only be reported twice.
-        if problems.is_empty()
-            && let Err(problem) = thalweg_kafka::check_tls(tls)
+        if let Some(Sasl::Oauth(Oauth { ca_file: Some(ca_file), .. })) = &config.sasl
+            && let Err(problem) = thalweg_kafka::check_tls(&Tls { ca_file: Some(ca_file.clone()), identity: None })
         {
-            problems.push(Problem::new("transport.kafka.tls", &problem));
+            problems.push(Problem::new("transport.kafka.sasl.ca_file", &problem));
+        }
+        if let Some(tls) = &config.tls {
+            problems.extend(check_tls(tls));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
     }
@@ -82,6 +75,28 @@ impl Settings {
             wrong(format!("{path} cannot be written ({error}); let this user write to it and to {folder}"))
         })
     }
+}
+
+/// Returns what is wrong with the certificates and the key that `[transport.kafka.tls]` names.
+fn check_tls(tls: &Tls) -> Vec<Problem> {
+    let (chain, key) = tls.identity.as_ref().map(|own| (&own.cert_file, &own.key_file)).unzip();
+    let named = [("ca_file", tls.ca_file.as_ref()), ("cert_file", chain), ("key_file", key)];
+    let mut problems = Vec::new();
+    for (name, file) in named {
+        if let Some(file) = file
+            && let Err(error) = readable(file)
+        {
+            let at = format!("transport.kafka.tls.{name}");
+            problems.push(Problem::new(&at, &format!("{} cannot be read: {error}", file.display())));
+        }
+    }
+    // A file that cannot be read would only be reported twice.
+    if problems.is_empty()
+        && let Err(problem) = thalweg_kafka::check_tls(tls)
+    {
+        problems.push(Problem::new("transport.kafka.tls", &problem));
+    }
+    problems
 }
 
 fn readable(file: &Path) -> io::Result<()> {

@@ -10,7 +10,8 @@ use super::{
 };
 use thalweg_embedded as embedded;
 use thalweg_kafka::{
-    self as kafka, CHECKPOINTS_KEPT, CompressionKind, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls,
+    self as kafka, CHECKPOINTS_KEPT, CompressionKind, Identity, Oauth, Partitions, Retention, Sasl, SaslMechanism,
+    Secret, Tls,
 };
 use thalweg_pipeline::gap::Policy;
 use thalweg_topic::{Start, Topics};
@@ -134,24 +135,104 @@ fn tls(section: &mut Section) -> Option<Tls> {
     Some(Tls { ca_file, identity })
 }
 
+/// A way to log in, as people choose it.
+#[derive(Clone, Copy)]
+enum Mechanism {
+    Password(SaslMechanism),
+    Oauth,
+}
+
+const OF_PASSWORDS: [&str; 2] = ["username", "password"];
+const OF_TOKENS: [&str; 6] = ["token_url", "client_id", "client_secret", "scope", "ca_file", "extensions"];
+
 fn sasl(section: &mut Section) -> Option<Sasl> {
     if !section.has("sasl") {
         return None;
     }
     let mut section = section.section("sasl");
-    let mechanisms = choices!(SaslMechanism {
-        "plain": Plain,
-        "scram-sha-256": ScramSha256,
-        "scram-sha-512": ScramSha512,
-    });
-    let mechanism = section.one_of("mechanism", SaslMechanism::Plain, &mechanisms);
-    let (username, password) = (section.optional_text("username"), section.secret("password"));
-    for (key, given) in [("username", username.is_some()), ("password", password.is_some())] {
-        if !given {
-            section.problem(key, "is missing");
+    let mechanisms = [
+        ("plain", Mechanism::Password(SaslMechanism::Plain)),
+        ("scram-sha-256", Mechanism::Password(SaslMechanism::ScramSha256)),
+        ("scram-sha-512", Mechanism::Password(SaslMechanism::ScramSha512)),
+        ("oauthbearer", Mechanism::Oauth),
+    ];
+    let mechanism = section.one_of("mechanism", Mechanism::Password(SaslMechanism::Plain), &mechanisms);
+    match mechanism {
+        Mechanism::Password(mechanism) => {
+            belong_elsewhere(&mut section, &OF_TOKENS, "mechanism = \"oauthbearer\"");
+            let (username, password) = (section.optional_text("username"), section.secret("password"));
+            are_there(&section, [("username", username.is_some()), ("password", password.is_some())]);
+            Some(Sasl::Password { mechanism, username: username?, password: Secret::new(password?) })
+        }
+        Mechanism::Oauth => {
+            belong_elsewhere(&mut section, &OF_PASSWORDS, "the other mechanisms");
+            oauth(&mut section).map(Sasl::Oauth)
         }
     }
-    Some(Sasl { mechanism, username: username?, password: Secret::new(password?) })
+}
+
+fn oauth(section: &mut Section) -> Option<Oauth> {
+    let (token_url, client_id) = (section.optional_text("token_url"), section.optional_text("client_id"));
+    let client_secret = section.secret("client_secret");
+    are_there(
+        section,
+        [
+            ("token_url", token_url.is_some()),
+            ("client_id", client_id.is_some()),
+            ("client_secret", client_secret.is_some()),
+        ],
+    );
+    let scope = section.optional_text("scope");
+    let ca_file = section.optional_text("ca_file").map(Into::into);
+    let mut extensions = Vec::new();
+    for (i, extension) in section.texts("extensions").into_iter().enumerate() {
+        let parts = extension.split_once('=').filter(|(name, value)| {
+            // RFC 7628, 3.1; the token itself has the name `auth`.
+            let letters = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+            letters && *name != "auth" && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        });
+        match parts {
+            Some((name, value)) => extensions.push((name.to_owned(), value.to_owned())),
+            None => section.problem(
+                &format!("extensions[{i}]"),
+                "must be NAME=VALUE, a name of letters that is not `auth`, e.g. \"logicalCluster=lkc-1\"",
+            ),
+        }
+    }
+    let token_url = token_url?;
+    let host = ["https://", "http://"].iter().find_map(|scheme| token_url.strip_prefix(scheme));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains([' ', '@'])) {
+        // It may hold a password, so it is not shown.
+        section.problem(
+            "token_url",
+            "must be an address such as \"https://login.example/oauth2/token\", without a password",
+        );
+        return None;
+    }
+    Some(Oauth {
+        token_url,
+        client_id: client_id?,
+        client_secret: Secret::new(client_secret?),
+        scope,
+        ca_file,
+        extensions,
+    })
+}
+
+/// Names the keys that are missing.
+fn are_there<const N: usize>(section: &Section, keys: [(&str, bool); N]) {
+    for (key, _) in keys.iter().filter(|(_, is_there)| !is_there) {
+        section.problem(key, "is missing");
+    }
+}
+
+/// Names the keys that only count for another mechanism.
+fn belong_elsewhere(section: &mut Section, keys: &[&str], mechanism: &str) {
+    for key in keys {
+        if section.take(key).is_some() {
+            section.problem(key, &format!("is for {mechanism}; leave it out"));
+        }
+    }
 }
 
 fn partitions(section: &mut Section) -> Partitions {

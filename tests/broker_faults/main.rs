@@ -18,6 +18,7 @@ mod dead_letters;
 mod gaps;
 mod limits;
 mod numbers;
+mod oauth;
 mod outages;
 mod quotas;
 mod retention;

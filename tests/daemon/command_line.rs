@@ -97,6 +97,11 @@ fn check_and_run_find_what_is_wrong_with_certificates() {
         (table(&ca, &chain, &java), vec!["keytool -importkeystore"]),
         (format!("{{key_file={key:?}}}"), vec!["tls.cert_file: is missing"]),
     ];
+    let sasl = format!(
+        r#"transport.kafka.sasl={{mechanism="oauthbearer",token_url="https://a",client_id="a",client_secret="a",ca_file={key:?}}}"#
+    );
+    let output = Workspace::new(&["transport.kind=kafka", &sasl]).run(&["check"]);
+    assert!(stderr(&output).contains("sasl.ca_file: ") && stderr(&output).contains("no readable certificate"));
     for (tls, parts) in wrong {
         for command in ["check", "run"] {
             let output = kafka(&tls).run(&[command]);

@@ -385,6 +385,27 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
+fn a_login_has_the_keys_of_its_mechanism_and_no_others() {
+    let oauth = |keys: &str| format!("transport.kafka.sasl = {{ mechanism = \"oauthbearer\", {keys} }}");
+    let good = r#"token_url = "https://login.example/token", client_id = "me", client_secret = "hunter2""#;
+    let shown = format!("{:?}", load(&format!("transport.kind = \"kafka\"\n{}", oauth(good)), &[], &[]).expect("good"));
+    assert!(shown.contains("login.example") && !shown.contains("hunter2"), "{shown}");
+    let problem = |keys: &str, key: &str, words: &[&str]| {
+        assert_problem(&oauth(&format!("{good}, {keys}")), &format!("transport.kafka.sasl.{key}"), words);
+    };
+    problem("username = \"u\"", "username", &["the other mechanisms"]);
+    problem("extensions = [\"auth=x\"]", "extensions[0]", &["NAME=VALUE"]);
+    let less = oauth("client_id = \"me\", client_secret = \"s\"");
+    assert_problem(&less, "transport.kafka.sasl.token_url", &["is missing"]);
+    let plain = "transport.kafka.sasl = { username = \"u\", password = \"p\", scope = \"s\" }";
+    assert_problem(plain, "transport.kafka.sasl.scope", &["oauthbearer"]);
+    let password_in_url =
+        oauth("token_url = \"https://u:hunter2@login.example/token\", client_id = \"m\", client_secret = \"s\"");
+    let errors = load(&password_in_url, &[], &[]).expect_err("a password").to_string();
+    assert!(errors.contains("token_url") && !errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
 fn keys_in_the_wrong_place_are_told_where_they_belong() {
     assert_problem("target = \"price\"", "target", &["did you mean `schema.target`?"]);
     assert_problem("[schema]\nwindow = 5", "schema.window", &["`metrics.window`"]);

@@ -13,10 +13,11 @@ use rustls::ClientConfig;
 use thalweg_topic::Status;
 
 use super::{
-    config::{Config, Tls},
-    fault::{Fault, Refusal, RefusalKind},
+    config::{Config, Sasl, Secret, Tls},
+    fault::{Fault, Refusal, RefusalKind, Try},
     quota::Throttling,
     tls,
+    tokens::Tokens,
 };
 use crate::protocol::NewTopic;
 
@@ -24,6 +25,8 @@ use crate::protocol::NewTopic;
 pub(crate) struct Cluster {
     config: Config,
     tls: Option<Arc<ClientConfig>>,
+    /// Tokens to log in with; `None` where logins need none.
+    tokens: Option<Tokens>,
     /// Addresses of all brokers, as the cluster named them last.
     known: StdMutex<Vec<String>>,
     /// Topics of ours that are made again where they go.
@@ -46,9 +49,14 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     pub(crate) fn new(config: Config, status: Option<Status>) -> Result<Self, Refusal> {
         let tls = config.tls.as_ref().map(tls::client_config).transpose()?.map(Arc::new);
+        let tokens = match &config.sasl {
+            Some(Sasl::Oauth(oauth)) => Some(Tokens::new(oauth, config.request_timeout)?),
+            Some(Sasl::Password { .. }) | None => None,
+        };
         Ok(Self {
             config,
             tls,
+            tokens,
             known: StdMutex::default(),
             required: StdMutex::default(),
             retries: AtomicU64::new(0),
@@ -87,6 +95,14 @@ impl Cluster {
     /// Returns how to encrypt, and the settings that say so; `None` where nothing is encrypted.
     pub(crate) fn tls(&self) -> Option<(&Tls, &Arc<ClientConfig>)> {
         self.config.tls.as_ref().zip(self.tls.as_ref())
+    }
+
+    /// Returns a token to log in with; `None` where logins need none.
+    pub(crate) async fn token(&self) -> Try<Option<Secret>> {
+        match &self.tokens {
+            Some(tokens) => tokens.token().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn retries(&self) -> u64 {

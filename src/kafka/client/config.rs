@@ -75,7 +75,9 @@ impl Config {
     /// read from it.
     pub(crate) fn user(&self) -> String {
         match (&self.sasl, self.tls.as_ref().and_then(|tls| tls.identity.as_ref())) {
-            (Some(sasl), _) => format!("User:{}", sasl.username),
+            (Some(Sasl::Password { username, .. }), _) => format!("User:{username}"),
+            // The broker takes it from the token, from the claim `sub` unless its settings name another one.
+            (Some(Sasl::Oauth(_)), _) => "User:NAME-IN-THE-TOKEN".to_owned(),
             (None, Some(Identity { cert_file, .. })) => {
                 format!(
                     "User:$(openssl x509 -noout -subject -nameopt RFC2253 -in {} | cut -d= -f2-)",
@@ -129,24 +131,47 @@ pub struct Identity {
     pub key_password: Option<Secret>,
 }
 
-/// Authentication by name and password.
+/// Authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sasl {
-    /// The way to prove the password.
-    pub mechanism: SaslMechanism,
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
+pub enum Sasl {
+    /// By name and password.
+    Password {
+        /// The way to prove the password.
+        mechanism: SaslMechanism,
+        /// The name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// By a token of an authorization server (OAUTHBEARER).
+    Oauth(Oauth),
+}
+
+/// Where tokens come from, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oauth {
+    /// Token endpoint of the authorization server, `https://` or `http://`.
+    pub token_url: String,
+    /// The name by which the server knows this client.
+    pub client_id: String,
+    /// The secret of this client.
+    pub client_secret: Secret,
+    /// Scopes to ask for, with spaces between; `None` asks for those that the server gives by default.
+    pub scope: Option<String>,
+    /// Certificates (PEM) that vouch for the server; without it those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// SASL extensions (RFC 7628, KIP-342), which some brokers want beside the token, by name.
+    pub extensions: Vec<(String, String)>,
 }
 
 impl Sasl {
     /// Returns the mechanism's name, as brokers know it.
     pub(super) fn mechanism(&self) -> &'static str {
-        match self.mechanism {
-            SaslMechanism::Plain => "PLAIN",
-            SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
-            SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+        match self {
+            Sasl::Password { mechanism: SaslMechanism::Plain, .. } => "PLAIN",
+            Sasl::Password { mechanism: SaslMechanism::ScramSha256, .. } => "SCRAM-SHA-256",
+            Sasl::Password { mechanism: SaslMechanism::ScramSha512, .. } => "SCRAM-SHA-512",
+            Sasl::Oauth(_) => "OAUTHBEARER",
         }
     }
 }

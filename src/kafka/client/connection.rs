@@ -189,11 +189,13 @@ async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
 /// Connects and logs in.
 async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
     let deadline = cluster.config().request_timeout;
+    // The token's server has a deadline of its own, and its silence is not the broker's.
+    let token = cluster.token().await?;
     let connected = timeout(deadline, async {
         let messenger = Arc::new(greet(cluster, broker).await?);
         let session = match cluster.config().sasl {
             None => None,
-            Some(_) => Some(Session::begin(cluster, &messenger, broker).await?),
+            Some(_) => Some(Session::begin(cluster, &messenger, broker, token).await?),
         };
         Ok(Connection { messenger, quota: Quota::new(cluster), session })
     });

@@ -11,7 +11,7 @@ use rsasl::{
     callback::{Context, Request, SessionCallback, SessionData},
     mechname::Mechname,
     prelude::{SASLClient, SASLConfig, SessionError},
-    property::{AuthId, Password},
+    property::{AuthId, OAuthBearerKV, OAuthBearerToken, Password},
 };
 use rskafka::{
     client::error::RequestError,
@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{
     cluster::Cluster,
-    config::Sasl,
+    config::{Sasl, Secret},
     fault::{Fault, Try},
 };
 /// Part of a login's time after which the next one is due, as in Kafka's own clients at the earliest.
@@ -35,6 +35,9 @@ const RENEWED_AFTER: f64 = 0.85;
 const MIN_MARGIN: Duration = Duration::from_secs(1);
 /// A broker refuses a login that follows the one before within a second.
 const MIN_LOGIN_AGE: Duration = Duration::from_millis(1100);
+
+const TOKEN_REFUSED: &str = "the broker does not take the token that transport.kafka.sasl.token_url gives; check that the broker \
+    trusts that server, transport.kafka.sasl.scope, and the clocks of all three";
 
 /// A login under way; what it brings is the time at which the next one is due.
 type UnderWay = Pin<Box<dyn Future<Output = Try<Option<Instant>>> + Send>>;
@@ -61,16 +64,26 @@ impl<S> fmt::Debug for Session<S> {
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
     /// Logs in over a new connection.
-    pub(super) async fn begin(cluster: &Arc<Cluster>, messenger: &Arc<Messenger<S>>, broker: &str) -> Try<Self> {
+    pub(super) async fn begin(
+        cluster: &Arc<Cluster>,
+        messenger: &Arc<Messenger<S>>,
+        broker: &str,
+        token: Option<Secret>,
+    ) -> Try<Self> {
         let (cluster, messenger, broker) = (Arc::clone(cluster), Arc::clone(messenger), broker.to_owned());
-        let due = log_in(Arc::clone(&cluster), Arc::clone(&messenger), broker.clone()).await?;
+        let due = log_in(&cluster, &messenger, &broker, token).await?;
         Ok(Self { cluster, broker, messenger, login: Mutex::new(Login { due, under_way: None }) })
     }
 
-    /// Returns how long the broker may let a login wait beside: it first answers a fetch that waits for records.
+    /// Returns how long a login may take beside a request: the broker first answers a fetch that waits for records, and a token
+    /// may have to be asked for.
     pub(super) fn wait(&self) -> Duration {
         let config = self.cluster.config();
-        config.fetch_wait.max(config.linger)
+        let for_token = match config.sasl {
+            Some(Sasl::Oauth(_)) => config.request_timeout,
+            Some(Sasl::Password { .. }) | None => Duration::ZERO,
+        };
+        config.fetch_wait.max(config.linger) + for_token
     }
 
     /// Logs in again where it is time to, or goes on with a login that somebody began and gave up. Whoever calls this has the
@@ -83,7 +96,11 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
                 return Ok(());
             }
             let (cluster, messenger) = (Arc::clone(&self.cluster), Arc::clone(&self.messenger));
-            *under_way = Some(Box::pin(log_in(cluster, messenger, self.broker.clone())));
+            let broker = self.broker.clone();
+            *under_way = Some(Box::pin(async move {
+                let token = cluster.token().await?;
+                log_in(&cluster, &messenger, &broker, token).await
+            }));
         }
         let Some(going_on) = under_way else { return Ok(()) };
         let next = going_on.await;
@@ -94,13 +111,19 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
 }
 
 /// Logs in at `broker`. Returns when the next login is due; `None` where this one does not end.
-async fn log_in<S>(cluster: Arc<Cluster>, messenger: Arc<Messenger<S>>, broker: String) -> Try<Option<Instant>>
+async fn log_in<S>(
+    cluster: &Cluster,
+    messenger: &Messenger<S>,
+    broker: &str,
+    token: Option<Secret>,
+) -> Try<Option<Instant>>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let Some(sasl) = &cluster.config().sasl else { return Ok(None) };
+    let credentials = Credentials { sasl: sasl.clone(), token };
     let begun = Instant::now();
-    let lifetime = exchange(&messenger, &broker, sasl).await?;
+    let lifetime = exchange(messenger, broker, credentials).await?;
     let config = cluster.config();
     Ok(lifetime.map(|lifetime| {
         let margin = lifetime.mul_f64(1.0 - RENEWED_AFTER).max(config.fetch_wait.max(config.linger) + MIN_MARGIN);
@@ -109,17 +132,17 @@ where
 }
 
 /// Goes through a login. Returns for how long it is good; `None` where it does not end.
-async fn exchange<S>(messenger: &Messenger<S>, broker: &str, sasl: &Sasl) -> Try<Option<Duration>>
+async fn exchange<S>(messenger: &Messenger<S>, broker: &str, credentials: Credentials) -> Try<Option<Duration>>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let action = format!("logging in at {broker}");
     let broken = |error: &dyn fmt::Display| Fault::of_login(&action, None, error.to_string());
-    let mechanism = sasl.mechanism();
+    let (mechanism, has_token) = (credentials.sasl.mechanism(), credentials.token.is_some());
     handshake(messenger, &action, mechanism).await?;
     let name = Mechname::parse(mechanism.as_bytes()).map_err(|error| broken(&error))?;
-    let credentials = SASLConfig::builder().with_default_mechanisms().with_callback(Credentials(sasl.clone()));
-    let client = SASLClient::new(credentials.map_err(|error| broken(&error))?);
+    let config = SASLConfig::builder().with_default_mechanisms().with_callback(credentials);
+    let client = SASLClient::new(config.map_err(|error| broken(&error))?);
     let mut session = client.start_suggested(&[name]).map_err(|error| broken(&error))?;
     let (mut received, mut lifetime): (Option<Vec<u8>>, _) = (None, None);
     loop {
@@ -128,6 +151,15 @@ where
         if state.has_sent_message() {
             let answer = authenticate(messenger, &action, to_send).await?;
             lifetime = answer.session_lifetime_ms.and_then(|lifetime| u64::try_from(lifetime.0).ok());
+            // A broker that refuses a token says so, and ends the login after this byte (RFC 7628, 3.2.3), which rsasl leaves out.
+            if has_token && !answer.auth_bytes.0.is_empty() {
+                let said = String::from_utf8_lossy(&answer.auth_bytes.0).into_owned();
+                let reason = match authenticate(messenger, &action, vec![1]).await {
+                    Err(Fault::Permanent(refusal)) => refusal.reason,
+                    _ => said,
+                };
+                return Err(Fault::access(&action, TOKEN_REFUSED, reason));
+            }
             received = Some(answer.auth_bytes.0);
         }
         if state.is_finished() {
@@ -173,12 +205,27 @@ fn unanswered(action: &str, error: &RequestError) -> Fault {
     }
 }
 
-/// Tells rsasl what it asks for, and keeps no copy.
-struct Credentials(Sasl);
+/// Tells rsasl what it asks for, and keeps no copy that is not wiped.
+struct Credentials {
+    sasl: Sasl,
+    token: Option<Secret>,
+}
 
 impl SessionCallback for Credentials {
     fn callback(&self, _: &SessionData, _: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
-        request.satisfy::<AuthId>(&self.0.username)?.satisfy::<Password>(self.0.password.reveal().as_bytes())?;
+        match &self.sasl {
+            Sasl::Password { username, password, .. } => {
+                request.satisfy::<AuthId>(username)?.satisfy::<Password>(password.reveal().as_bytes())?;
+            }
+            Sasl::Oauth(oauth) => {
+                let extensions: Vec<_> =
+                    oauth.extensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                request.satisfy::<OAuthBearerKV>(&extensions)?;
+                if let Some(token) = &self.token {
+                    request.satisfy::<OAuthBearerToken>(token.reveal())?;
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `cluster` (what is known of it), `connection` with
-//! `greeting` (who is there), `probe` (who it is after all), `tls` with `pem`, `login` and `quota`; `admin`,
+//! `greeting` (who is there), `probe` (who it is after all), `tls` with `pem`, `login` with `tokens`, and `quota`; `admin`,
 //! `retry` and `topics`, `partition`, `producer`.
 //! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
 //! types, never by a text.
@@ -23,9 +23,10 @@ mod quota;
 mod retry;
 mod rights;
 mod tls;
+mod tokens;
 mod topics;
 
-pub use config::{Config, Identity, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
+pub use config::{Config, Identity, Oauth, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 
 pub(crate) use admin::{names, partitions_of, topic_settings};
 pub(crate) use cluster::Cluster;

@@ -33,6 +33,12 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Refusal> {
     }
 }
 
+/// Makes the configuration of a client without a certificate, which trusts the authorities of a file, or the system's where
+/// none is named by `key`.
+pub(super) fn trusting(ca_file: Option<&Path>, key: &str) -> Result<ClientConfig, Refusal> {
+    Ok(builder(ca_file, key)?.with_no_client_auth())
+}
+
 fn builder(ca_file: Option<&Path>, key: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Refusal> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -70,6 +76,11 @@ impl From<Unreadable> for Refusal {
     fn from(Unreadable { problem, reason }: Unreadable) -> Self {
         Refusal::access(SETTING_UP, &problem, reason)
     }
+}
+
+/// Says whether a handshake failed over the certificate of the other side.
+pub(super) fn is_about_certificate(error: &io::Error) -> bool {
+    matches!(error_of(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Says whether a handshake failed since the other side speaks another protocol, or hung up at the first byte of it.

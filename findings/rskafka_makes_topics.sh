@@ -9,7 +9,7 @@ set -euo pipefail
 folder="$(mktemp -d)"
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 port="${1:-29490}"
-broker=(env THALWEG_KAFKA_VERSION=4.1.2 "$here/../tests/kafka/kafka" --port "$port" --dir "$folder/broker")
+broker=("$here/../tests/kafka/kafka" --version 4.1.2 --port "$port" --dir "$folder/broker")
 trap '"${broker[@]}" clean >/dev/null; rm -rf "$folder"' EXIT
 "${broker[@]}" start
 mkdir -p "$folder/client/src"

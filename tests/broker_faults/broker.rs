@@ -1,4 +1,4 @@
-//! The suite's own broker, through tests/kafka/kafka.
+//! The suite's own brokers, through tests/kafka/kafka.
 
 use std::{
     net::TcpListener,
@@ -6,26 +6,44 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-/// Where ten free ports are looked for.
+/// Where free ports are looked for.
 const FIRST_PORT: u16 = 29192;
+
+/// Whoever holds it uses the brokers alone.
+pub type Turn = MutexGuard<'static, ()>;
+
+/// Awaits the turn to use the brokers.
+pub fn turn() -> Turn {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has nothing half done that a start does not mend.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub struct Broker {
     port: u16,
+    /// `key=value`, of the run that goes on now.
+    settings: Mutex<&'static [&'static str]>,
     /// The end of its input tells it that this process has ended, however it did.
     _keeper: Mutex<Child>,
 }
 
 impl Broker {
     /// The broker, running and answering, and the turn to use it.
-    pub fn ours() -> (&'static Self, MutexGuard<'static, ()>) {
-        static TURN: Mutex<()> = Mutex::new(());
+    pub fn ours() -> (&'static Self, Turn) {
+        Self::with(&[])
+    }
+
+    /// The same with settings of its own, `key=value`.
+    pub fn with(settings: &'static [&'static str]) -> (&'static Self, Turn) {
         static BROKER: OnceLock<Broker> = OnceLock::new();
-        // A test that failed has nothing half done that a start does not mend.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let broker = BROKER.get_or_init(|| {
-            let port = free_port();
-            Broker { port, _keeper: Mutex::new(keeper(port)) }
+            let port = free_ports(0, 10);
+            Broker { port, settings: Mutex::new(settings), _keeper: Mutex::new(keeper(port)) }
         });
+        if std::mem::replace(&mut *broker.settings.lock().expect("a lock"), settings) != settings {
+            broker.run(&["stop"]);
+        }
         broker.start();
         (broker, turn)
     }
@@ -55,7 +73,9 @@ impl Broker {
     }
 
     pub fn start(&self) {
-        self.run(&["start"]);
+        let settings = *self.settings.lock().expect("a lock");
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        self.run(&["start"].into_iter().chain(settings).collect::<Vec<_>>());
     }
 
     pub fn kill(&self) {
@@ -101,22 +121,26 @@ impl Broker {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output: Output = script(self.port).args(arguments).output().expect("the script runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        run(script(self.port).args(["--advertised", &self.proxy_port().to_string(), "--secure"]).args(arguments))
     }
 }
 
-fn script(port: u16) -> Command {
+/// tests/kafka/kafka with an instance of its own at a port.
+pub fn script(port: u16) -> Command {
     let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka"));
-    command
-        .args(["--port", &port.to_string(), "--advertised", &(port + 3).to_string(), "--secure"])
-        .stdin(Stdio::null());
+    command.args(["--port", &port.to_string()]).stdin(Stdio::null());
     command
 }
 
-/// A shell that removes the broker when this process has ended.
-fn keeper(port: u16) -> Child {
+/// Runs it to its end; it must succeed. Returns its standard output.
+pub fn run(script: &mut Command) -> String {
+    let output: Output = script.output().expect("the script runs");
+    assert!(output.status.success(), "{script:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A shell that removes the instance when this process has ended.
+pub fn keeper(port: u16) -> Child {
     let clean = r#"read -r _; exec "$0" clean --port "$1""#;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/kafka");
     Command::new("setsid")
@@ -128,10 +152,11 @@ fn keeper(port: u16) -> Child {
         .expect("a shell")
 }
 
-/// The first of ten ports in a row on which nothing listens.
-fn free_port() -> u16 {
+/// The first of so many ports in a row on which nothing listens, among the hundred that are `after` the first.
+pub fn free_ports(after: u16, count: u16) -> u16 {
     #[expect(clippy::disallowed_methods, reason = "which ports are free here, is no setting of the daemon")]
     let first = std::env::var("THALWEG_TEST_FAULT_PORT").map_or(FIRST_PORT, |port| port.parse().expect("a port"));
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (first..first + 100).step_by(10).find(|port| (*port..port + 10).all(free)).expect("ten free ports in a row")
+    let mut firsts = (first + after..first + after + 100).step_by(usize::from(count));
+    firsts.find(|port| (*port..port + count).all(free)).expect("free ports in a row")
 }

@@ -28,9 +28,9 @@ mod topic_settings;
 mod topics;
 mod trouble;
 
-use std::{slice::from_ref, sync::MutexGuard};
+use std::slice::from_ref;
 
-use broker::Broker;
+use broker::{Broker, Turn};
 use broker_client::{BrokerClient, Names, proved};
 use serde_json::Value;
 use support::{
@@ -56,7 +56,7 @@ struct Scene {
     names: Names,
     site: Workspace,
     broker: &'static Broker,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Scene {
@@ -72,7 +72,7 @@ impl Scene {
         Self::at(name, settings, broker, turn, &broker.advertised())
     }
 
-    fn at(name: &str, settings: &[&str], broker: &'static Broker, turn: MutexGuard<'static, ()>, at: &str) -> Self {
+    fn at(name: &str, settings: &[&str], broker: &'static Broker, turn: Turn, at: &str) -> Self {
         let bus = BrokerClient::new(broker.address());
         let names = Names::unique(name, 1);
         if settings.contains(&"generator.enabled=false") {

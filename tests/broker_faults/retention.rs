@@ -1,5 +1,7 @@
 //! Samples that are years old, on a broker that deletes what is older than a week, as brokers do by default: what was made
 //! of them stays, and is there once, also across kill -9 with the broker's looks in between.
+//!
+//! How old is too old is Kafka's default; only its looks come sooner than every five minutes.
 
 use std::slice::from_ref;
 
@@ -8,8 +10,11 @@ use thalweg::topic::{Output, record::Record};
 
 use crate::{
     SETTINGS, Scene,
+    broker::Broker,
     broker_client::{now, proved},
 };
+
+const LOOKS_OFTEN: &[&str] = &["log.retention.check.interval.ms=500"];
 
 /// In 2013.
 const OLD: i64 = 1_357_034_400_000;
@@ -26,6 +31,12 @@ fn values(count: i64) -> Vec<Option<Vec<u8>>> {
 }
 
 impl Scene {
+    /// On a broker that looks often for what is too old.
+    fn of_old(name: &str, settings: &[&str]) -> Self {
+        let (broker, turn) = Broker::with(LOOKS_OFTEN);
+        Self::at(name, settings, broker, turn, &broker.address())
+    }
+
     /// Awaits that the broker has looked for what is too old, once more from here on.
     fn until_looked(&self, name: &str) {
         let control = format!("{}.{name}", self.names.samples);
@@ -64,7 +75,7 @@ fn kept_across_a_kill(scene: &Scene, settings: &[&str]) {
 #[test]
 fn what_is_made_of_samples_with_old_times_in_their_fields_stays_and_is_there_once() {
     let settings = ["generator.enabled=false", "state.every=1h", "schema.timestamp=at"];
-    let scene = Scene::new("fields", &settings);
+    let scene = Scene::of_old("fields", &settings);
     scene.bus.produce(&scene.names.samples, 0, crate::FOREIGN, values(2000));
     kept_across_a_kill(&scene, &settings);
     let (predictions, _) = scene.kept(Output::Predictions);
@@ -75,7 +86,7 @@ fn what_is_made_of_samples_with_old_times_in_their_fields_stays_and_is_there_onc
 #[test]
 fn what_is_made_of_records_with_old_times_stays_and_dead_letters_say_them() {
     let settings = ["generator.enabled=false", "state.every=1h"];
-    let scene = Scene::new("records", &settings);
+    let scene = Scene::of_old("records", &settings);
     // Somebody keeps samples for ever.
     scene.broker.set(&scene.names.samples, "retention.ms=-1");
     scene.bus.produce_at(&scene.names.samples, 0, crate::FOREIGN, OLD, values(2000));
@@ -98,7 +109,7 @@ fn what_is_made_of_records_with_old_times_stays_and_dead_letters_say_them() {
 #[test]
 fn the_time_of_samples_is_given_to_predictions_where_it_is_wanted_with_a_warning() {
     let settings = ["generator.enabled=false", "schema.timestamp=at", "output.timestamp=sample"];
-    let scene = Scene::new("wanted", &settings);
+    let scene = Scene::of_old("wanted", &settings);
     scene.bus.produce(&scene.names.samples, 0, crate::FOREIGN, values(500));
     let mut daemon = scene.site.start(&["run"]);
     let line = daemon.event("older_than_retention");
@@ -116,7 +127,7 @@ fn the_time_of_samples_is_given_to_predictions_where_it_is_wanted_with_a_warning
 #[test]
 fn what_the_topic_keeps_long_enough_is_given_its_time_without_a_warning() {
     let settings = ["generator.enabled=false", "schema.timestamp=at", "output.timestamp=sample"];
-    let scene = Scene::new("longer", &settings);
+    let scene = Scene::of_old("longer", &settings);
     let predictions = &scene.names.outputs[Output::Predictions as usize];
     scene.bus.create(predictions, 1);
     scene.broker.set(predictions, &format!("retention.ms={}", 100 * YEAR));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     client::{Fault, Partition, Try, Wait},
-    protocol::{Committed, ProducerId},
+    protocol::{At, Committed, ProducerId},
 };
 use thalweg_topic::{Output, record::RETRY, source};
 
@@ -92,6 +92,12 @@ async fn look(
     producer: ProducerId,
     mut found: impl FnMut(&mut ReadBack, &Committed) -> bool,
 ) -> Try<ReadBack> {
+    // A leader that was just elected, or waits for a slow replica, has records of ours that cannot be read yet. Taken for
+    // missing they would be sent again, and once the broker refuses their numbers, as another producer's.
+    let appended = handle.offset(At::Appended).await?;
+    if handle.offset(At::End).await? < appended {
+        return Err(Fault::transient("the leader has records that not all of its replicas in sync have"));
+    }
     let range = handle.range().await?;
     let mut read_back = ReadBack { end: range.end, ..ReadBack::default() };
     // Whether it may be read back is to be known before there is something to read back.

@@ -2,8 +2,9 @@
 //! lose, refuse and drop records and topics. After each: nothing lost, nothing twice, the same bits as undisturbed, a
 //! bounded memory, and a log that says what happens and what will happen next.
 //!
-//! Needs `--features kafka-tests`, Java and Maven, but no running broker: the suite starts one of its own on ten ports
-//! from THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes it when it is done. Its tests take turns.
+//! Needs `--features kafka-tests`, a JDK and Maven, but no running broker: the suite starts its own, one alone and three
+//! that are a cluster, on ports from THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes them when it is done. Its
+//! tests take turns.
 
 #[path = "../support/broker_client.rs"]
 mod broker_client;
@@ -13,6 +14,7 @@ mod proxy;
 mod support;
 
 mod broker;
+mod cluster;
 mod connections;
 mod dead_letters;
 mod gaps;
@@ -28,7 +30,7 @@ mod topic_settings;
 mod topics;
 mod trouble;
 
-use std::slice::from_ref;
+use std::ops::Range;
 
 use broker::{Broker, Turn};
 use broker_client::{BrokerClient, Names, proved};
@@ -50,12 +52,12 @@ const SETTINGS: [&str; 6] = [
     r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50}]"#,
 ];
 
-/// A test's own topics and daemon, on the broker that is its own until it ends.
-struct Scene {
+/// A test's own topics and daemon, on the broker, or the cluster, that is its own until it ends.
+struct Scene<B: 'static = Broker> {
     bus: BrokerClient,
     names: Names,
     site: Workspace,
-    broker: &'static Broker,
+    broker: &'static B,
     _turn: Turn,
 }
 
@@ -81,7 +83,9 @@ impl Scene {
         let site = names.site(at, &[&SETTINGS, settings].concat());
         Self { bus, names, site, broker, _turn: turn }
     }
+}
 
+impl<B> Scene<B> {
     /// The daemon with the generator at `rate`, once it has published `count` records more than there were.
     fn under_load(&self, rate: u32, count: i64) -> Daemon {
         let goal = self.published() + count;
@@ -118,8 +122,9 @@ impl Scene {
 
     /// Every sample once, the same bits as undisturbed, nothing generated twice.
     fn prove(&self) {
-        let end = self.bus.end(&self.names.samples, 0);
-        let proof = proved(&self.bus, &self.names, &self.site, from_ref(&(0..end)), "earliest", &SETTINGS);
+        let all = (0..self.names.partitions).map(|partition| 0..self.bus.end(&self.names.samples, partition));
+        let all: Vec<Range<i64>> = all.collect();
+        let proof = proved(&self.bus, &self.names, &self.site, &all, "earliest", &SETTINGS);
         println!("{}: {}", self.names.samples, proof.summary());
         proof.hold();
     }
@@ -132,7 +137,7 @@ impl Scene {
     }
 }
 
-impl Ground for Scene {
+impl<B> Ground for Scene<B> {
     fn site(&self) -> &Workspace {
         &self.site
     }

@@ -64,7 +64,7 @@ impl Names {
         Self { outputs, output_partitions: self.partitions, ..self.clone() }
     }
 
-    /// A daemon's folder with these topics on a broker at `address`.
+    /// A daemon's folder with these topics on a broker at `address`, or on several with commas in between.
     pub fn site(&self, address: &str, more: &[&str]) -> Workspace {
         // Whoever mixes records in does so in topics of a generator's.
         let generator = ["generator.enabled=true", "generator.into_foreign_topic=true"];
@@ -72,7 +72,7 @@ impl Names {
         let [predictions, dead_letters, events] = &self.outputs;
         site.settings.extend([
             "transport.kind=kafka".to_owned(),
-            format!("transport.kafka.brokers=[\"{address}\"]"),
+            format!("transport.kafka.brokers=[\"{}\"]", address.replace(',', "\",\"")),
             format!("topics.partitions={}", self.partitions),
             format!("topics.samples={}", self.samples),
             format!("topics.predictions={predictions}"),
@@ -117,7 +117,8 @@ impl BrokerClient {
     fn client(&self) -> Arc<Client> {
         let mut client = self.client.lock().expect("a lock");
         let connect = || {
-            let built = self.wait("the broker", ClientBuilder::new(vec![self.address.clone()]).build());
+            let addresses = self.address.split(',').map(str::to_owned).collect();
+            let built = self.wait("the broker", ClientBuilder::new(addresses).build());
             Arc::new(built.expect("the broker answers"))
         };
         Arc::clone(client.get_or_insert_with(connect))

@@ -49,6 +49,9 @@ pub(crate) fn create_topic(topic: &str, new: &NewTopic, replicas: i16, timeout: 
     }
 }
 
+/// A reader that is shown the leader's own end. Kafka's tools ask so; a broker that knows it not answers as any consumer.
+const DEBUGGING_CONSUMER: Int32 = Int32(-2);
+
 /// A place in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
@@ -58,6 +61,8 @@ pub(crate) enum At {
     Latest,
     /// After the last record, be it of an open transaction.
     End,
+    /// After the last record that the leader has appended, though nobody may read it before all replicas in sync have it.
+    Appended,
     /// The first record at or after this time, in milliseconds since the Unix epoch; −1 where there is none.
     Time(i64),
 }
@@ -66,12 +71,12 @@ pub(crate) enum At {
 pub(crate) fn list_offsets(topic: &str, partition: i32, at: At) -> ListOffsetsRequest {
     let timestamp = match at {
         At::Earliest => -2,
-        At::Latest | At::End => -1,
+        At::Latest | At::End | At::Appended => -1,
         At::Time(time) => time.max(0),
     };
     let committed = if at == At::End { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted };
     ListOffsetsRequest {
-        replica_id: NORMAL_CONSUMER,
+        replica_id: if at == At::Appended { DEBUGGING_CONSUMER } else { NORMAL_CONSUMER },
         isolation_level: Some(committed),
         topics: vec![ListOffsetsRequestTopic {
             name: String_(topic.to_owned()),

@@ -51,6 +51,11 @@ kafka-start:
 kafka-stop:
     tests/kafka/kafka stop --port 19092
 
+# Every release of Kafka that is supported, into the table of docs/kafka.md; a quarter of an hour; needs a JDK, Maven and Go.
+kafka-matrix:
+    .ci/run release
+    tests/kafka/matrix --write
+
 # The page of `thalweg compare` in a real browser.
 test-report:
     .ci/run release report

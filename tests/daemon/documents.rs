@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/compare.md",
     "docs/first-day.md",
     "docs/formats.md",
+    "docs/kafka.md",
     "docs/models.md",
     "docs/operations.md",
     "docs/settings.md",
@@ -79,6 +80,17 @@ fn blocks(text: &str) -> Vec<String> {
 
 fn read(document: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect(document)
+}
+
+#[test]
+fn operators_are_told_what_each_event_of_kafka_asks_of_them() {
+    let source = read("src/kafka/mod.rs");
+    let events: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("//! | `")?.split('`').next()).collect();
+    assert!(events.len() >= 14, "only {events:?} found: this test does not see what it should");
+    let text = read("docs/kafka.md");
+    let told = |event: &&str| text.contains(&format!("\n| `{event}` | "));
+    let untold: Vec<&str> = events.into_iter().filter(|event| !told(event)).collect();
+    assert!(untold.is_empty(), "docs/kafka.md does not tell what to do about {untold:?}");
 }
 
 /// A folder in which the daemon has run, with a CSV, and files where the documents have theirs.

@@ -21,11 +21,12 @@ use tokio::time::Instant;
 
 use super::{Error, Store};
 
-/// The statement that makes the table.
+/// The statements that make the table. A partition's checkpoints are found without looking at those of all others.
 pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoints (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
     position INTEGER NOT NULL, written_at TEXT NOT NULL DEFAULT (datetime('now')),
-    checksum INTEGER NOT NULL, state BLOB NOT NULL, settings INTEGER NOT NULL DEFAULT 0);";
+    checksum INTEGER NOT NULL, state BLOB NOT NULL, settings INTEGER NOT NULL DEFAULT 0);
+    CREATE INDEX IF NOT EXISTS thalweg_checkpoints_of ON thalweg_checkpoints (partition, topic);";
 
 /// The statements that make the table of what does not fit into `state`.
 pub(super) const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS thalweg_checkpoint_parts (

@@ -149,9 +149,10 @@ impl<T: Transport> Worker<T> {
             }
             Ok::<_, Error>((reader, publisher, processor))
         };
+        // On the heap, since it is large and over soon, and a process may have a thousand workers.
         let (reader, publisher, processor) = tokio::select! {
             () = self.told_to_stop() => return Ok(()),
-            opened = opening => opened?,
+            opened = Box::pin(opening) => opened?,
         };
         let position = processor.position();
         gauges.confirmed.send_replace(position);
@@ -177,7 +178,8 @@ impl<T: Transport> Worker<T> {
         };
         // Dropping the worker drops its tasks, too.
         let fetch = AbortOnDropHandle::new(tokio::spawn(fetch(intake, position, all_read).in_current_span()));
-        let process = AbortOnDropHandle::new(tokio::spawn(process(processor, incoming, results).in_current_span()));
+        let process = process(Box::new(processor), incoming, results).in_current_span();
+        let process = AbortOnDropHandle::new(tokio::spawn(process));
         let publish = publisher.run(outgoing, gauges.confirmed.clone()).in_current_span();
         let publish = AbortOnDropHandle::new(tokio::spawn(publish));
         let all = [fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,13 +27,14 @@ use thalweg_topic::{Fetched, Outbox, Reader};
 
 /// Bytes at which an outbox is sent on: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
-/// Shortest time between two snapshots, and longest while there is nothing new.
+/// Shortest time between two snapshots.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 
 /// Inputs of `fetch`.
 pub(super) struct Intake<R> {
     pub(super) reader: R,
-    pub(super) batches: mpsc::Sender<Batch>,
+    /// A channel keeps room for dozens, whatever its capacity, so that they are on the heap.
+    pub(super) batches: mpsc::Sender<Box<Batch>>,
     /// Offset to end at, if any.
     pub(super) end: Option<i64>,
     pub(super) counters: Arc<Counters>,
@@ -76,7 +77,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
         let hand_on = async {
             let Some((fetched, place)) = handed else { return };
             let rows = ahead.read(fetched.records.iter().map(|record| record.value.as_deref()));
-            place.send(Batch { fetched, rows });
+            place.send(Box::new(Batch { fetched, rows }));
         };
         let (fetched, ()) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -114,28 +115,33 @@ pub(super) struct Results {
 }
 
 pub(super) async fn process(
-    mut processor: Processor,
-    mut incoming: mpsc::Receiver<Batch>,
+    mut processor: Box<Processor>,
+    mut incoming: mpsc::Receiver<Box<Batch>>,
     results: Results,
 ) -> Result<(), thalweg_topic::Error> {
     let Results { outboxes, snapshots, counters, checkpoint_every, all_read } = results;
-    let mut ticks = interval(SNAPSHOT_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut kept = (Instant::now(), processor.position());
     let mut shown = Instant::now();
+    // Set where something has changed since that snapshot.
+    let (mut is_new, mut seen) = (true, (0, 0, 0));
     let mut sent = processor.position();
     let mut rejections = RateLimited::default();
     let mut outbox: Outbox<PendingPredictions> = Outbox::at(processor.position());
     loop {
+        // A worker that has nothing to do is not woken.
+        let next_snapshot = is_new.then_some(shown + SNAPSHOT_EVERY);
+        let is_unsaved = processor.position() != kept.1 && processor.may_begin_here();
+        let next_checkpoint = is_unsaved.then_some(kept.0 + checkpoint_every);
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
             batch = incoming.recv() => batch,
-            _ = ticks.tick() => {
+            () = until(next_snapshot.into_iter().chain(next_checkpoint).min()) => {
                 let fetched = Fetched { next_offset: processor.position(), ..Fetched::default() };
-                Some(Batch { fetched, ..Batch::default() })
+                Some(Box::new(Batch { fetched, ..Batch::default() }))
             }
         };
-        let Some(Batch { fetched, rows }) = batch else { break };
+        let Some(batch) = batch else { break };
+        let Batch { fetched, rows } = *batch;
         let last = fetched.records.last().map(Anchor::of);
         if last.is_some() {
             processor.set_now(now());
@@ -158,6 +164,8 @@ pub(super) async fn process(
             say(&mut processor, &mut rejections);
         }
         if fetched.end > 0 || last.is_some() {
+            let ends = (fetched.next_offset, fetched.high_watermark, fetched.end);
+            is_new |= last.is_some() || std::mem::replace(&mut seen, ends) != ends;
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
             processor.ends_at(fetched.end);
         }
@@ -176,7 +184,7 @@ pub(super) async fn process(
         sent = outbox.position;
         if shown.elapsed() >= SNAPSHOT_EVERY {
             snapshots.send_replace(Some(Arc::new(processor.snapshot())));
-            shown = Instant::now();
+            (shown, is_new) = (Instant::now(), false);
         }
     }
     if !all_read.load(Ordering::Acquire) {
@@ -190,6 +198,13 @@ pub(super) async fn process(
     let _ = outboxes.send(outbox.take()).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn now() -> i64 {

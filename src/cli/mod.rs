@@ -8,6 +8,7 @@ mod arena;
 mod check;
 mod compare;
 mod dead_letters;
+mod descriptors;
 mod emphasis;
 mod generate;
 mod model;
@@ -85,6 +86,7 @@ pub fn main() -> ExitCode {
     }
     if matches!(command, Command::Run { .. }) {
         arena::share();
+        descriptors::raise_limit();
     }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
     // Commands that need the files report every problem with them at once, and are not restarted for it.

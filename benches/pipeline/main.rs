@@ -11,6 +11,7 @@ mod daemon;
 mod latency;
 mod line;
 mod live;
+mod many;
 mod peers;
 mod process;
 mod report;
@@ -34,7 +35,7 @@ struct Options {
     /// Broker under test
     #[arg(long, default_value = "127.0.0.1:19092")]
     brokers: String,
-    /// Sections to run, of backlog, embedded, partitions, live, memory, start, scaling [default: all]
+    /// Sections to run, of backlog, embedded, partitions, many, live, memory, start, scaling [default: all]
     #[arg(long, value_delimiter = ',')]
     sections: Vec<String>,
     /// Samples in a backlog
@@ -87,6 +88,9 @@ async fn main() {
     }
     if options.wants("partitions") {
         sections::partitions(&options, &broker, &mut report).await;
+    }
+    if options.wants("many") {
+        many::section(&options, &broker, &mut report).await;
     }
     if options.wants("live") {
         live::section(&options, &broker, &mut report).await;

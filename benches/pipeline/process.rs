@@ -58,6 +58,10 @@ impl Watched {
         Self { child, started, usage, ended: Some(ended), watcher: Some(watcher) }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }

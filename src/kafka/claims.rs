@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    client::{Fault, Partition, Wait, producer, retry_on},
+    client::{Fault, Partition, producer, retry_on},
     ledger::{Kind, Ledger, Letters, Note, Place, Standing, has_run_out, now},
     protocol::ProducerId,
     read_back,
@@ -74,7 +74,7 @@ impl Claims {
             while *next < range.end {
                 let action = format!("reading `{}`/{}", handle.topic(), handle.partition());
                 let from = *next;
-                let found = retry_on(handle, &action, || handle.fetch(from, Wait::First)).await?.committed;
+                let found = retry_on(handle, &action, || handle.fetch(from)).await?.committed;
                 let Some(after) = found.next_offset.filter(|after| after > next) else { break };
                 *next = after;
                 found.records.iter().filter_map(|it| it.value.as_deref()).for_each(|value| ledger.read(value));

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     Config,
     claims::Claims,
-    client::{Cluster, Partition, Wait, partitions_of, retry, retry_on},
+    client::{Cluster, Partition, partitions_of, retry, retry_on},
     ledger::Standing,
 };
 use thalweg_topic::{
@@ -85,7 +85,7 @@ impl DeadLetters for KafkaDeadLetters {
             return Ok(Page::default());
         }
         let action = format!("reading `{}`/{partition}", handle.topic());
-        let found = retry_on(handle, &action, || handle.fetch(offset, Wait::First)).await?.committed;
+        let found = retry_on(handle, &action, || handle.fetch(offset)).await?.committed;
         let next = found.next_offset.filter(|next| (offset + 1..range.end).contains(next));
         let mut page = Page { next, ..Page::default() };
         for record in found.records.iter().filter(|record| record.offset < range.end) {

@@ -9,7 +9,7 @@ impl From<Refusal> for Error {
         let Refusal { kind, action, problem, reason, .. } = refusal;
         match kind {
             RefusalKind::Access => Error::Access { action, problem, reason },
-            RefusalKind::Request => Error::Broker { action, problem, reason },
+            RefusalKind::Request | RefusalKind::Version => Error::Broker { action, problem, reason },
         }
     }
 }

@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use futures_util::future::try_join_all;
+
 use super::{
     client::{Cluster, Fault, Partition, Producer, Retry, Try, producer, retry_on},
     limits::{self, Refused},
@@ -88,19 +90,21 @@ impl Generated {
         topic: &str,
         partitions: i32,
     ) -> Result<Self, Error> {
-        let mut guarded = Vec::new();
-        for partition in 0..partitions {
+        let look = async |partition: i32| {
             let ours = identities(store, topic, partition)?;
             let noted = store.meta(&offset_name(topic, partition))?.unwrap_or(0);
             let handle = Partition::new(cluster, topic, partition);
             let action = format!("looking who has written to `{topic}`/{partition}");
             let held = retry_on(&handle, &action, || origin::held(&handle)).await?;
-            if let Some(found) = not_ours(&held, &ours, noted) {
-                let found = format!("{found} in partition {partition}");
-                return Err(Error::Foreign { topic: topic.to_owned(), found });
+            match not_ours(&held, &ours, noted) {
+                Some(found) => {
+                    let found = format!("{found} in partition {partition}");
+                    Err(Error::Foreign { topic: topic.to_owned(), found })
+                }
+                None => Ok(held.range.end),
             }
-            guarded.push(held.range.end);
-        }
+        };
+        let guarded = try_join_all((0..partitions).map(look)).await?;
         Ok(Self { producers: HashMap::new(), guarded })
     }
 
@@ -120,27 +124,34 @@ impl Generated {
                 .get_or_insert_with(|| Batch { samples: Vec::new(), sequence: place as i32 });
             batch.samples.push(sample);
         }
-        for (partition, batch) in (0..).zip(batches) {
-            let Some(mut batch) = batch else { continue };
-            let producer = match self.producers.remove(&partition) {
-                Some(producer) => producer,
-                None => {
-                    PartitionProducer::open(shared, partition, self.guarded.get(partition as usize).copied()).await?
-                }
-            };
-            // Put back whatever comes of it.
-            let producer = self.producers.entry(partition).or_insert(producer);
+        let missing =
+            (0..).zip(&batches).filter(|(partition, batch)| batch.is_some() && !self.producers.contains_key(partition));
+        let open = async |partition: i32| {
+            let own = self.guarded.get(partition as usize).copied();
+            Ok::<_, Error>((partition, PartitionProducer::open(shared, partition, own).await?))
+        };
+        let opened = try_join_all(missing.map(|(partition, _)| open(partition))).await?;
+        self.producers.extend(opened);
+        let append = async |partition: i32, producer: &mut PartitionProducer, mut batch: Batch| {
             let cluster = Arc::clone(producer.handle.cluster());
             let action = format!("appending samples to `{}`/{partition}", shared.topics.samples);
             let mut retry = Retry::new(&cluster, Some(&shared.topics.samples), &action);
             loop {
                 match producer.append(shared, &mut batch).await {
-                    Ok(()) => break retry.succeeded(),
+                    Ok(()) => {
+                        retry.succeeded();
+                        return Ok(());
+                    }
                     Err(Stop::Error(error)) => return Err(error),
                     Err(Stop::Fault(fault)) => retry.after(fault).await?,
                 }
             }
-        }
+        };
+        let appends = self.producers.iter_mut().filter_map(|(partition, producer)| {
+            let batch = batches[*partition as usize].take()?;
+            Some(append(*partition, producer, batch))
+        });
+        try_join_all(appends).await?;
         let mut notes = vec![(name(shared), after.cast_signed())];
         notes.extend(
             self.producers

@@ -233,12 +233,11 @@ impl Transport for Kafka {
 
     async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
         let Shared { cluster, topics, .. } = &*self.shared;
-        let mut ends = Vec::with_capacity(partitions.len());
-        for &partition in partitions {
+        let end = async |partition: i32| {
             let end = Partition::new(cluster, &topics.samples, partition).offset(At::End).await;
-            ends.push(end.map_err(|fault| not_retried(fault, partition))?);
-        }
-        Ok(ends)
+            end.map_err(|fault| not_retried(fault, partition))
+        };
+        futures_util::future::try_join_all(partitions.iter().map(|partition| end(*partition))).await
     }
 
     fn retries(&self) -> u64 {

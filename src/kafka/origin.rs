@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{
-    client::{Fault, Partition, Try, Wait},
+    client::{Fault, Partition, Try},
     protocol::{At, Committed, ProducerId},
 };
 use thalweg_topic::record::{RETRY, Record};
@@ -56,7 +56,7 @@ pub(super) async fn records(handle: &Partition, range: Range<i64>, first: bool) 
     let mut found = Vec::new();
     let mut offset = range.start;
     while offset < range.end {
-        let fetched = match handle.batches(offset, Wait::Never).await {
+        let fetched = match handle.batches(offset).await {
             // Retention was faster.
             Err(Fault::OutOfRange) => break,
             other => other?,

@@ -3,6 +3,8 @@
 //! Invariant: before anything is published, what an output holds was made from topics that this state file knows, unless the
 //! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
 
+use futures_util::future::try_join_all;
+
 use super::{
     client::{Partition, Try, retry_on},
     ledger::Note,
@@ -23,7 +25,7 @@ pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [
         let mut looked: Vec<i32> = partitions.iter().map(|it| shared.output_partition(output, *it)).collect();
         looked.sort_unstable();
         looked.dedup();
-        for partition in looked {
+        let look = async |partition: i32| {
             let handle = Partition::new(&shared.cluster, topic, partition);
             let action = format!("looking at what `{topic}`/{partition} holds");
             let held = retry_on(&handle, &action, || origin::held(&handle)).await?;
@@ -41,7 +43,9 @@ pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [
                     return Err(Error::Topic { topic: topic.to_owned(), problem });
                 }
             }
-        }
+            Ok(())
+        };
+        try_join_all(looked.into_iter().map(look)).await?;
     }
     Ok(())
 }

@@ -231,10 +231,11 @@ impl Publisher for KafkaPublisher {
 
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         if self.outputs.sequences.is_none() {
-            self.resume(Outputs::default(), 0).await?;
+            Box::pin(self.resume(Outputs::default(), 0)).await?;
         }
         let Outputs { offsets: mut next, sequences: Some(mut sequences), topics } = self.outputs else { return Ok(()) };
-        let mut producers = self.producers(sequences).await?;
+        // On the heap, as what is seldom done further down: this waits for as long as the worker lives.
+        let mut producers = Box::pin(self.producers(sequences)).await?;
         let in_flight = self.shared.cluster.config().in_flight;
         let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
         let mut waiting: VecDeque<Request> = VecDeque::new();
@@ -258,7 +259,7 @@ impl Publisher for KafkaPublisher {
                     Ok(_) if failure.is_some() => {}
                     Ok(base) => {
                         producers[output as usize].acknowledged();
-                        if let Err(error) = self.watch(output, next[output as usize], base).await {
+                        if let Err(error) = Box::pin(self.watch(output, next[output as usize], base)).await {
                             receiving = false;
                             waiting.clear();
                             failure = Some(error);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    client::{Fault, Partition, Try, Wait},
+    client::{Fault, Partition, Try},
     protocol::{At, Committed, ProducerId},
 };
 use thalweg_topic::{Output, record::RETRY, source};
@@ -67,7 +67,7 @@ pub(super) async fn sent_back(handle: &Partition, since: i64, producer: Option<P
     // A topic that ends earlier was made anew.
     let mut offset = if since > range.end { range.start } else { since.max(range.start) };
     while offset < range.end && !found.written {
-        let committed = handle.fetch(offset, Wait::First).await?.committed;
+        let committed = handle.fetch(offset).await?.committed;
         offset = after(&committed, offset)?;
         let mine = committed.written.iter().find(|batch| Some(batch.producer) == producer);
         found.written = mine.is_some();
@@ -101,7 +101,7 @@ async fn look(
     let range = handle.range().await?;
     let mut read_back = ReadBack { end: range.end, ..ReadBack::default() };
     // Whether it may be read back is to be known before there is something to read back.
-    handle.batches(range.end, Wait::Never).await?;
+    handle.batches(range.end).await?;
     if since > range.end {
         tracing::warn!(
             event = "output_cut",
@@ -123,7 +123,7 @@ async fn look(
         // Newer windows come first, so a number from one of them stands.
         let newer = read_back.sequence;
         while offset < end {
-            let mut committed = handle.fetch(offset, Wait::First).await?.committed;
+            let mut committed = handle.fetch(offset).await?.committed;
             let next = after(&committed, offset)?;
             committed.records.retain(|record| record.offset < end);
             let mine = committed.written.iter().rfind(|batch| batch.producer == producer);

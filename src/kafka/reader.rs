@@ -1,21 +1,34 @@
 //! Reads one partition of a topic.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
-    client::{Cluster, Fault, Partition, Try, Wait, retry_on},
+    client::{Came, Cluster, Fault, Partition, Retry, Subscription, Try, retry_on},
     open_transaction::OpenTransaction,
-    protocol::{self, At},
+    protocol::{self, At, Committed},
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
+/// Time without an answer after which a topic that was asked for by name may be another one.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
+
 /// A reader of what is committed: where a topic is written in transactions, it ends at the last stable offset, and what
 /// was aborted is passed over.
+///
+/// Invariant: all that it reads is of one topic. When that was made anew, it ends ([`Error::Interrupted`]), so that whoever
+/// goes on looks where.
 #[derive(Debug)]
 pub struct KafkaReader {
     partition: Partition,
-    /// The wait of the next fetch, which lingers where the one before has brought all records there were.
-    wait: Wait,
+    /// The wait at the end, while it is there.
+    subscription: Option<Subscription>,
+    /// Time of the last answer about the topic's name, which another topic may have by now; `None` where answers are about
+    /// its identity.
+    named: Option<Instant>,
+    /// Set where something has failed since.
+    failed: bool,
     open_transaction: OpenTransaction,
     /// Set once the log says that the topic is written in transactions.
     said: bool,
@@ -25,12 +38,48 @@ pub struct KafkaReader {
 impl KafkaReader {
     pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
         Self {
-            partition: Partition::new(cluster, topic, partition),
-            wait: Wait::First,
+            partition: Partition::of_the_same_topic(cluster, topic, partition),
+            subscription: None,
+            named: None,
+            failed: false,
             open_transaction: OpenTransaction::default(),
             said: false,
             action: format!("reading `{topic}`/{partition}"),
         }
+    }
+
+    /// Reads what is there, or waits at the end for what comes.
+    async fn read(&mut self, offset: i64) -> Try<protocol::Fetched> {
+        if self.named.is_some_and(|named| self.failed || named.elapsed() > MAX_SILENCE) {
+            self.subscription = None;
+            Box::pin(self.partition.verify(Instant::now())).await?;
+        }
+        if self.subscription.as_ref().is_some_and(|subscription| subscription.offset() != offset) {
+            self.subscription = None;
+        }
+        let fetched = match &mut self.subscription {
+            // On the heap: large, and not what a reader waits for most of the time.
+            None => Box::pin(self.partition.fetch(offset)).await?,
+            Some(subscription) => match subscription.next().await.map_err(|fault| self.partition.judged(fault))? {
+                Came::Records(brought) => self.partition.records(brought, offset)?,
+                Came::Nothing(last_stable_offset, end) => {
+                    let (committed, by_name) = (Committed::default(), self.named.is_some());
+                    protocol::Fetched { committed, last_stable_offset, end, by_name }
+                }
+            },
+        };
+        (self.named, self.failed) = (fetched.by_name.then(Instant::now), false);
+        let next = fetched.committed.next_offset.map_or(offset, |next| next.max(offset));
+        let is_behind = next < fetched.last_stable_offset;
+        match &self.subscription {
+            None if !is_behind => {
+                let ends = (fetched.last_stable_offset, fetched.end);
+                self.subscription = Some(Box::pin(self.partition.subscribe(next, ends)).await?);
+            }
+            Some(waits) if waits.offset() != next || (is_behind && !waits.has_more()) => self.subscription = None,
+            _ => {}
+        }
+        Ok(fetched)
     }
 }
 
@@ -44,8 +93,27 @@ impl Reader for KafkaReader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let (partition, wait) = (&self.partition, self.wait);
-        let fetched = retry_on(partition, &self.action, || fetched(partition, offset, wait)).await??;
+        let cluster = Arc::clone(self.partition.cluster());
+        let (topic, action) = (self.partition.topic().to_owned(), self.action.clone());
+        let mut retry = Retry::new(&cluster, Some(&topic), &action);
+        let fetched = loop {
+            let fault = match self.read(offset).await {
+                Ok(fetched) => break fetched,
+                Err(Fault::OutOfRange) => match Box::pin(out_of_range(&self.partition, offset)).await {
+                    Ok(gap) => return Err(gap),
+                    Err(fault) => fault,
+                },
+                // When it is back it may be another one, so the worker has to look anew.
+                Err(Fault::NoTopic(trouble)) => {
+                    let partition = self.partition.partition();
+                    return Err(Error::Interrupted { partition, problem: trouble.problem });
+                }
+                Err(fault) => fault,
+            };
+            (self.subscription, self.failed) = (None, true);
+            retry.after(fault).await?;
+        };
+        retry.succeeded();
         let committed = fetched.committed;
         if committed.transactional && !self.said {
             self.said = true;
@@ -59,11 +127,8 @@ impl Reader for KafkaReader {
         }
         let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
         let high_watermark = fetched.last_stable_offset.max(next_offset);
-        let linger = self.partition.cluster().config().linger;
-        let caught_up = next_offset >= high_watermark && !committed.records.is_empty();
-        self.wait = if caught_up && !linger.is_zero() { Wait::Linger } else { Wait::First };
         let end = fetched.end.max(high_watermark);
-        self.open_transaction.saw(partition, next_offset, fetched.last_stable_offset, end).await;
+        Box::pin(self.open_transaction.saw(&self.partition, next_offset, fetched.last_stable_offset, end)).await;
         Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
     }
 }
@@ -78,18 +143,6 @@ async fn resolved(partition: &Partition, start: Start) -> Try<i64> {
             offset if offset < 0 => partition.offset(At::Latest).await,
             offset => Ok(offset),
         },
-    }
-}
-
-/// Fetches once; an inner error is for the worker, and not to be tried again here.
-async fn fetched(partition: &Partition, offset: i64, wait: Wait) -> Try<Result<protocol::Fetched, Error>> {
-    match partition.fetch(offset, wait).await {
-        Err(Fault::OutOfRange) => out_of_range(partition, offset).await.map(Err),
-        // When it is back it may be another one, so the worker has to look anew.
-        Err(Fault::NoTopic(trouble)) => {
-            Ok(Err(Error::Interrupted { partition: partition.partition(), problem: trouble.problem }))
-        }
-        other => other.map(Ok),
     }
 }
 

@@ -184,6 +184,63 @@ fn a_samples_topic_made_anew_under_a_running_daemon_is_begun_anew_where_settings
     assert_eq!(sources, (0..3000).chain(0..4000).collect::<Vec<_>>());
 }
 
+/// The topic is another one, longer than the one before, when the daemon goes on with a fetch that nothing has interrupted.
+fn recreated_while_frozen(scene: &Scene, daemon: &Daemon) -> Expected {
+    daemon.signal("STOP");
+    scene.bus.pause(Duration::from_millis(1500));
+    let gap = recreated(scene, 5000);
+    daemon.signal("CONT");
+    gap
+}
+
+#[test]
+fn a_samples_topic_made_anew_while_the_daemon_was_frozen_stops_it() {
+    let (scene, mut daemon) = processing("frozen-stop", STOP);
+    recreated_while_frozen(&scene, &daemon).stopped(&scene, &mut daemon);
+}
+
+#[test]
+fn a_samples_topic_made_anew_while_the_daemon_was_frozen_is_begun_anew_where_settings_say_so() {
+    let (scene, mut daemon) = processing("frozen-continue", CONTINUE);
+    let gap = recreated_while_frozen(&scene, &daemon);
+    scene.until_published(&mut daemon, 8000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    gap.told(&scene, &daemon);
+}
+
+#[test]
+fn a_samples_topic_made_anew_while_its_broker_is_away_is_noticed() {
+    let (scene, mut daemon) = processing("away-continue", CONTINUE);
+    daemon.signal("STOP");
+    let gap = recreated(&scene, 5000);
+    scene.broker.kill();
+    daemon.signal("CONT");
+    daemon.event("broker_unreachable");
+    scene.broker.start();
+    scene.until_published(&mut daemon, 8000);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    gap.told(&scene, &daemon);
+}
+
+#[test]
+fn outputs_made_anew_while_the_daemon_was_frozen_are_told_and_written_on() {
+    let (scene, mut daemon) = processing("frozen-outputs", STOP);
+    daemon.signal("STOP");
+    let predictions = &scene.names.outputs[Output::Predictions as usize];
+    scene.bus.delete(predictions);
+    scene.bus.create(predictions, 1);
+    scene.produce(3000..3100);
+    daemon.signal("CONT");
+    assert_eq!(daemon.event("output_cut")["topic"], **predictions);
+    daemon.line("all of it", |line| line["records"] == 3100 && line["lag"] == 0);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    let sources = scene.bus.read(predictions, 0);
+    let sources: Vec<i64> = sources.iter().map(|record| source(Output::Predictions, record)).collect();
+    let first = *sources.first().expect("a prediction");
+    assert!(first <= 3000, "{first}");
+    assert_eq!(sources, (first..3100).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_samples_topic_that_does_not_come_back_is_created_by_the_daemon() {
     let scene = Scene::new("gone", &["transport.on_gap=continue"]);

@@ -19,6 +19,7 @@ mod connections;
 mod dead_letters;
 mod gaps;
 mod limits;
+mod many;
 mod numbers;
 mod oauth;
 mod outages;

@@ -5,20 +5,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rskafka::protocol::{error::Error as ProtocolError, primitives::Boolean};
+use rskafka::protocol::error::Error as ProtocolError;
 
 use super::{
     cluster::Cluster,
-    connection,
     fault::{Fault, Try},
 };
-use crate::protocol::{self, DescribeConfigs, Failure, NewTopic, TopicSettings};
+use crate::protocol::{self, DescribeConfigs, Failure, NewTopic, TopicSettings, Topics};
 
 /// Returns the number of partitions of a topic, if it exists.
 pub(crate) async fn partitions_of(cluster: &Arc<Cluster>, topic: &str) -> Try<Option<i32>> {
-    let metadata = connection::metadata(cluster, Some(topic)).await?;
-    let Some(found) = metadata.topics.iter().find(|found| found.name.0 == topic) else { return Ok(None) };
-    match found.error {
+    let metadata = cluster.metadata(Topics::One(topic)).await?;
+    let Some(found) = metadata.topic(topic) else { return Ok(None) };
+    match found.failure {
         None => Ok(Some(found.partitions.len() as i32)),
         Some(ProtocolError::UnknownTopicOrPartition) => Ok(None),
         Some(error) => Err(Fault::of_answer(&format!("looking for topic `{topic}`"), error.into())),
@@ -27,9 +26,9 @@ pub(crate) async fn partitions_of(cluster: &Arc<Cluster>, topic: &str) -> Try<Op
 
 /// Returns the names of all topics that this user may see, but for the cluster's own.
 pub(crate) async fn names(cluster: &Arc<Cluster>) -> Try<Vec<String>> {
-    let metadata = connection::metadata(cluster, None).await?;
-    let of_users = metadata.topics.into_iter().filter(|topic| topic.is_internal != Some(Boolean(true)));
-    Ok(of_users.map(|topic| topic.name.0).collect())
+    let metadata = cluster.metadata(Topics::All).await?;
+    let of_users = metadata.topics.into_iter().filter(|topic| !topic.is_internal);
+    Ok(of_users.map(|topic| topic.name).collect())
 }
 
 /// A controller that has not answered by then is waited for, and the log says so.
@@ -39,7 +38,7 @@ const SLOW_CONTROLLER: Duration = Duration::from_secs(2);
 pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) -> Try<()> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
-    let connection = connection::to_controller(cluster).await?;
+    let controller = cluster.controller().await?;
     let request = protocol::create_topic(topic, new, config.replication_factor, config.request_timeout);
     let silence = async {
         tokio::time::sleep(SLOW_CONTROLLER).await;
@@ -47,7 +46,7 @@ pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) 
         std::future::pending().await
     };
     let answered = tokio::select! {
-        answer = connection.call(&action, Duration::ZERO, request) => answer,
+        answer = controller.call(&action, request) => answer,
         never = silence => never,
     };
     match answered {
@@ -90,8 +89,7 @@ pub(crate) async fn recreate_missing(cluster: &Arc<Cluster>) -> Try<()> {
 /// topic is not there.
 pub(crate) async fn topic_settings(cluster: &Arc<Cluster>, topics: &[&str]) -> Try<Vec<Result<TopicSettings, String>>> {
     let action = "asking for the settings of topics";
-    let connection = connection::to_controller(cluster).await?;
-    let mut answer = connection.call(action, Duration::ZERO, DescribeConfigs { topics }).await?;
+    let mut answer = cluster.controller().await?.call(action, DescribeConfigs { topics }).await?;
     let mut described = Vec::with_capacity(topics.len());
     for topic in topics {
         let found = answer.topics.remove(*topic);

@@ -5,12 +5,22 @@
 //! What is wrong at the first bytes is told in the words of the settings: whoever speaks another protocol than the one
 //! expected (`greeting`) will do so at the next try, too.
 
-use std::{fmt::Debug, io::Cursor, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    fmt::Debug,
+    io::Cursor,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::poll;
 use rskafka::{
     messenger::Messenger,
-    protocol::messages::{MetadataResponse, ReadVersionedType, RequestBody, WriteVersionedType},
+    protocol::messages::{ReadVersionedType, RequestBody, WriteVersionedType},
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -21,18 +31,22 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    cluster::Cluster,
+    access::Access,
     fault::{Fault, Try},
     greeting::{Greeted, Greeting},
     login::Session,
     probe,
     quota::Quota,
+    slot::Reusable,
     tls,
 };
-use crate::protocol::{self, Answer, Outcome};
+use crate::protocol::{Answer, Outcome};
 
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
+
+/// Time that a greeting may take beside, while this client is over a quota.
+const MAX_THROTTLED_GREETING: Duration = Duration::from_secs(60);
 
 /// Encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
@@ -47,9 +61,23 @@ pub(crate) struct Connection {
     quota: Quota,
     /// The login; `None` where there is none.
     session: Option<Session<Channel>>,
+    /// Cleared when it has failed, or the other side has ended it.
+    open: Arc<AtomicBool>,
+    answered: AtomicBool,
+}
+
+impl Reusable for Connection {
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
 }
 
 impl Connection {
+    /// Says whether any request has been answered over it, beside the login.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// Sends a request and waits for its answer, for as long as a request may take and `wait` beside, which the broker was
     /// asked to wait. A broker that throttles this client is waited for as long as it says, before the request is sent and
     /// while it is under way. Requests reach the broker in the order in which these futures are first polled.
@@ -63,7 +91,8 @@ impl Connection {
     {
         let turn = self.quota.turn().await;
         if let Some(session) = &self.session {
-            self.quota.bounded(session.wait(), pin!(session.renew())).await?;
+            let renewed = self.quota.bounded(session.wait(), pin!(session.renew())).await;
+            renewed.inspect_err(|_| self.open.store(false, Ordering::Relaxed))?;
         }
         let mut answer =
             pin!(async { self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error)) });
@@ -71,9 +100,16 @@ impl Connection {
         let sent = poll!(answer.as_mut());
         drop(turn);
         let answer = match sent {
-            Poll::Ready(answer) => answer?,
-            Poll::Pending => self.quota.bounded(wait, answer).await?,
+            Poll::Ready(answer) => answer,
+            Poll::Pending => self.quota.bounded(wait, answer).await,
         };
+        let answer = answer.inspect_err(|fault| {
+            // One without an answer may never have another.
+            if let Fault::Transient(_) = fault {
+                self.open.store(false, Ordering::Relaxed);
+            }
+        })?;
+        self.answered.store(true, Ordering::Relaxed);
         let Outcome { failure, throttle } = answer.outcome();
         self.quota.throttled(action, R::API_KEY, throttle);
         match failure {
@@ -83,100 +119,16 @@ impl Connection {
     }
 }
 
-/// Connects to the leader of `topic`/`partition`, which the first broker that answers is asked for.
-pub(crate) async fn to_leader(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Try<Connection> {
-    let (broker, connection, metadata) = asked(cluster, Some(topic)).await?;
-    let leader = leader(&metadata, topic, partition)?;
-    if leader == broker { Ok(connection) } else { to_broker(cluster, &leader).await }
-}
-
-/// Connects to the broker that makes topics.
-pub(crate) async fn to_controller(cluster: &Arc<Cluster>) -> Try<Connection> {
-    let (broker, connection, metadata) = asked(cluster, None).await?;
-    let id = metadata.controller_id;
-    let controller = metadata.brokers.iter().find(|broker| Some(broker.node_id) == id);
-    let controller = controller.map(|broker| format!("{}:{}", broker.host.0, broker.port.0));
-    match controller {
-        Some(controller) if controller != broker => to_broker(cluster, &controller).await,
-        Some(_) => Ok(connection),
-        None => Err(Fault::transient("the cluster has no controller at the moment")),
+/// Connects to a broker, and logs in.
+///
+/// # Errors
+/// When that takes longer than a request may, or the broker does not let us in.
+pub(super) async fn connect(access: &Arc<Access>, broker: &str) -> Try<Connection> {
+    let opened = open(access, broker).await.map_err(|fault| access.at_the_door(fault));
+    if access.config().brokers.iter().any(|configured| configured == broker) {
+        return opened;
     }
-}
-
-/// Asks the first broker that answers for `topic`, or for all topics.
-pub(crate) async fn metadata(cluster: &Arc<Cluster>, topic: Option<&str>) -> Try<MetadataResponse> {
-    Ok(asked(cluster, topic).await?.2)
-}
-
-/// Asks the brokers of the settings, and those that the cluster named last, until one answers.
-async fn asked(cluster: &Arc<Cluster>, topic: Option<&str>) -> Try<(String, Connection, MetadataResponse)> {
-    let mut fault = None;
-    for broker in cluster.candidates() {
-        let asked = async {
-            let connection = connect(cluster, &broker).await?;
-            let metadata = ask(cluster, &connection, &broker, topic).await?;
-            Ok((connection, metadata))
-        };
-        match asked.await.map_err(|fault| cluster.at_the_door(fault)) {
-            Ok((connection, metadata)) => {
-                cluster.note_let_in();
-                cluster.knows(&metadata.brokers);
-                return Ok((broker, connection, metadata));
-            }
-            // A login that one broker refuses, the others refuse, too.
-            Err(fault @ Fault::Permanent(_)) => return Err(fault),
-            Err(other) => fault = Some(fault.unwrap_or(other)),
-        }
-    }
-    Err(fault.unwrap_or_else(|| Fault::transient("there is no broker to ask")))
-}
-
-async fn ask(
-    cluster: &Arc<Cluster>,
-    connection: &Connection,
-    broker: &str,
-    topic: Option<&str>,
-) -> Try<MetadataResponse> {
-    let action = format!("asking {broker} for its topics");
-    let asked = connection.call(&action, Duration::ZERO, protocol::metadata(topic)).await;
-    // Where none is configured and one is wanted, the broker hangs up at the first request.
-    if cluster.config().sasl.is_none()
-        && matches!(asked, Err(Fault::Transient(_)))
-        && let Some(offered) = probe::logins(greet(cluster, broker)).await
-    {
-        let problem = "this port wants a login; set transport.kafka.sasl, or name the port of a listener without one in \
-                       transport.kafka.brokers";
-        return Err(Fault::access(&action, problem, format!("it offers {}", offered.join(", "))));
-    }
-    asked.map_err(|fault| fault.map_transient(|problem| format!("{broker}: {problem}")))
-}
-
-/// `host:port` of the leader.
-fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Try<String> {
-    let action = format!("looking for the leader of `{topic}`/{partition}");
-    let refused = |code: rskafka::client::error::ProtocolError| Fault::of_answer(&action, code.into());
-    let found = metadata.topics.iter().find(|found| found.name.0 == topic);
-    let found = found.ok_or_else(|| Fault::transient("the broker does not know the topic"))?;
-    if let Some(error) = found.error {
-        return Err(refused(error));
-    }
-    let found = found.partitions.iter().find(|found| found.partition_index.0 == partition);
-    let found = found.ok_or_else(|| Fault::transient("the broker does not know the partition"))?;
-    let broker = metadata.brokers.iter().find(|broker| broker.node_id == found.leader_id);
-    match (broker, found.error) {
-        (Some(broker), _) => Ok(format!("{}:{}", broker.host.0, broker.port.0)),
-        (None, Some(error)) => Err(refused(error)),
-        (None, None) => Err(Fault::transient("the partition has no leader at the moment")),
-    }
-}
-
-/// Connects to an address that the cluster has named.
-async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
-    let connected = connect(cluster, broker).await.map_err(|fault| cluster.at_the_door(fault));
-    if cluster.config().brokers.iter().any(|configured| configured == broker) {
-        return connected;
-    }
-    connected.map_err(|fault| {
+    opened.map_err(|fault| {
         fault.map_transient(|problem| {
             format!(
                 "{problem}. The address {broker} is not in transport.kafka.brokers, it is the one that the broker itself \
@@ -186,29 +138,39 @@ async fn to_broker(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
     })
 }
 
+/// Asks a port over a connection of its own which ways to log in it offers; `None` where it wants none.
+pub(super) async fn logins(access: &Arc<Access>, broker: &str) -> Option<Vec<String>> {
+    probe::logins(greet(access, broker, &Arc::new(AtomicBool::new(true)))).await
+}
+
 /// Connects and logs in.
-async fn connect(cluster: &Arc<Cluster>, broker: &str) -> Try<Connection> {
-    let deadline = cluster.config().request_timeout;
+async fn open(access: &Arc<Access>, broker: &str) -> Try<Connection> {
+    let mut deadline = access.config().request_timeout;
+    // The library greets a broker that throttles it again and again, until it is throttled no more.
+    if access.throttling().is_exceeded() {
+        deadline += MAX_THROTTLED_GREETING;
+    }
     // The token's server has a deadline of its own, and its silence is not the broker's.
-    let token = cluster.token().await?;
+    let token = access.token().await?;
     let connected = timeout(deadline, async {
-        let messenger = Arc::new(greet(cluster, broker).await?);
-        let session = match cluster.config().sasl {
+        let open = Arc::new(AtomicBool::new(true));
+        let messenger = Arc::new(greet(access, broker, &open).await?);
+        let session = match access.config().sasl {
             None => None,
-            Some(_) => Some(Session::begin(cluster, &messenger, broker, token).await?),
+            Some(_) => Some(Session::begin(access, &messenger, broker, token).await?),
         };
-        Ok(Connection { messenger, quota: Quota::new(cluster), session })
+        Ok(Connection { messenger, quota: Quota::new(access), session, open, answered: AtomicBool::default() })
     });
     connected.await.unwrap_or_else(|_| Err(Fault::nobody_there(broker, format!("no answer within {deadline:?}"))))
 }
 
 /// Connects, as far as it goes without a login.
-async fn greet(cluster: &Cluster, broker: &str) -> Try<Messenger<Channel>> {
+async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<Messenger<Channel>> {
     let transient = |error: &dyn std::fmt::Display| Fault::transient(format!("{broker}: {error}"));
     let socket = TcpStream::connect(broker).await.map_err(|error| Fault::nobody_there(broker, error))?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
     socket.set_nodelay(true).map_err(|error| transient(&error))?;
-    let stream: Box<dyn Stream> = match cluster.tls() {
+    let stream: Box<dyn Stream> = match access.tls() {
         None => Box::new(socket),
         Some((tls, config)) => {
             let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
@@ -225,12 +187,12 @@ async fn greet(cluster: &Cluster, broker: &str) -> Try<Messenger<Channel>> {
             }
         }
     };
-    let client_id = cluster.config().client_id.as_str().into();
+    let client_id = access.config().client_id.as_str().into();
     let greeting = Greeting::default();
-    let stream = Greeted::new(stream, greeting.clone());
+    let stream = Greeted::new(stream, greeting.clone(), Arc::clone(open));
     let mut messenger = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
     let Err(error) = messenger.sync_versions().await else { return Ok(messenger) };
-    let tls = cluster.tls().map(|(tls, _)| tls);
+    let tls = access.tls().map(|(tls, _)| tls);
     let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
     // It will be so at the next try.
     if greeting.is_tls() {

@@ -11,7 +11,7 @@ const UNREADABLE: &str = "the broker's answer cannot be read; records that are d
     0.11, have to run out, or the topic to be copied without them";
 
 /// A failure, by what can be done about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// It may pass: try again on a new connection.
     Transient(Trouble),
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
 }
 
 /// The trouble behind a fault that may pass.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     /// The broker's error code, where it sent one.
     pub(crate) code: Option<ProtocolError>,
@@ -37,7 +37,7 @@ pub(crate) struct Trouble {
 }
 
 /// A fault that no further try gets past.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     /// Who has to change what.
     pub(crate) kind: RefusalKind,
@@ -58,6 +58,8 @@ pub(crate) enum RefusalKind {
     Access,
     /// The broker does not do what is asked.
     Request,
+    /// The broker does not know the request, or not in any version that we do.
+    Version,
 }
 
 /// Result of one try.
@@ -173,15 +175,37 @@ impl Fault {
     /// Judges a request of ours that failed without an answer.
     pub(crate) fn of_request(action: &str, error: &RequestError) -> Self {
         match error {
-            RequestError::NoVersionMatch { .. } | RequestError::WriteError(_) => {
-                Self::permanent(RefusalKind::Request, action, None, VERSION, error.to_string())
+            RequestError::NoVersionMatch { .. } => {
+                Self::permanent(RefusalKind::Version, action, None, VERSION, error.to_string())
             }
-            // The answer arrived whole (TCP and its length say so), so it would be the same again.
+            RequestError::WriteError(_) => Self::unwritable(action, error.to_string()),
             RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => {
-                Self::permanent(RefusalKind::Request, action, None, UNREADABLE, error.to_string())
+                Self::unreadable(action, error.to_string())
             }
             error => Fault::transient(error.to_string()),
         }
+    }
+
+    /// Makes the fault of a request that cannot be written.
+    pub(crate) fn unwritable(action: &str, reason: String) -> Self {
+        Self::permanent(
+            RefusalKind::Request,
+            action,
+            None,
+            "what is to be sent does not fit into Kafka's format",
+            reason,
+        )
+    }
+
+    /// Makes the fault of an answer that cannot be read. It arrived whole (TCP and its length say so), so it would be the same
+    /// again.
+    pub(crate) fn unreadable(action: &str, reason: String) -> Self {
+        Self::permanent(RefusalKind::Request, action, None, UNREADABLE, reason)
+    }
+
+    /// Says whether the broker lacks a version of the request that we know, so that it was not sent.
+    pub(crate) fn is_version(&self) -> bool {
+        matches!(self, Fault::Permanent(refusal) if refusal.kind == RefusalKind::Version)
     }
 
     /// Makes a refusal of a login, from the broker's code where it sent one.

@@ -6,7 +6,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -96,17 +99,19 @@ fn who(first: &[u8]) -> Who {
     }
 }
 
-/// A stream whose first bytes are looked at.
+/// A stream whose first bytes are looked at, and whose end is told.
 #[derive(Debug)]
 pub(crate) struct Greeted<S> {
     inner: S,
     /// `None` once it is known.
     greeting: Option<Greeting>,
+    /// Cleared at the end.
+    open: Arc<AtomicBool>,
 }
 
 impl<S> Greeted<S> {
-    pub(crate) fn new(inner: S, greeting: Greeting) -> Self {
-        Self { inner, greeting: Some(greeting) }
+    pub(crate) fn new(inner: S, greeting: Greeting, open: Arc<AtomicBool>) -> Self {
+        Self { inner, greeting: Some(greeting), open }
     }
 }
 
@@ -114,6 +119,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let is_end = matches!(&polled, Poll::Ready(read) if read.is_err() || buffer.filled().len() == before);
+        if is_end && buffer.capacity() > before {
+            self.open.store(false, Ordering::Relaxed);
+        }
         if let (Poll::Ready(Err(_)), Some(greeting)) = (&polled, &self.greeting) {
             // As often as in order, a connection is ended by a reset.
             greeting.note(&[])?;
@@ -163,7 +172,7 @@ mod tests {
         for chunk in [1, 3, 1000] {
             read.clear();
             let parts = tokio_test_chunks(bytes, chunk);
-            drop(Greeted::new(parts, greeting.clone()).read_to_end(&mut read).await);
+            drop(Greeted::new(parts, greeting.clone(), Arc::default()).read_to_end(&mut read).await);
         }
         greeting.problem(false)
     }
@@ -195,8 +204,10 @@ mod tests {
         let answer = b"\x00\x00\x01\x02and so on, whatever HTTP it holds".to_vec();
         let mut read = Vec::new();
         let greeting = Greeting::default();
-        let mut stream = Greeted::new(&answer[..], greeting.clone());
+        let open = Arc::new(AtomicBool::new(true));
+        let mut stream = Greeted::new(&answer[..], greeting.clone(), Arc::clone(&open));
         stream.read_to_end(&mut read).await.expect("read");
+        assert!(!open.load(Ordering::Relaxed));
         assert_eq!((read, greeting.problem(false)), (answer, None));
     }
 }

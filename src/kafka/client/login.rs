@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    cluster::Cluster,
+    access::Access,
     config::{Sasl, Secret},
     fault::{Fault, Try},
 };
@@ -44,7 +44,7 @@ type UnderWay = Pin<Box<dyn Future<Output = Try<Option<Instant>>> + Send>>;
 
 /// The login of one connection.
 pub(super) struct Session<S> {
-    cluster: Arc<Cluster>,
+    access: Arc<Access>,
     broker: String,
     messenger: Arc<Messenger<S>>,
     login: Mutex<Login>,
@@ -65,20 +65,20 @@ impl<S> fmt::Debug for Session<S> {
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
     /// Logs in over a new connection.
     pub(super) async fn begin(
-        cluster: &Arc<Cluster>,
+        access: &Arc<Access>,
         messenger: &Arc<Messenger<S>>,
         broker: &str,
         token: Option<Secret>,
     ) -> Try<Self> {
-        let (cluster, messenger, broker) = (Arc::clone(cluster), Arc::clone(messenger), broker.to_owned());
-        let due = log_in(&cluster, &messenger, &broker, token).await?;
-        Ok(Self { cluster, broker, messenger, login: Mutex::new(Login { due, under_way: None }) })
+        let (access, messenger, broker) = (Arc::clone(access), Arc::clone(messenger), broker.to_owned());
+        let due = log_in(&access, &messenger, &broker, token).await?;
+        Ok(Self { access, broker, messenger, login: Mutex::new(Login { due, under_way: None }) })
     }
 
     /// Returns how long a login may take beside a request: the broker first answers a fetch that waits for records, and a token
     /// may have to be asked for.
     pub(super) fn wait(&self) -> Duration {
-        let config = self.cluster.config();
+        let config = self.access.config();
         let for_token = match config.sasl {
             Some(Sasl::Oauth(_)) => config.request_timeout,
             Some(Sasl::Password { .. }) | None => Duration::ZERO,
@@ -95,24 +95,24 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Session<S> {
             if due.is_none_or(|due| Instant::now() < due) {
                 return Ok(());
             }
-            let (cluster, messenger) = (Arc::clone(&self.cluster), Arc::clone(&self.messenger));
+            let (access, messenger) = (Arc::clone(&self.access), Arc::clone(&self.messenger));
             let broker = self.broker.clone();
             *under_way = Some(Box::pin(async move {
-                let token = cluster.token().await?;
-                log_in(&cluster, &messenger, &broker, token).await
+                let token = access.token().await?;
+                log_in(&access, &messenger, &broker, token).await
             }));
         }
         let Some(going_on) = under_way else { return Ok(()) };
         let next = going_on.await;
         *under_way = None;
-        *due = next.map_err(|fault| self.cluster.at_the_door(fault))?;
+        *due = next.map_err(|fault| self.access.at_the_door(fault))?;
         Ok(())
     }
 }
 
 /// Logs in at `broker`. Returns when the next login is due; `None` where this one does not end.
 async fn log_in<S>(
-    cluster: &Cluster,
+    access: &Access,
     messenger: &Messenger<S>,
     broker: &str,
     token: Option<Secret>,
@@ -120,11 +120,11 @@ async fn log_in<S>(
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let Some(sasl) = &cluster.config().sasl else { return Ok(None) };
+    let Some(sasl) = &access.config().sasl else { return Ok(None) };
     let credentials = Credentials { sasl: sasl.clone(), token };
     let begun = Instant::now();
     let lifetime = exchange(messenger, broker, credentials).await?;
-    let config = cluster.config();
+    let config = access.config();
     Ok(lifetime.map(|lifetime| {
         let margin = lifetime.mul_f64(1.0 - RENEWED_AFTER).max(config.fetch_wait.max(config.linger) + MIN_MARGIN);
         (begun + lifetime.saturating_sub(margin)).max(Instant::now() + MIN_LOGIN_AGE)

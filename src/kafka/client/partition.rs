@@ -1,45 +1,37 @@
 //! One partition of one topic, as the broker that leads it knows it: where it begins and ends, and what is in it.
 
 use std::{
-    io::Cursor,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
-use rskafka::protocol::messages::{ReadVersionedType, RequestBody, WriteVersionedType};
+use tokio::time::Instant;
 
 use super::{
-    cluster::Cluster,
-    connection::{self, Connection},
-    fault::{Fault, Try},
+    cluster::{Cluster, Leader},
+    fault::{Fault, Trouble, Try},
+    polls::Subscription,
 };
-use crate::protocol::{self, Answer, At, Fetch, Fetched};
+use crate::protocol::{At, Brought, Fetched, OffsetQuestion, Place, TopicId};
 
-/// A partition over one connection of its own, which is made when it is needed and dropped when it fails. A fetch that waits
-/// at the broker holds up nobody else.
+/// A partition. Its broker's connections are shared, so that there may be any number of them.
 #[derive(Debug)]
 pub(crate) struct Partition {
     cluster: Arc<Cluster>,
-    topic: String,
+    topic: Arc<str>,
     partition: i32,
-    connection: Mutex<Option<Arc<Connection>>>,
-}
-
-/// The time that a fetch may wait at the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// For a first record.
-    First,
-    /// For the linger, unless there is enough for a whole fetch sooner.
-    Linger,
-    /// Not at all.
-    Never,
+    /// The identity that the topic had first, where no other is to stand in for it.
+    same: Option<OnceLock<Option<TopicId>>>,
 }
 
 impl Partition {
     pub(crate) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
-        Self { cluster: Arc::clone(cluster), topic: topic.to_owned(), partition, connection: Mutex::default() }
+        Self { cluster: Arc::clone(cluster), topic: topic.into(), partition, same: None }
+    }
+
+    /// Makes one that ends, as if the topic had gone, where it is made anew.
+    pub(crate) fn of_the_same_topic(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
+        Self { same: Some(OnceLock::new()), ..Self::new(cluster, topic, partition) }
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
@@ -56,67 +48,97 @@ impl Partition {
 
     /// Returns the first offset, and the end of what is committed.
     pub(crate) async fn range(&self) -> Try<Range<i64>> {
-        Ok(self.offset(At::Earliest).await?..self.offset(At::Latest).await?)
+        let (first, end) = tokio::join!(self.offset(At::Earliest), self.offset(At::Latest));
+        Ok(first?..end?)
     }
 
     /// Returns where the partition begins, ends, or was at a time.
     pub(crate) async fn offset(&self, at: At) -> Try<i64> {
-        let action = format!("asking for offsets of `{}`/{}", self.topic, self.partition);
-        let request = protocol::list_offsets(&self.topic, self.partition, at);
-        let answer = self.call(&action, Duration::ZERO, request).await?;
-        let found = answer.topics.first().and_then(|topic| topic.partitions.first()).and_then(|found| found.offset);
-        found.map(|offset| offset.0).ok_or_else(|| Fault::transient(format!("{action}: the broker answered nothing")))
+        let question = OffsetQuestion { topic: Arc::clone(&self.topic), partition: self.partition, at };
+        self.at_leader(async |leader: Leader| leader.broker.offset(question).await).await
     }
 
-    /// Fetches committed records from `offset` on; none where none came in time.
-    pub(crate) async fn fetch(&self, offset: i64, wait: Wait) -> Try<Fetched> {
-        let mut fetched = self.batches(offset, wait).await?;
-        let records = &mut fetched.committed.records;
-        let older = records.partition_point(|record| record.offset < offset);
-        records.drain(..older);
-        Ok(fetched)
+    /// Reads the committed records that there are from `offset` on.
+    pub(crate) async fn fetch(&self, offset: i64) -> Try<Fetched> {
+        Ok(from(self.batches(offset).await?, offset))
     }
 
-    /// Fetches committed records in whole batches, of which the first may begin before `offset`.
-    pub(crate) async fn batches(&self, offset: i64, wait: Wait) -> Try<Fetched> {
-        let config = self.cluster.config();
-        let bytes = config.fetch_bytes;
-        let (min_bytes, max_wait) = match wait {
-            Wait::First => (1, config.fetch_wait),
-            Wait::Linger => (bytes, config.linger),
-            Wait::Never => (0, Duration::ZERO),
+    /// Reads committed records in whole batches, of which the first may begin before `offset`.
+    pub(crate) async fn batches(&self, offset: i64) -> Try<Fetched> {
+        let brought =
+            self.at_leader(async |leader: Leader| leader.broker.read(self.place(&leader, offset)).await).await?;
+        self.read(brought)
+    }
+
+    /// Waits at the end, which is `offset`, for records to come. `ends` are the last stable offset and the end.
+    pub(crate) async fn subscribe(&self, offset: i64, ends: (i64, i64)) -> Try<Subscription> {
+        let subscribe = async |leader: Leader| {
+            let place = self.place(&leader, offset);
+            Ok(leader.broker.polls().await?.subscribe(place, ends))
         };
+        self.at_leader(subscribe).await
+    }
+
+    /// Reads what a subscription has brought.
+    pub(crate) fn records(&self, brought: Brought, offset: i64) -> Try<Fetched> {
+        Ok(from(self.read(brought)?, offset))
+    }
+
+    /// Makes sure that the topic is still the one it was, also where the broker's answers do not tell.
+    ///
+    /// # Errors
+    /// When it is another one by now, or nobody can tell.
+    pub(crate) async fn verify(&self, since: Instant) -> Try<()> {
+        match self.cluster.identity(&self.topic, since).await? {
+            Some(id) => self.check(Some(id)),
+            None => Err(self.another("this cluster's topics have no identity by which to tell whether it is the same")),
+        }
+    }
+
+    fn read(&self, brought: Brought) -> Try<Fetched> {
         let action = format!("fetching from `{}`/{}", self.topic, self.partition);
-        loop {
-            let request = Fetch::new(&self.topic, self.partition, offset, min_bytes, bytes, max_wait);
-            if let Some(fetched) = self.call(&action, max_wait, request).await?.fetched {
-                return Ok(fetched);
-            }
+        if let Some(code) = brought.failure {
+            return Err(self.judged(Fault::of_answer(&action, code.into())));
         }
+        brought.read().map_err(|error| Fault::unreadable(&action, error.to_string()))
     }
 
-    /// Sends a request to the leader; drops the connection where a failure may be its fault.
-    async fn call<R>(&self, action: &str, wait: Duration, request: R) -> Try<R::ResponseBody>
-    where
-        R: RequestBody + Send + WriteVersionedType<Vec<u8>>,
-        R::ResponseBody: Answer + ReadVersionedType<Cursor<Vec<u8>>>,
-    {
-        let open = self.connection().clone();
-        let connection = match open {
-            Some(connection) => connection,
-            None => {
-                let opened = Arc::new(connection::to_leader(&self.cluster, &self.topic, self.partition).await?);
-                self.connection().insert(opened).clone()
-            }
+    fn place(&self, leader: &Leader, offset: i64) -> Place {
+        Place { topic: Arc::clone(&self.topic), id: leader.topic, partition: self.partition, offset }
+    }
+
+    /// Does something with the leader.
+    pub(super) async fn at_leader<T>(&self, work: impl AsyncFnOnce(Leader) -> Try<T>) -> Try<T> {
+        let found = async {
+            let leader = self.cluster.leader(&self.topic, self.partition).await?;
+            self.check(leader.topic)?;
+            work(leader).await
         };
-        let answer = connection.call(action, wait, request).await;
-        if matches!(answer, Err(Fault::Transient(_) | Fault::NoTopic(_))) {
-            *self.connection() = None;
-        }
-        answer
+        found.await.map_err(|fault| self.judged(fault))
     }
 
-    fn connection(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes note that another broker may lead it by now, or another topic have its name.
+    pub(crate) fn judged(&self, fault: Fault) -> Fault {
+        if matches!(fault, Fault::Transient(_) | Fault::NoTopic(_)) {
+            self.cluster.forget(&self.topic);
+        }
+        fault
     }
+
+    fn check(&self, id: Option<TopicId>) -> Try<()> {
+        let Some(same) = &self.same else { return Ok(()) };
+        if *same.get_or_init(|| id) == id { Ok(()) } else { Err(self.another("it was made anew")) }
+    }
+
+    fn another(&self, why: &str) -> Fault {
+        Fault::NoTopic(Trouble { code: None, problem: format!("topic `{}`: {why}", self.topic) })
+    }
+}
+
+/// Leaves out what comes before `offset`.
+fn from(mut fetched: Fetched, offset: i64) -> Fetched {
+    let records = &mut fetched.committed.records;
+    let older = records.partition_point(|record| record.offset < offset);
+    records.drain(..older);
+    fetched
 }

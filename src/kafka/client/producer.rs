@@ -6,18 +6,18 @@
 //! at most once: before its records are read back, or never. The identity outlives the process in the state file, so this
 //! holds for the requests of a process that was killed, too.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use thalweg_topic::record::Outgoing;
 
 use super::{
     cluster::Cluster,
-    connection::{self, Connection},
     fault::{Fault, Refusal, Try},
     partition::Partition,
     retry::retry,
+    sends::Sends,
 };
-use crate::protocol::{Batch, InitProducerId, Produce, ProducerId, Records, Time};
+use crate::protocol::{Batch, InitProducerId, Parcel, ProducerId, Records, Time};
 
 /// Asks the leader of a partition for an identity until it gives one.
 ///
@@ -25,9 +25,8 @@ use crate::protocol::{Batch, InitProducerId, Produce, ProducerId, Records, Time}
 /// When it never will.
 pub(crate) async fn identity(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Result<ProducerId, Refusal> {
     retry(cluster, Some(topic), "asking for an identity", || async move {
-        let connection = connection::to_leader(cluster, topic, partition).await?;
-        let action = "asking for an identity as a producer";
-        Ok(connection.call(action, Duration::ZERO, InitProducerId).await?.producer)
+        let leader = cluster.leader(topic, partition).await?;
+        Ok(leader.broker.call("asking for an identity as a producer", InitProducerId).await?.producer)
     })
     .await
 }
@@ -43,12 +42,13 @@ pub(crate) async fn once(partition: &Partition, id: ProducerId, records: Vec<Out
     }
 }
 
-/// Appends to one partition over a connection of its own.
+/// Appends to one partition.
 #[derive(Debug)]
 pub(crate) struct Producer {
     cluster: Arc<Cluster>,
-    connection: Connection,
-    topic: String,
+    /// Over one connection for as long as this lives: over another one batches might overtake those of before.
+    sends: Arc<Sends>,
+    topic: Arc<str>,
     partition: i32,
     id: ProducerId,
 }
@@ -56,31 +56,25 @@ pub(crate) struct Producer {
 impl Producer {
     /// Connects.
     pub(crate) async fn open(cluster: &Arc<Cluster>, topic: &str, partition: i32, id: ProducerId) -> Try<Self> {
-        let connection = connection::to_leader(cluster, topic, partition).await?;
-        Ok(Self { cluster: Arc::clone(cluster), connection, topic: topic.to_owned(), partition, id })
+        let opened = async { cluster.leader(topic, partition).await?.broker.sends().await };
+        let sends = opened.await.inspect_err(|_| cluster.forget(topic))?;
+        Ok(Self { cluster: Arc::clone(cluster), sends, topic: topic.into(), partition, id })
     }
 
-    /// Appends records, of which the first has the number `sequence`; returns its offset. Calls on one connection reach
-    /// the broker in the order in which they are first polled.
+    /// Appends records, of which the first has the number `sequence`; returns its offset. Calls reach the broker in the order
+    /// in which they are first polled.
     pub(crate) async fn append(&self, sequence: i32, records: impl Into<Records>, time: Time) -> Try<i64> {
-        let action = format!("producing to `{}`/{}", self.topic, self.partition);
-        let config = self.cluster.config();
-        let request = Produce {
-            topic: &self.topic,
-            partition: self.partition,
-            timeout: config.request_timeout,
-            batch: Batch {
-                producer: self.id,
-                sequence,
-                records: records.into(),
-                time,
-                compression: config.compression,
-            },
+        let batch = Batch {
+            producer: self.id,
+            sequence,
+            records: records.into(),
+            time,
+            compression: self.cluster.config().compression,
         };
-        let answer = self.connection.call(&action, Duration::ZERO, request).await?;
-        let appended = answer.responses.first().and_then(|topic| topic.partition_responses.first());
-        let appended =
-            appended.ok_or_else(|| Fault::transient(format!("{action}: the broker acknowledged nothing")))?;
-        Ok(appended.base_offset.0)
+        let batch = batch.encode().map_err(|error| {
+            Fault::unwritable(&format!("encoding a batch for `{}`/{}", self.topic, self.partition), error.to_string())
+        })?;
+        let parcel = Parcel { topic: Arc::clone(&self.topic), partition: self.partition, batch };
+        self.sends.append(parcel).await.inspect_err(|_| self.cluster.forget(&self.topic))
     }
 }

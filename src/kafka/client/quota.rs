@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    cluster::Cluster,
+    access::Access,
     fault::{Fault, Try},
 };
 
@@ -36,7 +36,7 @@ const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(1);
 /// The waits of one connection.
 #[derive(Debug)]
 pub(crate) struct Quota {
-    cluster: Arc<Cluster>,
+    access: Arc<Access>,
     /// Held by the request that is sent next, so that requests which wait keep their order.
     turn: Mutex<()>,
     /// Time until which the broker does not read this connection.
@@ -46,10 +46,10 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    pub(super) fn new(cluster: &Arc<Cluster>) -> Self {
+    pub(super) fn new(access: &Arc<Access>) -> Self {
         let now = Instant::now();
         Self {
-            cluster: Arc::clone(cluster),
+            access: Arc::clone(access),
             turn: Mutex::default(),
             muted_until: StdMutex::new(now),
             greeted_until: now + UNTOLD_THROTTLE,
@@ -65,7 +65,7 @@ impl Quota {
                 return turn;
             }
             sleep_until(until.min(now + SIGN_OF_LIFE_INTERVAL)).await;
-            self.cluster.note_wait();
+            self.access.note_wait();
         }
     }
 
@@ -78,7 +78,7 @@ impl Quota {
         wait: Duration,
         mut answer: Pin<&mut impl Future<Output = Try<T>>>,
     ) -> Try<T> {
-        let patience = self.cluster.config().request_timeout + wait;
+        let patience = self.access.config().request_timeout + wait;
         let begun = Instant::now().max(self.greeted_until);
         loop {
             let deadline = self.muted_until().max(begun) + patience;
@@ -88,7 +88,7 @@ impl Quota {
             }
             let now = Instant::now();
             if now < self.muted_until() {
-                self.cluster.note_wait();
+                self.access.note_wait();
             }
             // An answer to an earlier request may have moved the deadline.
             if now >= self.muted_until().max(begun) + patience {
@@ -106,7 +106,7 @@ impl Quota {
         *until = (*until).max(Instant::now() + throttle);
         drop(until);
         let quota = quota_of(request);
-        if let Some(Spell { times, waited }) = self.cluster.throttling().seen(quota, throttle) {
+        if let Some(Spell { times, waited }) = self.access.throttling().seen(quota, throttle) {
             tracing::warn!(
                 event = "throttled",
                 action,
@@ -158,6 +158,12 @@ struct Spell {
 }
 
 impl Throttling {
+    /// Says whether this client is over a quota, or was a moment ago.
+    pub(super) fn is_exceeded(&self) -> bool {
+        let now = Instant::now();
+        self.quotas.values().any(|exceeded| now < exceeded.until + MAX_PAUSE)
+    }
+
     /// Takes note of a throttled answer. Returns what to say: at once, and now and then while it goes on.
     fn seen(&mut self, quota: &'static str, throttle: Duration) -> Option<Spell> {
         let now = Instant::now();
@@ -182,13 +188,13 @@ mod tests {
     use super::{super::config::Config, *};
 
     fn quota() -> Quota {
-        Quota::new(&Arc::new(Cluster::new(Config::default(), None).expect("no TLS")))
+        Quota::new(&Arc::new(Access::new(Config::default(), None).expect("no TLS")))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_mute_broker_is_waited_for_as_long_as_it_says_and_then_for_a_request() {
         let quota = quota();
-        let patience = quota.cluster.config().request_timeout;
+        let patience = quota.access.config().request_timeout;
         tokio::time::advance(UNTOLD_THROTTLE).await;
         let begun = Instant::now();
         let throttle = async {
@@ -199,7 +205,7 @@ mod tests {
         let late = quota.bounded(Duration::ZERO, std::pin::pin!(throttle)).await;
         assert!(matches!(late, Err(Fault::Transient(_))), "{late:?}");
         assert_eq!(begun.elapsed(), patience / 2 + patience * 3 + patience);
-        assert!(quota.cluster.retries() >= 29, "{}", quota.cluster.retries());
+        assert!(quota.access.retries() >= 29, "{}", quota.access.retries());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,13 +6,15 @@ use thalweg_store::{Backoff, RateLimit};
 use tokio::time::Instant;
 
 use super::{
+    access::Speaker,
     admin,
     cluster::Cluster,
     fault::{Fault, Refusal, Try},
     partition::Partition,
 };
 
-/// A first failure that took this long is said at once.
+/// A first failure that took this long is said at once, where the broker has answered nothing. An answer may take long for a
+/// quota, which is said elsewhere.
 const SLOW_FAILURE: Duration = Duration::from_secs(1);
 
 /// A topic that has gone is made again when nobody else has done so by then.
@@ -61,6 +63,8 @@ pub(crate) struct Retry<'a> {
     backoff: Backoff,
     begun: Instant,
     limit: RateLimit,
+    /// Set while this one tells of the problem for all whom it keeps waiting.
+    speaks: Option<Speaker>,
     /// The time since which the topic has been missing.
     gone: Option<Instant>,
 }
@@ -69,7 +73,7 @@ impl<'a> Retry<'a> {
     pub(crate) fn new(cluster: &'a Arc<Cluster>, topic: Option<&'a str>, action: &'a str) -> Self {
         let backoff = Backoff::new(cluster.config().backoff_initial, cluster.config().backoff_max);
         let (begun, limit) = (Instant::now(), RateLimit::default());
-        Self { cluster, topic, action, attempts: 0, backoff, begun, limit, gone: None }
+        Self { cluster, topic, action, attempts: 0, backoff, begun, limit, speaks: None, gone: None }
     }
 
     /// Says that it works again, where the log says that it did not.
@@ -89,7 +93,7 @@ impl<'a> Retry<'a> {
     /// # Errors
     /// When trying again is of no use.
     pub(crate) async fn after(&mut self, fault: Fault) -> Result<(), Refusal> {
-        let no_topic = matches!(fault, Fault::NoTopic(_));
+        let (no_topic, is_answer) = (matches!(fault, Fault::NoTopic(_)), fault.code().is_some());
         let problem = match fault {
             Fault::Permanent(refusal) => return Err(refusal),
             Fault::NoTopic(trouble) if self.topic.is_some_and(|topic| self.cluster.recreates(topic)) => {
@@ -103,9 +107,17 @@ impl<'a> Retry<'a> {
         self.attempts += 1;
         self.cluster.note_wait();
         // A first failure may be gone in a moment, as right after a topic was created.
-        let lasts = self.attempts > 1 || self.begun.elapsed() >= SLOW_FAILURE;
+        let lasts = self.attempts > 1 || (!is_answer && self.begun.elapsed() >= SLOW_FAILURE);
         let wait = self.backoff.next_wait();
-        if lasts && self.limit.is_due() {
+        // A topic that is missing is a problem of its own.
+        let about = if no_topic { format!("{}: {problem}", self.topic.unwrap_or_default()) } else { problem.clone() };
+        if self.speaks.as_ref().is_some_and(|speaks| !speaks.is_of(&about)) {
+            self.speaks = None;
+        }
+        if lasts && self.speaks.is_none() {
+            self.speaks = self.cluster.speaker(&about);
+        }
+        if lasts && self.speaks.is_some() && self.limit.is_due() {
             let brokers = self.cluster.config().brokers.join(", ");
             self.cluster.show(&format!("waiting for Kafka at {brokers}: {problem}"));
             tracing::warn!(

@@ -2,21 +2,19 @@
 //!
 //! Invariant: asking changes nothing that anybody sees; a topic is not made to find out whether it may be.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rskafka::protocol::{error::Error as ProtocolError, primitives::Boolean};
 
 use super::{
     cluster::Cluster,
-    connection,
     fault::{Fault, Try},
 };
 use crate::protocol::{self, AskRights, InitProducerId, NewTopic, Rights};
 
 /// Returns the rights that this user has on topics and on the cluster.
 pub(crate) async fn rights(cluster: &Arc<Cluster>, topics: &[&str]) -> Try<Rights> {
-    let connection = connection::to_controller(cluster).await?;
-    connection.call("asking for the rights of this user", Duration::ZERO, AskRights { topics }).await
+    cluster.controller().await?.call("asking for the rights of this user", AskRights { topics }).await
 }
 
 /// Returns whether this user may make a topic of this name. The broker only checks it.
@@ -25,16 +23,14 @@ pub(crate) async fn may_create(cluster: &Arc<Cluster>, topic: &str) -> Try<bool>
     let new = NewTopic { partitions: 1, settings: vec![] };
     let mut request = protocol::create_topic(topic, &new, config.replication_factor, config.request_timeout);
     request.validate_only = Some(Boolean(true));
-    let connection = connection::to_controller(cluster).await?;
     let action = format!("asking whether topic `{topic}` may be created");
-    allowed(connection.call(&action, Duration::ZERO, request).await.map(drop))
+    allowed(cluster.controller().await?.call(&action, request).await.map(drop))
 }
 
 /// Returns whether this user may have an identity as a producer. It gets one, which nobody uses.
 pub(crate) async fn may_produce(cluster: &Arc<Cluster>) -> Try<bool> {
-    let connection = connection::to_controller(cluster).await?;
     let action = "asking whether this user may have an identity as a producer";
-    allowed(connection.call(action, Duration::ZERO, InitProducerId).await.map(drop))
+    allowed(cluster.controller().await?.call(action, InitProducerId).await.map(drop))
 }
 
 /// What is refused for another reason than rights is allowed, and will be refused with that reason when it is done.

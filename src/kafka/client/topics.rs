@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use rskafka::client::error::ProtocolError;
+
 use super::{
     admin::{create, partitions_of},
     cluster::Cluster,
-    fault::{Fault, Refusal},
+    fault::{Fault, Refusal, Trouble},
     retry::retry,
 };
 use crate::protocol::NewTopic;
@@ -24,7 +26,8 @@ pub(crate) async fn require_topic(cluster: &Arc<Cluster>, topic: &str, new: &New
         create(cluster, topic, new).await?;
         let partitions = new.partitions;
         tracing::info!(event = "topic_created", topic, partitions, "topic created");
-        Err(Fault::transient("the topic was just created and is not there yet"))
+        let problem = "the topic was just created and is not there yet".to_owned();
+        Err(Fault::Transient(Trouble { code: Some(ProtocolError::UnknownTopicOrPartition), problem }))
     };
     retry(cluster, Some(topic), &format!("looking for topic `{topic}`"), attempt).await
 }

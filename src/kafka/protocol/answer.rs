@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rskafka::protocol::{
     error::Error as ProtocolError,
-    messages::{CreateTopicsResponse, ListOffsetsResponse, MetadataResponse, ProduceResponse},
+    messages::{CreateTopicsResponse, ListOffsetsResponse, ProduceResponse},
     primitives::Int32,
 };
 
@@ -24,7 +24,7 @@ impl From<ProtocolError> for Failure {
 /// The part of an answer that all of them have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The error with which the request failed.
+    /// The error with which the request failed as a whole.
     pub(crate) failure: Option<Failure>,
     /// The time for which the client is to send nothing, because it is over a quota.
     pub(crate) throttle: Duration,
@@ -38,17 +38,10 @@ impl Outcome {
     }
 }
 
-/// An answer of a broker. Requests here are about one topic or partition, so an answer has one error at most.
+/// An answer of a broker.
 pub(crate) trait Answer {
     /// Returns how the request went.
     fn outcome(&self) -> Outcome;
-}
-
-impl Answer for MetadataResponse {
-    /// Returns no error: each topic and each partition has one of its own, of which callers ask for different ones.
-    fn outcome(&self) -> Outcome {
-        Outcome::new(None::<Failure>, self.throttle_time_ms)
-    }
 }
 
 impl Answer for CreateTopicsResponse {
@@ -62,15 +55,15 @@ impl Answer for CreateTopicsResponse {
 }
 
 impl Answer for ListOffsetsResponse {
+    /// Returns no error: each partition has one of its own.
     fn outcome(&self) -> Outcome {
-        let partition = self.topics.first().and_then(|topic| topic.partitions.first());
-        Outcome::new(partition.and_then(|found| found.error_code), self.throttle_time_ms)
+        Outcome::new(None::<Failure>, self.throttle_time_ms)
     }
 }
 
 impl Answer for ProduceResponse {
+    /// Returns no error: each partition has one of its own.
     fn outcome(&self) -> Outcome {
-        let partition = self.responses.first().and_then(|topic| topic.partition_responses.first());
-        Outcome::new(partition.and_then(|appended| appended.error), self.throttle_time_ms)
+        Outcome::new(None::<Failure>, self.throttle_time_ms)
     }
 }

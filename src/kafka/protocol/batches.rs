@@ -127,6 +127,15 @@ fn next_batch(rest: &mut Bytes) -> Result<Option<Bytes>, ReadError> {
     Ok((end <= rest.len()).then(|| rest.split_to(end)))
 }
 
+/// Returns the offset after the last whole batch in `log`, by the headers alone; `None` where none is whole.
+pub(crate) fn end_of(log: &Bytes) -> Option<i64> {
+    let (mut rest, mut end) = (log.clone(), None);
+    while let Ok(Some(batch)) = next_batch(&mut rest) {
+        end = Some(Header::of(&batch).last_offset.saturating_add(1));
+    }
+    end
+}
+
 pub(crate) fn malformed(problem: impl Into<String>) -> ReadError {
     ReadError::Malformed(problem.into().into())
 }

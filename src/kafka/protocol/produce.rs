@@ -1,11 +1,15 @@
-//! The produce request, written by us: rskafka's has no header without a value, and copies every batch three times.
+//! The produce request for any number of partitions, written by us: rskafka's has no header without a value, and copies every
+//! batch three times.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use rskafka::protocol::{
     api_key::ApiKey,
     api_version::{ApiVersion, ApiVersionRange},
-    messages::{ProduceRequest, ProduceResponse, RequestBody, WriteVersionedError, WriteVersionedType},
+    messages::{
+        ProduceRequest, ProduceResponse, ProduceResponsePartitionResponse, ProduceResponseResponse, RequestBody,
+        WriteVersionedError, WriteVersionedType,
+    },
     primitives::{Int16, Int32, NullableString, String_},
     traits::{WriteError, WriteType},
 };
@@ -13,7 +17,7 @@ use rskafka::protocol::{
 use super::{
     compression::{self, CompressionKind},
     header::{Header, MAGIC, ProducerId},
-    milliseconds,
+    matched, milliseconds,
 };
 use thalweg_topic::{
     EncodedPrediction, PendingPredictions,
@@ -21,12 +25,35 @@ use thalweg_topic::{
     stamps::{MAX_CLOCK_LEAD, now},
 };
 
-/// One batch for one partition.
-pub(crate) struct Produce<'a> {
-    pub(crate) topic: &'a str,
+/// A batch on its way to one partition, as it will be in the log.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
+    pub(crate) batch: Vec<u8>,
+}
+
+impl Parcel {
+    /// Returns what an answer says of each.
+    pub(crate) fn answers<'a>(
+        parcels: &[Self],
+        answer: &'a ProduceResponse,
+    ) -> Vec<Option<&'a ProduceResponsePartitionResponse>> {
+        let of = |topic: &'a ProduceResponseResponse| {
+            topic.partition_responses.iter().map(move |appended| (&*topic.name.0, appended))
+        };
+        let appended: Vec<_> = answer.responses.iter().flat_map(of).collect();
+        let is = |parcel: &Self, (topic, appended): &(&str, &ProduceResponsePartitionResponse)| {
+            appended.index.0 == parcel.partition && **topic == *parcel.topic
+        };
+        matched(parcels, &appended, is).into_iter().map(|at| at.map(|at| appended[at].1)).collect()
+    }
+}
+
+/// Batches for different partitions.
+pub(crate) struct Produce<'a> {
     pub(crate) timeout: Duration,
-    pub(crate) batch: Batch,
+    pub(crate) parcels: &'a [Parcel],
 }
 
 impl RequestBody for Produce<'_> {
@@ -39,21 +66,23 @@ impl RequestBody for Produce<'_> {
 impl WriteVersionedType<Vec<u8>> for Produce<'_> {
     /// Versions 3 to 7, which differ in their answers only.
     fn write_versioned(&self, out: &mut Vec<u8>, _: ApiVersion) -> Result<(), WriteVersionedError> {
+        out.reserve(self.parcels.iter().map(|parcel| parcel.batch.len() + 16).sum());
         // Of no transaction.
         NullableString(None).write(out)?;
         // All replicas in sync: what idempotence asks for.
         Int16(-1).write(out)?;
         Int32(milliseconds(self.timeout)).write(out)?;
-        // One topic, and one partition of it.
-        Int32(1).write(out)?;
-        String_(self.topic.to_owned()).write(out)?;
-        Int32(1).write(out)?;
-        Int32(self.partition).write(out)?;
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        self.batch.write(out).map_err(WriteError::from)?;
-        let bytes = length(out.len() - start - 4).map_err(WriteError::from)?;
-        patch(out, start, bytes);
+        let topics = || self.parcels.chunk_by(|a, b| a.topic == b.topic);
+        Int32(topics().count() as i32).write(out)?;
+        for parcels in topics() {
+            String_(parcels[0].topic.to_string()).write(out)?;
+            Int32(parcels.len() as i32).write(out)?;
+            for parcel in parcels {
+                Int32(parcel.partition).write(out)?;
+                Int32(length(parcel.batch.len()).map_err(WriteError::from)?).write(out)?;
+                out.extend_from_slice(&parcel.batch);
+            }
+        }
         Ok(())
     }
 }
@@ -155,8 +184,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Onto the end of `out`, as it is in the log.
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Encodes it as it will be in the log.
+    ///
+    /// # Errors
+    /// When it is too large for the format, or a compressor refuses.
+    pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
         let now = now();
         let latest = now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64);
         let time = |timestamp| match self.time {
@@ -168,9 +200,8 @@ impl Batch {
         let (first, latest) = self.records.times(time);
         let count = length(self.records.len())?;
 
-        let start = out.len();
         let size = self.records.bytes();
-        out.reserve(Header::BYTES + size);
+        let mut out = Vec::with_capacity(Header::BYTES + size);
         // Offset and epoch are the broker's to say; length and checksum come last.
         out.extend_from_slice(&[0; Header::MAGIC_AT]);
         out.push(MAGIC);
@@ -185,17 +216,17 @@ impl Batch {
         out.extend_from_slice(&self.sequence.to_be_bytes());
         out.extend_from_slice(&count.to_be_bytes());
         if self.compression == CompressionKind::None {
-            self.records.write(out, |timestamp| time(timestamp).wrapping_sub(first))?;
+            self.records.write(&mut out, |timestamp| time(timestamp).wrapping_sub(first))?;
         } else {
             let mut records = Vec::with_capacity(size);
             self.records.write(&mut records, |timestamp| time(timestamp).wrapping_sub(first))?;
-            compression::pack(self.compression, &records, out)?;
+            compression::pack(self.compression, &records, &mut out)?;
         }
-        let bytes = length(out.len() - start - Header::PREFIX)?;
-        patch(out, start + Header::LENGTH_AT, bytes);
-        let checksum = crc32c::crc32c(&out[start + Header::CHECKED_FROM..]);
-        patch(out, start + Header::CHECKSUM_AT, checksum.cast_signed());
-        Ok(())
+        let bytes = length(out.len() - Header::PREFIX)?;
+        patch(&mut out, Header::LENGTH_AT, bytes);
+        let checksum = crc32c::crc32c(&out[Header::CHECKED_FROM..]);
+        patch(&mut out, Header::CHECKSUM_AT, checksum.cast_signed());
+        Ok(out)
     }
 }
 
@@ -296,11 +327,8 @@ mod tests {
     ];
 
     fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
-        // Not at the front of a request.
-        let mut out = b"request".to_vec();
         let batch = Batch { producer: 7, sequence: 11, records: records.into(), time: Time::Own, compression };
-        batch.write(&mut out).expect("written");
-        out.split_off("request".len())
+        batch.encode().expect("written")
     }
 
     fn records() -> Vec<Outgoing> {

@@ -1,23 +1,17 @@
-//! The requests about topics that rskafka's messages suffice for: which there are, making one, offsets of a partition.
+//! The requests about topics that rskafka's messages suffice for: making one, offsets of partitions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rskafka::protocol::{
     messages::{
         CreateTopicConfig, CreateTopicRequest, CreateTopicsRequest, IsolationLevel, ListOffsetsRequest,
-        ListOffsetsRequestPartition, ListOffsetsRequestTopic, MetadataRequest, MetadataRequestTopic, NORMAL_CONSUMER,
+        ListOffsetsRequestPartition, ListOffsetsRequestTopic, ListOffsetsResponse, ListOffsetsResponsePartition,
+        ListOffsetsResponseTopic, NORMAL_CONSUMER,
     },
-    primitives::{Boolean, Int16, Int32, Int64, NullableString, String_},
+    primitives::{Int16, Int32, Int64, NullableString, String_},
 };
 
-use super::milliseconds;
-
-/// Asks for `topic`, or for all topics, so that no broker takes it as a wish for the topic: by default brokers would make
-/// it, as their own settings have it.
-pub(crate) fn metadata(topic: Option<&str>) -> MetadataRequest {
-    let topics = topic.map(|topic| vec![MetadataRequestTopic { name: String_(topic.to_owned()) }]);
-    MetadataRequest { topics, allow_auto_topic_creation: Some(Boolean(false)) }
-}
+use super::{matched, milliseconds};
 
 /// A topic that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,24 +61,72 @@ pub(crate) enum At {
     Time(i64),
 }
 
-/// Asks the leader of a partition for an offset.
-pub(crate) fn list_offsets(topic: &str, partition: i32, at: At) -> ListOffsetsRequest {
-    let timestamp = match at {
-        At::Earliest => -2,
-        At::Latest | At::End | At::Appended => -1,
-        At::Time(time) => time.max(0),
-    };
-    let committed = if at == At::End { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted };
-    ListOffsetsRequest {
-        replica_id: if at == At::Appended { DEBUGGING_CONSUMER } else { NORMAL_CONSUMER },
-        isolation_level: Some(committed),
-        topics: vec![ListOffsetsRequestTopic {
-            name: String_(topic.to_owned()),
-            partitions: vec![ListOffsetsRequestPartition {
-                partition_index: Int32(partition),
-                timestamp: Int64(timestamp),
+impl At {
+    fn timestamp(self) -> i64 {
+        match self {
+            At::Earliest => -2,
+            At::Latest | At::End | At::Appended => -1,
+            At::Time(time) => time.max(0),
+        }
+    }
+
+    fn replica(self) -> Int32 {
+        if self == At::Appended { DEBUGGING_CONSUMER } else { NORMAL_CONSUMER }
+    }
+
+    /// Returns a number that all places of a request have in common: it has one isolation level, and one reader.
+    pub(crate) fn kind(self) -> u8 {
+        match self {
+            At::Earliest | At::Latest | At::Time(_) => 0,
+            At::End => 1,
+            At::Appended => 2,
+        }
+    }
+
+    fn isolation(self) -> IsolationLevel {
+        if self == At::End { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted }
+    }
+}
+
+/// A place in one partition, whose offset is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct OffsetQuestion {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) at: At,
+}
+
+impl OffsetQuestion {
+    /// Returns what an answer says of each question.
+    pub(crate) fn answers<'a>(
+        questions: &[&Self],
+        answer: &'a ListOffsetsResponse,
+    ) -> Vec<Option<&'a ListOffsetsResponsePartition>> {
+        let of =
+            |topic: &'a ListOffsetsResponseTopic| topic.partitions.iter().map(move |found| (&*topic.name.0, found));
+        let found: Vec<_> = answer.topics.iter().flat_map(of).collect();
+        let is = |question: &&Self, (topic, found): &(&str, &ListOffsetsResponsePartition)| {
+            found.partition_index.0 == question.partition && **topic == *question.topic
+        };
+        matched(questions, &found, is).into_iter().map(|at| at.map(|at| found[at].1)).collect()
+    }
+}
+
+/// Asks the leader of some partitions for offsets: each partition once, and places of one kind.
+pub(crate) fn list_offsets(questions: &[&OffsetQuestion]) -> ListOffsetsRequest {
+    let topics = questions.chunk_by(|a, b| a.topic == b.topic).map(|questions| ListOffsetsRequestTopic {
+        name: String_(questions[0].topic.to_string()),
+        partitions: (questions.iter())
+            .map(|question| ListOffsetsRequestPartition {
+                partition_index: Int32(question.partition),
+                timestamp: Int64(question.at.timestamp()),
                 max_num_offsets: None,
-            }],
-        }],
+            })
+            .collect(),
+    });
+    ListOffsetsRequest {
+        replica_id: questions.first().map_or(NORMAL_CONSUMER, |question| question.at.replica()),
+        isolation_level: questions.first().map(|question| question.at.isolation()),
+        topics: topics.collect(),
     }
 }

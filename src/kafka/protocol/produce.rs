@@ -316,15 +316,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{protocol::compression::tests::unpacked_batch, read_log};
-
-    const KINDS: [CompressionKind; 5] = [
-        CompressionKind::None,
-        CompressionKind::Gzip,
-        CompressionKind::Snappy,
-        CompressionKind::Lz4,
-        CompressionKind::Zstd,
-    ];
+    use crate::{
+        protocol::compression::tests::{KINDS, unpacked_batch},
+        read_log,
+    };
 
     fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
         let batch = Batch { producer: 7, sequence: 11, records: records.into(), time: Time::Own, compression };

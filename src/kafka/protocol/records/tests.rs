@@ -9,7 +9,11 @@ use rskafka::protocol::{
 };
 
 use super::*;
-use crate::protocol::{compression::tests::packed_batch, header::MAGIC, read_log};
+use crate::protocol::{
+    compression::tests::{KINDS, packed_batch},
+    header::MAGIC,
+    read_log,
+};
 
 const BASE: i64 = 7_000_000_000;
 const TIME: i64 = 1_700_000_000_000;
@@ -176,14 +180,6 @@ fn no_batch_takes_more_memory_than_it_may() {
         assert!(said.contains("its batch takes more than 256 MiB"), "{said}");
     }
 }
-
-const KINDS: [CompressionKind; 5] = [
-    CompressionKind::None,
-    CompressionKind::Gzip,
-    CompressionKind::Snappy,
-    CompressionKind::Lz4,
-    CompressionKind::Zstd,
-];
 
 /// A batch of another program's records.
 fn written(kind: CompressionKind, records: i32) -> Vec<u8> {

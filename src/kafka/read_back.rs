@@ -100,8 +100,6 @@ async fn look(
     }
     let range = handle.range().await?;
     let mut read_back = ReadBack { end: range.end, ..ReadBack::default() };
-    // Whether it may be read back is to be known before there is something to read back.
-    handle.batches(range.end).await?;
     if since > range.end {
         tracing::warn!(
             event = "output_cut",

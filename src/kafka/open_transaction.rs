@@ -33,6 +33,11 @@ struct Wait {
 }
 
 impl OpenTransaction {
+    /// Says whether a fetch has anything to tell, which next to none has.
+    pub(super) fn is_of_interest(&self, stable: i64, end: i64) -> bool {
+        end > stable || self.0.is_some()
+    }
+
     /// Takes note of a fetch that has read up to `position`, of a partition that is decided up to `stable` and ends at `end`.
     pub(super) async fn saw(&mut self, partition: &Partition, position: i64, stable: i64, end: i64) {
         let waits = position >= stable && end > stable;

@@ -81,6 +81,36 @@ impl KafkaReader {
         }
         Ok(fetched)
     }
+
+    /// Reads in spite of a fault, as soon as that has passed.
+    async fn read_on(&mut self, offset: i64, mut fault: Fault) -> Result<protocol::Fetched, Error> {
+        let (cluster, topic) = (Arc::clone(self.partition.cluster()), self.partition.topic().to_owned());
+        let action = self.action.clone();
+        let mut retry = Retry::new(&cluster, Some(&topic), &action);
+        loop {
+            match fault {
+                Fault::OutOfRange => match out_of_range(&self.partition, offset).await {
+                    Ok(gap) => return Err(gap),
+                    Err(other) => fault = other,
+                },
+                // When it is back it may be another one, so the worker has to look anew.
+                Fault::NoTopic(trouble) => {
+                    let partition = self.partition.partition();
+                    return Err(Error::Interrupted { partition, problem: trouble.problem });
+                }
+                other => fault = other,
+            }
+            (self.subscription, self.failed) = (None, true);
+            retry.after(fault).await?;
+            match self.read(offset).await {
+                Ok(fetched) => {
+                    retry.succeeded();
+                    return Ok(fetched);
+                }
+                Err(next) => fault = next,
+            }
+        }
+    }
 }
 
 impl Reader for KafkaReader {
@@ -93,27 +123,10 @@ impl Reader for KafkaReader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let cluster = Arc::clone(self.partition.cluster());
-        let (topic, action) = (self.partition.topic().to_owned(), self.action.clone());
-        let mut retry = Retry::new(&cluster, Some(&topic), &action);
-        let fetched = loop {
-            let fault = match self.read(offset).await {
-                Ok(fetched) => break fetched,
-                Err(Fault::OutOfRange) => match Box::pin(out_of_range(&self.partition, offset)).await {
-                    Ok(gap) => return Err(gap),
-                    Err(fault) => fault,
-                },
-                // When it is back it may be another one, so the worker has to look anew.
-                Err(Fault::NoTopic(trouble)) => {
-                    let partition = self.partition.partition();
-                    return Err(Error::Interrupted { partition, problem: trouble.problem });
-                }
-                Err(fault) => fault,
-            };
-            (self.subscription, self.failed) = (None, true);
-            retry.after(fault).await?;
+        let fetched = match self.read(offset).await {
+            Ok(fetched) => fetched,
+            Err(fault) => Box::pin(self.read_on(offset, fault)).await?,
         };
-        retry.succeeded();
         let committed = fetched.committed;
         if committed.transactional && !self.said {
             self.said = true;
@@ -128,7 +141,10 @@ impl Reader for KafkaReader {
         let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
         let high_watermark = fetched.last_stable_offset.max(next_offset);
         let end = fetched.end.max(high_watermark);
-        Box::pin(self.open_transaction.saw(&self.partition, next_offset, fetched.last_stable_offset, end)).await;
+        if self.open_transaction.is_of_interest(fetched.last_stable_offset, end) {
+            let saw = self.open_transaction.saw(&self.partition, next_offset, fetched.last_stable_offset, end);
+            Box::pin(saw).await;
+        }
         Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
     }
 }

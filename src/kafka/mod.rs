@@ -18,6 +18,7 @@
 //! | `broker_unreachable` | warn | something failed that is tried again; `action`, `attempt`, `next_try`, `error` |
 //! | `controller_silent` | warn | a topic is to be created and the controller does not answer; `topic` |
 //! | `token_not_renewed` | warn | there is no newer token to log in with, and the last one is used; `token_url`, `left_s`, `error` |
+//! | `throttled` | warn | a quota of the broker's holds this client back; `action`, `quota`, `throttle_ms`, `times`, `waited_ms` |
 //! | `broker_recovered` | info | it worked again; `action`, `attempts` |
 //! | `topic_missing` | warn | the samples topic is not there and is waited for; `topic`, `nearest` |
 //! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |

@@ -20,7 +20,10 @@ use std::{
 use futures_util::poll;
 use rskafka::{
     messenger::Messenger,
-    protocol::messages::{ReadVersionedType, RequestBody, WriteVersionedType},
+    protocol::{
+        api_key::ApiKey,
+        messages::{ReadVersionedType, RequestBody, WriteVersionedType},
+    },
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -38,15 +41,12 @@ use super::{
     probe,
     quota::Quota,
     slot::Reusable,
-    tls,
+    tls, versions,
 };
 use crate::protocol::{Answer, Outcome};
 
 /// A broker answers a request for a single record within any size its topic allows; this bounds our memory.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
-
-/// Time that a greeting may take beside, while this client is over a quota.
-const MAX_THROTTLED_GREETING: Duration = Duration::from_secs(60);
 
 /// Encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
@@ -140,32 +140,31 @@ pub(super) async fn connect(access: &Arc<Access>, broker: &str) -> Try<Connectio
 
 /// Asks a port over a connection of its own which ways to log in it offers; `None` where it wants none.
 pub(super) async fn logins(access: &Arc<Access>, broker: &str) -> Option<Vec<String>> {
-    probe::logins(greet(access, broker, &Arc::new(AtomicBool::new(true)))).await
+    let connecting = async { Ok(greet(access, broker, &Arc::new(AtomicBool::new(true))).await?.0) };
+    probe::logins(connecting).await
 }
 
 /// Connects and logs in.
 async fn open(access: &Arc<Access>, broker: &str) -> Try<Connection> {
-    let mut deadline = access.config().request_timeout;
-    // The library greets a broker that throttles it again and again, until it is throttled no more.
-    if access.throttling().is_exceeded() {
-        deadline += MAX_THROTTLED_GREETING;
-    }
+    let deadline = access.config().request_timeout;
     // The token's server has a deadline of its own, and its silence is not the broker's.
     let token = access.token().await?;
     let connected = timeout(deadline, async {
         let open = Arc::new(AtomicBool::new(true));
-        let messenger = Arc::new(greet(access, broker, &open).await?);
+        let (messenger, throttle) = greet(access, broker, &open).await?;
+        let (messenger, quota) = (Arc::new(messenger), Quota::new(access));
+        quota.throttled("connecting", ApiKey::ApiVersions, throttle);
         let session = match access.config().sasl {
             None => None,
             Some(_) => Some(Session::begin(access, &messenger, broker, token).await?),
         };
-        Ok(Connection { messenger, quota: Quota::new(access), session, open, answered: AtomicBool::default() })
+        Ok(Connection { messenger, quota, session, open, answered: AtomicBool::default() })
     });
     connected.await.unwrap_or_else(|_| Err(Fault::nobody_there(broker, format!("no answer within {deadline:?}"))))
 }
 
-/// Connects, as far as it goes without a login.
-async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<Messenger<Channel>> {
+/// Connects, as far as it goes without a login. Returns for how long the broker wants to be left alone, too.
+async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<(Messenger<Channel>, Duration)> {
     let transient = |error: &dyn std::fmt::Display| Fault::transient(format!("{broker}: {error}"));
     let socket = TcpStream::connect(broker).await.map_err(|error| Fault::nobody_there(broker, error))?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
@@ -191,7 +190,10 @@ async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<Mes
     let greeting = Greeting::default();
     let stream = Greeted::new(stream, greeting.clone(), Arc::clone(open));
     let mut messenger = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
-    let Err(error) = messenger.sync_versions().await else { return Ok(messenger) };
+    let error = match versions::agree(&mut messenger).await {
+        Ok(throttle) => return Ok((messenger, throttle)),
+        Err(error) => error,
+    };
     let tls = access.tls().map(|(tls, _)| tls);
     let problem = greeting.problem(tls.is_some()).unwrap_or_else(|| error.to_string());
     // It will be so at the next try.

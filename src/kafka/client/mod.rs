@@ -1,7 +1,7 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `access` and `connection` with `greeting` (who is
-//! there), `probe` (who it is after all), `tls` with `pem`, `login` with `tokens`, and `quota`; `broker` (the connections to it,
+//! there), `probe` (who it is after all), `versions`, `tls` with `pem`, `login` with `tokens`, and `quota`; `broker` (the connections to it,
 //! that all share) with `slot`, `together`, `polls` and `sends`; `cluster` (which broker leads what) with `descriptors`, `admin`,
 //! `retry` and `topics`, `partition`, `producer`.
 //! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
@@ -33,6 +33,7 @@ mod tls;
 mod together;
 mod tokens;
 mod topics;
+mod versions;
 
 pub use config::{Config, Identity, Oauth, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::fault::Try;
+use super::{fault::Try, versions};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 /// An answer here is a list of versions, of a few kilobytes.
@@ -25,7 +25,7 @@ pub(super) async fn is_plain(broker: &str) -> bool {
     let greeted = async {
         let socket = TcpStream::connect(broker).await.ok()?;
         let mut messenger = Messenger::new(BufStream::new(socket), MAX_ANSWER_BYTES, "".into());
-        messenger.sync_versions().await.ok()
+        versions::agree(&mut messenger).await.ok().map(drop)
     };
     matches!(timeout(PATIENCE, greeted).await, Ok(Some(())))
 }

@@ -25,11 +25,10 @@ use super::{
 
 /// A quota is no longer exceeded when no answer has said so for this long.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// Waits are said once they come to this: a broker that lets through just as much as a quota allows first asks for milliseconds.
+const NOTABLE_WAIT: Duration = Duration::from_millis(100);
 /// A quota that stays exceeded is said again that often.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(600);
-/// The broker may be mute for this long after its answer to a greeting or a login, of which the client library does not tell
-/// the throttle time: Kafka's request quota throttles for one of its windows at most (`quota.window.size.seconds`, 1 s).
-const UNTOLD_THROTTLE: Duration = Duration::from_secs(1);
 /// The watchdog hears of a wait that often.
 const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -41,19 +40,12 @@ pub(crate) struct Quota {
     turn: Mutex<()>,
     /// Time until which the broker does not read this connection.
     muted_until: StdMutex<Instant>,
-    /// Time until which the broker may be mute without having said so.
-    greeted_until: Instant,
 }
 
 impl Quota {
     pub(super) fn new(access: &Arc<Access>) -> Self {
         let now = Instant::now();
-        Self {
-            access: Arc::clone(access),
-            turn: Mutex::default(),
-            muted_until: StdMutex::new(now),
-            greeted_until: now + UNTOLD_THROTTLE,
-        }
+        Self { access: Arc::clone(access), turn: Mutex::default(), muted_until: StdMutex::new(now) }
     }
 
     /// Waits until the broker may be sent a request, and for those that came before.
@@ -79,7 +71,7 @@ impl Quota {
         mut answer: Pin<&mut impl Future<Output = Try<T>>>,
     ) -> Try<T> {
         let patience = self.access.config().request_timeout + wait;
-        let begun = Instant::now().max(self.greeted_until);
+        let begun = Instant::now();
         loop {
             let deadline = self.muted_until().max(begun) + patience;
             if let Ok(answer) = timeout_at(deadline.min(Instant::now() + SIGN_OF_LIFE_INTERVAL), answer.as_mut()).await
@@ -146,7 +138,8 @@ pub(crate) struct Throttling {
 struct Exceeded {
     /// Time at which the wait of the latest answer is over.
     until: Instant,
-    last_said: Instant,
+    /// `None` as long as it has not been said.
+    last_said: Option<Instant>,
     unsaid: Spell,
 }
 
@@ -158,28 +151,32 @@ struct Spell {
 }
 
 impl Throttling {
-    /// Says whether this client is over a quota, or was a moment ago.
-    pub(super) fn is_exceeded(&self) -> bool {
-        let now = Instant::now();
-        self.quotas.values().any(|exceeded| now < exceeded.until + MAX_PAUSE)
-    }
-
-    /// Takes note of a throttled answer. Returns what to say: at once, and now and then while it goes on.
+    /// Takes note of a throttled answer. Returns what to say: as soon as it is worth a line, and now and then while it goes on.
     fn seen(&mut self, quota: &'static str, throttle: Duration) -> Option<Spell> {
         let now = Instant::now();
-        let known = self.quotas.get_mut(quota).filter(|known| now < known.until + MAX_PAUSE);
-        let Some(known) = known else {
-            self.quotas.insert(quota, Exceeded { until: now + throttle, last_said: now, unsaid: Spell::default() });
-            return Some(Spell { times: 1, waited: throttle });
-        };
+        let known = self.quotas.entry(quota).and_modify(|known| {
+            if now >= known.until + MAX_PAUSE {
+                *known = Exceeded::at(now);
+            }
+        });
+        let known = known.or_insert_with(|| Exceeded::at(now));
         known.until = known.until.max(now + throttle);
         known.unsaid.times += 1;
         known.unsaid.waited += throttle;
-        let due = now - known.last_said >= REMINDER_INTERVAL;
-        due.then(|| {
-            known.last_said = now;
+        let is_due = match known.last_said {
+            None => known.unsaid.waited >= NOTABLE_WAIT,
+            Some(said) => now - said >= REMINDER_INTERVAL,
+        };
+        is_due.then(|| {
+            known.last_said = Some(now);
             std::mem::take(&mut known.unsaid)
         })
+    }
+}
+
+impl Exceeded {
+    fn at(now: Instant) -> Self {
+        Self { until: now, last_said: None, unsaid: Spell::default() }
     }
 }
 
@@ -195,7 +192,6 @@ mod tests {
     async fn a_mute_broker_is_waited_for_as_long_as_it_says_and_then_for_a_request() {
         let quota = quota();
         let patience = quota.access.config().request_timeout;
-        tokio::time::advance(UNTOLD_THROTTLE).await;
         let begun = Instant::now();
         let throttle = async {
             tokio::time::sleep(patience / 2).await;
@@ -238,5 +234,17 @@ mod tests {
         said.extend(throttling.seen("bytes", second).map(|spell| (0, spell.times)));
         assert_eq!(said, [(0, 1), (600, 600), (0, 1)]);
         assert!(throttling.seen("requests", second).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_of_milliseconds_is_not_what_a_quota_is_said_by() {
+        let mut throttling = Throttling::default();
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(throttling.seen("bytes", 3 * millisecond), None);
+        let told = throttling.seen("bytes", 9_960 * millisecond);
+        assert_eq!(told, Some(Spell { times: 2, waited: 9_963 * millisecond }));
+        // Many short ones come to as much.
+        let said = (0..200).filter_map(|_| throttling.seen("requests", millisecond)).collect::<Vec<_>>();
+        assert_eq!(said, [Spell { times: 100, waited: 100 * millisecond }]);
     }
 }

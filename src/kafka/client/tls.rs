@@ -4,7 +4,6 @@ use std::{io, path::Path, sync::Arc};
 
 use rskafka::{
     client::error::RequestError,
-    messenger::SyncVersionsError,
     protocol::frame::{ReadError, WriteError},
 };
 use rustls::{AlertDescription, CertificateError, ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert};
@@ -107,8 +106,7 @@ pub(crate) fn of_handshake(broker: &str, tls: &Tls, error: &io::Error) -> Fault 
 
 /// Judges the first request that failed over an encrypted connection: since TLS 1.3 a broker may refuse the certificate of a
 /// client after the handshake. `None` where it was not that.
-pub(crate) fn of_first_request(broker: &str, tls: &Tls, error: &SyncVersionsError) -> Option<Fault> {
-    let SyncVersionsError::RequestError(error) = error else { return None };
+pub(crate) fn of_first_request(broker: &str, tls: &Tls, error: &RequestError) -> Option<Fault> {
     of_alert(broker, tls, io_error(error)?)
 }
 
@@ -178,6 +176,8 @@ fn unacceptable(why: &CertificateError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use rskafka::protocol::api_key::ApiKey;
+
     use super::*;
 
     fn alert(alert: AlertDescription) -> io::Error {
@@ -185,9 +185,9 @@ mod tests {
     }
 
     /// A request that met `error` on a connection that has been given up since.
-    fn poisoned(error: io::Error) -> SyncVersionsError {
+    fn poisoned(error: io::Error) -> RequestError {
         let read = RequestError::ReadFramedMessageError(ReadError::IO(error));
-        SyncVersionsError::RequestError(RequestError::Poisoned(Arc::new(RequestError::Poisoned(Arc::new(read)))))
+        RequestError::Poisoned(Arc::new(RequestError::Poisoned(Arc::new(read))))
     }
 
     #[test]
@@ -212,6 +212,7 @@ mod tests {
             assert!(matches!(of_handshake("b:1", &Tls::default(), &error), Fault::Transient(_)), "{error}");
             assert!(of_first_request("b:1", &Tls::default(), &poisoned(error)).is_none());
         }
-        assert!(of_first_request("b:1", &Tls::default(), &SyncVersionsError::NoWorkingVersion).is_none());
+        let no_version = RequestError::NoVersionMatch { api_key: ApiKey::ApiVersions };
+        assert!(of_first_request("b:1", &Tls::default(), &no_version).is_none());
     }
 }

@@ -111,12 +111,13 @@ fn take(waiting: &mut VecDeque<Waiting>, max_bytes: usize) -> Option<Vec<Waiting
 async fn send(access: &Access, connection: &Connection, mut together: Vec<Waiting>) {
     together.sort_by(|a, b| a.parcel.topic.cmp(&b.parcel.topic));
     let (parcels, waits): (Vec<Parcel>, Vec<_>) = together.into_iter().map(|one| (one.parcel, one.waits)).unzip();
-    let request = Produce { timeout: access.config().request_timeout, parcels: &parcels };
+    let partitions: Vec<_> = parcels.iter().map(|parcel| (Arc::clone(&parcel.topic), parcel.partition)).collect();
+    let request = Produce::new(access.config().request_timeout, parcels);
     let answer = connection.call("producing", Duration::ZERO, request).await;
     let appended: Vec<Try<i64>> = match &answer {
-        Ok(answer) => (parcels.iter().zip(Parcel::answers(&parcels, answer)))
-            .map(|(parcel, appended)| {
-                let action = || format!("producing to `{}`/{}", parcel.topic, parcel.partition);
+        Ok(answer) => (partitions.iter().zip(Produce::answers(&partitions, answer)))
+            .map(|((topic, partition), appended)| {
+                let action = || format!("producing to `{topic}`/{partition}");
                 match appended.map(|appended| (appended.error, appended.base_offset)) {
                     Some((None, offset)) => Ok(offset.0),
                     Some((Some(code), _)) => Err(Fault::of_answer(&action(), code.into())),
@@ -124,7 +125,7 @@ async fn send(access: &Access, connection: &Connection, mut together: Vec<Waitin
                 }
             })
             .collect(),
-        Err(fault) => parcels.iter().map(|_| Err(fault.clone())).collect(),
+        Err(fault) => partitions.iter().map(|_| Err(fault.clone())).collect(),
     };
     for (waits, appended) in waits.into_iter().zip(appended) {
         // Whoever waited may have gone.

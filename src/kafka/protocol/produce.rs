@@ -1,7 +1,7 @@
 //! The produce request for any number of partitions, written by us: rskafka's has no header without a value, and copies every
 //! batch three times.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{cell::Cell, io, sync::Arc, time::Duration};
 
 use rskafka::protocol::{
     api_key::ApiKey,
@@ -33,46 +33,52 @@ pub(crate) struct Parcel {
     pub(crate) batch: Vec<u8>,
 }
 
-impl Parcel {
-    /// Returns what an answer says of each.
+/// Batches for different partitions. Whoever writes them takes them: they need not be kept while the broker answers.
+pub(crate) struct Produce {
+    timeout: Duration,
+    parcels: Cell<Vec<Parcel>>,
+}
+
+impl Produce {
+    pub(crate) fn new(timeout: Duration, parcels: Vec<Parcel>) -> Self {
+        Self { timeout, parcels: Cell::new(parcels) }
+    }
+
+    /// Returns what an answer says of each of some partitions.
     pub(crate) fn answers<'a>(
-        parcels: &[Self],
+        partitions: &[(Arc<str>, i32)],
         answer: &'a ProduceResponse,
     ) -> Vec<Option<&'a ProduceResponsePartitionResponse>> {
         let of = |topic: &'a ProduceResponseResponse| {
             topic.partition_responses.iter().map(move |appended| (&*topic.name.0, appended))
         };
-        let appended: Vec<_> = answer.responses.iter().flat_map(of).collect();
-        let is = |parcel: &Self, (topic, appended): &(&str, &ProduceResponsePartitionResponse)| {
-            appended.index.0 == parcel.partition && **topic == *parcel.topic
+        let found: Vec<_> = answer.responses.iter().flat_map(of).collect();
+        let is = |(topic, partition): &(Arc<str>, i32),
+                  (name, appended): &(&str, &ProduceResponsePartitionResponse)| {
+            appended.index.0 == *partition && **name == **topic
         };
-        matched(parcels, &appended, is).into_iter().map(|at| at.map(|at| appended[at].1)).collect()
+        matched(partitions, &found, is).into_iter().map(|at| at.map(|at| found[at].1)).collect()
     }
 }
 
-/// Batches for different partitions.
-pub(crate) struct Produce<'a> {
-    pub(crate) timeout: Duration,
-    pub(crate) parcels: &'a [Parcel],
-}
-
-impl RequestBody for Produce<'_> {
+impl RequestBody for Produce {
     type ResponseBody = ProduceResponse;
     const API_KEY: ApiKey = ProduceRequest::API_KEY;
     const API_VERSION_RANGE: ApiVersionRange = ProduceRequest::API_VERSION_RANGE;
     const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ProduceRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
 }
 
-impl WriteVersionedType<Vec<u8>> for Produce<'_> {
+impl WriteVersionedType<Vec<u8>> for Produce {
     /// Versions 3 to 7, which differ in their answers only.
     fn write_versioned(&self, out: &mut Vec<u8>, _: ApiVersion) -> Result<(), WriteVersionedError> {
-        out.reserve(self.parcels.iter().map(|parcel| parcel.batch.len() + 16).sum());
+        let parcels = self.parcels.take();
+        out.reserve(parcels.iter().map(|parcel| parcel.batch.len() + 16).sum());
         // Of no transaction.
         NullableString(None).write(out)?;
         // All replicas in sync: what idempotence asks for.
         Int16(-1).write(out)?;
         Int32(milliseconds(self.timeout)).write(out)?;
-        let topics = || self.parcels.chunk_by(|a, b| a.topic == b.topic);
+        let topics = || parcels.chunk_by(|a, b| a.topic == b.topic);
         Int32(topics().count() as i32).write(out)?;
         for parcels in topics() {
             String_(parcels[0].topic.to_string()).write(out)?;

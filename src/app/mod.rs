@@ -29,6 +29,8 @@ use thalweg_topic::{self as topic, Generating, Opening, SampleLog, Transport};
 
 /// Time from the signal to the end of the last task.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time from the signal until what the transport has not taken is left to the next start.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason why the daemon ended before it was told to, or not in order.
 #[derive(Debug, thiserror::Error)]

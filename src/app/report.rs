@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     fields::FieldsLog,
     partition_ends::PartitionEnds,
-    table::{self, Partition, Totals},
+    table::{self, Contact, Partition, Totals},
     tasks::Views,
 };
 use thalweg_logging::figures::rounded;
@@ -38,8 +38,7 @@ struct Overview {
     lag: Option<i64>,
     /// Number of records of the lag that an open transaction keeps from being read.
     undecided: i64,
-    /// True if the transport does not answer as it should.
-    outage: bool,
+    contact: Contact,
     /// Number of records processed since the last checkpoint.
     unsaved: i64,
     /// Each champion with its partitions.
@@ -126,11 +125,15 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
                 troubled = None;
             }
             // An end that could not be asked for may be anywhere.
-            let outage = ends.is_unanswered() || troubled.is_some();
-            let lag = lag(&workers, &ends).filter(|lag| !outage || *lag > 0);
+            let contact = match ends.is_unanswered() || troubled.is_some() {
+                false => Contact::Answers,
+                true if transport.is_throttled() => Contact::Throttled,
+                true => Contact::Outage,
+            };
+            let lag = lag(&workers, &ends).filter(|lag| contact == Contact::Answers || *lag > 0);
             let partitions = partitions(&workers, &ends);
             let undecided = partitions.iter().map(|partition| partition.undecided).sum();
-            let overview = Overview { unsaved, lag, undecided, outage, ..overview };
+            let overview = Overview { unsaved, lag, undecided, contact, ..overview };
             match screen {
                 Some(screen) => overview.show(screen, &partitions, rate),
                 None => overview.report(rate, pause),
@@ -192,7 +195,7 @@ impl Overview {
                     missed: snapshot.missed,
                     lag: None,
                     undecided: 0,
-                    outage: false,
+                    contact: Contact::Answers,
                     unsaved: 0,
                     champions: Vec::new(),
                     models: snapshot.models.clone(),
@@ -246,12 +249,12 @@ impl Overview {
 
     /// Shows the overview on the screen.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
-        let Self { records, dead_letters, missed, lag, undecided, outage, coverage, .. } = *self;
+        let Self { records, dead_letters, missed, lag, undecided, contact, coverage, .. } = *self;
         let Self { champions, models, published, .. } = self;
         let champions: Vec<&str> = champions.iter().map(|(name, _)| name.as_str()).collect();
         let champion = &self.champion();
         let totals =
-            Totals { records, rate, lag, undecided, outage, champion, champions, dead_letters, missed, coverage };
+            Totals { records, rate, lag, undecided, contact, champion, champions, dead_letters, missed, coverage };
         screen.show(table::rows(&totals, models, published, partitions, screen.columns()));
     }
 
@@ -260,12 +263,12 @@ impl Overview {
         let champion = self.champion();
         let skill = self.published.skill.map_or(String::new(), |skill| format!(", skill {skill:.3}"));
         let lag = self.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
-        let outage = if self.outage { "the transport does not answer; " } else { "" };
+        let contact = self.contact.told();
         let undecided = match self.undecided {
             0 => String::new(),
             count => format!(" ({count} behind an open transaction)"),
         };
-        tell_systemd_status(&format!("{outage}lag {lag}{undecided}, rate {rate:.0}/s, champion {champion}{skill}"));
+        tell_systemd_status(&format!("{contact}lag {lag}{undecided}, rate {rate:.0}/s, champion {champion}{skill}"));
     }
 
     /// Reports the overview; `rate` in records/s.
@@ -278,7 +281,8 @@ impl Overview {
             rate = rate.round(),
             lag = self.lag,
             undecided = (self.undecided > 0).then_some(self.undecided),
-            outage = self.outage.then_some(true),
+            outage = (self.contact == Contact::Outage).then_some(true),
+            throttled = (self.contact == Contact::Throttled).then_some(true),
             champion,
             skill = skill.map(rounded),
             coverage = coverage.map(|coverage| rounded(coverage.recent())),

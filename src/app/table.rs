@@ -14,6 +14,28 @@ const MAX_PARTITION_ROWS: usize = 4;
 /// Relative change of the error below which it counts as steady.
 const MIN_NOTABLE_CHANGE: f64 = 0.02;
 
+/// How the transport answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// As it should.
+    Answers,
+    /// Late, since a quota holds this client back.
+    Throttled,
+    /// Not as it should.
+    Outage,
+}
+
+impl Contact {
+    /// Returns what people are told, as the beginning of a line.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Answers => "",
+            Self::Throttled => "a quota of the broker's holds it back; ",
+            Self::Outage => "the transport does not answer; ",
+        }
+    }
+}
+
 /// The figures of all partitions together.
 pub(super) struct Totals<'a> {
     pub(super) records: u64,
@@ -23,8 +45,7 @@ pub(super) struct Totals<'a> {
     pub(super) lag: Option<i64>,
     /// Number of records of the lag that an open transaction keeps from being read.
     pub(super) undecided: i64,
-    /// True if the transport does not answer as it should.
-    pub(super) outage: bool,
+    pub(super) contact: Contact,
     /// Champion, or the partitions' champions with their partitions.
     pub(super) champion: &'a str,
     /// Name of every champion.
@@ -87,13 +108,13 @@ pub(super) fn rows(
             )));
         }
     }
-    let Totals { records, rate, lag, undecided, outage, champion, dead_letters, missed, coverage, .. } = totals;
+    let Totals { records, rate, lag, undecided, contact, champion, dead_letters, missed, coverage, .. } = totals;
     let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
     let lag = lag + &behind(*undecided);
     let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
     let over = if partitions.len() > 1 { format!("{} partitions, ", partitions.len()) } else { String::new() };
-    let outage = if *outage { "the transport does not answer; " } else { "" };
-    let mut last = format!("  {outage}{over}lag {lag}, {rate}/s, {records} records, champion {champion}");
+    let contact = contact.told();
+    let mut last = format!("  {contact}{over}lag {lag}, {rate}/s, {records} records, champion {champion}");
     if let Some(coverage) = coverage.filter(|coverage| coverage.n() > 0) {
         last.push_str(&format!(", intervals {:.1} %", 100.0 * coverage.recent()));
     }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     fmt,
     future::Future,
     sync::Arc,
@@ -15,11 +16,11 @@ use std::{
 use tokio::{
     sync::{oneshot, watch},
     task::JoinError,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
-use super::{Error, STOP_TIMEOUT};
+use super::{Error, PUBLISH_TIMEOUT, STOP_TIMEOUT};
 use thalweg_pipeline::worker::{self, Gauges, Stop, View, Worker};
 use thalweg_store::Store;
 use thalweg_topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport};
@@ -147,7 +148,11 @@ impl<T: Transport> TaskGroup<T> {
         self.returning.clear();
         shutdown.cancel();
         self.store.wait_no_more();
-        let in_time = timeout(STOP_TIMEOUT, self.stop()).await.is_ok();
+        let transport = Arc::clone(&self.transport);
+        let in_time = tokio::select! {
+            stopped = timeout(STOP_TIMEOUT, self.stop()) => stopped.is_ok(),
+            never = give_up_publishing(&*transport) => match never {},
+        };
         let stragglers: Vec<String> =
             self.running().filter(|task| *task != Task::Reporter).map(|it| it.to_string()).collect();
         if !in_time {
@@ -303,6 +308,13 @@ impl<T: Transport> TaskGroup<T> {
             self.assign(assigned);
         }
     }
+}
+
+/// Lets the transport give up, once it has had its time, what it waits for.
+async fn give_up_publishing<T: Transport>(transport: &T) -> Infallible {
+    sleep(PUBLISH_TIMEOUT).await;
+    transport.wait_no_more();
+    std::future::pending().await
 }
 
 /// Waits until `deadline`, or for ever if there is none.

@@ -24,7 +24,8 @@
 //! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to`, `times` |
-//! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition` |
+//! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition`, `by` |
+//! | `overlap` | error | records are there twice, since two have published them; `topic`, `partition`, `records`, `first`, `last` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
 //! | `older_than_retention` | warn | records are given a time from before what their topic keeps; `topic`, `oldest`, `retention_ms` |
 //! | `topic_settings` | warn | a topic has a setting that will hurt; `topic`, `setting`, `value` |
@@ -55,6 +56,7 @@ mod read_back;
 mod reader;
 mod requests;
 mod rights;
+mod rivals;
 mod shared;
 mod topic_settings;
 mod topics;
@@ -193,6 +195,8 @@ impl Kafka {
             sample_batch_bytes: AtomicUsize::new(limit),
             refused_bytes: Default::default(),
             refused: StdMutex::default(),
+            announced: StdMutex::default(),
+            closing: CancellationToken::new(),
             dead_letter_bytes: AtomicUsize::new(usize::MAX),
             cluster,
             store,
@@ -244,11 +248,23 @@ impl Transport for Kafka {
     fn retries(&self) -> u64 {
         self.shared.cluster.retries()
     }
+
+    fn is_throttled(&self) -> bool {
+        self.shared.cluster.is_throttled()
+    }
+
+    fn wait_no_more(&self) {
+        self.shared.closing.cancel();
+    }
 }
 
 impl SampleLog for Kafka {
     async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
-        self.generator.lock().await.append(&self.shared, first, samples).await
+        let append = async { self.generator.lock().await.append(&self.shared, first, samples).await };
+        tokio::select! {
+            appended = append => appended,
+            () = self.shared.closing.cancelled() => Err(Error::Stopped),
+        }
     }
 
     async fn generated(&self) -> Result<u64, Error> {

@@ -1,15 +1,14 @@
-//! The output topics as others may have left them, and as others may write to them.
+//! The output topics as others may have left them.
 //!
 //! Invariant: before anything is published, what an output holds was made from topics that this state file knows, unless the
-//! settings say that it is shared; and of two processes that publish the same, the one with the older identity goes on.
+//! settings say that it is shared.
 
 use futures_util::future::try_join_all;
 
 use super::{
-    client::{Partition, Try, retry_on},
+    client::{Partition, retry_on},
     ledger::Note,
-    origin,
-    protocol::{Committed, ProducerId},
+    origin, rivals,
     shared::Shared,
 };
 use thalweg_topic::{Error, Output, record::Record, source};
@@ -57,6 +56,11 @@ fn stranger(shared: &Shared, output: Output, record: &Record, learned_from: &[St
         Some((topic, ..)) if topic == *samples || learned_from.contains(&topic) => None,
         Some((topic, ..)) => Some(format!("that were made from `{topic}`")),
         None if output == Output::Events && is_note(record, &shared.topics.dead_letters) => None,
+        None if output == Output::Events => match rivals::samples_of(record) {
+            Some(topic) if topic == *samples || learned_from.contains(&topic) => None,
+            Some(topic) => Some(format!("about what is made from `{topic}`")),
+            None => Some("that another program wrote".to_owned()),
+        },
         None => Some("that another program wrote".to_owned()),
     }
 }
@@ -65,37 +69,4 @@ fn stranger(shared: &Shared, output: Output, record: &Record, learned_from: &[St
 fn is_note(record: &Record, dead_letters: &str) -> bool {
     let note = record.value.as_deref().and_then(|value| serde_json::from_slice::<Note>(value).ok());
     note.is_some_and(|note| note.dead_letters.topic == dead_letters)
-}
-
-/// Who has written what came between two of our batches.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Between {
-    /// Nobody who publishes what we do.
-    Others,
-    /// Another Thalweg that has read the same samples, by its identity.
-    Rival(ProducerId),
-}
-
-/// Looks at `from..to` of the output that `handle` is of. `ours` are identities of this state file.
-pub(super) async fn between(
-    handle: &Partition,
-    shared: &Shared,
-    output: Output,
-    partition: i32,
-    range: std::ops::Range<i64>,
-    ours: &[ProducerId],
-) -> Try<Between> {
-    let found = origin::records(handle, range.clone(), false).await?;
-    let same = |record: &Record| {
-        let samples = &shared.topics.samples;
-        source::offset(output, record.value.as_deref(), &record.headers, samples, partition).is_some()
-    };
-    let rival = |committed: &Committed| {
-        let mut records = committed.records.iter().filter(|record| range.contains(&record.offset) && same(record));
-        records.find_map(|record| {
-            let batch = committed.written.iter().find(|batch| batch.offsets.contains(&record.offset))?;
-            (!ours.contains(&batch.producer)).then_some(batch.producer)
-        })
-    };
-    Ok(found.iter().find_map(rival).map_or(Between::Others, Between::Rival))
 }

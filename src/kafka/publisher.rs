@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, watch};
 use super::{
     checkpoint_writer::CheckpointWriter,
     client::{Fault, Partition, Producer, producer, retry_on},
+    errors::not_retried,
     limits::{self, Refused},
-    outputs::{self, Between},
     protocol::{ProducerId, Time, advance},
     read_back,
     requests::{self, OutputProducer, ProduceOutcome, Request, Size, requests},
+    rivals::{self, Overlap},
     shared::Shared,
 };
 use thalweg_store::{RateLimited, set_meta};
@@ -39,6 +40,8 @@ pub struct KafkaPublisher {
     foreign: RateLimited,
     /// Records of samples that are older than their topic keeps any.
     too_old: RateLimited,
+    /// By output, the first offset at which another Thalweg publishes the same.
+    overlaps: BTreeMap<Output, i64>,
 }
 
 /// An outbox under way.
@@ -62,6 +65,7 @@ impl KafkaPublisher {
             outputs: Outputs::default(),
             foreign: RateLimited::default(),
             too_old: RateLimited::default(),
+            overlaps: BTreeMap::new(),
         }
     }
 
@@ -136,16 +140,16 @@ impl KafkaPublisher {
     /// When another Thalweg publishes the same. The one with the older identity begins again, behind what the other has
     /// published; the other one ends. So one goes on, whichever of them notices.
     async fn watch(&mut self, output: Output, expected: i64, base: i64) -> Result<(), Error> {
-        // Whoever sends dead letters back says so on the events topic.
+        // Whoever sends dead letters back says so on the events topic, and whoever publishes.
         if base <= expected || !self.shared.is_exclusive(output) || output == Output::Events {
             return Ok(());
         }
         let (shared, partition) = (Arc::clone(&self.shared), self.partition);
         let ours = shared.own_producers(partition)?;
         let handle = &self.handles[output as usize];
-        let found = outputs::between(handle, &shared, output, partition, expected..base, &ours).await;
+        let found = rivals::between(handle, &shared, output, partition, expected..base, &ours).await;
         let topic = shared.output_topic(output);
-        let Ok(Between::Rival(rival)) = found else {
+        let Ok(Some(rival)) = found else {
             self.foreign.seen(output.name(), |times| {
                 tracing::error!(
                     event = "foreign_records",
@@ -159,19 +163,34 @@ impl KafkaPublisher {
             });
             return Ok(());
         };
+        self.overlaps.entry(output).or_insert(expected);
+        let by = match rivals::instance(&self.handles[Output::Events as usize], rival).await {
+            Ok(Some(instance)) => instance.to_string(),
+            Ok(None) => format!("one that the events topic does not tell of (producer {rival})"),
+            Err(fault) => format!("not known, since the events could not be read: {}", not_retried(fault, partition)),
+        };
         let own = self.outputs.sequences.map_or(ProducerId::MAX, |sequences| sequences.producer);
         if rival < own {
             let (samples, output) = (shared.topics.samples.clone(), topic.to_owned());
-            return Err(Error::Contended { samples, partition, output });
+            return Err(Error::Contended { samples, partition, output, rival: by });
         }
         tracing::warn!(
             event = "rival",
             topic,
             partition,
+            by,
             "another Thalweg publishes the same and has been there for less long, so that it has to end; going on behind what \
              it has published"
         );
         Err(self.interrupted("another Thalweg publishes the same"))
+    }
+
+    /// Names what another one has published, too. Nothing of ours is under way any more.
+    async fn name_overlaps(&mut self) {
+        for (output, from) in std::mem::take(&mut self.overlaps) {
+            let (handle, events) = (&self.handles[output as usize], &self.handles[Output::Events as usize]);
+            Overlap { shared: &self.shared, output, partition: self.partition, handle, events, from }.name().await;
+        }
     }
 
     fn interrupted(&self, problem: impl Into<String>) -> Error {
@@ -224,6 +243,7 @@ impl Publisher for KafkaPublisher {
             self.outputs.offsets[i] = found.end;
             self.shared.stamps(output, self.partition).saw(found.time);
         }
+        rivals::announce(&self.shared, self.partition, &self.handles[Output::Events as usize], id).await?;
         self.outputs.sequences = Some(sequences);
         self.outputs.topics = self.shared.topics.fingerprint();
         Ok(Resumed { published, outputs: self.outputs })
@@ -273,6 +293,9 @@ impl Publisher for KafkaPublisher {
                         failure.get_or_insert_with(|| self.failed(output, fault, size, sequence));
                     }
                 },
+                () = self.shared.closing.cancelled(), if failure.is_none() => {
+                    return Err(self.interrupted("the broker had not taken everything when it was time to stop"));
+                }
                 outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
                     match outbox {
                         Some(mut outbox) => {
@@ -295,6 +318,7 @@ impl Publisher for KafkaPublisher {
                 confirmed.send_replace(oldest.position);
             }
         }
+        Box::pin(self.name_overlaps()).await;
         match failure {
             // What is published does not wait for what is kept of it.
             Some(failure) => Err(failure),

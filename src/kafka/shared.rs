@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex as StdMutex,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
@@ -11,11 +11,13 @@ use std::{
 use thalweg_store::Store;
 use thalweg_topic::{Error, Output, Timestamps, Topics, stamps::Stamps};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Cluster, require_topic},
     errors::missing,
     limits::Refused,
+    protocol::ProducerId,
     topic_settings::{self, Needs},
 };
 
@@ -52,6 +54,10 @@ pub(crate) struct Shared {
     pub(crate) dead_letter_bytes: AtomicUsize,
     /// Sequence numbers that a broker did not take, by partition of the samples and output.
     pub(crate) refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
+    /// By partition, the identity under which the events topic says that this process publishes.
+    pub(crate) announced: StdMutex<BTreeMap<i32, ProducerId>>,
+    /// Cancelled once nobody waits any more for what the broker has not taken.
+    pub(crate) closing: CancellationToken,
 }
 
 impl Shared {
@@ -84,10 +90,16 @@ impl Shared {
     }
 
     /// Identities under which this state file has published what is made from a partition.
-    pub(crate) fn own_producers(&self, partition: i32) -> Result<Vec<i64>, Error> {
+    pub(crate) fn own_producers(&self, partition: i32) -> Result<Vec<ProducerId>, Error> {
         let mut ours = self.store.metas(&format!("{}/", self.producer_name(partition)))?;
         ours.extend(self.store.meta(&self.producer_name(partition))?);
         Ok(ours)
+    }
+
+    /// Takes note of the identity that is announced for a partition; returns `false` where it was already.
+    pub(crate) fn announced(&self, partition: i32, id: ProducerId) -> bool {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.insert(partition, id) != Some(id)
     }
 
     /// Name in the state file of the producer of what is made from a partition.

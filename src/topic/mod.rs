@@ -94,7 +94,7 @@ pub struct Fetched {
 }
 
 /// The output streams of a worker, in the order in which they are numbered everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
     /// Predictions.
     Predictions = 0,
@@ -207,7 +207,7 @@ pub enum Error {
     /// Another Thalweg publishes the same outputs, and this one gives way.
     #[error(
         "another Thalweg publishes what is made from `{samples}`/{partition} to `{output}`, too, and has done so for longer: \
-         each record would be there twice. Stop one of the two, or give each its own partitions \
+         each record would be there twice. The other one is {rival}. Stop one of the two, or give each its own partitions \
          (transport.kafka.partitions) or its own outputs (topics.predictions and so on)"
     )]
     Contended {
@@ -217,6 +217,8 @@ pub enum Error {
         partition: i32,
         /// The output in which the other was noticed.
         output: String,
+        /// Where the other one runs, as far as the events topic tells.
+        rival: String,
     },
     /// Publishing failed midway; a restart at the checkpoint finds out how much was published.
     #[error("publishing for partition {partition} was interrupted: {problem}")]
@@ -226,8 +228,8 @@ pub enum Error {
         /// The failure.
         problem: String,
     },
-    /// The transport was told to stop before it was open.
-    #[error("stopped before the transport was open")]
+    /// The transport was told to stop before it was open, or before the broker had taken something.
+    #[error("stopped before the broker had answered")]
     Stopped,
     /// The state file failed.
     #[error(transparent)]

@@ -42,6 +42,14 @@ pub trait Transport: Source {
 
     /// Returns how often it has retried a failed operation: a sign of life.
     fn retries(&self) -> u64;
+
+    /// Says whether the broker holds this client back, so that it is slow and well.
+    fn is_throttled(&self) -> bool {
+        false
+    }
+
+    /// Gives up what the broker has not taken yet: publishers end as interrupted. Called once, while stopping.
+    fn wait_no_more(&self) {}
 }
 
 /// The samples topic as the generator writes it.

@@ -88,6 +88,23 @@ fn a_produce_quota_is_waited_for_and_all_samples_are_predicted_once() {
 }
 
 #[test]
+fn a_stop_under_a_produce_quota_leaves_what_waits_to_the_next_start() {
+    // Each request brings a wait of minutes.
+    let scene = limited("stop-quota", "producer_byte_rate=2000", 20_000);
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.event("throttled");
+    let report = daemon.line("report", |line| line["event"] == "report" && line["throttled"] == true);
+    assert_eq!(report["outage"], Value::Null, "a broker that says when it will answer is not away");
+    let begun = Instant::now();
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    println!("stopped in {:?}", begun.elapsed());
+    assert_eq!(daemon.lines_of("unpublished").len(), 1);
+    scene.broker.limit(&client_id("stop-quota"), "producer_byte_rate=100000000");
+    works_off(&scene);
+    once(&scene, 20_000);
+}
+
+#[test]
 fn a_request_quota_is_waited_for_and_all_samples_are_predicted_once() {
     let scene = limited("request-quota", "request_percentage=0.5", 20_000);
     let begun = Instant::now();

@@ -1,6 +1,9 @@
 //! Trouble that does not pass: it ends the daemon with what to do about it, or is said for as long as it lasts.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use thalweg::topic::{Output, record::Record};
@@ -142,18 +145,37 @@ fn of_two_that_publish_the_same_one_goes_on() {
     let mut first = scene.under_load(2000, 2000);
     let younger = scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, REST].concat());
     let mut second = younger.start(&["run"]);
-    holds(&ended(&mut second, 78), &["another Thalweg", "transport.kafka.partitions", &scene.names.outputs[0]]);
+    let said = ended(&mut second, 78);
+    holds(&said, &["another Thalweg", "transport.kafka.partitions", &scene.names.outputs[0]]);
+    // It says where the other one runs.
+    let state = scene.site.path("data/thalweg.db");
+    let process = format!("process {} on host", first.id());
+    holds(&said, &[&process, "client id thalweg", &state.display().to_string()]);
     let goal = scene.published() + 3000;
     scene.until_published(&mut first, goal);
     assert!(first.stop().success(), "{}", first.story());
     scene.caught_up();
-    let mut sources: Vec<i64> =
-        scene.bus.read(&scene.names.outputs[0], 0).iter().map(|it| source(Output::Predictions, it)).collect();
-    let all = sources.len();
-    sources.sort_unstable();
-    sources.dedup();
-    assert_eq!(sources, (0..scene.bus.end(&scene.names.samples, 0)).collect::<Vec<_>>(), "nothing is missing");
-    assert!(all - sources.len() < 300, "{} twice", all - sources.len());
+    let mut offsets: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for prediction in scene.bus.read(&scene.names.outputs[0], 0) {
+        offsets.entry(source(Output::Predictions, &prediction)).or_default().push(prediction.offset);
+    }
+    assert!(offsets.keys().copied().eq(0..scene.bus.end(&scene.names.samples, 0)), "nothing is missing");
+    offsets.retain(|_, offsets| offsets.len() > 1);
+    assert!(offsets.len() < 300, "{} twice", offsets.len());
+    // What is there twice is named record by record.
+    let events = scene.bus.read(&scene.names.outputs[2], 0);
+    let events = events.iter().map(|event| serde_json::from_slice(event.value.as_deref().expect("a value")));
+    let events: Vec<Value> = events.collect::<Result<_, _>>().expect("JSON");
+    let overlaps = events.iter().filter(|event| event["event"] == "overlap");
+    let records = overlaps.flat_map(|event| event["records"].as_array().expect("records"));
+    let named: BTreeMap<i64, Vec<i64>> = records
+        .map(|record| {
+            let offsets = record["offsets"].as_array().expect("offsets").iter().filter_map(Value::as_i64).collect();
+            (record["source"].as_i64().expect("an offset"), offsets)
+        })
+        .collect();
+    assert_eq!(named, offsets);
+    println!("{} records were there twice", offsets.len());
 }
 
 #[test]

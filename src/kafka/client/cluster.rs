@@ -87,6 +87,11 @@ impl Cluster {
         self.access.retries()
     }
 
+    /// Says whether a broker's quota holds this client back now.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.access.throttling().is_waiting()
+    }
+
     /// As [`Access::speaker`].
     pub(super) fn speaker(&self, problem: &str) -> Option<Speaker> {
         self.access.speaker(problem)

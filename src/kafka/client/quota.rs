@@ -151,6 +151,12 @@ struct Spell {
 }
 
 impl Throttling {
+    /// Says whether the wait that an answer has asked for is not over.
+    pub(super) fn is_waiting(&self) -> bool {
+        let now = Instant::now();
+        self.quotas.values().any(|exceeded| now < exceeded.until)
+    }
+
     /// Takes note of a throttled answer. Returns what to say: as soon as it is worth a line, and now and then while it goes on.
     fn seen(&mut self, quota: &'static str, throttle: Duration) -> Option<Spell> {
         let now = Instant::now();

@@ -2,9 +2,9 @@
 //!
 //! Invariant: counts only, so that removing a sample restores the state without it, and two sets of counts add up.
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::checked;
 
@@ -15,15 +15,85 @@ const MANTISSA_BITS: u32 = 6;
 const MIN_EXPONENT: u64 = 1023 - 64;
 const EXPONENT_COUNT: u64 = 64 + 500;
 
+/// Buckets with errors from which on all between the least and the greatest are kept.
+const MAX_SPARSE: usize = 64;
+
 /// A histogram of |y − p| with logarithmic buckets (after DDSketch: Masson, Rim and Lee 2019), whose quantiles are within
-/// 0.8 % of the true ones. 8 bytes for each bucket between the least and the greatest error: about 10 KB in everyday
-/// life, 290 KB at most.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// 0.8 % of the true ones. 16 bytes for each bucket that holds errors, while there are at most 64 of them; from then on 8 bytes for
+/// each between the least and the greatest error: about 10 KB in everyday life, 290 KB at most.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "State")]
 pub struct Quantiles {
     n: u64,
-    /// Bucket of `counts[0]`.
+    /// The lowest bucket that has held errors.
     first: u16,
-    counts: Vec<u64>,
+    /// Number of buckets from there to the highest that has.
+    span: usize,
+    counts: Counts,
+}
+
+/// Counts of errors by bucket.
+#[derive(Clone, Debug)]
+enum Counts {
+    /// Those above 0 with their buckets, in order.
+    Sparse(Vec<(u16, u64)>),
+    /// All from the first one on.
+    Dense(Vec<u64>),
+}
+
+/// The form in a state, which does not tell how it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Quantiles")]
+struct State<'a> {
+    n: u64,
+    first: u16,
+    counts: Cow<'a, [u64]>,
+}
+
+impl Serialize for Quantiles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = match &self.counts {
+            Counts::Dense(counts) => Cow::Borrowed(&**counts),
+            Counts::Sparse(entries) => Cow::Owned(dense(entries, self.first, self.span)),
+        };
+        State { n: self.n, first: self.first, counts }.serialize(serializer)
+    }
+}
+
+impl From<State<'_>> for Quantiles {
+    fn from(state: State<'_>) -> Self {
+        let State { n, first, counts } = state;
+        let span = counts.len();
+        let buckets = (first..=u16::MAX).zip(counts.iter().copied()).filter(|(_, count)| *count > 0);
+        // One that has too many buckets is refused as it is.
+        let counts = if span <= usize::from(LAST_BUCKET) + 1 && buckets.clone().count() <= MAX_SPARSE {
+            Counts::Sparse(buckets.collect())
+        } else {
+            Counts::Dense(counts.into_owned())
+        };
+        Self { n, first, span, counts }
+    }
+}
+
+impl Default for Quantiles {
+    fn default() -> Self {
+        Self { n: 0, first: 0, span: 0, counts: Counts::Sparse(Vec::new()) }
+    }
+}
+
+impl PartialEq for Quantiles {
+    fn eq(&self, other: &Self) -> bool {
+        (self.n, self.first, self.span) == (other.n, other.first, other.span) && self.counted().eq(other.counted())
+    }
+}
+
+/// Returns the counts of `span` buckets from `first` on.
+fn dense(entries: &[(u16, u64)], first: u16, span: usize) -> Vec<u64> {
+    let mut counts = vec![0; span];
+    for (bucket, count) in entries {
+        counts[usize::from(bucket - first)] = *count;
+    }
+    counts
 }
 
 /// Number of the last bucket.
@@ -45,19 +115,34 @@ fn middle(bucket: u16) -> f64 {
     f64::midpoint(edge(key), edge(key + 1))
 }
 
-checked!(Quantiles { n, first, counts } then fits);
+checked!(
+    enum Counts {
+        Sparse(entries),
+        Dense(counts),
+    }
+);
+checked!(Quantiles { n, first, span, counts } then fits);
 
 impl Quantiles {
     fn fits(&self) -> Result<(), &'static str> {
-        let Self { n, first, counts } = self;
-        if counts.len() + usize::from(*first) > usize::from(LAST_BUCKET) + 1 {
+        if self.span + usize::from(self.first) > usize::from(LAST_BUCKET) + 1 {
             return Err("a histogram of errors has more buckets than there are");
         }
         // The sum of so many counts of at most 2⁶⁰ can overflow.
-        if counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count)) != Some(*n) {
+        if self.counted().try_fold(0_u64, |sum, (_, count)| sum.checked_add(count)) != Some(self.n) {
             return Err("the counts of a histogram of errors do not add up");
         }
         Ok(())
+    }
+
+    /// Returns the buckets that hold errors, with their counts, in order.
+    fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
+        let (entries, counts): (&[_], &[_]) = match &self.counts {
+            Counts::Sparse(entries) => (entries, &[]),
+            Counts::Dense(counts) => (&[], counts),
+        };
+        let dense = (self.first..=u16::MAX).zip(counts.iter().copied()).filter(|(_, count)| *count > 0);
+        entries.iter().copied().chain(dense)
     }
 
     /// Counts an error; finite.
@@ -68,62 +153,75 @@ impl Quantiles {
 
     #[inline]
     pub(super) fn insert(&mut self, bucket: u16) {
-        self.n += 1;
-        let at = usize::from(bucket.wrapping_sub(self.first));
-        match self.counts.get_mut(at) {
-            Some(count) => *count += 1,
-            None => self.widen(bucket),
+        if let Counts::Dense(counts) = &mut self.counts
+            && let Some(count) = counts.get_mut(usize::from(bucket.wrapping_sub(self.first)))
+        {
+            self.n += 1;
+            *count += 1;
+        } else {
+            self.add(bucket, 1);
         }
     }
 
     /// Removes an error that was counted.
     #[inline]
     pub(super) fn remove(&mut self, bucket: u16) {
-        if let Some(count) = self.counts.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
-            *count = count.saturating_sub(1);
-            self.n = self.n.saturating_sub(1);
+        match &mut self.counts {
+            Counts::Dense(counts) => {
+                if let Some(count) = counts.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
+                    *count = count.saturating_sub(1);
+                    self.n = self.n.saturating_sub(1);
+                }
+            }
+            Counts::Sparse(entries) => {
+                if let Ok(at) = entries.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+                    entries[at].1 -= 1;
+                    self.n = self.n.saturating_sub(1);
+                    if entries[at].1 == 0 {
+                        entries.remove(at);
+                    }
+                }
+            }
         }
     }
 
     /// Returns true if it counts exactly these errors.
     pub(super) fn holds(&self, buckets: &VecDeque<u16>) -> bool {
-        let mut counted = vec![0; self.counts.len()];
-        for bucket in buckets {
-            match counted.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
-                Some(count) => *count += 1,
-                None => return false,
-            }
-        }
-        counted == self.counts
+        let mut counted = Self::default();
+        buckets.iter().for_each(|bucket| counted.insert(*bucket));
+        counted.counted().eq(self.counted())
     }
 
-    /// Extends the buckets to one outside of them, and counts an error in it.
-    #[cold]
-    fn widen(&mut self, bucket: u16) {
-        if self.counts.is_empty() {
-            self.first = bucket;
+    /// Counts errors in a bucket, whether it has held any or not.
+    #[inline(never)]
+    fn add(&mut self, bucket: u16, errors: u64) {
+        self.n += errors;
+        let first = if self.span == 0 { bucket } else { self.first.min(bucket) };
+        let end = (usize::from(self.first) + self.span).max(usize::from(bucket) + 1);
+        let span = end - usize::from(first);
+        match &mut self.counts {
+            Counts::Sparse(entries) => match entries.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+                Ok(at) => entries[at].1 += errors,
+                Err(at) => {
+                    entries.insert(at, (bucket, errors));
+                    if entries.len() > MAX_SPARSE {
+                        self.counts = Counts::Dense(dense(entries, first, span));
+                    }
+                }
+            },
+            Counts::Dense(counts) => {
+                counts.splice(..0, std::iter::repeat_n(0, usize::from(self.first - first)));
+                counts.resize(span, 0);
+                counts[usize::from(bucket - first)] += errors;
+            }
         }
-        if bucket < self.first {
-            let missing = usize::from(self.first - bucket);
-            self.counts.splice(..0, std::iter::repeat_n(0, missing));
-            self.first = bucket;
-        }
-        let at = usize::from(bucket - self.first);
-        if self.counts.len() <= at {
-            self.counts.resize(at + 1, 0);
-        }
-        self.counts[at] += 1;
+        (self.first, self.span) = (first, span);
     }
 
     /// Returns what both have counted.
     #[must_use]
     pub fn merged(mut self, other: &Self) -> Self {
-        for (at, &count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let bucket = other.first.saturating_add(at as u16);
-            self.insert(bucket);
-            self.counts[usize::from(bucket - self.first)] += count - 1;
-            self.n += count - 1;
-        }
+        other.counted().for_each(|(bucket, errors)| self.add(bucket, errors));
         self
     }
 
@@ -137,10 +235,10 @@ impl Quantiles {
     pub fn get(&self, q: f64) -> f64 {
         let rank = ((q * self.n as f64).ceil() as u64).clamp(1, self.n.max(1));
         let mut below = 0;
-        for (at, count) in self.counts.iter().enumerate() {
+        for (bucket, count) in self.counted() {
             below += count;
             if below >= rank {
-                return middle(self.first.saturating_add(at as u16));
+                return middle(bucket);
             }
         }
         0.0

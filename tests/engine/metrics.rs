@@ -328,3 +328,33 @@ fn a_variance_of_nothing_or_of_one_is_0_and_nothing_is_neutral() {
     assert_eq!((one.merged(Var::default()), Var::default().merged(one)), (one, one));
     assert_eq!(one.without(one), Var::default());
 }
+
+/// Errors of few sizes are kept otherwise than those of many; nobody can tell.
+#[test]
+fn a_histogram_is_the_same_however_many_sizes_of_errors_it_counts() {
+    for sizes in [1, 7, 64, 65, 200, 2000_u32] {
+        let error =
+            |i: u32| 1.5_f64.powi((i.wrapping_mul(2_654_435_761) % sizes % 90) as i32 - 40) * f64::from(1 + i % sizes);
+        let errors: Vec<f64> = (0..3000).map(error).collect();
+        let quantiles = counted(&errors);
+        for q in QS {
+            let (found, exact) = (quantiles.get(q), exact_quantile(&errors, q));
+            assert!((found - exact).abs() <= 0.008 * exact, "{sizes} sizes, {q}: {found} not {exact}");
+        }
+        // What is saved goes on, and adds up in any order.
+        let saved = rmp_serde::to_vec(&counted(&errors[..1000])).expect("saved");
+        let mut restored: Quantiles = rmp_serde::from_slice(&saved).expect("read");
+        restored.check().expect("sound");
+        errors[1000..].iter().for_each(|error| restored.update(*error));
+        assert_eq!(restored, quantiles, "{sizes} sizes");
+        assert_eq!(rmp_serde::to_vec(&restored).expect("saved"), rmp_serde::to_vec(&quantiles).expect("saved"));
+        let (few, many) = (counted(&errors[..10]), counted(&errors[10..]));
+        assert_eq!(few.clone().merged(&many), quantiles);
+        assert_eq!(many.merged(&few), quantiles);
+        // A window forgets to the last one.
+        let mut rolling = Rolling::new(5);
+        errors.iter().for_each(|error| rolling.update(*error, 0.0));
+        let last = counted(&errors[errors.len() - 5..]);
+        assert_eq!(QS.map(|q| rolling.errors().get(q)), QS.map(|q| last.get(q)), "{sizes} sizes");
+    }
+}

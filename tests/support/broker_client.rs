@@ -263,11 +263,15 @@ impl BrokerClient {
         records
     }
 
-    /// All that a daemon's topics hold, outputs by the sample partition that they were made from.
+    /// All that a daemon's topics hold, outputs by the sample partition that they were made from; of the events those that
+    /// were made from a sample.
     pub fn all(&self, names: &Names) -> proof::Topics {
         let all = |name: &String, count: i32| (0..count).map(|p| self.read(name, p)).collect::<Vec<_>>();
         let outputs = Output::ALL.map(|output| {
-            let held = all(&names.outputs[output as usize], names.output_partitions);
+            let mut held = all(&names.outputs[output as usize], names.output_partitions);
+            if output == Output::Events {
+                held.iter_mut().for_each(|records| records.retain(proof::has_source));
+            }
             if names.output_partitions == names.partitions {
                 return held;
             }

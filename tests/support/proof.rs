@@ -219,6 +219,12 @@ pub fn source_partition(output: Output, record: &Record) -> i32 {
     of_source(output, record, "partition") as i32
 }
 
+/// Says whether an event was made from a sample, and not by a person or a process.
+pub fn has_source(event: &Record) -> bool {
+    let value: Value = serde_json::from_slice(event.value.as_deref().expect("a value")).expect("JSON");
+    value.get("source").is_some()
+}
+
 fn of_source(output: Output, record: &Record, part: &str) -> i64 {
     if output == Output::DeadLetters {
         let header = record.headers.get(&format!("thalweg.{part}")).expect("a dead letter names its source");

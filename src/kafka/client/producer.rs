@@ -71,7 +71,7 @@ impl Producer {
             time,
             compression: self.cluster.config().compression,
         };
-        let batch = batch.encode().map_err(|error| {
+        let batch = batch.encode(self.sends.buffer()).map_err(|error| {
             Fault::unwritable(&format!("encoding a batch for `{}`/{}", self.topic, self.partition), error.to_string())
         })?;
         let parcel = Parcel { topic: Arc::clone(&self.topic), partition: self.partition, batch };

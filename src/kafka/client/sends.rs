@@ -19,7 +19,7 @@ use super::{
     fault::{Fault, Try},
     slot::Reusable,
 };
-use crate::protocol::{Parcel, Produce};
+use crate::protocol::{Buffers, Parcel, Produce};
 
 /// Batches that wait to be taken up; more wait with whoever brings them.
 const MAX_WAITING: usize = 1_024;
@@ -29,6 +29,7 @@ const MAX_WAITING: usize = 1_024;
 pub(crate) struct Sends {
     connection: Arc<Connection>,
     waiting: mpsc::Sender<Waiting>,
+    buffers: Arc<Buffers>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -49,8 +50,14 @@ impl Sends {
     pub(super) fn new(access: &Arc<Access>, connection: Connection) -> Self {
         let connection = Arc::new(connection);
         let (waiting, parcels) = mpsc::channel(MAX_WAITING);
-        let task = tokio::spawn(send_all(Arc::clone(access), Arc::clone(&connection), parcels));
-        Self { connection, waiting, _task: AbortOnDropHandle::new(task) }
+        let buffers = Arc::default();
+        let task = send_all(Arc::clone(access), Arc::clone(&connection), Arc::clone(&buffers), parcels);
+        Self { connection, waiting, buffers, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+    }
+
+    /// Returns an empty buffer for a batch.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.buffers.take()
     }
 
     /// Appends a batch and returns the offset of its first record. Batches go in the order in which these futures are first
@@ -64,7 +71,12 @@ impl Sends {
 }
 
 /// Sends what comes until nobody brings any more, or the connection fails: who waits then is told by the closed channel.
-async fn send_all(access: Arc<Access>, connection: Arc<Connection>, mut parcels: mpsc::Receiver<Waiting>) {
+async fn send_all(
+    access: Arc<Access>,
+    connection: Arc<Connection>,
+    buffers: Arc<Buffers>,
+    mut parcels: mpsc::Receiver<Waiting>,
+) {
     let in_flight = access.config().in_flight;
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
@@ -72,7 +84,7 @@ async fn send_all(access: Arc<Access>, connection: Arc<Connection>, mut parcels:
         while under_way.len() < in_flight
             && let Some(together) = take(&mut waiting, access.config().max_batch_bytes)
         {
-            under_way.push_back(send(&access, &connection, together));
+            under_way.push_back(send(&access, &connection, &buffers, together));
         }
         let mut came = Vec::new();
         let room = MAX_WAITING.saturating_sub(waiting.len());
@@ -108,11 +120,11 @@ fn take(waiting: &mut VecDeque<Waiting>, max_bytes: usize) -> Option<Vec<Waiting
     (!taken.is_empty()).then_some(taken)
 }
 
-async fn send(access: &Access, connection: &Connection, mut together: Vec<Waiting>) {
+async fn send(access: &Access, connection: &Connection, buffers: &Buffers, mut together: Vec<Waiting>) {
     together.sort_by(|a, b| a.parcel.topic.cmp(&b.parcel.topic));
     let (parcels, waits): (Vec<Parcel>, Vec<_>) = together.into_iter().map(|one| (one.parcel, one.waits)).unzip();
     let partitions: Vec<_> = parcels.iter().map(|parcel| (Arc::clone(&parcel.topic), parcel.partition)).collect();
-    let request = Produce::new(access.config().request_timeout, parcels);
+    let request = Produce::new(access.config().request_timeout, parcels, buffers);
     let answer = connection.call("producing", Duration::ZERO, request).await;
     let appended: Vec<Try<i64>> = match &answer {
         Ok(answer) => (partitions.iter().zip(Produce::answers(&partitions, answer)))

@@ -33,7 +33,7 @@ pub(crate) use fetch::{Brought, ById, ByName, Fetch, FetchAnswer, Fetched, Place
 pub(crate) use header::{ProducerId, advance};
 pub(crate) use identity::InitProducerId;
 pub(crate) use metadata::{AskMetadata, Metadata, TopicId, Topics};
-pub(crate) use produce::{Batch, Parcel, Produce, Records, Time};
+pub(crate) use produce::{Batch, Buffers, Parcel, Produce, Records, Time};
 pub(crate) use producers::DescribeProducers;
 pub(crate) use rights::{AskRights, Operation, Rights, TopicRights};
 pub(crate) use topics::{At, NewTopic, OffsetQuestion, create_topic, list_offsets};

@@ -1,7 +1,12 @@
 //! The produce request for any number of partitions, written by us: rskafka's has no header without a value, and copies every
 //! batch three times.
 
-use std::{cell::Cell, io, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rskafka::protocol::{
     api_key::ApiKey,
@@ -33,23 +38,50 @@ pub(crate) struct Parcel {
     pub(crate) batch: Vec<u8>,
 }
 
-/// Batches for different partitions. Whoever writes them takes them: they need not be kept while the broker answers.
-pub(crate) struct Produce {
-    timeout: Duration,
-    parcels: Cell<Vec<Parcel>>,
+/// Buffers kept at most.
+const MAX_KEPT_BUFFERS: usize = 2;
+/// Bytes of a buffer that is kept, at most.
+const MAX_KEPT_BYTES: usize = 2 << 20;
+
+/// Buffers for batches that were written, for the next ones: large memory that is given back is taken from the system anew,
+/// page by page.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// Returns an empty buffer.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MAX_KEPT_BUFFERS && buffer.capacity() <= MAX_KEPT_BYTES {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
 }
 
-impl Produce {
-    pub(crate) fn new(timeout: Duration, parcels: Vec<Parcel>) -> Self {
-        Self { timeout, parcels: Cell::new(parcels) }
+/// Batches for different partitions. Whoever writes them takes them: they need not be kept while the broker answers.
+pub(crate) struct Produce<'a> {
+    timeout: Duration,
+    parcels: Cell<Vec<Parcel>>,
+    buffers: &'a Buffers,
+}
+
+impl<'a> Produce<'a> {
+    /// `buffers` get those of the batches, once they are written.
+    pub(crate) fn new(timeout: Duration, parcels: Vec<Parcel>, buffers: &'a Buffers) -> Self {
+        Self { timeout, parcels: Cell::new(parcels), buffers }
     }
 
     /// Returns what an answer says of each of some partitions.
-    pub(crate) fn answers<'a>(
+    pub(crate) fn answers<'r>(
         partitions: &[(Arc<str>, i32)],
-        answer: &'a ProduceResponse,
-    ) -> Vec<Option<&'a ProduceResponsePartitionResponse>> {
-        let of = |topic: &'a ProduceResponseResponse| {
+        answer: &'r ProduceResponse,
+    ) -> Vec<Option<&'r ProduceResponsePartitionResponse>> {
+        let of = |topic: &'r ProduceResponseResponse| {
             topic.partition_responses.iter().map(move |appended| (&*topic.name.0, appended))
         };
         let found: Vec<_> = answer.responses.iter().flat_map(of).collect();
@@ -61,14 +93,14 @@ impl Produce {
     }
 }
 
-impl RequestBody for Produce {
+impl RequestBody for Produce<'_> {
     type ResponseBody = ProduceResponse;
     const API_KEY: ApiKey = ProduceRequest::API_KEY;
     const API_VERSION_RANGE: ApiVersionRange = ProduceRequest::API_VERSION_RANGE;
     const FIRST_TAGGED_FIELD_IN_REQUEST_VERSION: ApiVersion = ProduceRequest::FIRST_TAGGED_FIELD_IN_REQUEST_VERSION;
 }
 
-impl WriteVersionedType<Vec<u8>> for Produce {
+impl WriteVersionedType<Vec<u8>> for Produce<'_> {
     /// Versions 3 to 7, which differ in their answers only.
     fn write_versioned(&self, out: &mut Vec<u8>, _: ApiVersion) -> Result<(), WriteVersionedError> {
         let parcels = self.parcels.take();
@@ -89,6 +121,7 @@ impl WriteVersionedType<Vec<u8>> for Produce {
                 out.extend_from_slice(&parcel.batch);
             }
         }
+        parcels.into_iter().for_each(|parcel| self.buffers.put(parcel.batch));
         Ok(())
     }
 }
@@ -190,11 +223,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Encodes it as it will be in the log.
+    /// Encodes it as it will be in the log, into `out`, which is empty.
     ///
     /// # Errors
     /// When it is too large for the format, or a compressor refuses.
-    pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn encode(&self, mut out: Vec<u8>) -> io::Result<Vec<u8>> {
         let now = now();
         let latest = now.saturating_add(MAX_CLOCK_LEAD.as_millis() as i64);
         let time = |timestamp| match self.time {
@@ -207,7 +240,7 @@ impl Batch {
         let count = length(self.records.len())?;
 
         let size = self.records.bytes();
-        let mut out = Vec::with_capacity(Header::BYTES + size);
+        out.reserve(Header::BYTES + size);
         // Offset and epoch are the broker's to say; length and checksum come last.
         out.extend_from_slice(&[0; Header::MAGIC_AT]);
         out.push(MAGIC);
@@ -329,7 +362,7 @@ mod tests {
 
     fn written(compression: CompressionKind, records: Vec<Outgoing>) -> Vec<u8> {
         let batch = Batch { producer: 7, sequence: 11, records: records.into(), time: Time::Own, compression };
-        batch.encode().expect("written")
+        batch.encode(Vec::new()).expect("written")
     }
 
     fn records() -> Vec<Outgoing> {

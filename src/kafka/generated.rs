@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use futures_util::future::try_join_all;
@@ -46,6 +46,8 @@ struct PartitionProducer {
     noted: i64,
     /// Set when it has to be looked up what is there.
     unsure: bool,
+    /// The end at the first try to look.
+    appended: OnceLock<i64>,
     /// The result of that look.
     read_back: ReadBack,
     refused: Refused,
@@ -201,6 +203,7 @@ impl PartitionProducer {
             producer: None,
             noted,
             unsure: known.is_some(),
+            appended: OnceLock::new(),
             read_back: ReadBack::default(),
             refused: Refused::default(),
             own,
@@ -210,8 +213,8 @@ impl PartitionProducer {
     /// One try to append what is not there yet.
     async fn append(&mut self, shared: &Arc<Shared>, batch: &mut Batch) -> Result<(), Stop> {
         if self.unsure {
-            self.read_back = read_back::samples(&self.handle, self.noted, self.id).await?;
-            self.unsure = false;
+            self.read_back = read_back::samples(&self.handle, self.noted, self.id, &self.appended).await?;
+            (self.unsure, self.appended) = (false, OnceLock::new());
         }
         if let Some(next) = self.read_back.sequence {
             if batch.leave_out(next) {

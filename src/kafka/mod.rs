@@ -26,6 +26,8 @@
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to`, `times` |
 //! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition`, `by` |
 //! | `overlap` | error | records are there twice, since two have published them; `topic`, `partition`, `records`, `first`, `last` |
+//! | `unannounced` | warn | the events topic does not take the record that says who publishes; `topic`, `partition`, `problem` |
+//! | `output_unread` | warn, info | it could not be looked at who else writes to an output; `topic`, `from`, `to`, `error` |
 //! | `output_cut` | warn | an output ends earlier than it did; `topic`, `partition`, `expected`, `end` |
 //! | `older_than_retention` | warn | records are given a time from before what their topic keeps; `topic`, `oldest`, `retention_ms` |
 //! | `topic_settings` | warn | a topic has a setting that will hurt; `topic`, `setting`, `value` |
@@ -86,6 +88,7 @@ use client::{Cluster, Partition, partitions_of, retry};
 use errors::{missing, not_retried};
 use generated::Generated;
 use protocol::At;
+use rivals::Instance;
 use shared::Shared;
 use thalweg_store::Store;
 use thalweg_topic::record::Outgoing;
@@ -141,7 +144,8 @@ impl Kafka {
 
     async fn connect(config: Config, topics: Topics, store: Arc<Store>, opening: Opening) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, opening.status.clone())?);
-        rights::require(&cluster, &topics, opening.generating.is_some()).await?;
+        let given = rights::require(&cluster, &topics, opening.generating.is_some()).await?;
+        let readable = rights::readable(&given, &topics);
         let sample_partitions = input::partitions(&cluster, &topics, &opening).await?;
         let config = cluster.config();
         let partitions = match &config.partitions {
@@ -180,6 +184,7 @@ impl Kafka {
             sample_partitions,
             sample_partitions_now: AtomicI32::new(sample_partitions),
             output_partitions,
+            readable,
             outputs: OnceCell::new(),
             timestamps: opening.timestamps,
             stamps: output_partitions.map(|count| (0..count.max(1)).map(|_| Stamps::default()).collect()),
@@ -195,6 +200,7 @@ impl Kafka {
             sample_batch_bytes: AtomicUsize::new(limit),
             refused_bytes: Default::default(),
             refused: StdMutex::default(),
+            instance: Instance::new(&store, &config.client_id),
             announced: StdMutex::default(),
             closing: CancellationToken::new(),
             dead_letter_bytes: AtomicUsize::new(usize::MAX),

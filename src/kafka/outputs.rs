@@ -21,6 +21,14 @@ pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [
     let learned_from = shared.store.topics()?;
     for output in Output::ALL.into_iter().filter(|output| there[*output as usize]) {
         let topic = shared.output_topic(output);
+        if !shared.readable[output as usize] {
+            tracing::info!(
+                event = "output_unread",
+                topic,
+                "this user has no right to read the output (Read), so nobody looks who else writes there; after a crash it is needed"
+            );
+            continue;
+        }
         let mut looked: Vec<i32> = partitions.iter().map(|it| shared.output_partition(output, *it)).collect();
         looked.sort_unstable();
         looked.dedup();

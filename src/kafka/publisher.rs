@@ -7,26 +7,34 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     checkpoint_writer::CheckpointWriter,
     client::{Fault, Partition, Producer, producer, retry_on},
     errors::not_retried,
     limits::{self, Refused},
-    protocol::{ProducerId, Time, advance},
+    protocol::{At, ProducerId, Time, advance},
     read_back,
     requests::{self, OutputProducer, ProduceOutcome, Request, Size, requests},
-    rivals::{self, Overlap},
+    rights,
+    rivals::{self, Overlap, Place},
     shared::Shared,
 };
 use thalweg_store::{RateLimited, set_meta};
 use thalweg_topic::Savepoint;
 use thalweg_topic::{Error, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps};
+
+/// Interval between two looks at an output that several partitions share.
+const SHARED_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -42,6 +50,8 @@ pub struct KafkaPublisher {
     too_old: RateLimited,
     /// By output, the first offset at which another Thalweg publishes the same.
     overlaps: BTreeMap<Output, i64>,
+    /// By output, the time of the last look at what others have written.
+    looked: BTreeMap<Output, Instant>,
 }
 
 /// An outbox under way.
@@ -66,6 +76,7 @@ impl KafkaPublisher {
             foreign: RateLimited::default(),
             too_old: RateLimited::default(),
             overlaps: BTreeMap::new(),
+            looked: BTreeMap::new(),
         }
     }
 
@@ -137,41 +148,60 @@ impl KafkaPublisher {
     /// Looks at what is between what this process has sent: nobody else should write there.
     ///
     /// # Errors
-    /// When another Thalweg publishes the same. The one with the older identity begins again, behind what the other has
+    /// When another Thalweg publishes the same. The one that was started first begins again, behind what the other has
     /// published; the other one ends. So one goes on, whichever of them notices.
     async fn watch(&mut self, output: Output, expected: i64, base: i64) -> Result<(), Error> {
         // Whoever sends dead letters back says so on the events topic, and whoever publishes.
-        if base <= expected || !self.shared.is_exclusive(output) || output == Output::Events {
+        if base <= expected || output == Output::Events || !self.shared.readable[output as usize] {
             return Ok(());
         }
-        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
-        let ours = shared.own_producers(partition)?;
-        let handle = &self.handles[output as usize];
-        let found = rivals::between(handle, &shared, output, partition, expected..base, &ours).await;
-        let topic = shared.output_topic(output);
-        let Ok(Some(rival)) = found else {
-            self.foreign.seen(output.name(), |times| {
-                tracing::error!(
-                    event = "foreign_records",
+        let is_exclusive = self.shared.is_exclusive(output);
+        // Where partitions share an output, what lies between is mostly theirs.
+        if !is_exclusive && self.looked.get(&output).is_some_and(|at| at.elapsed() < SHARED_LOOK_INTERVAL) {
+            return Ok(());
+        }
+        self.looked.insert(output, Instant::now());
+        let own = self.outputs.sequences.map_or(ProducerId::MAX, |sequences| sequences.producer);
+        let ours = self.shared.own_producers(self.partition)?;
+        let found = self.place(output).rival(expected..base, own, &ours).await;
+        let (topic, partition) = (self.shared.output_topic(output), self.partition);
+        let rival = match found {
+            Ok(Some(rival)) => rival,
+            Ok(None) => {
+                if is_exclusive {
+                    self.foreign.seen(output.name(), |times| {
+                        tracing::error!(
+                            event = "foreign_records",
+                            topic,
+                            partition,
+                            from = expected,
+                            to = base,
+                            times,
+                            "another producer writes to an output of ours; give it a topic of its own"
+                        );
+                    });
+                }
+                return Ok(());
+            }
+            // The next batch that is not where it was expected is looked at.
+            Err(fault) => {
+                let error = not_retried(fault, partition);
+                tracing::warn!(
+                    event = "output_unread",
                     topic,
                     partition,
                     from = expected,
                     to = base,
-                    times,
-                    "another producer writes to an output of ours; give it a topic of its own"
+                    %error,
+                    "somebody has written to an output, and it could not be looked at who"
                 );
-            });
-            return Ok(());
+                return Ok(());
+            }
         };
         self.overlaps.entry(output).or_insert(expected);
-        let by = match rivals::instance(&self.handles[Output::Events as usize], rival).await {
-            Ok(Some(instance)) => instance.to_string(),
-            Ok(None) => format!("one that the events topic does not tell of (producer {rival})"),
-            Err(fault) => format!("not known, since the events could not be read: {}", not_retried(fault, partition)),
-        };
-        let own = self.outputs.sequences.map_or(ProducerId::MAX, |sequences| sequences.producer);
-        if rival < own {
-            let (samples, output) = (shared.topics.samples.clone(), topic.to_owned());
+        let by = rival.to_string();
+        if rival.is_older(&self.shared, own) {
+            let (samples, output) = (self.shared.topics.samples.clone(), topic.to_owned());
             return Err(Error::Contended { samples, partition, output, rival: by });
         }
         tracing::warn!(
@@ -185,11 +215,15 @@ impl KafkaPublisher {
         Err(self.interrupted("another Thalweg publishes the same"))
     }
 
+    fn place(&self, output: Output) -> Place<'_> {
+        let (handle, events) = (&self.handles[output as usize], &self.handles[Output::Events as usize]);
+        Place { shared: &self.shared, output, partition: self.partition, handle, events }
+    }
+
     /// Names what another one has published, too. Nothing of ours is under way any more.
     async fn name_overlaps(&mut self) {
         for (output, from) in std::mem::take(&mut self.overlaps) {
-            let (handle, events) = (&self.handles[output as usize], &self.handles[Output::Events as usize]);
-            Overlap { shared: &self.shared, output, partition: self.partition, handle, events, from }.name().await;
+            Overlap { place: self.place(output), from }.name().await;
         }
     }
 
@@ -233,19 +267,43 @@ impl Publisher for KafkaPublisher {
         let topic = &self.shared.topics.samples;
         for output in Output::ALL {
             let (i, handle) = (output as usize, &self.handles[output as usize]);
+            if !self.shared.readable[i] {
+                let end = retry_on(handle, "asking for the end of an output", || handle.offset(At::Appended)).await?;
+                let is_known = since.topics == self.shared.fingerprint(self.partition) && since.offsets[i] == end;
+                if end > 0 && !is_known {
+                    return Err(rights::unreadable(&self.shared.cluster, handle.topic()));
+                }
+                self.outputs.offsets[i] = end;
+                continue;
+            }
             let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
             // Offsets in other topics than these say nothing.
-            let since = if since.topics == self.shared.topics.fingerprint() { since.offsets[i] } else { 0 };
-            let look = || read_back::output(handle, output, topic, self.partition, since, id);
+            let is_known = since.topics == self.shared.fingerprint(self.partition);
+            let since = if is_known { since.offsets[i] } else { 0 };
+            let appended = OnceLock::new();
+            let look = || read_back::output(handle, output, topic, self.partition, since, id, &appended);
             let found = retry_on(handle, &action, look).await?;
             published[i] = found.source.map_or(position, |last| position.max(last + 1));
+            // An output that was given more partitions holds what was published before in another one.
+            for former in self.shared.former_partitions(output, self.partition)? {
+                let handle = Partition::new(&self.shared.cluster, handle.topic(), former);
+                let action = format!("reading back `{}`/{former}", handle.topic());
+                let appended = OnceLock::new();
+                let look = || read_back::output(&handle, output, topic, self.partition, 0, id, &appended);
+                let found = retry_on(&handle, &action, look).await?;
+                published[i] = found.source.map_or(published[i], |last| published[i].max(last + 1));
+            }
             sequences.next[i] = found.sequence.unwrap_or(sequences.next[i]);
             self.outputs.offsets[i] = found.end;
             self.shared.stamps(output, self.partition).saw(found.time);
         }
-        rivals::announce(&self.shared, self.partition, &self.handles[Output::Events as usize], id).await?;
+        let events = &self.handles[Output::Events as usize];
+        if let Some(offset) = rivals::announce(&self.shared, self.partition, events, id).await? {
+            self.outputs.offsets[Output::Events as usize] = offset + 1;
+        }
+        self.shared.note_partitions(self.partition).await?;
         self.outputs.sequences = Some(sequences);
-        self.outputs.topics = self.shared.topics.fingerprint();
+        self.outputs.topics = self.shared.fingerprint(self.partition);
         Ok(Resumed { published, outputs: self.outputs })
     }
 

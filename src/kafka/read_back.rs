@@ -1,6 +1,6 @@
 //! What is in a topic already: read back after a restart or a failure, so that nothing is published twice.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::OnceLock};
 
 use super::{
     client::{Fault, Partition, Try},
@@ -25,7 +25,8 @@ pub(super) struct ReadBack {
 }
 
 /// Reads back what is in an output that was made from `topic`/`partition` or written by `producer`, no further back than
-/// `since`. Records come in source order, so looking starts at the end.
+/// `since`. Records come in source order, so looking starts at the end. All tries share `appended`: the end that the leader had at
+/// the first.
 pub(super) async fn output(
     handle: &Partition,
     output: Output,
@@ -33,8 +34,9 @@ pub(super) async fn output(
     partition: i32,
     since: i64,
     producer: ProducerId,
+    appended: &OnceLock<i64>,
 ) -> Try<ReadBack> {
-    look(handle, since, producer, |read_back, committed| {
+    look(handle, since, producer, appended, |read_back, committed| {
         let of = |record: &thalweg_topic::record::Record| {
             source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
         };
@@ -45,8 +47,13 @@ pub(super) async fn output(
 }
 
 /// Reads back what `producer` has written into a partition from `since` on.
-pub(super) async fn samples(handle: &Partition, since: i64, producer: ProducerId) -> Try<ReadBack> {
-    look(handle, since, producer, |read_back, _| read_back.sequence.is_some()).await
+pub(super) async fn samples(
+    handle: &Partition,
+    since: i64,
+    producer: ProducerId,
+    appended: &OnceLock<i64>,
+) -> Try<ReadBack> {
+    look(handle, since, producer, appended, |read_back, _| read_back.sequence.is_some()).await
 }
 
 /// Dead letters that were sent back.
@@ -90,11 +97,14 @@ async fn look(
     handle: &Partition,
     since: i64,
     producer: ProducerId,
+    appended: &OnceLock<i64>,
     mut found: impl FnMut(&mut ReadBack, &Committed) -> bool,
 ) -> Try<ReadBack> {
     // A leader that was just elected, or waits for a slow replica, has records of ours that cannot be read yet. Taken for
     // missing they would be sent again, and once the broker refuses their numbers, as another producer's.
-    let appended = handle.offset(At::Appended).await?;
+    // What others append meanwhile is not waited for, and a new leader may have less.
+    let now = handle.offset(At::Appended).await?;
+    let appended = now.min(*appended.get_or_init(|| now));
     if handle.offset(At::End).await? < appended {
         return Err(Fault::transient("the leader has records that not all of its replicas in sync have"));
     }

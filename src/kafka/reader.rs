@@ -5,9 +5,9 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    client::{Came, Cluster, Fault, Partition, Retry, Subscription, Try, retry_on},
+    client::{Came, Cluster, Fault, Partition, Retry, Subscription, Try},
     open_transaction::OpenTransaction,
-    protocol::{self, At, Committed},
+    protocol::{self, At, Committed, TopicId},
 };
 use thalweg_topic::{Error, Fetched, Reader, Start};
 
@@ -82,6 +82,25 @@ impl KafkaReader {
         Ok(fetched)
     }
 
+    /// Asks until there is an answer, or the topic has gone.
+    async fn retry<T, F: Future<Output = Try<T>>>(&self, mut ask: impl FnMut() -> F) -> Result<T, Error> {
+        let mut retry = Retry::new(self.partition.cluster(), Some(self.partition.topic()), &self.action);
+        loop {
+            match ask().await {
+                Ok(answer) => {
+                    retry.succeeded();
+                    return Ok(answer);
+                }
+                // When it is back it may be another one, so the worker has to look anew.
+                Err(Fault::NoTopic(trouble)) if self.partition.has_met_its_topic() => {
+                    let partition = self.partition.partition();
+                    return Err(Error::Interrupted { partition, problem: trouble.problem });
+                }
+                Err(fault) => retry.after(fault).await?,
+            }
+        }
+    }
+
     /// Reads in spite of a fault, as soon as that has passed.
     async fn read_on(&mut self, offset: i64, mut fault: Fault) -> Result<protocol::Fetched, Error> {
         let (cluster, topic) = (Arc::clone(self.partition.cluster()), self.partition.topic().to_owned());
@@ -115,11 +134,15 @@ impl KafkaReader {
 
 impl Reader for KafkaReader {
     async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
-        Ok(retry_on(&self.partition, &self.action, || resolved(&self.partition, start)).await?)
+        self.retry(|| resolved(&self.partition, start)).await
     }
 
     async fn range(&mut self) -> Result<Range<i64>, Error> {
-        Ok(retry_on(&self.partition, &self.action, || self.partition.range()).await?)
+        self.retry(|| self.partition.range()).await
+    }
+
+    fn identity(&self) -> Option<i64> {
+        self.partition.identity().map(TopicId::short)
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {

@@ -42,7 +42,8 @@ impl OutputProducer {
     /// Says whether a request may be sent. Until the broker has accepted a batch of this producer, one request is in flight: an
     /// unknown producer may start at any sequence number, so a second request would be taken though the first was refused.
     pub(super) fn is_free(&self) -> bool {
-        self.open == 0 || self.acknowledged.is_some_and(|at| at.elapsed() < REMEMBERED_FOR)
+        let is_known = self.acknowledged.is_some_and(|at| at.elapsed() < REMEMBERED_FOR);
+        self.open == 0 || (is_known && self.producer.is_open())
     }
 
     /// Says whether the broker has not acknowledged anything of it yet.
@@ -61,8 +62,17 @@ impl OutputProducer {
         let Request { output, records, size } = request;
         let (producer, sequence) = (Arc::clone(&self.producer), self.sequence);
         self.sequence = advance(self.sequence, size.records);
+        // A broker ends connections that rest. What follows this request waits for it.
+        let rests = self.open == 0 && !producer.is_open();
         self.open += 1;
-        Box::pin(async move { ProduceOutcome { output, result: producer.append(sequence, records, time).await, size } })
+        Box::pin(async move {
+            let reopened = if rests { producer.reopen().await } else { Ok(()) };
+            let result = match reopened {
+                Ok(()) => producer.append(sequence, records, time).await,
+                Err(fault) => Err(fault),
+            };
+            ProduceOutcome { output, result, size }
+        })
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: 
         let wanted: &[Operation] = match name == samples {
             true if generates => &[Operation::Read, Operation::Write],
             true => &[Operation::Read],
-            false => &[Operation::Read, Operation::Write],
+            // Reading is needed where a process that was killed has published, and asked for there.
+            false => &[Operation::Write],
         };
         let Some(found) = given.topics.iter().find(|found| found.topic == name) else { continue };
         let mut lack: BTreeSet<Operation> = wanted.iter().copied().filter(|wanted| lacks(found, *wanted)).collect();
@@ -50,6 +51,19 @@ pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: 
         }
     }
     if lacking.is_empty() { Ok(given) } else { Err(error(cluster, &lacking)) }
+}
+
+/// Says which of the outputs this user may read, as far as the broker tells.
+pub(super) fn readable(given: &Rights, topics: &Topics) -> [bool; 3] {
+    [&topics.predictions, &topics.dead_letters, &topics.events].map(|name| {
+        let found = given.topics.iter().find(|found| found.topic == **name);
+        found.is_none_or(|found| found.failure.is_some() || !lacks(found, Operation::Read))
+    })
+}
+
+/// Makes the error of an output that has to be read and may not be.
+pub(super) fn unreadable(cluster: &Arc<Cluster>, topic: &str) -> Error {
+    error(cluster, &[(Some(topic), BTreeSet::from([Operation::Read]))])
 }
 
 /// Says whether a right on a topic lacks. Of a topic that is not there the broker does not tell.

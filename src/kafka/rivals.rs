@@ -1,9 +1,9 @@
 //! Two processes that publish the same: each says on the events topic where it runs, so that the one that has to end can say
 //! where the other is, and what both have published by then is named there record by record.
 //!
-//! Invariant: of two that publish the same, the one with the older identity goes on. What is there twice is looked for by
-//! whoever notices, once nothing of its own is under way any more; so each record is named at least once, also where only
-//! one of them notices.
+//! Invariant: of two that publish the same, the one that was started first goes on, whichever of them notices and in whatever
+//! partition. What is there twice is looked for by whoever notices, once nothing of its own is under way any more; so each record is
+//! named at least once, also where only one of them notices.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use thalweg_store::Store;
 use thalweg_topic::{
     Error, Output,
     record::{Headers, Outgoing, Record},
@@ -20,9 +21,9 @@ use thalweg_topic::{
 };
 
 use super::{
-    client::{Partition, Producer, Refusal, Try, retry_on},
+    client::{Fault, Partition, Producer, Refusal, RefusalKind, Try, retry_on},
     origin,
-    protocol::{Committed, ProducerId, Time},
+    protocol::{ProducerId, Time},
     shared::Shared,
 };
 
@@ -41,9 +42,11 @@ const MAX_LOOKING: Duration = Duration::from_secs(30);
 /// Of a batch whose records have no numbers.
 const NO_PRODUCER: ProducerId = -1;
 
-/// A process that publishes, as people find it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A process that publishes, as people find it. The one that was started first is the least.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Instance {
+    /// Time of its start, in milliseconds since the Unix epoch.
+    started: i64,
     host: String,
     process: u32,
     client_id: String,
@@ -53,21 +56,28 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn of(shared: &Shared) -> Self {
-        let path = shared.store.path();
+    /// Describes this process, which has just been started.
+    pub(super) fn new(store: &Store, client_id: &str) -> Self {
+        let path = store.path();
         Self {
+            started: stamps::now(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             process: std::process::id(),
-            client_id: shared.cluster.config().client_id.clone(),
+            client_id: client_id.to_owned(),
             state: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// Says whether both use the same state file, so that they are not there at the same time.
+    fn succeeds(&self, other: &Self) -> bool {
+        (&self.host, &self.state) == (&other.host, &other.state)
     }
 }
 
 impl fmt::Display for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, process, client_id, state, version } = self;
+        let Self { host, process, client_id, state, version, .. } = self;
         write!(f, "process {process} on host {host} (client id {client_id}, state file {state}, version {version})")
     }
 }
@@ -131,65 +141,131 @@ fn notice(record: &Record) -> Option<Notice> {
     serde_json::from_slice(record.value.as_deref()?).ok()
 }
 
-/// Puts notices on the events topic. Under no identity: one that is there twice says nothing else.
-async fn publish(events: &Partition, notices: &[Notice]) -> Result<(), Refusal> {
-    let record = |notice: &Notice| {
-        // Plain structs of texts and numbers always have a JSON form.
-        let value = Some(serde_json::to_vec(notice).unwrap_or_default());
-        Outgoing { source: 0, timestamp: stamps::now(), key: None, value, headers: Headers::new() }
-    };
-    for notice in notices {
-        retry_on(events, "saying who publishes", async || {
-            let (cluster, topic) = (events.cluster(), events.topic());
-            let producer = Producer::open(cluster, topic, events.partition(), NO_PRODUCER).await?;
-            producer.append(-1, vec![record(notice)], Time::Own).await.map(drop)
-        })
-        .await?;
-    }
-    Ok(())
+/// Puts a notice on the events topic. Under no identity: one that is there twice says nothing else.
+async fn publish(events: &Partition, notice: &Notice) -> Try<i64> {
+    // Plain structs of texts and numbers always have a JSON form.
+    let value = Some(serde_json::to_vec(notice).unwrap_or_default());
+    let Samples { topic, partition } = notice.samples();
+    // A topic that is compacted takes no record without a key.
+    let key = Some(format!("{topic}/{partition}").into_bytes());
+    let record = Outgoing { source: 0, timestamp: stamps::now(), key, value, headers: Headers::new() };
+    let producer = Producer::open(events.cluster(), events.topic(), events.partition(), NO_PRODUCER).await?;
+    producer.append(-1, vec![record], Time::Own).await
 }
 
-/// Says on the events topic that this process publishes what is made from a partition, under this identity; once.
-pub(super) async fn announce(shared: &Shared, partition: i32, events: &Partition, id: ProducerId) -> Result<(), Error> {
+/// Says on the events topic that this process publishes what is made from a partition, under this identity; once. A topic that does
+/// not take that holds up nothing. Returns the offset of what was said.
+pub(super) async fn announce(
+    shared: &Shared,
+    partition: i32,
+    events: &Partition,
+    id: ProducerId,
+) -> Result<Option<i64>, Error> {
     if !shared.announced(partition, id) {
-        return Ok(());
+        return Ok(None);
     }
     let notice = Notice::Publishing {
         samples: Samples { topic: shared.topics.samples.clone(), partition },
         producer: id,
-        by: Instance::of(shared),
+        by: shared.instance.clone(),
         timestamp: stamps::now(),
     };
-    Ok(publish(events, &[notice]).await?)
+    let said = retry_on(events, "saying who publishes", async || match publish(events, &notice).await {
+        Err(Fault::TooLarge) => Ok(Err("it is larger than the topic takes (max.message.bytes)".to_owned())),
+        Err(Fault::Permanent(refusal)) if refusal.kind == RefusalKind::Request => Ok(Err(refusal.reason)),
+        other => other.map(Ok),
+    });
+    match said.await? {
+        Ok(offset) => Ok(Some(offset)),
+        Err(problem) => {
+            tracing::warn!(
+                event = "unannounced",
+                topic = events.topic(),
+                partition,
+                problem,
+                "the events topic does not take the record that says who publishes; another process that publishes the same could not \
+                 say where this one runs"
+            );
+            Ok(None)
+        }
+    }
 }
 
-/// Returns the identity of another Thalweg that has read the same samples and written into `range` of the output that
-/// `handle` is of. `ours` are identities of this state file.
-pub(super) async fn between(
-    handle: &Partition,
-    shared: &Shared,
-    output: Output,
-    partition: i32,
-    range: Range<i64>,
-    ours: &[ProducerId],
-) -> Try<Option<ProducerId>> {
-    let found = origin::records(handle, range.clone(), false).await?;
-    let same = |record: &Record| {
+/// Another Thalweg that publishes the same.
+#[derive(Debug)]
+pub(super) struct Rival {
+    producer: ProducerId,
+    /// What it says of itself; `None` where the events do not tell.
+    pub(super) instance: Option<Instance>,
+}
+
+impl Rival {
+    /// Says whether it was there before this process, which publishes as `own`.
+    pub(super) fn is_older(&self, shared: &Shared, own: ProducerId) -> bool {
+        self.instance.as_ref().map_or(self.producer < own, |instance| *instance < shared.instance)
+    }
+}
+
+impl fmt::Display for Rival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.instance {
+            Some(instance) => instance.fmt(f),
+            None => write!(f, "one that the events topic does not tell of (producer {})", self.producer),
+        }
+    }
+}
+
+/// One partition's place in an output.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) output: Output,
+    /// Of the samples.
+    pub(super) partition: i32,
+    pub(super) handle: &'a Partition,
+    pub(super) events: &'a Partition,
+}
+
+impl Place<'_> {
+    /// Looks for another Thalweg that has read the same samples and written into `range`, where this one, which publishes as
+    /// `own`, has not since it resumed. `ours` are all identities of this state file.
+    pub(super) async fn rival(&self, range: Range<i64>, own: ProducerId, ours: &[ProducerId]) -> Try<Option<Rival>> {
+        let Self { shared, output, partition, handle, .. } = *self;
+        let found = origin::records(handle, range.clone(), false).await?;
         let samples = &shared.topics.samples;
-        source::offset(output, record.value.as_deref(), &record.headers, samples, partition).is_some()
-    };
-    let rival = |committed: &Committed| {
-        let mut records = committed.records.iter().filter(|record| range.contains(&record.offset) && same(record));
-        records.find_map(|record| {
-            let batch = committed.written.iter().find(|batch| batch.offsets.contains(&record.offset))?;
-            (!ours.contains(&batch.producer)).then_some(batch.producer)
-        })
-    };
-    Ok(found.iter().find_map(rival))
+        let same = |record: &Record| {
+            let value = record.value.as_deref();
+            range.contains(&record.offset)
+                && source::offset(output, value, &record.headers, samples, partition).is_some()
+        };
+        let mut producers = BTreeSet::new();
+        for committed in &found {
+            for record in committed.records.iter().filter(|record| same(record)) {
+                let batch = committed.written.iter().find(|batch| batch.offsets.contains(&record.offset));
+                producers.extend(batch.map(|batch| batch.producer));
+            }
+        }
+        for producer in producers {
+            let instances = instances(self.events, producer).await?;
+            let others = || instances.iter().rev().filter(|it| !shared.instance.succeeds(it));
+            // What we sent earlier may arrive late, and a copy of our state file has our identities.
+            let instance = if ours.contains(&producer) {
+                let copy = others().find(|other| producer != own || **other > shared.instance);
+                if copy.is_none() {
+                    continue;
+                }
+                copy
+            } else {
+                others().next()
+            };
+            return Ok(Some(Rival { producer, instance: instance.cloned() }));
+        }
+        Ok(None)
+    }
 }
 
-/// Returns what the process with this identity says of itself, the newest of it.
-pub(super) async fn instance(events: &Partition, producer: ProducerId) -> Try<Option<Instance>> {
+/// Returns what the processes with this identity say of themselves, as far as the newest events tell, in order.
+async fn instances(events: &Partition, producer: ProducerId) -> Try<Vec<Instance>> {
     let range = events.range().await?;
     let (mut end, mut window) = (range.end, FIRST_WINDOW);
     while end > range.start && range.end - end < MAX_LOOKED_BACK {
@@ -199,30 +275,26 @@ pub(super) async fn instance(events: &Partition, producer: ProducerId) -> Try<Op
             Notice::Publishing { producer: of, by, .. } if of == producer => Some(by),
             _ => None,
         });
-        if let Some(newest) = said.last() {
-            return Ok(Some(newest));
+        let said: Vec<Instance> = said.collect();
+        if !said.is_empty() {
+            return Ok(said);
         }
         (end, window) = (start, window * 2);
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// What two have published, in one output.
 pub(super) struct Overlap<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) output: Output,
-    /// Of the samples.
-    pub(super) partition: i32,
-    pub(super) handle: &'a Partition,
-    pub(super) events: &'a Partition,
-    /// The first offset at which the other one has written.
+    pub(super) place: Place<'a>,
+    /// The first offset at which the other one was seen to write.
     pub(super) from: i64,
 }
 
 impl Overlap<'_> {
     /// Looks for the records that are there twice and names them, on the events topic and in the log.
     pub(super) async fn name(&self) {
-        let Self { shared, partition, handle, .. } = self;
+        let Place { shared, partition, handle, events, .. } = self.place;
         let topic = handle.topic();
         let unknown = |error: &dyn fmt::Display| {
             tracing::error!(
@@ -237,18 +309,17 @@ impl Overlap<'_> {
         };
         let found = tokio::time::timeout(MAX_LOOKING, async {
             let doubled = retry_on(handle, "looking for what is there twice", || self.doubled()).await?;
-            let notices: Vec<Notice> = doubled
-                .chunks(RECORDS_PER_EVENT)
-                .map(|records| Notice::Overlap {
-                    samples: Samples { topic: shared.topics.samples.clone(), partition: *partition },
+            for records in doubled.chunks(RECORDS_PER_EVENT) {
+                let notice = Notice::Overlap {
+                    samples: Samples { topic: shared.topics.samples.clone(), partition },
                     topic: topic.to_owned(),
                     partition: handle.partition(),
                     records: records.to_vec(),
-                    by: Instance::of(shared),
+                    by: shared.instance.clone(),
                     timestamp: stamps::now(),
-                })
-                .collect();
-            publish(self.events, &notices).await?;
+                };
+                retry_on(events, "naming what is there twice", || publish(events, &notice)).await?;
+            }
             Ok::<_, Refusal>(doubled)
         });
         let doubled = match found.await {
@@ -264,7 +335,7 @@ impl Overlap<'_> {
                 records = doubled.len(),
                 first = first.source,
                 last = last.source,
-                events = self.events.topic(),
+                events = events.topic(),
                 "what was made from these samples is there twice, since two have published it; the events topic names each"
             );
         }
@@ -272,28 +343,32 @@ impl Overlap<'_> {
 
     /// Finds the samples of which the output holds more than one record since another one writes there, in order.
     async fn doubled(&self) -> Try<Vec<Doubled>> {
-        let range = self.handle.range().await?;
+        let range = self.place.handle.range().await?;
         let from = self.from.max(range.start);
         let mut found = Found::default();
         self.read(from..range.end, &mut found).await?;
-        // Records come in the order of their sources, so what goes with the first of them is not far before.
+        // Records come in the order of their sources, so what goes with the first of them is not far before. Where outputs are
+        // shared, the other one may have been there for longer than it was seen.
         let Some(lowest) = found.lowest() else { return Ok(Vec::new()) };
         let (mut end, mut window) = (from, FIRST_WINDOW);
-        while end > range.start && found.lowest().is_none_or(|source| source >= lowest) {
-            let start = (end - window).max(range.start);
+        while end > range.start && from - end < MAX_LOOKED_BACK {
+            let (start, before) = ((end - window).max(range.start), found.doubled().len());
             self.read(start..end, &mut found).await?;
             (end, window) = (start, window * 2);
+            if found.lowest() < Some(lowest) && found.doubled().len() == before {
+                break;
+            }
         }
-        Ok(found.doubled(lowest))
+        Ok(found.doubled())
     }
 
     async fn read(&self, range: Range<i64>, found: &mut Found) -> Try<()> {
-        let Self { shared, output, partition, .. } = self;
+        let Place { shared, output, partition, handle, .. } = self.place;
         let samples = &shared.topics.samples;
-        for committed in origin::records(self.handle, range.clone(), false).await? {
+        for committed in origin::records(handle, range.clone(), false).await? {
             for record in committed.records.iter().filter(|record| range.contains(&record.offset)) {
                 let value = record.value.as_deref();
-                if let Some(source) = source::offset(*output, value, &record.headers, samples, *partition) {
+                if let Some(source) = source::offset(output, value, &record.headers, samples, partition) {
                     found.0.entry(source).or_default().insert(record.offset);
                 }
             }
@@ -311,8 +386,8 @@ impl Found {
         self.0.keys().next().copied()
     }
 
-    fn doubled(&self, from: i64) -> Vec<Doubled> {
-        let twice = self.0.range(from..).filter(|(_, offsets)| offsets.len() > 1);
+    fn doubled(&self) -> Vec<Doubled> {
+        let twice = self.0.iter().filter(|(_, offsets)| offsets.len() > 1);
         twice.map(|(source, offsets)| Doubled { source: *source, offsets: offsets.iter().copied().collect() }).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use thalweg_store::Store;
+use thalweg_store::{Store, set_meta};
 use thalweg_topic::{Error, Output, Timestamps, Topics, stamps::Stamps};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use super::{
     errors::missing,
     limits::Refused,
     protocol::ProducerId,
+    rivals::Instance,
     topic_settings::{self, Needs},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) sample_partitions_now: AtomicI32,
     /// Partitions of each output topic, in [`Output`] order; of one that is not there yet, those it will get.
     pub(crate) output_partitions: [i32; 3],
+    /// Outputs that this user may read.
+    pub(crate) readable: [bool; 3],
     /// Set once the output topics are there.
     pub(crate) outputs: OnceCell<()>,
     /// The times that published records carry.
@@ -54,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) dead_letter_bytes: AtomicUsize,
     /// Sequence numbers that a broker did not take, by partition of the samples and output.
     pub(crate) refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
+    /// This process, as others find it.
+    pub(crate) instance: Instance,
     /// By partition, the identity under which the events topic says that this process publishes.
     pub(crate) announced: StdMutex<BTreeMap<i32, ProducerId>>,
     /// Cancelled once nobody waits any more for what the broker has not taken.
@@ -100,6 +105,43 @@ impl Shared {
     pub(crate) fn announced(&self, partition: i32, id: ProducerId) -> bool {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         announced.insert(partition, id) != Some(id)
+    }
+
+    /// Returns a fingerprint of the outputs' partitions that hold what is made from one of the samples.
+    pub(crate) fn fingerprint(&self, partition: i32) -> u32 {
+        let partitions = Output::ALL.map(|output| self.output_partition(output, partition));
+        let topics = self.topics.fingerprint();
+        // State files of before partitions of another number were told apart have the topics' alone.
+        if partitions == [partition; 3] { topics } else { crc32c::crc32c(format!("{topics}{partitions:?}").as_bytes()) }
+    }
+
+    /// Returns other partitions of an output that hold what was made from one of the samples, as long as the output had fewer.
+    pub(crate) fn former_partitions(&self, output: Output, partition: i32) -> Result<Vec<i32>, Error> {
+        let (now, count) = (self.output_partition(output, partition), self.output_partitions[output as usize]);
+        let known = self.store.metas(&format!("{}/", self.partition_name(output, partition)))?;
+        let known = known.into_iter().filter_map(|known| i32::try_from(known).ok());
+        Ok(known.filter(|known| *known != now && *known < count).collect())
+    }
+
+    /// Keeps which partitions of the outputs hold what is made from one of the samples, where that is another.
+    pub(crate) async fn note_partitions(&self, partition: i32) -> Result<(), Error> {
+        let other = |output: &Output| self.output_partition(*output, partition) != partition;
+        let notes: Vec<(String, i64)> = (Output::ALL.into_iter().filter(other))
+            .map(|output| {
+                let held = self.output_partition(output, partition);
+                (format!("{}/{held}", self.partition_name(output, partition)), held.into())
+            })
+            .collect();
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let note =
+            move |tx: &rusqlite::Transaction<'_>| notes.iter().try_for_each(|(name, it)| set_meta(tx, name, *it));
+        Ok(self.store.write("the partitions of the outputs cannot be written", note).await?)
+    }
+
+    fn partition_name(&self, output: Output, partition: i32) -> String {
+        format!("output:{}:{}/{partition}", self.output_topic(output), self.topics.samples)
     }
 
     /// Name in the state file of the producer of what is made from a partition.

@@ -70,9 +70,9 @@ impl Needs {
         let (limit, of_samples) = (defaults.max_message_bytes(), samples.own.max_message_bytes());
         let bytes = match output {
             // What adds to a sample of the usual size is no reason for an unusual limit: such a letter is cut.
-            Output::DeadLetters => {
-                of_samples.filter(|bytes| Some(*bytes) > limit).map(|bytes| bytes + MAX_LETTER_HEADERS)
-            }
+            Output::DeadLetters => of_samples
+                .filter(|bytes| Some(*bytes) > limit)
+                .map(|bytes| (bytes + MAX_LETTER_HEADERS).min(i32::MAX as usize)),
             Output::Predictions | Output::Events => Some(MAX_OWN_BYTES).filter(|bytes| Some(*bytes) > limit),
         };
         settings.extend(bytes.filter(|_| limit.is_some()).map(|bytes| (MAX_MESSAGE_BYTES, bytes.to_string())));

@@ -70,9 +70,18 @@ checked!(Gap { reason, requested, resumed, missed: any });
 
 impl Gap {
     /// Finds the gap of a partition that holds `range` when `position` is next. `anchor` identifies the record before
-    /// it, where it is known; `found` is the record now in its place.
-    pub fn in_range(position: i64, range: &Range<i64>, anchor: Option<Anchor>, found: Option<&Record>) -> Option<Self> {
-        let other = anchor.zip(found).is_some_and(|(anchor, found)| anchor.is_another(found));
+    /// it, where it is known; `found` is the record now in its place. `anew` says that the topic has another identity, which a
+    /// copy of it has, too: it is the same one where the record is.
+    pub fn in_range(
+        position: i64,
+        range: &Range<i64>,
+        anchor: Option<Anchor>,
+        found: Option<&Record>,
+        anew: bool,
+    ) -> Option<Self> {
+        let same = anchor.zip(found).is_some_and(|(anchor, found)| anchor == Anchor::of(found));
+        let other = anchor.zip(found).is_some_and(|(anchor, found)| anchor.is_another(found))
+            || (anew && !same && position > 0);
         let gap = |reason, missed| Self { reason, requested: position, resumed: range.start, missed };
         if position > range.end || other {
             Some(gap(Reason::Recreated, None))

@@ -70,6 +70,12 @@ pub trait Reader: Send + 'static {
     /// Returns the first offset and the high watermark.
     fn range(&mut self) -> impl Future<Output = Result<Range<i64>, Error>> + Send;
 
+    /// Returns the identity of the topic that the last answer was about, by which a topic of the same name that was made anew is
+    /// another one; `None` where the transport has none.
+    fn identity(&self) -> Option<i64> {
+        None
+    }
+
     /// Returns records from `offset` on. It waits a moment when there are none. Dropping the future loses nothing.
     ///
     /// # Errors

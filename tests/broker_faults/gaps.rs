@@ -261,3 +261,22 @@ fn a_samples_topic_that_does_not_come_back_is_created_by_the_daemon() {
     assert_eq!(sources[again..], (0..end).collect::<Vec<_>>());
     assert_eq!(sources[..again], (0..again as i64).collect::<Vec<_>>());
 }
+
+/// The last record that was read is gone with those before it, so that none of it tells that this is another topic.
+#[test]
+fn a_topic_made_anew_is_another_one_though_the_record_that_would_tell_is_not_there() {
+    let scene = processed("nameless", &["generator.enabled=false"]);
+    scene.bus.delete(&scene.names.samples);
+    scene.bus.create(&scene.names.samples, 1);
+    scene.produce(0..4000);
+    scene.bus.delete_records(&scene.names.samples, 0, 3000);
+    let mut stopped = scene.site.start(&["run"]);
+    let error = stopped.event("failed")["error"].as_str().expect("a text").to_owned();
+    assert!(error.contains("has been made anew"), "{error}");
+    assert!(!stopped.wait().success());
+    let on = scene.site.run(&["run", "--until-caught-up", "--set", "transport.on_gap=continue"]);
+    assert!(on.status.success(), "{}", String::from_utf8_lossy(&on.stderr));
+    assert_eq!(scene.published(), 4000);
+    // It is known by then.
+    scene.caught_up();
+}

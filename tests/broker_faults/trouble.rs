@@ -1,7 +1,7 @@
 //! Trouble that does not pass: it ends the daemon with what to do about it, or is said for as long as it lasts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -128,15 +128,141 @@ fn an_address_that_only_the_broker_names_and_nobody_reaches_is_told() {
 }
 
 #[test]
-fn a_missing_right_to_read_outputs_is_told_at_the_start() {
-    let scene = Scene::new("rights", REST);
+fn a_right_to_read_outputs_is_asked_for_only_after_a_crash() {
+    let scene = Scene::new("rights", &["generator.enabled=false", "state.every=1h"]);
     for output in &scene.names.outputs {
         scene.bus.create(output, 1);
+        scene.broker.write_only(output);
     }
-    scene.broker.write_only(&scene.names.outputs[1]);
+    let lack = format!("User:ANONYMOUS lacks rights: Read on topic `{}`. ", scene.names.outputs[0]);
     let mut daemon = scene.site.start(&["run"]);
-    let lack = format!("User:ANONYMOUS lacks rights: Read on topic `{}`. ", scene.names.outputs[1]);
+    for run in 1..4 {
+        scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+        scene.until_published(&mut daemon, 100 * run);
+        // In order, in order, and not.
+        if run < 3 {
+            assert!(daemon.stop().success(), "{}", daemon.story());
+            daemon = scene.site.start(&["run"]);
+        }
+    }
+    daemon.kill();
+    let mut daemon = scene.site.start(&["run"]);
     holds(&ended(&mut daemon, 1), &[&lack, "--operation Read --topic"]);
+    assert_eq!(scene.published(), 300);
+}
+
+/// How often each sample of a partition is predicted, where it is more than once; all are there.
+fn doubled(scene: &Scene, partition: i32, outputs: i32) -> BTreeMap<i64, Vec<(i32, i64)>> {
+    let mut offsets: BTreeMap<i64, Vec<(i32, i64)>> = BTreeMap::new();
+    for held in 0..outputs {
+        for prediction in scene.bus.read(&scene.names.outputs[0], held) {
+            if source_partition(Output::Predictions, &prediction) == partition {
+                offsets.entry(source(Output::Predictions, &prediction)).or_default().push((held, prediction.offset));
+            }
+        }
+    }
+    assert!(offsets.keys().copied().eq(0..scene.bus.end(&scene.names.samples, partition)), "nothing is missing");
+    offsets.retain(|_, offsets| offsets.len() > 1);
+    offsets
+}
+
+/// Appends samples to partitions until the daemons have had enough time to meet.
+fn feed(scene: &Scene, partitions: i32, mut enough: impl FnMut() -> bool) {
+    while !enough() {
+        (0..partitions).for_each(|partition| scene.bus.produce(&scene.names.samples, partition, b"k", samples(5)));
+        scene.bus.pause(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn of_two_on_several_partitions_the_one_that_was_there_first_goes_on_with_all_of_them_whether_outputs_are_shared_or_not()
+ {
+    for outputs in [3, 1] {
+        let scene = Scene::new("several", &["generator.enabled=false", "state.every=200ms"]);
+        scene.broker.grow(&scene.names.samples, 3);
+        scene.names.outputs.iter().for_each(|output| scene.bus.create(output, outputs));
+        scene.bus.forget();
+        // What has older identities is not older by that.
+        let second =
+            scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, &["generator.enabled=false"][..]].concat());
+        assert!(second.run(&["run", "--until-caught-up"]).status.success());
+        let mut first = scene.site.start(&["run"]);
+        let mut begun = 0;
+        feed(&scene, 3, || {
+            assert!(!first.has_ended(), "{}", first.story());
+            first.watch(Duration::from_millis(1));
+            begun = first.lines_of("worker_started").len();
+            begun == 3
+        });
+        let mut second = second.start(&["run"]);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        feed(&scene, 3, || {
+            assert!(Instant::now() < deadline, "both go on");
+            second.has_ended()
+        });
+        let said = ended(&mut second, 78);
+        holds(&said, &["another Thalweg", &format!("process {} on host", first.id())]);
+        let published = || (0..outputs).map(|held| scene.bus.end(&scene.names.outputs[0], held)).sum::<i64>();
+        let goal = published() + 100;
+        feed(&scene, 3, || {
+            assert!(Instant::now() < deadline, "nobody goes on");
+            published() > goal
+        });
+        assert!(!first.has_ended(), "{}", first.story());
+        assert!(first.stop().success(), "{}", first.story());
+        scene.caught_up();
+        let events = (0..outputs).flat_map(|held| scene.bus.read(&scene.names.outputs[2], held));
+        let events = events.map(|event| serde_json::from_slice(event.value.as_deref().expect("a value")));
+        let events: Vec<Value> = events.collect::<Result<_, _>>().expect("JSON");
+        for partition in 0..3 {
+            let overlaps =
+                events.iter().filter(|it| it["event"] == "overlap" && it["samples"]["partition"] == partition);
+            let records = overlaps.flat_map(|event| event["records"].as_array().expect("records"));
+            let named: BTreeSet<i64> = records.filter_map(|record| record["source"].as_i64()).collect();
+            let doubled: BTreeSet<i64> = doubled(&scene, partition, outputs).into_keys().collect();
+            println!("{outputs} partitions of the outputs: {} of {partition} are there twice", doubled.len());
+            assert_eq!(named, doubled, "{outputs} partitions of the outputs, partition {partition}");
+        }
+    }
+}
+
+#[test]
+fn outputs_that_are_given_as_many_partitions_as_the_samples_hold_each_once_after_a_crash() {
+    let scene = Scene::new("enlarged", &["generator.enabled=false", "state.every=1h"]);
+    scene.broker.grow(&scene.names.samples, 2);
+    scene.bus.forget();
+    scene.names.outputs.iter().for_each(|output| scene.bus.create(output, 1));
+    let mut daemon = scene.site.start(&["run"]);
+    (0..2).for_each(|partition| scene.bus.produce(&scene.names.samples, partition, b"k", samples(300)));
+    daemon.line("all of it", |line| line["records"] == 600 && line["lag"] == 0);
+    daemon.kill();
+    scene.names.outputs.iter().for_each(|output| scene.broker.grow(output, 2));
+    scene.bus.forget();
+    let mut daemon = scene.site.start(&["run"]);
+    (0..2).for_each(|partition| scene.bus.produce(&scene.names.samples, partition, b"k", samples(50)));
+    daemon.line("all of it", |line| line["records"] == 700 && line["lag"] == 0);
+    daemon.kill();
+    scene.caught_up();
+    for partition in 0..2 {
+        assert_eq!(doubled(&scene, partition, 2), BTreeMap::new(), "partition {partition}");
+    }
+    assert_eq!(scene.bus.end(&scene.names.outputs[0], 1), 50, "what is new has a partition of its own");
+}
+
+#[test]
+fn a_connection_that_the_broker_ends_while_nothing_comes_interrupts_nobody() {
+    let scene = Scene::behind_proxy("rests", &["generator.enabled=false"]);
+    let (listens, to) = (scene.broker.proxy_port(), scene.broker.proxied_port());
+    let proxy = Proxy::start(listens, to);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
+    drop(proxy);
+    let _proxy = Proxy::start(listens, to);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    scene.until_published(&mut daemon, 200);
+    assert!(daemon.stop().success());
+    assert_eq!(daemon.lines_of("worker_interrupted"), Vec::<&Value>::new());
 }
 
 #[test]

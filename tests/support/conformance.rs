@@ -85,12 +85,14 @@ async fn fetch_until<R: Reader>(reader: &mut R, mut offset: i64, end: i64) -> Ve
     records
 }
 
-/// All that an output topic's partition holds.
+/// All that an output topic's partition holds of what was made from samples. Who publishes may say so on the events topic.
 async fn published<T: Transport>(transport: &T, topics: &Topics, output: Output, partition: i32) -> Vec<Record> {
     let topic = [&topics.predictions, &topics.dead_letters, &topics.events][output as usize];
     let mut reader = transport.reader(topic, partition).await.expect("reader");
     let range = reader.range().await.expect("range");
-    fetch_until(&mut reader, range.start, range.end).await
+    let mut records = fetch_until(&mut reader, range.start, range.end).await;
+    records.retain(|it| thalweg_topic::source::place(output, it.value.as_deref(), &it.headers).is_some());
+    records
 }
 
 /// A reader of the samples.

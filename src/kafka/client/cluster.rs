@@ -156,7 +156,13 @@ impl Cluster {
                 Err(fault) => first = Some(first.unwrap_or(fault)),
             }
         }
-        Err(first.or(refused).unwrap_or_else(|| Fault::transient("there is no broker to ask")))
+        Err(match (first, refused) {
+            (Some(fault), Some(Fault::Permanent(Refusal { action, problem, reason, .. }))) => {
+                fault.map_transient(|away| format!("{away}; {action}: {problem} ({reason})"))
+            }
+            (Some(fault), _) | (None, Some(fault)) => fault,
+            (None, None) => Fault::transient("there is no broker to ask"),
+        })
     }
 
     /// Returns the broker that makes topics.

@@ -84,6 +84,16 @@ impl Partition {
         Ok(from(self.read(brought)?, offset))
     }
 
+    /// Returns the identity that the topic had first, where no other may stand in for it and it has one.
+    pub(crate) fn identity(&self) -> Option<TopicId> {
+        self.same.as_ref()?.get().copied().flatten()
+    }
+
+    /// Says whether the topic has been there, where no other may stand in for it.
+    pub(crate) fn has_met_its_topic(&self) -> bool {
+        self.same.as_ref().is_some_and(|same| same.get().is_some())
+    }
+
     /// Makes sure that the topic is still the one it was, also where the broker's answers do not tell.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! at most once: before its records are read back, or never. The identity outlives the process in the state file, so this
 //! holds for the requests of a process that was killed, too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use thalweg_topic::record::Outgoing;
 
@@ -16,6 +16,7 @@ use super::{
     partition::Partition,
     retry::retry,
     sends::Sends,
+    slot::Reusable,
 };
 use crate::protocol::{Batch, InitProducerId, Parcel, ProducerId, Records, Time};
 
@@ -42,12 +43,18 @@ pub(crate) async fn once(partition: &Partition, id: ProducerId, records: Vec<Out
     }
 }
 
+/// Returns the way to the leader of a partition.
+async fn connect(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Try<Arc<Sends>> {
+    let opened = async { cluster.leader(topic, partition).await?.broker.sends().await };
+    opened.await.inspect_err(|_| cluster.forget(topic))
+}
+
 /// Appends to one partition.
 #[derive(Debug)]
 pub(crate) struct Producer {
     cluster: Arc<Cluster>,
-    /// Over one connection for as long as this lives: over another one batches might overtake those of before.
-    sends: Arc<Sends>,
+    /// Over one connection while any batch is under way: over another one batches might overtake those of before.
+    sends: StdMutex<Arc<Sends>>,
     topic: Arc<str>,
     partition: i32,
     id: ProducerId,
@@ -56,14 +63,34 @@ pub(crate) struct Producer {
 impl Producer {
     /// Connects.
     pub(crate) async fn open(cluster: &Arc<Cluster>, topic: &str, partition: i32, id: ProducerId) -> Try<Self> {
-        let opened = async { cluster.leader(topic, partition).await?.broker.sends().await };
-        let sends = opened.await.inspect_err(|_| cluster.forget(topic))?;
+        let sends = StdMutex::new(connect(cluster, topic, partition).await?);
         Ok(Self { cluster: Arc::clone(cluster), sends, topic: topic.into(), partition, id })
+    }
+
+    /// Says whether its connection can be used; brokers end those that rest for long.
+    pub(crate) fn is_open(&self) -> bool {
+        self.sends().is_open()
+    }
+
+    /// Connects anew, where nothing is under way.
+    ///
+    /// # Errors
+    /// When the leader cannot be reached.
+    pub(crate) async fn reopen(&self) -> Try<()> {
+        self.cluster.forget(&self.topic);
+        let sends = connect(&self.cluster, &self.topic, self.partition).await?;
+        *self.sends.lock().unwrap_or_else(PoisonError::into_inner) = sends;
+        Ok(())
+    }
+
+    fn sends(&self) -> Arc<Sends> {
+        Arc::clone(&self.sends.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Appends records, of which the first has the number `sequence`; returns its offset. Calls reach the broker in the order
     /// in which they are first polled.
     pub(crate) async fn append(&self, sequence: i32, records: impl Into<Records>, time: Time) -> Try<i64> {
+        let sends = self.sends();
         let batch = Batch {
             producer: self.id,
             sequence,
@@ -71,10 +98,10 @@ impl Producer {
             time,
             compression: self.cluster.config().compression,
         };
-        let batch = batch.encode(self.sends.buffer()).map_err(|error| {
+        let batch = batch.encode(sends.buffer()).map_err(|error| {
             Fault::unwritable(&format!("encoding a batch for `{}`/{}", self.topic, self.partition), error.to_string())
         })?;
         let parcel = Parcel { topic: Arc::clone(&self.topic), partition: self.partition, batch };
-        self.sends.append(parcel).await.inspect_err(|_| self.cluster.forget(&self.topic))
+        sends.append(parcel).await.inspect_err(|_| self.cluster.forget(&self.topic))
     }
 }

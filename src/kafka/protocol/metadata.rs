@@ -29,6 +29,12 @@ use super::{
 pub(crate) struct TopicId([u8; 16]);
 
 impl TopicId {
+    /// Returns half of it, which is random enough to tell topics apart.
+    pub(crate) fn short(self) -> i64 {
+        let Self([a, b, c, d, e, f, g, h, ..]) = self;
+        i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     #[cfg(test)]
     pub(crate) fn of(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -13,7 +13,7 @@ use crate::{
     gap::{Anchor, Gap, Policy, Reason},
     processor::Processor,
 };
-use thalweg_store::Store;
+use thalweg_store::{Store, set_meta};
 use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};
 
 /// Restores the newest checkpoint, or begins where the settings say, and finds out what has been published past it.
@@ -59,8 +59,31 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     if gap.is_some() || (!same_settings && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
+    note_identity(config, store, partition, reader.identity()).await?;
     tell(&processor, restored, published, &afresh);
     Ok(processor)
+}
+
+/// Name in the state file of the identity of the topic that a partition was learned from.
+fn identity_name(topic: &str, partition: i32) -> String {
+    format!("identity:{topic}/{partition}")
+}
+
+/// Keeps the identity of the topic; after the checkpoint behind a gap, so that a crash between the two finds that gap again.
+async fn note_identity(
+    config: &Config,
+    store: &Arc<Store>,
+    partition: i32,
+    identity: Option<i64>,
+) -> Result<(), Error> {
+    let name = identity_name(&config.processor.topic, partition);
+    let known = store.meta(&name)?;
+    match identity.filter(|now| known != Some(*now)) {
+        Some(now) => {
+            Ok(store.write("the topic's identity cannot be written", move |tx| set_meta(tx, &name, now)).await?)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Stored state to continue from, and the gap between it and what the topic holds.
@@ -196,7 +219,10 @@ async fn missing<R: Reader>(
     reader: &mut R,
 ) -> Result<Option<Gap>, Error> {
     let last = last_record(stored, range, reader).await?;
-    let Some(mut gap) = Gap::in_range(stored.position, range, stored.anchor, last.as_ref()) else { return Ok(None) };
+    let known = store.meta(&identity_name(&stored.topic, stored.partition))?;
+    let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
+    let found = Gap::in_range(stored.position, range, stored.anchor, last.as_ref(), anew);
+    let Some(mut gap) = found else { return Ok(None) };
     if gap.reason == Reason::Recreated && stored.position > range.end {
         // Older checkpoints tell another topic from a truncated one: the last record of one of them may still be there.
         for older in store.kept(&stored.topic, stored.partition, &checkpoints::read)? {

@@ -21,7 +21,7 @@ const MAX_SPARSE: usize = 64;
 /// A histogram of |y − p| with logarithmic buckets (after DDSketch: Masson, Rim and Lee 2019), whose quantiles are within
 /// 0.8 % of the true ones. 16 bytes for each bucket that holds errors, while there are at most 64 of them; from then on 8 bytes for
 /// each between the least and the greatest error: about 10 KB in everyday life, 290 KB at most.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "State")]
 pub struct Quantiles {
     n: u64,
@@ -29,16 +29,10 @@ pub struct Quantiles {
     first: u16,
     /// Number of buckets from there to the highest that has.
     span: usize,
-    counts: Counts,
-}
-
-/// Counts of errors by bucket.
-#[derive(Clone, Debug)]
-enum Counts {
-    /// Those above 0 with their buckets, in order.
-    Sparse(Vec<(u16, u64)>),
-    /// All from the first one on.
-    Dense(Vec<u64>),
+    /// Counts above 0 with their buckets, in order, while there are few of them.
+    sparse: Vec<(u16, u64)>,
+    /// All counts from the first bucket on; empty while there are few. Apart from the others, since most errors are counted here.
+    dense: Vec<u64>,
 }
 
 /// The form in a state, which does not tell how it is kept.
@@ -52,9 +46,10 @@ struct State<'a> {
 
 impl Serialize for Quantiles {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let counts = match &self.counts {
-            Counts::Dense(counts) => Cow::Borrowed(&**counts),
-            Counts::Sparse(entries) => Cow::Owned(dense(entries, self.first, self.span)),
+        let counts = if self.dense.is_empty() {
+            Cow::Owned(dense(&self.sparse, self.first, self.span))
+        } else {
+            Cow::Borrowed(&*self.dense)
         };
         State { n: self.n, first: self.first, counts }.serialize(serializer)
     }
@@ -66,18 +61,9 @@ impl From<State<'_>> for Quantiles {
         let span = counts.len();
         let buckets = (first..=u16::MAX).zip(counts.iter().copied()).filter(|(_, count)| *count > 0);
         // One that has too many buckets is refused as it is.
-        let counts = if span <= usize::from(LAST_BUCKET) + 1 && buckets.clone().count() <= MAX_SPARSE {
-            Counts::Sparse(buckets.collect())
-        } else {
-            Counts::Dense(counts.into_owned())
-        };
-        Self { n, first, span, counts }
-    }
-}
-
-impl Default for Quantiles {
-    fn default() -> Self {
-        Self { n: 0, first: 0, span: 0, counts: Counts::Sparse(Vec::new()) }
+        let few = span <= usize::from(LAST_BUCKET) + 1 && buckets.clone().count() <= MAX_SPARSE;
+        let sparse = if few { buckets.collect() } else { Vec::new() };
+        Self { n, first, span, sparse, dense: if few { Vec::new() } else { counts.into_owned() } }
     }
 }
 
@@ -115,13 +101,7 @@ fn middle(bucket: u16) -> f64 {
     f64::midpoint(edge(key), edge(key + 1))
 }
 
-checked!(
-    enum Counts {
-        Sparse(entries),
-        Dense(counts),
-    }
-);
-checked!(Quantiles { n, first, span, counts } then fits);
+checked!(Quantiles { n, first, span, sparse, dense } then fits);
 
 impl Quantiles {
     fn fits(&self) -> Result<(), &'static str> {
@@ -137,12 +117,8 @@ impl Quantiles {
 
     /// Returns the buckets that hold errors, with their counts, in order.
     fn counted(&self) -> impl Iterator<Item = (u16, u64)> {
-        let (entries, counts): (&[_], &[_]) = match &self.counts {
-            Counts::Sparse(entries) => (entries, &[]),
-            Counts::Dense(counts) => (&[], counts),
-        };
-        let dense = (self.first..=u16::MAX).zip(counts.iter().copied()).filter(|(_, count)| *count > 0);
-        entries.iter().copied().chain(dense)
+        let dense = (self.first..=u16::MAX).zip(self.dense.iter().copied()).filter(|(_, count)| *count > 0);
+        self.sparse.iter().copied().chain(dense)
     }
 
     /// Counts an error; finite.
@@ -153,34 +129,33 @@ impl Quantiles {
 
     #[inline]
     pub(super) fn insert(&mut self, bucket: u16) {
-        if let Counts::Dense(counts) = &mut self.counts
-            && let Some(count) = counts.get_mut(usize::from(bucket.wrapping_sub(self.first)))
-        {
-            self.n += 1;
-            *count += 1;
-        } else {
-            self.add(bucket, 1);
+        match self.dense.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
+            Some(count) => {
+                self.n += 1;
+                *count += 1;
+            }
+            None => self.add(bucket, 1),
         }
     }
 
     /// Removes an error that was counted.
     #[inline]
     pub(super) fn remove(&mut self, bucket: u16) {
-        match &mut self.counts {
-            Counts::Dense(counts) => {
-                if let Some(count) = counts.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
-                    *count = count.saturating_sub(1);
-                    self.n = self.n.saturating_sub(1);
-                }
-            }
-            Counts::Sparse(entries) => {
-                if let Ok(at) = entries.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-                    entries[at].1 -= 1;
-                    self.n = self.n.saturating_sub(1);
-                    if entries[at].1 == 0 {
-                        entries.remove(at);
-                    }
-                }
+        if let Some(count) = self.dense.get_mut(usize::from(bucket.wrapping_sub(self.first))) {
+            *count = count.saturating_sub(1);
+            self.n = self.n.saturating_sub(1);
+        } else {
+            self.remove_sparse(bucket);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_sparse(&mut self, bucket: u16) {
+        if let Ok(at) = self.sparse.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            self.sparse[at].1 -= 1;
+            self.n = self.n.saturating_sub(1);
+            if self.sparse[at].1 == 0 {
+                self.sparse.remove(at);
             }
         }
     }
@@ -199,21 +174,18 @@ impl Quantiles {
         let first = if self.span == 0 { bucket } else { self.first.min(bucket) };
         let end = (usize::from(self.first) + self.span).max(usize::from(bucket) + 1);
         let span = end - usize::from(first);
-        match &mut self.counts {
-            Counts::Sparse(entries) => match entries.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-                Ok(at) => entries[at].1 += errors,
-                Err(at) => {
-                    entries.insert(at, (bucket, errors));
-                    if entries.len() > MAX_SPARSE {
-                        self.counts = Counts::Dense(dense(entries, first, span));
-                    }
-                }
-            },
-            Counts::Dense(counts) => {
-                counts.splice(..0, std::iter::repeat_n(0, usize::from(self.first - first)));
-                counts.resize(span, 0);
-                counts[usize::from(bucket - first)] += errors;
+        if self.dense.is_empty() {
+            match self.sparse.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+                Ok(at) => self.sparse[at].1 += errors,
+                Err(at) => self.sparse.insert(at, (bucket, errors)),
             }
+            if self.sparse.len() > MAX_SPARSE {
+                self.dense = dense(&std::mem::take(&mut self.sparse), first, span);
+            }
+        } else {
+            self.dense.splice(..0, std::iter::repeat_n(0, usize::from(self.first - first)));
+            self.dense.resize(span, 0);
+            self.dense[usize::from(bucket - first)] += errors;
         }
         (self.first, self.span) = (first, span);
     }

@@ -3,10 +3,12 @@
 //! Invariant: every task has a name, is watched, and is joined under a deadline; the first that fails stops the others.
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
+mod contact;
 pub mod dead_letters;
 pub mod fields;
 mod generating;
 pub mod history;
+mod observer;
 mod partition_ends;
 mod report;
 mod table;
@@ -18,9 +20,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use observer::Observer;
 use partition_ends::PartitionEnds;
 use tasks::{Task, TaskGroup};
 use thalweg_embedded::Embedded;
+use thalweg_http::Server;
 use thalweg_kafka::Kafka;
 use thalweg_pipeline::{processor, worker};
 use thalweg_settings::{self as settings, Settings};
@@ -53,6 +57,9 @@ pub enum Error {
     /// Failure of the generator.
     #[error("generator")]
     Generator(#[from] generating::Error),
+    /// Failure to serve HTTP.
+    #[error(transparent)]
+    Http(#[from] thalweg_http::Error),
     /// A task ended by a defect.
     #[error("a task panicked; the state is as of the last checkpoint. Please report this")]
     Panicked,
@@ -106,6 +113,8 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         "thalweg starts"
     );
     report::tell_systemd_status(&opening(&settings));
+    let observer = Arc::new(Observer::new(&settings));
+    let _http = listen(&settings, &observer).inspect_err(log_failure)?;
     let shutdown = CancellationToken::new();
     let opening = async {
         let topics = settings.topics.clone();
@@ -134,12 +143,12 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
                     other => other?,
                 };
                 // Boxed, since otherwise the compiler lays out everything that awaits in one future.
-                serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
+                observed(transport, &settings, &store, until_caught_up, &shutdown, &observer).boxed().await
             }
             settings::Transport::Kafka(config) => {
                 let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), wanted, shutdown.clone());
                 let transport = open.boxed().await?;
-                serve(transport, &settings, &store, until_caught_up, &shutdown).boxed().await
+                observed(transport, &settings, &store, until_caught_up, &shutdown, &observer).boxed().await
             }
         }
     };
@@ -167,6 +176,14 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
     result
 }
 
+/// Begins to tell over HTTP how the daemon is, where the settings say so. It answers while the transport is being opened, too.
+fn listen(settings: &Settings, observer: &Arc<Observer>) -> Result<Option<Server>, Error> {
+    let Some(config) = &settings.http else { return Ok(None) };
+    let server = Server::start(config.clone(), Arc::clone(observer) as _)?;
+    tracing::info!(event = "http_listening", address = %server.address(), "HTTP is served");
+    Ok(Some(server))
+}
+
 /// Logs the error that ended it, in this one place.
 fn log_failure(error: &(impl std::error::Error + 'static)) {
     tracing::error!(event = "failed", error = %chain(error), "stopped by an error");
@@ -192,6 +209,18 @@ pub async fn serve<T: Transport + SampleLog>(
     until_caught_up: bool,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
+    let observer = Observer::new(settings);
+    observed(transport, settings, store, until_caught_up, shutdown, &observer).await
+}
+
+async fn observed<T: Transport + SampleLog>(
+    transport: T,
+    settings: &Settings,
+    store: &Arc<Store>,
+    until_caught_up: bool,
+    shutdown: &CancellationToken,
+    observer: &Observer,
+) -> Result<(), Error> {
     if shutdown.is_cancelled() {
         return Ok(());
     }
@@ -213,6 +242,7 @@ pub async fn serve<T: Transport + SampleLog>(
     let (views, ends) = (tasks.views(), Arc::new(PartitionEnds::default()));
     let looking = partition_ends::run(views.clone(), Arc::clone(&transport), Arc::clone(&ends));
     let watching = vitals::run(views.clone(), Arc::clone(&transport), Arc::clone(store));
+    let observing = observer.run(views.clone(), &*transport, Arc::clone(store), Arc::clone(&ends));
     let sources = report::Sources { views, transport: Arc::clone(&transport), store: Arc::clone(store), ends };
     let reporting = CancellationToken::new();
     let reports = report::run(sources, settings.report_every, reporting.clone());
@@ -225,6 +255,7 @@ pub async fn serve<T: Transport + SampleLog>(
         ended = tasks.work(transport.assignments(), shutdown, reporting) => ended,
         never = watching => match never {},
         never = looking => match never {},
+        never = observing => match never {},
     }
 }
 

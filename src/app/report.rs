@@ -6,9 +6,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    contact::{Contact, ContactWatch},
     fields::FieldsLog,
     partition_ends::PartitionEnds,
-    table::{self, Contact, Partition, Totals},
+    table::{self, Partition, Totals},
     tasks::Views,
 };
 use thalweg_logging::figures::rounded;
@@ -89,9 +90,7 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
     let every = if screen.is_some() { every.min(ROW_REFRESH_INTERVAL) } else { every };
     let mut last: Option<(Instant, u64)> = None;
     let mut fields_log = FieldsLog::default();
-    let mut retries = transport.retries();
-    // Number of fetches per worker when something was last retried, until all workers have had another.
-    let mut troubled: Option<BTreeMap<i32, u64>> = None;
+    let mut contact = ContactWatch::new(&*transport);
     let mut next = Instant::now() + FIRST_REPORT_DELAY.min(every);
     loop {
         let done = tokio::select! {
@@ -111,25 +110,8 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             let rate = last.map_or(0.0, |(then, records)| {
                 overview.records.saturating_sub(records) as f64 / (now - then).as_secs_f64().max(1e-3)
             });
-            // Retries before the first report belong to the opening, such as the wait for a new topic's leader.
             let is_open = last.replace((now, overview.records)).is_some();
-            let tried_again = std::mem::replace(&mut retries, transport.retries()) != retries;
-            let fetched_since = |then: &BTreeMap<i32, u64>| {
-                workers.iter().all(|(partition, view)| {
-                    view.is_done() || then.get(partition).is_none_or(|then| view.polls() != *then)
-                })
-            };
-            if tried_again && is_open {
-                troubled = Some(workers.iter().map(|(partition, view)| (*partition, view.polls())).collect());
-            } else if troubled.as_ref().is_some_and(fetched_since) {
-                troubled = None;
-            }
-            // An end that could not be asked for may be anywhere.
-            let contact = match ends.is_unanswered() || troubled.is_some() {
-                false => Contact::Answers,
-                true if transport.is_throttled() => Contact::Throttled,
-                true => Contact::Outage,
-            };
+            let contact = contact.look(&*transport, &workers, &ends, is_open);
             let lag = lag(&workers, &ends).filter(|lag| contact == Contact::Answers || *lag > 0);
             let partitions = partitions(&workers, &ends);
             let undecided = partitions.iter().map(|partition| partition.undecided).sum();
@@ -161,6 +143,13 @@ fn all_fields(snapshots: &[Arc<Snapshot>]) -> Option<Fields> {
     Some(others.iter().fold((*first.fields).clone(), |all, snapshot| all.merged(&snapshot.fields)))
 }
 
+/// Returns the lag of a partition, and the part of it that an open transaction keeps from being read.
+pub(super) fn lag_of(number: i32, snapshot: &Snapshot, confirmed: i64, ends: &PartitionEnds) -> (i64, i64) {
+    let end = snapshot.end.max(ends.end(number));
+    let lag = (end - confirmed).max(0);
+    (lag, (snapshot.end - snapshot.high_watermark).clamp(0, lag))
+}
+
 /// Sums the lag of all partitions; `None` as long as a worker has not started.
 fn lag(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Option<i64> {
     let partitions = partitions(workers, ends);
@@ -171,9 +160,7 @@ fn lag(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Option<i64> {
 fn partitions(workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Vec<Partition> {
     let of = |(&number, view): (&i32, &View)| {
         let snapshot = view.snapshot()?;
-        let end = snapshot.end.max(ends.end(number));
-        let lag = (end - view.confirmed()).max(0);
-        let undecided = (snapshot.end - snapshot.high_watermark).clamp(0, lag);
+        let (lag, undecided) = lag_of(number, &snapshot, view.confirmed(), ends);
         let (records, champion) = (snapshot.records, snapshot.champion_name().to_owned());
         Some(Partition { number, lag, undecided, records, champion })
     };

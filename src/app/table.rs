@@ -2,6 +2,7 @@
 //!
 //! Invariant: a figure is shown only if something was scored.
 
+use super::contact::Contact;
 use thalweg_logging::figures::{cut, figure, grouped, known, share};
 use thalweg_logging::{Look, Row};
 use thalweg_metrics::{Coverage, Faded, Scores};
@@ -13,28 +14,6 @@ const MAX_NAME_CHARS: usize = 24;
 const MAX_PARTITION_ROWS: usize = 4;
 /// Relative change of the error below which it counts as steady.
 const MIN_NOTABLE_CHANGE: f64 = 0.02;
-
-/// How the transport answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contact {
-    /// As it should.
-    Answers,
-    /// Late, since a quota holds this client back.
-    Throttled,
-    /// Not as it should.
-    Outage,
-}
-
-impl Contact {
-    /// Returns what people are told, as the beginning of a line.
-    pub(super) fn told(self) -> &'static str {
-        match self {
-            Self::Answers => "",
-            Self::Throttled => "a quota of the broker's holds it back; ",
-            Self::Outage => "the transport does not answer; ",
-        }
-    }
-}
 
 /// The figures of all partitions together.
 pub(super) struct Totals<'a> {

@@ -3,7 +3,7 @@
 //! Invariant: every record gives exactly one prediction or one dead letter; one that had been published before a
 //! restart is processed again to the same state and not published again.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use crate::{
     checkpoint::Checkpoint,
@@ -56,6 +56,10 @@ pub struct Processor {
     before: Option<Decoder>,
     /// Use of the fields, and the number of records when it was evaluated last.
     fields: RefCell<(u64, Arc<Fields>)>,
+    /// Time of the last record, in milliseconds since the Unix epoch; `None` before the first one since the start.
+    time: Option<i64>,
+    /// Number of records that could not be used since the start, by reason.
+    rejected: BTreeMap<&'static str, u64>,
 }
 
 /// Progress of the processor.
@@ -121,6 +125,8 @@ impl Processor {
             published: [progress.position; 3],
             before,
             fields: RefCell::default(),
+            time: None,
+            rejected: BTreeMap::new(),
             schema: config.schema.clone(),
         };
         (processor, afresh)
@@ -203,6 +209,7 @@ impl Processor {
         let wanted = |output: Output| offset >= published[output as usize];
         self.progress.records += 1;
         self.progress.position = offset + 1;
+        self.time = Some(record.timestamp);
         outbox.position = self.progress.position;
         if let Some(gap) = self.progress.gap.take_if(|gap| offset >= gap.resumed)
             && wanted(Output::Events)
@@ -235,6 +242,7 @@ impl Processor {
             }
             Err(rejection) => {
                 self.progress.dead_letters += 1;
+                *self.rejected.entry(rejection.reason()).or_default() += 1;
                 if wanted(Output::DeadLetters) {
                     outbox.push(Output::DeadLetters, self.encoder.dead_letter(&record, &rejection));
                 }
@@ -312,6 +320,8 @@ impl Processor {
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
             missed: self.progress.missed,
+            time: self.time,
+            rejected: self.rejected.clone(),
             version: self.prequential.version(),
             champion: self.prequential.champion(),
             models: self.prequential.standings(),

@@ -2,7 +2,7 @@
 //!
 //! Log lines and the status for systemd read snapshots; nobody reaches into a worker.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -62,6 +62,11 @@ pub struct Snapshot {
     pub dead_letters: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
     pub missed: u64,
+    /// Time of the last record processed, in milliseconds since the Unix epoch; `None` before the first one since the
+    /// start.
+    pub time: Option<i64>,
+    /// Records that could not be used since the start, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
     /// Samples the models have learned from.
     pub version: u64,
     /// Index of the champion among `models`.

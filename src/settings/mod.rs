@@ -13,6 +13,7 @@ mod detector;
 mod files;
 mod generator;
 mod grid;
+mod http;
 mod model;
 mod race;
 mod range;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub race: prequential::Config,
     /// `metrics.report_every`: time between two reports.
     pub report_every: Duration,
+    /// `[http]`; `None` where nothing is served.
+    pub http: Option<thalweg_http::Config>,
     /// `[state]`
     pub state: store::Config,
     /// `[logging]`
@@ -104,6 +107,7 @@ impl Default for Settings {
             generator: thalweg_generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
             report_every: DEFAULT_REPORT_INTERVAL,
+            http: None,
             state: store::Config::default(),
             logging: logging::Config::default(),
         }
@@ -137,6 +141,7 @@ impl Settings {
             generator: generator::read(root.section("generator"), generates),
             report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
+            http: http::read(root.section("http")),
             state,
             logging: logging(root.section("logging")),
         };

@@ -16,6 +16,7 @@ use crate::{
     secure::LOGIN,
     support::{
         daemon::Daemon,
+        http,
         kill_loop::Ground,
         proof::{source, source_partition},
     },
@@ -392,4 +393,34 @@ fn partitions_that_are_added_are_read_from_their_beginning_while_the_daemon_runs
     let all: Vec<(i32, i64)> =
         [(0, 100), (2, 40), (3, 30)].iter().flat_map(|&(p, n)| (0..n).map(move |i| (p, i))).collect();
     assert_eq!(sources, all, "each sample is predicted once");
+}
+
+#[test]
+fn who_asks_over_http_is_told_of_a_broker_that_is_away_before_the_start_and_for_half_a_minute() {
+    let scene = Scene::behind_proxy("told", &["generator.enabled=false", "http.listen=127.0.0.1:0"]);
+    let (listens, to) = (scene.broker.proxy_port(), scene.broker.proxied_port());
+    let mut daemon = scene.site.start(&["run"]);
+    let address = http::address(&mut daemon);
+    let until = |path: &str, code: u16| {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let answer = http::get(address, path);
+            if answer.code == code {
+                return answer.body;
+            }
+            assert!(Instant::now() < deadline, "{path}: {} {}", answer.code, answer.body);
+            scene.bus.pause(Duration::from_millis(50));
+        }
+    };
+    holds(&until("/healthz", 200), &["being opened"]);
+    until("/readyz", 503);
+    let proxy = Proxy::start(listens, to);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    until("/readyz", 200);
+    drop(proxy);
+    holds(&until("/healthz", 503), &["has not answered for 3"]);
+    until("/readyz", 200);
+    let _proxy = Proxy::start(listens, to);
+    until("/healthz", 200);
+    assert!(daemon.stop().success());
 }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Each folder with what its package may name of the others. Tests may name more.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     (
         ".",
         &[
@@ -28,8 +28,15 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "topic",
         ],
     ),
-    ("src/app", &["embedded", "generator", "kafka", "logging", "metrics", "pipeline", "settings", "store", "topic"]),
-    ("src/settings", &["embedded", "generator", "kafka", "logging", "metrics", "models", "pipeline", "store", "topic"]),
+    (
+        "src/app",
+        &["embedded", "generator", "http", "kafka", "logging", "metrics", "pipeline", "settings", "store", "topic"],
+    ),
+    (
+        "src/settings",
+        &["embedded", "generator", "http", "kafka", "logging", "metrics", "models", "pipeline", "store", "topic"],
+    ),
+    ("src/http", &[]),
     ("src/logging", &[]),
     ("src/generator", &[]),
     ("src/embedded", &["store", "topic"]),

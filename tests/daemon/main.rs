@@ -12,6 +12,7 @@ mod ensembles;
 mod files;
 mod gaps;
 mod hostile_input;
+mod http;
 mod intervals;
 mod kill;
 mod layering;

@@ -190,7 +190,7 @@ fn unknown_keys_and_choices_come_with_a_suggestion() {
     assert_problem("generator.function = \"friedmann\"", "generator.function", &["`friedman`"]);
     let huber = "[[models]]\nkind = \"linear\"\nloss = { kind = \"huber\", epsilom = 1 }";
     assert_problem(huber, "models[0].loss.epsilom", &["`epsilon`"]);
-    assert_problem("[http]\nenabled = true", "http", &["not a setting"]);
+    assert_problem("[web]\nenabled = true", "web", &["not a setting"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod damage;
 pub mod faulty_transport;
 pub mod hostile_oracle;
+pub mod http;
 pub mod kill_loop;
 pub mod kinds;
 pub mod proof;

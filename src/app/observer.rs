@@ -1,0 +1,268 @@
+//! How the daemon is, for whoever asks over HTTP.
+//!
+//! Invariant: it reads what the workers leave behind and asks nobody, so that answers cost the workers nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{
+    contact::{self, ContactWatch},
+    partition_ends::PartitionEnds,
+    report::lag_of,
+    tasks::Views,
+};
+use thalweg_http::{Contact, Model, Observe, Partition, Process, Status};
+use thalweg_metrics::Scores;
+use thalweg_pipeline::{
+    snapshot::{ModelSnapshot, Snapshot},
+    worker::View,
+};
+use thalweg_settings::Settings;
+use thalweg_store::Store;
+use thalweg_topic::Transport;
+
+/// Interval between two looks at the workers.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Waiting records of which none is published for so long are a fault.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// Tells how the daemon is.
+#[derive(Debug)]
+pub(super) struct Observer {
+    topic: String,
+    transport: &'static str,
+    started: f64,
+    /// Set once the transport is open.
+    open: OnceLock<Open>,
+}
+
+/// What there is to read.
+#[derive(Debug)]
+struct Open {
+    views: Views,
+    store: Arc<Store>,
+    ends: Arc<PartitionEnds>,
+    health: watch::Receiver<Health>,
+}
+
+/// The result of the last look.
+#[derive(Clone, Debug, Default)]
+struct Health {
+    contact: Contact,
+    ready: bool,
+    /// What is wrong, as a sentence.
+    trouble: Option<String>,
+}
+
+impl Observer {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let (topic, transport) = (settings.topics.samples.clone(), settings.transport.name());
+        Self { topic, transport, started, open: OnceLock::new() }
+    }
+
+    /// Looks at the workers of an open transport until dropped.
+    pub(super) async fn run<T: Transport>(
+        &self,
+        views: Views,
+        transport: &T,
+        store: Arc<Store>,
+        ends: Arc<PartitionEnds>,
+    ) -> Infallible {
+        let (health, receiver) = watch::channel(Health { contact: Contact::Answers, ..Health::default() });
+        // A transport is opened once.
+        let _ = self.open.set(Open { views: views.clone(), store, ends: Arc::clone(&ends), health: receiver });
+        let mut watch = Watch::new(ContactWatch::new(transport));
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let workers = views.borrow().clone();
+            health.send_replace(watch.look(transport, &workers, &ends));
+        }
+    }
+}
+
+/// Compares one look with those before.
+struct Watch {
+    contact: ContactWatch,
+    /// Since when the transport does not answer.
+    outage: Option<Instant>,
+    /// By partition, the offset that everything was published up to, and since when.
+    confirmed: BTreeMap<i32, (i64, Instant)>,
+    /// By partition, the offset to reach for being ready.
+    goals: BTreeMap<i32, i64>,
+    /// Partitions that have reached it.
+    reached: BTreeSet<i32>,
+}
+
+impl Watch {
+    fn new(contact: ContactWatch) -> Self {
+        Self { contact, outage: None, confirmed: BTreeMap::new(), goals: BTreeMap::new(), reached: BTreeSet::new() }
+    }
+
+    fn look<T: Transport>(&mut self, transport: &T, workers: &BTreeMap<i32, View>, ends: &PartitionEnds) -> Health {
+        let now = Instant::now();
+        let contact = self.contact.look(transport, workers, ends, true);
+        self.outage = (contact == contact::Contact::Outage).then(|| self.outage.unwrap_or(now));
+        let mut trouble = self
+            .outage
+            .filter(|since| now - *since >= STALLED_AFTER)
+            .map(|since| format!("the transport has not answered for {} s", (now - since).as_secs()));
+        self.confirmed.retain(|partition, _| workers.contains_key(partition));
+        for (&partition, view) in workers {
+            let Some(snapshot) = view.snapshot() else { continue };
+            let confirmed = view.confirmed();
+            let goal = *self.goals.entry(partition).or_insert(snapshot.high_watermark);
+            if confirmed >= goal && view.polls() > 0 {
+                self.reached.insert(partition);
+            }
+            let (lag, undecided) = lag_of(partition, &snapshot, confirmed, ends);
+            let (at, since) = self.confirmed.entry(partition).or_insert((confirmed, now));
+            if *at != confirmed || lag == undecided {
+                (*at, *since) = (confirmed, now);
+            }
+            if trouble.is_none() && now - *since >= STALLED_AFTER {
+                let idle = (now - *since).as_secs();
+                trouble =
+                    Some(format!("partition {partition}: {lag} records wait, and none was published for {idle} s"));
+            }
+        }
+        let ready = !workers.is_empty() && workers.keys().all(|partition| self.reached.contains(partition));
+        let contact = match contact {
+            contact::Contact::Answers => Contact::Answers,
+            contact::Contact::Throttled => Contact::Throttled,
+            contact::Contact::Outage => Contact::Outage,
+        };
+        Health { contact, ready, trouble }
+    }
+}
+
+impl Observe for Observer {
+    fn status(&self) -> Status {
+        let opened = self.open.get();
+        let partitions: Vec<Partition> = opened.map(Open::partitions).unwrap_or_default();
+        let health = opened.map(|open| open.health.borrow().clone()).unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            summary: summary(&health, &partitions),
+            healthy: health.trouble.is_none(),
+            ready: health.ready,
+            contact: health.contact,
+            topic: self.topic.clone(),
+            transport: self.transport,
+            started: self.started,
+            process: process(),
+            partitions,
+        }
+    }
+}
+
+/// Returns how it is in one sentence.
+fn summary(health: &Health, partitions: &[Partition]) -> String {
+    if let Some(trouble) = &health.trouble {
+        return trouble.clone();
+    }
+    if health.contact == Contact::Opening {
+        return "the transport is being opened".to_owned();
+    }
+    let records: u64 = partitions.iter().map(|it| it.records).sum();
+    let lag: u64 = partitions.iter().map(|it| it.lag).sum();
+    let late = match health.contact {
+        Contact::Throttled => ", held back by a quota of the broker's",
+        Contact::Outage => ", and the transport does not answer",
+        Contact::Opening | Contact::Answers => "",
+    };
+    let plural = if partitions.len() == 1 { "" } else { "s" };
+    format!("learning from {} partition{plural}: {records} records, {lag} waiting{late}", partitions.len())
+}
+
+impl Open {
+    fn partitions(&self) -> Vec<Partition> {
+        let views = self.views.borrow().clone();
+        let of = |(&number, view): (&i32, &View)| {
+            let snapshot = view.snapshot()?;
+            Some(self.partition(number, &snapshot, view.confirmed()))
+        };
+        views.iter().filter_map(of).collect()
+    }
+
+    fn partition(&self, number: i32, snapshot: &Snapshot, confirmed: i64) -> Partition {
+        let (lag, undecided) = lag_of(number, snapshot, confirmed, &self.ends);
+        let saved = self.store.saved(number);
+        let age = |time: i64| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+            (now - time as f64 / 1e3).max(0.0)
+        };
+        let models = snapshot.models.iter().enumerate();
+        let coverage = snapshot.coverage.filter(|coverage| coverage.n() > 0);
+        Partition {
+            partition: number,
+            records: snapshot.records,
+            predictions: snapshot.records - snapshot.dead_letters,
+            dead_letters: snapshot.dead_letters,
+            dead_letters_by_reason: snapshot.rejected.clone(),
+            missed: snapshot.missed,
+            confirmed,
+            lag: lag.unsigned_abs(),
+            undecided: undecided.unsigned_abs(),
+            lag_seconds: if lag == 0 { Some(0.0) } else { snapshot.time.map(age) },
+            checkpoint_age_seconds: saved.map(|saved| saved.at.elapsed().as_secs_f64()),
+            unsaved: saved.map_or(0, |saved| (snapshot.position - saved.position).max(0).unsigned_abs()),
+            version: snapshot.version,
+            champion: snapshot.champion_name().into(),
+            coverage: coverage.map(|coverage| coverage.recent()),
+            width: coverage.map(|coverage| coverage.recent_width()),
+            models: models.map(|(at, model)| standing(model, at == snapshot.champion)).collect(),
+            published: standing(&snapshot.published, false),
+        }
+    }
+}
+
+fn standing(model: &ModelSnapshot, champion: bool) -> Model {
+    let ModelSnapshot { name, kind, total, rolling, rolling_errors, skill, counts, memory, .. } = model;
+    let [rmse, mae, bias] = [Scores::rmse, Scores::mae, Scores::bias].map(|it| rolling.known(it));
+    let [error_p50, error_p90, error_p99] = [0.5, 0.9, 0.99].map(|q| rolling_errors.known(q));
+    let [total_rmse, total_mae] = [Scores::rmse, Scores::mae].map(|it| total.known(it));
+    Model {
+        name: Arc::clone(name),
+        kind,
+        champion,
+        rmse,
+        mae,
+        r2: rolling.known_r2(),
+        bias,
+        skill: *skill,
+        error_p50,
+        error_p90,
+        error_p99,
+        total_rmse,
+        total_mae,
+        scored: total.n(),
+        refused: counts.refused,
+        implausible: counts.implausible,
+        drifts: counts.drifts,
+        rescues: counts.rescues,
+        memory_bytes: *memory as u64,
+    }
+}
+
+/// Returns what the process takes, as Linux tells it.
+fn process() -> Process {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let statm = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = statm.as_deref().and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok());
+    Process {
+        resident_memory_bytes: pages.map(|pages| pages * rustix::param::page_size() as u64),
+        cpu_seconds: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
+    }
+}

@@ -10,6 +10,8 @@ set -euo pipefail
 
 folder="$(mktemp -d)"
 port="${1:-26010}"
+# Set by coproc.
+kfake_PID=
 trap 'kill "${kfake_PID:-}" 2>/dev/null || true; rm -rf "$folder"' EXIT
 mkdir "$folder/kfake" "$folder/client"
 cat >"$folder/kfake/main.go" <<'GO'

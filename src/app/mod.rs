@@ -113,8 +113,8 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         "thalweg starts"
     );
     report::tell_systemd_status(&opening(&settings));
-    let observer = Arc::new(Observer::new(&settings));
-    let _http = listen(&settings, &observer).inspect_err(log_failure)?;
+    let observer = settings.http.is_some().then(|| Arc::new(Observer::new(&settings)));
+    let _http = listen(&settings, observer.as_ref()).inspect_err(log_failure)?;
     let shutdown = CancellationToken::new();
     let opening = async {
         let topics = settings.topics.clone();
@@ -143,12 +143,12 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
                     other => other?,
                 };
                 // Boxed, since otherwise the compiler lays out everything that awaits in one future.
-                observed(transport, &settings, &store, until_caught_up, &shutdown, &observer).boxed().await
+                observed(transport, &settings, &store, until_caught_up, &shutdown, observer.as_deref()).boxed().await
             }
             settings::Transport::Kafka(config) => {
                 let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), wanted, shutdown.clone());
                 let transport = open.boxed().await?;
-                observed(transport, &settings, &store, until_caught_up, &shutdown, &observer).boxed().await
+                observed(transport, &settings, &store, until_caught_up, &shutdown, observer.as_deref()).boxed().await
             }
         }
     };
@@ -177,8 +177,8 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
 }
 
 /// Begins to tell over HTTP how the daemon is, where the settings say so. It answers while the transport is being opened, too.
-fn listen(settings: &Settings, observer: &Arc<Observer>) -> Result<Option<Server>, Error> {
-    let Some(config) = &settings.http else { return Ok(None) };
+fn listen(settings: &Settings, observer: Option<&Arc<Observer>>) -> Result<Option<Server>, Error> {
+    let Some((config, observer)) = settings.http.as_ref().zip(observer) else { return Ok(None) };
     let server = Server::start(config.clone(), Arc::clone(observer) as _)?;
     tracing::info!(event = "http_listening", address = %server.address(), "HTTP is served");
     Ok(Some(server))
@@ -209,8 +209,7 @@ pub async fn serve<T: Transport + SampleLog>(
     until_caught_up: bool,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let observer = Observer::new(settings);
-    observed(transport, settings, store, until_caught_up, shutdown, &observer).await
+    observed(transport, settings, store, until_caught_up, shutdown, None).await
 }
 
 async fn observed<T: Transport + SampleLog>(
@@ -219,7 +218,7 @@ async fn observed<T: Transport + SampleLog>(
     store: &Arc<Store>,
     until_caught_up: bool,
     shutdown: &CancellationToken,
-    observer: &Observer,
+    observer: Option<&Observer>,
 ) -> Result<(), Error> {
     if shutdown.is_cancelled() {
         return Ok(());
@@ -242,8 +241,18 @@ async fn observed<T: Transport + SampleLog>(
     let (views, ends) = (tasks.views(), Arc::new(PartitionEnds::default()));
     let looking = partition_ends::run(views.clone(), Arc::clone(&transport), Arc::clone(&ends));
     let watching = vitals::run(views.clone(), Arc::clone(&transport), Arc::clone(store));
-    let observing = observer.run(views.clone(), &*transport, Arc::clone(store), Arc::clone(&ends));
-    let sources = report::Sources { views, transport: Arc::clone(&transport), store: Arc::clone(store), ends };
+    let observing = async {
+        match observer {
+            Some(observer) => observer.run(views.clone(), &*transport, Arc::clone(store), Arc::clone(&ends)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let sources = report::Sources {
+        views: views.clone(),
+        transport: Arc::clone(&transport),
+        store: Arc::clone(store),
+        ends: Arc::clone(&ends),
+    };
     let reporting = CancellationToken::new();
     let reports = report::run(sources, settings.report_every, reporting.clone());
     tasks.begin(Task::Reporter, reports.map(Ok));

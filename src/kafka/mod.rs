@@ -3,7 +3,7 @@
 //! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
 //! brokers), `protocol` (bytes).
 //! Reading order: [`Config`], `rights`, `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests`,
-//! `read_back` (what is there already), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
+//! `read_back` (what is there already), `rivals` (who else publishes), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
 //! `ledger` and `claims` (sent back by people).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is

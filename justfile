@@ -28,6 +28,10 @@ test-kafka:
 test-systemd:
     .ci/run release systemd
 
+# The Debian package, checked; and the alerts and the dashboard in a real Prometheus.
+test-package:
+    .ci/run release package monitoring
+
 # Ten minutes at full speed, a clock that jumps, a simulated day.
 soak:
     .ci/run release soak
@@ -101,6 +105,10 @@ fuzz-restore seconds="300":
 fuzz-decode seconds="300":
     cargo test --locked --test daemon hostile_input:: -- --ignored
     cargo +nightly fuzz run -s none decode -- -max_len=4096 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}
+
+# Looks for records of other formats, and for schemas, that break their readers, likewise: avro, protobuf or schemas.
+fuzz-format target seconds="300":
+    cargo +nightly fuzz run -s none {{ target }} -- -max_len=4096 -timeout=20 -malloc_limit_mb=512 -max_total_time={{ seconds }}
 
 # Looks for answers of a broker that break the reading of records, likewise.
 fuzz-kafka-records seconds="300":

@@ -40,6 +40,12 @@ fn race(splitter: tree::Splitter) -> (Prequential, usize) {
     }
 }
 
+fn encoded(race: &Prequential) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state::write(race, &mut bytes).expect("encoded");
+    bytes
+}
+
 const SPLITTERS: [&str; 2] = ["tebst", "ebst"];
 
 fn splitter(name: &str) -> tree::Splitter {
@@ -58,13 +64,13 @@ fn copy(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench(args = SPLITTERS)]
 fn encode(bencher: Bencher<'_, '_>, name: &str) {
     let (race, _) = race(splitter(name));
-    let bytes = rmp_serde::to_vec_named(&race).expect("encoded").len();
-    bencher.counter(BytesCount::new(bytes)).bench_local(|| rmp_serde::to_vec_named(&race).expect("encoded"));
+    let bytes = encoded(&race).len();
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| encoded(&race));
 }
 
 #[divan::bench(args = SPLITTERS)]
 fn restore(bencher: Bencher<'_, '_>, name: &str) {
-    let state = rmp_serde::to_vec_named(&race(splitter(name)).0).expect("encoded");
+    let state = encoded(&race(splitter(name)).0);
     let counter = BytesCount::new(state.len());
     bencher.counter(counter).bench_local(|| state::read::<Prequential>(&state).expect("restored"));
 }

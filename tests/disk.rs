@@ -1,6 +1,6 @@
 //! A state file on a disk that fills up, or that may not be written.
 //!
-//! Needs root, for mounts in a namespace of their own, and `--features root-tests`. Nothing is mounted where others see
+//! Needs root, for mounts in a namespace of their own: `cargo test --test disk`. Nothing is mounted where others see
 //! it, and all of it goes with the daemon.
 
 mod support;

@@ -1,6 +1,6 @@
 //! The transport conformance suite on a real Apache Kafka, and the daemon on it.
 //!
-//! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port; `tests/kafka/kafka start` runs a broker. Without
+//! Needs THALWEG_TEST_BROKERS=host:port; `tests/kafka/kafka start` runs a broker. Without
 //! one these tests fail: they never skip.
 
 #[path = "kafka/compare.rs"]

@@ -1,7 +1,7 @@
 //! kill -9 on a real Apache Kafka, at seeded random moments: nothing lost, nothing twice, and not a bit of difference to
 //! a run that nobody killed.
 //!
-//! Needs `--features kafka-tests` and THALWEG_TEST_BROKERS=host:port, as tests/kafka.rs does.
+//! Needs THALWEG_TEST_BROKERS=host:port, as tests/kafka.rs does.
 
 #[path = "support/broker_client.rs"]
 mod broker_client;
@@ -133,4 +133,51 @@ fn kills_on_kafka_change_no_bit_of_a_mixture_a_champion_and_intervals() {
     proof.mixture_and_intervals(&ground.bus.all(&ground.names));
     println!("Kafka, ensembles: {}; {}", report.summary(), proof.summary());
     proof.hold();
+}
+
+#[test]
+fn models_that_join_on_kafka_are_those_of_a_run_that_had_them_from_the_start_also_after_kills() {
+    const BEFORE: &str = r#"models=[{kind="mean"},{kind="linear"}]"#;
+    const AFTER: &str = r#"models=[{name="tree",kind="hoeffding_tree"},{kind="linear"},{name="best",kind="champion"}]"#;
+    const COUNT: u64 = 60_000;
+    // So slow that records are still to come when models have caught up.
+    let settings = ["generator.count=60000", "generator.rate=10000", "state.every=120ms", "metrics.report_every=20ms"];
+    let predicted = |ground: &OnKafka| -> Vec<serde_json::Value> {
+        let all = ground.bus.read(&ground.names.outputs[0], 0);
+        let parsed = all.iter().map(|it| serde_json::from_slice(it.value.as_deref().expect("a value")).expect("JSON"));
+        parsed.collect()
+    };
+    let whole = |ground: &OnKafka| {
+        let mut daemon = ground.site.start(&["run"]);
+        daemon.line("all", |line| line["event"] == "report" && line["records"].as_u64() >= Some(COUNT));
+        assert!(daemon.stop().success());
+        predicted(ground)
+    };
+    let calm = [BEFORE, AFTER].map(|models| whole(&OnKafka::new("calm", 1, models, &settings)));
+
+    let mut ground = OnKafka::new("joining", 1, BEFORE, &settings);
+    let mut daemon = ground.site.start(&["run"]);
+    daemon.line("a half", |line| line["event"] == "report" && line["records"].as_u64() >= Some(COUNT / 2));
+    daemon.kill();
+    let models = ground.site.settings.iter_mut().find(|it| it.starts_with("models="));
+    *models.expect("models") = AFTER.into();
+    for _ in 0..3 {
+        let mut daemon = ground.site.start(&["run"]);
+        daemon.event("model_learning");
+        daemon.event("worker_started");
+        daemon.kill();
+    }
+    let got = whole(&ground);
+    let joined = got.iter().position(|it| it["predictions"].get("tree").is_some()).expect("the tree joins");
+    assert!(joined as u64 >= COUNT / 2, "{joined}");
+    assert_eq!(got.len() as u64, COUNT);
+    for (offset, got) in got.iter().enumerate() {
+        let wanted = &calm[usize::from(offset >= joined)][offset];
+        assert_eq!(
+            (&got["source"]["offset"], &got["predictions"]),
+            (&offset.into(), &wanted["predictions"]),
+            "{joined}"
+        );
+    }
+    println!("Kafka, joining: {joined} of {COUNT} before");
 }

@@ -61,7 +61,7 @@ async fn trap(event: &'static str) -> tokio::sync::MutexGuard<'static, ()> {
 fn settings(folder: &TempDir, more: &[&str]) -> Settings {
     let path = format!("state.path={}", folder.path().join("state.db").display());
     let overrides: Vec<String> =
-        [path.as_str(), "state.every=10ms"].iter().chain(more).map(ToString::to_string).collect();
+        [path.as_str(), "state.every=10ms", "http.listen="].iter().chain(more).map(ToString::to_string).collect();
     Settings::load(&Sources::new(None, std::iter::empty(), overrides)).expect("good settings")
 }
 
@@ -83,7 +83,8 @@ async fn in_the_processing() {
     drop((transport, store));
     {
         let _trap = trap("dead_letter").await;
-        let run = app::run(settings(&folder, &["generator.enabled=false"]), false, std::future::pending());
+        let run =
+            app::run(settings(&folder, &["generator.enabled=false"]), false, None, Box::pin(std::future::pending()));
         let error = within("the end", run).await.expect_err("a panic is an error");
         assert!(app::chain(&error).contains("the task `process` panicked"), "{}", app::chain(&error));
     }
@@ -94,7 +95,8 @@ async fn in_the_processing() {
 async fn in_the_reports() {
     let folder = tempfile::tempdir().expect("a folder");
     let _trap = trap("report").await;
-    let run = app::run(settings(&folder, &["metrics.report_every=10ms"]), false, std::future::pending());
+    let run =
+        app::run(settings(&folder, &["metrics.report_every=10ms"]), false, None, Box::pin(std::future::pending()));
     let error = within("the end", run).await.expect_err("a panic is an error");
     assert!(matches!(error, app::Error::Panicked), "{error:?}");
 }

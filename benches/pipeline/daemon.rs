@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use crate::{
-    process::{Watched, between},
+    process::{Usage, Watched, between},
     topics::Broker,
 };
 
@@ -43,6 +43,7 @@ impl Race {
 pub(crate) struct Daemon {
     pub(crate) folder: tempfile::TempDir,
     settings: Vec<String>,
+    binary: PathBuf,
 }
 
 impl Daemon {
@@ -76,11 +77,16 @@ impl Daemon {
         settings.push(format!("state.path={}", folder.path().join("state.db").display()));
         settings.push("logging.format=json".to_owned());
         settings.extend(race.setting().map(ToOwned::to_owned));
-        Self { folder, settings }
+        Self { folder, settings, binary: env!("CARGO_BIN_EXE_thalweg").into() }
     }
 
     pub(crate) fn set(&mut self, setting: &str) {
         self.settings.push(setting.to_owned());
+    }
+
+    /// Runs another build.
+    pub(crate) fn run_by(&mut self, binary: PathBuf) {
+        self.binary = binary;
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -92,7 +98,7 @@ impl Daemon {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Watched {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        let mut command = Command::new(&self.binary);
         let settings = self.settings.iter().flat_map(|setting| ["--set", setting]);
         command.args(arguments).args(settings).current_dir(self.folder.path());
         Watched::start(&mut command, &self.log())
@@ -100,9 +106,14 @@ impl Daemon {
 
     /// Works off the backlog; the time from its first record to its end.
     pub(crate) async fn backlog(&self) -> Duration {
+        self.backlog_and_usage().await.0
+    }
+
+    /// Works off the backlog; also what the whole process took.
+    pub(crate) async fn backlog_and_usage(&self) -> (Duration, Usage) {
         let (watched, log) = (self.start(&["run", "--until-caught-up"]), self.log());
         let waited = tokio::task::spawn_blocking(move || watched.wait(&log));
-        let (_, log) = waited.await.expect("a task");
-        between(&log, "worker_started", "stopped")
+        let (usage, log) = waited.await.expect("a task");
+        (between(&log, "worker_started", "stopped"), usage)
     }
 }

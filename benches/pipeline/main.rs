@@ -3,7 +3,7 @@
 //! something from machine to machine.
 //!
 //! Needs a running Apache Kafka: `tests/kafka/kafka start`, then
-//! `cargo bench --features kafka-tests --bench pipeline -- --brokers 127.0.0.1:19092`, with `--help` for more. `just
+//! `cargo bench --bench pipeline -- --brokers 127.0.0.1:19092`, with `--help` for more. `just
 //! bench-pipeline` does it all, peers included, and writes docs/performance.md.
 
 mod copy;
@@ -17,6 +17,9 @@ mod process;
 mod report;
 mod scaling;
 mod sections;
+#[path = "../shapes/mod.rs"]
+mod shapes;
+mod shapes_table;
 mod start;
 mod topics;
 
@@ -35,7 +38,7 @@ struct Options {
     /// Broker under test
     #[arg(long, default_value = "127.0.0.1:19092")]
     brokers: String,
-    /// Sections to run, of backlog, embedded, partitions, many, live, memory, start, scaling [default: all]
+    /// Sections to run, of backlog, shapes, embedded, partitions, many, live, memory, start, scaling [default: all]
     #[arg(long, value_delimiter = ',')]
     sections: Vec<String>,
     /// Samples in a backlog
@@ -50,6 +53,9 @@ struct Options {
     /// Python with what benches/peers/pipeline-requirements.txt names; without it peers are left out
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Another build of the daemon, which takes turns with this one in the section shapes
+    #[arg(long)]
+    other: Option<PathBuf>,
     /// File to write, with its plots beside it; without it the report is printed
     #[arg(long)]
     out: Option<PathBuf>,
@@ -82,6 +88,9 @@ async fn main() {
     let mut report = Report::new(&options);
     if options.wants("backlog") {
         sections::backlog(&options, &broker, &mut report).await;
+    }
+    if options.wants("shapes") {
+        shapes_table::section(&options, &broker, &mut report).await;
     }
     if options.wants("embedded") {
         sections::embedded(&options, &mut report).await;

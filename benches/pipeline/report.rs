@@ -30,6 +30,12 @@ impl Row {
         Self { target, ..Self::beside(measure, sides, ratio) }
     }
 
+    /// Ours, which is to take so many times of theirs at most.
+    pub(crate) fn at_most(measure: String, sides: (String, &str, String), ratio: f64, target: f64) -> Self {
+        let target = format!("≤ {target} × {}", kept(ratio <= target));
+        Self { target, ..Self::beside(measure, sides, ratio) }
+    }
+
     /// Ours beside theirs, for information.
     pub(crate) fn beside(measure: String, (ours, whose, theirs): (String, &str, String), ratio: f64) -> Self {
         let ratio = if ratio < 10.0 { format!("{ratio:.2} ×") } else { format!("{ratio:.0} ×") };

@@ -23,7 +23,7 @@ const PEER_RECORDS: u64 = 100_000;
 /// Who works off a backlog, too, and how many times as fast the daemon is to be.
 const BACKLOG_PEERS: [(Peer, f64); 2] = [(RIVER, 25.0), (SPARK, 40.0)];
 
-fn median(values: Vec<f64>) -> f64 {
+pub(crate) fn median(values: Vec<f64>) -> f64 {
     middle(values, |value| *value)
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn middle<T>(mut runs: Vec<T>, value: impl Fn(&T) -> f64) -> T {
     runs.swap_remove(runs.len() / 2)
 }
 
-fn per_second(records: u64, time: Duration) -> f64 {
+pub(crate) fn per_second(records: u64, time: Duration) -> f64 {
     records as f64 / time.as_secs_f64()
 }
 

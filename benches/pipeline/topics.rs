@@ -60,13 +60,25 @@ impl Broker {
 
     /// Makes a topic with `records` of Friedman's samples, spread evenly; returns their bytes.
     pub(crate) async fn fill(&self, topic: &str, partitions: i32, records: u64) -> u64 {
+        let mut samples = Samples::new();
+        self.fill_with(topic, partitions, records, || samples.json()).await
+    }
+
+    /// Makes a topic with so many of these values, spread evenly; returns their bytes.
+    pub(crate) async fn fill_with(
+        &self,
+        topic: &str,
+        partitions: i32,
+        records: u64,
+        mut value: impl FnMut() -> Vec<u8>,
+    ) -> u64 {
         self.create(topic, partitions).await;
-        let (mut samples, mut bytes) = (Samples::new(), 0);
+        let mut bytes = 0;
         for partition in 0..partitions {
             let client = self.partition(topic, partition).await;
             let mut left = records / partitions as u64;
             while left > 0 {
-                let values: Vec<Vec<u8>> = (0..left.min(BATCH)).map(|_| samples.json()).collect();
+                let values: Vec<Vec<u8>> = (0..left.min(BATCH)).map(|_| value()).collect();
                 bytes += values.iter().map(Vec::len).sum::<usize>() as u64;
                 left -= values.len() as u64;
                 let batch = values.into_iter().map(record).collect();

@@ -1,5 +1,6 @@
 //! Opens the dead letters of whichever transport is set, for the command line.
 
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use thalweg_embedded::EmbeddedDeadLetters;
 use thalweg_kafka::KafkaDeadLetters;
 use thalweg_settings::{Settings, Transport};
@@ -31,42 +32,48 @@ pub enum Error {
 ///
 /// # Errors
 /// Fails if the letters cannot be read, or with the error of `see`.
-pub async fn list(
-    settings: &Settings,
-    selection: &Selection,
-    see: impl FnMut(DeadLetter) -> Result<(), Error>,
-) -> Result<Summary, Error> {
+pub fn list<'a>(
+    settings: &'a Settings,
+    selection: &'a Selection,
+    see: &'a mut dyn FnMut(DeadLetter) -> Result<(), Error>,
+) -> LocalBoxFuture<'a, Result<Summary, Error>> {
     let topics = settings.topics.clone();
-    match &settings.transport {
-        Transport::Embedded(_) => {
-            let mut letters = EmbeddedDeadLetters::open(topics, &settings.state.path)?;
-            dead_letters::list(&mut letters, selection, see).await
-        }
-        Transport::Kafka(config) => {
-            let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
-            dead_letters::list(&mut letters, selection, see).await
+    async move {
+        match &settings.transport {
+            Transport::Embedded(_) => {
+                let mut letters = EmbeddedDeadLetters::open(topics, &settings.state.path)?;
+                dead_letters::list(&mut letters, selection, see).await
+            }
+            Transport::Kafka(config) => {
+                let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
+                dead_letters::list(&mut letters, selection, see).await
+            }
         }
     }
+    .boxed_local()
 }
 
 /// Sends the dead letters of `selection` back to the samples topic.
 ///
 /// # Errors
 /// [`Error::Running`] if the daemon has to be stopped first, and the transport's.
-pub async fn retry(settings: &Settings, selection: &Selection) -> Result<Retried, Error> {
+pub fn retry<'a>(settings: &'a Settings, selection: &'a Selection) -> LocalBoxFuture<'a, Result<Retried, Error>> {
     let topics = settings.topics.clone();
-    match &settings.transport {
-        Transport::Embedded(config) => {
-            let opened = EmbeddedDeadLetters::open_to_retry(config.clone(), topics, &settings.state);
-            let mut letters = opened.map_err(|error| match error {
-                topic::Error::Store(store::Error::InUse { pid, .. }) => Error::Running { pid },
-                other => other.into(),
-            })?;
-            Ok(dead_letters::retry(&mut letters, selection).await?)
-        }
-        Transport::Kafka(config) => {
-            let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
-            Ok(dead_letters::retry(&mut letters, selection).await?)
+    async move {
+        match &settings.transport {
+            Transport::Embedded(config) => {
+                let opened = EmbeddedDeadLetters::open_to_retry(config.clone(), topics, &settings.state);
+                let mut letters = opened.map_err(|error| match error {
+                    topic::Error::Store(store::Error::InUse { pid, .. }) => Error::Running { pid },
+                    other => other.into(),
+                })?;
+                Ok(dead_letters::retry(&mut letters, selection).await?)
+            }
+            Transport::Kafka(config) => {
+                let mut letters = KafkaDeadLetters::open(config.as_ref().clone(), topics).await?;
+                Ok(dead_letters::retry(&mut letters, selection).await?)
+            }
         }
     }
+    .boxed_local()
 }

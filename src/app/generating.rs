@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use thalweg_generator::{self as generator, Stream, task::SampleSink};
@@ -25,10 +26,12 @@ pub enum Error {
     Transport(#[from] topic::Error),
 }
 
-/// Generates until `shutdown`, or until as many samples as configured have been sent over all runs.
+/// Generates until `shutdown`, or until as many samples as configured have been sent over all runs, at the rate that `rates`
+/// holds.
 pub(super) async fn run<T: SampleLog>(
     transport: Arc<T>,
     config: generator::Config,
+    rates: watch::Receiver<f64>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let mut stream = Stream::new(&config)?;
@@ -37,12 +40,12 @@ pub(super) async fn run<T: SampleLog>(
     tracing::info!(
         event = "generator_started",
         function = config.function.name(),
-        rate = config.rate,
+        rate = *rates.borrow(),
         seed = config.seed,
         position = generated,
         "generator started"
     );
-    let sent = match generator::task::run(stream, &config, Sink(transport), shutdown.clone()).await {
+    let sent = match generator::task::run(stream, &config, rates, Sink(transport), shutdown.clone()).await {
         Err(topic::Error::Foreign { topic, found }) if !config.asked_for => {
             log_rests(&topic, &found);
             return Ok(());

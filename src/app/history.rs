@@ -2,10 +2,14 @@
 
 use std::{io, ops::Range};
 
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use thalweg_embedded::EmbeddedTopics;
 use thalweg_kafka::KafkaTopics;
+use thalweg_pipeline::decode::Learned;
 use thalweg_settings::{Settings, Transport};
 use thalweg_topic::{self as topic, Reader, Source};
+
+use super::asking::Asking;
 
 /// The reason why a range of a topic cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,9 @@ pub enum Error {
         /// First offset of that part.
         from: i64,
     },
+    /// The schema of a record cannot be had.
+    #[error("the schema registry does not give a record's schema: {0}")]
+    Registry(String),
     /// Failure of the output.
     #[error("records cannot be kept meanwhile")]
     Output(#[from] io::Error),
@@ -78,27 +85,74 @@ pub struct Part {
 }
 
 /// Passes the value of every record of `wanted` to `see`, partition by partition, oldest first, each partition
-/// announced by `begin`. A daemon may run meanwhile.
+/// announced by `begin`, and returns the schemas by which they were written. A daemon may run meanwhile.
 ///
 /// # Errors
 /// Fails if the range is not there, or with the error of `begin` or `see`.
-pub async fn read(
-    settings: &Settings,
-    wanted: &Wanted,
-    begin: impl FnMut(Part) -> io::Result<()>,
-    see: impl FnMut(Option<&[u8]>) -> io::Result<()>,
-) -> Result<(), Error> {
-    match &settings.transport {
-        Transport::Embedded(_) => show(EmbeddedTopics::open(&settings.state.path)?, wanted, begin, see).await,
-        Transport::Kafka(config) => show(KafkaTopics::new(config.as_ref().clone())?, wanted, begin, see).await,
+pub fn read<'a>(
+    settings: &'a Settings,
+    wanted: &'a Wanted,
+    begin: &'a mut dyn FnMut(Part) -> io::Result<()>,
+    see: &'a mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+) -> LocalBoxFuture<'a, Result<Vec<Learned>, Error>> {
+    async move {
+        let mut asking = Asking::new(settings)?;
+        match &settings.transport {
+            Transport::Embedded(_) => {
+                show(&EmbeddedTopics::open(&settings.state.path)?, wanted, begin, see, asking.as_mut()).await?;
+            }
+            Transport::Kafka(config) => {
+                show(&KafkaTopics::new(config.as_ref().clone())?, wanted, begin, see, asking.as_mut()).await?;
+            }
+        }
+        Ok(asking.map(Asking::learned).unwrap_or_default())
     }
+    .boxed_local()
+}
+
+/// Passes the values of the newest records of a topic to `see`, `most` at most, as many of each partition, partition by
+/// partition, oldest first. Returns the number of partitions.
+///
+/// # Errors
+/// As [`read`].
+pub fn newest<'a>(
+    settings: &'a Settings,
+    topic: &'a str,
+    most: u64,
+    see: &'a mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+) -> LocalBoxFuture<'a, Result<i32, Error>> {
+    async move {
+        match &settings.transport {
+            Transport::Embedded(_) => tail(EmbeddedTopics::open(&settings.state.path)?, topic, most, see).await,
+            Transport::Kafka(config) => tail(KafkaTopics::new(config.as_ref().clone())?, topic, most, see).await,
+        }
+    }
+    .boxed_local()
+}
+
+async fn tail(
+    source: impl Source,
+    topic: &str,
+    most: u64,
+    see: &mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+) -> Result<i32, Error> {
+    let count = source.partitions(topic).await?;
+    let each = i64::try_from(most / u64::from(count.max(1).unsigned_abs())).unwrap_or(i64::MAX).max(1);
+    for partition in 0..count {
+        let held = source.reader(topic, partition).await?.range().await?;
+        let from = held.start.max(held.end.saturating_sub(each));
+        let wanted = Wanted { topic: topic.to_owned(), partition: Some(partition), from: Some(from), to: None };
+        show(&source, &wanted, &mut |_| Ok(()), see, None).await?;
+    }
+    Ok(count)
 }
 
 async fn show(
-    source: impl Source,
+    source: &impl Source,
     wanted: &Wanted,
-    mut begin: impl FnMut(Part) -> io::Result<()>,
-    mut see: impl FnMut(Option<&[u8]>) -> io::Result<()>,
+    begin: &mut dyn FnMut(Part) -> io::Result<()>,
+    see: &mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+    mut asking: Option<&mut Asking>,
 ) -> Result<(), Error> {
     let Wanted { topic, partition, from, to } = wanted;
     let count = source.partitions(topic).await?;
@@ -133,7 +187,10 @@ async fn show(
                 }
             }
             for record in fetched.records.iter().filter(|record| record.offset < to) {
-                see(record.value.as_deref())?;
+                match &mut asking {
+                    Some(asking) => see(asking.value(record).await?.as_deref())?,
+                    None => see(record.value.as_deref())?,
+                }
             }
             next = fetched.next_offset;
         }
@@ -196,11 +253,11 @@ mod tests {
     async fn read(dropped: i64, open: i64, to: Option<i64>) -> (String, Result<(), Error>) {
         let wanted = Wanted { topic: "samples".to_owned(), partition: None, from: None, to };
         let mut seen = String::new();
-        let see = |value: Option<&[u8]>| {
+        let mut see = |value: Option<&[u8]>| {
             seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
             Ok(())
         };
-        let end = show(Shifting { first: 0, dropped, open }, &wanted, |_| Ok(()), see).await;
+        let end = show(&Shifting { first: 0, dropped, open }, &wanted, &mut |_| Ok(()), &mut see, None).await;
         (seen, end)
     }
 
@@ -210,6 +267,20 @@ mod tests {
         for to in [None, Some(10)] {
             let (_, end) = read(7, 10, to).await;
             assert!(matches!(end, Err(Error::Offsets { from: 3, to: 10, held: Range { start: 7, end: 10 }, .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_records_are_as_many_as_are_wanted_and_there() {
+        for (most, expected) in [(4, "6789"), (100, "0123456789"), (1, "9")] {
+            let mut seen = String::new();
+            let mut see = |value: Option<&[u8]>| {
+                seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
+                Ok(())
+            };
+            let end = tail(Shifting { first: 0, dropped: 0, open: 10 }, "samples", most, &mut see).await;
+            assert!(matches!(end, Ok(1)));
+            assert_eq!(seen, expected);
         }
     }
 

@@ -3,33 +3,47 @@
 //! Invariant: every task has a name, is watched, and is joined under a deadline; the first that fails stops the others.
 //! The caller supplies the signal to stop, so that tests can stop it too.
 
+mod api;
+mod asking;
 mod contact;
 pub mod dead_letters;
+mod features;
 pub mod fields;
 mod generating;
 pub mod history;
+mod http;
+pub mod json;
 mod observer;
 mod partition_ends;
+mod reload;
 mod report;
 mod table;
+mod tail;
 mod tasks;
+mod timeline;
 mod vitals;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use observer::Observer;
+use http::Http;
 use partition_ends::PartitionEnds;
+use reload::{Live, Reloader, for_workers};
 use tasks::{Task, TaskGroup};
 use thalweg_embedded::Embedded;
-use thalweg_http::Server;
 use thalweg_kafka::Kafka;
-use thalweg_pipeline::{processor, worker};
+use thalweg_pipeline::{registry::Registry, worker};
 use thalweg_settings::{self as settings, Settings};
 use thalweg_store::{self as store, Store};
 use thalweg_topic::{self as topic, Generating, Opening, SampleLog, Transport};
+
+pub use reload::Reload;
 
 /// Time from the signal to the end of the last task.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -60,6 +74,9 @@ pub enum Error {
     /// Failure to serve HTTP.
     #[error(transparent)]
     Http(#[from] thalweg_http::Error),
+    /// The schema registry cannot be asked as the settings say.
+    #[error("schema.registry: {0}")]
+    Registry(String),
     /// A task ended by a defect.
     #[error("a task panicked; the state is as of the last checkpoint. Please report this")]
     Panicked,
@@ -80,6 +97,7 @@ impl Error {
             Error::Transport(error) | Error::Generator(generating::Error::Transport(error)) => {
                 error.is_for_the_settings()
             }
+            Error::Registry(_) => true,
             Error::Worker { source, .. } => {
                 matches!(&**source, worker::Error::Transport(error) if error.is_for_the_settings())
             }
@@ -98,11 +116,26 @@ impl Error {
 }
 
 /// Runs the daemon until `stop` resolves or, with `until_caught_up`, until all records there at the start are processed
-/// (the generator then rests).
+/// (the generator then rests). With `reload` its settings may change meanwhile.
 ///
 /// # Errors
 /// Fails with whatever needs a person; everything confirmed is kept.
-pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub fn run(
+    settings: Settings,
+    until_caught_up: bool,
+    reload: Option<Reload>,
+    stop: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<(), Error>> {
+    // A future is compiled where it is awaited first, or boxed: here, and not in every program that runs a daemon.
+    daemon(settings, until_caught_up, reload, stop).boxed()
+}
+
+async fn daemon(
+    mut settings: Settings,
+    until_caught_up: bool,
+    reload: Option<Reload>,
+    stop: BoxFuture<'static, ()>,
+) -> Result<(), Error> {
     let store = Arc::new(Store::open(&settings.state).inspect_err(log_failure)?);
     tracing::info!(
         event = "starting",
@@ -113,9 +146,21 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         "thalweg starts"
     );
     report::tell_systemd_status(&opening(&settings));
-    let observer = settings.http.is_some().then(|| Arc::new(Observer::new(&settings)));
-    let _http = listen(&settings, observer.as_ref()).inspect_err(log_failure)?;
+    let http = Http::begin(&settings).inspect_err(log_failure)?;
     let shutdown = CancellationToken::new();
+    let (reloader, live) = match reload {
+        Some(reload) => {
+            let (reloader, live) = Reloader::new(reload, &settings, until_caught_up, http.as_ref(), shutdown.clone());
+            (Some(reloader), live)
+        }
+        None => (None, Live::fixed(&settings)),
+    };
+    let reloading = async {
+        match reloader {
+            Some(reloader) => reloader.run().await,
+            None => pending().await,
+        }
+    };
     let opening = async {
         let topics = settings.topics.clone();
         let generating = Generating { into_foreign_topic: settings.generator.into_foreign_topic };
@@ -143,12 +188,12 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
                     other => other?,
                 };
                 // Boxed, since otherwise the compiler lays out everything that awaits in one future.
-                observed(transport, &settings, &store, until_caught_up, &shutdown, observer.as_deref()).boxed().await
+                observed(transport, &settings, &store, until_caught_up, &shutdown, http.as_ref(), live).boxed().await
             }
             settings::Transport::Kafka(config) => {
                 let open = Kafka::open(config.as_ref().clone(), topics, Arc::clone(&store), wanted, shutdown.clone());
-                let transport = open.boxed().await?;
-                observed(transport, &settings, &store, until_caught_up, &shutdown, observer.as_deref()).boxed().await
+                let transport = open.await?;
+                observed(transport, &settings, &store, until_caught_up, &shutdown, http.as_ref(), live).boxed().await
             }
         }
     };
@@ -163,6 +208,7 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
     let result = tokio::select! {
         result = opening => result,
         () = stopper => Err(Error::Stragglers { stragglers: "opening the transport".into() }),
+        never = reloading => match never {},
     };
     // Told to stop while waiting for the broker: nothing was begun, so nothing is left undone.
     let result = match result {
@@ -174,14 +220,6 @@ pub async fn run(mut settings: Settings, until_caught_up: bool, stop: impl Futur
         Err(error) => log_failure(error),
     }
     result
-}
-
-/// Begins to tell over HTTP how the daemon is, where the settings say so. It answers while the transport is being opened, too.
-fn listen(settings: &Settings, observer: Option<&Arc<Observer>>) -> Result<Option<Server>, Error> {
-    let Some((config, observer)) = settings.http.as_ref().zip(observer) else { return Ok(None) };
-    let server = Server::start(config.clone(), Arc::clone(observer) as _)?;
-    tracing::info!(event = "http_listening", address = %server.address(), "HTTP is served");
-    Ok(Some(server))
 }
 
 /// Logs the error that ended it, in this one place.
@@ -209,7 +247,7 @@ pub async fn serve<T: Transport + SampleLog>(
     until_caught_up: bool,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    observed(transport, settings, store, until_caught_up, shutdown, None).await
+    observed(transport, settings, store, until_caught_up, shutdown, None, Live::fixed(settings)).await
 }
 
 async fn observed<T: Transport + SampleLog>(
@@ -218,33 +256,35 @@ async fn observed<T: Transport + SampleLog>(
     store: &Arc<Store>,
     until_caught_up: bool,
     shutdown: &CancellationToken,
-    observer: Option<&Observer>,
+    http: Option<&Http>,
+    live: Live,
 ) -> Result<(), Error> {
     if shutdown.is_cancelled() {
         return Ok(());
     }
     let transport = Arc::new(transport);
-    let config = worker::Config {
-        processor: processor::Config {
-            topic: settings.topics.samples.clone(),
-            schema: settings.schema.clone(),
-            race: settings.race.clone(),
-        },
-        start: settings.start,
-        on_gap: settings.on_gap,
-        checkpoint_every: settings.state.every,
-        until_caught_up,
-    };
+    let config = for_workers(settings, until_caught_up);
     report::tell_systemd_ready();
+    live.up.store(true, Ordering::Release);
 
-    let mut tasks = TaskGroup::new(Arc::clone(&transport), Arc::clone(store), config);
+    let registry = match &settings.registry {
+        Some(registry) => {
+            let client = thalweg_registry::Client::new(registry.clone(), &settings.schema.format);
+            Some(Arc::new(client.map_err(Error::Registry)?) as Arc<dyn Registry>)
+        }
+        None => None,
+    };
+    let mut tasks = TaskGroup::new(Arc::clone(&transport), Arc::clone(store), registry, config);
     let (views, ends) = (tasks.views(), Arc::new(PartitionEnds::default()));
+    if let Some(http) = http {
+        http.api.open(views.clone(), &transport, settings);
+    }
     let looking = partition_ends::run(views.clone(), Arc::clone(&transport), Arc::clone(&ends));
     let watching = vitals::run(views.clone(), Arc::clone(&transport), Arc::clone(store));
     let observing = async {
-        match observer {
-            Some(observer) => observer.run(views.clone(), &*transport, Arc::clone(store), Arc::clone(&ends)).await,
-            None => std::future::pending().await,
+        match http {
+            Some(http) => http.observer.run(views.clone(), &*transport, Arc::clone(store), Arc::clone(&ends)).await,
+            None => pending().await,
         }
     };
     let sources = report::Sources {
@@ -252,20 +292,37 @@ async fn observed<T: Transport + SampleLog>(
         transport: Arc::clone(&transport),
         store: Arc::clone(store),
         ends: Arc::clone(&ends),
+        page: http.map(Http::address),
     };
     let reporting = CancellationToken::new();
-    let reports = report::run(sources, settings.report_every, reporting.clone());
+    let reports = report::run(sources, live.report_every, reporting.clone());
     tasks.begin(Task::Reporter, reports.map(Ok));
     if settings.generator.enabled && !until_caught_up {
-        let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), shutdown.clone());
+        let generate = generating::run(Arc::clone(&transport), settings.generator.clone(), live.rate, shutdown.clone());
         tasks.begin(Task::Generator, generate.map(|ended| ended.map_err(Error::from)));
     }
-    tokio::select! {
-        ended = tasks.work(transport.assignments(), shutdown, reporting) => ended,
+    let ended = tokio::select! {
+        ended = tasks.work(transport.assignments(), live.workers, shutdown, reporting) => ended,
         never = watching => match never {},
         never = looking => match never {},
         never = observing => match never {},
+    };
+    if let Some(http) = http {
+        http.observer.end().await;
     }
+    ended
+}
+
+/// Asks the schema registry whether it is there; `None` where samples need none.
+///
+/// # Errors
+/// What is in the way.
+pub async fn ask_registry(settings: &Settings) -> Option<Result<(), String>> {
+    let registry = settings.registry.as_ref()?;
+    Some(match thalweg_registry::Client::new(registry.clone(), &settings.schema.format) {
+        Ok(client) => client.probe().await.map_err(|away| away.0),
+        Err(problem) => Err(problem),
+    })
 }
 
 /// Formats an error with all its causes in one line.

@@ -16,14 +16,20 @@ use tokio::{
 
 use super::{
     contact::{self, ContactWatch},
+    features,
     partition_ends::PartitionEnds,
     report::lag_of,
+    tail::Tail,
     tasks::Views,
+    timeline::{Lag, Timeline, Told},
 };
-use thalweg_http::{Contact, Model, Observe, Partition, Process, Status};
+use thalweg_http::{
+    self as http, Contact, Features, History, HistoryQuery, Model, Observe, Partition, Process, Status, Topics,
+};
 use thalweg_metrics::Scores;
 use thalweg_pipeline::{
     snapshot::{ModelSnapshot, Snapshot},
+    tap::Seen,
     worker::View,
 };
 use thalweg_settings::Settings;
@@ -38,17 +44,19 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// Tells how the daemon is.
 #[derive(Debug)]
 pub(super) struct Observer {
-    topic: String,
+    topics: Topics,
     transport: &'static str,
     started: f64,
+    begun: Instant,
     /// Set once the transport is open.
     open: OnceLock<Open>,
+    timeline: Arc<Timeline>,
 }
 
 /// What there is to read.
 #[derive(Debug)]
 struct Open {
-    views: Views,
+    pub(super) views: Views,
     store: Arc<Store>,
     ends: Arc<PartitionEnds>,
     health: watch::Receiver<Health>,
@@ -65,9 +73,25 @@ struct Health {
 
 impl Observer {
     pub(super) fn new(settings: &Settings) -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let (topic, transport) = (settings.topics.samples.clone(), settings.transport.name());
-        Self { topic, transport, started, open: OnceLock::new() }
+        let started = now().as_secs_f64();
+        let thalweg_topic::Topics { samples, predictions, dead_letters, events, .. } = settings.topics.clone();
+        let topics = Topics { samples, predictions, dead_letters, events };
+        let (transport, timeline) = (settings.transport.name(), Arc::new(Timeline::new(&topics.samples)));
+        Self { topics, transport, started, begun: Instant::now(), open: OnceLock::new(), timeline }
+    }
+
+    /// Returns the views of the workers, once the transport is open.
+    pub(super) fn views(&self) -> Option<Views> {
+        self.open.get().map(|open| open.views.clone())
+    }
+
+    /// Returns how it is while the transport is being opened, which a broker that is not there makes last for ever.
+    fn opening(&self) -> Health {
+        let waited = self.begun.elapsed();
+        let late = (waited >= STALLED_AFTER).then_some(waited.as_secs());
+        let trouble =
+            late.map(|s| format!("the transport could not be opened for {s} s: the log says what is in the way"));
+        Health { trouble, ..Health::default() }
     }
 
     /// Looks at the workers of an open transport until dropped.
@@ -80,16 +104,55 @@ impl Observer {
     ) -> Infallible {
         let (health, receiver) = watch::channel(Health { contact: Contact::Answers, ..Health::default() });
         // A transport is opened once.
-        let _ = self.open.set(Open { views: views.clone(), store, ends: Arc::clone(&ends), health: receiver });
+        let open = Open { views: views.clone(), store: Arc::clone(&store), ends: Arc::clone(&ends), health: receiver };
+        let _ = self.open.set(open);
         let mut watch = Watch::new(ContactWatch::new(transport));
+        let mut seen: BTreeMap<i32, Seen> = BTreeMap::new();
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
             let workers = views.borrow().clone();
             health.send_replace(watch.look(transport, &workers, &ends));
+            self.note(&workers, &ends, &mut seen);
+            self.timeline.write(&store, now().as_secs() as i64, false).await;
         }
     }
+
+    /// Writes what is not written yet, as the last thing before the end.
+    pub(super) async fn end(&self) {
+        if let Some(open) = self.open.get() {
+            self.timeline.write(&open.store, now().as_secs() as i64, true).await;
+        }
+    }
+
+    /// Notes a look in the history.
+    fn note(&self, workers: &BTreeMap<i32, View>, ends: &PartitionEnds, seen: &mut BTreeMap<i32, Seen>) {
+        let now = now();
+        for (&partition, view) in workers {
+            for event in view.tap().read_events(seen.entry(partition).or_default()) {
+                let told = serde_json::from_slice(&event).ok().and_then(|event| Told::of(&event));
+                told.into_iter().for_each(|told| self.timeline.mark(partition, now.as_millis() as i64, told));
+            }
+            if let Some(snapshot) = view.snapshot() {
+                let (records, _) = lag_of(partition, &snapshot, view.confirmed(), ends);
+                let lag = Lag { records, seconds: lag_seconds(records, &snapshot) };
+                self.timeline.note(now.as_secs() as i64, &snapshot, lag);
+            }
+        }
+        self.timeline.retain(|partition| workers.contains_key(&partition));
+    }
+}
+
+/// Returns the time since the Unix epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Returns the age of the newest record that was processed, in seconds, where records wait; 0 where none do.
+fn lag_seconds(lag: i64, snapshot: &Snapshot) -> Option<f64> {
+    let age = |time: i64| (now().as_secs_f64() - time as f64 / 1e3).max(0.0);
+    if lag == 0 { Some(0.0) } else { snapshot.time.map(age) }
 }
 
 /// Compares one look with those before.
@@ -122,9 +185,12 @@ impl Watch {
         for (&partition, view) in workers {
             let Some(snapshot) = view.snapshot() else { continue };
             let confirmed = view.confirmed();
-            let goal = *self.goals.entry(partition).or_insert(snapshot.high_watermark);
-            if confirmed >= goal && view.polls() > 0 {
-                self.reached.insert(partition);
+            // A worker's first snapshot is from before it has asked for records.
+            if snapshot.is_end_known {
+                let goal = *self.goals.entry(partition).or_insert(snapshot.high_watermark);
+                if confirmed >= goal {
+                    self.reached.insert(partition);
+                }
             }
             let (lag, undecided) = lag_of(partition, &snapshot, confirmed, ends);
             let (at, since) = self.confirmed.entry(partition).or_insert((confirmed, now));
@@ -137,7 +203,13 @@ impl Watch {
                     Some(format!("partition {partition}: {lag} records wait, and none was published for {idle} s"));
             }
         }
-        let ready = !workers.is_empty() && workers.keys().all(|partition| self.reached.contains(partition));
+        let is_held = workers.values().any(View::waits_for_registry);
+        if is_held && let Some(told) = &mut trouble {
+            "the schema registry does not answer, and records wait for it; the log says what is in the way"
+                .clone_into(told);
+        }
+        let has_caught_up = !workers.is_empty() && workers.keys().all(|partition| self.reached.contains(partition));
+        let ready = has_caught_up && !is_held;
         let contact = match contact {
             contact::Contact::Answers => Contact::Answers,
             contact::Contact::Throttled => Contact::Throttled,
@@ -150,20 +222,40 @@ impl Watch {
 impl Observe for Observer {
     fn status(&self) -> Status {
         let opened = self.open.get();
-        let partitions: Vec<Partition> = opened.map(Open::partitions).unwrap_or_default();
-        let health = opened.map(|open| open.health.borrow().clone()).unwrap_or_default();
+        let partitions: Vec<Partition> = opened.map(|open| open.partitions(&self.timeline)).unwrap_or_default();
+        let health = opened.map_or_else(|| self.opening(), |open| open.health.borrow().clone());
         Status {
             version: env!("CARGO_PKG_VERSION"),
             summary: summary(&health, &partitions),
             healthy: health.trouble.is_none(),
             ready: health.ready,
             contact: health.contact,
-            topic: self.topic.clone(),
+            topic: self.topics.samples.clone(),
+            topics: self.topics.clone(),
             transport: self.transport,
             started: self.started,
+            time: now().as_secs_f64(),
             process: process(),
             partitions,
         }
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        self.views().map(|views| views.borrow().keys().copied().collect()).unwrap_or_default()
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Result<History, String> {
+        let open = self.open.get().ok_or("the transport is being opened; ask again")?;
+        self.timeline.history(&open.store, query)
+    }
+
+    fn features(&self, partition: i32, model: Option<&str>) -> Result<Features, String> {
+        let open = self.open.get().ok_or("the transport is being opened; ask again")?;
+        features::of(&open.store, &self.topics.samples, partition, model)
+    }
+
+    fn tail(self: Arc<Self>) -> Box<dyn http::Tail> {
+        Box::new(Tail::new(self))
     }
 }
 
@@ -187,11 +279,12 @@ fn summary(health: &Health, partitions: &[Partition]) -> String {
 }
 
 impl Open {
-    fn partitions(&self) -> Vec<Partition> {
+    fn partitions(&self, timeline: &Timeline) -> Vec<Partition> {
         let views = self.views.borrow().clone();
         let of = |(&number, view): (&i32, &View)| {
             let snapshot = view.snapshot()?;
-            Some(self.partition(number, &snapshot, view.confirmed()))
+            let rate = timeline.rate(number);
+            Some(Partition { records_per_second: rate, ..self.partition(number, &snapshot, view.confirmed()) })
         };
         views.iter().filter_map(of).collect()
     }
@@ -199,29 +292,29 @@ impl Open {
     fn partition(&self, number: i32, snapshot: &Snapshot, confirmed: i64) -> Partition {
         let (lag, undecided) = lag_of(number, snapshot, confirmed, &self.ends);
         let saved = self.store.saved(number);
-        let age = |time: i64| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-            (now - time as f64 / 1e3).max(0.0)
-        };
         let models = snapshot.models.iter().enumerate();
         let coverage = snapshot.coverage.filter(|coverage| coverage.n() > 0);
         Partition {
             partition: number,
             records: snapshot.records,
-            predictions: snapshot.records - snapshot.dead_letters,
+            predictions: snapshot.records - snapshot.dead_letters - snapshot.skipped,
             dead_letters: snapshot.dead_letters,
             dead_letters_by_reason: snapshot.rejected.clone(),
+            skipped: snapshot.skipped,
             missed: snapshot.missed,
             confirmed,
             lag: lag.unsigned_abs(),
             undecided: undecided.unsigned_abs(),
-            lag_seconds: if lag == 0 { Some(0.0) } else { snapshot.time.map(age) },
+            lag_seconds: lag_seconds(lag, snapshot),
             checkpoint_age_seconds: saved.map(|saved| saved.at.elapsed().as_secs_f64()),
+            checkpoint_bytes: saved.map(|saved| saved.bytes as u64),
             unsaved: saved.map_or(0, |saved| (snapshot.position - saved.position).max(0).unsigned_abs()),
             version: snapshot.version,
             champion: snapshot.champion_name().into(),
             coverage: coverage.map(|coverage| coverage.recent()),
+            wanted_coverage: coverage.map(|coverage| coverage.target()),
             width: coverage.map(|coverage| coverage.recent_width()),
+            records_per_second: None,
             models: models.map(|(at, model)| standing(model, at == snapshot.champion)).collect(),
             published: standing(&snapshot.published, false),
         }

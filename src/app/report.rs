@@ -1,8 +1,11 @@
 //! Reports what the daemon is doing: log lines at intervals, and systemd's status line.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -34,6 +37,7 @@ const ROW_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 struct Overview {
     records: u64,
     dead_letters: u64,
+    skipped: u64,
     missed: u64,
     /// Number of records without a published prediction or dead letter; `None` if unknown.
     lag: Option<i64>,
@@ -49,6 +53,8 @@ struct Overview {
     baseline: BaselineSnapshot,
     /// Coverage of the published intervals, if there are any.
     coverage: Option<Coverage>,
+    /// Address of the dashboard, where there is one.
+    page: Option<SocketAddr>,
 }
 
 /// The sources of a report.
@@ -57,6 +63,7 @@ pub(super) struct Sources<T> {
     pub(super) transport: Arc<T>,
     pub(super) store: Arc<Store>,
     pub(super) ends: Arc<PartitionEnds>,
+    pub(super) page: Option<SocketAddr>,
 }
 
 /// Logs a line with figures between its subject and its other fields.
@@ -83,11 +90,16 @@ macro_rules! log_figures {
     }};
 }
 
-/// Reports every `every` until `stop`, and then once more; on the screen if there is one.
-pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop: CancellationToken) {
-    let Sources { views, transport, store, ends } = sources;
+/// Reports at the interval that `intervals` holds until `stop`, and then once more; on the screen if there is one.
+pub(super) async fn run<T: Transport>(
+    sources: Sources<T>,
+    mut intervals: watch::Receiver<Duration>,
+    stop: CancellationToken,
+) {
+    let Sources { views, transport, store, ends, page } = sources;
     let screen = logging::screen();
-    let every = if screen.is_some() { every.min(ROW_REFRESH_INTERVAL) } else { every };
+    let shown = |every: Duration| if screen.is_some() { every.min(ROW_REFRESH_INTERVAL) } else { every };
+    let mut every = shown(*intervals.borrow_and_update());
     let mut last: Option<(Instant, u64)> = None;
     let mut fields_log = FieldsLog::default();
     let mut contact = ContactWatch::new(&*transport);
@@ -96,6 +108,11 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
         let done = tokio::select! {
             () = stop.cancelled() => true,
             () = sleep_until(next) => false,
+            Ok(()) = intervals.changed() => {
+                every = shown(*intervals.borrow_and_update());
+                next = next.min(Instant::now() + every);
+                continue;
+            }
         };
         let workers: BTreeMap<i32, View> = views.borrow().clone();
         let snapshots: Vec<_> = workers.values().filter_map(View::snapshot).collect();
@@ -115,7 +132,7 @@ pub(super) async fn run<T: Transport>(sources: Sources<T>, every: Duration, stop
             let lag = lag(&workers, &ends).filter(|lag| contact == Contact::Answers || *lag > 0);
             let partitions = partitions(&workers, &ends);
             let undecided = partitions.iter().map(|partition| partition.undecided).sum();
-            let overview = Overview { unsaved, lag, undecided, contact, ..overview };
+            let overview = Overview { unsaved, lag, undecided, contact, page, ..overview };
             match screen {
                 Some(screen) => overview.show(screen, &partitions, rate),
                 None => overview.report(rate, pause),
@@ -179,6 +196,7 @@ impl Overview {
                 None => all.insert(Self {
                     records: snapshot.records,
                     dead_letters: snapshot.dead_letters,
+                    skipped: snapshot.skipped,
                     missed: snapshot.missed,
                     lag: None,
                     undecided: 0,
@@ -189,6 +207,7 @@ impl Overview {
                     published: snapshot.published.clone(),
                     baseline: snapshot.baseline,
                     coverage: snapshot.coverage,
+                    page: None,
                 }),
             };
             let name = snapshot.champion_name();
@@ -203,6 +222,7 @@ impl Overview {
     fn add(&mut self, snapshot: &Snapshot) {
         self.records += snapshot.records;
         self.dead_letters += snapshot.dead_letters;
+        self.skipped += snapshot.skipped;
         self.missed += snapshot.missed;
         self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
         self.baseline.total = self.baseline.total.merged(snapshot.baseline.total);
@@ -236,12 +256,24 @@ impl Overview {
 
     /// Shows the overview on the screen.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
-        let Self { records, dead_letters, missed, lag, undecided, contact, coverage, .. } = *self;
+        let Self { records, dead_letters, skipped, missed, lag, undecided, contact, coverage, page, .. } = *self;
         let Self { champions, models, published, .. } = self;
         let champions: Vec<&str> = champions.iter().map(|(name, _)| name.as_str()).collect();
         let champion = &self.champion();
-        let totals =
-            Totals { records, rate, lag, undecided, contact, champion, champions, dead_letters, missed, coverage };
+        let totals = Totals {
+            records,
+            rate,
+            lag,
+            undecided,
+            contact,
+            champion,
+            champions,
+            dead_letters,
+            skipped,
+            missed,
+            coverage,
+            page,
+        };
         screen.show(table::rows(&totals, models, published, partitions, screen.columns()));
     }
 
@@ -275,6 +307,7 @@ impl Overview {
             coverage = coverage.map(|coverage| rounded(coverage.recent())),
             width = coverage.map(|coverage| rounded(coverage.recent_width())),
             dead_letters = self.dead_letters,
+            skipped = (self.skipped > 0).then_some(self.skipped),
             missed = self.missed,
             unsaved = self.unsaved,
             checkpoint_pause_ms = pause.as_micros() as f64 / 1e3,

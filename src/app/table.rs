@@ -2,6 +2,8 @@
 //!
 //! Invariant: a figure is shown only if something was scored.
 
+use std::net::SocketAddr;
+
 use super::contact::Contact;
 use thalweg_logging::figures::{cut, figure, grouped, known, share};
 use thalweg_logging::{Look, Row};
@@ -30,8 +32,11 @@ pub(super) struct Totals<'a> {
     /// Name of every champion.
     pub(super) champions: Vec<&'a str>,
     pub(super) dead_letters: u64,
+    pub(super) skipped: u64,
     pub(super) missed: u64,
     pub(super) coverage: Option<Coverage>,
+    /// Address of the dashboard, where there is one.
+    pub(super) page: Option<SocketAddr>,
 }
 
 /// The figures of one partition.
@@ -87,7 +92,8 @@ pub(super) fn rows(
             )));
         }
     }
-    let Totals { records, rate, lag, undecided, contact, champion, dead_letters, missed, coverage, .. } = totals;
+    let Totals { records, rate, lag, undecided, contact, champion, dead_letters, skipped, missed, coverage, .. } =
+        totals;
     let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
     let lag = lag + &behind(*undecided);
     let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
@@ -97,12 +103,15 @@ pub(super) fn rows(
     if let Some(coverage) = coverage.filter(|coverage| coverage.n() > 0) {
         last.push_str(&format!(", intervals {:.1} %", 100.0 * coverage.recent()));
     }
-    for (count, what) in [(dead_letters, "not usable"), (missed, "missed")] {
+    for (count, what) in [(dead_letters, "not usable"), (skipped, "skipped"), (missed, "missed")] {
         if *count > 0 {
             last.push_str(&format!(", {} {what}", grouped(*count)));
         }
     }
     rows.push(faint(last));
+    if let Some(page) = totals.page {
+        rows.push(faint(format!("  watch it at http://{page}/")));
+    }
     rows
 }
 

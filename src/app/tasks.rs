@@ -14,16 +14,19 @@ use std::{
 };
 
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinError,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 
-use super::{Error, PUBLISH_TIMEOUT, STOP_TIMEOUT};
-use thalweg_pipeline::worker::{self, Gauges, Stop, View, Worker};
+use super::{Error, PUBLISH_TIMEOUT, STOP_TIMEOUT, reload::Anew};
+use thalweg_pipeline::{
+    registry::Registry,
+    worker::{self, Gauges, Stop, View, Worker},
+};
 use thalweg_store::Store;
-use thalweg_topic::{Assigned, Assignment, Assignments, Revoked, Start, Transport};
+use thalweg_topic::{Assigned, Assignment, Assignments, Budget, Revoked, Start, Transport};
 
 /// Maximum time before a revoked partition is given back, whatever the transport allows.
 const MAX_DRAIN: Duration = Duration::from_secs(3600);
@@ -64,14 +67,19 @@ impl fmt::Display for Task {
 pub(super) struct TaskGroup<T> {
     transport: Arc<T>,
     store: Arc<Store>,
+    registry: Option<Arc<dyn Registry>>,
     config: Arc<worker::Config>,
+    /// One for all workers, whatever settings they run under.
+    budget: Budget,
     tasks: JoinMap<Task, Result<(), Error>>,
-    workers: BTreeMap<i32, Stop>,
+    workers: BTreeMap<i32, (Stop, Assigned)>,
     views: watch::Sender<BTreeMap<i32, View>>,
     /// Partitions that are being given back.
     leaving: Vec<Leaving>,
     /// Partitions that were assigned again before their worker had ended.
     returning: BTreeMap<i32, Assigned>,
+    /// Partitions whose workers have not begun anew under new settings, and who waits for that.
+    changing: (BTreeSet<i32>, Option<oneshot::Sender<()>>),
     /// True if the last change was an assignment, so that there is something to catch up with.
     assigned: bool,
     result: Result<(), Error>,
@@ -86,16 +94,24 @@ struct Leaving {
 }
 
 impl<T: Transport> TaskGroup<T> {
-    pub(super) fn new(transport: Arc<T>, store: Arc<Store>, config: worker::Config) -> Self {
+    pub(super) fn new(
+        transport: Arc<T>,
+        store: Arc<Store>,
+        registry: Option<Arc<dyn Registry>>,
+        config: worker::Config,
+    ) -> Self {
         Self {
             transport,
             store,
+            registry,
             config: Arc::new(config),
+            budget: Budget::default(),
             tasks: JoinMap::new(),
             workers: BTreeMap::new(),
             views: watch::Sender::new(BTreeMap::new()),
             leaving: Vec::new(),
             returning: BTreeMap::new(),
+            changing: Default::default(),
             assigned: false,
             result: Ok(()),
         }
@@ -111,13 +127,15 @@ impl<T: Transport> TaskGroup<T> {
     }
 
     /// Processes assigned partitions until `shutdown` is cancelled, a task fails, or, if workers end once they have
-    /// caught up, all of them have. The generator ends by `shutdown`, too, and the reporter by `reporting`.
+    /// caught up, all of them have. The generator ends by `shutdown`, too, and the reporter by `reporting`. Workers begin anew
+    /// under the settings that `changes` brings.
     ///
     /// # Errors
     /// Fails with the first error of a task.
     pub(super) async fn work(
         mut self,
         mut assignments: T::Assignments,
+        mut changes: mpsc::Receiver<Anew>,
         shutdown: &CancellationToken,
         reporting: CancellationToken,
     ) -> Result<(), Error> {
@@ -140,6 +158,7 @@ impl<T: Transport> TaskGroup<T> {
                     }
                     Err(error) => self.result = Err(error.into()),
                 },
+                Some(anew) = changes.recv() => self.begin_anew(anew),
                 Some((task, ended)) = self.tasks.join_next() => self.ended(task, ended),
                 () = due(deadline) => self.abort_overdue(),
             }
@@ -156,7 +175,7 @@ impl<T: Transport> TaskGroup<T> {
         let stragglers: Vec<String> =
             self.running().filter(|task| *task != Task::Reporter).map(|it| it.to_string()).collect();
         if !in_time {
-            self.workers.values().for_each(|stop| stop.at_once.cancel());
+            self.workers.values().for_each(|(stop, _)| stop.at_once.cancel());
             self.tasks.abort(&Task::Generator);
             // They end when polled next, unless a poll never returns.
             let _ = timeout(ABORT_TIMEOUT, self.until_ended(|task| task != Task::Reporter)).await;
@@ -176,7 +195,7 @@ impl<T: Transport> TaskGroup<T> {
         if self.result.is_ok() {
             self.until_ended(|task| task == Task::Generator).await;
         }
-        self.workers.values().for_each(|stop| stop.in_order.cancel());
+        self.workers.values().for_each(|(stop, _)| stop.in_order.cancel());
         self.until_ended(|task| task != Task::Reporter).await;
     }
 
@@ -220,12 +239,41 @@ impl<T: Transport> TaskGroup<T> {
         }
         let (gauges, stop) = (Gauges::default(), Stop::default());
         self.views.send_modify(|views| drop(views.insert(partition, gauges.view())));
-        self.workers.insert(partition, stop.clone());
-        let (transport, store) = (Arc::clone(&self.transport), Arc::clone(&self.store));
-        let worker = Worker { transport, store, config, partition, gauges, stop };
+        self.workers.insert(partition, (stop.clone(), assigned));
+        let (transport, store, budget) = (Arc::clone(&self.transport), Arc::clone(&self.store), self.budget.clone());
+        let registry = self.registry.clone();
+        let worker = Worker { transport, store, config, budget, registry, partition, gauges, stop };
         self.begin(Task::Worker(partition), async move {
             worker.run().await.map_err(|source| Error::Worker { partition, source: Box::new(source) })
         });
+    }
+
+    /// Has each worker leave a checkpoint and begin anew there, under new settings.
+    fn begin_anew(&mut self, anew: Anew) {
+        self.config = Arc::new(anew.config);
+        let staying = self
+            .workers
+            .iter()
+            .filter(|(partition, _)| !self.leaving.iter().any(|leaving| leaving.partitions.contains(*partition)));
+        let mut changing = BTreeSet::new();
+        for (&partition, (stop, assigned)) in staying {
+            stop.in_order.cancel();
+            self.returning.insert(partition, *assigned);
+            changing.insert(partition);
+        }
+        self.changing = (changing, Some(anew.begun));
+        self.tell_changed();
+    }
+
+    /// Tells who waits for it that all workers have begun anew.
+    fn tell_changed(&mut self) {
+        let (changing, waiting) = &mut self.changing;
+        if changing.is_empty()
+            && let Some(waiting) = waiting.take()
+        {
+            // A receiver that is gone need not be told.
+            let _ = waiting.send(());
+        }
     }
 
     fn revoke(&mut self, revoked: Revoked) {
@@ -235,7 +283,7 @@ impl<T: Transport> TaskGroup<T> {
         let mut leaving = Leaving { partitions: BTreeSet::new(), deadline, drained };
         for partition in partitions {
             self.returning.remove(&partition);
-            if let Some(stop) = self.workers.get(&partition) {
+            if let Some((stop, _)) = self.workers.get(&partition) {
                 stop.in_order.cancel();
                 leaving.partitions.insert(partition);
             } else {
@@ -257,7 +305,7 @@ impl<T: Transport> TaskGroup<T> {
                     "the worker has not published and saved all in time; whoever has the partition next goes on from its last \
                      checkpoint"
                 );
-                if let Some(stop) = self.workers.get(partition) {
+                if let Some((stop, _)) = self.workers.get(partition) {
                     stop.at_once.cancel();
                 }
             }
@@ -307,6 +355,8 @@ impl<T: Transport> TaskGroup<T> {
         {
             self.assign(assigned);
         }
+        self.changing.0.remove(&partition);
+        self.tell_changed();
     }
 }
 

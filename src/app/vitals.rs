@@ -2,7 +2,7 @@
 //!
 //! Invariant: the watchdog is fed by work, not by a timer. A partition is alive if something of it was confirmed since
 //! the last check, if it is idle (nothing waits, and fetches come back), if it has begun again after an interruption,
-//! or if the transport or the state file is retried after a failure. A partition with lag and none of these is stalled;
+//! or if the transport, the state file or the schema registry is retried after a failure. A partition with lag and none of these is stalled;
 //! the log says so and the watchdog is not fed, so that systemd restarts the service. Without a watchdog the log says
 //! so all the same.
 
@@ -51,7 +51,7 @@ pub(super) async fn run<T: Transport>(views: Views, transport: Arc<T>, store: Ar
             let progress = Progress {
                 confirmed,
                 polls: view.polls(),
-                retries: transport.retries() + store.retries() + view.attempts(),
+                retries: transport.retries() + store.retries() + view.attempts() + view.registry_tries(),
                 lag: view.snapshot().map(|snapshot| (snapshot.high_watermark - confirmed).max(0)),
             };
             if before.get(&partition).is_some_and(|before| !progress.alive_since(before)) {

@@ -34,6 +34,9 @@ pub(super) fn run(sources: &Sources, settings: &Settings) -> anyhow::Result<()> 
     let features = schema.features.as_ref().map_or("every number".to_owned(), |list| list.join(", "));
     let nominal =
         if schema.nominal.is_empty() { String::new() } else { format!("; categories {}", schema.nominal.join(", ")) };
+    if let Some(written) = settings.written() {
+        writeln!(out, "  format       {written}")?;
+    }
     writeln!(out, "  target       {}; features {features}{nominal}", schema.target)?;
     let shipped = settings.race.models == Settings::default().race.models;
     let origin =

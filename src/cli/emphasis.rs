@@ -19,4 +19,9 @@ impl Emphasis {
     pub(super) fn strong(self, text: String) -> String {
         if self.0 { Style::new().bold().green().force_styling(true).apply_to(text).to_string() } else { text }
     }
+
+    /// Emphasises what somebody has to see to.
+    pub(super) fn alarm(self, text: String) -> String {
+        if self.0 { Style::new().bold().red().force_styling(true).apply_to(text).to_string() } else { text }
+    }
 }

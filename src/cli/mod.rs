@@ -7,10 +7,15 @@
 mod arena;
 mod check;
 mod compare;
+mod connect;
 mod dead_letters;
 mod descriptors;
 mod emphasis;
+mod examples;
 mod generate;
+mod health;
+mod init;
+mod manual;
 mod model;
 mod replay;
 mod samples;
@@ -24,7 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use crate::{
     app,
     logging::{self, Surroundings},
-    settings::{Settings, Sources},
+    settings::{Keys, Settings, Sources},
     topic,
 };
 
@@ -32,6 +37,7 @@ const BAD_SETTINGS: u8 = 78;
 
 #[derive(Debug, Parser)]
 #[command(name = "thalweg", version, about = "Learns from a topic while the topic flows", max_term_width = 100)]
+#[command(after_help = examples::THALWEG)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -55,25 +61,39 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the daemon (the default)
+    #[command(after_help = examples::RUN)]
     Run {
         /// Processes what is there at the start, then stops; the generator rests
         #[arg(long)]
         until_caught_up: bool,
     },
+    /// Looks at a sample of your data, says what it finds in it, and writes settings that learn from it
+    #[command(after_help = examples::INIT)]
+    Init(init::Options),
     /// Checks the settings, and the files they name, and prints every error at once; of a file, also what of it is used
+    #[command(after_help = examples::CHECK)]
     Check(usage::Options),
     /// Predicts, scores and learns over a CSV or JSONL file, without any transport
+    #[command(after_help = examples::REPLAY)]
     Replay(replay::Options),
     /// Runs every model over every stream and says which is best
+    #[command(after_help = examples::COMPARE)]
     Compare(compare::Options),
     /// Prints generated samples
+    #[command(after_help = examples::GENERATE)]
     Generate(generate::Options),
     /// Says what the models have learned, out of the state file
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::MODEL)]
     Model(model::Command),
     /// Shows what could not be used, and sends it back once what was wrong is mended
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::DEAD_LETTERS)]
     DeadLetters(dead_letters::Command),
+    /// Asks a running daemon over HTTP how it is; the exit code is 1 where it is not well
+    #[command(after_help = examples::HEALTH)]
+    Health,
+    /// Writes manual pages and completions of shells into a folder, for packages
+    #[command(hide = true)]
+    Manual(manual::Options),
 }
 
 /// Reads the command line and runs its command.
@@ -88,36 +108,61 @@ pub fn main() -> ExitCode {
         arena::share();
         descriptors::raise_limit();
     }
+    if let Command::Manual(options) = &command {
+        return ended(manual::run(Cli::command(), options));
+    }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
+    let sources = match &command {
+        Command::Init(options) => options.sources(sources),
+        _ => sources,
+    };
     // Commands that need the files report every problem with them at once, and are not restarted for it.
     let with_files = |settings: Settings| match command {
         Command::Run { .. } => settings.check_files().map(|()| settings),
+        // A look at everything says it in its own words.
+        Command::Check(usage::Options { connect: true, .. }) => settings.check_files().map(|()| settings),
         Command::Check(_) => match (settings.check_files(), settings.check_state()) {
             (Ok(()), Ok(_)) => Ok(settings),
             (Err(files), Err(state)) => Err(files.and(state)),
             (Err(errors), _) | (_, Err(errors)) => Err(errors),
         },
-        Command::Replay(_)
+        Command::Init(_)
+        | Command::Replay(_)
         | Command::Compare(_)
         | Command::Generate(_)
         | Command::Model(_)
-        | Command::DeadLetters(_) => Ok(settings),
+        | Command::DeadLetters(_)
+        | Command::Health
+        | Command::Manual(_) => Ok(settings),
     };
-    let settings = match Settings::load(&sources).and_then(with_files) {
-        Ok(settings) => settings,
+    let loaded = Settings::load_with_keys(&sources).and_then(|(settings, keys)| Ok((with_files(settings)?, keys)));
+    let (settings, keys) = match loaded {
+        Ok(loaded) => loaded,
         Err(errors) => {
-            eprintln!("{errors}");
+            if !matches!(&command, Command::Check(options) if options.quiet) {
+                eprintln!("{errors}");
+            }
             return ExitCode::from(BAD_SETTINGS);
         }
     };
     let done = match command {
-        Command::Run { until_caught_up } => return run(settings, until_caught_up || cli.until_caught_up),
+        Command::Run { until_caught_up } => {
+            return run(settings, until_caught_up || cli.until_caught_up, sources, keys);
+        }
+        Command::Check(options) if options.quiet => Ok(()),
+        Command::Check(options) if options.connect => {
+            return connect::run(&settings, options.json).unwrap_or_else(|error| ended(Err(error)));
+        }
         Command::Check(options) => check::run(&sources, &settings).and_then(|()| usage::run(&settings, &options)),
+        Command::Init(options) => init::run(&sources, &settings, &options),
         Command::Replay(options) => replay::run(&settings, &options),
         Command::Compare(options) => compare::run(&sources, &settings, &options),
         Command::Generate(options) => generate::run(&settings, &options),
         Command::Model(command) => model::run(&settings, &command),
         Command::DeadLetters(command) => dead_letters::run(&settings, &command),
+        Command::Health => health::run(&settings),
+        // It reads no settings and has ended above.
+        Command::Manual(options) => manual::run(Cli::command(), &options),
     };
     ended(done)
 }
@@ -160,7 +205,7 @@ fn variable(name: &str) -> Option<String> {
 /// more threads than are useful would only hold more.
 const BLOCKING_THREADS: usize = 3;
 
-fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
+fn run(settings: Settings, until_caught_up: bool, sources: Sources, keys: Keys) -> ExitCode {
     let begun = || -> anyhow::Result<_> {
         let around = Surroundings { journal_stream: variable("JOURNAL_STREAM"), term: variable("TERM") };
         logging::start(&settings.logging, &around);
@@ -173,11 +218,12 @@ fn run(settings: Settings, until_caught_up: bool) -> ExitCode {
         Err(error) => return ended(Err(error)),
     };
     runtime.block_on(async {
-        let stop = match signals::stop() {
-            Ok(stop) => stop,
+        let (stop, wishes) = match signals::listen() {
+            Ok(listening) => listening,
             Err(error) => return ended(Err(error.into())),
         };
-        match app::run(settings, until_caught_up, stop).await {
+        let reload = app::Reload { wishes, sources, keys };
+        match app::run(settings, until_caught_up, Some(reload), Box::pin(stop)).await {
             Ok(()) => ExitCode::SUCCESS,
             // The error is in the log, as `failed`.
             Err(error) => code(error.is_for_the_settings()),

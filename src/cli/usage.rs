@@ -18,6 +18,15 @@ use crate::{app::fields, settings::Settings};
 pub(super) struct Options {
     /// CSV or JSONL of which to say what is used under these settings; `-` is standard input
     file: Option<PathBuf>,
+    /// Prints nothing: the exit code tells
+    #[arg(long, conflicts_with = "file")]
+    pub(super) quiet: bool,
+    /// Tries the brokers, the login, topics, rights, the disk and the port, and changes nothing
+    #[arg(long, conflicts_with_all = ["file", "quiet"])]
+    pub(super) connect: bool,
+    /// With --connect: prints what was found as JSON
+    #[arg(long, requires = "connect")]
+    pub(super) json: bool,
     #[command(flatten)]
     reading: Reading,
     /// Records to look at
@@ -28,13 +37,14 @@ pub(super) struct Options {
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let Some(file) = &options.file else { return Ok(()) };
     let mut samples = Samples::of_file(file, options.reading, &settings.schema)?;
-    let (mut records, mut usable) = (0_u64, 0_u64);
+    let (mut records, mut usable, mut skipped) = (0_u64, 0_u64, 0_u64);
     let mut refused: BTreeMap<&'static str, (u64, String)> = BTreeMap::new();
     while records < options.records
         && let Some(decoded) = samples.next_sample()?
     {
         match decoded {
             Ok(_) => usable += 1,
+            Err(rejection) if rejection.is_skipped() => skipped += 1,
             Err(rejection) => {
                 let first = || (0, format!("record {records}: {rejection}"));
                 refused.entry(rejection.reason()).or_insert_with(first).0 += 1;
@@ -46,7 +56,8 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         anyhow::bail!("{} holds no records", file.display());
     }
     let mut out = stdout().lock();
-    writeln!(out, "{}: {records} records, {usable} usable", file.display())?;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    writeln!(out, "{}: {records} records, {usable} usable{skipped}", file.display())?;
     for note in samples.notes() {
         writeln!(out, "  {note}")?;
     }

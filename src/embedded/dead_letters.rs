@@ -1,4 +1,4 @@
-//! Dead letters in the state file: read beside the daemon without a lock, sent back only while no daemon runs.
+//! Dead letters in the state file: read beside the daemon without a lock, sent back by the daemon, or while none runs.
 //!
 //! Invariant: a letter is marked as sent back in the transaction that appends its sample.
 
@@ -6,7 +6,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Config, Table};
+use super::{Config, Shared, Table};
 use thalweg_store::{StateReader, Store, needed_from};
 use thalweg_topic::{
     DeadLetters, Error, Fate, Page, Topics,
@@ -56,6 +56,13 @@ impl EmbeddedDeadLetters {
         let samples = Table::new(&topics.samples);
         let connection = store.reader()?;
         Self::over(connection, topics, &state.path, Some(Writer { store, samples, retention }))
+    }
+
+    /// Opens them for sending back within the daemon.
+    pub(super) fn of(shared: &Shared) -> Result<Self, Error> {
+        let Shared { store, samples, topics, retention, .. } = shared;
+        let writer = Writer { store: Arc::clone(store), samples: samples.clone(), retention: retention.clone() };
+        Self::over(store.reader()?, topics.clone(), store.path(), Some(writer))
     }
 
     fn over(connection: Connection, topics: Topics, path: &Path, writer: Option<Writer>) -> Result<Self, Error> {

@@ -24,8 +24,11 @@ pub use topics::EmbeddedTopics;
 
 use table::Table;
 use thalweg_store::{Store, meta, needed_from, set_meta};
-use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Error, Fixed, Opening, Reader, SampleLog, Source, Timestamps, Topics, Transport};
+use thalweg_topic::{Error, Fixed, NotTaken, Opening, Reader, SampleLog, Source, Timestamps, Topics, Transport};
+use thalweg_topic::{
+    dead_letters::{Retried, Selection},
+    record::Outgoing,
+};
 
 /// Checked limits of the embedded topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +202,45 @@ impl SampleLog for Embedded {
     async fn generated(&self) -> Result<u64, Error> {
         Ok(self.shared.store.meta(&generated_name(&self.shared.topics))?.unwrap_or(0).cast_unsigned())
     }
+
+    async fn take_samples(&self, partition: i32, samples: Vec<Outgoing>) -> Result<Option<i64>, NotTaken> {
+        let count = self.shared.topics.partitions;
+        if !(0..count).contains(&partition) {
+            return Err(NotTaken::Partition { partition, count });
+        }
+        let (size, limit) = (samples.len(), self.shared.retention.retention_records.cast_signed());
+        if size as i64 > limit {
+            return Err(NotTaken::TooLarge { size, limit: limit as usize, unit: "records" });
+        }
+        let job = Arc::clone(&self.shared);
+        let taken = self.shared.store.write("samples cannot be appended", move |tx| {
+            let next = job.samples.next_offset(tx, partition)?;
+            let waiting = next - job.consumed(tx, partition)?;
+            if waiting + samples.len() as i64 > limit {
+                return Ok(Err(NotTaken::Full { waiting, limit }));
+            }
+            // They are not counted among Thalweg's own, so that a generator that is to be alone here rests.
+            job.samples.append(tx, partition, None, |rows| rows.records(&samples))?;
+            let needed = needed_from(tx, &job.topics.samples, partition, job.store.keep())?;
+            job.samples.retain(tx, partition, &job.retention, needed)?;
+            Ok(Ok(next))
+        });
+        let first = taken.await.map_err(Error::from)??;
+        self.shared.appended.send_modify(|count| *count += 1);
+        Ok(Some(first))
+    }
+
+    async fn send_back(&self, selection: Selection) -> Result<Retried, Error> {
+        let (shared, runtime) = (Arc::clone(&self.shared), tokio::runtime::Handle::current());
+        let job = move || {
+            let mut letters = EmbeddedDeadLetters::of(&shared)?;
+            let sent = runtime.block_on(thalweg_topic::dead_letters::retry(&mut letters, &selection));
+            shared.appended.send_modify(|count| *count += 1);
+            sent
+        };
+        // Calls of theirs block.
+        tokio::task::spawn_blocking(job).await.unwrap_or(Err(Error::Stopped))
+    }
 }
 
 /// Outcome of an attempt to append.
@@ -210,7 +252,7 @@ enum Room {
 }
 
 fn foreign(topic: &str) -> Error {
-    let found = "its table holds rows that Thalweg did not write".to_owned();
+    let found = "its table holds rows that its generator did not write".to_owned();
     Error::Foreign { topic: topic.to_owned(), found }
 }
 

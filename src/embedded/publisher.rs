@@ -81,7 +81,8 @@ impl Publisher for EmbeddedPublisher {
         });
         let published = published.await?;
         let topics = self.shared.topics.fingerprint();
-        Ok(Resumed { published, outputs: Outputs { offsets: self.ends().await?, sequences: None, topics } })
+        let outputs = Outputs { offsets: self.ends().await?, sequences: None, topics };
+        Ok(Resumed { published, outputs, is_blind: false })
     }
 
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {

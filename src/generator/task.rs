@@ -4,7 +4,10 @@
 
 use std::{future::Future, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, Stream, encode};
@@ -29,14 +32,15 @@ pub trait SampleSink {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Sends from the stream's position on until `shutdown`, or until `config.count` samples have been sent in all. Returns
-/// the number of samples sent by this call.
+/// Sends from the stream's position on until `shutdown`, or until `config.count` samples have been sent in all, at the rate
+/// that `rates` holds (as `config.rate`, which it replaces). Returns the number of samples sent by this call.
 ///
 /// # Errors
 /// Whatever the sink cannot take.
 pub async fn run<S: SampleSink>(
     mut stream: Stream,
     config: &Config,
+    mut rates: watch::Receiver<f64>,
     mut sink: S,
     shutdown: CancellationToken,
 ) -> Result<u64, S::Error> {
@@ -45,10 +49,14 @@ pub async fn run<S: SampleSink>(
     let end = if config.count == 0 { u64::MAX } else { config.count };
     let mut ticks = interval(SEND_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pace = Pace { since: Instant::now(), sent: 0, rate: config.rate };
+    let mut pace = Pace::at(*rates.borrow_and_update());
     let mut x = Vec::new();
     while stream.position() < end && !shutdown.is_cancelled() {
-        let due = if config.rate == 0.0 {
+        // A sender that is gone leaves the rate as it is.
+        if rates.has_changed().unwrap_or(false) {
+            pace = Pace::at(*rates.borrow_and_update());
+        }
+        let due = if pace.rate == 0.0 {
             MAX_BATCH_SAMPLES
         } else {
             tokio::select! {
@@ -84,6 +92,10 @@ struct Pace {
 }
 
 impl Pace {
+    fn at(rate: f64) -> Self {
+        Self { since: Instant::now(), sent: 0, rate }
+    }
+
     fn due(&mut self) -> u64 {
         let elapsed = self.since.elapsed();
         let due = (elapsed.as_secs_f64() * self.rate) as u64;

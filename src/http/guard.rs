@@ -2,18 +2,23 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use subtle::ConstantTimeEq;
+
+use crate::{Problem, page};
+
+/// Where it answers, unless the settings say otherwise.
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8391);
 
 /// Where and to whom it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +27,18 @@ pub struct Config {
     pub listen: SocketAddr,
     /// File with the token that a request needs; `None` where none is needed.
     pub token_file: Option<PathBuf>,
+    /// Files with the certificate and its key, in PEM; `None` where connections are not encrypted.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// True where others than this machine may ask without a token.
     pub open: bool,
     /// Names by which clients may call this server, beside its address and `localhost`.
     pub hosts: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: DEFAULT_ADDRESS, token_file: None, tls: None, open: false, hosts: Vec::new() }
+    }
 }
 
 /// What a request has to bring.
@@ -49,15 +62,7 @@ impl Token {
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let found = std::fs::metadata(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-            let mode = found.permissions().mode() & 0o777;
-            if mode & 0o027 != 0 {
-                return Err(format!("{shown} can be read by everybody (mode {mode:o}): chmod 600 {shown}"));
-            }
-        }
+        private(path)?;
         let token = text.trim();
         if token.len() < MIN_TOKEN_CHARS || token.chars().any(|it| !it.is_ascii_graphic()) {
             return Err(format!(
@@ -72,16 +77,32 @@ impl Token {
     }
 }
 
+/// Refuses a file with a secret that others than its owner, and its group, may read.
+pub(crate) fn private(path: &Path) -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let shown = path.display();
+        let found = std::fs::metadata(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o027 != 0 {
+            return Err(format!("{shown} can be read by everybody (mode {mode:o}): chmod 600 {shown}"));
+        }
+    }
+    Ok(())
+}
+
 /// Checks requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     config: Arc<Config>,
     address: SocketAddr,
-    token: Option<Token>,
+    /// Replaced where the settings are read anew.
+    token: Arc<RwLock<Option<Token>>>,
 }
 
 impl Guard {
-    pub(crate) fn new(config: Arc<Config>, address: SocketAddr, token: Option<Token>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, address: SocketAddr, token: Arc<RwLock<Option<Token>>>) -> Self {
         Self { config, address, token }
     }
 
@@ -103,33 +124,40 @@ impl Guard {
         is_own && port.is_none_or(|port| port == self.address.port() || !self.config.hosts.is_empty())
     }
 
-    fn refusal(&self, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    fn token(&self) -> Option<Token> {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn refusal(&self, path: &str, headers: &HeaderMap) -> Option<Problem> {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         if !host.is_some_and(|host| self.is_called(host)) {
-            let problem =
-                "this server is called by another name than its own: use its address, or add the name to http.hosts\n";
-            return Some((StatusCode::MISDIRECTED_REQUEST, problem));
+            return Some(Problem::misdirected(
+                "this server is called by another name than its own: use its address, or add the name to http.hosts",
+            ));
         }
-        let token = self.token.as_ref()?;
+        let token = self.token().filter(|_| !page::is_open(path))?;
         let brought = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let brought = brought.and_then(|brought| brought.strip_prefix(b"Bearer "));
-        let problem = "a token is needed, that of http.token_file: Authorization: Bearer TOKEN\n";
-        (!brought.is_some_and(|brought| token.is(brought))).then_some((StatusCode::UNAUTHORIZED, problem))
+        let problem =
+            || Problem::unauthorized("a token is needed, that of http.token_file: Authorization: Bearer TOKEN");
+        (!brought.is_some_and(|brought| token.is(brought))).then(problem)
     }
 }
 
 /// Lets through what may pass, and adds what browsers keep to.
 pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let mut response = match guard.refusal(request.headers()) {
-        Some((code, problem)) => (code, problem).into_response(),
+    let mut response = match guard.refusal(request.uri().path(), request.headers()) {
+        Some(problem) => problem.into_response(),
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
-    if guard.token.is_some() {
+    if guard.token().is_some() {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    // The page has its own.
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),

@@ -132,6 +132,12 @@ pub static METRICS: &[Metric] = &[
         "Records that could not be used since the process has started, by reason",
         Values::Reasons,
     ),
+    Metric::new(
+        "thalweg_skipped_records",
+        None,
+        "Records that only said that a row was deleted",
+        Values::PartitionCounter(|it| it.skipped),
+    ),
     Metric::new("thalweg_missed_records", None, "Records lost to gaps", Values::PartitionCounter(|it| it.missed)),
     Metric::new(
         "thalweg_lag_records",
@@ -174,6 +180,12 @@ pub static METRICS: &[Metric] = &[
         Some("ratio"),
         "Share of the targets that intervals held of late",
         Values::PartitionGauge(|it| it.coverage),
+    ),
+    Metric::new(
+        "thalweg_interval_wanted_coverage",
+        Some("ratio"),
+        "Share of the targets that intervals should hold, intervals.coverage",
+        Values::PartitionGauge(|it| it.wanted_coverage),
     ),
     Metric::new(
         "thalweg_interval_width",

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How the transport answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Contact {
     /// It is not open yet.
@@ -20,7 +21,7 @@ pub enum Contact {
 }
 
 /// All that there is to tell.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Status {
     /// Version of the program.
     pub version: &'static str,
@@ -34,18 +35,35 @@ pub struct Status {
     pub contact: Contact,
     /// Topic of the samples.
     pub topic: String,
+    /// All topics.
+    pub topics: Topics,
     /// Kind of the transport.
     pub transport: &'static str,
     /// Time of the start, in seconds since the Unix epoch.
     pub started: f64,
+    /// Time of this look, in seconds since the Unix epoch.
+    pub time: f64,
     /// The process.
     pub process: Process,
     /// The partitions that this process works on, in order; one that has not restored its state yet is missing.
     pub partitions: Vec<Partition>,
 }
 
+/// The names of the topics.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct Topics {
+    /// What is learned from.
+    pub samples: String,
+    /// What is published.
+    pub predictions: String,
+    /// Records that cannot be used, and why.
+    pub dead_letters: String,
+    /// What happens: drift, rescues, champions, gaps.
+    pub events: String,
+}
+
 /// What the process takes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct Process {
     /// Resident memory, in bytes; absent where the system does not tell.
     pub resident_memory_bytes: Option<u64>,
@@ -54,7 +72,7 @@ pub struct Process {
 }
 
 /// One partition of the samples.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Partition {
     /// Its number.
     pub partition: i32,
@@ -66,8 +84,12 @@ pub struct Partition {
     pub dead_letters: u64,
     /// The same since the start of the process, by reason.
     pub dead_letters_by_reason: BTreeMap<&'static str, u64>,
+    /// Records skipped since the beginning: they only said that a row was deleted.
+    pub skipped: u64,
     /// Records lost to gaps since the beginning.
     pub missed: u64,
+    /// Records processed a second, of late; absent before the second look.
+    pub records_per_second: Option<f64>,
     /// Offset up to which everything is published.
     pub confirmed: i64,
     /// Records without a published answer.
@@ -79,14 +101,19 @@ pub struct Partition {
     pub lag_seconds: Option<f64>,
     /// Seconds since the last checkpoint of this process; absent before it.
     pub checkpoint_age_seconds: Option<f64>,
+    /// Bytes of that checkpoint.
+    pub checkpoint_bytes: Option<u64>,
     /// Records processed since that checkpoint.
     pub unsaved: u64,
     /// Samples learned from.
     pub version: u64,
     /// Name of the model whose predictions are published.
+    #[schema(value_type = String)]
     pub champion: Arc<str>,
     /// Share of the targets that intervals held of late, 0 to 1.
     pub coverage: Option<f64>,
+    /// The share of them that intervals should hold, `intervals.coverage`.
+    pub wanted_coverage: Option<f64>,
     /// Their mean width, in units of the target.
     pub width: Option<f64>,
     /// The models, in configured order.
@@ -96,9 +123,10 @@ pub struct Partition {
 }
 
 /// The standing of one model. A figure that does not exist yet is absent.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Model {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Arc<str>,
     /// Its kind.
     pub kind: &'static str,

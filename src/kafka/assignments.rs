@@ -1,19 +1,22 @@
 //! Which partitions of the samples topic are this process's: those that the settings name, or all, also those that are added
-//! while it runs.
+//! while it runs: it looks for them now and then, and at once where anything shows that the cluster has changed.
 //!
 //! Invariant: a partition that was not there at the first start is read from its beginning, whatever `start` says: nobody can
 //! have meant to skip its records.
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{Partitions, client::partitions_of, shared::Shared};
 use thalweg_store::{Store, set_meta};
 use thalweg_topic::{Assigned, Assignment, Assignments, Error, Output, Topics};
 
-/// Time between two looks for partitions that have been added.
+/// Time between two looks for partitions that have been added, where nothing hints at any.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// Shortest time between two looks, however many hints there are.
+const MIN_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The partitions of the samples topic, as they come.
 #[derive(Debug)]
@@ -23,13 +26,14 @@ pub struct KafkaAssignments {
     first: i32,
     /// What to begin with, until that has been said.
     begin: Option<Vec<i32>>,
-    next_look: Instant,
+    last_look: Instant,
+    /// Set where something has hinted at a change since.
+    is_hinted: bool,
 }
 
 impl KafkaAssignments {
     pub(super) fn new(shared: &Arc<Shared>, first: i32, begin: Vec<i32>) -> Self {
-        let next_look = Instant::now() + LOOK_EVERY;
-        Self { shared: Arc::clone(shared), first, begin: Some(begin), next_look }
+        Self { shared: Arc::clone(shared), first, begin: Some(begin), last_look: Instant::now(), is_hinted: false }
     }
 
     fn assigned(&self, partitions: impl IntoIterator<Item = i32>) -> Assignment {
@@ -39,7 +43,8 @@ impl KafkaAssignments {
 }
 
 impl Assignments for KafkaAssignments {
-    async fn next(&mut self) -> Result<Assignment, Error> {
+    fn next(&mut self) -> impl Future<Output = Result<Assignment, Error>> + Send {
+        async move {
         if let Some(partitions) = self.begin.take() {
             return Ok(self.assigned(partitions));
         }
@@ -48,10 +53,18 @@ impl Assignments for KafkaAssignments {
             return std::future::pending().await;
         }
         loop {
-            tokio::time::sleep_until(self.next_look).await;
-            self.next_look = Instant::now() + LOOK_EVERY;
+            let interval = if self.is_hinted { MIN_LOOK_INTERVAL } else { LOOK_EVERY };
+            tokio::select! {
+                () = tokio::time::sleep_until(self.last_look + interval) => {}
+                () = cluster.changed(), if !self.is_hinted => {
+                    self.is_hinted = true;
+                    continue;
+                }
+            }
+            let looked = partitions_of(cluster, &topics.samples).await;
+            (self.last_look, self.is_hinted) = (Instant::now(), false);
             // A broker that does not answer is told of by those who read.
-            let Ok(Some(now)) = partitions_of(cluster, &topics.samples).await else { continue };
+            let Ok(Some(now)) = looked else { continue };
             let before = self.shared.grow_to(now);
             if now > before {
                 tracing::info!(
@@ -66,6 +79,7 @@ impl Assignments for KafkaAssignments {
                 return Ok(self.assigned(before..now));
             }
         }
+    }.boxed()
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use futures_util::{FutureExt, future::BoxFuture};
+
 use super::{
     Config,
     claims::Claims,
@@ -39,7 +41,11 @@ impl KafkaDeadLetters {
     ///
     /// # Errors
     /// When a topic is missing, or the broker refuses for good.
-    pub async fn open(config: Config, topics: Topics) -> Result<Self, Error> {
+    pub fn open(config: Config, topics: Topics) -> BoxFuture<'static, Result<Self, Error>> {
+        Self::opened(config, topics).boxed()
+    }
+
+    async fn opened(config: Config, topics: Topics) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, None)?);
         let handles = async |topic: &str| {
             let action = format!("looking for topic `{topic}`");
@@ -76,49 +82,55 @@ impl DeadLetters for KafkaDeadLetters {
         source.topic == self.claims.topics().samples && (0..self.claims.sample_partitions()).contains(&source.partition)
     }
 
-    async fn read(&mut self, partition: i32, offset: i64) -> Result<Page, Error> {
-        let Some(Opened { handle, range }) = self.letters.get(partition as usize) else {
-            return Ok(Page::default());
-        };
-        let offset = offset.max(range.start);
-        if offset >= range.end {
-            return Ok(Page::default());
-        }
-        let action = format!("reading `{}`/{partition}", handle.topic());
-        let found = retry_on(handle, &action, || handle.fetch(offset)).await?.committed;
-        let next = found.next_offset.filter(|next| (offset + 1..range.end).contains(next));
-        let mut page = Page { next, ..Page::default() };
-        for record in found.records.iter().filter(|record| record.offset < range.end) {
-            match DeadLetter::read(partition, record) {
-                Some(mut letter) => {
-                    letter.retried = *self.claims.standing(partition, letter.offset) == Standing::Retried;
-                    page.letters.push(letter);
-                }
-                None => page.strangers += 1,
+    fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send {
+        async move {
+            let Some(Opened { handle, range }) = self.letters.get(partition as usize) else {
+                return Ok(Page::default());
+            };
+            let offset = offset.max(range.start);
+            if offset >= range.end {
+                return Ok(Page::default());
             }
+            let action = format!("reading `{}`/{partition}", handle.topic());
+            let found = retry_on(handle, &action, || handle.fetch(offset)).await?.committed;
+            let next = found.next_offset.filter(|next| (offset + 1..range.end).contains(next));
+            let mut page = Page { next, ..Page::default() };
+            for record in found.records.iter().filter(|record| record.offset < range.end) {
+                match DeadLetter::read(partition, record) {
+                    Some(mut letter) => {
+                        letter.retried = *self.claims.standing(partition, letter.offset) == Standing::Retried;
+                        page.letters.push(letter);
+                    }
+                    None => page.strangers += 1,
+                }
+            }
+            Ok(page)
         }
-        Ok(page)
+        .boxed()
     }
 
-    async fn retry(&mut self, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
-        let limit = self.cluster.config().max_batch_bytes;
-        let mut fates = Vec::with_capacity(letters.len());
-        let mut batch: Vec<DeadLetter> = Vec::new();
-        let mut bytes = 0;
-        for letter in letters {
-            let size = letter.sample().size();
-            let same = batch.last().is_none_or(|last| last.source.partition == letter.source.partition);
-            if !same || batch.len() >= MAX_CLAIMED || (!batch.is_empty() && bytes + size > limit) {
-                let full = std::mem::take(&mut batch);
-                fates.extend(self.claims.send(full[0].source.partition, full).await?);
-                bytes = 0;
+    fn retry(&mut self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<Vec<Fate>, Error>> + Send {
+        async move {
+            let limit = self.cluster.config().max_batch_bytes;
+            let mut fates = Vec::with_capacity(letters.len());
+            let mut batch: Vec<DeadLetter> = Vec::new();
+            let mut bytes = 0;
+            for letter in letters {
+                let size = letter.sample().size();
+                let same = batch.last().is_none_or(|last| last.source.partition == letter.source.partition);
+                if !same || batch.len() >= MAX_CLAIMED || (!batch.is_empty() && bytes + size > limit) {
+                    let full = std::mem::take(&mut batch);
+                    fates.extend(self.claims.send(full[0].source.partition, full).await?);
+                    bytes = 0;
+                }
+                bytes += size;
+                batch.push(letter);
             }
-            bytes += size;
-            batch.push(letter);
+            if let Some(to) = batch.first().map(|letter| letter.source.partition) {
+                fates.extend(self.claims.send(to, batch).await?);
+            }
+            Ok(fates)
         }
-        if let Some(to) = batch.first().map(|letter| letter.source.partition) {
-            fates.extend(self.claims.send(to, batch).await?);
-        }
-        Ok(fates)
+        .boxed()
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn partitions(cluster: &Arc<Cluster>, topics: &Topics, opening:
 }
 
 /// Which topics there are instead, the most similar first.
-fn told(topic: &str, mut names: Vec<String>) -> String {
+pub(super) fn told(topic: &str, mut names: Vec<String>) -> String {
     let near = |name: &String| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &topic.to_lowercase());
     names.sort_by(|a, b| near(b).total_cmp(&near(a)).then_with(|| a.cmp(b)));
     let quoted: Vec<String> = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect();

@@ -2,9 +2,9 @@
 //!
 //! Three levels, of which each knows only those below: this folder (topics as Thalweg uses them), `client` (a cluster's
 //! brokers), `protocol` (bytes).
-//! Reading order: [`Config`], `rights`, `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests`,
-//! `read_back` (what is there already), `rivals` (who else publishes), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
-//! `ledger` and `claims` (sent back by people).
+//! Reading order: [`Config`], `rights`, `input` (the samples topic, waited for), `topic_settings`, `reader`, `shared`, `publisher` with `requests` and `sent`,
+//! `read_back` (what is there already), `lookout` with `foreign` and `rivals` (who else publishes), `generated` (samples) with `origin` (who wrote what is there), `dead_letters` with
+//! `ledger` and `claims` (sent back by people), `posted` (samples of programs).
 //!
 //! Invariant: every call has a deadline of ours; the client library's own retries are off. What can pass by itself is
 //! tried again for as long as it takes, and the log says so. Produce requests go out in order on one connection per
@@ -24,7 +24,7 @@
 //! | `partitions_added` | info | the samples topic has grown; `topic`, `partitions`, `added`, `shared` |
 //! | `topic_created` | info | a missing topic was created; `topic`, `partitions` |
 //! | `foreign_records` | error | another producer writes to an output; `topic`, `from`, `to`, `times` |
-//! | `rival` | warn | another Thalweg publishes the same, and has to end; `topic`, `partition`, `by` |
+//! | `rival` | warn | another Thalweg publishes the same, or has; `topic`, `partition`, `by` |
 //! | `overlap` | error | records are there twice, since two have published them; `topic`, `partition`, `records`, `first`, `last` |
 //! | `unannounced` | warn | the events topic does not take the record that says who publishes; `topic`, `partition`, `problem` |
 //! | `output_unread` | warn, info | it could not be looked at who else writes to an output; `topic`, `from`, `to`, `error` |
@@ -40,18 +40,22 @@
 //! | `dead_letter_cut` | warn | a dead letter is too large for its topic and was cut; `offset`, `bytes` |
 
 mod assignments;
+mod check;
 mod checkpoint_writer;
 mod claims;
 mod client;
 mod dead_letters;
 mod errors;
+mod foreign;
 mod generated;
 mod input;
 mod ledger;
 mod limits;
+mod lookout;
 mod open_transaction;
 mod origin;
 mod outputs;
+mod posted;
 mod protocol;
 mod publisher;
 mod read_back;
@@ -59,6 +63,7 @@ mod reader;
 mod requests;
 mod rights;
 mod rivals;
+mod sent;
 mod shared;
 mod topic_settings;
 mod topics;
@@ -72,10 +77,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 pub use assignments::KafkaAssignments;
+pub use check::{Purpose, check};
 pub use client::{Config, Identity, Oauth, Partitions, Retention, Sasl, SaslMechanism, Secret, Tls};
 pub use dead_letters::KafkaDeadLetters;
 pub use protocol::{CompressionKind, read_log};
@@ -86,13 +93,17 @@ pub use topics::KafkaTopics;
 
 use client::{Cluster, Partition, partitions_of, retry};
 use errors::{missing, not_retried};
+use foreign::Foreign;
 use generated::Generated;
 use protocol::At;
 use rivals::Instance;
 use shared::Shared;
 use thalweg_store::Store;
-use thalweg_topic::record::Outgoing;
-use thalweg_topic::{Error, Opening, SampleLog, Source, Topics, Transport, stamps::Stamps};
+use thalweg_topic::{Error, NotTaken, Opening, SampleLog, Source, Topics, Transport, stamps::Stamps};
+use thalweg_topic::{
+    dead_letters::{Retried, Selection},
+    record::Outgoing,
+};
 use topic_settings::Needs;
 
 /// Looks at the files that [`Tls`] names: whether they hold certificates and a key, which fit together.
@@ -122,7 +133,17 @@ impl Kafka {
     /// # Errors
     /// When an output is missing and may not be created, when the generator would write among somebody's records
     /// ([`Error::Foreign`]), or the broker refuses for good; [`Error::Stopped`] when `shutdown` comes first.
-    pub async fn open(
+    pub fn open(
+        config: Config,
+        topics: Topics,
+        store: Arc<Store>,
+        opening: Opening,
+        shutdown: CancellationToken,
+    ) -> BoxFuture<'static, Result<Self, Error>> {
+        Self::connected(config, topics, store, opening, shutdown).boxed()
+    }
+
+    async fn connected(
         config: Config,
         topics: Topics,
         store: Arc<Store>,
@@ -145,7 +166,7 @@ impl Kafka {
     async fn connect(config: Config, topics: Topics, store: Arc<Store>, opening: Opening) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::new(config, opening.status.clone())?);
         let given = rights::require(&cluster, &topics, opening.generating.is_some()).await?;
-        let readable = rights::readable(&given, &topics);
+        let (readable, is_blind) = (rights::readable(&given, &topics), rights::is_blind(&given, &topics));
         let sample_partitions = input::partitions(&cluster, &topics, &opening).await?;
         let config = cluster.config();
         let partitions = match &config.partitions {
@@ -185,9 +206,11 @@ impl Kafka {
             sample_partitions_now: AtomicI32::new(sample_partitions),
             output_partitions,
             readable,
+            is_blind,
             outputs: OnceCell::new(),
             timestamps: opening.timestamps,
             stamps: output_partitions.map(|count| (0..count.max(1)).map(|_| Stamps::default()).collect()),
+            foreign: output_partitions.map(|count| (0..count.max(1)).map(|_| Foreign::default()).collect()),
             needs: Needs {
                 retention: config.retention,
                 checkpoint_every: opening.checkpoint_every,
@@ -200,6 +223,7 @@ impl Kafka {
             sample_batch_bytes: AtomicUsize::new(limit),
             refused_bytes: Default::default(),
             refused: StdMutex::default(),
+            sent_times: StdMutex::default(),
             instance: Instance::new(&store, &config.client_id),
             announced: StdMutex::default(),
             closing: CancellationToken::new(),
@@ -230,6 +254,7 @@ impl Source for Kafka {
     }
 }
 
+// Futures that are boxed here are compiled in this package, and not in each program that waits for them.
 impl Transport for Kafka {
     type Assignments = KafkaAssignments;
     type Publisher = KafkaPublisher;
@@ -242,13 +267,17 @@ impl Transport for Kafka {
         Ok(KafkaPublisher::new(Arc::clone(&self.shared), partition))
     }
 
-    async fn ends(&self, partitions: &[i32]) -> Result<Vec<i64>, Error> {
-        let Shared { cluster, topics, .. } = &*self.shared;
-        let end = async |partition: i32| {
-            let end = Partition::new(cluster, &topics.samples, partition).offset(At::End).await;
-            end.map_err(|fault| not_retried(fault, partition))
-        };
-        futures_util::future::try_join_all(partitions.iter().map(|partition| end(*partition))).await
+    fn ends(&self, partitions: &[i32]) -> impl Future<Output = Result<Vec<i64>, Error>> + Send {
+        let partitions = partitions.to_vec();
+        async move {
+            let Shared { cluster, topics, .. } = &*self.shared;
+            let end = async |partition: i32| {
+                let end = Partition::new(cluster, &topics.samples, partition).offset(At::End).await;
+                end.map_err(|fault| not_retried(fault, partition))
+            };
+            futures_util::future::try_join_all(partitions.iter().map(|partition| end(*partition))).await
+        }
+        .boxed()
     }
 
     fn retries(&self) -> u64 {
@@ -265,15 +294,28 @@ impl Transport for Kafka {
 }
 
 impl SampleLog for Kafka {
-    async fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> Result<(), Error> {
-        let append = async { self.generator.lock().await.append(&self.shared, first, samples).await };
-        tokio::select! {
-            appended = append => appended,
-            () = self.shared.closing.cancelled() => Err(Error::Stopped),
+    fn append_samples(&self, first: u64, samples: Vec<Outgoing>) -> impl Future<Output = Result<(), Error>> + Send {
+        async move {
+            let append = async { self.generator.lock().await.append(&self.shared, first, samples).await };
+            tokio::select! {
+                appended = append => appended,
+                () = self.shared.closing.cancelled() => Err(Error::Stopped),
+            }
         }
+        .boxed()
     }
 
     async fn generated(&self) -> Result<u64, Error> {
         Ok(self.shared.store.meta(&generated::name(&self.shared))?.unwrap_or(0).cast_unsigned())
+    }
+
+    async fn take_samples(&self, partition: i32, samples: Vec<Outgoing>) -> Result<Option<i64>, NotTaken> {
+        posted::append(&self.shared, partition, samples).await
+    }
+
+    async fn send_back(&self, selection: Selection) -> Result<Retried, Error> {
+        let Shared { cluster, topics, .. } = &*self.shared;
+        let mut letters = KafkaDeadLetters::open(cluster.config().clone(), topics.clone()).await?;
+        thalweg_topic::dead_letters::retry(&mut letters, &selection).await
     }
 }

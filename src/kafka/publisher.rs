@@ -8,33 +8,26 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, OnceLock, PoisonError},
-    time::Duration,
 };
 
-use futures_util::{StreamExt, stream::FuturesOrdered};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use futures_util::{FutureExt, StreamExt, stream::FuturesOrdered};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     checkpoint_writer::CheckpointWriter,
     client::{Fault, Partition, Producer, producer, retry_on},
-    errors::not_retried,
     limits::{self, Refused},
+    lookout::Lookout,
     protocol::{At, ProducerId, Time, advance},
     read_back,
     requests::{self, OutputProducer, ProduceOutcome, Request, Size, requests},
-    rights,
-    rivals::{self, Overlap, Place},
+    rights, rivals,
+    sent::SentTimes,
     shared::Shared,
 };
 use thalweg_store::{RateLimited, set_meta};
 use thalweg_topic::Savepoint;
-use thalweg_topic::{Error, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps};
-
-/// Interval between two looks at an output that several partitions share.
-const SHARED_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+use thalweg_topic::{Error, Held, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps};
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -44,14 +37,10 @@ pub struct KafkaPublisher {
     handles: [Partition; 3],
     /// The ends of the outputs; known once it has resumed.
     outputs: Outputs,
-    /// Records that others have put into our outputs.
-    foreign: RateLimited,
+    /// Sees what others put into our outputs.
+    lookout: Lookout,
     /// Records of samples that are older than their topic keeps any.
     too_old: RateLimited,
-    /// By output, the first offset at which another Thalweg publishes the same.
-    overlaps: BTreeMap<Output, i64>,
-    /// By output, the time of the last look at what others have written.
-    looked: BTreeMap<Output, Instant>,
 }
 
 /// An outbox under way.
@@ -60,28 +49,19 @@ struct InFlightOutbox {
     open: usize,
     position: i64,
     checkpoint: Option<Box<dyn Savepoint>>,
+    /// Given back with it.
+    _held: Vec<Held>,
 }
 
 impl KafkaPublisher {
     pub(super) fn new(shared: Arc<Shared>, partition: i32) -> Self {
-        let handles = Output::ALL.map(|output| {
-            let (topic, partition) = (shared.output_topic(output), shared.output_partition(output, partition));
-            Partition::new(&shared.cluster, topic, partition)
-        });
-        Self {
-            shared,
-            partition,
-            handles,
-            outputs: Outputs::default(),
-            foreign: RateLimited::default(),
-            too_old: RateLimited::default(),
-            overlaps: BTreeMap::new(),
-            looked: BTreeMap::new(),
-        }
+        let (lookout, handles) = (Lookout::new(&shared, partition), shared.outputs_of(partition));
+        Self { shared, partition, handles, outputs: Outputs::default(), lookout, too_old: RateLimited::default() }
     }
 
     /// Returns the identity by which the broker knows this worker, also after a restart. It is a new one where there is none,
-    /// or where a broker keeps refusing the same sequence number.
+    /// or where a broker keeps refusing the same sequence number, or refuses one while a copy of the state file is about: two that
+    /// have the same identity keep each other from publishing, and neither would see that the other is there.
     async fn identity(&self) -> Result<ProducerId, Error> {
         let name = self.shared.producer_name(self.partition);
         let renew = self.refused(|refused| {
@@ -92,7 +72,7 @@ impl KafkaPublisher {
             lasting
         });
         match self.shared.store.meta(&name)? {
-            Some(id) if !renew => return Ok(id),
+            Some(id) if !renew && !self.is_copied(id).await? => return Ok(id),
             Some(_) => tracing::warn!(
                 event = "new_producer",
                 partition = self.partition,
@@ -113,17 +93,37 @@ impl KafkaPublisher {
         Ok(id)
     }
 
+    /// Says whether the broker has refused a number of ours, and another state file has this identity, too.
+    async fn is_copied(&self, id: ProducerId) -> Result<bool, Error> {
+        let events = &self.handles[Output::Events as usize];
+        if self.refused(|refused| refused.is_empty()) || !self.shared.readable[Output::Events as usize] {
+            return Ok(false);
+        }
+        let look = || rivals::is_copied(&self.shared, events, id);
+        Ok(retry_on(events, "looking for who else publishes", look).await?)
+    }
+
     /// Reads or changes, by output, which of our sequence numbers the broker has not taken.
     fn refused<T>(&self, change: impl FnOnce(&mut BTreeMap<usize, Refused>) -> T) -> T {
         let mut all = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
         change(all.entry(self.partition).or_default())
     }
 
-    /// When the records of a request are said to be written.
-    fn time_of(&mut self, request: &Request) -> Time {
+    /// Reads or changes which times requests to an output carry that may yet land.
+    fn sent_times<T>(&self, output: Output, change: impl FnOnce(&mut SentTimes) -> T) -> T {
+        let mut all = self.shared.sent_times.lock().unwrap_or_else(PoisonError::into_inner);
+        change(all.entry((self.partition, output as usize)).or_default())
+    }
+
+    /// When the records of a request, of which the first gets the number `sequence`, are said to be written.
+    fn time_of(&mut self, request: &Request, sequence: i32) -> Time {
         let output = request.output;
         if self.shared.timestamps == Timestamps::Clock || output == Output::DeadLetters {
-            return Time::At(self.shared.stamps(output, self.partition).next(stamps::now()));
+            let (stamps, now) = (self.shared.stamps(output, self.partition), stamps::now());
+            // As far as stamps may be from the clock in the other direction: a topic can refuse older ones, too.
+            let oldest = now.saturating_sub(stamps::MAX_CLOCK_LEAD.as_millis() as i64);
+            let sent = |sent: &mut SentTimes| sent.time(sequence, request.size.records, oldest, || stamps.next(now));
+            return Time::At(self.sent_times(output, sent));
         }
         let retention = self.shared.retention.get().and_then(|all| all[output as usize]);
         if let (Some(retention), Some(oldest)) = (retention, request.records.oldest())
@@ -143,88 +143,6 @@ impl KafkaPublisher {
             });
         }
         Time::Own
-    }
-
-    /// Looks at what is between what this process has sent: nobody else should write there.
-    ///
-    /// # Errors
-    /// When another Thalweg publishes the same. The one that was started first begins again, behind what the other has
-    /// published; the other one ends. So one goes on, whichever of them notices.
-    async fn watch(&mut self, output: Output, expected: i64, base: i64) -> Result<(), Error> {
-        // Whoever sends dead letters back says so on the events topic, and whoever publishes.
-        if base <= expected || output == Output::Events || !self.shared.readable[output as usize] {
-            return Ok(());
-        }
-        let is_exclusive = self.shared.is_exclusive(output);
-        // Where partitions share an output, what lies between is mostly theirs.
-        if !is_exclusive && self.looked.get(&output).is_some_and(|at| at.elapsed() < SHARED_LOOK_INTERVAL) {
-            return Ok(());
-        }
-        self.looked.insert(output, Instant::now());
-        let own = self.outputs.sequences.map_or(ProducerId::MAX, |sequences| sequences.producer);
-        let ours = self.shared.own_producers(self.partition)?;
-        let found = self.place(output).rival(expected..base, own, &ours).await;
-        let (topic, partition) = (self.shared.output_topic(output), self.partition);
-        let rival = match found {
-            Ok(Some(rival)) => rival,
-            Ok(None) => {
-                if is_exclusive {
-                    self.foreign.seen(output.name(), |times| {
-                        tracing::error!(
-                            event = "foreign_records",
-                            topic,
-                            partition,
-                            from = expected,
-                            to = base,
-                            times,
-                            "another producer writes to an output of ours; give it a topic of its own"
-                        );
-                    });
-                }
-                return Ok(());
-            }
-            // The next batch that is not where it was expected is looked at.
-            Err(fault) => {
-                let error = not_retried(fault, partition);
-                tracing::warn!(
-                    event = "output_unread",
-                    topic,
-                    partition,
-                    from = expected,
-                    to = base,
-                    %error,
-                    "somebody has written to an output, and it could not be looked at who"
-                );
-                return Ok(());
-            }
-        };
-        self.overlaps.entry(output).or_insert(expected);
-        let by = rival.to_string();
-        if rival.is_older(&self.shared, own) {
-            let (samples, output) = (self.shared.topics.samples.clone(), topic.to_owned());
-            return Err(Error::Contended { samples, partition, output, rival: by });
-        }
-        tracing::warn!(
-            event = "rival",
-            topic,
-            partition,
-            by,
-            "another Thalweg publishes the same and has been there for less long, so that it has to end; going on behind what \
-             it has published"
-        );
-        Err(self.interrupted("another Thalweg publishes the same"))
-    }
-
-    fn place(&self, output: Output) -> Place<'_> {
-        let (handle, events) = (&self.handles[output as usize], &self.handles[Output::Events as usize]);
-        Place { shared: &self.shared, output, partition: self.partition, handle, events }
-    }
-
-    /// Names what another one has published, too. Nothing of ours is under way any more.
-    async fn name_overlaps(&mut self) {
-        for (output, from) in std::mem::take(&mut self.overlaps) {
-            Overlap { place: self.place(output), from }.name().await;
-        }
     }
 
     fn interrupted(&self, problem: impl Into<String>) -> Error {
@@ -255,133 +173,153 @@ impl KafkaPublisher {
 }
 
 impl Publisher for KafkaPublisher {
-    async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
-        self.shared.make_outputs().await?;
-        self.shared.look_at_settings().await?;
-        limits::account_for_refusals(&self.shared).await?;
-        let id = self.identity().await?;
-        // What the checkpoint says of another identity says nothing of this one.
-        let known = since.sequences.filter(|sequences| sequences.producer == id);
-        let mut sequences = known.unwrap_or(Sequences { producer: id, next: [0; 3] });
-        let mut published = [position; 3];
-        let topic = &self.shared.topics.samples;
-        for output in Output::ALL {
-            let (i, handle) = (output as usize, &self.handles[output as usize]);
-            if !self.shared.readable[i] {
-                let end = retry_on(handle, "asking for the end of an output", || handle.offset(At::Appended)).await?;
-                let is_known = since.topics == self.shared.fingerprint(self.partition) && since.offsets[i] == end;
-                if end > 0 && !is_known {
-                    return Err(rights::unreadable(&self.shared.cluster, handle.topic()));
+    fn resume(&mut self, since: Outputs, position: i64) -> impl Future<Output = Result<Resumed, Error>> + Send {
+        async move {
+            self.shared.make_outputs().await?;
+            self.shared.look_at_settings().await?;
+            limits::account_for_refusals(&self.shared).await?;
+            let id = self.identity().await?;
+            // What the checkpoint says of another identity says nothing of this one.
+            let known = since.sequences.filter(|sequences| sequences.producer == id);
+            let mut sequences = known.unwrap_or(Sequences { producer: id, next: [0; 3] });
+            let mut published = [position; 3];
+            let topic = &self.shared.topics.samples;
+            for output in Output::ALL {
+                let (i, handle) = (output as usize, &self.handles[output as usize]);
+                if !self.shared.readable[i] {
+                    let end =
+                        retry_on(handle, "asking for the end of an output", || handle.offset(At::Appended)).await?;
+                    let is_known = since.topics == self.shared.fingerprint(self.partition) && since.offsets[i] == end;
+                    if end > 0 && !is_known {
+                        return Err(rights::unreadable(&self.shared.cluster, handle.topic()));
+                    }
+                    self.outputs.offsets[i] = end;
+                    continue;
                 }
-                self.outputs.offsets[i] = end;
-                continue;
-            }
-            let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
-            // Offsets in other topics than these say nothing.
-            let is_known = since.topics == self.shared.fingerprint(self.partition);
-            let since = if is_known { since.offsets[i] } else { 0 };
-            let appended = OnceLock::new();
-            let look = || read_back::output(handle, output, topic, self.partition, since, id, &appended);
-            let found = retry_on(handle, &action, look).await?;
-            published[i] = found.source.map_or(position, |last| position.max(last + 1));
-            // An output that was given more partitions holds what was published before in another one.
-            for former in self.shared.former_partitions(output, self.partition)? {
-                let handle = Partition::new(&self.shared.cluster, handle.topic(), former);
-                let action = format!("reading back `{}`/{former}", handle.topic());
+                let action = format!("reading back `{}`/{}", handle.topic(), handle.partition());
+                // Offsets in other topics than these say nothing.
+                let is_known = since.topics == self.shared.fingerprint(self.partition);
+                let since = if is_known { since.offsets[i] } else { 0 };
                 let appended = OnceLock::new();
-                let look = || read_back::output(&handle, output, topic, self.partition, 0, id, &appended);
-                let found = retry_on(&handle, &action, look).await?;
-                published[i] = found.source.map_or(published[i], |last| published[i].max(last + 1));
+                let look = || read_back::output(handle, output, topic, self.partition, since, id, &appended);
+                let found = retry_on(handle, &action, look).await?;
+                published[i] = found.source.map_or(position, |last| position.max(last + 1));
+                // An output that was given more partitions holds what was published before in another one.
+                for former in self.shared.former_partitions(output, self.partition)? {
+                    let handle = Partition::new(&self.shared.cluster, handle.topic(), former);
+                    let action = format!("reading back `{}`/{former}", handle.topic());
+                    let appended = OnceLock::new();
+                    let look = || read_back::output(&handle, output, topic, self.partition, 0, id, &appended);
+                    let found = retry_on(&handle, &action, look).await?;
+                    published[i] = found.source.map_or(published[i], |last| published[i].max(last + 1));
+                }
+                sequences.next[i] = found.sequence.unwrap_or(sequences.next[i]);
+                self.outputs.offsets[i] = found.end;
+                self.shared.stamps(output, self.partition).saw(found.time);
             }
-            sequences.next[i] = found.sequence.unwrap_or(sequences.next[i]);
-            self.outputs.offsets[i] = found.end;
-            self.shared.stamps(output, self.partition).saw(found.time);
+            let events = &self.handles[Output::Events as usize];
+            if let Some(offset) = rivals::announce(&self.shared, self.partition, events, id).await? {
+                self.outputs.offsets[Output::Events as usize] = offset + 1;
+            }
+            self.shared.note_partitions(self.partition).await?;
+            for output in Output::ALL {
+                let i = output as usize;
+                self.sent_times(output, |sent| sent.landed(id, sequences.next[i]));
+            }
+            self.lookout.begin(id, self.outputs.offsets);
+            self.outputs.sequences = Some(sequences);
+            self.outputs.topics = self.shared.fingerprint(self.partition);
+            Ok(Resumed { published, outputs: self.outputs, is_blind: self.shared.is_blind })
         }
-        let events = &self.handles[Output::Events as usize];
-        if let Some(offset) = rivals::announce(&self.shared, self.partition, events, id).await? {
-            self.outputs.offsets[Output::Events as usize] = offset + 1;
-        }
-        self.shared.note_partitions(self.partition).await?;
-        self.outputs.sequences = Some(sequences);
-        self.outputs.topics = self.shared.fingerprint(self.partition);
-        Ok(Resumed { published, outputs: self.outputs })
+        .boxed()
     }
 
-    async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
-        if self.outputs.sequences.is_none() {
-            Box::pin(self.resume(Outputs::default(), 0)).await?;
-        }
-        let Outputs { offsets: mut next, sequences: Some(mut sequences), topics } = self.outputs else { return Ok(()) };
-        // On the heap, as what is seldom done further down: this waits for as long as the worker lives.
-        let mut producers = Box::pin(self.producers(sequences)).await?;
-        let in_flight = self.shared.cluster.config().in_flight;
-        let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
-        let mut waiting: VecDeque<Request> = VecDeque::new();
-        let mut open_outboxes: VecDeque<InFlightOutbox> = VecDeque::new();
-        let mut checkpoints = CheckpointWriter::new(&self.shared.store);
-        let mut receiving = true;
-        let mut failure: Option<Error> = None;
-        while receiving || !under_way.is_empty() || !waiting.is_empty() {
-            while under_way.len() < in_flight
-                && let Some(request) = waiting.pop_front_if(|request| producers[request.output as usize].is_free())
-            {
-                let time = self.time_of(&request);
-                under_way.push_back(producers[request.output as usize].send(request, time));
+    fn run(
+        mut self,
+        mut outboxes: mpsc::Receiver<Outbox>,
+        confirmed: watch::Sender<i64>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        async move {
+            if self.outputs.sequences.is_none() {
+                Box::pin(self.resume(Outputs::default(), 0)).await?;
             }
-            tokio::select! {
-                biased;
-                Some(ProduceOutcome { output, result, size }) = under_way.next() => match result
-                    .and_then(|base| Fault::unless_new(base, next[output as usize]))
+            let Outputs { offsets: mut next, sequences: Some(mut sequences), topics } = self.outputs else {
+                return Ok(());
+            };
+            // On the heap, as what is seldom done further down: this waits for as long as the worker lives.
+            let mut producers = Box::pin(self.producers(sequences)).await?;
+            let in_flight = self.shared.cluster.config().in_flight;
+            let mut under_way: FuturesOrdered<_> = FuturesOrdered::new();
+            let mut waiting: VecDeque<Request> = VecDeque::new();
+            let mut open_outboxes: VecDeque<InFlightOutbox> = VecDeque::new();
+            let mut checkpoints = CheckpointWriter::new(&self.shared.store);
+            let mut receiving = true;
+            let mut failure: Option<Error> = None;
+            while receiving || !under_way.is_empty() || !waiting.is_empty() {
+                while under_way.len() < in_flight
+                    && let Some(request) = waiting.pop_front_if(|request| producers[request.output as usize].is_free())
                 {
-                    // What lands behind a failure is found by the read-back.
-                    Ok(_) if failure.is_some() => {}
-                    Ok(base) => {
-                        producers[output as usize].acknowledged();
-                        if let Err(error) = Box::pin(self.watch(output, next[output as usize], base)).await {
+                    let producer = &mut producers[request.output as usize];
+                    let time = self.time_of(&request, producer.sequence());
+                    under_way.push_back(producer.send(request, time));
+                }
+                tokio::select! {
+                    biased;
+                    Some(ProduceOutcome { output, result, size }) = under_way.next() => match result
+                        .and_then(|base| Fault::unless_new(base, next[output as usize]))
+                    {
+                        // What lands behind a failure is found by the read-back.
+                        Ok(_) if failure.is_some() => {}
+                        Ok(base) => {
+                            producers[output as usize].acknowledged();
+                            let appended = base..base + size.records as i64;
+                            if let Err(error) = Box::pin(self.lookout.watch(output, next[output as usize], appended)).await {
+                                receiving = false;
+                                waiting.clear();
+                                failure = Some(error);
+                            }
+                            self.acknowledged(&mut next, &mut sequences, &mut open_outboxes, output, base, size);
+                        }
+                        Err(fault) => {
                             receiving = false;
                             waiting.clear();
-                            failure = Some(error);
+                            let sequence = sequences.next[output as usize];
+                            failure.get_or_insert_with(|| self.failed(output, fault, size, sequence));
                         }
-                        self.acknowledged(&mut next, &mut sequences, &mut open_outboxes, output, base, size);
+                    },
+                    () = self.shared.closing.cancelled(), if failure.is_none() => {
+                        return Err(self.interrupted("the broker had not taken everything when it was time to stop"));
                     }
-                    Err(fault) => {
-                        receiving = false;
-                        waiting.clear();
-                        let sequence = sequences.next[output as usize];
-                        failure.get_or_insert_with(|| self.failed(output, fault, size, sequence));
+                    outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
+                        match outbox {
+                            Some(mut outbox) => {
+                                let careful = producers.each_ref().map(OutputProducer::is_new);
+                                waiting.extend(requests(&self.shared, &mut outbox, careful));
+                                let Outbox { position, checkpoint, held: _held, .. } = outbox;
+                                open_outboxes.push_back(InFlightOutbox { open: waiting.len(), position, checkpoint, _held });
+                            }
+                            None => receiving = false,
+                        }
                     }
-                },
-                () = self.shared.closing.cancelled(), if failure.is_none() => {
-                    return Err(self.interrupted("the broker had not taken everything when it was time to stop"));
                 }
-                outbox = outboxes.recv(), if receiving && waiting.is_empty() && under_way.len() < in_flight => {
-                    match outbox {
-                        Some(mut outbox) => {
-                            let careful = producers.each_ref().map(OutputProducer::is_new);
-                            waiting.extend(requests(&self.shared, &mut outbox, careful));
-                            let Outbox { position, checkpoint, .. } = outbox;
-                            open_outboxes.push_back(InFlightOutbox { open: waiting.len(), position, checkpoint });
-                        }
-                        None => receiving = false,
+                while failure.is_none() && open_outboxes.front().is_some_and(|oldest| oldest.open == 0) {
+                    let Some(oldest) = open_outboxes.pop_front() else { break };
+                    if let Some(mut checkpoint) = oldest.checkpoint {
+                        let outputs = Outputs { offsets: next, sequences: Some(sequences), topics };
+                        checkpoint.stand_at(outputs);
+                        checkpoints.begin(checkpoint).await?;
                     }
+                    confirmed.send_replace(oldest.position);
                 }
             }
-            while failure.is_none() && open_outboxes.front().is_some_and(|oldest| oldest.open == 0) {
-                let Some(oldest) = open_outboxes.pop_front() else { break };
-                if let Some(mut checkpoint) = oldest.checkpoint {
-                    let outputs = Outputs { offsets: next, sequences: Some(sequences), topics };
-                    checkpoint.stand_at(outputs);
-                    checkpoints.begin(checkpoint).await?;
-                }
-                confirmed.send_replace(oldest.position);
+            Box::pin(self.lookout.end(failure.is_none())).await;
+            match failure {
+                // What is published does not wait for what is kept of it.
+                Some(failure) => Err(failure),
+                None => Ok(checkpoints.finish().await?),
             }
         }
-        Box::pin(self.name_overlaps()).await;
-        match failure {
-            // What is published does not wait for what is kept of it.
-            Some(failure) => Err(failure),
-            None => Ok(checkpoints.finish().await?),
-        }
+        .boxed()
     }
 }
 
@@ -400,6 +338,7 @@ impl KafkaPublisher {
         next[i] = base + size.records as i64;
         sequences.next[i] = advance(sequences.next[i], size.records);
         self.refused(|refused| refused.remove(&i));
+        self.sent_times(output, |sent| sent.landed(sequences.producer, sequences.next[i]));
         if let Some(oldest) = open_outboxes.front_mut() {
             oldest.open -= 1;
         }

@@ -2,10 +2,11 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{
-    client::{Came, Cluster, Fault, Partition, Retry, Subscription, Try},
+    client::{Came, Cluster, Fault, Partition, Retry, Subscription, Try, What},
     open_transaction::OpenTransaction,
     protocol::{self, At, Committed, TopicId},
 };
@@ -18,7 +19,8 @@ const MAX_SILENCE: Duration = Duration::from_secs(2);
 /// was aborted is passed over.
 ///
 /// Invariant: all that it reads is of one topic. When that was made anew, it ends ([`Error::Interrupted`]), so that whoever
-/// goes on looks where.
+/// goes on looks where. Where records can be asked for by the topic's name alone, its identity is asked for after whatever
+/// brings some, if it has one.
 #[derive(Debug)]
 pub struct KafkaReader {
     partition: Partition,
@@ -37,6 +39,7 @@ pub struct KafkaReader {
 
 impl KafkaReader {
     pub(super) fn new(cluster: &Arc<Cluster>, topic: &str, partition: i32) -> Self {
+        cluster.note_readers(1);
         Self {
             partition: Partition::of_the_same_topic(cluster, topic, partition),
             subscription: None,
@@ -50,31 +53,46 @@ impl KafkaReader {
 
     /// Reads what is there, or waits at the end for what comes.
     async fn read(&mut self, offset: i64) -> Try<protocol::Fetched> {
-        if self.named.is_some_and(|named| self.failed || named.elapsed() > MAX_SILENCE) {
-            self.subscription = None;
-            Box::pin(self.partition.verify(Instant::now())).await?;
-        }
         if self.subscription.as_ref().is_some_and(|subscription| subscription.offset() != offset) {
             self.subscription = None;
         }
-        let fetched = match &mut self.subscription {
+        let (fetched, answered) = match &mut self.subscription {
             // On the heap: large, and not what a reader waits for most of the time.
-            None => Box::pin(self.partition.fetch(offset)).await?,
-            Some(subscription) => match subscription.next().await.map_err(|fault| self.partition.judged(fault))? {
-                Came::Records(brought) => self.partition.records(brought, offset)?,
-                Came::Nothing(last_stable_offset, end) => {
-                    let (committed, by_name) = (Committed::default(), self.named.is_some());
-                    protocol::Fetched { committed, last_stable_offset, end, by_name }
+            None => {
+                let fetched = Box::pin(self.partition.fetch(offset)).await?;
+                let answered = Instant::now();
+                let paused = self.named.is_some_and(|named| self.failed || answered - named > MAX_SILENCE);
+                let brings = fetched.committed.next_offset.is_some();
+                if paused || (fetched.by_name && brings && self.partition.identity().is_some()) {
+                    Box::pin(self.partition.verify(answered)).await?;
                 }
-            },
+                (fetched, answered)
+            }
+            Some(subscription) => {
+                let came = subscription.next().await.map_err(|fault| self.partition.judged(fault))?;
+                let Came { what, answered, paused } = came;
+                let brings = matches!(what, What::Records(_));
+                let named = self.named.is_some() && brings && self.partition.identity().is_some();
+                if let Some(since) = paused.or(named.then_some(answered)) {
+                    Box::pin(self.partition.verify(since)).await?;
+                }
+                let fetched = match what {
+                    What::Records(brought) => self.partition.records(brought, offset)?,
+                    What::Nothing(last_stable_offset, end) => {
+                        let (committed, by_name) = (Committed::default(), self.named.is_some());
+                        protocol::Fetched { committed, last_stable_offset, end, by_name }
+                    }
+                };
+                (fetched, answered)
+            }
         };
-        (self.named, self.failed) = (fetched.by_name.then(Instant::now), false);
+        (self.named, self.failed) = (fetched.by_name.then_some(answered), false);
         let next = fetched.committed.next_offset.map_or(offset, |next| next.max(offset));
         let is_behind = next < fetched.last_stable_offset;
         match &self.subscription {
             None if !is_behind => {
                 let ends = (fetched.last_stable_offset, fetched.end);
-                self.subscription = Some(Box::pin(self.partition.subscribe(next, ends)).await?);
+                self.subscription = Some(Box::pin(self.partition.subscribe(next, ends, answered)).await?);
             }
             Some(waits) if waits.offset() != next || (is_behind && !waits.has_more()) => self.subscription = None,
             _ => {}
@@ -132,43 +150,52 @@ impl KafkaReader {
     }
 }
 
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        self.partition.cluster().note_readers(-1);
+    }
+}
+
 impl Reader for KafkaReader {
-    async fn resolve(&mut self, start: Start) -> Result<i64, Error> {
-        self.retry(|| resolved(&self.partition, start)).await
+    fn resolve(&mut self, start: Start) -> impl Future<Output = Result<i64, Error>> + Send {
+        async move { self.retry(|| resolved(&self.partition, start)).await }.boxed()
     }
 
-    async fn range(&mut self) -> Result<Range<i64>, Error> {
-        self.retry(|| self.partition.range()).await
+    fn range(&mut self) -> impl Future<Output = Result<Range<i64>, Error>> + Send {
+        async move { self.retry(|| self.partition.range()).await }.boxed()
     }
 
     fn identity(&self) -> Option<i64> {
         self.partition.identity().map(TopicId::short)
     }
 
-    async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let fetched = match self.read(offset).await {
-            Ok(fetched) => fetched,
-            Err(fault) => Box::pin(self.read_on(offset, fault)).await?,
-        };
-        let committed = fetched.committed;
-        if committed.transactional && !self.said {
-            self.said = true;
-            tracing::info!(
-                event = "transactional_topic",
-                topic = self.partition.topic(),
-                partition = self.partition.partition(),
-                offset,
-                "the topic is written in transactions: records come once they are committed, aborted ones never"
-            );
+    fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send {
+        async move {
+            let fetched = match self.read(offset).await {
+                Ok(fetched) => fetched,
+                Err(fault) => Box::pin(self.read_on(offset, fault)).await?,
+            };
+            let committed = fetched.committed;
+            if committed.transactional && !self.said {
+                self.said = true;
+                tracing::info!(
+                    event = "transactional_topic",
+                    topic = self.partition.topic(),
+                    partition = self.partition.partition(),
+                    offset,
+                    "the topic is written in transactions: records come once they are committed, aborted ones never"
+                );
+            }
+            let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
+            let high_watermark = fetched.last_stable_offset.max(next_offset);
+            let end = fetched.end.max(high_watermark);
+            if self.open_transaction.is_of_interest(fetched.last_stable_offset, end) {
+                let saw = self.open_transaction.saw(&self.partition, next_offset, fetched.last_stable_offset, end);
+                Box::pin(saw).await;
+            }
+            Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
         }
-        let next_offset = committed.next_offset.map_or(offset, |next| next.max(offset));
-        let high_watermark = fetched.last_stable_offset.max(next_offset);
-        let end = fetched.end.max(high_watermark);
-        if self.open_transaction.is_of_interest(fetched.last_stable_offset, end) {
-            let saw = self.open_transaction.saw(&self.partition, next_offset, fetched.last_stable_offset, end);
-            Box::pin(saw).await;
-        }
-        Ok(Fetched { records: committed.records, next_offset, high_watermark, end })
+        .boxed()
     }
 }
 

@@ -46,6 +46,11 @@ impl OutputProducer {
         self.open == 0 || (is_known && self.producer.is_open())
     }
 
+    /// The sequence number of the next record.
+    pub(super) fn sequence(&self) -> i32 {
+        self.sequence
+    }
+
     /// Says whether the broker has not acknowledged anything of it yet.
     pub(super) fn is_new(&self) -> bool {
         self.acknowledged.is_none()
@@ -80,7 +85,7 @@ impl OutputProducer {
 pub(super) struct Request {
     pub(super) output: Output,
     pub(super) records: Records,
-    size: Size,
+    pub(super) size: Size,
 }
 
 /// The end of one request.

@@ -13,11 +13,37 @@ use super::{
 };
 use thalweg_topic::{Error, Topics};
 
+/// Operations that lack, by topic; those on the cluster under none.
+pub(super) type Lacking<'t> = Vec<(Option<&'t str>, BTreeSet<Operation>)>;
+
 /// Looks whether this user has the rights that the daemon needs, and returns what it has.
 ///
 /// # Errors
 /// [`Error::Rights`] where one lacks.
 pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: bool) -> Result<Rights, Error> {
+    let (given, lacking) = look(cluster, topics, generates).await?;
+    if lacking.is_empty() { Ok(given) } else { Err(error(cluster, &lacking)) }
+}
+
+/// Returns the operations that the daemon needs on a topic.
+pub(super) fn wanted(name: &str, topics: &Topics, generates: bool) -> &'static [Operation] {
+    match name == topics.samples {
+        true if generates => &[Operation::Read, Operation::Write],
+        true => &[Operation::Read],
+        // Reading is needed where a process that was killed has published, and asked for there.
+        false => &[Operation::Write],
+    }
+}
+
+/// Looks which rights this user has, and which of those that the daemon needs it lacks.
+///
+/// # Errors
+/// When the broker does not tell and never will.
+pub(super) async fn look<'t>(
+    cluster: &Arc<Cluster>,
+    topics: &'t Topics,
+    generates: bool,
+) -> Result<(Rights, Lacking<'t>), Error> {
     let Topics { samples, predictions, dead_letters, events, .. } = topics;
     let names = [samples.as_str(), predictions, dead_letters, events];
     let action = "asking for the rights of this user";
@@ -25,12 +51,7 @@ pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: 
     let creates = cluster.config().create_topics;
     let (mut lacking, mut writes) = (Vec::new(), false);
     for name in names {
-        let wanted: &[Operation] = match name == samples {
-            true if generates => &[Operation::Read, Operation::Write],
-            true => &[Operation::Read],
-            // Reading is needed where a process that was killed has published, and asked for there.
-            false => &[Operation::Write],
-        };
+        let wanted = wanted(name, topics, generates);
         let Some(found) = given.topics.iter().find(|found| found.topic == name) else { continue };
         let mut lack: BTreeSet<Operation> = wanted.iter().copied().filter(|wanted| lacks(found, *wanted)).collect();
         writes |= found.operations.allows(Operation::Write) == Some(true);
@@ -50,7 +71,7 @@ pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: 
             lacking.push((None, BTreeSet::from([Operation::IdempotentWrite])));
         }
     }
-    if lacking.is_empty() { Ok(given) } else { Err(error(cluster, &lacking)) }
+    Ok((given, lacking))
 }
 
 /// Says which of the outputs this user may read, as far as the broker tells.
@@ -61,9 +82,17 @@ pub(super) fn readable(given: &Rights, topics: &Topics) -> [bool; 3] {
     })
 }
 
+/// Says whether an output may not be read, or is not there yet, so that nobody knows.
+pub(super) fn is_blind(given: &Rights, topics: &Topics) -> bool {
+    [&topics.predictions, &topics.dead_letters, &topics.events].into_iter().any(|name| {
+        let found = given.topics.iter().find(|found| found.topic == **name);
+        found.is_some_and(|found| found.failure.is_some() || lacks(found, Operation::Read))
+    })
+}
+
 /// Makes the error of an output that has to be read and may not be.
 pub(super) fn unreadable(cluster: &Arc<Cluster>, topic: &str) -> Error {
-    error(cluster, &[(Some(topic), BTreeSet::from([Operation::Read]))])
+    error(cluster, &vec![(Some(topic), BTreeSet::from([Operation::Read]))])
 }
 
 /// Says whether a right on a topic lacks. Of a topic that is not there the broker does not tell.
@@ -75,22 +104,22 @@ fn lacks(topic: &TopicRights, operation: Operation) -> bool {
     }
 }
 
-/// `lacking` has the operations by topic, and those on the cluster under none.
-fn error(cluster: &Arc<Cluster>, lacking: &[(Option<&str>, BTreeSet<Operation>)]) -> Error {
-    let config = cluster.config();
+fn error(cluster: &Arc<Cluster>, lacking: &Lacking<'_>) -> Error {
     let (mut lack, mut commands) = (Vec::new(), Vec::new());
-    let (user, brokers) = (config.user(), config.brokers.join(","));
     for (topic, operations) in lacking {
         let names: Vec<&str> = operations.iter().map(|operation| operation.name()).collect();
-        let (resource, on) = match topic {
-            Some(topic) => (format!("--topic {topic}"), format!("topic `{topic}`")),
-            None => ("--cluster".to_owned(), "the cluster".to_owned()),
-        };
+        let on = topic.map_or_else(|| "the cluster".to_owned(), |topic| format!("topic `{topic}`"));
         lack.push(format!("{} on {on}", names.join(" and ")));
-        let operations: String = names.iter().map(|name| format!(" --operation {name}")).collect();
-        commands.push(format!(
-            "kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal \"{user}\"{operations} {resource}"
-        ));
+        commands.push(command(cluster, *topic, &operations.iter().copied().collect::<Vec<_>>()));
     }
-    Error::Rights { user, lack: lack.join(", "), commands: commands.join("; ") }
+    Error::Rights { user: cluster.config().user(), lack: lack.join(", "), commands: commands.join("; ") }
+}
+
+/// Returns the command that grants rights on a topic, or on the cluster.
+pub(super) fn command(cluster: &Arc<Cluster>, topic: Option<&str>, operations: &[Operation]) -> String {
+    let config = cluster.config();
+    let (user, brokers) = (config.user(), config.brokers.join(","));
+    let resource = topic.map_or_else(|| "--cluster".to_owned(), |topic| format!("--topic {topic}"));
+    let operations: String = operations.iter().map(|operation| format!(" --operation {}", operation.name())).collect();
+    format!("kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal \"{user}\"{operations} {resource}")
 }

@@ -227,9 +227,8 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Looks for another Thalweg that has read the same samples and written into `range`, where this one, which publishes as
-    /// `own`, has not since it resumed. `ours` are all identities of this state file.
-    pub(super) async fn rival(&self, range: Range<i64>, own: ProducerId, ours: &[ProducerId]) -> Try<Option<Rival>> {
+    /// Returns who has written into `range` what is made from the same samples.
+    pub(super) async fn producers(&self, range: Range<i64>) -> Try<BTreeSet<ProducerId>> {
         let Self { shared, output, partition, handle, .. } = *self;
         let found = origin::records(handle, range.clone(), false).await?;
         let samples = &shared.topics.samples;
@@ -245,7 +244,19 @@ impl Place<'_> {
                 producers.extend(batch.map(|batch| batch.producer));
             }
         }
-        for producer in producers {
+        Ok(producers)
+    }
+
+    /// Looks for another Thalweg among those that have written what is made from the same samples, where this one, which publishes
+    /// as `own`, has not since it resumed. `ours` are all identities of this state file.
+    pub(super) async fn rival(
+        &self,
+        producers: &BTreeSet<ProducerId>,
+        own: ProducerId,
+        ours: &[ProducerId],
+    ) -> Try<Option<Rival>> {
+        let shared = self.shared;
+        for &producer in producers {
             let instances = instances(self.events, producer).await?;
             let others = || instances.iter().rev().filter(|it| !shared.instance.succeeds(it));
             // What we sent earlier may arrive late, and a copy of our state file has our identities.
@@ -282,6 +293,11 @@ async fn instances(events: &Partition, producer: ProducerId) -> Try<Vec<Instance
         (end, window) = (start, window * 2);
     }
     Ok(Vec::new())
+}
+
+/// Says whether a copy of this state file publishes under the same identity, or has, as far as the newest events tell.
+pub(super) async fn is_copied(shared: &Shared, events: &Partition, id: ProducerId) -> Try<bool> {
+    Ok(instances(events, id).await?.iter().any(|instance| !shared.instance.succeeds(instance)))
 }
 
 /// What two have published, in one output.

@@ -14,11 +14,13 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Cluster, require_topic},
+    client::{Cluster, Partition, require_topic},
     errors::missing,
+    foreign::Foreign,
     limits::Refused,
     protocol::ProducerId,
     rivals::Instance,
+    sent::SentTimes,
     topic_settings::{self, Needs},
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) output_partitions: [i32; 3],
     /// Outputs that this user may read.
     pub(crate) readable: [bool; 3],
+    /// Set where one of them may not, or was not there at the start, so that nobody knows.
+    pub(crate) is_blind: bool,
     /// Set once the output topics are there.
     pub(crate) outputs: OnceCell<()>,
     /// The times that published records carry.
@@ -45,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) stamps: [Vec<Stamps>; 3],
     /// Needs of the outputs that their settings can fail to meet.
     pub(crate) needs: Needs,
+    /// What others write into each partition of each output.
+    pub(crate) foreign: [Vec<Foreign>; 3],
     /// The retention of each output, in milliseconds, where it deletes records by the time that we give them.
     pub(crate) retention: OnceCell<[Option<i64>; 3]>,
     /// Bytes of a produce request at most, per output: lowered when a broker refuses.
@@ -57,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) dead_letter_bytes: AtomicUsize,
     /// Sequence numbers that a broker did not take, by partition of the samples and output.
     pub(crate) refused: StdMutex<BTreeMap<i32, BTreeMap<usize, Refused>>>,
+    /// The times of requests that may yet land, by partition of the samples and output.
+    pub(crate) sent_times: StdMutex<BTreeMap<(i32, usize), SentTimes>>,
     /// This process, as others find it.
     pub(crate) instance: Instance,
     /// By partition, the identity under which the events topic says that this process publishes.
@@ -79,9 +87,22 @@ impl Shared {
         partition % self.output_partitions[output as usize].max(1)
     }
 
+    /// The partitions of the outputs that hold what is made from `partition`.
+    pub(crate) fn outputs_of(&self, partition: i32) -> [Partition; 3] {
+        Output::ALL.map(|output| {
+            let (topic, partition) = (self.output_topic(output), self.output_partition(output, partition));
+            Partition::new(&self.cluster, topic, partition)
+        })
+    }
+
     /// Returns the newest times in the partition of an output that holds what is made from `partition`.
     pub(crate) fn stamps(&self, output: Output, partition: i32) -> &Stamps {
         &self.stamps[output as usize][self.output_partition(output, partition) as usize]
+    }
+
+    /// Returns what others write into the partition of an output that holds what is made from `partition`.
+    pub(crate) fn foreign(&self, output: Output, partition: i32) -> &Foreign {
+        &self.foreign[output as usize][self.output_partition(output, partition) as usize]
     }
 
     /// Says whether a partition of an output holds only what is made from one partition of the samples.

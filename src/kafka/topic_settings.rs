@@ -172,25 +172,17 @@ pub(super) async fn look(shared: &Shared) -> Result<[Option<i64>; 3], Error> {
     // Of topics that were missing at the start, a broker told no rights.
     let given = rights::require(&shared.cluster, &shared.topics, shared.needs.generates).await?;
     let mut retention = [None; 3];
-    let of_samples = described.last().and_then(|found| found.as_ref().ok()).map(|settings| &settings.own);
-    if let Some(kept) = of_samples.and_then(Values::retention).filter(|kept| *kept < shared.needs.min_retention()) {
-        warn(
-            samples,
-            RETENTION,
-            &kept.to_string(),
-            "the topic keeps samples for less than ten times state.every: those that a restart has to process again are gone by \
-             then, which is a gap. Raise it",
-        );
+    let replicas = |topic: &str| given.topics.iter().find(|found| found.topic == topic)?.replicas;
+    let [predictions, dead_letters, events] = Output::ALL.map(|output| shared.output_topic(output));
+    for Hurt { topic, setting, value, problem } in
+        hurting(&shared.needs, [predictions, dead_letters, events, samples], &described, replicas)
+    {
+        tracing::warn!(event = "topic_settings", topic, setting, value, "{setting}={value}: {problem}");
     }
     for (output, found) in Output::ALL.into_iter().zip(&described) {
         let topic = shared.output_topic(output);
         match found {
             Ok(settings) => {
-                let replicas = given.topics.iter().find(|found| found.topic == topic);
-                let replicas = replicas.and_then(|found| found.replicas);
-                for (setting, value, problem) in shared.needs.hurt(output, &settings.own, replicas, of_samples) {
-                    warn(topic, setting, &value, problem);
-                }
                 // Dead letters carry the clock's time.
                 let by_sample = shared.needs.timestamps == Timestamps::Sample && output != Output::DeadLetters;
                 let by_ours = by_sample && !settings.own.has_broker_times();
@@ -208,8 +200,41 @@ pub(super) async fn look(shared: &Shared) -> Result<[Option<i64>; 3], Error> {
     Ok(retention)
 }
 
-fn warn(topic: &str, setting: &str, value: &str, problem: &str) {
-    tracing::warn!(event = "topic_settings", topic, setting, value, "{setting}={value}: {problem}");
+/// A setting of a topic that will hurt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hurt<'t> {
+    pub(super) topic: &'t str,
+    pub(super) setting: &'static str,
+    pub(super) value: String,
+    /// What it does, and what to do about it.
+    pub(super) problem: &'static str,
+}
+
+/// Finds what will hurt among the settings of the outputs, in their order, and of the samples topic, which comes last.
+pub(super) fn hurting<'t>(
+    needs: &Needs,
+    topics: [&'t str; 4],
+    described: &[Result<TopicSettings, String>],
+    replicas: impl Fn(&str) -> Option<usize>,
+) -> Vec<Hurt<'t>> {
+    let [.., samples] = topics;
+    let of_samples = described.last().and_then(|found| found.as_ref().ok()).map(|settings| &settings.own);
+    let mut found = Vec::new();
+    if let Some(kept) = of_samples.and_then(Values::retention).filter(|kept| *kept < needs.min_retention()) {
+        found.push(Hurt {
+            topic: samples,
+            setting: RETENTION,
+            value: kept.to_string(),
+            problem: "the topic keeps samples for less than ten times state.every: those that a restart has to process again \
+                      are gone by then, which is a gap. Raise it",
+        });
+    }
+    for ((output, topic), settings) in Output::ALL.into_iter().zip(topics).zip(described) {
+        let Ok(settings) = settings else { continue };
+        let own = needs.hurt(output, &settings.own, replicas(topic), of_samples);
+        found.extend(own.into_iter().map(|(setting, value, problem)| Hurt { topic, setting, value, problem }));
+    }
+    found
 }
 
 async fn described(shared: &Shared, topics: &[&str]) -> Result<Vec<Result<TopicSettings, String>>, Error> {

@@ -17,7 +17,9 @@ use std::{
 
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 use fields_in_message::FieldsInMessage;
 use screen::AboveRows;
@@ -30,7 +32,8 @@ const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people, on standard error; on a terminal with a table of the daemon's state that stays in place.
+    /// For people, on standard error; on a terminal with a table of the daemon's state that stays in place. Where standard error
+    /// is systemd's journal, straight to it.
     #[default]
     Auto,
     /// For people, on standard error.
@@ -78,15 +81,32 @@ pub fn screen() -> Option<&'static Screen> {
     SCREEN.get()
 }
 
+/// What is shown of the log; like the log, there is one per process.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Shows lines of this level and above from now on.
+pub fn set_level(level: LevelFilter) {
+    // It fails where the log has not begun, or has ended.
+    let _ = FILTER.get().map(|filter| filter.reload(shown(level)));
+}
+
+/// Returns what is shown at a level.
+fn shown(level: LevelFilter) -> Targets {
+    // The client library reports its own retries at info; ours say the same with what a person can do about it.
+    Targets::new().with_default(level.min(LevelFilter::ERROR)).with_target("thalweg", level)
+}
+
 /// Begins logging for the whole process. If the journal is asked for and missing, lines are text, and the first one
 /// says so.
 pub fn start(config: &Config, around: &Surroundings) {
     let journal_stream = around.journal_stream.as_deref();
-    // The client library reports its own retries at info; ours say the same with what a person can do about it.
-    let library = config.level.min(LevelFilter::ERROR);
-    let filter = Targets::new().with_default(library).with_target("thalweg", config.level);
+    let (filter, handle) = reload::Layer::new(shown(config.level));
+    // The log begins once.
+    let _ = FILTER.set(handle);
     let mut missing = None;
     let layer = match config.format {
+        // Where the journal does not answer, lines still get to it.
+        Format::Auto if goes_to(journal_stream) => journal().unwrap_or_else(|_| text(journal_stream)),
         Format::Auto if around.term.as_deref().is_some_and(|term| !term.is_empty() && term != "dumb") => {
             on_terminal(journal_stream)
         }
@@ -95,23 +115,10 @@ pub fn start(config: &Config, around: &Surroundings) {
             let layer = fmt::layer().json().flatten_event(true).with_span_list(false);
             layer.with_writer(io::stderr).with_target(false).boxed()
         }
-        Format::Journald => match tracing_journald::layer() {
-            Ok(layer) => {
-                // INFO maps to the journal's "informational" and not to its "notice".
-                let priorities = PriorityMappings {
-                    info: Priority::Informational,
-                    debug: Priority::Debug,
-                    trace: Priority::Debug,
-                    ..PriorityMappings::new()
-                };
-                let layer = layer.with_field_prefix(Some("THALWEG".into())).with_priority_mappings(priorities);
-                FieldsInMessage::new(layer).boxed()
-            }
-            Err(error) => {
-                missing = Some(error);
-                text(journal_stream)
-            }
-        },
+        Format::Journald => journal().unwrap_or_else(|error| {
+            missing = Some(error);
+            text(journal_stream)
+        }),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
     if let Some(error) = missing {
@@ -122,6 +129,19 @@ pub fn start(config: &Config, around: &Surroundings) {
              text on standard error instead"
         );
     }
+}
+
+/// Makes a layer of lines that go to the journal, each field as one of its own.
+fn journal() -> io::Result<Box<dyn Layer<Registry> + Send + Sync>> {
+    // INFO maps to the journal's "informational" and not to its "notice".
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
+        ..PriorityMappings::new()
+    };
+    let layer = tracing_journald::layer()?.with_field_prefix(Some("THALWEG".into()));
+    Ok(FieldsInMessage::new(layer.with_priority_mappings(priorities)).boxed())
 }
 
 /// Makes a layer of lines for people above the rows of a screen; without a terminal, as [`text`].

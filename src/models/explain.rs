@@ -39,6 +39,15 @@ pub enum Method {
 }
 
 impl Method {
+    /// Returns its name, as it is serialized.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::StandardisedWeights => "standardised_weights",
+            Method::VarianceReduction => "variance_reduction",
+            Method::Permutation => "permutation",
+        }
+    }
+
     /// Names the method for people.
     pub fn in_words(self) -> &'static str {
         match self {

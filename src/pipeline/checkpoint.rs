@@ -65,6 +65,9 @@ pub struct Checkpoint {
     pub records: u64,
     /// Dead letters since the beginning.
     pub dead_letters: u64,
+    /// Records skipped since the beginning, since they only said that a row was deleted.
+    #[serde(default)]
+    pub skipped: u64,
     /// Records missed in gaps since the beginning, as far as they could be counted.
     #[serde(default)]
     pub missed: u64,
@@ -89,6 +92,7 @@ checked!(Checkpoint {
     prequential,
     records,
     dead_letters,
+    skipped,
     missed,
 });
 

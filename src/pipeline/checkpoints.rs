@@ -1,14 +1,11 @@
 //! Writes and reads checkpoints of the state file, which keeps them as bytes.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use thalweg_store::{Error, Place, State, Store};
 use thalweg_topic::{Outputs, Savepoint};
 
 use crate::checkpoint::Checkpoint;
-
-/// Bytes handed on at once: the encoder writes one number at a time, and the file is behind a call that is not inlined.
-const BUFFER_BYTES: usize = 8 << 10;
 
 impl State for Checkpoint {
     fn place(&self) -> Place<'_> {
@@ -17,9 +14,7 @@ impl State for Checkpoint {
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)?;
-        out.flush()
+        thalweg_state::write(self, out)
     }
 }
 

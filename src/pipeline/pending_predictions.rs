@@ -6,6 +6,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
+use crate::tap::Tapped;
 use thalweg_metrics::Interval;
 use thalweg_topic::EncodedPrediction;
 
@@ -126,6 +127,14 @@ impl PendingPredictions {
         self.drafts.push(draft);
         self.numbers.extend_from_slice(predictions);
     }
+
+    /// Copies prediction `i`.
+    pub(super) fn tapped(&self, i: usize) -> Tapped {
+        let PendingPrediction { source, timestamp, target, champion, version, interval, .. } = self.drafts[i];
+        let models = self.numbers.len() / self.drafts.len();
+        let predictions = self.numbers[i * models..(i + 1) * models].to_vec();
+        Tapped { offset: source, timestamp, target, interval, champion, version, predictions }
+    }
 }
 
 impl thalweg_topic::PendingPredictions for PendingPredictions {
@@ -166,12 +175,12 @@ pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Writes a number, or `null`, which readers of JSON expect, where it is not finite.
-fn number(out: &mut Vec<u8>, value: f64) {
+pub(super) fn number(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {

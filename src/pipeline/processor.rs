@@ -1,17 +1,19 @@
 //! Processes one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
 //!
-//! Invariant: every record gives exactly one prediction or one dead letter; one that had been published before a
+//! Invariant: every record gives exactly one prediction or one dead letter, but for those that say that a row was deleted,
+//! which the settings may have skipped; one that had been published before a
 //! restart is processed again to the same state and not published again.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use crate::{
     checkpoint::Checkpoint,
-    decode::{Decoder, Fields, Implausible, Index, Notice, Rejection, Row, Schema, check_key},
+    decode::{Decoder, Fields, Implausible, Index, Learned, Notice, Rejection, Row, Schema, check_key},
     encode::{self, Encoder},
     gap::{Anchor, Gap},
     pending_predictions::PendingPredictions,
     prequential::{self, Event, Prequential},
+    replica::Replica,
     snapshot::Snapshot,
 };
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
@@ -33,8 +35,10 @@ pub struct Config {
 impl Config {
     /// Returns a fingerprint of the settings: equal ones have equal fingerprints, others most likely differ.
     pub fn fingerprint(&self) -> u32 {
-        // Plain structs of texts and numbers always have a MessagePack form.
-        crc32fast::hash(&rmp_serde::to_vec_named(&(&self.schema, &self.race)).unwrap_or_default())
+        let mut bytes = Vec::new();
+        // A vector takes all, and settings are no longer than MessagePack can hold.
+        let _ = thalweg_state::write(&(&self.schema, &self.race), &mut bytes);
+        crc32fast::hash(&bytes)
     }
 }
 
@@ -51,6 +55,7 @@ pub struct Processor {
     progress: Progress,
     high_watermark: i64,
     end: i64,
+    is_end_known: bool,
     published: Published,
     /// Decoder of the earlier schema, present where the outputs hold answers to records that were read under it.
     before: Option<Decoder>,
@@ -72,6 +77,7 @@ struct Progress {
     gap: Option<Gap>,
     records: u64,
     dead_letters: u64,
+    skipped: u64,
     missed: u64,
 }
 
@@ -88,6 +94,7 @@ impl Processor {
                 gap: stored.gap,
                 records: stored.records,
                 dead_letters: stored.dead_letters,
+                skipped: stored.skipped,
                 missed: stored.missed,
             },
         };
@@ -122,6 +129,7 @@ impl Processor {
             progress,
             high_watermark: progress.position,
             end: progress.position,
+            is_end_known: false,
             published: [progress.position; 3],
             before,
             fields: RefCell::default(),
@@ -130,6 +138,24 @@ impl Processor {
             schema: config.schema.clone(),
         };
         (processor, afresh)
+    }
+
+    /// Creates a processor that learns what records from `position` on say, and publishes nothing. It knows the columns of `index`.
+    pub fn learner(config: &Config, partition: i32, position: i64, index: Index) -> Self {
+        let (mut learner, _) = Self::new(config, partition, position, None);
+        learner.decoder = Decoder::new(&config.schema, index);
+        learner.published = [i64::MAX; 3];
+        learner
+    }
+
+    /// Gives a checkpoint what this one has learned of the models that it lacks. Returns false, and leaves it, where the two have come
+    /// to different columns, or records.
+    pub fn join(self, stored: &mut Checkpoint) -> bool {
+        let fits = stored.position == self.progress.position && stored.index.agrees(self.decoder.index());
+        if fits {
+            stored.prequential = Prequential::joined(stored.prequential.clone(), self.prequential);
+        }
+        fits
     }
 
     /// Returns the partition of the samples topic.
@@ -170,6 +196,11 @@ impl Processor {
         self.end = end.max(self.high_watermark);
     }
 
+    /// Notes that the topic has told its end, be it that of an empty one.
+    pub fn knows_end(&mut self) {
+        self.is_end_known = true;
+    }
+
     /// Sets the clock's time, in milliseconds since 1970. It only decides which times are reported as implausible.
     pub fn set_now(&mut self, now: i64) {
         self.decoder.set_now(now);
@@ -183,6 +214,20 @@ impl Processor {
     /// Takes the implausible times of samples since the last call.
     pub fn take_implausible(&mut self) -> Option<Implausible> {
         self.decoder.take_implausible()
+    }
+
+    /// Returns the offset up to which an output has been published.
+    pub fn published_up_to(&self) -> i64 {
+        let [predictions, dead_letters, _] = self.published;
+        predictions.max(dead_letters)
+    }
+
+    /// Learns what the id of a schema means, from the next record on.
+    pub fn learn_schema(&mut self, learned: &Learned) {
+        self.decoder.learn(learned);
+        if let Some(before) = &mut self.before {
+            before.learn(learned);
+        }
     }
 
     /// Processes one record; its outputs go into `outbox`.
@@ -217,7 +262,7 @@ impl Processor {
             outbox.push(Output::Events, self.encoder.gap(offset, encode::time(&record), gap));
         }
         let usable = check_key(record.key.as_deref());
-        match usable.and_then(|()| self.decoder.decode_ahead(record.value.as_deref(), row)) {
+        match usable.and_then(|()| self.decoder.decode_record(&record, row)) {
             Ok(sample) => {
                 let step = self.prequential.step(sample.features, sample.target);
                 if wanted(Output::Predictions) {
@@ -240,6 +285,7 @@ impl Processor {
                     }
                 }
             }
+            Err(rejection) if rejection.is_skipped() => self.progress.skipped += 1,
             Err(rejection) => {
                 self.progress.dead_letters += 1;
                 *self.rejected.entry(rejection.reason()).or_default() += 1;
@@ -261,9 +307,13 @@ impl Processor {
             self.before = None;
         }
         let Some(before) = &mut self.before else { return self.published };
-        let usable = check_key(record.key.as_deref()).and_then(|()| before.decode(record.value.as_deref()).map(drop));
-        let output = if usable.is_ok() { Output::Predictions } else { Output::DeadLetters };
-        let up_to = if offset < self.published[output as usize] { offset + 1 } else { offset };
+        let usable = check_key(record.key.as_deref()).and_then(|()| before.decode_record(record, None).map(drop));
+        let is_published = match usable {
+            Ok(()) => offset < predictions,
+            // There was nothing to publish.
+            Err(rejection) => rejection.is_skipped() || offset < dead_letters,
+        };
+        let up_to = if is_published { offset + 1 } else { offset };
         [up_to, up_to, events]
     }
 
@@ -275,7 +325,7 @@ impl Processor {
 
     /// Returns a copy of the state after the last record; the publisher fills in `outputs`.
     pub fn checkpoint(&self) -> Checkpoint {
-        let Progress { position, generation, anchor, gap, records, dead_letters, missed } = self.progress;
+        let Progress { position, generation, anchor, gap, records, dead_letters, skipped, missed } = self.progress;
         Checkpoint {
             topic: self.topic.clone(),
             partition: self.partition,
@@ -294,7 +344,19 @@ impl Processor {
             prequential: self.prequential.clone(),
             records,
             dead_letters,
+            skipped,
             missed,
+        }
+    }
+
+    /// Returns a copy of what has been learned, to predict with.
+    pub fn replica(&self) -> Replica {
+        Replica {
+            partition: self.partition,
+            position: self.progress.position,
+            schema: self.schema.clone(),
+            index: self.decoder.index().clone(),
+            race: self.prequential.clone(),
         }
     }
 
@@ -317,8 +379,10 @@ impl Processor {
             position: self.progress.position,
             high_watermark: self.high_watermark,
             end: self.end,
+            is_end_known: self.is_end_known,
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
+            skipped: self.progress.skipped,
             missed: self.progress.missed,
             time: self.time,
             rejected: self.rejected.clone(),

@@ -56,10 +56,14 @@ pub struct Snapshot {
     pub high_watermark: i64,
     /// Offset after the last record there is, be it of a transaction that is open.
     pub end: i64,
+    /// True once the topic has told these since the start; until then they are where the worker began.
+    pub is_end_known: bool,
     /// Records processed since the beginning, across restarts.
     pub records: u64,
     /// Records that could not be used, since the beginning.
     pub dead_letters: u64,
+    /// Records skipped since the beginning: they only said that a row was deleted.
+    pub skipped: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
     pub missed: u64,
     /// Time of the last record processed, in milliseconds since the Unix epoch; `None` before the first one since the

@@ -5,6 +5,7 @@
 use std::{fs, fs::OpenOptions, io, path::Path};
 
 use thalweg_kafka::{Oauth, Sasl, Tls};
+use thalweg_pipeline::decode::{Format, Origin};
 
 use super::{Errors, Problem, Settings, Transport};
 
@@ -14,11 +15,22 @@ impl Settings {
     /// # Errors
     /// Returns every problem at once.
     pub fn check_files(&self) -> Result<(), Errors> {
+        let mut problems = Vec::new();
+        if let Some(registry) = &self.registry
+            && let Err(problem) = thalweg_registry::Client::new(registry.clone(), &self.schema.format)
+        {
+            problems.push(Problem::new("schema.registry", &problem));
+        }
+        problems.extend(self.check_transport_files());
+        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+    }
+
+    fn check_transport_files(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
         let config = match &self.transport {
-            Transport::Embedded(_) => return Ok(()),
+            Transport::Embedded(_) => return problems,
             Transport::Kafka(config) => config,
         };
-        let mut problems = Vec::new();
         if let Some(Sasl::Oauth(Oauth { ca_file: Some(ca_file), .. })) = &config.sasl
             && let Err(problem) = thalweg_kafka::check_tls(&Tls { ca_file: Some(ca_file.clone()), identity: None })
         {
@@ -27,7 +39,7 @@ impl Settings {
         if let Some(tls) = &config.tls {
             problems.extend(check_tls(tls));
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+        problems
     }
 
     /// Describes where topics are and how the connection is secured, in lines.
@@ -36,7 +48,7 @@ impl Settings {
             Transport::Embedded(_) => return vec!["tables of the state file".to_owned()],
             Transport::Kafka(config) => config,
         };
-        let brokers = format!("Kafka at {}, which is not asked here", config.brokers.join(", "));
+        let brokers = format!("Kafka at {}, which is not asked here (--connect does)", config.brokers.join(", "));
         let tls = config.tls.as_ref().map(|tls| {
             let ca =
                 tls.ca_file.as_ref().map_or("the system's certificates".to_owned(), |file| file.display().to_string());
@@ -46,6 +58,23 @@ impl Settings {
             format!("TLS, the broker vouched for by {ca}{own}")
         });
         [brokers].into_iter().chain(tls).collect()
+    }
+
+    /// Describes how samples are written, and where their schemas are from; `None` where they are JSON.
+    pub fn written(&self) -> Option<String> {
+        let (name, origin) = match &self.schema.format {
+            Format::Json => return None,
+            Format::Avro(origin) => ("Avro", origin),
+            Format::Protobuf(origin) => ("Protocol Buffers", origin),
+        };
+        let from = match (origin, &self.registry) {
+            (Origin::File(definition), _) => format!("the schema in schema.file ({} bytes)", definition.size()),
+            (Origin::Registry, registry) => {
+                let url = registry.as_ref().map_or("", |registry| registry.url.as_str());
+                format!("schemas of the registry at {url}, which is not asked here (--connect does)")
+            }
+        };
+        Some(format!("{name}, by {from}"))
     }
 
     /// Checks that the state file can be written; returns `true` if it exists already.

@@ -8,10 +8,13 @@
 //! numbers that a key takes), `choices` (closed sets by name), then a file per section of settings.toml,
 //! `grid` (many models out of one entry) with `to_toml` (values back to text).
 
+mod changes;
 mod choices;
 mod detector;
 mod files;
+mod format;
 mod generator;
+mod given;
 mod grid;
 mod http;
 mod model;
@@ -34,13 +37,20 @@ use section::Section;
 use thalweg_embedded as embedded;
 use thalweg_kafka as kafka;
 use thalweg_logging as logging;
-use thalweg_pipeline::{decode::Schema, gap::Policy, prequential};
+use thalweg_pipeline::{
+    decode::{Format, Schema},
+    gap::Policy,
+    prequential,
+};
 use thalweg_store as store;
 use thalweg_topic::{Start, Timestamps, Topics};
 
+pub use changes::Keys;
+pub use given::{Given, variable};
 pub use grid::{Entry, entries, grid};
 pub use section::{Errors, Problem, suggestion};
 pub use sources::Sources;
+pub use to_toml::quoted;
 
 const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -61,6 +71,8 @@ pub struct Settings {
     pub shared_outputs: bool,
     /// `[schema]`
     pub schema: Schema,
+    /// `[schema.registry]`; `None` where samples need none.
+    pub registry: Option<thalweg_registry::Config>,
     /// `[generator]`
     pub generator: thalweg_generator::Config,
     /// `[[models]]`, `[guard]`, `[intervals]` and most of `[metrics]`
@@ -104,10 +116,11 @@ impl Default for Settings {
             timestamps: Timestamps::default(),
             shared_outputs: false,
             schema: Schema::default(),
+            registry: None,
             generator: thalweg_generator::Config::default(),
             race: prequential::Config::of(model::default_race()),
             report_every: DEFAULT_REPORT_INTERVAL,
-            http: None,
+            http: Some(thalweg_http::Config::default()),
             state: store::Config::default(),
             logging: logging::Config::default(),
         }
@@ -120,7 +133,16 @@ impl Settings {
     /// # Errors
     /// Returns every problem at once.
     pub fn load(sources: &Sources) -> Result<Self, Errors> {
+        Self::load_with_keys(sources).map(|(settings, _)| settings)
+    }
+
+    /// The same with the keys that were found.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_with_keys(sources: &Sources) -> Result<(Self, Keys), Errors> {
         let table = sources.merged()?;
+        let keys = Keys::of(&table);
         let (mut root, problems) = Section::root(table);
         let state = state(root.section("state"));
         let transport::Read { transport, start, on_gap } = transport::read(root.section("transport"), state.every);
@@ -130,6 +152,12 @@ impl Settings {
         let (timestamps, shared_outputs) = output(root.section("output"));
         let mut schema_section = root.section("schema");
         let bounds = race::bounds(&mut schema_section);
+        let (schema, registry) = schema::read(schema_section);
+        let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);
+        if generator.enabled && schema.format != Format::Json {
+            let message = "makes up samples in JSON, which schema.format does not read; set it to false, or the format to \"json\"";
+            root.problem("generator.enabled", message);
+        }
         let settings = Self {
             transport,
             start,
@@ -137,8 +165,9 @@ impl Settings {
             topics: transport::topics(root.section("topics")),
             timestamps,
             shared_outputs,
-            schema: schema::read(schema_section),
-            generator: generator::read(root.section("generator"), generates),
+            schema,
+            registry,
+            generator,
             report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
             http: http::read(root.section("http")),
@@ -150,7 +179,7 @@ impl Settings {
         let strays = sources.strays().iter().map(String::as_str);
         let misspelt = variables::problems(strays, sources.variables(), &known);
         match problems.into_result(settings) {
-            Ok(settings) if misspelt.is_empty() => Ok(settings),
+            Ok(settings) if misspelt.is_empty() => Ok((settings, keys)),
             Ok(_) => Err(misspelt.into()),
             Err(errors) => Err(errors.and(misspelt)),
         }

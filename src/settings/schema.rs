@@ -6,20 +6,38 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     choices::{choices, every, or_none},
+    format,
     section::Section,
     values,
 };
-use thalweg_pipeline::decode::{Absent, MAX_CATEGORIES, Schema, Unit, date, zone};
+use thalweg_pipeline::decode::{
+    Absent, Cast, Envelope, Format, MAX_CATEGORIES, Named, OnDelete, Rename, Schema, Unit, date, naming, zone,
+};
 
-pub(super) fn read(mut section: Section) -> Schema {
+pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Config>) {
     let default = Schema::default();
-    section.one_of("format", (), &[("json", ())]);
+    let (format, registry) = format::read(&mut section);
     let features = match section.take("features") {
         None => None,
         Some(value) if value.clone().into_string().is_ok_and(|text| text == "auto") => None,
         Some(value) => section.list_of_texts("features", value, "\"auto\" or a list of names"),
     };
     let schema = Schema {
+        format,
+        envelope: section.one_of(
+            "envelope",
+            default.envelope,
+            &every!(Envelope { Auto, None, Connect, Debezium, CloudEvents, Telegraf, AvroJson, MongoDb })
+                .map(|envelope| (envelope.name(), envelope)),
+        ),
+        root: section.optional_text("root"),
+        on_delete: section.one_of(
+            "on_delete",
+            default.on_delete,
+            &choices!(OnDelete { "skip": Skip, "dead_letter": DeadLetter }),
+        ),
+        rename: rename(&mut section),
+        cast: cast(&mut section),
         target: section.text("target", &default.target),
         nominal: section.texts("nominal"),
         ignore: section.texts("ignore"),
@@ -30,7 +48,7 @@ pub(super) fn read(mut section: Section) -> Schema {
         timestamp_unit: section.one_of(
             "timestamp_unit",
             default.timestamp_unit,
-            &or_none("auto", every!(Unit { S, Ms, Us, Ns }).map(|unit| (unit.name(), unit))),
+            &or_none("auto", every!(Unit { S, Ms, Us, Ns, D }).map(|unit| (unit.name(), unit))),
         ),
         timezone: timezone(&mut section, &default.timezone),
         timestamp_min: timestamp_min(&mut section, default.timestamp_min),
@@ -44,9 +62,85 @@ pub(super) fn read(mut section: Section) -> Schema {
         max_record_bytes: section.integer("max_record_bytes", default.max_record_bytes, 1..=1 << 30),
         features,
     };
+    if schema.format != Format::Json
+        && matches!(schema.envelope, Envelope::Connect | Envelope::AvroJson | Envelope::MongoDb | Envelope::Telegraf)
+    {
+        section.problem("envelope", "is one of JSON, and schema.format is another");
+    }
+    check_form(&section, &schema);
     check_lists(&section, &schema);
     check_key_and_time(&section, &schema);
-    schema
+    (schema, registry)
+}
+
+/// Reads the table of other names.
+fn rename(section: &mut Section) -> Vec<Rename> {
+    let mut table = section.section("rename");
+    let fields = table.rest().into_iter();
+    fields.filter_map(|from| table.optional_text(&from).map(|to| Rename { from, to })).collect()
+}
+
+/// Reads the table of meanings.
+fn cast(section: &mut Section) -> Vec<Named> {
+    let mut table = section.section("cast");
+    let mut named = Vec::new();
+    for field in table.rest() {
+        let Some(text) = table.optional_text(&field) else { continue };
+        match text.parse() {
+            Ok(cast) => named.push(Named { field, cast }),
+            Err(()) => {
+                let wanted = "\"number\", \"time\" or \"decimal(N)\" with N digits after the point; categories are listed in \
+                              schema.nominal";
+                table.problem(&field, &format!("`{text}` is not one of {wanted}"));
+            }
+        }
+    }
+    named
+}
+
+/// Checks where the features are, and what they are called.
+fn check_form(section: &Section, schema: &Schema) {
+    if let Some(root) = &schema.root {
+        if root.split('.').any(str::is_empty) {
+            section.problem(
+                "root",
+                "must be a path such as \"payload.after\"; leave it out where the record itself is meant",
+            );
+        }
+        if !matches!(schema.envelope, Envelope::Auto | Envelope::None) {
+            let message = format!(
+                "says where the features are, as does schema.envelope = \"{}\": set one of them",
+                schema.envelope.name()
+            );
+            section.problem("root", &message);
+        }
+    }
+    let mut names = HashSet::new();
+    for Rename { from, to } in &schema.rename {
+        let key = format!("rename.{from}");
+        if from.is_empty() || to.is_empty() {
+            section.problem(&key, "must not be empty");
+        } else if !names.insert(to) {
+            section.problem(&key, &format!("gives the name `{to}` to a second field"));
+        } else if naming::is_pattern(from) || naming::is_pattern(to) {
+            section.problem(&key, "must be a name: a star stands for others only in features, nominal and ignore");
+        }
+    }
+    for Named { field, cast } in &schema.cast {
+        if *cast != Cast::Time && schema.nominal.contains(field) {
+            section.problem(
+                &format!("cast.{field}"),
+                "contradicts schema.nominal, which holds it: a category is no number",
+            );
+        }
+    }
+    let single =
+        [("target", Some(&schema.target)), ("key", schema.key.as_ref()), ("timestamp", schema.timestamp.as_ref())];
+    for (key, name) in single {
+        if name.is_some_and(|name| naming::is_pattern(name)) {
+            section.problem(key, "must be one field: a star stands for others only in features, nominal and ignore");
+        }
+    }
 }
 
 fn timezone(section: &mut Section, default: &str) -> String {
@@ -86,6 +180,7 @@ fn check_lists(section: &Section, schema: &Schema) {
             }
         }
     }
+    // A list of names may single out some of those that a pattern of the other fits.
     for name in listed.iter().filter(|name| schema.ignore.contains(name)) {
         section.problem("ignore", &format!("must not hold the feature `{name}`"));
     }
@@ -99,7 +194,8 @@ fn check_lists(section: &Section, schema: &Schema) {
         if features.len() > schema.max_features {
             section.problem("max_features", &format!("must be at least {}, the features listed", features.len()));
         }
-        for name in schema.nominal.iter().filter(|name| !features.contains(name)) {
+        let is_listed = |name: &String| features.iter().any(|feature| naming::fits(feature, name));
+        for name in schema.nominal.iter().filter(|name| !is_listed(name)) {
             section.problem("nominal", &format!("`{name}` is not in schema.features"));
         }
     }
@@ -129,7 +225,12 @@ fn check_key_and_time(section: &Section, schema: &Schema) {
             Some(name) if schema.ignore.contains(name) => {
                 section.problem(flag, &format!("contradicts schema.ignore, which holds `{name}`"));
             }
-            Some(name) if schema.features.as_ref().is_some_and(|features| !features.contains(name)) => {
+            Some(name)
+                if schema
+                    .features
+                    .as_ref()
+                    .is_some_and(|features| !features.iter().any(|listed| naming::fits(listed, name))) =>
+            {
                 section.problem(flag, &format!("contradicts schema.features, which does not list `{name}`"));
             }
             _ => {}

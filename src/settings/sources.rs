@@ -25,6 +25,8 @@ pub struct Sources {
     overrides: Vec<(String, String, String)>,
     /// Variables that look like settings and are none.
     strays: Vec<String>,
+    /// True where settings.toml is not read unless it is named.
+    only_named: bool,
 }
 
 impl Sources {
@@ -54,13 +56,36 @@ impl Sources {
             None => (text, String::new(), "--set without `=`".to_owned()),
         });
         variables.extend(set);
-        Self { file, overrides: variables, strays }
+        Self { file, overrides: variables, strays, only_named: false }
+    }
+
+    /// Leaves the file in the working folder alone that nobody named: it is about to be written.
+    #[must_use]
+    pub fn only_named(mut self) -> Self {
+        self.only_named = true;
+        self
+    }
+
+    /// Reads `file` instead of the file named before.
+    #[must_use]
+    pub fn in_file(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
+    /// Adds settings, `key.path` and value, below all overrides that there are.
+    #[must_use]
+    pub fn under(mut self, settings: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let origin = "command line".to_owned();
+        let under = settings.into_iter().map(|(path, text)| (path.to_owned(), text, origin.clone()));
+        self.overrides = under.chain(self.overrides).collect();
+        self
     }
 
     /// Returns the file that is read, if there is one.
     pub fn file(&self) -> Option<&Path> {
         let default = Path::new(DEFAULT_FILE);
-        self.file.as_deref().or_else(|| default.exists().then_some(default))
+        self.file.as_deref().or_else(|| (!self.only_named && default.exists()).then_some(default))
     }
 
     /// Lists what overrides the file, by origin and key path, without values.
@@ -106,6 +131,9 @@ impl Sources {
 
     /// Reads the file's layer.
     fn read(&self) -> Result<Config, Errors> {
+        if self.file.is_none() && self.only_named {
+            return Ok(Config::default());
+        }
         let path = self.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         let wrong = |problem: String| Errors::one(&path.display().to_string(), &problem);
         let text = match fs::read_to_string(&path) {

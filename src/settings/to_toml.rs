@@ -19,6 +19,11 @@ pub(super) fn default_entry(model: &ModelConfig) -> String {
     lines(named.into_iter().chain(scale))
 }
 
+/// Writes a text in its quotes.
+pub fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
 fn lines<'a>(values: impl Iterator<Item = (&'a str, toml::Value)>) -> String {
     let lines = values.map(|(key, value)| format!("{key} = {value}\n"));
     ["[[models]]\n".to_owned()].into_iter().chain(lines).collect()

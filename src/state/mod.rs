@@ -1,10 +1,11 @@
-//! Reads states out of the named MessagePack that they were written as, and checks them.
+//! Writes states as named MessagePack, reads them back, and checks them.
 //!
 //! What the engine has learned is a state of its own inside another, and is read here: [`nested`] is for fields of that
 //! kind in what is further up. So the code for it, most of what a reader consists of, is built once and in this
 //! package.
 
 mod named_msgpack;
+mod writer;
 
 use serde::{
     Deserializer,
@@ -18,6 +19,7 @@ use thalweg_models::{Fence, ModelConfig, Pipeline, SampleWindow};
 
 pub use named_msgpack::Error;
 use named_msgpack::{NESTED_STATE, NamedMsgpack};
+pub use writer::write;
 
 /// Reads a state, and checks all of it.
 ///
@@ -112,7 +114,7 @@ mod tests {
     };
     use thalweg_models::ModelKind;
 
-    use super::*;
+    use super::{writer::tests::written, *};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Outer {
@@ -130,7 +132,7 @@ mod tests {
     fn a_state_inside_another_comes_back_and_what_follows_it_too() {
         for detector in [None, Some(DetectorKind::default())] {
             let outer = Outer { first: 1, config: ModelConfig::new("mean", ModelKind::Mean), detector, last: 2 };
-            let bytes = rmp_serde::to_vec_named(&outer).expect("written");
+            let bytes = written(&outer);
             assert_eq!(read::<Outer>(&bytes).expect("read"), outer);
         }
     }
@@ -143,7 +145,7 @@ mod tests {
             config: [u8; 2],
             last: u8,
         }
-        let bytes = rmp_serde::to_vec_named(&Other { first: 1, config: [1, 2], last: 2 }).expect("written");
+        let bytes = written(&Other { first: 1, config: [1, 2], last: 2 });
         let error = read::<Outer>(&bytes).expect_err("no configuration");
         assert_eq!(error.to_string(), "a list of fields was expected 2 bytes before the end");
     }
@@ -153,7 +155,7 @@ mod tests {
         let outer = |detector| {
             let config = ModelConfig::new("mean", ModelKind::Mean);
             let outer = Outer { first: 1, config, detector: Some(detector), last: 2 };
-            read::<Outer>(&rmp_serde::to_vec_named(&outer).expect("written")).map_err(|error| error.to_string())
+            read::<Outer>(&written(&outer)).map_err(|error| error.to_string())
         };
         let adwin = outer(DetectorKind::Adwin(AdwinParams { delta: f64::NAN, ..Default::default() }));
         assert_eq!(adwin, Err("a number is not finite: Outer.DetectorKind.AdwinParams".to_owned()));

@@ -378,15 +378,15 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Serialize};
 
-    use super::{super::unchecked as read, *};
+    use super::{super::unchecked as read, super::writer::tests::written, *};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    struct Everything {
+    pub(in super::super) struct Everything {
         truth: (bool, bool),
         signed: Vec<i64>,
         small: (i8, i16, i32, u8, u16, u32),
@@ -440,7 +440,7 @@ mod tests {
         Named { inside: Vec<Choice> },
     }
 
-    fn everything() -> Everything {
+    pub(in super::super) fn everything() -> Everything {
         Everything {
             truth: (true, false),
             signed: vec![i64::MIN, -40_000, -200, -129, -33, -32, -1, 0, 127, 128, 70_000, i64::MAX],
@@ -478,10 +478,6 @@ mod tests {
             ],
             names: BTreeMap::from([("a".to_owned(), [1.0, 2.0, 3.0]), (String::new(), [0.0; 3])]),
         }
-    }
-
-    fn written<T: Serialize>(value: &T) -> Vec<u8> {
-        rmp_serde::to_vec_named(value).expect("written")
     }
 
     #[test]

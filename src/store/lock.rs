@@ -46,6 +46,22 @@ pub(super) fn take(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Returns the id of the process that holds the lock beside a state file, `(unknown)` where it left none; `None` where nobody
+/// does. It changes nothing.
+pub fn holder(path: &Path) -> Option<String> {
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut file = File::open(whole.with_added_extension("lock")).ok()?;
+    // A shared lock keeps nobody out for longer than this look.
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            Some(if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() })
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 pub(super) fn io(path: &Path, action: &'static str, source: std::io::Error) -> Error {
     Error::Io { path: path.to_owned(), action, source: Arc::new(source) }
 }

@@ -1,7 +1,7 @@
 //! The state file: one SQLite database that holds all the daemon owns.
 //!
 //! Tables here: `thalweg_meta` (format version, generator position, identities of producers), `thalweg_checkpoints` and
-//! `thalweg_checkpoint_parts`. The embedded transport keeps its topics in the same file so that outputs, consumed
+//! `thalweg_checkpoint_parts`, `thalweg_history` and `thalweg_marks`, `thalweg_schemas`. The embedded transport keeps its topics in the same file so that outputs, consumed
 //! offset and checkpoint commit in one transaction.
 //!
 //! Invariant: one process at a time holds the file (a lock beside it says which); all writes go through one connection,
@@ -11,7 +11,7 @@
 //!
 //! What this does not do: read a checkpoint. It stores bytes, and its callers decode them.
 //!
-//! Reading order: this file, `checkpoints`, `state_reader` (the file beside a daemon that works on it), `error`,
+//! Reading order: this file, `checkpoints`, `state_reader` (the file beside a daemon that works on it), `timelines`, `schemas`, `error`,
 //! `lock`; `backoff` and `rate_limited` are here because everything that waits stands on this package.
 
 mod backoff;
@@ -19,7 +19,9 @@ mod checkpoints;
 mod error;
 mod lock;
 mod rate_limited;
+mod schemas;
 mod state_reader;
+mod timelines;
 
 use std::{
     collections::BTreeMap,
@@ -38,8 +40,10 @@ use tokio_util::sync::CancellationToken;
 pub use backoff::Backoff;
 pub use checkpoints::{LastCheckpoint, PendingCheckpoint, Place, Read, State, needed_from};
 pub use error::Error;
+pub use lock::holder;
 pub use rate_limited::{RateLimit, RateLimited};
 pub use state_reader::{Found, Kept, StateReader};
+pub use timelines::{BlockKey, Mark};
 
 /// Format that this version writes; an older one is migrated, a newer one refused.
 ///
@@ -290,6 +294,8 @@ pub fn set_meta(tx: &Transaction<'_>, name: &str, value: i64) -> rusqlite::Resul
 fn migrate(tx: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     tx.execute_batch(checkpoints::CREATE)?;
     tx.execute_batch(checkpoints::CREATE_PARTS)?;
+    tx.execute_batch(timelines::CREATE)?;
+    tx.execute_batch(schemas::CREATE)?;
     if found < 2 {
         tx.execute_batch("ALTER TABLE thalweg_checkpoints ADD COLUMN settings INTEGER NOT NULL DEFAULT 0;")?;
     }

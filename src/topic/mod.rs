@@ -7,11 +7,13 @@
 //! record or of a worker's state. It sees predictions as [`PendingPredictions`], which it can encode, and a worker's
 //! state as a [`Savepoint`].
 //!
-//! Reading order: [`record`], this file, `transport` (its traits), [`Assignment`] (partitions of this process),
+//! Reading order: [`record`], this file, `transport` (its traits), [`Assignment`] (partitions of this process), [`Budget`],
 //! [`outputs`](Outputs), [`dead_letters`] (reading and sending them back).
 
 mod assignments;
+mod budget;
 pub mod dead_letters;
+mod finding;
 mod opening;
 mod outbox;
 mod outputs;
@@ -22,13 +24,17 @@ mod transport;
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 pub use assignments::{Assigned, Assignment, Assignments, Fixed, Revoked};
+pub use budget::{Budget, Held, Share};
 pub use dead_letters::{DeadLetters, Fate, Page};
+pub use finding::{Finding, Verdict};
 pub use opening::{Generating, Opening, Status};
 pub use outbox::{EncodedPrediction, Outbox, PendingPredictions, Savepoint};
 pub use outputs::{OutputOffsets, Outputs, Sequences};
 pub use stamps::Timestamps;
-pub use transport::{Publisher, Reader, SampleLog, Source, Transport};
+pub use transport::{NotTaken, Publisher, Reader, SampleLog, Source, Transport};
 
 use record::Record;
 
@@ -93,6 +99,14 @@ pub struct Fetched {
     pub end: i64,
 }
 
+impl Fetched {
+    /// Returns the bytes that the records take, about.
+    pub fn bytes(&self) -> usize {
+        let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+        self.records.iter().map(|record| size_of::<Record>() + bytes(&record.key) + bytes(&record.value)).sum()
+    }
+}
+
 /// The output streams of a worker, in the order in which they are numbered everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Output {
@@ -128,6 +142,8 @@ pub struct Resumed {
     pub published: Published,
     /// Current ends of the outputs.
     pub outputs: Outputs,
+    /// True where an output may not be read back, so that its end has to be kept before anything else happens.
+    pub is_blind: bool,
 }
 
 /// An error that a transport cannot mend by itself.

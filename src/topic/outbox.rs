@@ -5,7 +5,7 @@ use std::{fmt, ops::ControlFlow};
 use thalweg_store::State;
 
 use crate::{
-    Output, Outputs,
+    Held, Output, Outputs,
     record::{Headers, Outgoing},
 };
 
@@ -130,6 +130,8 @@ pub struct Outbox<D = Box<dyn PendingPredictions>> {
     pub position: i64,
     /// The worker's state at `position`, which is saved once everything up to here is published.
     pub checkpoint: Option<Box<dyn Savepoint>>,
+    /// Bytes of what it was made from and of itself, given back once it is published.
+    pub held: Vec<Held>,
     bytes: usize,
 }
 
@@ -148,8 +150,9 @@ impl<D: PendingPredictions + 'static> Outbox<D> {
         let drafts = self.drafts.another();
         let drafts: Box<dyn PendingPredictions> = Box::new(std::mem::replace(&mut self.drafts, drafts));
         let (records, checkpoint) = (std::mem::take(&mut self.records), self.checkpoint.take());
+        let held = std::mem::take(&mut self.held);
         self.bytes = 0;
-        Outbox { drafts, records, position, checkpoint, bytes }
+        Outbox { drafts, records, position, checkpoint, held, bytes }
     }
 }
 

@@ -7,7 +7,11 @@ use std::{future::Future, ops::Range};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::{Assignments, Error, Fetched, Outbox, Outputs, Resumed, Start, record::Outgoing};
+use crate::{
+    Assignments, Error, Fetched, Outbox, Outputs, Resumed, Start,
+    dead_letters::{Retried, Selection},
+    record::Outgoing,
+};
 
 /// Topics that can be read, by a daemon or beside one.
 pub trait Source: Send + Sync + 'static {
@@ -52,7 +56,7 @@ pub trait Transport: Source {
     fn wait_no_more(&self) {}
 }
 
-/// The samples topic as the generator writes it.
+/// The samples topic as it is written: by the generator, and for programs that have no access to the transport.
 pub trait SampleLog: Send + Sync + 'static {
     /// Appends generated samples, of which `samples[0]` is number `first` since the generator's beginning, and keeps
     /// durably that they were generated. Sample `i` goes to partition `i` modulo their number.
@@ -60,6 +64,60 @@ pub trait SampleLog: Send + Sync + 'static {
 
     /// Returns the number of samples the generator has appended since its beginning.
     fn generated(&self) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Appends somebody's samples to a partition in one piece, durably; returns the offset of the first, where it is known. They
+    /// are no generated ones. Waits for no room.
+    ///
+    /// # Errors
+    /// [`NotTaken`]: none of them is there, unless it says otherwise.
+    fn take_samples(
+        &self,
+        partition: i32,
+        samples: Vec<Outgoing>,
+    ) -> impl Future<Output = Result<Option<i64>, NotTaken>> + Send;
+
+    /// Sends dead letters back, none of them twice.
+    ///
+    /// # Errors
+    /// As [`dead_letters::retry`](crate::dead_letters::retry).
+    fn send_back(&self, selection: Selection) -> impl Future<Output = Result<Retried, Error>> + Send;
+}
+
+/// The reason why somebody's samples were not appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// So many wait to be processed already that there is no room.
+    #[error("{waiting} samples of the partition wait to be processed, and {limit} are the most")]
+    Full {
+        /// Samples that wait.
+        waiting: i64,
+        /// Samples that may.
+        limit: i64,
+    },
+    /// They do not fit into one piece.
+    #[error("the samples are {size} {unit}, and the topic takes at most {limit} in one piece")]
+    TooLarge {
+        /// Their size.
+        size: usize,
+        /// The largest size.
+        limit: usize,
+        /// What both count.
+        unit: &'static str,
+    },
+    /// There is no such partition.
+    #[error("the topic has no partition {partition}; it has {count}, from 0 on")]
+    Partition {
+        /// The partition.
+        partition: i32,
+        /// The number of partitions.
+        count: i32,
+    },
+    /// It is not known whether they are there.
+    #[error("it is not known whether the samples are there: {0}")]
+    Unknown(String),
+    /// They are not.
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 /// Reads one partition of a topic.

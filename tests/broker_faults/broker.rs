@@ -3,20 +3,52 @@
 use std::{
     net::TcpListener,
     process::{Child, Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Condvar, LazyLock, Mutex, OnceLock, PoisonError},
 };
+
+use crate::broker_client::BrokerClient;
 
 /// Where free ports are looked for.
 const FIRST_PORT: u16 = 29192;
 
-/// Whoever holds it uses the brokers alone.
-pub type Turn = MutexGuard<'static, ()>;
+/// Single brokers, of which each serves one test at a time.
+const BROKERS: usize = 2;
 
-/// Awaits the turn to use the brokers.
-pub fn turn() -> Turn {
-    static TURN: Mutex<()> = Mutex::new(());
-    // A test that failed has nothing half done that a start does not mend.
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Turns to use something of which there are a few.
+pub struct Turns {
+    free: Mutex<Vec<usize>>,
+    freed: Condvar,
+}
+
+/// Whoever holds it uses the one of that number alone.
+pub struct Turn {
+    of: &'static Turns,
+    pub number: usize,
+}
+
+impl Turns {
+    pub fn new(free: Vec<usize>) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    /// Awaits one that is free; the first that is `better`, if any is.
+    pub fn wait(&'static self, better: impl Fn(usize) -> bool) -> Turn {
+        // A test that failed has nothing half done that a start does not mend.
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(at) = free.iter().position(|it| better(*it)).or((!free.is_empty()).then_some(0)) {
+                return Turn { of: self, number: free.remove(at) };
+            }
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.of.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+        self.of.freed.notify_one();
+    }
 }
 
 pub struct Broker {
@@ -28,23 +60,27 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// The broker, running and answering, and the turn to use it.
+    /// A broker, running and answering, and the turn to use it.
     pub fn ours() -> (&'static Self, Turn) {
         Self::with(&[])
     }
 
     /// The same with settings of its own, `key=value`.
     pub fn with(settings: &'static [&'static str]) -> (&'static Self, Turn) {
-        static BROKER: OnceLock<Broker> = OnceLock::new();
-        let turn = turn();
-        let broker = BROKER.get_or_init(|| {
-            let port = free_ports(0, 10);
+        static TURNS: LazyLock<Turns> = LazyLock::new(|| Turns::new((0..BROKERS).collect()));
+        static BROKER: [OnceLock<Broker>; BROKERS] = [const { OnceLock::new() }; BROKERS];
+        let has_them = |broker: &Broker| *broker.settings.lock().expect("a lock") == settings;
+        let turn = TURNS.wait(|number| BROKER[number].get().is_some_and(has_them));
+        let broker = BROKER[turn.number].get_or_init(|| {
+            let port = free_ports(50 * turn.number as u16, 10);
             Broker { port, settings: Mutex::new(settings), _keeper: Mutex::new(keeper(port)) }
         });
         if std::mem::replace(&mut *broker.settings.lock().expect("a lock"), settings) != settings {
             broker.run(&["stop"]);
         }
         broker.start();
+        // A broker that was killed looks at every topic that it holds before it answers: hundreds took it forty seconds.
+        BrokerClient::new(broker.address()).delete_all();
         (broker, turn)
     }
 
@@ -152,11 +188,11 @@ pub fn keeper(port: u16) -> Child {
         .expect("a shell")
 }
 
-/// The first of so many ports in a row on which nothing listens, among the hundred that are `after` the first.
+/// The first of so many ports in a row on which nothing listens, among the fifty that are `after` the first.
 pub fn free_ports(after: u16, count: u16) -> u16 {
     #[expect(clippy::disallowed_methods, reason = "which ports are free here, is no setting of the daemon")]
     let first = std::env::var("THALWEG_TEST_FAULT_PORT").map_or(FIRST_PORT, |port| port.parse().expect("a port"));
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut firsts = (first + after..first + after + 100).step_by(usize::from(count));
+    let mut firsts = (first + after..first + after + 50).step_by(usize::from(count));
     firsts.find(|port| (*port..port + count).all(free)).expect("free ports in a row")
 }

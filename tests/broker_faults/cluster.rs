@@ -6,7 +6,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Stdio},
-    sync::{Mutex, OnceLock},
+    sync::{LazyLock, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use thalweg::topic::Output;
 
 use crate::{
     SETTINGS, Scene,
-    broker::{Turn, free_ports, keeper, run, script, turn},
+    broker::{Turn, Turns, free_ports, keeper, run, script},
     broker_client::{BrokerClient, Names},
     support::{daemon::Daemon, proof::Proof},
 };
@@ -34,7 +34,8 @@ impl Cluster {
     /// The cluster, all of it there and in sync, and the turn to use it.
     fn ours() -> (&'static Self, Turn) {
         static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-        let turn = turn();
+        static TURNS: LazyLock<Turns> = LazyLock::new(|| Turns::new(vec![0]));
+        let turn = TURNS.wait(|_| true);
         let cluster = CLUSTER.get_or_init(|| {
             let port = free_ports(100, 10 * BROKERS);
             let keeper = keeper(port);
@@ -56,6 +57,7 @@ impl Cluster {
         // What a test that failed has left away.
         run(&mut started(cluster.port));
         cluster.synced();
+        BrokerClient::new(cluster.addresses(&[1, 2, 3])).delete_all();
         (cluster, turn)
     }
 

@@ -2,9 +2,9 @@
 //! lose, refuse and drop records and topics. After each: nothing lost, nothing twice, the same bits as undisturbed, a
 //! bounded memory, and a log that says what happens and what will happen next.
 //!
-//! Needs `--features kafka-tests`, a JDK and Maven, but no running broker: the suite starts its own, one alone and three
-//! that are a cluster, on ports from THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes them when it is done. Its
-//! tests take turns.
+//! Needs a JDK and Maven, but no running broker: the suite starts its own, two alone and three that are a cluster, on ports from
+//! THALWEG_TEST_FAULT_PORT on (29192 unless set) and removes them when it is done. Its tests take turns to use them, so that as many
+//! go on at once as there are, if there are more threads than that: those that wait cost nothing.
 
 #[path = "../support/broker_client.rs"]
 mod broker_client;
@@ -14,6 +14,7 @@ mod proxy;
 mod support;
 
 mod broker;
+mod check;
 mod cluster;
 mod connections;
 mod dead_letters;
@@ -53,7 +54,7 @@ const SETTINGS: [&str; 6] = [
     r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",grace_period=50}]"#,
 ];
 
-/// A test's own topics and daemon, on the broker, or the cluster, that is its own until it ends.
+/// A test's own topics and daemon, on a broker, or the cluster, that is its own until it ends.
 struct Scene<B: 'static = Broker> {
     bus: BrokerClient,
     names: Names,

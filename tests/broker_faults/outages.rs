@@ -56,7 +56,7 @@ fn a_broker_that_comes_after_the_daemon_is_waited_for() {
 }
 
 /// Memory of the process in kB.
-fn resident(daemon: &Daemon) -> u64 {
+pub fn resident(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")

@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// Rules that are there for one test.
-struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     scene: &'a Scene,
 }
 
 impl<'a> Rules<'a> {
     /// Lets the test do everything, and so nobody else anything.
-    fn of(scene: &'a Scene) -> Self {
+    pub(crate) fn of(scene: &'a Scene) -> Self {
         let names = &scene.names;
         let topics = [&names.samples, &names.outputs[0], &names.outputs[1], &names.outputs[2]];
         let topics = topics.into_iter().flat_map(|topic| ["--topic", topic]);

@@ -1,9 +1,17 @@
 //! Logins and certificates on the ports of a real broker: the right ones let the daemon in; the wrong ones end a start within
 //! seconds, with the key to change.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
-use crate::{Scene, broker::Broker, support::daemon::Daemon};
+use crate::{
+    Scene,
+    broker::Broker,
+    proxy::{Proxy, Trap},
+    support::daemon::Daemon,
+};
 
 /// Ports of `tests/kafka/kafka start --secure`, counted from the first.
 const TLS: u16 = 4;
@@ -107,6 +115,46 @@ fn what_no_further_try_gets_past_ends_it_with_the_exit_code_of_wrong_settings() 
         assert_eq!(daemon.wait().code(), Some(78), "{settings:?}: {}", daemon.story());
         assert!(begun.elapsed().as_secs() < 5, "{settings:?} took {:?}", begun.elapsed());
     }
+}
+
+/// What the log says of the broker at an address.
+fn told(address: &str, settings: &[String]) -> String {
+    let (broker, turn) = Broker::ours();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let scene = Scene::at("mute", &settings, broker, turn, address);
+    let mut daemon = scene.site.start(&["run"]);
+    let said = daemon.event("broker_unreachable")["error"].as_str().expect("an error").to_owned();
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    said
+}
+
+#[test]
+fn whoever_accepts_connections_and_says_nothing_is_told_from_nobody() {
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = mute.local_addr().expect("bound").to_string();
+    for (settings, word) in
+        [(vec![], "does not answer the first request"), (vec![trusted()], "does not go on with the encryption")]
+    {
+        let said = told(&address, &settings);
+        for part in [&address, "accepts connections", word, "transport.kafka.brokers"] {
+            assert!(said.contains(part), "`{part}` in {said}");
+        }
+        assert!(!said.contains("Check that a broker runs there"), "{said}");
+    }
+    drop(mute);
+    let said = told(&address, &[]);
+    assert!(said.contains("Check that a broker runs there") && !said.contains("accepts"), "{said}");
+}
+
+#[test]
+fn a_broker_that_does_not_come_to_an_end_with_a_login_is_told() {
+    let proxied = Broker::ours().0.proxy_port();
+    let proxy = Proxy::start(proxied, proxied - 3 + LOGIN);
+    proxy.lay("PLAIN", Trap::HoldLogin);
+    let said = told(&format!("127.0.0.1:{proxied}"), &[login("plain", "right")]);
+    assert!(said.contains("does not come to an end with the login"), "{said}");
+    assert!(!said.contains("Check that a broker runs there"), "{said}");
+    proxy.release();
 }
 
 #[test]

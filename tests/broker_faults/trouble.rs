@@ -143,6 +143,12 @@ fn a_right_to_read_outputs_is_asked_for_only_after_a_crash() {
         // In order, in order, and not.
         if run < 3 {
             assert!(daemon.stop().success(), "{}", daemon.story());
+            // Each run says on the events topic that it publishes, also one to which nothing comes.
+            for _ in 0..2 {
+                daemon = scene.site.start(&["run"]);
+                daemon.event("worker_started");
+                assert!(daemon.stop().success(), "{}", daemon.story());
+            }
             daemon = scene.site.start(&["run"]);
         }
     }
@@ -188,13 +194,7 @@ fn of_two_on_several_partitions_the_one_that_was_there_first_goes_on_with_all_of
             scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, &["generator.enabled=false"][..]].concat());
         assert!(second.run(&["run", "--until-caught-up"]).status.success());
         let mut first = scene.site.start(&["run"]);
-        let mut begun = 0;
-        feed(&scene, 3, || {
-            assert!(!first.has_ended(), "{}", first.story());
-            first.watch(Duration::from_millis(1));
-            begun = first.lines_of("worker_started").len();
-            begun == 3
-        });
+        all_begun(&scene, 3, &mut first);
         let mut second = second.start(&["run"]);
         let deadline = Instant::now() + Duration::from_secs(60);
         feed(&scene, 3, || {
@@ -212,19 +212,63 @@ fn of_two_on_several_partitions_the_one_that_was_there_first_goes_on_with_all_of
         assert!(!first.has_ended(), "{}", first.story());
         assert!(first.stop().success(), "{}", first.story());
         scene.caught_up();
-        let events = (0..outputs).flat_map(|held| scene.bus.read(&scene.names.outputs[2], held));
-        let events = events.map(|event| serde_json::from_slice(event.value.as_deref().expect("a value")));
-        let events: Vec<Value> = events.collect::<Result<_, _>>().expect("JSON");
-        for partition in 0..3 {
-            let overlaps =
-                events.iter().filter(|it| it["event"] == "overlap" && it["samples"]["partition"] == partition);
-            let records = overlaps.flat_map(|event| event["records"].as_array().expect("records"));
-            let named: BTreeSet<i64> = records.filter_map(|record| record["source"].as_i64()).collect();
-            let doubled: BTreeSet<i64> = doubled(&scene, partition, outputs).into_keys().collect();
-            println!("{outputs} partitions of the outputs: {} of {partition} are there twice", doubled.len());
-            assert_eq!(named, doubled, "{outputs} partitions of the outputs, partition {partition}");
-        }
+        all_doubled_are_named(&scene, 3, outputs);
     }
+}
+
+/// Awaits that the workers of all partitions have begun, while samples come.
+fn all_begun(scene: &Scene, partitions: i32, daemon: &mut Daemon) {
+    feed(scene, partitions, || {
+        assert!(!daemon.has_ended(), "{}", daemon.story());
+        daemon.watch(Duration::from_millis(1));
+        daemon.lines_of("worker_started").len() == partitions as usize
+    });
+}
+
+/// The events name each sample that is predicted twice, and no other. Returns how many there are.
+fn all_doubled_are_named(scene: &Scene, partitions: i32, outputs: i32) -> usize {
+    let events = (0..outputs).flat_map(|held| scene.bus.read(&scene.names.outputs[2], held));
+    let events: Vec<Value> = events.filter_map(|event| serde_json::from_slice(event.value.as_deref()?).ok()).collect();
+    let of = |partition: i32| {
+        let overlaps = events.iter().filter(|it| it["event"] == "overlap" && it["samples"]["partition"] == partition);
+        let records = overlaps.flat_map(|event| event["records"].as_array().expect("records"));
+        let named: BTreeSet<i64> = records.filter_map(|record| record["source"].as_i64()).collect();
+        let doubled: BTreeSet<i64> = doubled(scene, partition, outputs).into_keys().collect();
+        println!("{outputs} partitions of the outputs: {} of {partition} are there twice", doubled.len());
+        assert_eq!(named, doubled, "{outputs} partitions of the outputs, partition {partition}");
+        doubled.len()
+    };
+    (0..partitions).map(of).sum()
+}
+
+#[test]
+fn what_rivals_have_doubled_that_were_there_for_a_moment_only_is_named_where_outputs_are_shared() {
+    let scene = Scene::new("moment", &["generator.enabled=false", "state.every=200ms"]);
+    scene.broker.grow(&scene.names.samples, 3);
+    scene.names.outputs.iter().for_each(|output| scene.bus.create(output, 1));
+    scene.bus.forget();
+    let mut first = scene.site.start(&["run"]);
+    all_begun(&scene, 3, &mut first);
+    let twice = || {
+        let predictions = scene.bus.read(&scene.names.outputs[0], 0);
+        predictions.len() - predictions.iter().map(place).collect::<BTreeSet<_>>().len()
+    };
+    for _ in 0..4 {
+        let site =
+            scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, &["generator.enabled=false"][..]].concat());
+        let rival = site.start(&["run"]);
+        let (before, deadline) = (twice(), Instant::now() + Duration::from_secs(60));
+        feed(&scene, 3, || {
+            assert!(Instant::now() < deadline, "nothing is there twice");
+            twice() > before
+        });
+        // However it ends: killed, or because it has noticed.
+        drop(rival);
+    }
+    assert!(!first.has_ended(), "{}", first.story());
+    assert!(first.stop().success(), "{}", first.story());
+    scene.caught_up();
+    assert!(all_doubled_are_named(&scene, 3, 1) > 0, "nothing was there twice");
 }
 
 #[test]
@@ -303,6 +347,36 @@ fn of_two_that_publish_the_same_one_goes_on() {
         .collect();
     assert_eq!(named, offsets);
     println!("{} records were there twice", offsets.len());
+}
+
+/// A machine that is cloned, or a backup that is started beside what it was made of.
+#[test]
+fn of_two_with_the_same_state_file_the_copy_ends_and_says_where_the_other_runs() {
+    let scene = Scene::new("copied", &[]);
+    let first = scene.under_load(2000, 2000);
+    drop(first);
+    let copy = scene.names.site(&scene.broker.address(), &[&crate::SETTINGS, REST].concat());
+    // Nobody has it open, so that it is whole without its log.
+    scene.caught_up();
+    std::fs::copy(scene.site.path("data/thalweg.db"), copy.path("data/thalweg.db")).expect("a copy");
+    let mut first = scene.under_load(2000, 1000);
+    let mut second = copy.start(&["run"]);
+    let said = ended(&mut second, 78);
+    let state = scene.site.path("data/thalweg.db");
+    holds(&said, &["another Thalweg", &format!("process {} on host", first.id()), &state.display().to_string()]);
+    let goal = scene.published() + 2000;
+    scene.until_published(&mut first, goal);
+    assert!(first.stop().success(), "{}", first.story());
+    scene.caught_up();
+    let events = scene.bus.read(&scene.names.outputs[2], 0);
+    let events = events.iter().map(|event| serde_json::from_slice(event.value.as_deref().expect("a value")));
+    let events: Vec<Value> = events.collect::<Result<_, _>>().expect("JSON");
+    let overlaps = events.iter().filter(|event| event["event"] == "overlap");
+    let records = overlaps.flat_map(|event| event["records"].as_array().expect("records"));
+    let named: BTreeSet<i64> = records.filter_map(|record| record["source"].as_i64()).collect();
+    let doubled: BTreeSet<i64> = doubled(&scene, 0, 1).into_keys().collect();
+    println!("{} records were there twice", doubled.len());
+    assert_eq!(named, doubled);
 }
 
 #[test]
@@ -393,6 +467,63 @@ fn partitions_that_are_added_are_read_from_their_beginning_while_the_daemon_runs
     let all: Vec<(i32, i64)> =
         [(0, 100), (2, 40), (3, 30)].iter().flat_map(|&(p, n)| (0..n).map(move |i| (p, i))).collect();
     assert_eq!(sources, all, "each sample is predicted once");
+}
+
+#[test]
+fn a_list_of_partitions_stays_as_it_is_when_partitions_are_added() {
+    let scene = Scene::new("listed", &["generator.enabled=false", "transport.kafka.partitions=[0]"]);
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.event("worker_started");
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(100));
+    daemon.line("all of it", |line| line["records"] == 100 && line["lag"] == 0);
+    scene.broker.grow(&scene.names.samples, 2);
+    scene.bus.forget();
+    scene.bus.produce(&scene.names.samples, 1, b"k", samples(40));
+    // Which makes every worker look at the topic anew.
+    scene.broker.kill();
+    daemon.event("broker_unreachable");
+    scene.broker.start();
+    scene.bus.forget();
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(50));
+    daemon.line("those of the one", |line| line["records"] == 150 && line["lag"] == 0);
+    assert!(daemon.stop().success(), "{}", daemon.story());
+    scene.caught_up();
+    assert_eq!(daemon.lines_of("partitions_added"), Vec::<&Value>::new());
+    assert_eq!(daemon.lines_of("worker_started").iter().filter(|line| line["partition"] != 0).count(), 0);
+    let read: BTreeSet<i32> = scene.bus.read(&scene.names.outputs[0], 0).iter().map(|it| place(it).0).collect();
+    assert_eq!(read, BTreeSet::from([0]), "the other partition is another process's");
+}
+
+/// Nothing comes of the timer within that time.
+const BEFORE_THE_TIMER: Duration = Duration::from_secs(18);
+
+#[test]
+fn partitions_that_are_added_are_looked_for_at_once_when_a_connection_is_made_anew() {
+    let scene = Scene::behind_proxy("hinted", &["generator.enabled=false"]);
+    let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
+    let begun = Instant::now();
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.event("worker_started");
+    scene.broker.grow(&scene.names.samples, 2);
+    proxy.cut_all();
+    daemon.event("partitions_added");
+    assert!(begun.elapsed() < BEFORE_THE_TIMER, "{:?}", begun.elapsed());
+    assert!(daemon.stop().success(), "{}", daemon.story());
+}
+
+#[test]
+fn partitions_that_are_added_are_looked_for_at_once_when_the_topic_is_asked_about() {
+    let scene = Scene::new("hinted", &["generator.enabled=false"]);
+    let begun = Instant::now();
+    let mut daemon = scene.site.start(&["run"]);
+    daemon.event("worker_started");
+    scene.broker.grow(&scene.names.samples, 2);
+    // An output that goes leads to a look at who leads what.
+    scene.bus.delete(&scene.names.outputs[0]);
+    scene.bus.produce(&scene.names.samples, 0, b"k", samples(10));
+    daemon.event("partitions_added");
+    assert!(begun.elapsed() < BEFORE_THE_TIMER, "{:?}", begun.elapsed());
+    assert!(daemon.stop().success(), "{}", daemon.story());
 }
 
 #[test]

@@ -19,8 +19,10 @@ use thalweg::{
     settings::{Settings, Sources},
     store::Store,
     topic::{
-        Assigned, Assignment, Assignments, Error, Opening, Outbox, Outputs, Publisher, Reader, Resumed, Revoked,
-        SampleLog, Source, Start, Topics, Transport, record::Outgoing,
+        Assigned, Assignment, Assignments, Error, NotTaken, Opening, Outbox, Outputs, Publisher, Reader, Resumed,
+        Revoked, SampleLog, Source, Start, Topics, Transport,
+        dead_letters::{Retried, Selection},
+        record::Outgoing,
     },
 };
 use tokio::{
@@ -98,6 +100,12 @@ impl SampleLog for Moving {
     }
     async fn generated(&self) -> Result<u64, Error> {
         self.inner.generated().await
+    }
+    async fn take_samples(&self, partition: i32, samples: Vec<Outgoing>) -> Result<Option<i64>, NotTaken> {
+        self.inner.take_samples(partition, samples).await
+    }
+    async fn send_back(&self, selection: Selection) -> Result<Retried, Error> {
+        self.inner.send_back(selection).await
     }
 }
 

@@ -55,9 +55,10 @@ fn values(rows: &Connection, topic: &str) -> Option<Vec<Vec<u8>>> {
 async fn run(folder: &Path, name: &str, bytes: &[u8]) -> Result<Outcome, String> {
     let path = folder.join(name);
     std::fs::write(&path, bytes).expect("written");
-    let overrides = vec![format!("state.path={}", path.display()), "generator.enabled=false".into()];
+    let overrides =
+        vec![format!("state.path={}", path.display()), "generator.enabled=false".into(), "http.listen=".into()];
     let settings = Settings::load(&Sources::new(None, std::iter::empty(), overrides)).expect("good settings");
-    let ended = within("the end", app::run(settings, true, std::future::pending())).await;
+    let ended = within("the end", app::run(settings, true, None, Box::pin(std::future::pending()))).await;
     let outcome = ended.map_err(|error| app::chain(&error)).map(|()| {
         let newest = StateReader::open(&path).and_then(|archive| archive.newest("samples", 0, &checkpoints::read));
         let newest = newest.expect("readable").expect("a checkpoint").checkpoint;

@@ -21,7 +21,7 @@ use thalweg::{
     },
     store::{self, Store},
     topic::{
-        Error, Fetched, Fixed, Outbox, Output, Outputs, Publisher, Reader, Resumed, Source, Start, Transport,
+        Budget, Error, Fetched, Fixed, Outbox, Output, Outputs, Publisher, Reader, Resumed, Source, Start, Transport,
         record::Record,
     },
 };
@@ -109,7 +109,7 @@ impl Reader for Taker {
 
 impl Publisher for Checker {
     async fn resume(&mut self, outputs: Outputs, position: i64) -> Result<Resumed, Error> {
-        Ok(Resumed { published: [position; 3], outputs })
+        Ok(Resumed { published: [position; 3], outputs, is_blind: false })
     }
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         while let Some(mut outbox) = outboxes.recv().await {
@@ -164,8 +164,16 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
     let here = Here { memory: Arc::clone(&memory), store: Arc::clone(&store) };
     let (gauges, stop) = (Gauges::default(), Stop::default());
     let mut view = gauges.view();
-    let worker =
-        Worker { transport: Arc::new(here), store, config: Arc::new(config), partition: 0, gauges, stop: stop.clone() };
+    let worker = Worker {
+        transport: Arc::new(here),
+        store,
+        config: Arc::new(config),
+        budget: Budget::default(),
+        registry: None,
+        partition: 0,
+        gauges,
+        stop: stop.clone(),
+    };
     let work = tokio::spawn(worker.run());
 
     let function = Function::from_name("friedman").expect("a function");

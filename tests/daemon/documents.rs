@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use rusqlite::Connection;
@@ -11,19 +11,25 @@ use rusqlite::Connection;
 use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/commands.md",
     "docs/compare.md",
+    "docs/dashboard.md",
+    "docs/debezium.md",
+    "docs/errors.md",
     "docs/first-day.md",
     "docs/formats.md",
+    "docs/http.md",
     "docs/kafka.md",
     "docs/models.md",
     "docs/operations.md",
     "docs/settings.md",
+    "docs/telegraf.md",
+    "docs/tutorial.md",
 ];
 
 /// Folders of the repository: what begins with one is a path.
@@ -110,33 +116,103 @@ fn here(line: &str) -> String {
     let line = line.replace("-n 50000", "-n 400").replace("-n 20000", "-n 400");
     let line =
         line.replace("/etc/thalweg/settings.toml", shipped).replace("/var/lib/thalweg/thalweg.db", "data/thalweg.db");
-    if line.contains("transport.kind=kafka") { line.replacen("thalweg", "thalweg check", 1) } else { line }
+    let command = line.split('#').next().unwrap_or_default().trim_end();
+    match command {
+        // The daemon does not end by itself.
+        "thalweg run" => "thalweg run --until-caught-up".to_owned(),
+        _ if command.contains("transport.kind=kafka") => line.replacen("thalweg", "thalweg check", 1),
+        _ if command.contains("--brokers") => format!("{command} --help"),
+        _ => line,
+    }
+}
+
+/// Runs a line in a shell, in a folder where the daemon has been at work.
+fn ran(site: &Workspace, line: &str) -> Output {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_thalweg"));
+    let folder = binary.parent().expect("a folder").display().to_string();
+    let typed = format!("PATH='{folder}':\"$PATH\"; {}", here(line));
+    Command::new("sh").args(["-c", &typed]).current_dir(site.path("")).output().expect("a shell")
 }
 
 #[test]
 fn every_command_that_a_document_shows_runs_as_written() {
     let site = worked_in();
-    let binary = PathBuf::from(env!("CARGO_BIN_EXE_thalweg"));
-    let folder = binary.parent().expect("a folder").display().to_string();
-    let typed = |line: &str| format!("PATH='{folder}':\"$PATH\"; {}", here(line));
     let mut seen = 0;
     for document in DOCUMENTS {
-        for line in blocks(&read(document)).iter().flat_map(|block| block.lines()) {
-            if line.starts_with("thalweg ") {
-                seen += 1;
-                let ran = Command::new("sh").args(["-c", &typed(line)]).current_dir(site.path("")).output();
-                let ran = ran.expect("a shell");
-                let said = String::from_utf8_lossy(&ran.stderr);
-                assert!(ran.status.success(), "{document}: {line}\n{said}");
-            } else if let Some(query) = line.strip_prefix("sqlite3 data/thalweg.db ") {
-                seen += 1;
-                let state = Connection::open(site.path("data/thalweg.db")).expect("the state file");
-                let found: Result<String, _> = state.query_row(query.trim_matches('"'), [], |row| row.get(0));
-                assert!(found.is_ok_and(|value| value.starts_with('{')), "{document}: {line}");
+        for block in blocks(&read(document)) {
+            for line in block.lines() {
+                if line.starts_with("thalweg ") {
+                    seen += 1;
+                    let ran = ran(&site, line);
+                    let said = String::from_utf8_lossy(&ran.stderr);
+                    assert!(ran.status.success(), "{document}: {line}\n{said}");
+                } else if let Some(query) = line.strip_prefix("sqlite3 data/thalweg.db ") {
+                    seen += 1;
+                    let state = Connection::open(site.path("data/thalweg.db")).expect("the state file");
+                    let found: Result<String, _> = state.query_row(query.trim_matches('"'), [], |row| row.get(0));
+                    assert!(found.is_ok_and(|value| value.starts_with('{')), "{document}: {line}");
+                }
             }
+            // What `init` writes holds for its own block.
+            let _ = fs::remove_file(site.path("settings.toml"));
         }
     }
     assert!(seen >= 15, "only {seen} commands found: this test does not see what it should");
+}
+
+/// The commands that a help lists, but for the help itself.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let rows = list.lines().take_while(|line| line.starts_with("  ")).filter_map(|line| line.strip_prefix("  "));
+    // What is long goes on below, further in.
+    let names = rows.filter(|row| !row.starts_with(' ')).filter_map(|row| row.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_that_run() {
+    let site = worked_in();
+    let help = |command: &[String]| {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        stdout(&site.run(&arguments))
+    };
+    let mut all: Vec<Vec<String>> = vec![vec![]];
+    let mut next = 0;
+    while let Some(command) = all.get(next).cloned() {
+        next += 1;
+        all.extend(commands(&help(&command)).into_iter().map(|name| [&command[..], &[name]].concat()));
+    }
+    assert!(all.len() >= 14, "only {all:?} found: this test does not see what it should");
+    let mut seen = 0;
+    for command in all {
+        let text = help(&command);
+        let examples =
+            text.split("\nExamples:\n").nth(1).unwrap_or_else(|| panic!("{command:?} has no example:\n{text}"));
+        let examples: Vec<&str> = examples.lines().map_while(|line| line.strip_prefix("  ")).collect();
+        let of_it = format!("thalweg {}", command.join(" "));
+        assert!(examples.iter().any(|line| line.contains(of_it.trim_end())), "{command:?}: {examples:?}");
+        // The daemon does not end by itself, and neither it nor a broker is here.
+        let ends = |line: &&&str| {
+            line.split('#').next().is_none_or(|line| line.trim() != "thalweg")
+                && !line.contains("--brokers")
+                && !line.contains("thalweg health")
+        };
+        for line in examples.iter().filter(ends) {
+            seen += 1;
+            let line = if line.contains("thalweg run ") && !line.contains("--until") {
+                format!("{line} --until-caught-up")
+            } else {
+                (*line).to_owned()
+            };
+            let ran = ran(&site, &line);
+            assert!(ran.status.success(), "{line}\n{}", String::from_utf8_lossy(&ran.stderr));
+        }
+        // What `init` writes holds for its own examples.
+        for written in ["settings.toml", "prices.toml"] {
+            let _ = fs::remove_file(site.path(written));
+        }
+    }
+    assert!(seen >= 25, "only {seen} examples run: this test does not see what it should");
 }
 
 /// The settings files in a document: from a section to the next line that is typed.

@@ -482,24 +482,29 @@ fn a_drift_and_a_rescue_are_events_of_the_documented_form_and_counted_in_the_log
 }
 
 #[test]
-fn a_model_with_new_settings_starts_afresh_and_the_others_keep_what_they_learned() {
+fn a_model_with_new_settings_learns_what_the_topic_holds_and_the_others_keep_what_they_learned() {
     let base = ["generator.count=2000", "generator.rate=0", "metrics.report_every=50ms"];
-    let mut site = Workspace::new(&base);
-    site.settings.push(r#"models=[{kind="mean"},{kind="linear"}]"#.into());
-    let mut daemon = site.start(&[]);
-    daemon.line("all samples", |line| line["records"] == 2000);
-    assert!(daemon.stop().success());
-
-    site.settings = base.map(str::to_owned).to_vec();
-    site.settings.push(r#"models=[{kind="linear",l2=0.1},{kind="mean"}]"#.into());
-    insert_one(&site);
-    let mut daemon = site.start(&["run", "--until-caught-up"]);
-    assert_eq!(daemon.event("model_afresh")["model"], "linear");
-    assert!(daemon.wait().success());
-    let last = site.predictions().pop().expect("a prediction");
-    assert_eq!(last["version"], 2000);
-    assert_eq!(last["predictions"]["linear"], 0.0);
-    assert!(last["predictions"]["mean"].as_f64().is_some_and(|mean| mean > 5.0), "{last}");
+    let (before, after) =
+        (r#"models=[{kind="mean"},{kind="linear"}]"#, r#"models=[{kind="linear",l2=0.1},{kind="mean"}]"#);
+    let last = |first: &str, then: &str| {
+        let mut site = Workspace::new(&base);
+        site.settings.push(first.into());
+        let mut daemon = site.start(&[]);
+        daemon.line("all samples", |line| line["records"] == 2000);
+        assert!(daemon.stop().success());
+        *site.settings.last_mut().expect("settings") = then.into();
+        insert_one(&site);
+        let mut daemon = site.start(&["run", "--until-caught-up"]);
+        assert!(daemon.wait().success());
+        let joined: Vec<Value> = daemon.lines_of("model_joined").iter().map(|line| line["model"].clone()).collect();
+        (site.predictions().pop().expect("a prediction"), joined)
+    };
+    let (changed, joined) = last(before, after);
+    assert_eq!(joined, ["linear"]);
+    let (same, joined) = last(after, after);
+    assert_eq!(joined, Vec::<Value>::new());
+    assert_eq!(changed["version"], 2000);
+    assert_eq!(changed["predictions"], same["predictions"]);
 }
 
 #[test]

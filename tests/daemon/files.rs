@@ -244,3 +244,118 @@ fn predictions_have_what_the_daemon_would_publish_and_go_to_standard_output() {
     let mut file = Vec::new();
     std::fs::File::open(site.path("-")).map(|mut it| it.read_to_end(&mut file)).expect_err("no file of that name");
 }
+
+/// The samples in turns over so many files, each with its second as the field `at`, as rows that `row` writes.
+fn dealt(site: &Workspace, files: usize, ending: &str, header: &str, row: impl Fn(u32, f64, u32, f64) -> String) {
+    for file in 0..files {
+        let of = (0..COUNT).filter(|i| (i * i + i / 7) as usize % files == file);
+        let rows: String = of.map(|i| (i, sample(i))).map(|(i, (a, b, y))| row(1_700_000_000 + i, a, b, y)).collect();
+        site.write(&format!("part-{file}.{ending}"), format!("{header}{rows}"));
+    }
+}
+
+#[test]
+fn several_files_are_joined_in_order_of_time_or_in_the_order_given() {
+    let site = site();
+    let at = "schema.timestamp=at";
+    let all: String = (0..COUNT)
+        .map(|i| (i, sample(i)))
+        .map(|(i, (a, b, y))| format!("{{\"at\":{},\"a\":{a},\"b\":{b},\"y\":{y}}}\n", 1_700_000_000 + i))
+        .collect();
+    site.write("all.jsonl", all);
+    let predictions = |arguments: &[&str]| {
+        let (output, _, errors) = replayed(&site, arguments);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        (read(&site.path("out.csv")), errors)
+    };
+    let (expected, _) = predictions(&["all.jsonl", "--set", at]);
+    dealt(&site, 3, "jsonl", "", |at, a, b, y| format!("{{\"at\":{at},\"a\":{a},\"b\":{b},\"y\":{y}}}\n"));
+    dealt(&site, 3, "csv", "y,b,at,a\n", |at, a, b, y| {
+        format!("{y},{b},{},{a}\n", chrono::DateTime::from_timestamp(i64::from(at), 0).expect("a time").to_rfc3339())
+    });
+    site.write("part-1.csv.gz", gz(read(&site.path("part-1.csv")).as_bytes()));
+    for files in [
+        &["part-2.jsonl", "part-0.jsonl", "part-1.jsonl"][..],
+        &["part-*.jsonl"],
+        &["part-0.jsonl", "part-1.csv.gz", "part-2.csv"],
+        &["part-[0-2].csv"],
+    ] {
+        let (joined, errors) = predictions(&[files, &["--set", at]].concat());
+        assert_eq!(joined, expected, "{files:?}");
+        assert!(errors.contains("3 files are joined in the order of `at`"), "{errors}");
+    }
+    // Without a time, one behind the other.
+    let (one_by_one, errors) = predictions(&["part-1.jsonl", "part-0.jsonl", "part-2.jsonl"]);
+    assert!(errors.contains("one behind the other") && errors.contains("schema.timestamp"), "{errors}");
+    let cat: String = [1, 0, 2].map(|file| read(&site.path(&format!("part-{file}.jsonl")))).concat();
+    site.write("cat.jsonl", cat);
+    assert_eq!(predictions(&["cat.jsonl"]).0, one_by_one);
+    // A file in that the names begin with a star is itself.
+    site.write("*.jsonl", read(&site.path("cat.jsonl")));
+    assert_eq!(predictions(&["*.jsonl"]).0, one_by_one);
+}
+
+#[test]
+fn a_row_without_a_time_stays_where_it_is_and_problems_name_their_file() {
+    let site = site();
+    site.write(
+        "a.jsonl",
+        "{\"at\":1700000001,\"y\":1}\n{\"at\":null,\"y\":2}\nnonsense\n{\"at\":1700000004,\"y\":4}\n",
+    );
+    site.write("b.csv", "at,y\n1700000002,5\n1700000000,6\n1700000003,7\n1700000003,8,9\n");
+    let (output, report, errors) = replayed(&site, &["a.jsonl", "b.csv", "--set", "schema.timestamp=at"]);
+    assert!(output.status.success(), "{errors}");
+    let targets: Vec<String> = (read(&site.path("out.csv")).lines().skip(1))
+        .map(|row| row.split(',').nth(1).expect("a target").to_owned())
+        .collect();
+    assert_eq!(targets, ["1.0", "2.0", "5.0", "6.0", "7.0", "4.0"], "{errors}");
+    assert_eq!(report["dead_letters"], 2, "{report}");
+    for told in ["a.jsonl line 3: ", "b.csv line 5: the row has 3 cells"] {
+        assert!(errors.contains(told), "`{told}` in {errors}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_joined_are_told_before_anything_is_read() {
+    let site = site();
+    site.write("a.csv", csv(",", ".", "\n"));
+    std::fs::create_dir(site.path("folder")).expect("a folder");
+    for (files, words) in [
+        (&["a.csv", "not-there.csv"][..], &["not-there.csv", "cannot be read"][..]),
+        (&["a.csv", "-"], &["standard input", "cannot be joined"]),
+        (&["day-*.csv"], &["no file is named like day-*.csv"]),
+        (&["a[.csv"], &["a[.csv", "no pattern"]),
+        (&["folder"], &["is a folder", "'folder/*.jsonl'"]),
+    ] {
+        let (output, _, errors) = replayed(&site, files);
+        assert!(!output.status.success());
+        for word in words {
+            assert!(errors.contains(word), "{files:?}: `{word}` in {errors}");
+        }
+    }
+    for i in 0..501 {
+        site.write(&format!("many-{i}.csv"), csv(",", ".", "\n"));
+    }
+    let (_, _, errors) = replayed(&site, &["many-*.csv", "--set", "schema.timestamp=at"]);
+    assert!(errors.contains("501 files cannot be joined in order of time, but 500 at once"), "{errors}");
+    // One behind the other there may be any number, since one is open at a time.
+    let (output, report, errors) = replayed(&site, &["many-*.csv"]);
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(report["records"], 501 * COUNT);
+}
+
+#[test]
+fn a_comparison_takes_a_pattern_as_one_stream_and_each_file_as_its_own() {
+    let site = site();
+    dealt(&site, 3, "csv", "at,a,b,y\n", |at, a, b, y| format!("{at},{a},{b},{y}\n"));
+    let arguments = ["compare", "part-*.csv", "part-1.csv", "--out", "compared", "--set", "schema.timestamp=at"];
+    let output = site.run(&arguments);
+    stdout(&output);
+    let compared: Value = serde_json::from_str(&read(&site.path("compared/compare.json"))).expect("JSON");
+    let streams: Vec<(&str, u64)> = (compared["streams"].as_array().expect("streams").iter())
+        .map(|stream| (stream["name"].as_str().expect("a name"), stream["records"].as_u64().expect("records")))
+        .collect();
+    let one = read(&site.path("part-1.csv")).lines().count() as u64 - 1;
+    assert_eq!(streams, [("part-*.csv", u64::from(COUNT)), ("part-1.csv", one)]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("part-*.csv: 3 files are joined in the order of `at`"));
+}

@@ -5,16 +5,18 @@
 
 use std::time::{Duration, Instant};
 
+use crate::formats::damaged;
 use crate::hostile::{GOOD, cases};
 use crate::support::{
     daemon::Workspace,
     hostile_oracle::{HostileOracle, Outcome, schemas},
+    typed_schemas::typed,
 };
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thalweg::{
-    pipeline::decode::Schema,
+    pipeline::decode::{Format, Schema},
     topic::record::{Headers, Record},
 };
 
@@ -52,6 +54,40 @@ fn under_every_schema_each_record_is_one_prediction_or_one_dead_letter() {
             oracle.value(offset, case.value.as_deref());
         }
         assert_eq!(oracle.predictions + oracle.dead_letters, cases.len() as u64);
+        oracle.finish();
+    }
+}
+
+#[test]
+fn records_of_other_formats_are_one_prediction_or_one_dead_letter_whatever_is_in_them() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for (kind, schema) in typed(&schemas()).into_iter().enumerate() {
+        // What a serializer could have written, of numbers and texts in turns.
+        let parts: [&[u8]; 11] =
+            [&[0; 8], &[4, 2], &[2], &[2, 2, 9, 0], &[2, 2], &[0; 8], &[0, 8], b"\x02k", &[0; 12], &[2], &[0; 8]];
+        let mut valid = parts.concat();
+        if matches!(schema.format, Format::Protobuf(_)) {
+            valid = [
+                &b"\x09\0\0\0\0\0\0\xf0\x3f\x18\x01\x22\x02\x18\x01\x3a\x02\x08\x05\x42\x01k\x60\x09\x71"[..],
+                &[0; 8],
+            ]
+            .concat();
+        }
+        let mut oracle = HostileOracle::new(schema);
+        let cases = cases();
+        for (offset, case) in (0..).zip(&cases) {
+            oracle.value(offset, case.value.as_deref());
+        }
+        let mut offset = cases.len() as i64;
+        for i in 0..1500 {
+            // Most damage leaves nothing to read.
+            let value =
+                if i % 10 == 0 { valid.clone() } else { damaged(&valid, &mut |below| rng.random_range(0..below)) };
+            oracle.value(offset, Some(&value));
+            offset += 1;
+        }
+        assert_eq!(oracle.predictions + oracle.dead_letters, offset as u64);
+        assert!(oracle.predictions > 20, "schema {kind}: only {} predictions", oracle.predictions);
         oracle.finish();
     }
 }

@@ -143,6 +143,16 @@ fn records(lines: &[String]) -> Option<u64> {
 }
 
 #[test]
+fn the_table_says_where_the_page_is() {
+    let site = Workspace::new(&["http.listen=127.0.0.1:0"]);
+    let mut terminal = Terminal::start(&site, &["run"], 100);
+    let row = terminal.until("the page", |lines| lines.iter().find(|line| line.starts_with("  watch it at")).cloned());
+    assert!(row.contains(" http://127.0.0.1:") && row.ends_with('/'), "{row}");
+    terminal.master.write_all(b"\x03").expect("a key");
+    assert!(terminal.wait().success());
+}
+
+#[test]
 fn the_table_has_figures_stays_in_place_and_is_left_whole_when_a_key_interrupts() {
     for columns in [80, 120] {
         let site = site();
@@ -224,4 +234,20 @@ fn without_colours_and_on_a_dumb_terminal_nothing_is_coloured_or_moved() {
         );
         assert_eq!(text.contains('\x1b'), has_table, "{variable}: {text}");
     }
+}
+
+#[test]
+fn on_a_terminal_init_asks_for_the_target() {
+    let site = Workspace::new(&[]);
+    let rows: String = (0..60).map(|i| format!("{}.5,{},{}\n", i * 7 % 50, i * 3 % 20, i % 9)).collect();
+    site.write("in.csv", format!("price,stock,shelf\n{rows}"));
+    let mut terminal = Terminal::start(&site, &["init", "in.csv"], 200);
+    let asks = |lines: &[String]| lines.iter().any(|line| line.ends_with("target [shelf]:")).then_some(());
+    terminal.until("the question", asks);
+    terminal.master.write_all(b"prise\n").expect("typed");
+    terminal.until("the hint", |lines| lines.iter().any(|line| line.contains("did you mean `price`?")).then_some(()));
+    terminal.master.write_all(b"price\n").expect("typed");
+    assert!(terminal.wait().success(), "{:?}", terminal.lines());
+    let written = crate::support::daemon::read(&site.path("settings.toml"));
+    assert!(written.contains("target = \"price\"") && written.contains("as asked for"), "{written}");
 }

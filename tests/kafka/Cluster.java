@@ -32,6 +32,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * input; answers each line with one when it is done. `tests/kafka/kafka cluster` runs it.
  *
  *   create TOPIC PARTITIONS REPLICAS
+ *   anew TOPIC                        deletes it and makes another one of that name, with one partition
  *   produce TOPIC CODEC COUNT VALUE   to partition 0; '#' stands for a number from 0 on
  *   values TOPIC FILE                 of partition 0, committed, to its end, into a file, one a line
  *   leader TOPIC PARTITION            answers with its broker
@@ -61,6 +62,14 @@ class Cluster {
     String answer(String[] words) throws Exception {
         switch (words[0]) {
             case "create" -> create(words[1], Integer.parseInt(words[2]), Short.parseShort(words[3]));
+            case "anew" -> {
+                admin.deleteTopics(List.of(words[1])).all().get();
+                // Until all brokers have let go of it there is no other.
+                until("the new topic", () -> {
+                    create(words[1], 1, (short) 1);
+                    return true;
+                });
+            }
             case "produce" -> produce(words[1], words[2], Integer.parseInt(words[3]), words[4]);
             case "values" -> values(words[1], Path.of(words[2]));
             case "leader" -> {

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thalweg_models::{ModelConfig, ModelKind, mixture, rls, tree};
-use thalweg_pipeline::decode::{Absent, Decoder, Index, Notice, ReadAhead, Rejection, Sample, Schema, Unit};
+use thalweg_pipeline::decode::{
+    Absent, Decoder, Index, Notice, OnBad, OnBadField, ReadAhead, Rejection, Sample, Schema, Unit,
+};
 use thalweg_pipeline::prequential::{self, Prequential};
 
 fn decoder(schema: &Schema) -> Decoder {
@@ -636,7 +638,7 @@ fn the_long_way(json: &str) -> String {
 }
 
 /// Records of several layouts, some of which are not plain, or refused; `#` is a number.
-const RECORDS: [&str; 26] = [
+const RECORDS: [&str; 51] = [
     r#"{"x0":NaN,"x1":#,"y":#}"#,
     r#"{"x0":#,"x1":-Infinity,"y":NaN}"#,
     r#"{"x0":#,"x1":1e400,"y":2}"#,
@@ -663,6 +665,31 @@ const RECORDS: [&str; 26] = [
     r#"{"x0":#,"y":"no"}"#,
     r#"{"x0":#,"x1":2,"x2":3,"x3":4,"x4":5,"x5":6,"x6":7,"x7":8,"y":9}"#,
     r#"{"z":#}"#,
+    r#"{"d":{"x0":#,"on":true},"y":1}"#,
+    r##"{"d":{"x0":"#","on":null},"y":1}"##,
+    r#"{"d":{"x0":null,"on":"yes"},"y":#}"#,
+    r#"{"d":#,"y":1}"#,
+    r#"{"d":{},"y":#}"#,
+    r#"{"d":[#,{"e":2},[3]],"y":1}"#,
+    r#"{"d":[],"x0":[],"y":#}"#,
+    r#"{"y":{"d":#}}"#,
+    r#"{"y":{},"x0":#}"#,
+    r#"{"i":{"d":#,"in":{"k":"a"}},"x0":1,"y":2}"#,
+    r#"{"i":{"in":{"k":#}},"x0":1,"y":2}"#,
+    r#"{"i":{"in":#},"x0":1,"y":2}"#,
+    r#"{"k":{"d":#},"t":{"e":1},"y":1}"#,
+    r#"{"t":{},"x0":#,"y":2}"#,
+    r#"{"t":false,"x0":#,"y":2}"#,
+    r#"{"t":"2026-03-29T01:30:00.5Z","x0":#,"y":2}"#,
+    r#"{"k":"a\"b","x0":#,"y":2}"#,
+    r#"{"k":true,"c":false,"x0":#,"y":2}"#,
+    r#"{"k":90071992547409#,"c":1.50,"y":2}"#,
+    r#"{"c":"blue","x0":#,"y":true}"#,
+    r#"{"c":{"x0":#},"y":2}"#,
+    r#"{"":{"":#},"y":2}"#,
+    r#"{"d.x0":#,"d":{"x0":5},"y":2}"#,
+    r#"{"x9":{"y":#},"x9":4,"y":2}"#,
+    r#"{"é":"ü","x0":#,"y":2}"#,
 ];
 
 /// All that a sample says, or why there is none.
@@ -711,31 +738,40 @@ proptest! {
         length in 1..50_usize,
         listed in any::<bool>(),
         kept in any::<bool>(),
+        nested in any::<bool>(),
+        lenient in any::<bool>(),
     ) {
+        let on_bad = if lenient { OnBad::Missing } else { OnBad::DeadLetter };
         let schema = Schema {
+            on_bad_field: OnBadField { features: OnBad::Missing, target: on_bad, timestamp: on_bad },
             nominal: vec!["c".into()],
-            key: Some("k".into()),
+            key: Some(if nested { "i.in.k" } else { "k" }.into()),
             timestamp: Some("t".into()),
             timestamp_is_feature: kept && !listed,
             key_is_feature: kept && !listed,
             ignore: vec!["i".into()],
             features: listed.then(|| ["x0", "x2", "c", "k"].map(str::to_owned).to_vec()),
-            max_record_bytes: 60,
+            max_record_bytes: 70,
             ..Schema::default()
         };
         let spelled = |(kind, number, times): &(usize, String, usize)| vec![RECORDS[*kind].replace('#', number); *times];
         let values: Vec<String> = records.iter().flat_map(spelled).collect();
-        let (mut straight, mut behind, mut ahead) = (decoder(&schema), decoder(&schema), ReadAhead::new(&schema));
+        let [mut straight, mut behind, mut long] = [(); 3].map(|()| decoder(&schema));
+        let mut ahead = ReadAhead::new(&schema);
         for run in values.chunks(length) {
             let rows = ahead.read(run.iter().map(|value| Some(value.as_bytes())));
             for (i, value) in run.iter().enumerate() {
                 let one = told(straight.decode(Some(value.as_bytes())));
                 let other = told(behind.decode_ahead(Some(value.as_bytes()), rows.get(i)));
-                prop_assert_eq!(one, other, "{}", value);
+                prop_assert_eq!(&one, &other, "{}", value);
+                if value.len() <= schema.max_record_bytes {
+                    prop_assert_eq!(one, told(long.decode_full(value.as_bytes())), "{}", value);
+                }
             }
         }
         let bytes = |decoder: &Decoder| rmp_serde::to_vec_named(decoder.index()).expect("encoded");
         prop_assert_eq!(bytes(&straight), bytes(&behind));
+        prop_assert_eq!(bytes(&straight), bytes(&long));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::conformance::{Place, all_of_them};
 use tempfile::TempDir;
 use thalweg_embedded::{Config, Embedded};
 use thalweg_store::{self, Store};
-use thalweg_topic::{Error, Opening, Reader as _, Source as _, Topics};
+use thalweg_topic::{Error, NotTaken, Opening, Reader as _, SampleLog as _, Source as _, Topics, record::Outgoing};
 
 struct StateFile {
     store: Arc<Store>,
@@ -86,4 +86,22 @@ async fn cells_that_were_written_by_hand_are_each_read_as_what_they_print_as() {
     let found = fetched.records.iter().map(|record| (record.timestamp, record.key.as_deref(), record.value.as_deref()));
     assert_eq!(found.collect::<Vec<_>>(), rows.map(|(_, read)| read));
     assert!(fetched.records.iter().all(|record| record.headers.is_empty()));
+}
+
+#[tokio::test]
+async fn samples_for_which_there_is_no_room_are_not_taken() {
+    let place = state_file("").await;
+    let config = Config { retention_records: 10, ..Config::default() };
+    let transport = Embedded::open(config, Topics::default(), place.store(), &Opening::default()).await.expect("open");
+    let samples = |count| vec![Outgoing { value: Some(b"{}".to_vec()), ..Outgoing::default() }; count];
+    assert!(matches!(
+        transport.take_samples(0, samples(11)).await,
+        Err(NotTaken::TooLarge { size: 11, limit: 10, .. })
+    ));
+    assert_eq!(transport.take_samples(0, samples(6)).await.expect("room"), Some(0));
+    // Nobody processes them.
+    assert!(matches!(transport.take_samples(0, samples(5)).await, Err(NotTaken::Full { waiting: 6, limit: 10 })));
+    assert_eq!(transport.take_samples(0, samples(4)).await.expect("room"), Some(6));
+    let held = transport.reader("samples", 0).await.expect("a reader").range().await.expect("a range");
+    assert_eq!(held, 0..10);
 }

@@ -13,6 +13,7 @@ use thalweg_generator::{
     encode,
     task::{self, SampleSink},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 fn config(function: Function) -> Config {
@@ -313,13 +314,39 @@ async fn sending_keeps_its_rate_in_small_steps() {
     let config = Config { rate: 1000.0, ..named("friedman") };
     let stream = Stream::new(&config).expect("a stream");
     let timer = stop.clone();
-    let (sent, ()) = tokio::join!(task::run(stream, &config, kept.clone(), stop), async move {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        timer.cancel();
-    });
+    let (sent, ()) = tokio::join!(
+        task::run(stream, &config, watch::Sender::new(config.rate).subscribe(), kept.clone(), stop),
+        async move {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            timer.cancel();
+        }
+    );
     assert!((9_990..=10_000).contains(&sent.expect("sent")), "{}", kept.total());
     let largest = kept.batches.lock().expect("the lock").iter().map(|(_, count)| *count).max();
     assert!(largest <= Some(10), "{largest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_that_changes_holds_from_then_on() {
+    let (kept, stop, rates) = (Kept::default(), CancellationToken::new(), watch::Sender::new(1000.0));
+    let config = named("friedman");
+    let stream = Stream::new(&config).expect("a stream");
+    let timer = stop.clone();
+    let (sent, counts) = tokio::join!(task::run(stream, &config, rates.subscribe(), kept.clone(), stop), async {
+        let mut counts = vec![0];
+        for rate in [1000.0, 10.0, 2000.0] {
+            rates.send_replace(rate);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            counts.push(kept.total());
+        }
+        timer.cancel();
+        counts
+    });
+    sent.expect("sent");
+    let sent: Vec<u64> = counts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // The step of 5 ms under way is of the rate before, 5 samples or 10.
+    let kept_to = |sent: u64, wanted: u64| sent.abs_diff(wanted) <= 10;
+    assert!(kept_to(sent[0], 10_000) && kept_to(sent[1], 100) && kept_to(sent[2], 20_000), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,10 +355,13 @@ async fn after_a_stall_a_second_is_made_up_for_and_the_rate_is_kept_again() {
     let config = Config { rate: 1000.0, ..named("friedman") };
     let stream = Stream::new(&config).expect("a stream");
     let timer = stop.clone();
-    let (sent, ()) = tokio::join!(task::run(stream, &config, kept.clone(), stop), async move {
-        tokio::time::sleep(Duration::from_secs(40)).await;
-        timer.cancel();
-    });
+    let (sent, ()) = tokio::join!(
+        task::run(stream, &config, watch::Sender::new(config.rate).subscribe(), kept.clone(), stop),
+        async move {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            timer.cancel();
+        }
+    );
     // One second made up for, and ten since.
     assert!((10_950..=11_050).contains(&sent.expect("sent")), "{}", kept.total());
 }
@@ -342,7 +372,9 @@ async fn sending_stops_after_its_count_over_all_runs() {
     let mut stream = Stream::new(&config).expect("a stream");
     stream.seek(1200);
     let kept = Kept::default();
-    let sent = task::run(stream, &config, kept.clone(), CancellationToken::new()).await;
+    let sent =
+        task::run(stream, &config, watch::Sender::new(config.rate).subscribe(), kept.clone(), CancellationToken::new())
+            .await;
     assert_eq!((sent.expect("sent"), kept.total()), (1300, 1300));
     assert_eq!(kept.batches.lock().expect("the lock")[0].0, 1200);
 }
@@ -353,7 +385,9 @@ async fn an_append_that_has_begun_is_finished_when_told_to_stop() {
     let kept = Kept { stop: Some(stop.clone()), ..Kept::default() };
     let config = Config { rate: 0.0, ..named("friedman") };
     let stream = Stream::new(&config).expect("a stream");
-    let sent = task::run(stream, &config, kept.clone(), stop).await.expect("sent");
+    let sent = task::run(stream, &config, watch::Sender::new(config.rate).subscribe(), kept.clone(), stop)
+        .await
+        .expect("sent");
     assert_eq!((sent, kept.total()), (1000, 1000));
 }
 

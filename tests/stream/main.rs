@@ -6,21 +6,27 @@ mod contract;
 mod decode;
 mod drift_events;
 mod embedded;
+mod envelopes;
 mod generator;
 mod glitches;
 mod guard;
 mod memory_bound;
 mod mixture;
 mod prequential;
+mod replica;
 mod restore_corrupted;
 mod rules;
 mod saved_states;
 mod state;
 mod tree_budget;
+#[path = "formats.rs"]
+mod typed_formats;
 mod worker;
 
 #[path = "../support/conformance.rs"]
 mod conformance;
+#[path = "../support/formats.rs"]
+mod formats;
 #[path = "../support/stream.rs"]
 mod support;
 

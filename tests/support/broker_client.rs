@@ -148,6 +148,15 @@ impl BrokerClient {
         self.forget();
     }
 
+    /// Deletes all topics but the broker's own. Nobody waits for them to be gone.
+    pub fn delete_all(&self) {
+        let controller = self.client().controller_client().expect("a controller");
+        for topic in self.topics().keys().filter(|topic| !topic.starts_with("__")) {
+            // One that cannot be deleted now only costs time.
+            let _ = self.wait("a deletion", controller.delete_topic(topic, 10_000));
+        }
+    }
+
     /// Drops what a partition holds before `offset`.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let client = self.partition(topic, partition);
@@ -241,6 +250,16 @@ impl BrokerClient {
         for batch in records.chunks(1000) {
             self.wait("a produce", client.produce(batch.to_vec(), Compression::NoCompression)).expect("a produce");
         }
+    }
+
+    /// Appends the same batch to each of the first so many partitions, at once.
+    pub fn produce_to_each(&self, topic: &str, partitions: i32, values: Vec<Option<Vec<u8>>>) {
+        let timestamp = chrono::DateTime::from_timestamp_millis(now()).expect("a time");
+        let record = |value| KafkaRecord { key: None, value, headers: Default::default(), timestamp };
+        let records: Vec<KafkaRecord> = values.into_iter().map(record).collect();
+        let clients: Vec<_> = (0..partitions).map(|partition| self.partition(topic, partition)).collect();
+        let all = clients.iter().map(|client| client.produce(records.clone(), Compression::NoCompression));
+        self.wait("batches", futures_util::future::try_join_all(all)).expect("batches");
     }
 
     /// All that a partition holds.

@@ -12,8 +12,8 @@ use thalweg_pipeline::{
 };
 use thalweg_store::Store;
 use thalweg_topic::{
-    Assignment, Assignments, Error, Outbox, Output, Outputs, Publisher, Reader, SampleLog, Source, Start, Topics,
-    Transport,
+    Assignment, Assignments, Error, NotTaken, Outbox, Output, Outputs, Publisher, Reader, SampleLog, Source, Start,
+    Topics, Transport,
     record::{Headers, Outgoing, Record},
 };
 use tokio::sync::{mpsc, watch};
@@ -49,6 +49,7 @@ macro_rules! all_of_them {
             fetching_outside_of_what_is_there_is_a_gap_not_a_skip,
             start_positions_resolve_to_offsets,
             samples_are_spread_over_partitions_and_counted,
+            somebody_s_samples_are_there_in_one_piece,
             a_record_of_ten_megabytes_passes,
             outboxes_are_published_once_and_in_order,
             a_checkpoint_is_kept_once_its_outbox_is_published,
@@ -222,6 +223,22 @@ pub async fn samples_are_spread_over_partitions_and_counted<P: Place>(place: &P)
 fn values_of(records: &[Outgoing], partition: usize) -> Vec<String> {
     let text = |record: &Outgoing| String::from_utf8(record.value.clone().unwrap_or_default()).expect("text");
     records.iter().skip(partition).step_by(3).map(text).collect()
+}
+
+pub async fn somebody_s_samples_are_there_in_one_piece<P: Place>(place: &P) {
+    let transport = place.open(place.topics()).await.expect("open");
+    let keyed = Outgoing { key: Some(b"k".to_vec()), ..sample(r#"{"x":7}"#) };
+    let taken = transport.take_samples(0, vec![sample(r#"{"x":1,"y":2}"#), keyed]).await.expect("taken");
+    assert_eq!(taken, Some(0));
+    assert_eq!(transport.take_samples(0, numbered(0..50)).await.expect("taken"), Some(2));
+    let records = fetch_until(&mut reader_of(place, &transport, 0).await, 0, 52).await;
+    assert_eq!((records.len(), records[1].key.as_deref(), records[0].key.as_deref()), (52, Some(&b"k"[..]), None));
+    assert_eq!(values(&records)[..2], [r#"{"x":1,"y":2}"#, r#"{"x":7}"#]);
+    assert!(records.iter().all(|record| record.headers.is_empty()));
+    // They are no generated ones.
+    assert_eq!(transport.generated().await.expect("a count"), 0);
+    let elsewhere = transport.take_samples(99, numbered(0..1)).await;
+    assert!(matches!(elsewhere, Err(NotTaken::Partition { partition: 99, .. })), "{elsewhere:?}");
 }
 
 pub async fn a_record_of_ten_megabytes_passes<P: Place>(place: &P) {

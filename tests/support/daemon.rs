@@ -21,6 +21,20 @@ pub struct Workspace {
     pub settings: Vec<String>,
 }
 
+/// The binary as a person starts it: what is run in the background ignores SIGHUP, and so does all that it starts.
+fn binary() -> Command {
+    const BINARY: &str = env!("CARGO_BIN_EXE_thalweg");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let is_hangup = |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1);
+    if !ignored.is_some_and(is_hangup) {
+        return Command::new(BINARY);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", BINARY]);
+    command
+}
+
 impl Workspace {
     /// Settings are `key.path=value`, on top of the built-in defaults.
     pub fn new(settings: &[&str]) -> Self {
@@ -43,10 +57,16 @@ impl Workspace {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        let mut command = binary();
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         for setting in &self.settings {
             command.args(["--set", setting]);
+        }
+        // Tests run side by side, and there is one default port.
+        let runs = arguments.first().is_none_or(|first| *first == "run" || first.starts_with("--"));
+        let mut set = arguments.iter().copied().chain(self.settings.iter().map(String::as_str));
+        if runs && !set.any(|set| set.starts_with("http.listen=")) {
+            command.args(["--set", "http.listen="]);
         }
         command
     }
@@ -66,6 +86,16 @@ impl Workspace {
         let mut command = self.command(&[]);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         self.spawn(command)
+    }
+
+    /// Starts the daemon in a shell that has set a limit before, as `ulimit` does with these arguments.
+    pub fn start_under(&self, ulimit: &str, arguments: &[&str]) -> Daemon {
+        let daemon = self.command(arguments);
+        let mut shell = Command::new("sh");
+        shell.current_dir(self.folder.path()).stdin(Stdio::null());
+        shell.args(["-c", &format!(r#"ulimit {ulimit} && exec "$0" "$@""#)]);
+        shell.arg(daemon.get_program()).args(daemon.get_args());
+        self.spawn(shell)
     }
 
     fn spawn(&self, mut command: Command) -> Daemon {

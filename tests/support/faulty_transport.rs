@@ -19,8 +19,8 @@ use thalweg_pipeline::{
 };
 use thalweg_store::Store;
 use thalweg_topic::{
-    Error, Fetched, Fixed, Opening, Outbox, Outputs, Publisher, Reader, Resumed, SampleLog, Source, Start, Topics,
-    Transport, record::Outgoing,
+    Budget, Error, Fetched, Fixed, Opening, Outbox, Outputs, Publisher, Reader, Resumed, SampleLog, Source, Start,
+    Topics, Transport, record::Outgoing,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -79,6 +79,8 @@ pub fn worker<T>(transport: T, store: Arc<Store>, until_caught_up: bool) -> Work
         transport: Arc::new(transport),
         store,
         config: worker_config(until_caught_up),
+        budget: Budget::default(),
+        registry: None,
         partition: 0,
         gauges: Gauges::default(),
         stop: Stop::default(),
@@ -162,8 +164,8 @@ impl Reader for FaultyReader {
 impl Publisher for FaultyPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         let theirs = (self.on_resume)();
-        let Resumed { published, outputs } = self.inner.resume(since, position).await?;
-        Ok(Resumed { published: published.map(|ours| ours.max(theirs)), outputs })
+        let Resumed { published, outputs, is_blind } = self.inner.resume(since, position).await?;
+        Ok(Resumed { published: published.map(|ours| ours.max(theirs)), outputs, is_blind })
     }
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         match self.published {

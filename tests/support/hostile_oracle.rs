@@ -5,7 +5,7 @@
 use thalweg_models::{Features, ModelConfig, ModelKind, Scratch, linear, tree};
 use thalweg_pipeline::{
     checkpoint::Checkpoint,
-    decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, Rejection, Sample, Schema},
+    decode::{Absent, Decoder, Index, NumericText, OnBad, OnBadField, ReadAhead, Rejection, Sample, Schema},
     pending_predictions::PendingPredictions,
     prequential,
     processor::{Config, Processor},
@@ -29,9 +29,10 @@ pub struct HostileOracle {
     config: Config,
     processor: Processor,
     outbox: Outbox<PendingPredictions>,
-    /// The same records by the way that the daemon takes, and by the long way always.
-    decoders: [Decoder; 2],
-    /// Of so many records one goes both ways, since that costs as much as all the rest.
+    /// The same records by the short way, read ahead, and by the long way always.
+    decoders: [Decoder; 3],
+    ahead: ReadAhead,
+    /// Of so many records one goes all ways, since that costs as much as all the rest.
     pub compare_every: i64,
     pub predictions: u64,
     pub dead_letters: u64,
@@ -90,7 +91,8 @@ impl HostileOracle {
         let models = models.map(|kind| ModelConfig::new(kind.name(), kind).scaled(true)).to_vec();
         let race = prequential::Config { window: 100, ..prequential::Config::of(models) };
         let decoder = || Decoder::new(&schema, Index::new(&schema));
-        let decoders = [decoder(), decoder()];
+        let decoders = [decoder(), decoder(), decoder()];
+        let ahead = ReadAhead::new(&schema);
         let config = Config { topic: "samples".into(), schema, race };
         let processor = Processor::new(&config, 0, 0, None).0;
         Self {
@@ -98,6 +100,7 @@ impl HostileOracle {
             processor,
             outbox: Outbox::default(),
             decoders,
+            ahead,
             compare_every: 1,
             predictions: 0,
             dead_letters: 0,
@@ -141,16 +144,22 @@ impl HostileOracle {
         }
     }
 
-    /// The short way and the long way read the same, to the bit, or refuse for the same reason.
+    /// All ways read the same, to the bit, or refuse for the same reason.
     fn compare(&mut self, record: &Record) {
         let limit = self.config.schema.max_record_bytes;
         let Some(bytes) = record.value.as_deref().filter(|bytes| !bytes.is_empty() && bytes.len() <= limit) else {
             return;
         };
-        let [daemon, full] = &mut self.decoders;
-        let (short, long) = (row(daemon.decode(Some(bytes))), row(full.decode_full(bytes)));
-        assert_eq!(short, long, "the two ways differ on {:?}", String::from_utf8_lossy(bytes));
-        assert_eq!(daemon.index().column_names(), full.index().column_names());
+        let [short, ahead, full] = &mut self.decoders;
+        let rows = self.ahead.read([Some(bytes)].into_iter());
+        let ways = [
+            row(short.decode(Some(bytes))),
+            row(ahead.decode_ahead(Some(bytes), rows.get(0))),
+            row(full.decode_full(bytes)),
+        ];
+        assert!(ways.iter().all(|way| *way == ways[2]), "{:?}: {ways:?}", String::from_utf8_lossy(bytes));
+        assert_eq!(short.index().column_names(), full.index().column_names());
+        assert_eq!(ahead.index().column_names(), full.index().column_names());
     }
 
     /// Checks the state after any number of records: models finite, and a checkpoint that reads back as what it was.

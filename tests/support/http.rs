@@ -45,3 +45,19 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 pub fn address(daemon: &mut Daemon) -> SocketAddr {
     daemon.event("http_listening")["address"].as_str().expect("an address").parse().expect("an address")
 }
+
+/// Where a daemon answers, once its transport is open.
+pub fn ready(daemon: &mut Daemon) -> SocketAddr {
+    let address = address(daemon);
+    daemon.event("ready");
+    address
+}
+
+/// Posts a body of some type.
+pub fn post(address: SocketAddr, path: &str, kind: &str, body: &[u8]) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    exchange(address, &[head.as_bytes(), body].concat())
+}

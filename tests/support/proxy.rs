@@ -4,12 +4,14 @@
 //! of length, then, in a request, the API's number, its version and the number that its response repeats.
 
 use std::{
+    collections::VecDeque,
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -27,7 +29,17 @@ use tokio_util::sync::CancellationToken;
 
 /// Numbers of Kafka's APIs.
 const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+const LOGIN: i16 = 17;
+const VERSIONS: i16 = 18;
 const CREATE_TOPICS: i16 = 19;
+/// The last version of fetches that names topics; Kafka 3.0 knows no later one.
+const FETCH_BY_NAME: i16 = 12;
+/// Versions of the answer about versions from this one on are compact.
+const COMPACT_VERSIONS: i16 = 3;
+
+/// Time within which a port that this process has given up is free.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What becomes of everything that passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,16 +63,25 @@ pub enum Trap {
     DelayRequest(Duration),
     /// The request reaches the broker when it is released, whether or not the client is still there.
     HoldRequest,
-    /// The same with a request for a new topic; all others are produce requests.
+    /// The request never reaches the broker, and those behind it on its connection when they are let through.
+    LoseRequest,
+    /// As with `HoldRequest`, a request for a new topic; all others are produce requests.
     HoldCreation,
+    /// The same with the first request of a login, which names no topic but the way to log in.
+    HoldLogin,
 }
 
 impl Trap {
     /// Number of the API whose requests it is for.
     fn api(self) -> i16 {
         match self {
-            Self::CutBeforeResponse | Self::DelayResponse(_) | Self::DelayRequest(_) | Self::HoldRequest => PRODUCE,
+            Self::CutBeforeResponse
+            | Self::DelayResponse(_)
+            | Self::DelayRequest(_)
+            | Self::HoldRequest
+            | Self::LoseRequest => PRODUCE,
             Self::HoldCreation => CREATE_TOPICS,
+            Self::HoldLogin => LOGIN,
         }
     }
 }
@@ -81,8 +102,14 @@ struct Shared {
     sprung: AtomicUsize,
     /// A permit for each request that is held and may go on.
     released: Semaphore,
+    /// A permit for each connection on which a request was lost and that may go on.
+    let_through: Semaphore,
     /// Of those, the ones that the broker has answered.
     answered: AtomicUsize,
+    /// Set where no client is to know that topics can be fetched by their identity.
+    by_name: AtomicBool,
+    /// Bytes of answers to fetches.
+    fetched: AtomicUsize,
     /// Cancelled to cut every connection, then made anew.
     connections: Mutex<CancellationToken>,
 }
@@ -97,7 +124,10 @@ impl Proxy {
             trap: Mutex::default(),
             sprung: AtomicUsize::new(0),
             released: Semaphore::new(0),
+            let_through: Semaphore::new(0),
             answered: AtomicUsize::new(0),
+            by_name: AtomicBool::new(false),
+            fetched: AtomicUsize::new(0),
             connections: Mutex::default(),
         };
         let runtime = runtime.expect("a runtime");
@@ -106,9 +136,28 @@ impl Proxy {
         proxy
     }
 
+    /// The same, of a broker that knows fetches by the names of topics alone, as Kafka 2.8 and 3.0 do.
+    pub fn by_name(port: u16, broker: u16) -> Self {
+        let proxy = Self::start(port, broker);
+        proxy.shared.by_name.store(true, Ordering::SeqCst);
+        proxy
+    }
+
     /// Takes connections again.
     pub fn accept(&self) {
-        let listener = self.runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))).expect("a free port");
+        let listener = self.runtime.block_on(async {
+            let deadline = Instant::now() + PORT_FREE_WITHIN;
+            loop {
+                match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await {
+                    // A process that another test is starting has a copy of the listener of before until it runs its
+                    // own program.
+                    Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                        sleep(Duration::from_millis(5)).await;
+                    }
+                    bound => break bound.expect("a free port"),
+                }
+            }
+        });
         let shared = Arc::clone(&self.shared);
         let serve = async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -152,6 +201,16 @@ impl Proxy {
         self.shared.released.add_permits(1);
     }
 
+    /// Lets through what comes behind a request that was lost.
+    pub fn let_through(&self) {
+        self.shared.let_through.add_permits(1);
+    }
+
+    /// Bytes that fetches have brought.
+    pub fn fetched(&self) -> usize {
+        self.shared.fetched.load(Ordering::SeqCst)
+    }
+
     /// Requests that were held, then released, and that the broker has answered.
     pub fn answered(&self) -> usize {
         self.shared.answered.load(Ordering::SeqCst)
@@ -166,9 +225,9 @@ async fn connection(shared: Arc<Shared>, client: TcpStream) {
     let cut = shared.connections.lock().expect("a lock").child_token();
     let (from_client, to_client) = client.into_split();
     let (from_broker, to_broker) = broker.into_split();
-    let caught = Arc::new(Mutex::new(None));
-    let up = requests(Arc::clone(&shared), from_client, to_broker, Arc::clone(&caught));
-    let down = responses(shared, from_broker, to_client, caught, cut.clone());
+    let (caught, asked) = (Caught::default(), Asked::default());
+    let up = requests(Arc::clone(&shared), from_client, to_broker, Arc::clone(&caught), Arc::clone(&asked));
+    let down = responses(shared, from_broker, to_client, caught, asked, cut.clone());
     let both = async { tokio::join!(up, down) };
     tokio::select! {
         () = cut.cancelled() => {}
@@ -179,14 +238,33 @@ async fn connection(shared: Arc<Shared>, client: TcpStream) {
 /// A response to be caught: its number, and what becomes of it.
 type Caught = Arc<Mutex<Option<([u8; 4], Trap)>>>;
 
-async fn requests(shared: Arc<Shared>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, caught: Caught) -> Option<()> {
+/// Requests that are not answered yet, in order: the number of the API and its version.
+type Asked = Arc<Mutex<VecDeque<(i16, i16)>>>;
+
+async fn requests(
+    shared: Arc<Shared>,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    caught: Caught,
+    asked: Asked,
+) -> Option<()> {
     loop {
         let frame = frame(&mut from).await?;
+        let number = |at: usize| Some(i16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
+        let (api, version) = (number(4)?, number(6)?);
+        let is_hidden = shared.by_name.load(Ordering::SeqCst) && api == FETCH && version > FETCH_BY_NAME;
+        assert!(!is_hidden, "a fetch of version {version}, which nobody was told of");
+        asked.lock().expect("a lock").push_back((api, version));
         under(&shared).await;
         match shared.spring(&frame) {
             Some(Trap::DelayRequest(time)) => sleep(time).await,
+            Some(Trap::LoseRequest) => {
+                asked.lock().expect("a lock").pop_back();
+                shared.let_through.acquire().await.ok()?.forget();
+                continue;
+            }
             Some(trap) => {
-                if matches!(trap, Trap::HoldRequest | Trap::HoldCreation) {
+                if matches!(trap, Trap::HoldRequest | Trap::HoldCreation | Trap::HoldLogin) {
                     shared.released.acquire().await.ok()?.forget();
                 }
                 *caught.lock().expect("a lock") = Some((frame[8..12].try_into().ok()?, trap));
@@ -202,15 +280,23 @@ async fn responses(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     caught: Caught,
+    asked: Asked,
     cut: CancellationToken,
 ) -> Option<()> {
     loop {
-        let frame = frame(&mut from).await?;
+        let mut frame = frame(&mut from).await?;
+        let (api, version) = asked.lock().expect("a lock").pop_front()?;
+        if api == FETCH {
+            shared.fetched.fetch_add(frame.len(), Ordering::SeqCst);
+        }
+        if api == VERSIONS && shared.by_name.load(Ordering::SeqCst) {
+            hide_identities(&mut frame, version);
+        }
         under(&shared).await;
         let trap = caught.lock().expect("a lock").take_if(|(number, _)| frame[4..8] == *number);
         match trap {
             Some((_, Trap::DelayResponse(time))) => sleep(time).await,
-            Some((_, Trap::HoldRequest | Trap::HoldCreation)) => {
+            Some((_, Trap::HoldRequest | Trap::HoldCreation | Trap::HoldLogin)) => {
                 shared.answered.fetch_add(1, Ordering::SeqCst);
             }
             Some(_) => {
@@ -231,6 +317,23 @@ async fn frame(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     frame.resize(4 + length, 0);
     from.read_exact(&mut frame[4..]).await.ok()?;
     Some(frame)
+}
+
+/// Lowers, in an answer about versions, the newest one of fetches. Behind length, number and error code come the number of
+/// APIs and, of each, its number, its oldest and its newest version.
+fn hide_identities(frame: &mut [u8], version: i16) {
+    // In the compact form both have a byte more to skip: the number of APIs is below 127, or in two bytes, and no tags follow.
+    let (first, stride) = match version >= COMPACT_VERSIONS {
+        true => (if frame[10] & 0x80 == 0 { 11 } else { 12 }, 7),
+        false => (14, 6),
+    };
+    for entry in frame[first..].chunks_exact_mut(stride) {
+        if entry[..2] == FETCH.to_be_bytes() {
+            entry[4..6].copy_from_slice(&FETCH_BY_NAME.to_be_bytes());
+            return;
+        }
+    }
+    panic!("no fetches among the versions of {frame:?}");
 }
 
 /// Waits as the weather demands.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{
         generate,
-        samples::{Reading, Samples, Spool},
+        samples::{Reading, Samples, Spool, named},
     },
     Options, Problems, topics,
 };
@@ -39,8 +39,8 @@ pub(super) struct Stream {
 }
 
 enum Source {
-    File {
-        path: PathBuf,
+    Files {
+        paths: Vec<PathBuf>,
         reading: Reading,
     },
     /// Copy of a source that can be read only once.
@@ -71,7 +71,7 @@ impl Stream {
     /// Returns the kind of its source, in a word.
     pub(super) fn kind(&self) -> &'static str {
         match self.source {
-            Source::File { .. } | Source::Spool { .. } => "file",
+            Source::Files { .. } | Source::Spool { .. } => "file",
             Source::Topic(_) => "topic",
             Source::Function { .. } => "function",
         }
@@ -80,7 +80,7 @@ impl Stream {
     /// The samples of a run, from the beginning.
     pub(super) fn open(&self, run: usize, schema: &Schema) -> anyhow::Result<Samples> {
         match &self.source {
-            Source::File { path, reading } => Samples::of_file(path, *reading, schema),
+            Source::Files { paths, reading } => Samples::of_files(paths, *reading, schema),
             Source::Spool { spool, path, reading } => Samples::of_spool(spool, path, *reading, schema),
             Source::Topic(spool) => Ok(Samples::of_records(spool, schema)),
             Source::Function { config, count } => {
@@ -103,7 +103,11 @@ impl Plan {
             Err(error) => problems.push(format!("{error:#}")),
         };
         for path in &options.files {
-            take(file(path, options.reading, &settings.schema).map(|stream| vec![stream]));
+            let stream = named(path).and_then(|files| match &files[..] {
+                [file] => self::file(file, options.reading, &settings.schema),
+                _ => joined(path, files, options.reading, &settings.schema),
+            });
+            take(stream.map(|stream| vec![stream]));
         }
         for name in &options.function {
             take(function(name, settings, options).map(|stream| vec![stream]));
@@ -162,13 +166,28 @@ fn file(path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Stream
         })?;
         let about = file.metadata().map_err(cannot)?;
         if about.is_file() || about.is_dir() {
-            Source::File { path: path.to_owned(), reading }
+            Source::Files { paths: vec![path.to_owned()], reading }
         } else {
             // It is a pipe, and each model needs it from the beginning.
             Source::Spool { spool: Spool::of(&mut file).map_err(cannot)?, path: path.to_owned(), reading }
         }
     };
-    let stream = Stream { name, source, seeds: vec![None], transitions: Vec::new() };
+    opened(Stream { name, source, seeds: vec![None], transitions: Vec::new() }, schema)
+}
+
+/// All files that are named like a pattern, as one stream.
+fn joined(pattern: &Path, paths: Vec<PathBuf>, reading: Reading, schema: &Schema) -> anyhow::Result<Stream> {
+    if let Some(other) = paths.iter().find(|path| !path.is_file()) {
+        anyhow::bail!(
+            "{} is no file: each model reads a stream of several files from their beginnings",
+            other.display()
+        );
+    }
+    let (name, source) = (pattern.display().to_string(), Source::Files { paths, reading });
+    opened(Stream { name, source, seeds: vec![None], transitions: Vec::new() }, schema)
+}
+
+fn opened(stream: Stream, schema: &Schema) -> anyhow::Result<Stream> {
     // This finds a header that cannot be read.
     for note in stream.open(0, schema)?.notes() {
         eprintln!("{}: {note}", stream.name);

@@ -59,6 +59,8 @@ pub(super) struct Counts {
     pub(super) records: u64,
     pub(super) scored: u64,
     pub(super) rejected: u64,
+    /// Those that only said that a row was deleted.
+    pub(super) skipped: u64,
     /// Reasons why the first ones could not be used.
     pub(super) rejections: Vec<String>,
     /// Notices about them.
@@ -200,6 +202,7 @@ impl Batch {
                     self.records.push(record);
                     counts.scored += u64::from(sample.target.is_some());
                 }
+                Err(rejection) if rejection.is_skipped() => counts.skipped += 1,
                 Err(rejection) => {
                     counts.rejected += 1;
                     if counts.rejected <= MAX_REJECTIONS_SHOWN {

@@ -243,7 +243,8 @@ impl Figures {
             r2: total.r2(),
             // NaN becomes null in JSON and a dash elsewhere.
             skill: total_skill.unwrap_or(f64::NAN),
-            micros: run.time.as_secs_f64() * 1e6 / (run.counts.records - run.counts.rejected).max(1) as f64,
+            micros: run.time.as_secs_f64() * 1e6
+                / (run.counts.records - run.counts.rejected - run.counts.skipped).max(1) as f64,
             bytes: *memory,
             incidents: *counts,
         }

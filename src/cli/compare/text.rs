@@ -64,11 +64,14 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
 fn about(board: &Board) -> String {
     let counts = &board.counts;
     let mut text = format!("{}: {} records", board.name, grouped(counts.records as f64));
-    if counts.scored < counts.records - counts.rejected {
+    if counts.scored < counts.records - counts.rejected - counts.skipped {
         text.push_str(&format!(", {} scored", grouped(counts.scored as f64)));
     }
     if counts.rejected > 0 {
         text.push_str(&format!(", {} not usable", grouped(counts.rejected as f64)));
+    }
+    if counts.skipped > 0 {
+        text.push_str(&format!(", {} skipped", grouped(counts.skipped as f64)));
     }
     if board.seeds.len() > 1 {
         text.push_str(&format!(", {} seeds", board.seeds.len()));

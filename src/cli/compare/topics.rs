@@ -1,10 +1,11 @@
 //! Ranges of topics as streams.
 
-use std::{io, str::FromStr};
+use std::{io, str::FromStr, sync::Arc};
 
 use super::super::samples::{Spool, SpoolWriter};
 use crate::{
     app::history::{self, Part, Wanted},
+    pipeline::decode::Learned,
     settings::Settings,
 };
 
@@ -73,18 +74,18 @@ pub(super) async fn copied(settings: &Settings, wanted: &Wanted) -> anyhow::Resu
     let mut names = Vec::new();
     // Both closures push to it, one after the other.
     let writers = std::cell::RefCell::new(Vec::new());
-    let begin = |Part { partition, offsets }: Part| {
+    let mut begin = |Part { partition, offsets }: Part| {
         names.push(format!("{}:{partition} {}..{}", wanted.topic, offsets.start, offsets.end));
         writers.borrow_mut().push(SpoolWriter::new()?);
         Ok(())
     };
-    let see = |value: Option<&[u8]>| match writers.borrow_mut().last_mut() {
+    let mut see = |value: Option<&[u8]>| match writers.borrow_mut().last_mut() {
         Some(writer) => writer.push(value),
         None => Err(io::Error::other("a record before its partition")),
     };
-    history::read(settings, wanted, begin, see).await?;
+    let learned: Arc<[Learned]> = history::read(settings, wanted, &mut begin, &mut see).await?.into();
     let spools = writers.into_inner().into_iter().map(SpoolWriter::finish).collect::<io::Result<Vec<_>>>()?;
-    Ok(names.into_iter().zip(spools).collect())
+    Ok(names.into_iter().zip(spools.into_iter().map(|spool| spool.written_by(&learned))).collect())
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@ mod show;
 
 use clap::{Args, Subcommand};
 
+use super::examples;
 use crate::{logging, settings::Settings, topic::dead_letters::Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Lists dead letters, newest last, also while the daemon runs
+    #[command(after_help = examples::DEAD_LETTERS_SHOW)]
     Show(show::Options),
     /// Sends dead letters back to the samples topic, each once
+    #[command(after_help = examples::DEAD_LETTERS_RETRY)]
     Retry(retry::Options),
 }
 

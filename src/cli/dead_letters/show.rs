@@ -5,13 +5,15 @@ use std::{
     io::{self, BufWriter, Write, stderr, stdout},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Which;
 use crate::{
-    app::dead_letters,
+    app::{
+        dead_letters,
+        json::{self, Bytes},
+    },
     settings::Settings,
     topic::{
         dead_letters::{DeadLetter, Source, Summary},
@@ -36,17 +38,17 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
-    let mut print = |letter: &DeadLetter| if options.json { json(&mut out, letter) } else { text(&mut out, letter) };
+    let mut print = |letter: &DeadLetter| if options.json { line(&mut out, letter) } else { text(&mut out, letter) };
     let mut newest = Newest::new(options.limit);
     let selection = options.which.selection(&[]);
-    let summary = dead_letters::list(settings, &selection, |letter| {
+    let mut see = |letter| {
         match options.limit {
             0 => print(&letter)?,
             _ => newest.take(letter),
         }
         Ok(())
-    })
-    .await?;
+    };
+    let summary = dead_letters::list(settings, &selection, &mut see).await?;
     for letter in newest.sorted() {
         print(&letter)?;
     }
@@ -214,23 +216,6 @@ fn is_safe(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-/// Bytes in JSON, under the name of their encoding.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Bytes<'a> {
-    Text(&'a str),
-    Base64(String),
-}
-
-impl<'a> From<&'a [u8]> for Bytes<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Bytes::Text(text),
-            Err(_) => Bytes::Base64(BASE64_STANDARD.encode(bytes)),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Line<'a> {
     partition: i32,
@@ -246,13 +231,8 @@ struct Line<'a> {
     truncated: Option<u64>,
     key: Option<Bytes<'a>>,
     value: Option<Bytes<'a>>,
-    #[serde(serialize_with = "headers")]
+    #[serde(serialize_with = "json::headers")]
     headers: &'a Headers,
-}
-
-/// Writes headers as an object in their order; a name that comes twice is written twice.
-fn headers<S: Serializer>(headers: &&Headers, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(headers.iter().map(|(name, value)| (String::from_utf8_lossy(name), value.map(Bytes::from))))
 }
 
 #[derive(Serialize)]
@@ -262,7 +242,7 @@ struct Place<'a> {
     offset: i64,
 }
 
-fn json(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
+fn line(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
     let Source { topic, partition, offset } = &letter.source;
     let line = Line {
         partition: letter.partition,

@@ -11,9 +11,13 @@ mod show;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
+use super::examples;
 use crate::{
-    models::{Description, ModelConfig, explain::Explanation, steps::StepDescription},
-    pipeline::{checkpoint::Checkpoint, checkpoints, snapshot::ModelSnapshot},
+    pipeline::{
+        checkpoint::Checkpoint,
+        checkpoints,
+        learned::{self, LearnedModel},
+    },
     settings::{Settings, suggestion},
     store::{Found, StateReader},
 };
@@ -21,12 +25,16 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Prints weights, trees and feature statistics
+    #[command(after_help = examples::MODEL_SHOW)]
     Show(show::Options),
     /// Writes the same, exactly, as JSON
+    #[command(after_help = examples::MODEL_EXPORT)]
     Export(export::Options),
     /// Lists the checkpoints there are, or goes back to one of them
+    #[command(after_help = examples::MODEL_RESTORE)]
     Restore(restore::Options),
     /// Makes the next start learn anew from the oldest sample there is
+    #[command(after_help = examples::MODEL_RELEARN)]
     Relearn(relearn::Options),
 }
 
@@ -45,17 +53,6 @@ struct Selection {
 struct Learned {
     found: Found<Checkpoint>,
     models: Vec<LearnedModel>,
-}
-
-/// A model, with the names of its features.
-struct LearnedModel {
-    config: ModelConfig,
-    standing: ModelSnapshot,
-    is_champion: bool,
-    steps: Vec<StepDescription>,
-    description: Description,
-    /// Explanation; `None` where there is nothing to explain.
-    explanation: Option<Explanation>,
 }
 
 pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> {
@@ -104,14 +101,5 @@ fn select(found: &Found<Checkpoint>, names: &[String]) -> anyhow::Result<Vec<Lea
         let meant = suggestion(unknown, known.iter().copied());
         bail!("there is no model `{unknown}`; there are {}{meant}", known.join(", "));
     }
-    let columns = found.checkpoint.index.named_columns();
-    let models = race.config().models.iter().zip(race.standings()).enumerate();
-    let wanted = models.filter(|(_, (config, _))| names.is_empty() || names.contains(&config.name));
-    let described = wanted.filter_map(|(i, (config, standing))| {
-        let (steps, description) = race.describe(i, &columns)?;
-        let is_champion = i == race.champion();
-        let explanation = race.explain(i, columns.clone());
-        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description, explanation })
-    });
-    Ok(described.collect())
+    Ok(learned::models(race, &found.checkpoint.index, |name| names.is_empty() || names.iter().any(|it| it == name)))
 }

@@ -1,6 +1,6 @@
 //! `thalweg model relearn`: makes the next start learn from the oldest sample that the topic holds.
 //!
-//! It serves models that are new or have changed, which otherwise start from nothing. It needs the state file for
+//! It serves another schema, under which models otherwise start from nothing. It needs the state file for
 //! itself, so the daemon must have stopped. Published records stay: the next start reads it back and publishes only
 //! what is missing.
 

@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     emphasis::Emphasis,
-    samples::{MAX_REJECTIONS_SHOWN, Reading, Samples, Unusable},
+    samples::{MAX_REJECTIONS_SHOWN, Reading, Samples, Unusable, named},
 };
 use crate::{
     app::fields,
@@ -30,8 +30,10 @@ use predictions::Predictions;
 /// Options: the file to replay, and the outputs.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// CSV with a header, or one JSON object per line; `-` is standard input
-    file: PathBuf,
+    /// CSV with a header, or one JSON object per line; `-` is standard input. Several, also as a pattern in quotes, are joined in
+    /// order of time where schema.timestamp is set, else in the order given
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     /// Writes a row per sample: i,target,<model name>…,prediction,lower,upper,model,key,timestamp; `-` is standard
@@ -56,6 +58,8 @@ struct Counts {
     records: u64,
     scored: u64,
     rejected: u64,
+    /// Those that only said that a row was deleted.
+    skipped: u64,
     /// Number of rejected records by reason.
     reasons: BTreeMap<&'static str, u64>,
 }
@@ -68,9 +72,15 @@ struct Replay {
 }
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let mut samples = Samples::of_file(&options.file, options.reading, &settings.schema)?;
+    let named: Vec<Vec<PathBuf>> = options.files.iter().map(|file| named(file)).collect::<anyhow::Result<_>>()?;
+    let files = named.concat();
+    let name = match &files[..] {
+        [file] => file.display().to_string(),
+        files => format!("one stream of {} files", files.len()),
+    };
+    let mut samples = Samples::of_files(&files, options.reading, &settings.schema)?;
     for note in samples.notes() {
-        eprintln!("{}: {note}", options.file.display());
+        eprintln!("{}{note}", if files.len() == 1 { format!("{name}: ") } else { String::new() });
     }
     let prequential = Prequential::new(&settings.race);
     let predictions = options.predictions.as_ref().map(|path| Predictions::create(path, &prequential));
@@ -91,7 +101,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     let counts = replay.counts;
     let used = samples.fields();
     if counts.records == 0 {
-        anyhow::bail!("{} holds no records", options.file.display());
+        anyhow::bail!("{name} holds no records");
     }
     // With predictions on standard output the report would be one more row.
     let aside = options.predictions.as_ref().is_some_and(|path| path.as_os_str() == "-");
@@ -110,8 +120,8 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     if used.records > 0 && used.with_target == 0 {
         eprintln!("{}", fields::no_target(&used));
     }
-    if counts.rejected == counts.records {
-        anyhow::bail!("no record of {} can be used, see above", options.file.display());
+    if counts.rejected + counts.skipped == counts.records {
+        anyhow::bail!("no record of {name} can be used, see above");
     }
     if counts.scored == 0 {
         let (records, target) = (counts.records, &settings.schema.target);
@@ -128,6 +138,10 @@ impl Replay {
         self.counts.records += 1;
         let sample = match decoded {
             Ok(sample) => sample,
+            Err(rejection) if rejection.is_skipped() => {
+                self.counts.skipped += 1;
+                return Ok(());
+            }
             Err(rejection) => {
                 self.counts.rejected += 1;
                 *self.counts.reasons.entry(rejection.reason()).or_default() += 1;

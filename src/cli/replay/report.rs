@@ -23,6 +23,8 @@ struct Report<'a> {
     records: u64,
     scored: u64,
     dead_letters: u64,
+    /// Number of records that only said that a row was deleted.
+    skipped: u64,
     /// Number of rejected records by reason.
     reasons: &'a BTreeMap<&'static str, u64>,
     champion: &'a str,
@@ -138,6 +140,7 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
         records: counts.records,
         scored: counts.scored,
         dead_letters: counts.rejected,
+        skipped: counts.skipped,
         reasons: &counts.reasons,
         champion: models.get(race.champion()).map_or("", |model| &model.name),
         fields,
@@ -174,10 +177,11 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
 
 pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, emphasis: Emphasis) -> io::Result<()> {
     let models = race.standings();
-    let Counts { records, scored, rejected, reasons } = counts;
+    let Counts { records, scored, rejected, skipped, reasons } = counts;
     let told: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
-    writeln!(out, "{records} records, {scored} scored, {rejected} not usable{told}")?;
+    let skipped = if *skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    writeln!(out, "{records} records, {scored} scored, {rejected} not usable{told}{skipped}")?;
     let published = race.published();
     let best = models.iter().filter_map(|model| model.total.known(Scores::rmse)).min_by(f64::total_cmp);
     let names = models.iter().chain([&published]).map(|model| model.name.chars().count());

@@ -42,6 +42,22 @@ pub(in crate::cli) struct Reading {
     decimal: Option<u8>,
 }
 
+impl Reading {
+    /// Returns the options as they are typed, with a space in front of each; nothing where none is set.
+    pub(in crate::cli) fn arguments(self) -> String {
+        let format = self.format.map(|format| match format {
+            Format::Csv => " --format csv".to_owned(),
+            Format::Jsonl => " --format jsonl".to_owned(),
+        });
+        let delimiter = self.delimiter.map(|byte| match byte {
+            b'\t' => " --delimiter tab".to_owned(),
+            byte => format!(" --delimiter '{}'", char::from(byte)),
+        });
+        let decimal = self.decimal.map(|byte| format!(" --decimal '{}'", char::from(byte)));
+        [format, delimiter, decimal].into_iter().flatten().collect()
+    }
+}
+
 impl From<Option<Format>> for Reading {
     fn from(format: Option<Format>) -> Self {
         Self { format, ..Self::default() }
@@ -103,9 +119,7 @@ impl Input {
         let about = file.metadata()?;
         if about.is_dir() {
             let name = path.display();
-            bail!(
-                "{name} cannot be read: it is a folder; name a file in it, or several as one: cat {name}/*.jsonl | thalweg replay -"
-            );
+            bail!("{name} cannot be read: it is a folder; name the files in it: thalweg replay '{name}/*.jsonl'");
         }
         let size = about.is_file().then_some(about.len());
         Self::over(Box::new(file), size, path, reading, schema)
@@ -159,6 +173,14 @@ impl Input {
         match &self.rows {
             Rows::Csv(table) => table.notes(),
             Rows::Jsonl(_) => Vec::new(),
+        }
+    }
+
+    /// Returns once more the row that was read last, where it was one that could be read.
+    pub(super) fn row(&self) -> Row<'_> {
+        match &self.rows {
+            Rows::Csv(table) => Row::Cells(table),
+            Rows::Jsonl(objects) => Row::Json(objects.value()),
         }
     }
 

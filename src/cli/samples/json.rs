@@ -43,6 +43,11 @@ impl Objects {
         self.number
     }
 
+    /// Returns the last value that was read.
+    pub(super) fn value(&self) -> &[u8] {
+        self.line.trim_ascii()
+    }
+
     /// Returns the next value; blank lines are skipped. One over `limit` bytes is not kept in memory.
     pub(super) fn next(&mut self, limit: usize) -> anyhow::Result<Next<'_>> {
         loop {

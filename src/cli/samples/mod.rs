@@ -7,26 +7,36 @@
 mod container;
 mod dialect;
 mod input;
+mod joined;
 mod json;
+mod named;
 mod spool;
 mod table;
 
 use std::{
     fmt,
-    path::Path,
+    io::stdin,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     generator::{self, Stream, encode},
     models::NamedColumn,
-    pipeline::decode::{Decoder, Fields, Implausible, Index, Rejection, Sample, Schema},
+    pipeline::decode::{
+        Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema,
+    },
 };
 use input::{Input, Row};
+use joined::{Found, Joined};
 use spool::SpoolReader;
+use table::Table;
 
 pub(super) use input::Reading;
+pub(super) use named::named;
 pub(super) use spool::{Spool, SpoolWriter};
+pub(super) use table::put_in_front;
 
 /// Most records whose rejection is printed; more are only counted.
 pub(super) const MAX_REJECTIONS_SHOWN: u64 = 5;
@@ -40,8 +50,50 @@ pub(super) struct Samples {
 
 enum Origin {
     Rows(Input),
+    Joined(Box<Joined>),
     Generated { stream: Box<Stream>, count: u64, features: Vec<f64>, line: Vec<u8> },
     Records(SpoolReader),
+}
+
+/// A record before it is decoded.
+pub(super) struct Raw<'a> {
+    place: Place,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Json(Option<&'a [u8]>),
+    Cells(&'a Table),
+    Unusable(Unusable),
+}
+
+/// A value of a record, as it is written.
+pub(super) enum Value<'v> {
+    /// Of JSON.
+    Json(Leaf<'v>),
+    /// A cell of a CSV.
+    Cell(&'v str),
+}
+
+impl Raw<'_> {
+    /// Passes each value to `see`, with its name. `leaves` reads records that may have an envelope.
+    ///
+    /// # Errors
+    /// The reason why it cannot be read.
+    pub(super) fn values(self, leaves: &mut Leaves, mut see: impl FnMut(&str, Value<'_>)) -> Result<(), Unusable> {
+        let Self { place, content } = self;
+        let read = match content {
+            Content::Unusable(problem) => return Err(problem),
+            Content::Cells(table) => {
+                table.cells().for_each(|(name, cell)| see(name, Value::Cell(cell)));
+                return Ok(());
+            }
+            Content::Json(None) => Err(Rejection::Tombstone),
+            Content::Json(Some([])) => Err(Rejection::Empty),
+            Content::Json(Some(value)) => leaves.read(value, |name, leaf| see(name, Value::Json(leaf))),
+        };
+        read.map_err(|rejection| Unusable::of(&rejection, place))
+    }
 }
 
 impl Samples {
@@ -50,10 +102,25 @@ impl Samples {
         Ok(Self::new(Origin::Rows(Input::open(path, reading.into(), schema)?), schema))
     }
 
+    /// Reads the rows of several files as one stream: in order of time where the schema names a field with it.
+    pub(super) fn of_files(paths: &[PathBuf], reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
+        match paths {
+            [path] => Self::of_file(path, reading, schema),
+            _ => Ok(Self::new(Origin::Joined(Box::new(Joined::open(paths, reading, schema)?)), schema)),
+        }
+    }
+
     /// Reads a source that could be read only once from its spool. `path` is its name.
     pub(super) fn of_spool(spool: &Spool, path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
         let reader = Box::new(spool.reader());
         Ok(Self::new(Origin::Rows(Input::over(reader, Some(spool.size()), path, reading, schema)?), schema))
+    }
+
+    /// Reads standard input, and keeps what has been read of it, to be read again.
+    pub(super) fn of_stdin(reading: Reading, schema: &Schema) -> anyhow::Result<(Self, Spool)> {
+        let path = Path::new("-");
+        let (tee, spool) = Spool::tee(stdin().lock())?;
+        Ok((Self::new(Origin::Rows(Input::over(Box::new(tee), None, path, reading, schema)?), schema), spool))
     }
 
     /// Makes the first `count` samples of a function, encoded and read like the daemon's.
@@ -64,6 +131,10 @@ impl Samples {
         let stream = Stream::new(config)?;
         // Functions have field names of their own, whatever the schema in the settings.
         let schema = Schema {
+            envelope: Envelope::None,
+            root: None,
+            rename: Vec::new(),
+            cast: Vec::new(),
             target: encode::TARGET.to_owned(),
             features: None,
             key: None,
@@ -78,10 +149,15 @@ impl Samples {
 
     /// Reads the records of a spool.
     pub(super) fn of_records(spool: &Spool, schema: &Schema) -> Self {
-        Self::new(Origin::Records(spool.reader()), schema)
+        let mut samples = Self::new(Origin::Records(spool.reader()), schema);
+        spool.learned().iter().for_each(|learned| samples.decoder.learn(learned));
+        samples
     }
 
     fn new(origin: Origin, schema: &Schema) -> Self {
+        // Only a topic holds records in the format of a topic.
+        let format = if matches!(origin, Origin::Records(_)) { schema.format.clone() } else { Format::Json };
+        let schema = &Schema { format, ..schema.clone() };
         let mut decoder = Decoder::new(schema, Index::new(schema));
         decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
         Self { origin, decoder, limit: schema.max_record_bytes }
@@ -116,6 +192,7 @@ impl Samples {
     pub(super) fn size(&self) -> Option<u64> {
         match &self.origin {
             Origin::Rows(input) => input.size(),
+            Origin::Joined(files) => files.size(),
             Origin::Generated { count, .. } => Some(*count),
             Origin::Records(reader) => Some(reader.size()),
         }
@@ -125,6 +202,7 @@ impl Samples {
     pub(super) fn position(&self) -> u64 {
         match &self.origin {
             Origin::Rows(input) => input.position(),
+            Origin::Joined(files) => files.position(),
             Origin::Generated { stream, .. } => stream.position(),
             Origin::Records(reader) => reader.position(),
         }
@@ -134,6 +212,7 @@ impl Samples {
     pub(super) fn notes(&self) -> Vec<String> {
         match &self.origin {
             Origin::Rows(input) => input.notes(),
+            Origin::Joined(files) => files.notes(),
             Origin::Generated { .. } | Origin::Records(_) => Vec::new(),
         }
     }
@@ -144,65 +223,121 @@ impl Samples {
     /// When it cannot be read at all.
     pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Unusable>>> {
         let Self { origin, decoder, limit } = self;
-        let mut line = None;
-        let decoded = match origin {
-            Origin::Rows(input) => {
-                let Some((number, row)) = input.next_row(*limit)? else { return Ok(None) };
-                line = Some(number);
-                match row {
-                    Row::Json(value) => decoder.decode(Some(value)),
-                    Row::Cells(table) => decoder.decode_row(table.cells()),
-                    Row::Unusable(problem) => return Ok(Some(Err(problem))),
+        let Some(Raw { place, content }) = origin.next(*limit)? else { return Ok(None) };
+        let decoded = match content {
+            Content::Json(value) => decoder.decode(value),
+            Content::Cells(table) => decoder.decode_row(table.cells()),
+            Content::Unusable(problem) => return Ok(Some(Err(problem))),
+        };
+        Ok(Some(decoded.map_err(|rejection| Unusable::of(&rejection, place))))
+    }
+
+    /// Returns the next record as it is written; `None` at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub(super) fn next_raw(&mut self) -> anyhow::Result<Option<Raw<'_>>> {
+        self.origin.next(self.limit)
+    }
+}
+
+impl Origin {
+    fn next(&mut self, limit: usize) -> anyhow::Result<Option<Raw<'_>>> {
+        let (place, content) = match self {
+            Origin::Rows(input) => match input.next_row(limit)? {
+                None => return Ok(None),
+                Some((line, row)) => (Place { line: Some(line), file: None }, Content::of(row)),
+            },
+            Origin::Joined(files) => match files.next_row(limit)? {
+                None => return Ok(None),
+                Some(Found { file, line, row }) => {
+                    let place = Place { line: Some(line), file: Some(Arc::clone(file)) };
+                    (place.clone(), Content::of(row).in_file(&place))
                 }
-            }
-            Origin::Generated { stream, count, features, line } => {
-                if stream.position() == *count {
-                    return Ok(None);
-                }
+            },
+            Origin::Generated { stream, count, .. } if stream.position() == *count => return Ok(None),
+            Origin::Generated { stream, features, line, .. } => {
                 let target = stream.next_sample(features);
                 line.clear();
                 encode::json(stream.feature_names(), features, target, line);
-                decoder.decode(Some(line))
+                (Place::default(), Content::Json(Some(line)))
             }
             Origin::Records(reader) => match reader.next_record()? {
                 None => return Ok(None),
-                Some(value) => decoder.decode(value),
+                Some(value) => (Place::default(), Content::Json(value)),
             },
         };
-        Ok(Some(decoded.map_err(|rejection| Unusable::of(&rejection, line))))
+        Ok(Some(Raw { place, content }))
     }
+}
+
+impl<'a> Content<'a> {
+    fn of(row: Row<'a>) -> Self {
+        match row {
+            Row::Json(value) => Self::Json(Some(value)),
+            Row::Cells(table) => Self::Cells(table),
+            Row::Unusable(problem) => Self::Unusable(problem),
+        }
+    }
+
+    /// Adds the file to a problem.
+    fn in_file(self, place: &Place) -> Self {
+        match self {
+            Self::Unusable(problem) => {
+                Self::Unusable(Unusable { place: Place { file: place.file.clone(), ..problem.place }, ..problem })
+            }
+            other => other,
+        }
+    }
+}
+
+/// Place of a record: its line, and its file where there are several.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    file: Option<Arc<str>>,
+    line: Option<u64>,
 }
 
 /// Reason why a record cannot be used, as in a dead letter, with the line of the file.
 #[derive(Debug)]
 pub(super) struct Unusable {
-    line: Option<u64>,
+    place: Place,
     reason: &'static str,
     problem: String,
+    is_skipped: bool,
 }
 
 impl Unusable {
     fn at(line: u64, reason: &'static str, problem: String) -> Self {
-        Self { line: Some(line), reason, problem }
+        Self { place: Place { line: Some(line), file: None }, reason, problem, is_skipped: false }
     }
 
-    fn of(rejection: &Rejection, line: Option<u64>) -> Self {
-        Self { line, reason: rejection.reason(), problem: rejection.to_string() }
+    fn of(rejection: &Rejection, place: Place) -> Self {
+        let problem = rejection.to_string();
+        Self { place, reason: rejection.reason(), problem, is_skipped: rejection.is_skipped() }
     }
 
     fn too_long(line: u64, size: usize, limit: usize) -> Self {
-        Self::of(&Rejection::TooLarge { size, limit }, Some(line))
+        Self::of(&Rejection::TooLarge { size, limit }, Place { line: Some(line), file: None })
     }
 
     /// Returns the stable code, as in the header `thalweg.reason`.
     pub(super) fn reason(&self) -> &'static str {
         self.reason
     }
+
+    /// Returns `true` where it is skipped, and no dead letter.
+    pub(super) fn is_skipped(&self) -> bool {
+        self.is_skipped
+    }
 }
 
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
+        if let Some(file) = &self.place.file {
+            write!(f, "{file} ")?;
+        }
+        if let Some(line) = self.place.line {
             write!(f, "line {line}: ")?;
         }
         f.write_str(&self.problem)

@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::pipeline::decode::Learned;
+
 /// Length of a record without a value.
 const TOMBSTONE: u32 = u32::MAX;
 
@@ -18,14 +20,33 @@ const TOMBSTONE: u32 = u32::MAX;
 pub(in crate::cli) struct Spool {
     file: Arc<File>,
     size: u64,
+    /// Schemas by which its records were written.
+    learned: Arc<[Learned]>,
 }
 
 impl Spool {
+    /// Adds the schemas by which its records were written.
+    pub(in crate::cli) fn written_by(self, learned: &Arc<[Learned]>) -> Self {
+        Self { learned: Arc::clone(learned), ..self }
+    }
+
+    /// Returns the schemas by which its records were written.
+    pub(super) fn learned(&self) -> &[Learned] {
+        &self.learned
+    }
+
     /// Copies everything that `read` gives.
     pub(in crate::cli) fn of(read: &mut impl Read) -> io::Result<Self> {
         let mut file = tempfile::tempfile()?;
         let size = io::copy(read, &mut file)?;
-        Ok(Self { file: Arc::new(file), size })
+        Ok(Self { file: Arc::new(file), size, learned: Arc::default() })
+    }
+
+    /// Returns a reader that passes on what `read` gives, and the spool into which it copies that, of which
+    /// the size is not known.
+    pub(in crate::cli) fn tee<R: Read>(read: R) -> io::Result<(Tee<R>, Self)> {
+        let file = Arc::new(tempfile::tempfile()?);
+        Ok((Tee { read, file: Arc::clone(&file) }, Self { file, size: 0, learned: Arc::default() }))
     }
 
     /// Returns a reader from the beginning.
@@ -40,6 +61,20 @@ impl Spool {
     /// Returns its size in bytes.
     pub(in crate::cli) fn size(&self) -> u64 {
         self.size
+    }
+}
+
+/// Copies what is read through it.
+pub(in crate::cli) struct Tee<R> {
+    read: R,
+    file: Arc<File>,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.read.read(buffer)?;
+        (&*self.file).write_all(&buffer[..count])?;
+        Ok(count)
     }
 }
 
@@ -67,7 +102,7 @@ impl SpoolWriter {
 
     pub(in crate::cli) fn finish(self) -> io::Result<Spool> {
         let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Spool { file: Arc::new(file), size: self.size })
+        Ok(Spool { file: Arc::new(file), size: self.size, learned: Arc::default() })
     }
 }
 

@@ -115,9 +115,10 @@ impl Table {
             let shown: Vec<&str> = header.iter().map(String::as_str).take(4).collect();
             bail!(
                 "its first line holds numbers ({}{}) and no names; a CSV begins with the names of its columns. Put them in \
-                 front: (echo x0,x1,y; cat FILE) | thalweg replay -",
+                 front: {}",
                 shown.join(", "),
-                if header.len() > shown.len() { ", …" } else { "" }
+                if header.len() > shown.len() { ", …" } else { "" },
+                put_in_front(header.len())
             );
         }
         let first = usize::from(self.dialect.unnamed_first);
@@ -310,6 +311,15 @@ impl Table {
                 }
             }
         }
+    }
+}
+
+/// Returns the command that gives a CSV of so many columns its names.
+pub(in crate::cli) fn put_in_front(columns: usize) -> String {
+    let names: Vec<String> = (0..columns.saturating_sub(1)).map(|i| format!("x{i}")).chain(["y".to_owned()]).collect();
+    match columns {
+        ..=30 => format!("(echo {}; cat FILE) > named.csv", names.join(",")),
+        _ => "(echo NAME,NAME,…; cat FILE) > named.csv".to_owned(),
     }
 }
 

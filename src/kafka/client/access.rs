@@ -4,12 +4,13 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex as StdMutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering},
     },
 };
 
 use rustls::ClientConfig;
 use thalweg_topic::Status;
+use tokio::sync::Notify;
 
 use super::{
     config::{Config, Sasl, Secret, Tls},
@@ -26,9 +27,13 @@ pub(crate) struct Access {
     /// Tokens to log in with; `None` where logins need none.
     tokens: Option<Tokens>,
     retries: AtomicU64,
+    /// Readers of partitions.
+    readers: AtomicIsize,
     /// Set once a broker has answered a request, and so let this client in.
     let_in: AtomicBool,
     throttling: StdMutex<Throttling>,
+    /// Told when something shows that the cluster may have changed; one waits for it.
+    changed: Notify,
     /// Problems of which somebody tells.
     told: StdMutex<HashSet<String>>,
     status: Option<Status>,
@@ -47,13 +52,24 @@ impl Access {
             Some(Sasl::Oauth(oauth)) => Some(Tokens::new(oauth, config.request_timeout)?),
             Some(Sasl::Password { .. }) | None => None,
         };
-        let (retries, let_in) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (retries, readers, let_in) = (AtomicU64::new(0), AtomicIsize::new(0), AtomicBool::new(false));
         let (throttling, told) = (StdMutex::default(), StdMutex::default());
-        Ok(Self { config, tls, tokens, retries, let_in, throttling, told, status })
+        let changed = Notify::new();
+        Ok(Self { config, tls, tokens, retries, readers, let_in, throttling, changed, told, status })
     }
 
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Takes note of so many readers more, or fewer.
+    pub(super) fn note_readers(&self, change: isize) {
+        self.readers.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Returns the bytes that a fetch brings of one partition, which its reader has to have room for.
+    pub(super) fn fetch_bytes(&self) -> i32 {
+        share(self.config.fetch_bytes, self.readers.load(Ordering::Relaxed).unsigned_abs())
     }
 
     /// Returns how to encrypt, and the settings that say so; `None` where nothing is encrypted.
@@ -90,6 +106,16 @@ impl Access {
         self.let_in.store(true, Ordering::Relaxed);
     }
 
+    /// Takes note of a sign that the cluster may have changed.
+    pub(super) fn note_change(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits for a sign that the cluster may have changed since the last one; one at a time may.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Judges a fault at the door. Who is not let in at first has wrong settings, and ends. Who was let in before waits: then
     /// the broker has changed, so that it is mended there, or changes back in the course of a reconfiguration.
     pub(super) fn at_the_door(&self, fault: Fault) -> Fault {
@@ -118,6 +144,16 @@ impl Access {
     }
 }
 
+/// So many partitions are fetched in whole fetches; more share what those would bring.
+const WHOLE_FETCHES: usize = 16;
+/// No share is smaller, unless the fetch itself is.
+const MIN_SHARE_BYTES: i32 = 16 << 10;
+
+fn share(fetch_bytes: i32, readers: usize) -> i32 {
+    let share = i64::from(fetch_bytes) * WHOLE_FETCHES as i64 / readers.max(WHOLE_FETCHES) as i64;
+    i32::try_from(share).unwrap_or(fetch_bytes).max(MIN_SHARE_BYTES.min(fetch_bytes))
+}
+
 /// Whoever tells of a problem, for as long as it has that.
 #[derive(Debug)]
 pub(super) struct Speaker {
@@ -134,5 +170,19 @@ impl Speaker {
 impl Drop for Speaker {
     fn drop(&mut self) {
         self.access.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_partitions_there_are_the_less_a_fetch_brings_of_each() {
+        let bytes = 256 << 10;
+        assert_eq!([0, 1, 16, 32, 200].map(|readers| share(bytes, readers)), [bytes, bytes, bytes, bytes / 2, 20_971]);
+        assert_eq!(share(bytes, 1_000), MIN_SHARE_BYTES);
+        assert_eq!(share(1_000, 100_000), 1_000);
+        assert_eq!(share(64 << 20, 1), 64 << 20);
     }
 }

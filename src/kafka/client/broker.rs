@@ -110,7 +110,10 @@ impl Broker {
     }
 
     async fn connect(&self) -> Try<Connection> {
-        connection::connect(&self.access, &self.address).await
+        let connected = connection::connect(&self.access, &self.address).await?;
+        // What was there before has ended, and the broker may have been away.
+        self.access.note_change();
+        Ok(connected)
     }
 
     /// Asks about some topics.
@@ -213,9 +216,9 @@ fn share_out(asked: Vec<Asked<Place>>, fetch: &Fetch, answer: FetchAnswer) -> Ve
 
 /// Makes a request for some places.
 pub(super) fn fetch(access: &Access, places: Vec<Place>, min_bytes: i32, max_wait: Duration) -> Fetch {
-    let partition_bytes = access.config().fetch_bytes;
-    let max_bytes = partition_bytes.saturating_mul(ANSWER_FETCHES).min(MAX_ANSWER_BYTES).max(partition_bytes);
-    Fetch { places, min_bytes, partition_bytes, max_bytes, max_wait }
+    let fetch_bytes = access.config().fetch_bytes;
+    let max_bytes = fetch_bytes.saturating_mul(ANSWER_FETCHES).min(MAX_ANSWER_BYTES).max(fetch_bytes);
+    Fetch { places, min_bytes, partition_bytes: access.fetch_bytes(), max_bytes, max_wait }
 }
 
 /// Fetches by the identities of the topics, where they and the broker have them.

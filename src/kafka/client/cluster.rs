@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex as StdMutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -43,6 +43,8 @@ struct Topic {
     described: Mutex<Option<Described>>,
     /// Descriptions from before this time are of no use any more.
     outdated: StdMutex<Option<Instant>>,
+    /// The number of its partitions, as far as anybody was told.
+    partitions: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,11 @@ impl Cluster {
         all
     }
 
+    /// Asks one broker which there are.
+    pub(crate) async fn greet(&self, address: &str) -> Try<Metadata> {
+        self.broker(address).metadata(Topics::None).await
+    }
+
     /// Asks the first broker that answers.
     pub(super) async fn metadata(&self, topics: Topics<'_>) -> Try<Metadata> {
         let (mut first, mut refused) = (None, None);
@@ -148,6 +155,13 @@ impl Cluster {
                         descriptors::check(metadata.brokers.len())?;
                     }
                     *lock(&self.known) = metadata.brokers.iter().map(|broker| broker.address.clone()).collect();
+                    if let Topics::One(topic) = topics
+                        && let Some(found) = metadata.topic(topic)
+                        && self.topic(topic).partitions.swap(found.partitions.len(), Ordering::Relaxed)
+                            != found.partitions.len()
+                    {
+                        self.access.note_change();
+                    }
                     return Ok(metadata);
                 }
                 // A login that one broker refuses, the others refuse, too; a certificate may be the fault of one alone.
@@ -190,6 +204,18 @@ impl Cluster {
     /// Takes note that what is known of a topic may be wrong.
     pub(super) fn forget(&self, topic: &str) {
         *lock(&self.topic(topic).outdated) = Some(Instant::now());
+        self.access.note_change();
+    }
+
+    /// Takes note of so many readers of partitions more, or fewer.
+    pub(crate) fn note_readers(&self, change: isize) {
+        self.access.note_readers(change);
+    }
+
+    /// Waits for a sign that the cluster may have changed: a leader that is none, a topic that is another or not there, a
+    /// connection made anew, a topic with another number of partitions. One at a time may wait.
+    pub(crate) async fn changed(&self) {
+        self.access.changed().await;
     }
 
     fn topic(&self, topic: &str) -> Arc<Topic> {

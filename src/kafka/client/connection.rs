@@ -39,6 +39,7 @@ use super::{
     greeting::{Greeted, Greeting},
     login::Session,
     probe,
+    pulse::Pulse,
     quota::Quota,
     slot::Reusable,
     tls, versions,
@@ -61,14 +62,13 @@ pub(crate) struct Connection {
     quota: Quota,
     /// The login; `None` where there is none.
     session: Option<Session<Channel>>,
-    /// Cleared when it has failed, or the other side has ended it.
-    open: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
     answered: AtomicBool,
 }
 
 impl Reusable for Connection {
     fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+        self.pulse.is_open()
     }
 }
 
@@ -92,7 +92,7 @@ impl Connection {
         let turn = self.quota.turn().await;
         if let Some(session) = &self.session {
             let renewed = self.quota.bounded(session.wait(), pin!(session.renew())).await;
-            renewed.inspect_err(|_| self.open.store(false, Ordering::Relaxed))?;
+            renewed.inspect_err(|_| self.pulse.end())?;
         }
         let mut answer =
             pin!(async { self.messenger.request(request).await.map_err(|error| Fault::of_request(action, &error)) });
@@ -106,7 +106,7 @@ impl Connection {
         let answer = answer.inspect_err(|fault| {
             // One without an answer may never have another.
             if let Fault::Transient(_) = fault {
-                self.open.store(false, Ordering::Relaxed);
+                self.pulse.end();
             }
         })?;
         self.answered.store(true, Ordering::Relaxed);
@@ -140,33 +140,73 @@ pub(super) async fn connect(access: &Arc<Access>, broker: &str) -> Try<Connectio
 
 /// Asks a port over a connection of its own which ways to log in it offers; `None` where it wants none.
 pub(super) async fn logins(access: &Arc<Access>, broker: &str) -> Option<Vec<String>> {
-    let connecting = async { Ok(greet(access, broker, &Arc::new(AtomicBool::new(true))).await?.0) };
+    let connecting = async { Ok(greet(access, broker, &Arc::new(Pulse::new())).await?.0) };
     probe::logins(connecting).await
 }
 
 /// Connects and logs in.
 async fn open(access: &Arc<Access>, broker: &str) -> Try<Connection> {
-    let deadline = access.config().request_timeout;
     // The token's server has a deadline of its own, and its silence is not the broker's.
     let token = access.token().await?;
-    let connected = timeout(deadline, async {
-        let open = Arc::new(AtomicBool::new(true));
-        let (messenger, throttle) = greet(access, broker, &open).await?;
-        let (messenger, quota) = (Arc::new(messenger), Quota::new(access));
-        quota.throttled("connecting", ApiKey::ApiVersions, throttle);
-        let session = match access.config().sasl {
-            None => None,
-            Some(_) => Some(Session::begin(access, &messenger, broker, token).await?),
+    let pulse = Arc::new(Pulse::new());
+    let (messenger, throttle) = greet(access, broker, &pulse).await?;
+    let (messenger, quota) = (Arc::new(messenger), Quota::new(access, &pulse));
+    quota.throttled("connecting", ApiKey::ApiVersions, throttle);
+    let session = match access.config().sasl {
+        None => None,
+        Some(_) => {
+            let login = Session::begin(access, &messenger, broker, token);
+            Some(Step::LoggingIn.within(access, broker, login).await?)
+        }
+    };
+    Ok(Connection { messenger, quota, session, pulse, answered: AtomicBool::default() })
+}
+
+/// A step on the way to a connection. Each may take as long as a request: what has come so far shows that somebody is there.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Connecting,
+    Encrypting,
+    Greeting,
+    LoggingIn,
+}
+
+impl Step {
+    /// Does it, or tells how far it went.
+    async fn within<T>(self, access: &Access, broker: &str, work: impl Future<Output = Try<T>>) -> Try<T> {
+        let deadline = access.config().request_timeout;
+        timeout(deadline, work).await.unwrap_or_else(|_| Err(self.late(broker, deadline, access.tls().is_some())))
+    }
+
+    fn late(self, broker: &str, deadline: Duration, encrypted: bool) -> Fault {
+        let told = match self {
+            Self::Connecting => return Fault::nobody_there(broker, format!("no answer within {deadline:?}")),
+            Self::Encrypting => {
+                "does not go on with the encryption. It may be a broker that is starting, overloaded or stopped, or a port that \
+                 is none of a broker's with TLS; check transport.kafka.brokers"
+            }
+            Self::Greeting if encrypted => {
+                "has agreed on the encryption, but does not answer the first request. It may be a broker that is starting, \
+                 overloaded or stopped, or another service's port; check transport.kafka.brokers"
+            }
+            Self::Greeting => {
+                "does not answer the first request. It may be a broker that is starting, overloaded or stopped, or a port that \
+                 is none of a broker's without TLS; check transport.kafka.brokers and transport.kafka.tls"
+            }
+            Self::LoggingIn => {
+                "is a broker and answers, but does not come to an end with the login. It may be overloaded, or wait for what it \
+                 looks up logins in; its own log says"
+            }
         };
-        Ok(Connection { messenger, quota, session, open, answered: AtomicBool::default() })
-    });
-    connected.await.unwrap_or_else(|_| Err(Fault::nobody_there(broker, format!("no answer within {deadline:?}"))))
+        Fault::transient(format!("{broker}: after {deadline:?}, something that accepts connections there {told}"))
+    }
 }
 
 /// Connects, as far as it goes without a login. Returns for how long the broker wants to be left alone, too.
-async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<(Messenger<Channel>, Duration)> {
+async fn greet(access: &Access, broker: &str, pulse: &Arc<Pulse>) -> Try<(Messenger<Channel>, Duration)> {
     let transient = |error: &dyn std::fmt::Display| Fault::transient(format!("{broker}: {error}"));
-    let socket = TcpStream::connect(broker).await.map_err(|error| Fault::nobody_there(broker, error))?;
+    let connecting = async { TcpStream::connect(broker).await.map_err(|error| Fault::nobody_there(broker, error)) };
+    let socket = Step::Connecting.within(access, broker, connecting).await?;
     // A request goes out whole: waiting to fill a packet would only meet the broker's delayed acknowledgement, 40 ms.
     socket.set_nodelay(true).map_err(|error| transient(&error))?;
     let stream: Box<dyn Stream> = match access.tls() {
@@ -175,7 +215,10 @@ async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<(Me
             let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(host.to_owned()).map_err(|error| transient(&error))?;
-            match TlsConnector::from(Arc::clone(config)).connect(name, socket).await {
+            let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
+            // What it came to is judged below.
+            let handshake = Step::Encrypting.within(access, broker, async { Ok(handshake.await) });
+            match handshake.await? {
                 Ok(encrypted) => Box::new(encrypted),
                 Err(error) if tls::is_other_protocol(&error) && probe::is_plain(broker).await => {
                     let problem = "this port of the broker has no encryption; leave out transport.kafka.tls, or name the port of \
@@ -188,9 +231,10 @@ async fn greet(access: &Access, broker: &str, open: &Arc<AtomicBool>) -> Try<(Me
     };
     let client_id = access.config().client_id.as_str().into();
     let greeting = Greeting::default();
-    let stream = Greeted::new(stream, greeting.clone(), Arc::clone(open));
+    let stream = Greeted::new(stream, greeting.clone(), Arc::clone(pulse));
     let mut messenger = Messenger::new(BufStream::new(stream), MAX_MESSAGE_BYTES, client_id);
-    let error = match versions::agree(&mut messenger).await {
+    let agreed = async { Ok(versions::agree(&mut messenger).await) };
+    let error = match Step::Greeting.within(access, broker, agreed).await? {
         Ok(throttle) => return Ok((messenger, throttle)),
         Err(error) => error,
     };

@@ -6,14 +6,13 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::pulse::Pulse;
 
 /// Bytes that tell.
 const TELLING_BYTES: usize = 4;
@@ -99,19 +98,18 @@ fn who(first: &[u8]) -> Who {
     }
 }
 
-/// A stream whose first bytes are looked at, and whose end is told.
+/// A stream whose first bytes are looked at, and whose pulse is told.
 #[derive(Debug)]
 pub(crate) struct Greeted<S> {
     inner: S,
     /// `None` once it is known.
     greeting: Option<Greeting>,
-    /// Cleared at the end.
-    open: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
 }
 
 impl<S> Greeted<S> {
-    pub(crate) fn new(inner: S, greeting: Greeting, open: Arc<AtomicBool>) -> Self {
-        Self { inner, greeting: Some(greeting), open }
+    pub(super) fn new(inner: S, greeting: Greeting, pulse: Arc<Pulse>) -> Self {
+        Self { inner, greeting: Some(greeting), pulse }
     }
 }
 
@@ -121,7 +119,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
         let is_end = matches!(&polled, Poll::Ready(read) if read.is_err() || buffer.filled().len() == before);
         if is_end && buffer.capacity() > before {
-            self.open.store(false, Ordering::Relaxed);
+            self.pulse.end();
+        } else if buffer.filled().len() > before {
+            self.pulse.beat();
         }
         if let (Poll::Ready(Err(_)), Some(greeting)) = (&polled, &self.greeting) {
             // As often as in order, a connection is ended by a reset.
@@ -172,7 +172,7 @@ mod tests {
         for chunk in [1, 3, 1000] {
             read.clear();
             let parts = tokio_test_chunks(bytes, chunk);
-            drop(Greeted::new(parts, greeting.clone(), Arc::default()).read_to_end(&mut read).await);
+            drop(Greeted::new(parts, greeting.clone(), Arc::new(Pulse::new())).read_to_end(&mut read).await);
         }
         greeting.problem(false)
     }
@@ -204,10 +204,10 @@ mod tests {
         let answer = b"\x00\x00\x01\x02and so on, whatever HTTP it holds".to_vec();
         let mut read = Vec::new();
         let greeting = Greeting::default();
-        let open = Arc::new(AtomicBool::new(true));
-        let mut stream = Greeted::new(&answer[..], greeting.clone(), Arc::clone(&open));
+        let pulse = Arc::new(Pulse::new());
+        let mut stream = Greeted::new(&answer[..], greeting.clone(), Arc::clone(&pulse));
         stream.read_to_end(&mut read).await.expect("read");
-        assert!(!open.load(Ordering::Relaxed));
+        assert!(!pulse.is_open());
         assert_eq!((read, greeting.problem(false)), (answer, None));
     }
 }

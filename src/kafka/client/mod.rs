@@ -1,7 +1,7 @@
 //! A client of a Kafka cluster: one stack of connections for everything that is asked of it.
 //!
 //! Reading order: [`Config`], `fault` (what can fail, and what it means), `access` and `connection` with `greeting` (who is
-//! there), `probe` (who it is after all), `versions`, `tls` with `pem`, `login` with `tokens`, and `quota`; `broker` (the connections to it,
+//! there), `pulse`, `probe` (who it is after all), `versions`, `tls` with `pem`, `login` with `tokens`, and `quota`; `broker` (the connections to it,
 //! that all share) with `slot`, `together`, `polls` and `sends`; `cluster` (which broker leads what) with `descriptors`, `admin`,
 //! `retry` and `topics`, `partition`, `producer`.
 //! Invariant: every request has a deadline, goes through `connection`, and its failure is judged in `fault` by codes and
@@ -24,6 +24,7 @@ mod pem;
 mod polls;
 mod probe;
 pub(crate) mod producer;
+mod pulse;
 mod quota;
 mod retry;
 mod rights;
@@ -42,7 +43,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use fault::{Fault, Refusal, RefusalKind, Try};
 pub(crate) use open_transactions::open_transactions;
 pub(crate) use partition::Partition;
-pub(crate) use polls::{Came, Subscription};
+pub(crate) use polls::{Came, Subscription, What};
 pub(crate) use producer::Producer;
 pub(crate) use retry::{Retry, retry, retry_on};
 pub(crate) use rights::{may_create, may_produce, rights};

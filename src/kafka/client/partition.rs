@@ -70,11 +70,12 @@ impl Partition {
         self.read(brought)
     }
 
-    /// Waits at the end, which is `offset`, for records to come. `ends` are the last stable offset and the end.
-    pub(crate) async fn subscribe(&self, offset: i64, ends: (i64, i64)) -> Try<Subscription> {
+    /// Waits at the end, which is `offset`, for records to come. `ends` are the last stable offset and the end, as `answered`
+    /// then.
+    pub(crate) async fn subscribe(&self, offset: i64, ends: (i64, i64), answered: Instant) -> Try<Subscription> {
         let subscribe = async |leader: Leader| {
             let place = self.place(&leader, offset);
-            Ok(leader.broker.polls().await?.subscribe(place, ends))
+            Ok(leader.broker.polls().await?.subscribe(place, ends, answered))
         };
         self.at_leader(subscribe).await
     }

@@ -4,8 +4,8 @@
 //! misses no poll. One that has brought more than a fetch waits until that is taken.
 //! Invariants: what was brought is handed over in order, whole, and once. A poll has no partition that is not at its end when
 //! it is sent, but for what has come since: whoever is behind reads elsewhere, and holds up nobody. Where topics are asked for
-//! by name, a pause longer than a poll ends the connection, so that whoever reads on looks whether the topic is still the
-//! same.
+//! by name, what comes after a pause longer than a poll says so, so that whoever reads it looks whether the topic is still the
+//! same; it is not asked for again, since a quota may have made the pause.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -36,7 +36,7 @@ const SHORT_WAIT_EACH: Duration = Duration::from_micros(100);
 const UNREST: Duration = Duration::from_secs(1);
 /// Time, for each partition, after which whoever waits hears that nothing has come; a fetch's wait at least.
 const IDLE_EACH: Duration = Duration::from_millis(5);
-/// Time that an answer may take beside the wait that was asked for.
+/// Time between two answers, beside the wait that was asked for, after which a topic's name may be another one's.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The polls at one broker.
@@ -81,6 +81,10 @@ struct Partition {
     fault: Option<Fault>,
     /// The last stable offset and the end, as of the last answer.
     ends: (i64, i64),
+    /// Time of the last answer about it.
+    answered: Instant,
+    /// Time of the last answer about its name alone that came after a pause, until that is handed over.
+    paused: Option<Instant>,
     told: Arc<Notify>,
 }
 
@@ -97,7 +101,17 @@ pub(crate) struct Subscription {
 
 /// What came of waiting.
 #[derive(Debug)]
-pub(crate) enum Came {
+pub(crate) struct Came {
+    pub(crate) what: What,
+    /// Time of the last answer about the partition.
+    pub(crate) answered: Instant,
+    /// Set where the topic may be another one, since there was a pause and it is asked for by name: the time since which that
+    /// has to be looked at.
+    pub(crate) paused: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
     Records(Brought),
     /// Nothing, or a change of the ends alone: the last stable offset and the end.
     Nothing(i64, i64),
@@ -131,19 +145,36 @@ impl Polls {
         Self { connection, waiting, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Begins to poll at a place, which was the end a moment ago.
-    pub(crate) fn subscribe(self: Arc<Self>, place: Place, ends: (i64, i64)) -> Subscription {
+    /// Begins to poll at a place, which was the end when that was `answered`.
+    pub(crate) fn subscribe(self: Arc<Self>, place: Place, ends: (i64, i64), answered: Instant) -> Subscription {
         let told = Arc::new(Notify::new());
         let mut subscribed = self.waiting.lock();
         let (number, offset) = (subscribed.next, place.offset);
         let (brought, told_too) = (VecDeque::new(), Arc::clone(&told));
-        let partition = Partition { place, brought, bytes: 0, is_damaged: false, fault: None, ends, told: told_too };
+        let partition = Partition {
+            place,
+            brought,
+            bytes: 0,
+            is_damaged: false,
+            fault: None,
+            ends,
+            answered,
+            paused: None,
+            told: told_too,
+        };
         subscribed.partitions.insert(number, partition);
         subscribed.next += 1;
         subscribed.changed = Instant::now();
         drop(subscribed);
         self.waiting.more.notify_one();
         Subscription { polls: self, number, told, offset, ends }
+    }
+}
+
+impl Partition {
+    /// Hands something over.
+    fn came(&mut self, what: What) -> Came {
+        Came { what, answered: self.answered, paused: self.paused.take() }
     }
 }
 
@@ -175,11 +206,12 @@ impl Subscription {
                     partition.bytes -= brought.bytes();
                     self.offset = brought.next_offset().unwrap_or(self.offset);
                     self.ends = partition.ends;
+                    let came = partition.came(What::Records(brought));
                     drop(subscribed);
                     if was_full {
                         self.polls.waiting.more.notify_one();
                     }
-                    return Ok(Came::Records(brought));
+                    return Ok(came);
                 }
                 if let Some(fault) = partition.fault.clone().or(fault) {
                     return Err(fault);
@@ -188,7 +220,7 @@ impl Subscription {
                 let is_over = until.is_some_and(|until| now >= until);
                 if partition.ends != self.ends || (is_over && answered >= begun) {
                     self.ends = partition.ends;
-                    return Ok(Came::Nothing(self.ends.0, self.ends.1));
+                    return Ok(partition.came(What::Nothing(self.ends.0, self.ends.1)));
                 }
                 let period = self.polls.waiting.access.config().fetch_wait.max(IDLE_EACH * count);
                 // A broker that does not answer is waited for.
@@ -215,7 +247,7 @@ impl Waiting {
 
     /// Returns the bytes that a partition may have brought before it waits until they are taken.
     fn room(&self) -> usize {
-        self.access.config().fetch_bytes.unsigned_abs() as usize
+        self.access.fetch_bytes().unsigned_abs() as usize
     }
 
     /// Makes the next poll, with the number of each place's subscription; `None` while there is nothing to poll for.
@@ -260,13 +292,18 @@ impl Waiting {
     /// Takes note of what a poll has brought.
     fn answered(&self, numbers: &[u64], fetch: &Fetch, answer: FetchAnswer) {
         let linger = !self.access.config().linger.is_zero();
+        let (by_name, now) = (answer.is_by_name(), Instant::now());
         let mut subscribed = self.lock();
-        subscribed.answered = Instant::now();
+        subscribed.answered = now;
         let (mut brought_records, mut caught_up) = (false, true);
         for ((number, place), brought) in numbers.iter().zip(&fetch.places).zip(fetch.share_out(answer)) {
             // It may have gone meanwhile, and a broker that throttles says nothing.
             let Some(brought) = brought else { continue };
             let Some(partition) = subscribed.partitions.get_mut(number) else { continue };
+            if by_name && now - partition.answered > fetch.max_wait + MAX_PAUSE {
+                partition.paused = Some(now);
+            }
+            partition.answered = now;
             let ends = (brought.last_stable_offset, brought.end);
             if let Some(code) = brought.failure {
                 let action = format!("fetching from `{}`/{}", place.topic, place.partition);
@@ -302,22 +339,15 @@ impl Waiting {
 
 /// Polls until the connection fails.
 async fn poll(waiting: Arc<Waiting>, connection: Arc<Connection>) {
-    let mut last = Instant::now();
     loop {
         let more = waiting.more.notified();
         let Some((numbers, fetch)) = waiting.next_poll() else {
             more.await;
-            last = Instant::now();
             continue;
         };
         match broker::call(&connection, "fetching", &fetch).await {
-            Ok(answer) if answer.is_by_name() && last.elapsed() > fetch.max_wait + MAX_PAUSE => {
-                let problem = "an answer was late, so that the topic may be another one; looking at it anew";
-                return waiting.failed(&Fault::transient(problem));
-            }
             Ok(answer) => waiting.answered(&numbers, &fetch, answer),
             Err(fault) => return waiting.failed(&fault),
         }
-        last = Instant::now();
     }
 }

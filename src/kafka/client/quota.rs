@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     access::Access,
     fault::{Fault, Try},
+    pulse::Pulse,
 };
 
 /// A quota is no longer exceeded when no answer has said so for this long.
@@ -36,6 +37,7 @@ const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Quota {
     access: Arc<Access>,
+    pulse: Arc<Pulse>,
     /// Held by the request that is sent next, so that requests which wait keep their order.
     turn: Mutex<()>,
     /// Time until which the broker does not read this connection.
@@ -43,9 +45,9 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    pub(super) fn new(access: &Arc<Access>) -> Self {
-        let now = Instant::now();
-        Self { access: Arc::clone(access), turn: Mutex::default(), muted_until: StdMutex::new(now) }
+    pub(super) fn new(access: &Arc<Access>, pulse: &Arc<Pulse>) -> Self {
+        let (access, pulse) = (Arc::clone(access), Arc::clone(pulse));
+        Self { access, pulse, turn: Mutex::default(), muted_until: StdMutex::new(Instant::now()) }
     }
 
     /// Waits until the broker may be sent a request, and for those that came before.
@@ -62,6 +64,8 @@ impl Quota {
     }
 
     /// Waits for an answer for as long as a request may take and `wait` beside, not counting the time that the broker is mute.
+    /// A broker answers a connection's requests one after the other, so the time begins anew with all that comes over it: over
+    /// a slow network the last of several may come long after the first.
     ///
     /// # Errors
     /// When there is none in time.
@@ -72,9 +76,10 @@ impl Quota {
     ) -> Try<T> {
         let patience = self.access.config().request_timeout + wait;
         let begun = Instant::now();
+        let deadline = || self.muted_until().max(self.pulse.heard()).max(begun) + patience;
         loop {
-            let deadline = self.muted_until().max(begun) + patience;
-            if let Ok(answer) = timeout_at(deadline.min(Instant::now() + SIGN_OF_LIFE_INTERVAL), answer.as_mut()).await
+            if let Ok(answer) =
+                timeout_at(deadline().min(Instant::now() + SIGN_OF_LIFE_INTERVAL), answer.as_mut()).await
             {
                 return answer;
             }
@@ -83,7 +88,7 @@ impl Quota {
                 self.access.note_wait();
             }
             // An answer to an earlier request may have moved the deadline.
-            if now >= self.muted_until().max(begun) + patience {
+            if now >= deadline() {
                 return Err(Fault::late(patience));
             }
         }
@@ -191,7 +196,8 @@ mod tests {
     use super::{super::config::Config, *};
 
     fn quota() -> Quota {
-        Quota::new(&Arc::new(Access::new(Config::default(), None).expect("no TLS")))
+        let access = Arc::new(Access::new(Config::default(), None).expect("no TLS"));
+        Quota::new(&access, &Arc::new(Pulse::new()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -208,6 +214,24 @@ mod tests {
         assert!(matches!(late, Err(Fault::Transient(_))), "{late:?}");
         assert_eq!(begun.elapsed(), patience / 2 + patience * 3 + patience);
         assert!(quota.access.retries() >= 29, "{}", quota.access.retries());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_come_one_after_the_other_are_waited_for_and_silence_is_not() {
+        let quota = quota();
+        let patience = quota.access.config().request_timeout;
+        let begun = Instant::now();
+        // Five requests were sent at once; this is the last.
+        let others = async {
+            for _ in 0..4 {
+                tokio::time::sleep(patience * 4 / 5).await;
+                quota.pulse.beat();
+            }
+            std::future::pending::<Try<()>>().await
+        };
+        let late = quota.bounded(Duration::ZERO, std::pin::pin!(others)).await;
+        assert!(matches!(late, Err(Fault::Transient(_))), "{late:?}");
+        assert_eq!(begun.elapsed(), patience * 4 * 4 / 5 + patience);
     }
 
     #[tokio::test(start_paused = true)]

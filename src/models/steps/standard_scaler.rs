@@ -174,11 +174,11 @@ impl StandardScaler {
     /// Writes the standardised features into `out`, as many as `x` has; unknown ones stay NaN.
     pub fn transform_one(&self, x: Features<'_>, out: &mut Vec<f64>) {
         let values = x.values();
-        out.clear();
-        // Columns never learned are 0.
         out.resize(values.len(), 0.0);
         let known = values.len().min(self.n.len());
         standardise(&mut out[..known], &values[..known], &self.mean, &self.deviation);
+        // Columns never learned are 0.
+        out[known..].fill(0.0);
         if let Some(Sparse { bar, .. }) = &self.sparse {
             let columns = out.iter_mut().zip(values).zip(bar).enumerate();
             for (i, ((out, &value), _)) in columns.filter(|(_, (_, bar))| **bar == SPARSE_EXIT_SHARE) {

@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MAX_CATEGORIES;
@@ -35,7 +36,7 @@ pub(super) enum Category<'t> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Categories {
     names: Vec<String>,
-    lookup: HashMap<String, u32>,
+    lookup: HashMap<String, u32, RandomState>,
     /// The shared numbers, once they have been given out.
     shared: Vec<Option<u32>>,
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::{
     Index, MAX_MAGNITUDE, Notice, NumericText, OnBad, OnBadField, Rejection, Unit,
     bare::Quoted,
+    cast::Cast,
     categories::Category,
     check_key,
     index::NewColumn,
@@ -39,6 +40,8 @@ pub(super) struct Draft {
     pub(super) target: Option<f64>,
     pub(super) key: Option<String>,
     pub(super) timestamp: Option<Moment>,
+    /// True once the object that holds the features was there.
+    pub(super) has_root: bool,
     /// Unit of times, where this record's time decides it.
     pub(super) unit: Option<Unit>,
     /// Number of known values for known columns.
@@ -75,6 +78,7 @@ impl Draft {
         }
         (self.target, self.key, self.timestamp, self.unit) = (None, None, None, None);
         (self.known, self.rejection) = (0, None);
+        self.has_root = index.is_root();
     }
 
     #[cold]
@@ -88,51 +92,52 @@ impl Draft {
         self.texts.clear();
     }
 
-    /// Takes a number for a field. `text` returns its text, for the fields that want text.
+    /// Takes a number for the field at `path`. `text` returns its text, for the fields that want text.
     #[inline]
     pub(super) fn number(
         &mut self,
         index: &Index,
         field: Field,
-        name: &str,
+        path: &str,
         number: f64,
         text: impl FnOnce() -> String,
     ) -> Result<(), Rejection> {
-        if !field.is_model_only() {
+        if !field.is_plain() {
             let text = if field.wants_text() { text() } else { String::new() };
-            return self.marked(index, field, name, number, text);
+            return self.marked(index, field, path, number, text);
         }
         match field.part {
             Part::Column(_) | Part::Target if number.abs() > MAX_MAGNITUDE => {
-                return self.bad(index, field.part, name, || beyond(name, number));
+                return self.bad(index, field.part, path, |name| beyond(name, number));
             }
             Part::Column(column) => self.set(column, number),
             Part::Target => self.target = Some(number),
-            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, &text()),
+            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, path, &text()),
             Part::Text { column: Some(column), .. } if number.abs() <= MAX_MAGNITUDE => {
                 let column = column as usize;
                 self.set(column, number);
                 self.turns.push(Turn::Number(column));
             }
-            Part::New | Part::Text { .. } if index.is_open() => {
-                check_name(name)?;
+            Part::New | Part::Text { .. } if index.takes(path) => {
+                let name = index.name(path);
+                check_name(&name)?;
                 if number.abs() > MAX_MAGNITUDE {
-                    return self.bad(index, field.part, name, || beyond(name, number));
+                    return self.bad(index, field.part, path, |name| beyond(name, number));
                 }
-                self.add(index, name, number, None)?;
+                self.add(index, &name, number, None)?;
             }
-            Part::New => self.usage.other(name),
+            Part::New => self.usage.other(&index.name(path)),
             Part::Text { .. } | Part::Ignored => {}
         }
         Ok(())
     }
 
-    /// Takes a number for the key or the time.
+    /// Takes a number for the key, the time, or what is cast.
     fn marked(
         &mut self,
         index: &Index,
         field: Field,
-        name: &str,
+        path: &str,
         mut number: f64,
         text: String,
     ) -> Result<(), Rejection> {
@@ -140,42 +145,53 @@ impl Draft {
             self.take_key(&text)?;
         }
         if field.timestamp {
-            match index.time(number) {
+            let moment = match field.in_milliseconds {
+                true => Moment::of_milliseconds(number).map(|moment| (moment, None)),
+                false => index.time(number, field.cast),
+            };
+            match moment {
                 Some(moment) => number = self.take_time(moment),
                 None => {
-                    self.bad_time(index, name, &number.to_string())?;
+                    self.bad_time(index, path, &number.to_string())?;
                     // A nominal feature still gets a category.
-                    if !matches!(field.part, Part::Nominal(_) | Part::NewNominal) {
+                    if !field.is_category() {
                         self.null(index, field);
                         return Ok(());
                     }
                 }
             }
+        } else if field.cast == Some(Cast::Time) {
+            match index.time(number, field.cast) {
+                Some((moment, _)) => number = moment.value(),
+                None => {
+                    return self.no_number(index, field.part, path, || Found::Text(shown(&number.to_string()), false));
+                }
+            }
         }
-        self.number(index, Field { part: field.part, ..Field::NEW }, name, number, || text)
+        self.number(index, field.as_feature(), path, number, || text)
     }
 
     /// Takes a word without quotes that is none of JSON's: no number, or one that f64 cannot hold.
-    pub(super) fn bare(&mut self, index: &Index, field: Field, name: &str, word: &str) -> Result<(), Rejection> {
-        if index.schema().is_missing(word) {
+    pub(super) fn bare(&mut self, index: &Index, field: Field, path: &str, word: &str) -> Result<(), Rejection> {
+        if index.is_missing(word) {
             self.null(index, field);
             return Ok(());
         }
         match field.part {
-            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, name, word),
+            Part::Nominal(_) | Part::NewNominal => return self.text(index, field, path, word),
             _ if field.key => self.take_key(word)?,
             _ => {}
         }
         if field.timestamp {
-            self.bad_time(index, name, word)?;
+            self.bad_time(index, path, word)?;
             self.null(index, field);
             return Ok(());
         }
         match field.part {
-            Part::Column(_) | Part::Target => self.bad(index, field.part, name, || not_finite(name, word)),
-            Part::New | Part::Text { .. } if index.is_open() => {
-                check_name(name)?;
-                self.bad(index, field.part, name, || not_finite(name, word))
+            Part::Column(_) | Part::Target => self.bad(index, field.part, path, |name| not_finite(name, word)),
+            Part::New | Part::Text { .. } if index.takes(path) => {
+                check_name(&index.name(path))?;
+                self.bad(index, field.part, path, |name| not_finite(name, word))
             }
             _ => Ok(()),
         }
@@ -186,11 +202,11 @@ impl Draft {
         &mut self,
         index: &Index,
         part: Part,
-        name: &str,
+        path: &str,
         found: impl FnOnce() -> Found,
     ) -> Result<(), Rejection> {
         let target = part == Part::Target;
-        self.bad(index, part, name, || Rejection::NotANumber { field: name.to_owned(), target, found: found() })
+        self.bad(index, part, path, |name| Rejection::NotANumber { field: name.to_owned(), target, found: found() })
     }
 
     /// Makes a bad value cost its field or its record, by the settings.
@@ -199,69 +215,73 @@ impl Draft {
         &mut self,
         index: &Index,
         part: Part,
-        name: &str,
-        rejection: impl FnOnce() -> Rejection,
+        path: &str,
+        rejection: impl FnOnce(&str) -> Rejection,
     ) -> Result<(), Rejection> {
         let OnBadField { features, target, .. } = index.schema().on_bad_field;
         let costs = if part == Part::Target { target } else { features };
+        let name = index.name(path);
         if costs == OnBad::DeadLetter || self.on_fast_path {
-            return Err(rejection());
+            return Err(rejection(&name));
         }
         if part == Part::Target {
             self.target = None;
         }
         self.null(index, Field { part, ..Field::NEW });
         if self.lost.len() < MAX_LOST_VALUES {
-            self.lost.push((name.to_owned(), rejection()));
+            self.lost.push((name.clone().into_owned(), rejection(&name)));
         }
         Ok(())
     }
 
     /// Makes a time that cannot be read cost the record or only the time, by the settings.
     #[cold]
-    pub(super) fn bad_time(&mut self, index: &Index, name: &str, found: &str) -> Result<(), Rejection> {
-        let rejection = bad_timestamp(name, found);
+    pub(super) fn bad_time(&mut self, index: &Index, path: &str, found: &str) -> Result<(), Rejection> {
+        let name = index.name(path);
+        let rejection = bad_timestamp(&name, found);
         if index.schema().on_bad_field.timestamp == OnBad::DeadLetter || self.on_fast_path {
             return Err(rejection);
         }
         (self.timestamp, self.unit) = (None, None);
         if self.lost.len() < MAX_LOST_VALUES {
-            self.lost.push((name.to_owned(), rejection));
+            self.lost.push((name.into_owned(), rejection));
         }
         Ok(())
     }
 
     /// Takes text for a field.
-    pub(super) fn text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
-        if index.schema().is_missing(text) {
+    pub(super) fn text(&mut self, index: &Index, field: Field, path: &str, text: &str) -> Result<(), Rejection> {
+        if index.is_missing(text) {
             self.null(index, field);
             return Ok(());
         }
         if field.key {
             self.take_key(text)?;
         }
-        let plain = Field { part: field.part, ..Field::NEW };
         if field.timestamp {
-            let is_category = matches!(field.part, Part::Nominal(_) | Part::NewNominal);
-            match index.time_of_text(text) {
+            match index.time_of_text(text, field.cast) {
                 Some(moment) => {
                     let value = self.take_time(moment);
-                    if !is_category {
-                        return self.number(index, plain, name, value, String::new);
+                    if !field.is_category() {
+                        return self.number(index, field.as_feature(), path, value, String::new);
                     }
                 }
                 None => {
-                    self.bad_time(index, name, text)?;
-                    if !is_category {
-                        self.null(index, plain);
+                    self.bad_time(index, path, text)?;
+                    if !field.is_category() {
+                        self.null(index, field);
                         return Ok(());
                     }
                 }
             }
+        } else if let Some(cast) = field.cast
+            && let Some(taken) = self.cast_text(index, field, path, text, cast)
+        {
+            return taken;
         }
         match field.part {
-            Part::Target | Part::Column(_) => return self.number_in_text(index, plain, name, text),
-            Part::New | Part::Text { .. } if index.is_open() => return self.other_text(index, plain, name, text),
+            Part::Target | Part::Column(_) => return self.number_in_text(index, field.as_feature(), path, text),
+            Part::New | Part::Text { .. } if index.takes(path) => return self.other_text(index, field, path, text),
             Part::Nominal(column) => match index.category(column, text) {
                 Category::Known(number) => {
                     self.new_categories.retain(|(other, _)| *other != column);
@@ -274,17 +294,38 @@ impl Draft {
                 }
             },
             Part::NewNominal => {
-                check_name(name)?;
-                self.add(index, name, 0.0, Some(text.to_owned()))?;
+                let name = index.name(path);
+                check_name(&name)?;
+                self.add(index, &name, 0.0, Some(text.to_owned()))?;
             }
-            Part::New => self.usage.other(name),
+            Part::New => self.usage.other(&index.name(path)),
             Part::Ignored | Part::Text { .. } => {}
         }
         Ok(())
     }
 
+    /// Takes text for a field whose meaning is said; `None` where it is taken as any other.
+    #[inline(never)]
+    fn cast_text(
+        &mut self,
+        index: &Index,
+        field: Field,
+        path: &str,
+        text: &str,
+        cast: Cast,
+    ) -> Option<Result<(), Rejection>> {
+        if field.is_category() {
+            return None;
+        }
+        if let Some(number) = index.cast(text, cast) {
+            return Some(self.number(index, field.as_feature(), path, number, || text.to_owned()));
+        }
+        let is_bad = matches!(cast, Cast::Number | Cast::Time) && field.part != Part::Ignored;
+        is_bad.then(|| self.no_number(index, field.part, path, || Found::Text(shown(text), false)))
+    }
+
     /// Takes text where a number belongs; it may read as one.
-    fn number_in_text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+    fn number_in_text(&mut self, index: &Index, field: Field, path: &str, text: &str) -> Result<(), Rejection> {
         let number = numeric_text::read(text);
         let open = match field.part {
             Part::Column(column) if index.texts().is_on_probation(column) => Some(column),
@@ -293,40 +334,40 @@ impl Draft {
         match number.filter(|_| index.schema().numeric_text != NumericText::Never) {
             Some(number) if number.is_finite() => {
                 self.turns.extend(open.map(Turn::Numeric));
-                self.number(index, field, name, number, String::new)
+                self.number(index, field, path, number, String::new)
             }
-            Some(_) => self.bad(index, field.part, name, || not_finite(name, text)),
+            Some(_) => self.bad(index, field.part, path, |name| not_finite(name, text)),
             None if number.is_none() && open.is_some() => {
                 self.turns.extend(open.map(Turn::Words));
                 Ok(())
             }
-            None => self.no_number(index, field.part, name, || Found::Text(shown(text), number.is_some())),
+            None => self.no_number(index, field.part, path, || Found::Text(shown(text), number.is_some())),
         }
     }
 
     /// Takes text of a field that is no feature yet.
-    fn other_text(&mut self, index: &Index, field: Field, name: &str, text: &str) -> Result<(), Rejection> {
+    fn other_text(&mut self, index: &Index, field: Field, path: &str, text: &str) -> Result<(), Rejection> {
         let setting = index.schema().numeric_text;
         let number = numeric_text::read(text).filter(|_| setting != NumericText::Never);
         match (number, field.part) {
             // NaN and infinities are no evidence about the field.
             (Some(number), _) if !number.is_finite() => {}
             (Some(number), _) if setting == NumericText::Always => {
-                return self.number(index, field, name, number, String::new);
+                return self.number(index, field.as_feature(), path, number, String::new);
             }
             (Some(number), Part::New)
                 if number.abs() <= MAX_MAGNITUDE
-                    && name.len() <= MAX_NAME_BYTES
+                    && index.name(path).len() <= MAX_NAME_BYTES
                     && index.check_room(self.new.len() + 1).is_ok() =>
             {
                 let known = self.new.len();
-                self.add(index, name, number, None)?;
+                self.add(index, &index.name(path), number, None)?;
                 if let Some(new) = self.new.get_mut(known) {
                     new.spelled = true;
                 }
             }
-            (None, Part::New) => self.note_words(index, name),
-            (Some(_), Part::New) => self.usage.other(name),
+            (None, Part::New) => self.note_words(index, &index.name(path)),
+            (Some(_), Part::New) => self.usage.other(&index.name(path)),
             (_, Part::Text { slot, .. }) => {
                 self.usage.text(slot as usize, text);
                 self.texts.push(slot as usize);

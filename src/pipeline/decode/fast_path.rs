@@ -1,169 +1,189 @@
-//! Fast path for the records that nearly every stream holds: one flat object of numbers.
+//! Fast path for the records that nearly every stream holds: numbers, truth values and texts without escapes, nested or
+//! not.
 //!
-//! It reads exactly what [`super::json`] reads, only faster, or says that it cannot and leaves the record to it: nested
-//! values, escapes, and whatever is wrong. Numbers, which are most of a record, are checked and read in one pass.
+//! It reads exactly what [`super::json`] reads, only faster, or says that it cannot and leaves the record to it: escapes,
+//! bad values, and whatever is wrong.
 
-use sonic_number::{ParserNumber, parse_number};
+use std::ops::Range;
 
 use super::{
     MAX_MAGNITUDE,
+    cell::{Cell, Value},
     draft::Draft,
     index::Index,
     role::{Field, Part},
+    scanner::{NeedsFullDecode, Read, Scanner, Visit},
 };
 
-/// The record is not a flat object of numbers, or something is wrong with it; the full decoder finds out what.
-pub(super) struct NeedsFullDecode;
+/// Integers up to here have one form as text, whether they were read as an integer or not.
+const MAX_EXACT: f64 = (1_u64 << 53) as f64;
 
-/// Result of one step.
-type Read<T> = Result<T, NeedsFullDecode>;
-
-/// Reads a flat and good value into `draft`; after an error the draft must be started again.
+/// Reads a good value into `draft`; after an error the draft must be started again.
 pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
-    let mut cursor = 0;
-    let mut scanner = Scanner::new(value, index.takes_bare_nan());
-    scanner.expect(b'{')?;
-    loop {
-        let name = std::str::from_utf8(scanner.name()?).map_err(|_| NeedsFullDecode)?;
-        let field = index.field(name, &mut cursor);
-        scanner.expect(b':')?;
-        take(index, draft, field, || name, scanner.number_or_null()?)?;
-        match scanner.next()? {
-            b',' => {}
-            b'}' => break,
-            _ => return Err(NeedsFullDecode),
-        }
-    }
-    scanner.end()
+    let mut path = std::mem::take(&mut draft.path);
+    let scanner = Scanner::new(value, index.syntax());
+    let level = Within::record(index);
+    let read = scanner.walk(&mut path, &mut Direct { value, index, draft, cursor: 0 }, level);
+    draft.path = path;
+    read.map(|_| ())
 }
 
-/// Takes a field's number, or NaN for `null`. The full decoder finds out why a number is refused.
+/// What an object or an array means for all that is nested in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Within {
+    /// Nothing.
+    #[default]
+    Used,
+    /// Only fields that the schema names count.
+    Ignored,
+    /// Nothing counts.
+    Skipped,
+}
+
+impl Within {
+    /// What the record itself means: outside the root, only fields that the schema names count.
+    pub(super) fn record(index: &Index) -> Self {
+        if index.is_root() { Self::Used } else { Self::Ignored }
+    }
+
+    /// Enters an object or an array with these roles.
+    pub(super) fn enter(self, field: Field, is_array: bool) -> Read<Self> {
+        match self {
+            Self::Skipped => Ok(self),
+            _ if field.is_skipped() => Ok(Self::Skipped),
+            // The full decoder says what is wrong.
+            _ if field.timestamp || field.must_be_number() => Err(NeedsFullDecode),
+            _ if field.root => {
+                if is_array {
+                    Err(NeedsFullDecode)
+                } else {
+                    Ok(Self::Used)
+                }
+            }
+            _ if field.part == Part::Ignored => Ok(Self::Ignored),
+            _ => Ok(self),
+        }
+    }
+
+    /// Returns the roles of a name, of which `look_up` knows those outside of this.
+    #[inline]
+    pub(super) fn field(self, look_up: impl FnOnce() -> Read<Field>) -> Read<Field> {
+        match self {
+            Self::Skipped => Ok(Field::IGNORED),
+            Self::Used => look_up(),
+            Self::Ignored => look_up().map(Field::within_ignored),
+        }
+    }
+}
+
+/// Reads straight into a draft.
+struct Direct<'d> {
+    value: &'d [u8],
+    index: &'d mut Index,
+    draft: &'d mut Draft,
+    cursor: usize,
+}
+
+impl Visit for Direct<'_> {
+    type Level = Within;
+
+    fn enter(&mut self, path: &str, is_array: bool, outer: Within) -> Read<Within> {
+        let field = outer.field(|| Ok(self.index.field(path, &mut self.cursor)))?;
+        self.draft.has_root |= field.root;
+        outer.enter(field, is_array)
+    }
+
+    fn leaf(&mut self, path: &str, level: Within, cell: Cell, _: Range<usize>) -> Read<()> {
+        let field = level.field(|| Ok(self.index.field(path, &mut self.cursor)))?;
+        take(self.index, self.draft, field, || path, cell, Texts::of(self.value))
+    }
+
+    #[inline(always)]
+    fn member(&mut self, name: &[u8], level: Within, cell: Cell, _: Range<usize>) -> Read<()> {
+        let field = level.field(|| self.index.field_of(name, &mut self.cursor).ok_or(NeedsFullDecode))?;
+        // A name that is used has been checked.
+        let name = || std::str::from_utf8(name).unwrap_or_default();
+        take(self.index, self.draft, field, name, cell, Texts::of(self.value))
+    }
+}
+
+/// Where the texts of cells stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Texts<'t> {
+    /// The record's bytes.
+    pub(super) record: &'t [u8],
+    /// Those of the layout.
+    pub(super) symbols: &'t str,
+}
+
+impl<'t> Texts<'t> {
+    fn of(record: &'t [u8]) -> Self {
+        Self { record, symbols: "" }
+    }
+}
+
+/// Takes a field's value. The full decoder finds out why a value is refused.
 #[inline]
 pub(super) fn take<'n>(
     index: &Index,
     draft: &mut Draft,
     field: Field,
     name: impl FnOnce() -> &'n str,
-    number: f64,
+    cell: Cell,
+    texts: Texts<'_>,
 ) -> Read<()> {
-    // This covers nearly all numbers of a stream, and is false for NaN.
+    // This covers nearly all numbers of a stream, and is false for all else.
     if let Part::Column(column) = field.part
-        && field.is_model_only()
-        && number.abs() <= MAX_MAGNITUDE
+        && field.is_plain()
+        && cell.0.abs() <= MAX_MAGNITUDE
     {
-        draft.set(column, number);
+        draft.set(column, cell.0);
         return Ok(());
     }
-    take_other(index, draft, field, name(), number)
+    if field.is_skipped() {
+        return Ok(());
+    }
+    take_other(index, draft, field, name(), (cell.value(), texts))
 }
 
 /// Takes the rare cases; kept apart so that the common one is small enough to be inlined.
 #[inline(never)]
-fn take_other(index: &Index, draft: &mut Draft, field: Field, name: &str, number: f64) -> Read<()> {
-    if number.is_nan() {
-        draft.null(index, field);
-        return Ok(());
-    }
-    // They want the number's text, which only the full decoder has.
-    if field.wants_text() {
+fn take_other(
+    index: &Index,
+    draft: &mut Draft,
+    field: Field,
+    name: &str,
+    (value, texts): (Value, Texts<'_>),
+) -> Read<()> {
+    if field.root && value != Value::Absent {
         return Err(NeedsFullDecode);
     }
-    draft.number(index, field, name, number, String::new).map_err(|_| NeedsFullDecode)
-}
-
-/// Reads a value's bytes from front to back.
-pub(super) struct Scanner<'t> {
-    bytes: &'t [u8],
-    at: usize,
-    /// True where a bare `NaN` stands for `null`.
-    bare_nan: bool,
-}
-
-impl<'t> Scanner<'t> {
-    pub(super) fn new(bytes: &'t [u8], bare_nan: bool) -> Self {
-        Self { bytes, at: 0, bare_nan }
-    }
-
-    #[inline]
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
-            self.at += 1;
+    let taken = match value {
+        Value::Null => {
+            draft.null(index, field);
+            return Ok(());
         }
-    }
-
-    #[inline]
-    fn peek(&self) -> Read<u8> {
-        self.bytes.get(self.at).copied().ok_or(NeedsFullDecode)
-    }
-
-    /// Returns the next byte that is not space.
-    #[inline]
-    pub(super) fn next(&mut self) -> Read<u8> {
-        self.space();
-        let byte = self.peek()?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    #[inline]
-    pub(super) fn expect(&mut self, wanted: u8) -> Read<()> {
-        if self.next()? == wanted { Ok(()) } else { Err(NeedsFullDecode) }
-    }
-
-    /// Expects these bytes, with no space before them.
-    #[inline]
-    pub(super) fn literal(&mut self, wanted: &[u8]) -> Read<()> {
-        let end = self.at + wanted.len();
-        if self.bytes.get(self.at..end) != Some(wanted) {
-            return Err(NeedsFullDecode);
-        }
-        self.at = end;
-        Ok(())
-    }
-
-    /// Reads a name without escapes; it may be no UTF-8.
-    #[inline]
-    pub(super) fn name(&mut self) -> Read<&'t [u8]> {
-        self.expect(b'"')?;
-        let start = self.at;
-        loop {
-            match self.peek()? {
-                b'"' => break,
-                b'\\' | 0..=0x1f => return Err(NeedsFullDecode),
-                _ => self.at += 1,
+        Value::Absent => return Ok(()),
+        Value::Number(number) => {
+            // A larger one is written as it was read, as an integer or not, which only the full decoder knows.
+            if field.wants_text() && number.abs() >= MAX_EXACT {
+                return Err(NeedsFullDecode);
             }
+            draft.number(index, field, name, number, || number.to_string())
         }
-        let name = &self.bytes[start..self.at];
-        self.at += 1;
-        Ok(name)
-    }
-
-    /// Reads a number by JSON's grammar that f64 can hold, or NaN for `null` and a bare `NaN` that stands for it. The
-    /// next step judges what follows.
-    #[inline]
-    pub(super) fn number_or_null(&mut self) -> Read<f64> {
-        self.space();
-        let negative = match self.peek()? {
-            b'-' => true,
-            b'0'..=b'9' => false,
-            b'n' => return self.literal(b"null").map(|()| f64::NAN),
-            b'N' if self.bare_nan => return self.literal(b"NaN").map(|()| f64::NAN),
-            _ => return Err(NeedsFullDecode),
-        };
-        // We apply the sign ourselves: for the parser -0 is 0.
-        self.at += usize::from(negative);
-        let magnitude = match parse_number(self.bytes, &mut self.at, false).map_err(|_| NeedsFullDecode)? {
-            ParserNumber::Unsigned(number) => number as f64,
-            ParserNumber::Signed(number) => number as f64,
-            ParserNumber::Float(number) => number,
-        };
-        Ok(if negative { -magnitude } else { magnitude })
-    }
-
-    /// Expects that only space is left.
-    #[inline]
-    pub(super) fn end(&mut self) -> Read<()> {
-        self.space();
-        if self.at < self.bytes.len() { Err(NeedsFullDecode) } else { Ok(()) }
-    }
+        Value::Truth(_) if field.timestamp => return Err(NeedsFullDecode),
+        Value::Truth(truth) => draft.number(index, field, name, f64::from(u8::from(truth)), || truth.to_string()),
+        Value::Empty if field.timestamp || field.must_be_number() => return Err(NeedsFullDecode),
+        Value::Empty => return Ok(()),
+        Value::Symbol(place) => {
+            let text = texts.symbols.get(place).ok_or(NeedsFullDecode)?;
+            draft.text(index, field, name, text)
+        }
+        Value::Text(place) => {
+            let text =
+                texts.record.get(place).and_then(|text| std::str::from_utf8(text).ok()).ok_or(NeedsFullDecode)?;
+            draft.text(index, field, name, text)
+        }
+    };
+    taken.map_err(|_| NeedsFullDecode)
 }

@@ -5,15 +5,21 @@
 use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{
     Rejection,
     bare::Quoted,
+    cast,
     draft::Draft,
+    envelope::Wrappers,
     index::Index,
     rejection::Found,
     role::{Field, Part},
 };
+
+/// Kind of value, for messages.
+const AN_OBJECT: &str = "an object";
 
 /// Reads `bytes`, which must hold one object and nothing else.
 pub(super) fn read_object(bytes: &[u8], index: &mut Index, draft: &mut Draft) -> Result<(), Rejection> {
@@ -37,7 +43,8 @@ fn read(bytes: &[u8], quoted: Option<&Quoted>, index: &mut Index, draft: &mut Dr
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut path = std::mem::take(&mut draft.path);
     path.clear();
-    let root = Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring: false, quoted });
+    let ignoring = !index.is_root();
+    let root = Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring, quoted });
     let read = json.deserialize_any(root);
     draft.path = path;
     read.and_then(|()| json.end())
@@ -73,7 +80,7 @@ impl Reader<'_> {
     /// Looks up the field at the current path.
     fn field(&mut self) -> Field {
         let field = self.index.field(self.path, self.cursor);
-        if self.ignoring && field == Field::NEW { Field { part: Part::Ignored, ..field } } else { field }
+        if self.ignoring { field.within_ignored() } else { field }
     }
 
     /// Stores the reason in the draft: serde carries only texts out of a visitor.
@@ -82,13 +89,22 @@ impl Reader<'_> {
         E::custom("refused")
     }
 
-    fn members<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+    fn members<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
         let prefix = self.path.len();
         while let Some(field) = map.next_key_seed(Name(self.reborrow()))? {
             map.next_value_seed(Value { reader: self.reborrow(), field })?;
             self.path.truncate(prefix);
         }
         Ok(())
+    }
+
+    /// Appends a member's name to the path and looks it up.
+    fn enter(&mut self, name: &str) -> Field {
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        self.field()
     }
 }
 
@@ -110,8 +126,8 @@ impl<'de> Visitor<'de> for Root<'_> {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
-        self.0.members(map)
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.0.members(&mut map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, _: A) -> Result<(), A::Error> {
@@ -145,12 +161,7 @@ impl<'de> Visitor<'de> for Name<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(mut self, name: &str) -> Result<Field, E> {
-        let path = &mut *self.0.path;
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(name);
-        Ok(self.0.field())
+        Ok(self.0.enter(name))
     }
 }
 
@@ -171,6 +182,10 @@ impl Value<'_> {
     /// Enters an object or an array: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
         self.reader.ignoring |= self.field.part == Part::Ignored || self.field.timestamp;
+        if self.field.root {
+            self.reader.ignoring = false;
+            self.reader.draft.has_root |= found == AN_OBJECT;
+        }
         self.bad_time(found)
     }
 
@@ -184,16 +199,88 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
-    /// Returns `true` where only a number may stand, so that members and elements are no features.
-    #[inline]
-    fn must_be_number(&self) -> bool {
-        matches!(self.field.part, Part::Target | Part::Column(_)) && !self.field.timestamp
-    }
-
     fn bad<E: serde::de::Error>(self, found: Found) -> Result<(), E> {
         let Self { mut reader, field } = self;
         let taken = reader.draft.no_number(reader.index, field.part, reader.path, || found);
         taken.map_err(|rejection| reader.refuse(rejection))
+    }
+}
+
+impl Value<'_> {
+    /// Takes an object that may stand for a value.
+    fn unwrapped<'de, A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let wrappers = self.reader.index.syntax().wrappers;
+        let Some(first) = map.next_key::<Cow<'de, str>>()? else { return self.object(&[], map) };
+        if wrappers.hold(first.as_bytes()) {
+            map.next_value_seed(Value { reader: self.reader.reborrow(), field: self.field })?;
+            // What stands beside it is no part of the value.
+            return self.reader.members(&mut map);
+        }
+        if wrappers != Wrappers::Scaled || first != "scale" {
+            return self.object_from(first, &[], map);
+        }
+        let scale: &RawValue = map.next_value()?;
+        let Some(second) = map.next_key::<Cow<'de, str>>()? else { return self.object(&[(first, scale)], map) };
+        if second != "value" {
+            return self.object_from(second, &[(first, scale)], map);
+        }
+        let value: &RawValue = map.next_value()?;
+        let number = serde_json::from_str(scale.get()).ok().zip(serde_json::from_str::<Cow<'_, str>>(value.get()).ok());
+        let number = number.and_then(|(scale, value)| cast::scaled(scale, &value));
+        match (map.next_key::<Cow<'de, str>>()?, number) {
+            (None, Some(number)) => self.number(number, || number.to_string()),
+            (None, None) => self.object(&[(first, scale), (second, value)], map),
+            (Some(third), _) => self.object_from(third, &[(first, scale), (second, value)], map),
+        }
+    }
+
+    /// Takes an object whose first members have been read.
+    fn object<'de, A: MapAccess<'de>>(
+        mut self,
+        read: &[(Cow<'_, str>, &RawValue)],
+        mut map: A,
+    ) -> Result<(), A::Error> {
+        self.open(AN_OBJECT)?;
+        if self.field.must_be_number() {
+            let first = read.first().map(|(name, _)| name.chars().take(60).collect());
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return self.bad(Found::Object(first));
+        }
+        self.take_read(read)?;
+        self.reader.members(&mut map)
+    }
+
+    /// Takes an object of which some members and the name of the next one have been read.
+    fn object_from<'de, A: MapAccess<'de>>(
+        mut self,
+        name: Cow<'_, str>,
+        read: &[(Cow<'_, str>, &RawValue)],
+        mut map: A,
+    ) -> Result<(), A::Error> {
+        self.open(AN_OBJECT)?;
+        if self.field.must_be_number() {
+            let first = read.first().map_or(&name, |(name, _)| name).chars().take(60).collect();
+            map.next_value::<IgnoredAny>()?;
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return self.bad(Found::Object(Some(first)));
+        }
+        self.take_read(read)?;
+        let prefix = self.reader.path.len();
+        let field = self.reader.enter(&name);
+        map.next_value_seed(Value { reader: self.reader.reborrow(), field })?;
+        self.reader.path.truncate(prefix);
+        self.reader.members(&mut map)
+    }
+
+    fn take_read<E: serde::de::Error>(&mut self, read: &[(Cow<'_, str>, &RawValue)]) -> Result<(), E> {
+        let prefix = self.reader.path.len();
+        for (name, value) in read {
+            let field = self.reader.enter(name);
+            let mut json = serde_json::Deserializer::from_str(value.get());
+            Value { reader: self.reader.reborrow(), field }.deserialize(&mut json).map_err(E::custom)?;
+            self.reader.path.truncate(prefix);
+        }
+        Ok(())
     }
 }
 
@@ -214,7 +301,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         // An ignored field is skipped with all that is nested in it, unless something in it is named in the schema.
-        if self.field.part == Part::Ignored && self.field.is_model_only() && !self.field.inner {
+        if self.field.is_skipped() {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
         deserializer.deserialize_any(self)
@@ -276,9 +363,12 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.open("an object")?;
-        if !self.must_be_number() {
-            return self.reader.members(map);
+        if self.reader.index.syntax().wrappers != Wrappers::None && !self.field.root {
+            return self.unwrapped(map);
+        }
+        self.open(AN_OBJECT)?;
+        if !self.field.must_be_number() {
+            return self.reader.members(&mut map);
         }
         let first: Option<Cow<'de, str>> = map.next_key()?;
         if first.is_some() {
@@ -290,7 +380,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         self.open("an array")?;
-        if self.must_be_number() {
+        if self.field.must_be_number() {
             while elements.next_element::<IgnoredAny>()?.is_some() {}
             return self.bad(Found::Array);
         }
@@ -309,7 +399,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// Returns the parser's message, with the place in the record as it was sent.
-fn not_json(error: &serde_json::Error, quoted: Option<&Quoted>) -> Rejection {
+pub(super) fn not_json(error: &serde_json::Error, quoted: Option<&Quoted>) -> Rejection {
     let problem = error.to_string();
     let (Some(quoted), Some((what, _))) = (quoted, problem.rsplit_once(" at line ")) else {
         return Rejection::NotJson { problem };

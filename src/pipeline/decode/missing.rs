@@ -71,6 +71,11 @@ impl Schema {
         self.missing.iter().any(|missing| missing == text)
     }
 
+    /// Returns the bytes of the longest text that stands for a missing value.
+    pub(super) fn longest_missing(&self) -> usize {
+        self.missing.iter().map(String::len).max().unwrap_or(0)
+    }
+
     /// Returns `true` where Python's bare `NaN` stands for a missing value.
     pub(super) fn takes_bare_nan(&self) -> bool {
         self.is_missing("NaN")

@@ -1,187 +1,71 @@
 //! From a record's bytes to a sample: JSON straight into the dense feature row, without an intermediate tree.
 //!
-//! Invariant: a record that is refused leaves no trace, neither a value in the row nor a name in the [`Index`]; one
-//! that is accepted has only finite numbers. A field's meaning is decided by its name once, and never changes while the
+//! Invariant: a record that is refused leaves no trace, neither a value in the row nor a name in the [`Index`], but that the
+//! first object shows the form of all; one that is accepted has only finite numbers. A field's meaning is decided by its name once, and never changes while the
 //! state lives.
 
+mod avro;
 mod bare;
+mod cast;
 mod categories;
+mod cell;
+mod datum;
+mod decimal;
 mod draft;
+mod envelope;
 mod fast_path;
+mod format;
+mod frame;
 mod index;
 mod json;
+mod leaves;
 mod missing;
+pub mod naming;
 mod notice;
 mod numeric_text;
+mod protobuf;
 mod read_ahead;
 mod rejection;
 mod role;
+mod scanner;
+mod schema;
+mod schema_id;
 mod time;
 mod usage;
+mod writers;
 
+use datum::Sink;
 use draft::Draft;
-use role::Field;
+use envelope::Form;
+use fast_path::{Texts, Within};
+use frame::ConnectFrame;
+use read_ahead::Reading;
+use role::{Field, Part};
+use scanner::NeedsFullDecode;
 use time::Moment;
 
+pub use cast::{Cast, Named};
+pub use envelope::{Envelope, OnDelete};
+pub use format::{Definition, Format, Origin, Reference};
 pub use index::Index;
+pub use leaves::{Leaf, Leaves, doubtful_time, number_in_text, time_in_text};
 pub use missing::{BadValues, OnBad, OnBadField};
+pub use naming::Rename;
 pub use notice::{Implausible, Notice};
 pub use numeric_text::NumericText;
+pub use protobuf::with_imports;
 pub use read_ahead::{Layout, ReadAhead, Row, Rows};
 pub use rejection::{Doubt, Found, Rejection};
-pub use time::{Unit, date, zone};
+pub use schema::{Absent, Schema};
+pub use schema_id::{SCHEMA_ID_HEADER, SchemaId};
+pub use time::{Times, Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
+pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
-
-use thalweg_metrics::checked;
 use thalweg_models::Features;
-
-/// Checked schema of the samples (`[schema]`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schema {
-    /// Field that holds the target.
-    pub target: String,
-    /// The features, or `None` for every field that can be one.
-    pub features: Option<Vec<String>>,
-    /// Features whose values are categories: text, or numbers and booleans taken as text.
-    pub nominal: Vec<String>,
-    /// Field whose value becomes the prediction's key; without it the record's own key is copied. It can be a feature
-    /// besides: as a category where it is in `nominal`, as a number where it is in `features`.
-    pub key: Option<String>,
-    /// True where the key is a numeric feature, too; it counts where features are not listed.
-    #[serde(default)]
-    pub key_is_feature: bool,
-    /// Field with the time of the sample, a number or text; without it the record's own timestamp is taken. As a
-    /// feature it is the milliseconds since 1970, in whatever form it comes.
-    pub timestamp: Option<String>,
-    /// True where the time is a feature, too; it counts where features are not listed.
-    #[serde(default)]
-    pub timestamp_is_feature: bool,
-    /// Unit of numbers in it; `None` where their size decides it.
-    #[serde(default)]
-    pub timestamp_unit: Option<Unit>,
-    /// Zone of times in text that name none: one that [`zone`] knows.
-    #[serde(default = "utc")]
-    pub timezone: String,
-    /// Milliseconds since 1970 before which a time is reported as implausible.
-    #[serde(default = "timestamp_min")]
-    pub timestamp_min: i64,
-    /// Milliseconds ahead of the clock beyond which a time is reported as implausible.
-    #[serde(default = "timestamp_ahead")]
-    pub timestamp_ahead: u64,
-    /// Fields that are never features, with all that is nested in them; fields that other keys name are still used.
-    pub ignore: Vec<String>,
-    /// Value of a numeric feature in a record without it; `null` is always unknown.
-    #[serde(default)]
-    pub absent: Absent,
-    /// Texts that stand for unknown values, whatever the field means; also as bare words where they are none of JSON's.
-    #[serde(default = "Schema::strict_missing")]
-    pub missing: Vec<String>,
-    /// Cost of bad values.
-    #[serde(default = "Schema::strict_on_bad_field")]
-    pub on_bad_field: OnBadField,
-    /// Policy for text that reads as a number.
-    #[serde(default = "NumericText::strict")]
-    pub numeric_text: NumericText,
-    /// Most features a stream may have, 1 to 1,000,000.
-    pub max_features: usize,
-    /// Categories of a nominal feature that stand for themselves, 1 to [`MAX_CATEGORIES`]; later ones share a few
-    /// numbers.
-    #[serde(default = "max_categories")]
-    pub max_categories: usize,
-    /// Largest record that is decoded, in bytes.
-    pub max_record_bytes: usize,
-}
-
-checked!(Schema {
-    target,
-    features,
-    nominal,
-    key,
-    key_is_feature,
-    timestamp,
-    timestamp_is_feature,
-    timestamp_unit,
-    timezone,
-    timestamp_min,
-    timestamp_ahead: any,
-    ignore,
-    absent,
-    missing,
-    on_bad_field,
-    numeric_text,
-    max_features,
-    max_categories,
-    max_record_bytes,
-});
-
-/// Value of a feature that a record does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Absent {
-    /// Unknown.
-    #[default]
-    Unknown,
-    /// Zero, as in sparse records that list only what there is. A nominal feature is unknown all the same.
-    Zero,
-}
-
-checked!(enum Absent = Unknown | Zero);
-
-impl Schema {
-    fn zone(&self) -> TimeZone {
-        // The settings refuse unknown names.
-        zone(&self.timezone).unwrap_or(TimeZone::UTC)
-    }
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-/// 1990-01-01.
-fn timestamp_min() -> i64 {
-    631_152_000_000
-}
-
-/// A day.
-fn timestamp_ahead() -> u64 {
-    86_400_000
-}
-
-fn max_categories() -> usize {
-    1024
-}
-
-impl Default for Schema {
-    fn default() -> Self {
-        Self {
-            target: "y".into(),
-            features: None,
-            nominal: Vec::new(),
-            key: None,
-            key_is_feature: false,
-            timestamp: None,
-            timestamp_is_feature: false,
-            timestamp_unit: None,
-            timezone: utc(),
-            timestamp_min: timestamp_min(),
-            timestamp_ahead: timestamp_ahead(),
-            ignore: Vec::new(),
-            absent: Absent::default(),
-            missing: Self::usual_missing(),
-            on_bad_field: OnBadField::DEFAULT,
-            numeric_text: NumericText::Auto,
-            max_features: 4096,
-            max_categories: max_categories(),
-            max_record_bytes: 1 << 20,
-        }
-    }
-}
+use thalweg_topic::record::Record;
 
 /// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
 pub const MAX_MAGNITUDE: f64 = 1e150;
@@ -220,8 +104,13 @@ pub struct Sample<'a> {
 pub struct Decoder {
     index: Index,
     max_record_bytes: usize,
+    writers: Writers,
     draft: Draft,
-    known: Known,
+    connect: ConnectFrame,
+    /// Connect's schema by which types are known.
+    typed_by: Vec<u8>,
+    /// The latest layouts, the last one first.
+    known: Vec<KnownLayout>,
     /// Range of plausible times, in milliseconds since 1970.
     plausible: RangeInclusive<i64>,
     /// Milliseconds by which times may be ahead of the clock.
@@ -229,12 +118,34 @@ pub struct Decoder {
     implausible: Option<Implausible>,
 }
 
-/// Fields of the last layout, valid while the index has the same age.
-#[derive(Debug, Default)]
-struct Known {
-    layout: Option<Arc<Layout>>,
+/// Fields of a layout, valid while the index has the same age.
+#[derive(Debug)]
+struct KnownLayout {
+    layout: Arc<Layout>,
     age: usize,
-    fields: Vec<Field>,
+    /// The layout with the names by which the stream knows the fields, where their writer has others.
+    renamed: Option<Layout>,
+    /// A field per value, and true where the object that holds the features is there; `None` where an object or an array
+    /// stands in the place of a number.
+    fields: Option<(Vec<Slot>, bool)>,
+}
+
+/// Field of a layout's value.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    field: Field,
+    /// Column of a number that is taken as it is; `u32::MAX` where there is more to it.
+    column: u32,
+}
+
+impl Slot {
+    fn of(field: Field) -> Self {
+        let column = match field.part {
+            Part::Column(column) if field.is_plain() => u32::try_from(column).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        Self { field, column }
+    }
 }
 
 impl Decoder {
@@ -243,11 +154,17 @@ impl Decoder {
         if index.fits(schema) {
             index.adopt(schema);
         }
+        if schema.format != Format::Json && index.form().is_none() {
+            index.set_form(Form::of_typed(schema));
+        }
         Self {
             index,
             max_record_bytes: schema.max_record_bytes,
+            writers: Writers::new(schema),
             draft: Draft::default(),
-            known: Known::default(),
+            connect: ConnectFrame::default(),
+            typed_by: Vec::new(),
+            known: Vec::new(),
             plausible: schema.timestamp_min..=i64::MAX,
             ahead: schema.timestamp_ahead,
             implausible: None,
@@ -276,20 +193,35 @@ impl Decoder {
         &self.index
     }
 
+    /// Goes back to `index`, which this decoder has begun with, where a record has left a trace since: the next one is read as the
+    /// first one was.
+    pub fn forget(&mut self, index: &Index) {
+        if self.index.changes() == index.changes() {
+            return;
+        }
+        // The settings that it was given are the same as of its beginning.
+        let schema = self.index.schema().clone();
+        self.index = index.clone();
+        self.index.adopt(&schema);
+        self.known.clear();
+        self.typed_by.clear();
+        (self.draft, self.implausible) = (Draft::default(), None);
+    }
+
     /// Decodes one record's value; `None` is a tombstone.
     ///
     /// # Errors
     /// A [`Rejection`] that says why the record cannot be used.
     pub fn decode(&mut self, value: Option<&[u8]>) -> Result<Sample<'_>, Rejection> {
-        let bytes = value.ok_or(Rejection::Tombstone)?;
-        if bytes.is_empty() {
-            return Err(Rejection::Empty);
-        }
-        if bytes.len() > self.max_record_bytes {
-            return Err(Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes });
-        }
+        if self.writers.are_needed() { self.decode_typed(value, None, None) } else { self.decode_json(value) }
+    }
+
+    fn decode_json(&mut self, value: Option<&[u8]>) -> Result<Sample<'_>, Rejection> {
+        let Some(bytes) = self.usable(value) else { return Err(self.unusable(value)) };
+        let json = if self.index.is_bare() { Some(frame::behind_registry(bytes)) } else { self.opened(bytes)? };
+        let Some(json) = json else { return self.decode_full(bytes) };
         self.start(true);
-        if fast_path::read_object(bytes, &mut self.index, &mut self.draft).is_ok() {
+        if fast_path::read_object(json, &mut self.index, &mut self.draft).is_ok() && self.draft.has_root {
             return self.finish();
         }
         self.decode_full(bytes)
@@ -300,34 +232,75 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_ahead(&mut self, value: Option<&[u8]>, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
-        let fits = |bytes: &[u8]| bytes.len() <= self.max_record_bytes;
-        if let Some(row) = row.filter(|_| value.is_some_and(fits)) {
-            self.start(true);
-            self.know(row.layout);
-            let (index, draft) = (&self.index, &mut self.draft);
-            let mut fields = self.known.fields.iter().zip(row.numbers).enumerate();
-            let taken = fields.try_for_each(|(i, (field, number))| {
-                fast_path::take(index, draft, *field, || row.layout.name(i), *number)
-            });
-            if taken.is_ok() {
-                return self.finish();
-            }
-        }
-        self.decode(value)
+        if self.writers.are_needed() { self.decode_typed(value, None, row) } else { self.decode_json_ahead(value, row) }
     }
 
-    /// Looks up the fields of a layout.
     #[inline]
-    fn know(&mut self, layout: &Arc<Layout>) {
-        let Self { index, known, .. } = self;
-        let age = index.age();
-        if known.age == age && known.layout.as_ref().is_some_and(|known| Arc::ptr_eq(known, layout)) {
-            return;
+    fn decode_json_ahead(&mut self, value: Option<&[u8]>, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
+        let (Some(row), Some(bytes)) = (row, self.usable(value)) else { return self.decode_json(value) };
+        let json = if self.index.is_bare() { Some(frame::behind_registry(bytes)) } else { self.opened(bytes)? };
+        let Some(json) = json.filter(|_| self.reading() == row.reading) else { return self.decode_json(value) };
+        // The fast path would refuse what it brings, too.
+        if self.take_row(row, json) { self.finish() } else { self.decode_full(bytes) }
+    }
+
+    /// Decodes like [`Decoder::decode_ahead`], for a record whose headers may name its schema.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    #[inline]
+    pub fn decode_record(&mut self, record: &Record, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
+        if !self.writers.are_needed() {
+            return self.decode_json_ahead(record.value.as_deref(), row);
         }
-        let mut cursor = 0;
-        known.fields.clear();
-        known.fields.extend(layout.names().map(|name| index.field(name, &mut cursor)));
-        (known.layout, known.age) = (Some(Arc::clone(layout)), age);
+        self.decode_typed(record.value.as_deref(), record.headers.get(SCHEMA_ID_HEADER), row)
+    }
+
+    /// Takes a record that was read ahead; false where only the full decoder can read it.
+    #[inline]
+    fn take_row(&mut self, row: Row<'_>, bytes: &[u8]) -> bool {
+        self.start(true);
+        let Self { index, draft, known, .. } = self;
+        let Some((slots, has_root, layout)) = fields_of(row.layout, known, index) else { return false };
+        draft.has_root = has_root;
+        let texts = Texts { record: bytes, symbols: layout.symbols() };
+        for (i, (slot, cell)) in slots.iter().zip(row.cells).enumerate() {
+            // This covers nearly all numbers of a stream, and is false for all else.
+            if slot.column != u32::MAX && cell.0.abs() <= MAX_MAGNITUDE {
+                draft.set(slot.column as usize, cell.0);
+            } else if fast_path::take(index, draft, slot.field, || layout.name(i), *cell, texts).is_err() {
+                return false;
+            }
+        }
+        has_root
+    }
+
+    /// Learns what a schema's id means.
+    pub fn learn(&mut self, learned: &Learned) {
+        self.writers.learn(learned);
+    }
+
+    /// Decodes a value of a format with a schema, which `header` may name.
+    fn decode_typed(
+        &mut self,
+        value: Option<&[u8]>,
+        header: Option<&[u8]>,
+        row: Option<Row<'_>>,
+    ) -> Result<Sample<'_>, Rejection> {
+        let Some(bytes) = self.usable(value) else { return Err(self.unusable(value)) };
+        if row.is_some_and(|row| self.take_row(row, bytes)) {
+            return self.finish();
+        }
+        self.start(false);
+        let mut sink = Sink::new(&mut self.index, &mut self.draft);
+        let read = self.writers.read(bytes, header, &mut sink);
+        sink.end();
+        read?;
+        if !self.draft.has_root {
+            let rejection = self.index.form().map(|form| form.without_row(None, self.index.schema().on_delete));
+            return Err(rejection.unwrap_or(Rejection::NoFeatures));
+        }
+        self.finish()
     }
 
     /// Decodes like [`Decoder::decode`], for a value within the limits, without trying the fast path first. Tests hold
@@ -336,9 +309,117 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_full(&mut self, bytes: &[u8]) -> Result<Sample<'_>, Rejection> {
+        if self.writers.are_needed() {
+            return self.decode_typed(Some(bytes), None, None);
+        }
+        let mut json = frame::behind_registry(bytes);
+        self.find_form(json)?;
+        if self.is_framed() {
+            match self.connect.open_other(json) {
+                Some(b"null") => return Err(self.deleted()),
+                Some(payload) => json = payload,
+                None => return Err(self.without_payload(json)),
+            }
+            self.know_types();
+        }
         self.start(false);
-        json::read_object(bytes, &mut self.index, &mut self.draft)?;
-        self.finish()
+        match json::read_object(json, &mut self.index, &mut self.draft) {
+            Ok(()) if self.draft.has_root => self.finish(),
+            Ok(()) => {
+                let record = envelope::parsed(json);
+                let on_delete = self.index.schema().on_delete;
+                let rejection = self.index.form().map(|form| form.without_row(record.as_ref(), on_delete));
+                Err(rejection.unwrap_or(Rejection::NoFeatures))
+            }
+            Err(Rejection::NotJson { problem }) => {
+                Err(Rejection::NotJson { problem: frame::other_format(bytes).unwrap_or(problem) })
+            }
+            Err(rejection) => Err(rejection),
+        }
+    }
+
+    /// Returns `true` where a record has the stream's envelope around its row.
+    pub fn is_wrapped(&mut self, bytes: &[u8]) -> bool {
+        let json = frame::behind_registry(bytes);
+        let Some(form) = self.index.form() else { return true };
+        if form.is_framed && self.connect.open(json).is_none() {
+            return false;
+        }
+        form.root.is_empty() || form.is_framed || envelope::has_path(json, &form.root)
+    }
+
+    /// Returns a value's bytes where there are any and they are within the limits.
+    #[inline]
+    fn usable<'v>(&self, value: Option<&'v [u8]>) -> Option<&'v [u8]> {
+        value.filter(|bytes| !bytes.is_empty() && bytes.len() <= self.max_record_bytes)
+    }
+
+    /// Returns the reason why a value is not [usable](Self::usable).
+    #[cold]
+    fn unusable(&self, value: Option<&[u8]>) -> Rejection {
+        match value {
+            None if self.index.form().is_some_and(Form::has_deletes) => self.deleted(),
+            None => Rejection::Tombstone,
+            Some([]) => Rejection::Empty,
+            Some(bytes) => Rejection::TooLarge { size: bytes.len(), limit: self.max_record_bytes },
+        }
+    }
+
+    fn deleted(&self) -> Rejection {
+        Rejection::Deleted { is_skipped: self.index.schema().on_delete == OnDelete::Skip }
+    }
+
+    /// Returns the JSON of the row, without the frame around it; `None` where only the full decoder finds it.
+    fn opened<'v>(&mut self, bytes: &'v [u8]) -> Result<Option<&'v [u8]>, Rejection> {
+        let json = frame::behind_registry(bytes);
+        self.find_form(json)?;
+        if !self.is_framed() {
+            return Ok(Some(json));
+        }
+        let payload = self.connect.open(json);
+        self.know_types();
+        Ok(payload)
+    }
+
+    /// Finds the form of the records, unless it is known; one that is no object leaves it open.
+    #[inline]
+    fn find_form(&mut self, json: &[u8]) -> Result<(), Rejection> {
+        if self.index.form().is_none()
+            && let Some(form) = envelope::find(json, self.index.schema())?
+        {
+            self.index.set_form(form);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn is_framed(&self) -> bool {
+        self.index.form().is_some_and(|form| form.is_framed)
+    }
+
+    #[inline]
+    fn reading(&self) -> Reading {
+        Reading { is_framed: !self.index.is_bare(), syntax: self.index.syntax() }
+    }
+
+    /// Takes the types of fields from Connect's schema, where that is another one than before.
+    #[inline]
+    fn know_types(&mut self) {
+        if self.connect.schema() != self.typed_by {
+            self.typed_by.clear();
+            self.typed_by.extend_from_slice(self.connect.schema());
+            self.index.set_types(frame::types(&self.typed_by));
+        }
+    }
+
+    /// Returns the reason why a record has no payload beside Connect's schema.
+    #[cold]
+    fn without_payload(&mut self, json: &[u8]) -> Rejection {
+        self.start(false);
+        match json::read_object(json, &mut self.index, &mut self.draft) {
+            Err(rejection @ (Rejection::NotJson { .. } | Rejection::NotAnObject { .. })) => rejection,
+            _ => Rejection::NoRoot { root: "payload".into(), found: None },
+        }
     }
 
     /// Decodes like [`Decoder::decode`], for a row of a table: names and the text of their cells. A cell that reads as
@@ -350,6 +431,10 @@ impl Decoder {
         &mut self,
         cells: impl IntoIterator<Item = (&'r str, &'r str)>,
     ) -> Result<Sample<'_>, Rejection> {
+        // Tables have no envelope.
+        if self.index.form() != Some(&Form::plain()) {
+            self.index.set_form(Form::plain());
+        }
         self.start(false);
         let mut cursor = 0;
         for (name, cell) in cells {
@@ -414,6 +499,49 @@ impl Decoder {
             timestamp: draft.timestamp.map(Moment::milliseconds),
         })
     }
+}
+
+/// Returns the fields of a layout's values, true where the object that holds the features is there, and the layout with their
+/// names; `None` where only the full decoder can read it.
+#[inline]
+fn fields_of<'k>(
+    layout: &'k Arc<Layout>,
+    known: &'k mut Vec<KnownLayout>,
+    index: &mut Index,
+) -> Option<(&'k [Slot], bool, &'k Layout)> {
+    let is_it = |known: &KnownLayout| Arc::ptr_eq(&known.layout, layout);
+    if !known.first().is_some_and(|first| is_it(first) && first.age == index.age()) {
+        let mut one = match known.iter().position(is_it) {
+            Some(place) => known.remove(place),
+            None => KnownLayout { layout: Arc::clone(layout), age: 0, renamed: None, fields: None },
+        };
+        if one.age != index.age() {
+            one.age = index.age();
+            one.renamed = layout.renamed(&mut |name| index.knows(name));
+            one.fields = look_up(one.renamed.as_ref().unwrap_or(layout), index).ok();
+        }
+        known.truncate(read_ahead::MAX_LAYOUTS - 1);
+        known.insert(0, one);
+    }
+    let first = known.first()?;
+    let (fields, has_root) = first.fields.as_ref()?;
+    Some((fields, *has_root, first.renamed.as_ref().unwrap_or(layout)))
+}
+
+/// Looks up the fields of a layout's values, as one who reads a record with it comes to them.
+fn look_up(layout: &Layout, index: &mut Index) -> Result<(Vec<Slot>, bool), NeedsFullDecode> {
+    let (mut cursor, mut fields, mut has_root) = (0, Vec::new(), index.is_root());
+    for (i, (name, ancestors)) in layout.names().enumerate() {
+        let mut within = Within::record(index);
+        for (ancestor, is_array) in ancestors {
+            let field = within.field(|| Ok(index.field(ancestor, &mut cursor)))?;
+            has_root |= field.root;
+            within = within.enter(field, is_array)?;
+        }
+        let field = within.field(|| Ok(index.field(name, &mut cursor)))?;
+        fields.push(Slot::of(Field { in_milliseconds: field.timestamp && layout.is_time(i), ..field }));
+    }
+    Ok((fields, has_root))
 }
 
 #[cold]

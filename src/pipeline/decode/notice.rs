@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Rejection, Unit, numeric_text::PROBATION_VALUES};
+use super::{Envelope, Rejection, Unit, numeric_text::PROBATION_VALUES};
 
 /// Something that a person should know.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,13 @@ pub enum Notice {
         /// The field.
         field: String,
     },
+    /// Records are wrapped in an envelope, which is taken off.
+    Envelope {
+        /// The envelope.
+        envelope: Envelope,
+        /// Place of the features, within Connect's payload where there is one; empty where it is the record.
+        root: String,
+    },
     /// A field whose first texts were numbers is text after all.
     Words {
         /// The field.
@@ -55,6 +62,7 @@ impl Notice {
             Notice::CategoriesShared { .. } => "categories_shared",
             Notice::CategoryCut { .. } => "category_cut",
             Notice::BadValue(_) => "bad_value",
+            Notice::Envelope { .. } => "envelope",
             Notice::NumericText { .. } => "numeric_text",
             Notice::Words { .. } => "not_numeric_text",
         }
@@ -62,7 +70,10 @@ impl Notice {
 
     /// Returns `true` where values lose detail or are lost, and `false` where everything is as it should be.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Notice::TimestampUnit { .. } | Notice::NumericText { .. } | Notice::Words { .. })
+        !matches!(
+            self,
+            Notice::TimestampUnit { .. } | Notice::Envelope { .. } | Notice::NumericText { .. } | Notice::Words { .. }
+        )
     }
 }
 
@@ -91,6 +102,14 @@ impl fmt::Display for Notice {
             ),
             Notice::BadValue(rejection) => {
                 write!(f, "{rejection}. The value counts as unknown (schema.on_bad_field), more of this field as well")
+            }
+            Notice::Envelope { envelope, root } => {
+                let place = if root.is_empty() { String::new() } else { format!(", and features those of `{root}`") };
+                write!(
+                    f,
+                    "records are taken to be {}{place}; schema.envelope = \"none\" reads them as they are",
+                    envelope.records()
+                )
             }
             Notice::NumericText { field } => {
                 write!(

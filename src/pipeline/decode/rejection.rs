@@ -54,7 +54,8 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    fn text(&self) -> &'static str {
+    /// Returns the reason, to follow the text.
+    pub fn text(&self) -> &'static str {
         match self {
             Doubt::DayOrMonth => ": its day and month could be either way round",
             Doubt::Letters => ": the letters of its zone are not the same everywhere, so give an offset such as +01:00",
@@ -91,6 +92,61 @@ pub enum Rejection {
     NotAnObject {
         /// Kind of the value.
         found: &'static str,
+    },
+    /// The record says that a row was deleted, and no more.
+    #[error("the record says that a row was deleted: there is nothing to predict from (schema.on_delete)")]
+    Deleted {
+        /// True where it is skipped, and no dead letter.
+        is_skipped: bool,
+    },
+    /// The object that holds the features is not there.
+    #[error("the record has {} at `{root}`, where its features belong (schema.root, schema.envelope)", found.unwrap_or("nothing"))]
+    NoRoot {
+        /// Path of the object.
+        root: String,
+        /// Kind of what is there, if anything.
+        found: Option<&'static str>,
+    },
+    /// JSON of a form that cannot be read.
+    #[error("the record is {form}: {advice}")]
+    OtherForm {
+        /// The form.
+        form: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// No id of a schema where serializers with a registry write one.
+    #[error(
+        "the record does not begin with the id of its schema, as serializers with a schema registry write it, but with {found}; \
+         check who writes to the topic, or name a schema in schema.file where its records have no ids"
+    )]
+    NotFramed {
+        /// What is there.
+        found: String,
+    },
+    /// An id that the registry does not know.
+    #[error(
+        "the registry has no schema {id}; check that schema.registry.url is the registry of whoever wrote the record"
+    )]
+    UnknownSchema {
+        /// The id.
+        id: String,
+    },
+    /// A schema that cannot be read.
+    #[error("the record's schema {id} cannot be read: {problem}")]
+    BadSchema {
+        /// The id.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Bytes that were not written by the schema that is said of them.
+    #[error("the record does not fit its schema {schema}: {problem}")]
+    DoesNotFit {
+        /// The schema's id.
+        schema: String,
+        /// What does not fit.
+        problem: String,
     },
     /// A value is NaN where that is not listed as missing, an infinity, or a number too large to be held.
     #[error("field `{field}`: {value} is not finite; list it in schema.missing if it stands for an unknown value")]
@@ -160,6 +216,11 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Returns `true` where the record is skipped and counted, and no dead letter.
+    pub fn is_skipped(&self) -> bool {
+        matches!(self, Rejection::Deleted { is_skipped: true })
+    }
+
     /// Returns the field that caused the rejection, where there is one.
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -179,6 +240,13 @@ impl Rejection {
             Rejection::TooLarge { .. } => "too_large",
             Rejection::NotJson { .. } => "not_json",
             Rejection::NotAnObject { .. } => "not_an_object",
+            Rejection::Deleted { .. } => "deleted",
+            Rejection::NoRoot { .. } => "no_root",
+            Rejection::OtherForm { .. } => "other_form",
+            Rejection::NotFramed { .. } => "not_framed",
+            Rejection::UnknownSchema { .. } => "unknown_schema",
+            Rejection::BadSchema { .. } => "bad_schema",
+            Rejection::DoesNotFit { .. } => "does_not_fit",
             Rejection::NotFinite { .. } => "not_finite",
             Rejection::OutOfRange { .. } => "out_of_range",
             Rejection::NotANumber { .. } => "not_a_number",

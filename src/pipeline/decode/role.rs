@@ -4,6 +4,8 @@
 //! way.
 
 use serde::{Deserialize, Serialize};
+
+use super::cast::Cast;
 use thalweg_metrics::checked;
 
 /// Part of a field in the sample that the models see.
@@ -54,11 +56,48 @@ pub(super) struct Field {
     pub(super) timestamp: bool,
     /// True where it is ignored, but something nested in it is not.
     pub(super) inner: bool,
+    /// True for the object that holds the features, where that is not the record.
+    pub(super) root: bool,
+    /// Meaning of its values, where it is said.
+    pub(super) cast: Option<Cast>,
+    /// True where its numbers are milliseconds since 1970, whatever the settings say: the writer's schema does.
+    pub(super) in_milliseconds: bool,
+    /// True where it is the key or the time, or the meaning of its values is said: one look tells that it is none.
+    pub(super) is_marked: bool,
 }
 
 impl Field {
     /// Field of an unknown name.
-    pub(super) const NEW: Self = Self { part: Part::New, key: false, timestamp: false, inner: false };
+    pub(super) const NEW: Self = Self {
+        part: Part::New,
+        key: false,
+        timestamp: false,
+        inner: false,
+        root: false,
+        cast: None,
+        in_milliseconds: false,
+        is_marked: false,
+    };
+
+    /// Field that nothing uses, with all that is nested in it.
+    pub(super) const IGNORED: Self = Self { part: Part::Ignored, ..Self::NEW };
+
+    /// Returns `true` where nothing uses it, nor anything nested in it.
+    #[inline]
+    pub(super) fn is_skipped(self) -> bool {
+        self == Self::IGNORED
+    }
+
+    /// Returns `true` where only a number may stand, so that members and elements are no features.
+    #[inline]
+    pub(super) fn must_be_number(self) -> bool {
+        matches!(self.part, Part::Target | Part::Column(_)) && !self.timestamp
+    }
+
+    /// Returns its roles inside an ignored field, where only fields that the schema names count.
+    pub(super) fn within_ignored(self) -> Self {
+        if self.part == Part::New && self.is_model_only() { Self::IGNORED } else { self }
+    }
 
     /// Returns `true` where only the models use it: it is neither the key nor the time.
     #[inline]
@@ -66,9 +105,30 @@ impl Field {
         !(self.key || self.timestamp)
     }
 
+    /// Returns `true` where a number is taken as it is.
+    #[inline]
+    pub(super) fn is_plain(self) -> bool {
+        !self.is_marked
+    }
+
+    /// Returns it once all is known that it is besides its part.
+    pub(super) fn marked(self) -> Self {
+        Self { is_marked: self.key || self.timestamp || self.cast.is_some(), ..self }
+    }
+
+    /// Returns `true` where its values are categories.
+    pub(super) fn is_category(self) -> bool {
+        matches!(self.part, Part::Nominal(_) | Part::NewNominal)
+    }
+
+    /// Returns it without the roles that a value has been taken for.
+    pub(super) fn as_feature(self) -> Self {
+        Self { key: false, timestamp: false, cast: None, is_marked: false, ..self }
+    }
+
     /// Returns `true` where it also needs the text of a number.
     #[inline]
     pub(super) fn wants_text(self) -> bool {
-        self.key || matches!(self.part, Part::Nominal(_) | Part::NewNominal)
+        self.key || self.is_category()
     }
 }

@@ -16,7 +16,8 @@ impl Prequential {
     /// Returns the row that robust models see of an unusual sample; one without a target changes nothing.
     #[cold]
     pub(super) fn admit(&mut self, x: Features<'_>, learns: bool) -> Vec<f64> {
-        let Self { fence, fenced, events, .. } = self;
+        let Self { fence, buffers, events, .. } = self;
+        let fenced = &mut buffers.fenced;
         if learns {
             fence.admit(x, fenced, |outlier| events.push(Event::Outlier(outlier)));
         } else {
@@ -43,7 +44,8 @@ impl Prequential {
 
     #[cold]
     fn begin_to_judge(&mut self) {
-        let Self { fence, recent, events, contenders, baseline, wiring, config, scratch, usual, .. } = self;
+        let Self { fence, recent, events, contenders, baseline, wiring, config, buffers, usual, .. } = self;
+        let scratch = &mut buffers.scratch;
         let before = events.len();
         fence.begin(recent, |outlier| events.push(Event::Outlier(outlier)));
         // Models that have learned more than these samples cannot learn them anew.

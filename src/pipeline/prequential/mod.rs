@@ -8,7 +8,7 @@
 //! Reading order: this file, `candidate` (a model with its scores and guard), `guard` (against diverging models),
 //! `absurd` (values that are not believed), `bounds` (limits of the target), `drifts` (one event for detections of
 //! several models), `member_graph` (models over others' predictions), `election` (whose prediction is published),
-//! `published` (its scores), `intervals` (around it), `standings` (views of all models), `restore` (continuing from a
+//! `predict` (what all of them predict), `published` (its scores), `intervals` (around it), `standings` (views of all models), `restore` (continuing from a
 //! stored state).
 
 mod absurd;
@@ -19,6 +19,7 @@ mod election;
 mod guard;
 mod intervals;
 mod member_graph;
+mod predict;
 mod published;
 mod restore;
 mod standings;
@@ -33,10 +34,11 @@ use drifts::Drifts;
 use guard::{Act, Limits, TargetScale};
 use intervals::Intervals;
 use member_graph::MemberGraph;
+use predict::Predictors;
 use published::Published;
 use thalweg_metrics::{Coverage, Interval, Miss, checked, drift::DetectorKind};
 use thalweg_models::{
-    Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, SampleWindow, Scratch,
+    Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, SampleWindow,
     champion::Track,
     explain::{Explanation, explain},
     steps::StepDescription,
@@ -46,6 +48,7 @@ use thalweg_state::nested;
 pub use candidate::{Counts, Drift};
 pub use guard::{Action, Config as GuardConfig, Rescue};
 pub use member_graph::{Misfit, check};
+pub use predict::{Buffers, Prediction};
 pub use standings::{PUBLISHED, skill_against};
 
 /// The models of a race, and how they are watched.
@@ -135,8 +138,6 @@ pub struct Prequential {
     #[serde(default, deserialize_with = "nested")]
     fence: Fence,
     #[serde(skip)]
-    fenced: Vec<f64>,
-    #[serde(skip)]
     bounds: Bounds,
     /// The model that is followed until another has proved to be better.
     #[serde(skip)]
@@ -146,15 +147,9 @@ pub struct Prequential {
     #[serde(skip)]
     tracks: Vec<Track>,
     #[serde(skip)]
-    row: Vec<f64>,
-    #[serde(skip)]
-    raw: Vec<f64>,
-    #[serde(skip)]
-    predictions: Vec<f64>,
+    buffers: Buffers,
     #[serde(skip)]
     events: Vec<Event>,
-    #[serde(skip)]
-    scratch: Scratch,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -238,10 +233,8 @@ impl Prequential {
             wiring: MemberGraph::new(models).unwrap_or_default(),
             default: election::default_of(models),
             tracks: Vec::new(),
-            row: Vec::new(),
             config: config.clone(),
-            raw: vec![0.0; contenders.len()],
-            predictions: vec![0.0; contenders.len()],
+            buffers: Buffers::new(contenders.len()),
             events: Vec::new(),
             contenders,
             baseline,
@@ -254,8 +247,6 @@ impl Prequential {
             bounds: Bounds::of(config),
             recent: SampleWindow::default(),
             fence: Fence::default(),
-            fenced: Vec::new(),
-            scratch: Scratch::default(),
         };
         (0..models.len()).for_each(|model| race.begin(model));
         race.champion = race.first();
@@ -271,10 +262,10 @@ impl Prequential {
         } else {
             let row = self.admit(x, target.is_some());
             let interval = self.predict_score_learn([x, x.replaced(&row)], target);
-            self.fenced = row;
+            self.buffers.fenced = row;
             interval
         };
-        Step { predictions: &self.predictions, champion, version, interval, events: &self.events }
+        Step { predictions: &self.buffers.predictions, champion, version, interval, events: &self.events }
     }
 
     /// Predicts, scores and learns, and returns the interval around the published prediction. `x` is the sample as it
@@ -282,7 +273,7 @@ impl Prequential {
     #[inline]
     fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
         let baseline = self.predict(x);
-        let published = self.predictions[self.champion];
+        let published = self.buffers.predictions[self.champion];
         let around = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
         let interval = around.map(|interval| self.bounds.within(interval));
         if let Some(y) = target {
@@ -303,41 +294,19 @@ impl Prequential {
     }
 
     /// Makes every model's own and published prediction, and returns the baseline's.
+    #[inline]
     fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
-        let Self { contenders, raw, predictions, scratch, baseline, usual, bounds, wiring, row, .. } = self;
-        for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
-            if wiring.sees_features(i) {
-                *own = contender.pipeline.predict_one(contender.sees(x), scratch);
-            }
-        }
-        let mean = match &*baseline {
-            Baseline::Configured(i) => raw[*i],
-            Baseline::Own(own) => own.pipeline.predict_one(own.sees(x), scratch),
-        };
-        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then the mean is
-        // the honest guess.
-        let published = |contender: &Candidate, own: f64| {
-            let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, usual));
-            bounds.cut(if sound { own } else { mean })
-        };
-        for ((prediction, &own), contender) in predictions.iter_mut().zip(&*raw).zip(&*contenders) {
-            *prediction = published(contender, own);
-        }
-        for ensemble in &wiring.ensembles {
-            let (i, contender) = (ensemble.model, &contenders[ensemble.model]);
-            let columns = Features::new(ensemble.columns(predictions, row));
-            raw[i] = contender.pipeline.predict_one(columns, scratch);
-            predictions[i] = published(contender, raw[i]);
-        }
-        bounds.cut(mean)
+        let Self { contenders, baseline, usual, bounds, wiring, buffers, .. } = self;
+        Predictors { contenders, baseline, usual, bounds: *bounds, wiring }.predict(x, buffers)
     }
 
     /// Scores all models and returns the limits by which guards judge them. `y` is the target as it is, and as robust
     /// models learn it.
     fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) -> Limits {
-        let default = self.default.map(|default| learned - self.predictions[default]).map(|error| error * error);
+        let default =
+            self.default.map(|default| learned - self.buffers.predictions[default]).map(|error| error * error);
         let Self { drifts, bounds, version, usual, published, champion, .. } = self;
-        let pairs = self.contenders.iter_mut().zip(self.predictions.iter().zip(&self.raw));
+        let pairs = self.contenders.iter_mut().zip(self.buffers.predictions.iter().zip(&self.buffers.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
             let (miss, replaced) = (Miss::of(y, prediction), bounds.replaced(own, prediction));
             if replaced {
@@ -369,7 +338,8 @@ impl Prequential {
     }
 
     fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
-        let Self { contenders, raw, predictions, scratch, events, version, wiring, row, .. } = self;
+        let Self { contenders, buffers, events, version, wiring, .. } = self;
+        let Buffers { raw, predictions, scratch, row, .. } = buffers;
         let mut learn = |model: usize, contender: &mut Candidate, x: Features<'_>, own: f64| {
             let learned = contender.sees(y);
             contender.learn(x, learned, scratch);
@@ -429,6 +399,11 @@ impl Prequential {
             None => columns.to_vec(),
         };
         Some(self.contenders.get(i)?.pipeline.describe(columns))
+    }
+
+    /// Returns the latest samples that were learned from.
+    pub fn recent(&self) -> &SampleWindow {
+        &self.recent
     }
 
     /// Explains which features matter to model `i` now; `columns` are those of the samples. Returns `None` for a model

@@ -3,9 +3,11 @@
 //! Invariant: a damaged state is an error and never a panic later. A model with unchanged settings keeps what it has
 //! learned.
 
-use super::{Baseline, Bounds, Candidate, Config, Prequential, Published, election, member_graph::MemberGraph};
+use super::{
+    Baseline, Bounds, Buffers, Candidate, Config, Prequential, Published, election, member_graph::MemberGraph,
+};
 use thalweg_metrics::{Rolling, checked};
-use thalweg_models::champion::Track;
+use thalweg_models::{ModelConfig, champion::Track};
 
 checked!(Prequential {
     config,
@@ -19,16 +21,12 @@ checked!(Prequential {
     drifts,
     recent,
     fence,
-    fenced: skipped,
     bounds: skipped,
     default: skipped,
     wiring: skipped,
     tracks: skipped,
-    row: skipped,
-    raw: skipped,
-    predictions: skipped,
+    buffers: skipped,
     events: skipped,
-    scratch: skipped,
 } then fits);
 
 impl Prequential {
@@ -54,7 +52,7 @@ impl Prequential {
         }
         self.default = election::default_of(&config.models);
         self.bounds = Bounds::of(config);
-        (self.raw, self.predictions) = (vec![0.0; n], vec![0.0; n]);
+        self.buffers = Buffers::new(n);
         Ok(())
     }
 
@@ -113,5 +111,25 @@ impl Prequential {
         let as_before = fresh.contenders.iter().position(|contender| Some(&contender.name) == champion.as_ref());
         fresh.champion = fresh.followed().or(as_before).unwrap_or_else(|| fresh.first());
         (fresh, afresh)
+    }
+
+    /// Returns the names of the models of `config` that would start afresh.
+    pub fn lacking(&self, config: &Config) -> Vec<String> {
+        let lacks = |model: &&ModelConfig| !self.config.models.contains(model);
+        config.models.iter().filter(lacks).map(|model| model.name.clone()).collect()
+    }
+
+    /// Continues from a stored state under the settings of `learned`, whose models stand in for those that would start afresh. Both
+    /// have taken the same samples last, and the same columns.
+    #[must_use]
+    pub fn joined(stored: Self, mut learned: Self) -> Self {
+        let (mut race, afresh) = Self::restored(stored, &learned.config.clone());
+        let mut others: Vec<&mut Candidate> = learned.all_mut().collect();
+        for contender in race.all_mut().filter(|it| afresh.contains(&it.config.name)) {
+            if let Some(other) = others.iter_mut().find(|other| other.config == contender.config) {
+                std::mem::swap(contender, other);
+            }
+        }
+        race
     }
 }

@@ -12,7 +12,8 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::snapshot::Snapshot;
+use super::replicas::{Dated, Maker, Taker};
+use crate::{snapshot::Snapshot, tap::Tap};
 
 /// Writing end, which the worker holds.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Gauges {
     pub(super) snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     pub(super) confirmed: watch::Sender<i64>,
     pub(super) counters: Arc<Counters>,
+    pub(super) tap: Arc<Tap>,
+    pub(super) replicas: Maker,
 }
 
 #[derive(Debug, Default)]
@@ -29,11 +32,29 @@ pub(super) struct Counters {
     pub(super) done: AtomicBool,
     /// Longest pause for a checkpoint, in microseconds.
     pub(super) longest_pause: AtomicU64,
+    /// True while the stream waits for the schema registry.
+    is_held: AtomicBool,
+    /// Number of times that the registry was asked in vain.
+    registry_tries: AtomicU64,
+}
+
+impl Counters {
+    /// Notes that the stream waits for the schema registry, after another try, or no longer does.
+    pub(super) fn waits_for_registry(&self, waits: bool) {
+        self.is_held.store(waits, Ordering::Release);
+        self.registry_tries.fetch_add(u64::from(waits), Ordering::Relaxed);
+    }
 }
 
 impl Default for Gauges {
     fn default() -> Self {
-        Self { snapshot: watch::Sender::new(None), confirmed: watch::Sender::new(0), counters: Arc::default() }
+        Self {
+            snapshot: watch::Sender::new(None),
+            confirmed: watch::Sender::new(0),
+            counters: Arc::default(),
+            tap: Arc::default(),
+            replicas: Maker::default(),
+        }
     }
 }
 
@@ -44,6 +65,8 @@ impl Gauges {
             snapshot: self.snapshot.subscribe(),
             confirmed: self.confirmed.subscribe(),
             counters: Arc::clone(&self.counters),
+            tap: Arc::clone(&self.tap),
+            replicas: self.replicas.taker(),
         }
     }
 }
@@ -54,12 +77,25 @@ pub struct View {
     snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
     confirmed: watch::Receiver<i64>,
     counters: Arc<Counters>,
+    tap: Arc<Tap>,
+    replicas: Taker,
 }
 
 impl View {
     /// Returns the latest snapshot; `None` until the worker has started.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.borrow().clone()
+    }
+
+    /// Returns where the worker leaves a few predictions and its latest events.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    /// Returns a copy of what the worker has learned, made two seconds ago at most (longer where making it takes long: a copy takes
+    /// up to a fiftieth of the worker's time). The worker makes it between two batches; `None` where it ends before.
+    pub async fn replica(&mut self) -> Option<Dated> {
+        self.replicas.take().await
     }
 
     /// Returns the input offset up to which everything is published.
@@ -84,6 +120,16 @@ impl View {
     /// Returns how often the worker was interrupted and began again: it is trying, which is a sign of life.
     pub fn attempts(&self) -> u64 {
         self.counters.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Returns true while the stream waits for the schema registry.
+    pub fn waits_for_registry(&self) -> bool {
+        self.counters.is_held.load(Ordering::Acquire)
+    }
+
+    /// Returns how often the schema registry was asked in vain: it is trying, which is a sign of life.
+    pub fn registry_tries(&self) -> u64 {
+        self.counters.registry_tries.load(Ordering::Relaxed)
     }
 
     /// Returns `true` once the worker has ended.

@@ -7,11 +7,15 @@
 //! A worker told to end at once aborts all three, and ends only after them.
 //!
 //! Reading order: `config`, this file (a worker's life), `recovery` (where it continues), `tasks` (two of the three
-//! tasks; the third is the transport's), `gauges` (its readings).
+//! tasks; the third is the transport's), `backfill` (models that learn beside the race before they join it), `gauges` (its
+//! readings), `replicas` (copies of its models), `schemas` (by which its records were written).
 
+mod backfill;
 mod config;
 mod gauges;
 mod recovery;
+mod replicas;
+mod schemas;
 mod tasks;
 
 use std::{
@@ -23,16 +27,19 @@ use std::{
 };
 
 use thalweg_store::{Backoff, Store};
-use thalweg_topic::{Publisher, Reader, Transport};
+use thalweg_topic::{Budget, Publisher, Reader, Transport};
 use tokio::{sync::mpsc, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 pub use config::{Config, Error};
 pub use gauges::{Gauges, View};
+pub use replicas::Dated;
 
-use crate::decode::ReadAhead;
+use crate::{decode::ReadAhead, registry::Registry, tap::Spout};
+use backfill::Backfill;
 use recovery::recover;
+use schemas::Schemas;
 use tasks::{Intake, Results, fetch, process};
 
 /// Fetched batches that may wait for `process`, and outboxes that may wait for `publish`.
@@ -59,6 +66,10 @@ pub struct Worker<T> {
     pub store: Arc<Store>,
     /// Its settings.
     pub config: Arc<Config>,
+    /// Bytes that all workers of the process may hold between them.
+    pub budget: Budget,
+    /// Gives the schemas of records; none where the settings name no registry.
+    pub registry: Option<Arc<dyn Registry>>,
     /// Partition of the samples topic.
     pub partition: i32,
     /// Gauges that it updates.
@@ -83,11 +94,11 @@ impl<T: Transport> Worker<T> {
 
     async fn attempts(&self) -> Result<(), Error> {
         let partition = self.partition;
-        let mut end = None;
+        let (mut end, mut backfill) = (None, None);
         let mut backoff = Backoff::new(INITIAL_RESTART_WAIT, MAX_RESTART_WAIT);
         loop {
             let confirmed = *self.gauges.confirmed.borrow();
-            let ended = self.attempt(&mut end).await;
+            let ended = self.attempt(&mut end, &mut backfill).await;
             // The store is closed before workers are told to stop; either means that the daemon ends.
             let stopping = self.is_told_to_stop() || self.store.is_closing();
             let problem = match ended {
@@ -98,6 +109,7 @@ impl<T: Transport> Worker<T> {
                     gap.to_string()
                 }
                 Err(error) if error.is_transient() => error.to_string(),
+                Ok(()) if backfill.is_some() && !stopping => continue,
                 other => return other,
             };
             self.gauges.counters.attempts.fetch_add(1, Ordering::Relaxed);
@@ -137,20 +149,32 @@ impl<T: Transport> Worker<T> {
         }
     }
 
-    /// Runs once from the last checkpoint on. `end` is the offset to stop at, once it is known.
-    async fn attempt(&self, end: &mut Option<i64>) -> Result<(), Error> {
-        let Self { transport, store, config, partition, gauges, stop } = self;
+    /// Runs once from the last checkpoint on. `end` is the offset to stop at, once it is known; `backfill` are models that have not
+    /// joined the race, with which it begins again once they can.
+    async fn attempt(&self, end: &mut Option<i64>, backfill: &mut Option<Backfill>) -> Result<(), Error> {
+        let Self { transport, store, config, budget, registry, partition, gauges, stop } = self;
+        let schemas = |decided| {
+            let place = (config.processor.topic.as_str(), *partition);
+            let (store, counters) = (Arc::clone(store), Arc::clone(&gauges.counters));
+            Schemas::new(registry.clone(), store, place, &config.processor.schema, decided, counters)
+        };
         let opening = async {
             let mut reader = transport.reader(&config.processor.topic, *partition).await?;
             let mut publisher = transport.publisher(*partition).await?;
-            let processor = recover(config, store, *partition, &mut reader, &mut publisher).await?;
+            // All that models learn before they join the race has been read before.
+            let before = schemas(i64::MAX);
+            let processor = recover(config, store, *partition, &mut reader, &mut publisher, backfill, before).await?;
+            let beside = match backfill.take() {
+                Some(backfill) => Some((backfill, transport.reader(&config.processor.topic, *partition).await?)),
+                None => None,
+            };
             if config.until_caught_up && end.is_none() {
                 *end = Some(reader.range().await?.end);
             }
-            Ok::<_, Error>((reader, publisher, processor))
+            Ok::<_, Error>((reader, publisher, processor, beside))
         };
         // On the heap, since it is large and over soon, and a process may have a thousand workers.
-        let (reader, publisher, processor) = tokio::select! {
+        let (reader, publisher, processor, beside) = tokio::select! {
             () = self.told_to_stop() => return Ok(()),
             opened = Box::pin(opening) => opened?,
         };
@@ -161,23 +185,37 @@ impl<T: Transport> Worker<T> {
         let (batches, incoming) = mpsc::channel(CHANNEL_CAPACITY);
         let (outboxes, outgoing) = mpsc::channel(CHANNEL_CAPACITY);
         let all_read = Arc::new(AtomicBool::new(false));
+        // The race ends where models have caught up with it, too.
+        let race = stop.in_order.child_token();
         let intake = Intake {
             reader,
             batches,
             end: *end,
             counters: Arc::clone(&gauges.counters),
-            stop: stop.in_order.clone(),
+            stop: race.clone(),
             ahead: ReadAhead::new(&config.processor.schema),
+            schemas: schemas(processor.published_up_to()),
+            share: budget.share(),
         };
         let results = Results {
             outboxes,
             snapshots: gauges.snapshot.clone(),
+            replicas: gauges.replicas.clone(),
             counters: Arc::clone(&gauges.counters),
             checkpoint_every: config.checkpoint_every,
             all_read: Arc::clone(&all_read),
+            spout: Spout::new(Arc::clone(&gauges.tap)),
         };
         // Dropping the worker drops its tasks, too.
         let fetch = AbortOnDropHandle::new(tokio::spawn(fetch(intake, position, all_read).in_current_span()));
+        let beside_ends = stop.in_order.child_token();
+        let beside = beside.map(|(backfill, reader)| {
+            let (ahead, confirmed) = (ReadAhead::new(&config.processor.schema), gauges.confirmed.subscribe());
+            // All that it reads has been read before.
+            let learned =
+                backfill.run(reader, (ahead, schemas(i64::MAX)), budget.share(), confirmed, race, beside_ends.clone());
+            AbortOnDropHandle::new(tokio::spawn(learned.in_current_span()))
+        });
         let process = process(Box::new(processor), incoming, results).in_current_span();
         let process = AbortOnDropHandle::new(tokio::spawn(process));
         let publish = publisher.run(outgoing, gauges.confirmed.clone()).in_current_span();
@@ -194,7 +232,12 @@ impl<T: Transport> Worker<T> {
                 joined.await
             }
         };
-        published.and(fetched).and(processed)
+        let ended = published.and(fetched).and(processed);
+        let Some(beside) = beside else { return ended };
+        beside_ends.cancel();
+        let (models, learned) = beside.await.map_err(|_| Error::Panicked { task: "backfill" })?;
+        *backfill = Some(models);
+        ended.and(learned)
     }
 }
 

@@ -5,7 +5,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Config, Error};
+use super::{
+    Config, Error,
+    backfill::{Backfill, settle},
+    schemas::Schemas,
+};
 use crate::{
     checkpoint::Checkpoint,
     checkpoints,
@@ -27,6 +31,8 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     partition: i32,
     reader: &mut R,
     publisher: &mut P,
+    backfill: &mut Option<Backfill>,
+    schemas: Schemas,
 ) -> Result<Processor, Error> {
     let range = reader.range().await?;
     let found = found(config, store, partition, &range, reader).await?;
@@ -45,18 +51,28 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         // `latest` and times mean another offset at every start; the outputs' last source offset does not.
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
+    let is_blind = resumed.is_blind;
     let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
     let Found { mut stored, before, .. } = found;
-    let same_settings = stored.as_ref().is_some_and(|stored| stored.settings == config.processor.fingerprint());
     if let (Some(gap), Some(stored)) = (gap, &mut stored) {
         behind(stored, gap, position, &config.processor.topic);
     }
-    let (mut processor, afresh) = Processor::new(&config.processor, partition, position, stored);
+    let before_it = stored.as_ref().map(|stored| stored.settings);
+    let mut race = config.processor.clone();
+    match stored {
+        Some(checkpoint) if gap.is_none() => {
+            let (checkpoint, settled) = settle(config, checkpoint, &range, reader, backfill, schemas).await?;
+            (stored, race) = (Some(checkpoint), settled);
+        }
+        _ => *backfill = None,
+    }
+    let (mut processor, afresh) = Processor::new(&race, partition, position, stored);
     if let Some(schema) = before {
         processor.read_before(schema);
     }
     processor.skip_published(published);
-    if gap.is_some() || (!same_settings && processor.may_begin_here()) {
+    let same_settings = before_it == Some(race.fingerprint());
+    if gap.is_some() || ((is_blind || !same_settings) && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
     note_identity(config, store, partition, reader.identity()).await?;
@@ -140,7 +156,10 @@ fn settled(
 ) -> Result<Settled, Error> {
     let topic = &config.processor.topic;
     let (mut gap, mut since) = (found.gap, found.outputs());
-    let Resumed { mut published, outputs } = resumed;
+    let Resumed { mut published, outputs, is_blind } = resumed;
+    if is_blind {
+        since = seen(since, &outputs, published, position);
+    }
     // Outputs that the checkpoint has as published count as published, also where the topic has lost them.
     let stored = found.stored.as_ref();
     let floor = stored.filter(|stored| stored.topic == *topic).map_or([0; 3], |stored| stored.published);
@@ -163,6 +182,18 @@ fn settled(
         (published, since) = (published.map(|published| published.min(resumed)), outputs);
     }
     Ok(Settled { published, since, gap })
+}
+
+/// Returns the ends of the outputs up to which nothing has been published past `position`. What the publisher has said of itself
+/// since the checkpoint is before these: where it cannot be read back, it would be taken for what a crash has left.
+fn seen(since: Outputs, outputs: &Outputs, published: Published, position: i64) -> Outputs {
+    let mut seen = *outputs;
+    for (i, published) in published.into_iter().enumerate() {
+        if published > position {
+            seen.offsets[i] = if since.topics == outputs.topics { since.offsets[i] } else { 0 };
+        }
+    }
+    seen
 }
 
 /// Logs where it continues, and with which state.

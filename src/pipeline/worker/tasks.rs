@@ -14,16 +14,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::gauges::Counters;
+use super::{Error, gauges::Counters, replicas::Maker, schemas::Schemas};
 use crate::{
-    decode::{ReadAhead, Rows},
+    decode::{Learned, ReadAhead, Rows},
     gap::Anchor,
     pending_predictions::PendingPredictions,
     processor::Processor,
     snapshot::Snapshot,
+    tap::Spout,
 };
 use thalweg_store::RateLimited;
-use thalweg_topic::{Fetched, Outbox, Reader};
+use thalweg_topic::{Fetched, Held, Outbox, Reader, Share};
 
 /// Bytes at which an outbox is sent on: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
@@ -40,22 +41,21 @@ pub(super) struct Intake<R> {
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
     pub(super) ahead: ReadAhead,
+    pub(super) schemas: Schemas,
+    /// Of the bytes that all workers may hold.
+    pub(super) share: Share,
 }
 
 /// Reads from `offset` on; sets `all_read` at its end, which a panic leaves unset.
-pub(super) async fn fetch<R: Reader>(
-    intake: Intake<R>,
-    offset: i64,
-    all_read: Arc<AtomicBool>,
-) -> Result<(), thalweg_topic::Error> {
+pub(super) async fn fetch<R: Reader>(intake: Intake<R>, offset: i64, all_read: Arc<AtomicBool>) -> Result<(), Error> {
     let read = read(intake, offset).await;
     all_read.store(true, Ordering::Release);
     read
 }
 
 /// Fetches the next batch while the last one is read ahead and handed on.
-async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), thalweg_topic::Error> {
-    let Intake { reader, batches, end, counters, stop, ahead } = &mut intake;
+async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), Error> {
+    let Intake { reader, batches, end, counters, stop, ahead, schemas, share } = &mut intake;
     let mut brought: Option<Fetched> = None;
     loop {
         let more = end.is_none_or(|end| offset < end);
@@ -64,20 +64,29 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
         }
         let handed = match brought.take() {
             None => None,
-            // We wait for room in the channel before we fetch more.
-            Some(fetched) => tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                place = batches.reserve() => match place {
-                    Ok(place) => Some((fetched, place)),
-                    Err(_) => return Ok(()),
-                },
-            },
+            // We wait for room in the budget and in the channel before we fetch more.
+            Some(fetched) => {
+                let room = async {
+                    let learned = schemas.learn(&fetched.records).await?;
+                    let bytes = fetched.bytes();
+                    let held = if bytes > 0 { Some(share.take(bytes).await) } else { None };
+                    Ok::<_, Error>(batches.reserve().await.ok().map(|place| (held, place, learned)))
+                };
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = batches.closed() => return Ok(()),
+                    room = room => match room? {
+                        Some((held, place, learned)) => Some((fetched, held, place, learned)),
+                        None => return Ok(()),
+                    },
+                }
+            }
         };
         let fetch = async { if more { Some(reader.fetch(offset).await) } else { None } };
         let hand_on = async {
-            let Some((fetched, place)) = handed else { return };
-            let rows = ahead.read(fetched.records.iter().map(|record| record.value.as_deref()));
-            place.send(Box::new(Batch { fetched, rows }));
+            let Some((fetched, held, place, learned)) = handed else { return };
+            let rows = ahead.read_records(&fetched.records, &learned);
+            place.send(Box::new(Batch { fetched, rows, learned, held }));
         };
         let (fetched, ()) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -100,18 +109,24 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), t
 /// A batch on its way from `fetch` to `process`.
 #[derive(Default)]
 pub(super) struct Batch {
-    fetched: Fetched,
-    /// Flat rows of the records, as far as they could be read ahead.
-    rows: Rows,
+    pub(super) fetched: Fetched,
+    /// Rows of the records, as far as they could be read ahead.
+    pub(super) rows: Rows,
+    /// Schemas by which they are read, in the order of the records that bring them.
+    pub(super) learned: Vec<Learned>,
+    /// Bytes of the records.
+    pub(super) held: Option<Held>,
 }
 
 /// Inputs of `process`.
 pub(super) struct Results {
     pub(super) outboxes: mpsc::Sender<Outbox>,
     pub(super) snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    pub(super) replicas: Maker,
     pub(super) counters: Arc<Counters>,
     pub(super) checkpoint_every: Duration,
     pub(super) all_read: Arc<AtomicBool>,
+    pub(super) spout: Spout,
 }
 
 pub(super) async fn process(
@@ -119,11 +134,12 @@ pub(super) async fn process(
     mut incoming: mpsc::Receiver<Box<Batch>>,
     results: Results,
 ) -> Result<(), thalweg_topic::Error> {
-    let Results { outboxes, snapshots, counters, checkpoint_every, all_read } = results;
+    let Results { outboxes, snapshots, replicas, counters, checkpoint_every, all_read, mut spout } = results;
     let mut kept = (Instant::now(), processor.position());
     let mut shown = Instant::now();
     // Set where something has changed since that snapshot.
     let (mut is_new, mut seen) = (true, (0, 0, 0));
+    let mut is_told = false;
     let mut sent = processor.position();
     let mut rejections = RateLimited::default();
     let mut outbox: Outbox<PendingPredictions> = Outbox::at(processor.position());
@@ -134,20 +150,31 @@ pub(super) async fn process(
         let next_checkpoint = is_unsaved.then_some(kept.0 + checkpoint_every);
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
-            batch = incoming.recv() => batch,
+            batch = incoming.recv() => {
+                is_new |= !std::mem::replace(&mut is_told, true);
+                batch
+            }
+            () = replicas.asked() => {
+                replicas.make(|| processor.replica());
+                continue;
+            }
             () = until(next_snapshot.into_iter().chain(next_checkpoint).min()) => {
                 let fetched = Fetched { next_offset: processor.position(), ..Fetched::default() };
                 Some(Box::new(Batch { fetched, ..Batch::default() }))
             }
         };
         let Some(batch) = batch else { break };
-        let Batch { fetched, rows } = *batch;
+        let Batch { fetched, rows, learned, held } = *batch;
         let last = fetched.records.last().map(Anchor::of);
         if last.is_some() {
             processor.set_now(now());
         }
+        let mut learned = learned.iter().peekable();
         for (i, record) in fetched.records.into_iter().enumerate() {
             let offset = record.offset;
+            while let Some(learned) = learned.next_if(|learned| learned.offset <= offset) {
+                processor.learn_schema(learned);
+            }
             if let Err(rejection) = processor.process_ahead(record, rows.get(i), &mut outbox) {
                 rejections.seen(rejection.reason(), |times| {
                     tracing::warn!(
@@ -156,8 +183,11 @@ pub(super) async fn process(
                     );
                 });
             }
-            if outbox.bytes() >= OUTBOX_BYTES && outboxes.send(outbox.take()).await.is_err() {
-                return Ok(());
+            if outbox.bytes() >= OUTBOX_BYTES {
+                spout.leave(&outbox);
+                if !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
+                    return Ok(());
+                }
             }
         }
         if last.is_some() {
@@ -169,7 +199,12 @@ pub(super) async fn process(
             processor.advance(fetched.next_offset, fetched.high_watermark, last);
             processor.ends_at(fetched.end);
         }
+        if is_told {
+            processor.knows_end();
+        }
         outbox.position = processor.position();
+        outbox.held.extend(held);
+        spout.leave(&outbox);
         let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1 && processor.may_begin_here();
         if due {
             let begun = std::time::Instant::now();
@@ -178,7 +213,7 @@ pub(super) async fn process(
             counters.longest_pause.fetch_max(pause, Ordering::Relaxed);
             kept = (Instant::now(), processor.position());
         }
-        if (due || outbox.position != sent) && outboxes.send(outbox.take()).await.is_err() {
+        if (due || outbox.position != sent) && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
             return Ok(());
         }
         sent = outbox.position;
@@ -198,6 +233,20 @@ pub(super) async fn process(
     let _ = outboxes.send(outbox.take()).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
+}
+
+/// Hands an outbox to the publisher, and meanwhile makes replicas for those who ask: it may be waiting for a broker. Returns `false`
+/// where the publisher has ended. It has the processor for itself, since that one is not shared between threads.
+async fn send(outboxes: &mpsc::Sender<Outbox>, outbox: Outbox, replicas: &Maker, processor: &mut Processor) -> bool {
+    let sending = outboxes.send(outbox);
+    tokio::pin!(sending);
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent.is_ok(),
+            () = replicas.asked() => replicas.make(|| processor.replica()),
+        }
+    }
 }
 
 async fn until(time: Option<Instant>) {

@@ -18,7 +18,9 @@ use crate::{
     pipeline::prequential::PUBLISHED,
 };
 use plot::{Line, MAX_SERIES};
+use thalweg_http::STYLE as SHARED_STYLE;
 
+/// What is this page's own; the rest is the dashboard's.
 const STYLE: &str = include_str!("style.css");
 
 /// Most features in a table.
@@ -34,7 +36,10 @@ pub(super) fn page(standings: &Standings) -> anyhow::Result<Vec<u8>> {
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n",
     );
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
-    write!(out, "<title>Thalweg: comparison</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n")?;
+    write!(
+        out,
+        "<title>Thalweg: comparison</title>\n<style>\n{SHARED_STYLE}{STYLE}</style>\n</head>\n<body>\n<main>\n"
+    )?;
     head(&mut out, standings)?;
     if standings.streams.len() > 1 {
         overall(&mut out, standings)?;
@@ -132,6 +137,9 @@ fn about(board: &Board) -> String {
     let mut text = format!("{} records, {} scored", grouped(counts.records as f64), grouped(counts.scored as f64));
     if counts.rejected > 0 {
         text.push_str(&format!(", {} not usable", grouped(counts.rejected as f64)));
+    }
+    if counts.skipped > 0 {
+        text.push_str(&format!(", {} skipped", grouped(counts.skipped as f64)));
     }
     match &board.seeds[..] {
         [Some(seed)] => text.push_str(&format!(", seed {seed}")),

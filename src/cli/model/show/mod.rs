@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write, stdout};
 
 use clap::Args;
 
-use super::{Learned, LearnedModel, Selection};
+use super::{Learned, Selection};
 use crate::{
     logging::figures,
     metrics::Scores,
@@ -20,7 +20,7 @@ use crate::{
         explain::Explanation,
         steps::StepDescription,
     },
-    pipeline::snapshot::ModelSnapshot,
+    pipeline::{learned::LearnedModel, snapshot::ModelSnapshot},
     settings::Settings,
 };
 use table::{Table, number};

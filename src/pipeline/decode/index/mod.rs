@@ -3,18 +3,26 @@
 //! Invariant: columns are numbered in order of first appearance and never renumbered; the number of names, columns and
 //! categories is bounded, whatever a stream sends.
 
+mod growth;
 mod names;
+mod paths;
+mod times;
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Absent, Notice, Rejection, Schema, Unit,
-    categories::{self, Categories, Category},
-    numeric_text::{Texts, Turn},
+    Absent, Envelope, Notice, Schema, Unit,
+    cast::Cast,
+    categories::{Categories, Category},
+    envelope::{Form, Wrappers},
+    naming::{self, Naming},
+    numeric_text::Texts,
     role::{Field, Part},
-    time::{Clock, Moment},
+    scanner::Syntax,
+    time::Clock,
 };
 use thalweg_metrics::checked;
 use thalweg_models::NamedColumn;
@@ -48,17 +56,38 @@ pub struct Index {
     /// Columns that hold numbers as text.
     #[serde(default)]
     texts: Texts,
+    /// Form of the records, once it is known. States older than this setting know no envelope.
+    #[serde(default = "plain")]
+    form: Option<Form>,
     /// Number of names that have changed their meaning.
     #[serde(skip)]
     turned: usize,
+    /// Number of records that have left a trace.
+    #[serde(skip)]
+    changes: usize,
     /// Per name, true once a record since the start had it.
     #[serde(skip)]
     seen: Vec<bool>,
     /// Per name, its field.
     #[serde(skip)]
     fields: Vec<Field>,
+    /// Per name, the path of its value.
     #[serde(skip)]
-    lookup: HashMap<String, usize>,
+    paths: Vec<String>,
+    /// Paths to names.
+    #[serde(skip)]
+    naming: Naming,
+    /// True where every path is a name, of which nothing is known but what `names` says.
+    #[serde(skip)]
+    is_simple: bool,
+    /// Fields whose type the records' own schema tells, by name.
+    #[serde(skip)]
+    types: HashMap<String, Cast, RandomState>,
+    /// Per pattern of `schema.ignore`, true once a field fitted it.
+    #[serde(skip)]
+    fitted: Vec<bool>,
+    #[serde(skip)]
+    lookup: HashMap<String, usize, RandomState>,
     /// Settings by which times are read.
     #[serde(skip)]
     clock: Clock,
@@ -74,6 +103,15 @@ pub struct Index {
     /// True where `NaN` without quotes stands for a missing value.
     #[serde(skip)]
     bare_nan: bool,
+    /// Objects that stand for a value.
+    #[serde(skip)]
+    wrappers: Wrappers,
+    /// True where the form of the records is known, and nothing stands around their JSON.
+    #[serde(skip)]
+    is_bare: bool,
+    /// Bytes of the longest text that stands for a missing value.
+    #[serde(skip)]
+    longest_missing: usize,
 }
 
 checked!(Index {
@@ -84,22 +122,38 @@ checked!(Index {
     categories,
     unit,
     texts,
+    form,
     turned: skipped,
+    changes: skipped,
     seen: skipped,
     fields: skipped,
+    paths: skipped,
+    naming: skipped,
+    is_simple: skipped,
+    types: skipped,
+    fitted: skipped,
     lookup: skipped,
     clock: skipped,
     notices: skipped,
     follows: skipped,
     longest: skipped,
     bare_nan: skipped,
+    wrappers: skipped,
+    is_bare: skipped,
+    longest_missing: skipped,
 } then fits_together);
+
+fn plain() -> Option<Form> {
+    Some(Form::plain())
+}
 
 impl Index {
     fn empty(schema: Schema) -> Self {
         let clock = Clock { zone: schema.zone(), unit: schema.timestamp_unit };
         Self {
             bare_nan: schema.takes_bare_nan(),
+            longest_missing: schema.longest_missing(),
+            form: Form::set(&schema),
             schema,
             names: Vec::new(),
             columns: Vec::new(),
@@ -107,10 +161,18 @@ impl Index {
             categories: Vec::new(),
             texts: Texts::default(),
             turned: 0,
+            changes: 0,
             seen: Vec::new(),
             fields: Vec::new(),
+            paths: Vec::new(),
+            naming: Naming::default(),
+            wrappers: Wrappers::default(),
+            is_bare: false,
+            is_simple: true,
+            types: HashMap::default(),
+            fitted: Vec::new(),
             unit: None,
-            lookup: HashMap::new(),
+            lookup: HashMap::default(),
             clock,
             notices: Vec::new(),
             follows: Vec::new(),
@@ -136,16 +198,15 @@ impl Index {
         if !names.iter().all(|(_, part)| known(part)) {
             return Err("a name in the index leads to no column");
         }
-        self.longest = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        self.lookup = names.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        self.bare_nan = self.schema.takes_bare_nan();
+        self.find_paths();
+        self.know_missing();
         self.clock = self.clock();
         // A feature that was the key, too, used to be kept as the key alone.
         for column in 0..d {
             let nominal = self.nominal.get(column).is_some_and(|nominal| *nominal);
             let name = self.columns[column].clone();
             let is_text = |i: &usize| matches!(self.names[*i].1, Part::Text { .. });
-            if !self.lookup.get(&name).is_some_and(is_text) {
+            if !self.place(&name).as_ref().is_some_and(is_text) {
                 self.add_name(&name, Part::feature(column, nominal));
             }
         }
@@ -153,25 +214,32 @@ impl Index {
         Ok(())
     }
 
+    /// Returns true where both give columns and categories the same meaning.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let categories = |it: &Self| it.categories.iter().map(|of| of.names().to_vec()).collect::<Vec<_>>();
+        self.columns == other.columns && self.nominal == other.nominal && categories(self) == categories(other)
+    }
+
     /// Creates the index of `schema` before the first record.
     pub fn new(schema: &Schema) -> Self {
         let mut index = Self::empty(schema.clone());
-        for name in schema.features.iter().flatten() {
+        index.find_paths();
+        for name in schema.features.iter().flatten().filter(|name| !naming::is_pattern(name)) {
             let nominal = schema.nominal.contains(name);
             index.add_column(name, nominal);
         }
         index.add_name(&schema.target, Part::Target);
-        for name in &schema.ignore {
+        for name in schema.ignore.iter().filter(|name| !naming::is_pattern(name)) {
             index.add_name(name, Part::Ignored);
         }
-        if index.is_open() {
-            for name in &schema.nominal {
+        for name in schema.nominal.iter().filter(|name| !naming::is_pattern(name)) {
+            if index.takes_name(name) && index.place(name).is_none() {
                 index.add_name(name, Part::NewNominal);
             }
         }
         let [key, time] = [(&schema.key, schema.key_is_feature), (&schema.timestamp, schema.timestamp_is_feature)];
         for (name, _) in [key, time] {
-            let Some(name) = name.as_ref().filter(|name| !index.lookup.contains_key(*name)) else { continue };
+            let Some(name) = name.as_ref().filter(|name| index.place(name).is_none()) else { continue };
             // One field may be both.
             let is_feature = [key, time].iter().any(|(other, is_feature)| other.as_ref() == Some(name) && *is_feature);
             index.add_name(name, if is_feature && index.is_open() { Part::New } else { Part::Ignored });
@@ -180,40 +248,14 @@ impl Index {
         index
     }
 
-    /// Gives each name its roles besides its part, from the schema.
-    fn mark(&mut self) {
-        let schema = &self.schema;
-        let listed = schema.features.iter().flatten().chain(&schema.nominal);
-        let named = [Some(&schema.target), schema.key.as_ref(), schema.timestamp.as_ref()].into_iter().flatten();
-        let wanted: Vec<String> = listed.chain(named).cloned().collect();
-        // Adds the names between an ignored field and a wanted one within it.
-        for name in self.schema.ignore.clone() {
-            let inner = |wanted: &&String| wanted.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'));
-            for inner in wanted.iter().filter(inner) {
-                let dots = inner.match_indices('.').map(|(at, _)| at).filter(|at| *at >= name.len());
-                for between in dots.map(|at| &inner[..at]) {
-                    if !self.lookup.contains_key(between) {
-                        self.add_name(between, Part::Ignored);
-                    }
-                }
-            }
-        }
-        self.fields.clear();
-        for (name, part) in &self.names {
-            let is = |field: &Option<String>| field.as_ref() == Some(name);
-            let holds = |wanted: &String| wanted.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-            self.fields.push(Field {
-                part: *part,
-                key: is(&self.schema.key),
-                timestamp: is(&self.schema.timestamp),
-                inner: *part == Part::Ignored && wanted.iter().any(holds),
-            });
-        }
-    }
-
     /// Returns `true` where columns mean the same under `schema`; limits may differ, and the settings by which times
     /// and values are read.
     pub fn fits(&self, schema: &Schema) -> bool {
+        // What was found stays where it is to be found.
+        let is_of_form = match (Form::set(schema), &self.form) {
+            (None, Some(form)) => schema.envelope == Envelope::Auto || schema.envelope == form.envelope,
+            (wanted, form) => wanted == *form,
+        };
         let Schema { max_features, max_record_bytes, max_categories, .. } = self.schema;
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
@@ -227,22 +269,38 @@ impl Index {
             missing: self.schema.missing.clone(),
             on_bad_field,
             numeric_text,
+            envelope: self.schema.envelope,
+            on_delete: self.schema.on_delete,
             ..schema.clone()
         };
-        self.schema == other
+        self.schema == other && is_of_form
     }
 
     /// Continues under `schema`, which [fits](Self::fits).
     pub(super) fn adopt(&mut self, schema: &Schema) {
-        self.bare_nan = schema.takes_bare_nan();
         self.schema = schema.clone();
+        self.know_missing();
+        self.mark();
         self.clock = self.clock();
     }
 
-    /// True where `NaN` without quotes stands for a missing value.
+    /// Returns what is read besides JSON.
     #[inline]
-    pub(super) fn takes_bare_nan(&self) -> bool {
-        self.bare_nan
+    pub(super) fn syntax(&self) -> Syntax {
+        Syntax { bare_nan: self.bare_nan, wrappers: self.wrappers }
+    }
+
+    /// Returns `true` where `text` stands for a missing value. Space around it does not count.
+    #[inline]
+    pub(super) fn is_missing(&self, text: &str) -> bool {
+        let text = text.trim_ascii();
+        text.len() <= self.longest_missing && self.schema.is_missing(text)
+    }
+
+    /// Prepares what is asked of each value.
+    fn know_missing(&mut self) {
+        self.bare_nan = self.schema.takes_bare_nan();
+        self.longest_missing = self.schema.longest_missing();
     }
 
     /// Returns the schema.
@@ -250,42 +308,9 @@ impl Index {
         &self.schema
     }
 
-    fn clock(&self) -> Clock {
-        Clock { zone: self.schema.zone(), unit: self.schema.timestamp_unit.or(self.unit) }
-    }
-
-    /// Returns the moment of a number, and the unit where this number decides it.
-    #[inline]
-    pub(super) fn time(&self, number: f64) -> Option<(Moment, Option<Unit>)> {
-        self.clock.number(number)
-    }
-
-    /// Returns the moment of a text, and the unit where this text decides it.
-    pub(super) fn time_of_text(&self, text: &str) -> Option<(Moment, Option<Unit>)> {
-        self.clock.text(text)
-    }
-
-    /// Fixes `unit` as the unit of times; `time` was the first.
-    pub(super) fn decide(&mut self, unit: Unit, time: Moment) {
-        (self.unit, self.clock.unit) = (Some(unit), Some(unit));
-        if let Some(field) = self.schema.timestamp.clone() {
-            self.notices.push(Notice::TimestampUnit {
-                field,
-                unit,
-                number: time.in_unit(unit),
-                time: time.milliseconds(),
-            });
-        }
-    }
-
     /// Takes the notices since the last call.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
-    }
-
-    /// Returns the name of the field of the time; empty where there is none.
-    pub(super) fn timestamp(&self) -> &str {
-        self.schema.timestamp.as_deref().unwrap_or_default()
     }
 
     #[inline]
@@ -326,6 +351,11 @@ impl Index {
         self.names.len() + self.columns.len() + self.turned
     }
 
+    /// Returns a number that grows whenever a record leaves a trace by which a later one could be read otherwise.
+    pub(super) fn changes(&self) -> usize {
+        self.changes
+    }
+
     /// Returns per column `true` where it is nominal; empty when none is.
     pub fn nominal(&self) -> &[bool] {
         &self.nominal
@@ -341,15 +371,33 @@ impl Index {
     /// hashing.
     #[inline]
     pub(super) fn field(&mut self, name: &str, cursor: &mut usize) -> Field {
-        if let Some(&next) = self.follows.get(*cursor)
-            && let Some((known, _)) = self.names.get(next)
-            && known == name
-        {
-            *cursor = next + 1;
-            return self.fields[next];
+        self.next_field(name.as_bytes(), cursor).unwrap_or_else(|| self.find(name, cursor))
+    }
+
+    /// Looks up the field of a name that may be no UTF-8; `None` where it is none.
+    #[inline]
+    pub(super) fn field_of(&mut self, name: &[u8], cursor: &mut usize) -> Option<Field> {
+        if let Some(field) = self.next_field(name, cursor) {
+            return Some(field);
         }
+        std::str::from_utf8(name).ok().map(|name| self.find(name, cursor))
+    }
+
+    /// Returns the field of the name that came next last time, where it is this one.
+    #[inline]
+    fn next_field(&self, name: &[u8], cursor: &mut usize) -> Option<Field> {
+        let next = *self.follows.get(*cursor)?;
+        let known = self.paths.get(next)?;
+        if known.as_bytes() != name {
+            return None;
+        }
+        *cursor = next + 1;
+        Some(self.fields[next])
+    }
+
+    fn find(&mut self, path: &str, cursor: &mut usize) -> Field {
         // A record of one long name with thousands of elements must not cost their product.
-        let known = if name.len() > self.longest { None } else { self.lookup.get(name) };
+        let known = if path.len() > self.longest { None } else { self.lookup.get(path) };
         match known {
             Some(&found) => {
                 if self.follows.len() <= *cursor {
@@ -363,7 +411,8 @@ impl Index {
                 *cursor = found + 1;
                 self.fields[found]
             }
-            None => Field::NEW,
+            None if self.is_simple => Field::NEW,
+            None => self.unknown(path),
         }
     }
 
@@ -372,119 +421,8 @@ impl Index {
         self.categories[column].find(text, self.schema.max_categories)
     }
 
-    /// Checks that so many more columns are allowed.
-    pub(super) fn check_room(&self, more: usize) -> Result<(), Rejection> {
-        let limit = self.schema.max_features;
-        if self.columns.len() + more > limit { Err(Rejection::TooManyFeatures { limit }) } else { Ok(()) }
-    }
-
-    /// Adds the new columns and categories of an accepted record, and puts their values into `row`.
-    pub(super) fn extend(
-        &mut self,
-        new: &mut Vec<NewColumn>,
-        new_categories: &mut Vec<(usize, String)>,
-        row: &mut Vec<f64>,
-    ) -> Result<(), Rejection> {
-        self.check_room(new.len())?;
-        for (column, text) in new_categories.drain(..) {
-            row[column] = self.add_category(column, text);
-        }
-        for NewColumn { name, value, category, spelled } in new.drain(..) {
-            let column = self.add_column(&name, category.is_some());
-            if spelled {
-                self.texts.begin(column);
-            }
-            row.push(match category {
-                Some(text) => match self.category(column, &text) {
-                    Category::New(name) => self.add_category(column, name.into_owned()),
-                    Category::Known(number) => f64::from(number),
-                },
-                None => value,
-            });
-        }
-        Ok(())
-    }
-
-    /// Learns from the texts of an accepted record about their fields.
-    pub(super) fn learn_texts(&mut self, turns: &mut Vec<Turn>, words: &mut Vec<String>) {
-        for turn in turns.drain(..) {
-            match turn {
-                Turn::Numeric(column) => {
-                    if self.texts.count(column) {
-                        self.notices.push(Notice::NumericText { field: self.columns[column].clone() });
-                    }
-                }
-                Turn::Words(column) if self.texts.is_on_probation(column) => {
-                    let field = self.columns[column].clone();
-                    self.texts.end(column);
-                    let slot = self.texts.add_words();
-                    // Columns are at most schema.max_features, which fits.
-                    self.turn(&field, Part::Text { slot, column: Some(column as u32) });
-                    self.notices.push(Notice::Words { field });
-                }
-                Turn::Words(_) => {}
-                Turn::Number(column) => {
-                    let field = self.columns[column].clone();
-                    self.turn(&field, Part::Column(column));
-                }
-            }
-        }
-        for name in words.drain(..) {
-            if !self.lookup.contains_key(&name) {
-                let slot = self.texts.add_words();
-                self.add_name(&name, Part::Text { slot, column: None });
-            }
-        }
-    }
-
-    fn turn(&mut self, name: &str, part: Part) {
-        self.add_name(name, part);
-        self.turned += 1;
-    }
-
     /// Returns the columns that hold numbers as text.
     pub(super) fn texts(&self) -> &Texts {
         &self.texts
-    }
-
-    fn add_category(&mut self, column: usize, name: String) -> f64 {
-        let (field, known) = (&self.columns[column], &mut self.categories[column]);
-        if categories::is_shared(&name) && !known.are_shared() {
-            let limit = self.schema.max_categories;
-            self.notices.push(Notice::CategoriesShared { field: field.clone(), limit });
-        }
-        if categories::is_cut(&name) && !known.are_cut() {
-            self.notices.push(Notice::CategoryCut { field: field.clone() });
-        }
-        f64::from(known.add(name))
-    }
-
-    fn add_column(&mut self, name: &str, nominal: bool) -> usize {
-        let column = self.columns.len();
-        self.columns.push(name.to_owned());
-        self.categories.push(Categories::default());
-        if nominal || !self.nominal.is_empty() {
-            self.nominal.resize(column, false);
-            self.nominal.push(nominal);
-        }
-        self.add_name(name, Part::feature(column, nominal));
-        column
-    }
-
-    fn add_name(&mut self, name: &str, part: Part) {
-        match self.lookup.get(name) {
-            Some(&i) => {
-                self.names[i].1 = part;
-                if let Some(field) = self.fields.get_mut(i) {
-                    field.part = part;
-                }
-            }
-            None => {
-                self.lookup.insert(name.to_owned(), self.names.len());
-                self.names.push((name.to_owned(), part));
-                self.fields.push(Field { part, ..Field::NEW });
-                self.longest = self.longest.max(name.len());
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        naming,
         role::Part,
         usage::{Feature, FeatureKind, Names, Unseen},
     },
@@ -11,7 +12,7 @@ use super::{
 impl Index {
     /// Returns the use of the names.
     pub(in crate::decode) fn usage(&self) -> Names {
-        let seen = |name: &String| self.lookup.get(name).is_some_and(|&i| self.seen.get(i).is_some_and(|seen| *seen));
+        let seen = |name: &String| self.place(name).is_some_and(|i| self.seen.get(i).is_some_and(|seen| *seen));
         let mut names = Names::default();
         for (column, name) in self.columns.iter().enumerate() {
             let kind = match self.nominal.get(column) {
@@ -19,8 +20,8 @@ impl Index {
                 _ if self.texts.is_spelled(column) => FeatureKind::NumberInText,
                 _ => FeatureKind::Number,
             };
-            let is_text = self.lookup.get(name).is_some_and(|&i| matches!(self.names[i].1, Part::Text { .. }));
-            if !is_text && (self.is_open() || seen(name)) {
+            let is_text = self.place(name).is_some_and(|i| matches!(self.names[i].1, Part::Text { .. }));
+            if !is_text && (self.takes_name(name) || seen(name)) {
                 names.features.push(Feature { name: name.clone(), kind });
             }
         }
@@ -45,10 +46,24 @@ impl Index {
             // A nominal feature that has a column was seen before the start.
             let known = |name: &String| self.is_open() && self.columns.contains(name);
             let told = |name: &String| setting != "schema.features" && listed.contains(name);
-            for name in unseen.iter().filter(|name| !seen(name) && !known(name) && !told(name)) {
+            let fits = |name: &String| naming::is_pattern(name) && self.fits_any(setting, name);
+            for name in unseen.iter().filter(|name| !seen(name) && !known(name) && !told(name) && !fits(name)) {
                 names.unseen.push(Unseen { setting, name: name.clone(), nearest: None });
             }
         }
+        let patterns =
+            schema.ignore.iter().zip(&self.fitted).filter(|(name, fitted)| naming::is_pattern(name) && **fitted);
+        names.ignored.extend(patterns.map(|(name, _)| name.clone()));
         names
+    }
+
+    /// Returns `true` where a pattern of a setting has fitted a field.
+    fn fits_any(&self, setting: &str, pattern: &str) -> bool {
+        match setting {
+            "schema.ignore" => {
+                self.schema.ignore.iter().zip(&self.fitted).any(|(other, fitted)| other == pattern && *fitted)
+            }
+            _ => self.columns.iter().any(|name| naming::fits(pattern, name)),
+        }
     }
 }

@@ -2,13 +2,18 @@
 //!
 //!     hot_loops LOOP PASSES
 //!
-//! On 4,000 of Friedman's samples (ten features, about 250 B). Without arguments, as `cargo bench` calls it, it names the
+//! On 4,000 of Friedman's samples (ten features, about 250 B); a loop of a shape reads them ahead and decodes them. Without arguments, as `cargo bench` calls it, it names the
 //! loops.
+
+#[path = "../shapes/mod.rs"]
+mod shapes;
 
 use std::hint::black_box;
 
+use shapes::{Records, Shape};
+
 use thalweg::{
-    generator::{self, Function, Stream, encode},
+    generator::{self, Function, Stream},
     metrics::Scores,
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, rules, tree},
     pipeline::{
@@ -25,33 +30,41 @@ const SAMPLES: usize = 4000;
 const OUTBOX_BYTES: usize = 768 << 10;
 
 /// A loop's name, and what runs it so many times.
-type Loop = (&'static str, fn(usize));
+type Loop = (String, Box<dyn Fn(usize)>);
 
-const LOOPS: [Loop; 11] = [
-    ("decode", decode),
-    ("race linear mean", |passes| race(vec![mean(), scaled_linear()], passes)),
-    ("race tree linear mean", |passes| race(vec![mean(), scaled_linear(), scaled_tree()], passes)),
-    ("race shipped", |passes| race(shipped(), passes)),
-    ("linear", |passes| learn(&scaled_linear(), passes)),
-    ("linear hedge", |passes| learn(&shipped_linear(), passes)),
-    ("rls", |passes| learn(&ModelConfig::new("rls", ModelKind::Rls(rls::Params::default())), passes)),
-    ("hoeffding_tree", |passes| learn(&scaled_tree(), passes)),
-    ("adaptive_tree", |passes| learn(&ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default())), passes)),
-    ("adaptive_random_forest", |passes| {
-        learn(&ModelConfig::new("forest", ModelKind::AdaptiveRandomForest(Box::default())), passes);
-    }),
-    ("amrules", |passes| {
-        learn(&ModelConfig::new("rules", ModelKind::AmRules(rules::Params::default())).scaled(true), passes);
-    }),
-];
+fn loops() -> Vec<Loop> {
+    fn named(name: &str, run: impl Fn(usize) + 'static) -> Loop {
+        (name.to_owned(), Box::new(run))
+    }
+    let racing = |name, models: fn() -> Vec<ModelConfig>| named(name, move |passes| race(models(), passes));
+    let learning = |name, model: fn() -> ModelConfig| named(name, move |passes| learn(&model(), passes));
+    let mut loops = vec![named("decode", decode)];
+    loops.extend(Shape::ALL.map(|of| named(&format!("shape {}", of.name()), move |passes| shape(of, passes))));
+    loops.extend([
+        racing("race linear mean", || vec![mean(), scaled_linear()]),
+        racing("race tree linear mean", || vec![mean(), scaled_linear(), scaled_tree()]),
+        racing("race shipped", shipped),
+        learning("linear", scaled_linear),
+        learning("linear hedge", shipped_linear),
+        learning("rls", || ModelConfig::new("rls", ModelKind::Rls(rls::Params::default()))),
+        learning("hoeffding_tree", scaled_tree),
+        learning("adaptive_tree", || ModelConfig::new("tree", ModelKind::AdaptiveTree(Box::default()))),
+        learning("adaptive_random_forest", || {
+            ModelConfig::new("forest", ModelKind::AdaptiveRandomForest(Box::default()))
+        }),
+        learning("amrules", || ModelConfig::new("rules", ModelKind::AmRules(rules::Params::default())).scaled(true)),
+    ]);
+    loops
+}
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().filter(|name| name != "--bench");
     let passes = arguments.next().and_then(|passes| passes.parse().ok());
-    match (name.and_then(|name| LOOPS.iter().find(|(known, _)| *known == name)), passes) {
+    let loops = loops();
+    match (name.and_then(|name| loops.iter().find(|(known, _)| *known == name)), passes) {
         (Some((_, run)), Some(passes)) => run(passes),
-        _ => LOOPS.iter().for_each(|(name, _)| println!("{name}")),
+        _ => loops.iter().for_each(|(name, _)| println!("{name}")),
     }
 }
 
@@ -70,7 +83,12 @@ fn scaled_tree() -> ModelConfig {
 
 /// The models that race where the settings name none.
 fn shipped() -> Vec<ModelConfig> {
-    Settings::load(&Sources::new(None, [], [])).expect("good settings").race.models
+    settings(&[]).race.models
+}
+
+fn settings(set: &[&str]) -> Settings {
+    let set = set.iter().map(|setting| (*setting).to_owned());
+    Settings::load(&Sources::new(None, [], set)).expect("good settings")
 }
 
 fn shipped_linear() -> ModelConfig {
@@ -83,30 +101,36 @@ fn stream() -> Stream {
 }
 
 /// Values of a topic's records.
-fn values() -> Vec<Vec<u8>> {
-    let mut stream = stream();
-    let names = stream.feature_names().to_vec();
-    let mut x = Vec::new();
-    let value = |_| {
-        let y = stream.next_sample(&mut x);
-        let mut value = Vec::new();
-        encode::json(&names, &x, y, &mut value);
-        value
-    };
-    (0..SAMPLES).map(value).collect()
+fn values(shape: Shape) -> Vec<Vec<u8>> {
+    let mut records = Records::new(shape);
+    (0..SAMPLES).map(|_| records.value()).collect()
 }
 
 fn decode(passes: usize) {
-    let (values, schema) = (values(), Schema::default());
+    let (values, schema) = (values(Shape::Flat), Schema::default());
     let mut decoder = Decoder::new(&schema, Index::new(&schema));
     for value in (0..passes).flat_map(|_| &values) {
         black_box(decoder.decode(Some(value)).expect("a good record"));
     }
 }
 
+/// All that decoding takes, on whichever core.
+fn shape(shape: Shape, passes: usize) {
+    let (values, schema) = (values(shape), settings(shape.settings()).schema);
+    let (mut ahead, mut decoder) = (ReadAhead::new(&schema), Decoder::new(&schema, Index::new(&schema)));
+    for _ in 0..passes {
+        for run in values.chunks(500) {
+            let rows = ahead.read(run.iter().map(|value| Some(&**value)));
+            for (i, value) in run.iter().enumerate() {
+                black_box(decoder.decode_ahead(Some(value), rows.get(i)).expect("a good record"));
+            }
+        }
+    }
+}
+
 /// Bytes to bytes, as in the daemon but for what is done on other cores.
 fn race(models: Vec<ModelConfig>, passes: usize) {
-    let values = values();
+    let values = values(Shape::Flat);
     let race = prequential::Config::of(models);
     let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);

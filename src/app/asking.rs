@@ -1,0 +1,79 @@
+//! The schemas of records that a command copies from a topic: what a record's id means is asked for once, and kept with the copy.
+//!
+//! Invariant: a copy holds values alone, so that a record whose header names its schema is copied with the name in front.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use thalweg_pipeline::{
+    decode::{Learned, Meaning, SCHEMA_ID_HEADER, SchemaId, Writer, Writers},
+    registry::{Answer, Away, Registry},
+};
+use thalweg_settings::Settings;
+use thalweg_topic::record::Record;
+
+use super::history::Error;
+
+/// Bytes of a header before the message indexes that may follow, by its first byte.
+const HEADER_BYTES: [usize; 2] = [5, 17];
+
+/// Asks for schemas.
+pub(super) struct Asking {
+    client: thalweg_registry::Client,
+    settings: Settings,
+    writers: Writers,
+    learned: Vec<Learned>,
+    /// Numbers of the GUIDs, from the top, where no registry has come to.
+    numbers: HashMap<u128, u32>,
+}
+
+impl Asking {
+    /// Begins with nothing known; `None` where records need no registry.
+    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, Error> {
+        let Some(registry) = &settings.registry else { return Ok(None) };
+        let client =
+            thalweg_registry::Client::new(registry.clone(), &settings.schema.format).map_err(Error::Registry)?;
+        let writers = Writers::new(&settings.schema);
+        let (settings, numbers) = (settings.clone(), HashMap::new());
+        Ok(Some(Self { client, settings, writers, learned: Vec::new(), numbers }))
+    }
+
+    /// Returns the value of a record as it is copied, once its schema is known.
+    pub(super) async fn value<'r>(&mut self, record: &'r Record) -> Result<Option<Cow<'r, [u8]>>, Error> {
+        let (value, header) = (record.value.as_deref(), record.headers.get(SCHEMA_ID_HEADER));
+        let Some((id, known)) = self.writers.of(value, header) else { return Ok(value.map(Cow::Borrowed)) };
+        if known.is_none() {
+            let meaning = match self.client.schema(id).await {
+                Ok(Answer::Found(definition)) => match Writer::new(&self.settings.schema.format, &definition) {
+                    Ok(writer) => Meaning::Known(Arc::new(writer)),
+                    Err(problem) => Meaning::Unreadable(problem.into()),
+                },
+                Ok(Answer::Unknown) => Meaning::Unknown,
+                Ok(Answer::Unusable(problem)) => Meaning::Unreadable(problem.into()),
+                Err(Away(problem)) => return Err(Error::Registry(problem)),
+            };
+            let learned = Learned { offset: record.offset, id, meaning };
+            self.writers.learn(&learned);
+            let id = SchemaId::Number(self.number(id));
+            self.learned.push(Learned { id, ..learned });
+        }
+        let Some((header, own)) = header.zip(value) else { return Ok(value.map(Cow::Borrowed)) };
+        let place = HEADER_BYTES[usize::from(header[0] == 1)];
+        let number = self.number(id).to_be_bytes();
+        Ok(Some(Cow::Owned([&[0], &number[..], header.get(place..).unwrap_or_default(), own].concat())))
+    }
+
+    fn number(&mut self, id: SchemaId) -> u32 {
+        match id {
+            SchemaId::Number(number) => number,
+            SchemaId::Guid(guid) => {
+                let next = u32::MAX - self.numbers.len() as u32;
+                *self.numbers.entry(guid).or_insert(next)
+            }
+        }
+    }
+
+    /// Returns what was asked for.
+    pub(super) fn learned(self) -> Vec<Learned> {
+        self.learned
+    }
+}

@@ -1,0 +1,392 @@
+//! Envelopes: what producers wrap around the values of a sample, recognised by the shape of the first record.
+//!
+//! Invariant: a stream's form is decided once, by its first object, and never changes while the state lives. A record that
+//! has another one is refused.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thalweg_metrics::checked;
+
+use super::{Rejection, Schema, bare::Quoted};
+
+/// Form in which a producer wraps its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// Found by the shape of the first record.
+    Auto,
+    /// None: a record is a row.
+    #[default]
+    None,
+    /// Kafka Connect's JsonConverter with its schemas: `schema` and `payload`.
+    Connect,
+    /// Debezium's change events: `before`, `after`, `source`, `op`, with or without Connect's schemas around them.
+    Debezium,
+    /// CloudEvents 1.0 in structured mode: the row is `data`.
+    CloudEvents,
+    /// Telegraf's JSON: `fields`, `name`, `tags`, `timestamp`.
+    Telegraf,
+    /// Avro's own JSON encoding: a value of a union is `{"double":1.5}`.
+    AvroJson,
+    /// MongoDB's Extended JSON: `{"$numberLong":"7"}`.
+    MongoDb,
+}
+
+checked!(enum Envelope = Auto | None | Connect | Debezium | CloudEvents | Telegraf | AvroJson | MongoDb);
+
+impl Envelope {
+    /// Returns its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Envelope::Auto => "auto",
+            Envelope::None => "none",
+            Envelope::Connect => "connect",
+            Envelope::Debezium => "debezium",
+            Envelope::CloudEvents => "cloudevents",
+            Envelope::Telegraf => "telegraf",
+            Envelope::AvroJson => "avro_json",
+            Envelope::MongoDb => "mongodb",
+        }
+    }
+
+    /// Returns what such records are, for a message.
+    pub fn records(self) -> &'static str {
+        match self {
+            Envelope::Auto | Envelope::None => "rows",
+            Envelope::Connect => "rows with the schema of Kafka Connect's JsonConverter",
+            Envelope::Debezium => "change events of Debezium",
+            Envelope::CloudEvents => "CloudEvents",
+            Envelope::Telegraf => "metrics of Telegraf",
+            Envelope::AvroJson => "rows in Avro's JSON encoding",
+            Envelope::MongoDb => "documents in MongoDB's Extended JSON",
+        }
+    }
+}
+
+/// Consequence of a record that only says that a row was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDelete {
+    /// It is skipped and counted.
+    #[default]
+    Skip,
+    /// It becomes a dead letter.
+    DeadLetter,
+}
+
+checked!(enum OnDelete = Skip | DeadLetter);
+
+/// Form of a stream's records, once it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Form {
+    pub(super) envelope: Envelope,
+    /// True where Connect's schema stands beside the payload, which is all that other paths know of.
+    pub(super) is_framed: bool,
+    /// Path of the object that holds the features; empty where it is the record, or the payload.
+    pub(super) root: String,
+}
+
+checked!(Form { envelope, is_framed, root });
+
+/// Objects that stand for a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wrappers {
+    /// None do.
+    #[default]
+    None,
+    /// `{"double":1.5}`, and a named type's name.
+    Union,
+    /// `{"$numberLong":"7"}`
+    Dollar,
+    /// `{"scale":2,"value":"BNI="}`
+    Scaled,
+}
+
+impl Wrappers {
+    /// Returns true where `{"name":value}` stands for the value.
+    #[inline]
+    pub(super) fn hold(self, name: &[u8]) -> bool {
+        match self {
+            Wrappers::Union => is_branch(name),
+            Wrappers::Dollar => name.starts_with(b"$"),
+            Wrappers::None | Wrappers::Scaled => false,
+        }
+    }
+}
+
+/// Returns the form of a stream whose first record is `json`; `None` where that is no object, which the decoder refuses.
+///
+/// # Errors
+/// [`Rejection::OtherForm`] where it cannot be read, or is not what the settings say.
+pub(super) fn find(json: &[u8], schema: &Schema) -> Result<Option<Form>, Rejection> {
+    let Some(Value::Object(record)) = parsed(json) else { return Ok(None) };
+    let form = Form::of(&record);
+    if schema.envelope != Envelope::Auto {
+        return match form {
+            Ok(form) if form.envelope == schema.envelope => Ok(Some(form)),
+            _ => Err(Rejection::OtherForm {
+                form: format!("none of the {} that schema.envelope promises", schema.envelope.records()),
+                advice: "\"auto\" finds out what records are, \"none\" reads them as they are",
+            }),
+        };
+    }
+    // Whoever names fields by their whole paths wants the records as they are.
+    let mut named = schema.named();
+    let is_reached = match &form {
+        Ok(form) => named.any(|name| form.is_within(name)),
+        Err(_) => named.any(|name| name.starts_with("resource")),
+    };
+    let takes_off = form.as_ref().is_ok_and(|form| form.is_framed || !form.root.is_empty());
+    // A record that has the target itself is the row.
+    let is_row = || at(&record, &schema.target).is_some_and(|value| !value.is_object());
+    if is_reached || (takes_off && is_row()) {
+        return Ok(Some(Form::plain()));
+    }
+    form.map(Some)
+}
+
+/// Returns the value at a path in a record.
+fn at<'v>(record: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let mut names = path.split('.');
+    let first = record.get(names.next()?)?;
+    names.try_fold(first, |value, name| value.get(name))
+}
+
+/// Returns `true` where a record has an object at a path.
+pub(super) fn has_path(json: &[u8], path: &str) -> bool {
+    let record = parsed(json);
+    record.as_ref().and_then(Value::as_object).and_then(|record| at(record, path)).is_some_and(Value::is_object)
+}
+
+/// Reads a record for a second look at it.
+pub(super) fn parsed(json: &[u8]) -> Option<Value> {
+    serde_json::from_slice(json).ok().or_else(|| {
+        let mut quoted = Quoted::default();
+        if quoted.read(json) { serde_json::from_slice(quoted.bytes()).ok() } else { None }
+    })
+}
+
+impl Form {
+    /// A row as it is.
+    pub(super) fn plain() -> Self {
+        Self::default()
+    }
+
+    /// Returns the form that the settings say; `None` where it is to be found.
+    pub(super) fn set(schema: &Schema) -> Option<Self> {
+        let is = |envelope, root: &str| Some(Self { envelope, is_framed: false, root: root.to_owned() });
+        match (&schema.root, schema.envelope) {
+            (Some(root), _) => is(Envelope::None, root),
+            (None, Envelope::Auto | Envelope::Debezium) => None,
+            (None, Envelope::Connect) => {
+                Some(Self { is_framed: true, envelope: Envelope::Connect, root: String::new() })
+            }
+            (None, Envelope::CloudEvents) => is(Envelope::CloudEvents, "data"),
+            (None, Envelope::Telegraf) => is(Envelope::Telegraf, "fields"),
+            (None, envelope @ (Envelope::None | Envelope::AvroJson | Envelope::MongoDb)) => is(envelope, ""),
+        }
+    }
+
+    /// Returns the form of records of a format with a schema, in which no envelope is looked for: the settings say it.
+    pub(super) fn of_typed(schema: &Schema) -> Self {
+        match schema.envelope {
+            Envelope::Debezium => Self { envelope: Envelope::Debezium, is_framed: false, root: "after".to_owned() },
+            _ => Self::set(schema).unwrap_or_else(Self::plain),
+        }
+    }
+
+    /// Returns true where a name of the settings is a path from outside what is taken off.
+    fn is_within(&self, name: &str) -> bool {
+        let first = name.split('.').next();
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let outer = if self.is_framed { "payload" } else { &self.root };
+        first.filter(|_| name.contains('.')).is_some_and(|first| !outer.is_empty() && first == outer)
+            || (name.contains('.') && self.wrappers().hold(last.as_bytes()))
+    }
+
+    /// Returns the form of a record, by its shape.
+    ///
+    /// # Errors
+    /// [`Rejection::OtherForm`] where it is one that cannot be read.
+    pub(super) fn of(record: &Map<String, Value>) -> Result<Self, Rejection> {
+        let is = |envelope, root: &str| Ok(Self { envelope, is_framed: false, root: root.to_owned() });
+        if let Some(payload) = connect_payload(record) {
+            return match payload.as_object().is_some_and(is_change) {
+                true => Ok(Self { envelope: Envelope::Debezium, is_framed: true, root: "after".into() }),
+                false => Ok(Self { envelope: Envelope::Connect, is_framed: true, root: String::new() }),
+            };
+        }
+        if is_change(record) {
+            return is(Envelope::Debezium, "after");
+        }
+        if is_cloud_event(record) {
+            return is(Envelope::CloudEvents, "data");
+        }
+        if is_telegraf(record) {
+            return is(Envelope::Telegraf, "fields");
+        }
+        if let Some(signal) =
+            ["resourceMetrics", "resourceLogs", "resourceSpans"].into_iter().find(|it| record.contains_key(*it))
+        {
+            return Err(Rejection::OtherForm { form: format!("an OTLP export (`{signal}`)"), advice: OTLP_ADVICE });
+        }
+        if record.values().any(is_extended) {
+            return is(Envelope::MongoDb, "");
+        }
+        if record.values().any(is_union) {
+            return is(Envelope::AvroJson, "");
+        }
+        Ok(Self::plain())
+    }
+
+    /// Returns the reason why a record, or a payload, has no row; `None` is one of a format in which nothing else is read.
+    pub(super) fn without_row(&self, record: Option<&Value>, on_delete: OnDelete) -> Rejection {
+        let row = record.and_then(Value::as_object).and_then(|record| at(record, &self.root));
+        let op = record.map(|record| record.get("op").and_then(Value::as_str));
+        if self.envelope == Envelope::Debezium && matches!(op, None | Some(Some("d" | "t"))) {
+            return Rejection::Deleted { is_skipped: on_delete == OnDelete::Skip };
+        }
+        Rejection::NoRoot { root: self.root.clone(), found: row.map(kind) }
+    }
+
+    /// Returns true where a record without a value says that a row was deleted.
+    pub(super) fn has_deletes(&self) -> bool {
+        matches!(self.envelope, Envelope::Connect | Envelope::Debezium)
+    }
+
+    #[inline]
+    pub(super) fn wrappers(&self) -> Wrappers {
+        match self.envelope {
+            Envelope::AvroJson => Wrappers::Union,
+            Envelope::MongoDb => Wrappers::Dollar,
+            Envelope::Debezium | Envelope::Connect => Wrappers::Scaled,
+            _ => Wrappers::None,
+        }
+    }
+}
+
+const OTLP_ADVICE: &str = "it holds many samples in nested lists: have the collector write one JSON object per data point, or list \
+                           the fields by their paths in schema.features";
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Returns the payload of what Kafka Connect's JsonConverter writes with its schemas.
+fn connect_payload(record: &Map<String, Value>) -> Option<&Value> {
+    let schema = record.get("schema")?;
+    let is_schema = schema.is_null() || schema.get("type").is_some_and(Value::is_string);
+    let payload = record.get("payload").filter(|payload| payload.is_object() || payload.is_null())?;
+    (record.len() == 2 && is_schema).then_some(payload)
+}
+
+fn is_change(record: &Map<String, Value>) -> bool {
+    let row = |name| record.get(name).is_none_or(|row: &Value| row.is_object() || row.is_null());
+    let is_one = record.contains_key("after") || record.contains_key("before");
+    let is_op =
+        record.get("op").and_then(Value::as_str).is_some_and(|op| matches!(op, "c" | "u" | "d" | "r" | "t" | "m"));
+    is_one && row("before") && row("after") && is_op && record.get("source").is_some_and(Value::is_object)
+}
+
+fn is_cloud_event(record: &Map<String, Value>) -> bool {
+    let text = |name| record.get(name).is_some_and(Value::is_string);
+    ["specversion", "id", "source", "type"].into_iter().all(text) && record.get("data").is_some_and(Value::is_object)
+}
+
+fn is_telegraf(record: &Map<String, Value>) -> bool {
+    let object = |name| record.get(name).is_some_and(Value::is_object);
+    object("fields")
+        && object("tags")
+        && record.get("name").is_some_and(Value::is_string)
+        && record.get("timestamp").is_some_and(|time| time.is_number() || time.is_string())
+}
+
+fn only_member(value: &Value) -> Option<(&str, &Value)> {
+    let members = value.as_object().filter(|members| members.len() == 1)?;
+    members.iter().next().map(|(name, value)| (name.as_str(), value))
+}
+
+fn is_extended(value: &Value) -> bool {
+    let known =
+        |name| matches!(name, "$oid" | "$numberDouble" | "$numberInt" | "$numberLong" | "$numberDecimal" | "$date");
+    only_member(value).is_some_and(|(name, _)| known(name))
+}
+
+fn is_union(value: &Value) -> bool {
+    only_member(value).is_some_and(|(name, value)| match name {
+        "int" | "long" => value.is_i64(),
+        "float" | "double" => value.is_number() || matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity")),
+        "boolean" => value.is_boolean(),
+        "string" | "bytes" => value.is_string(),
+        _ => false,
+    })
+}
+
+/// Returns true for the name of a union's branch: of a primitive type, or of one with a namespace.
+fn is_branch(name: &[u8]) -> bool {
+    const PRIMITIVES: [&[u8]; 9] =
+        [b"int", b"long", b"float", b"double", b"boolean", b"string", b"bytes", b"array", b"map"];
+    PRIMITIVES.contains(&name) || name.contains(&b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(json: &str) -> Result<Form, Rejection> {
+        let value: Value = serde_json::from_str(json).expect("JSON");
+        Form::of(value.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn each_form_is_known_by_its_shape() {
+        let known = [
+            (r#"{"schema":{"type":"struct"},"payload":{"x":1}}"#, Envelope::Connect, ""),
+            (r#"{"schema":null,"payload":{"x":1}}"#, Envelope::Connect, ""),
+            (r#"{"before":null,"after":{"x":1},"source":{},"op":"c","ts_ms":1}"#, Envelope::Debezium, "after"),
+            (
+                r#"{"schema":{"type":"struct"},"payload":{"before":{"x":1},"after":null,"source":{},"op":"d"}}"#,
+                Envelope::Debezium,
+                "after",
+            ),
+            (
+                r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"x":1}}"#,
+                Envelope::CloudEvents,
+                "data",
+            ),
+            (r#"{"fields":{"x":1},"name":"cpu","tags":{},"timestamp":1}"#, Envelope::Telegraf, "fields"),
+            (r#"{"y":{"double":1.5},"z":2}"#, Envelope::AvroJson, ""),
+            (r#"{"_id":{"$oid":"65a"},"y":1}"#, Envelope::MongoDb, ""),
+        ];
+        for (json, envelope, root) in known {
+            let is_framed = json.starts_with(r#"{"schema""#);
+            assert_eq!(form(json), Ok(Form { envelope, is_framed, root: root.to_owned() }), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_a_row() {
+        let rows = [
+            r#"{"x":1,"y":2}"#,
+            r#"{"schema":"v1","payload":{"x":1}}"#,
+            r#"{"schema":{"type":"struct"},"payload":{"x":1},"topic":"t"}"#,
+            r#"{"before":1,"after":2,"op":"c","source":{}}"#,
+            r#"{"before":{"x":1},"after":{"x":2}}"#,
+            r#"{"specversion":"1.0","data":{"x":1}}"#,
+            r#"{"fields":{"x":1},"timestamp":1}"#,
+            r#"{"y":{"double":"two"},"z":{"double":1,"single":2}}"#,
+            r#"{"y":{"$ref":"a"}}"#,
+        ];
+        for json in rows {
+            assert_eq!(form(json), Ok(Form::plain()), "{json}");
+        }
+        assert_eq!(form(r#"{"resourceMetrics":[]}"#).expect_err("cannot be read").reason(), "other_form");
+    }
+}

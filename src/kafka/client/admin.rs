@@ -34,8 +34,8 @@ pub(crate) async fn names(cluster: &Arc<Cluster>) -> Try<Vec<String>> {
 /// A controller that has not answered by then is waited for, and the log says so.
 const SLOW_CONTROLLER: Duration = Duration::from_secs(2);
 
-/// Makes a topic, unless it is there.
-pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) -> Try<()> {
+/// Makes a topic, unless it is there; returns `true` where it was made.
+pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) -> Try<bool> {
     let action = format!("creating topic `{topic}`");
     let config = cluster.config();
     let controller = cluster.controller().await?;
@@ -63,9 +63,9 @@ pub(crate) async fn create(cluster: &Arc<Cluster>, topic: &str, new: &NewTopic) 
             Err(fault.map_transient(problem))
         }
         Err(fault) if fault.code() != Some(ProtocolError::TopicAlreadyExists) => Err(fault),
-        _ => {
+        answer => {
             cluster.note_controller();
-            Ok(())
+            Ok(answer.is_ok())
         }
     }
 }
@@ -76,8 +76,7 @@ pub(crate) async fn recreate_missing(cluster: &Arc<Cluster>) -> Try<()> {
         return Ok(());
     }
     for (topic, new) in cluster.required() {
-        if partitions_of(cluster, &topic).await?.is_none() {
-            create(cluster, &topic, &new).await?;
+        if partitions_of(cluster, &topic).await?.is_none() && create(cluster, &topic, &new).await? {
             let partitions = new.partitions;
             tracing::warn!(event = "topic_created", topic, partitions, "the topic had gone and was created again");
         }

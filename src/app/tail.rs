@@ -50,11 +50,12 @@ impl http::Tail for Tail {
 }
 
 fn prediction(partition: i32, snapshot: &Snapshot, made: Tapped) -> Prediction {
-    let Tapped { offset, timestamp, target, interval, champion, version, predictions } = made;
+    let Tapped { offset, row, timestamp, target, interval, champion, version, predictions } = made;
     let names = snapshot.models.iter().map(|model| Arc::clone(&model.name));
     Prediction {
         partition,
         offset,
+        row,
         timestamp,
         target,
         prediction: predictions.get(champion).copied().unwrap_or(f64::NAN),

@@ -158,6 +158,7 @@ impl Table {
             key: cut(key),
             value: cut(value),
             headers,
+            row: None,
         };
         Ok(found.into_iter().map(record).collect())
     }

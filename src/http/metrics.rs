@@ -135,7 +135,7 @@ pub static METRICS: &[Metric] = &[
     Metric::new(
         "thalweg_skipped_records",
         None,
-        "Records that only said that a row was deleted",
+        "Records that only said that a row was deleted, and arrays without rows",
         Values::PartitionCounter(|it| it.skipped),
     ),
     Metric::new("thalweg_missed_records", None, "Records lost to gaps", Values::PartitionCounter(|it| it.missed)),

@@ -84,7 +84,7 @@ pub struct Partition {
     pub dead_letters: u64,
     /// The same since the start of the process, by reason.
     pub dead_letters_by_reason: BTreeMap<&'static str, u64>,
-    /// Records skipped since the beginning: they only said that a row was deleted.
+    /// Records skipped since the beginning: they only said that a row was deleted, or held no row.
     pub skipped: u64,
     /// Records lost to gaps since the beginning.
     pub missed: u64,

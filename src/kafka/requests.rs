@@ -1,6 +1,7 @@
 //! Outboxes as produce requests: what goes together, how large, and what a refusal means.
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use super::{
     shared::Shared,
     truncate,
 };
-use thalweg_topic::{Error, Outbox, Output, record::Outgoing};
+use thalweg_topic::{Error, Outbox, Output, PendingPredictions, record::Outgoing};
 
 /// A broker that has not heard from a producer for long forgets it, and then takes a batch with any number. It is a day
 /// unless configured otherwise.
@@ -101,7 +102,12 @@ pub(super) struct ProduceOutcome {
 pub(super) struct Size {
     pub(super) records: usize,
     pub(super) bytes: usize,
+    /// True where all were made from one record of samples.
+    pub(super) is_of_one: bool,
 }
+
+/// A dead letter of one of many rows is cut to no less.
+const MIN_LETTER_BYTES: usize = 1 << 10;
 
 /// Bytes that go out before anything is acknowledged, at most: where another process publishes the same, they are there twice.
 const MAX_FIRST_BYTES: usize = 16 << 10;
@@ -118,22 +124,25 @@ pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3])
         && (1..=limit(Output::Predictions)).contains(&outbox.drafts.bytes())
     {
         let drafts = std::mem::take(&mut outbox.drafts);
-        let size = Size { records: drafts.len(), bytes: drafts.bytes() };
+        let size = Size { records: drafts.len(), bytes: drafts.bytes(), is_of_one: is_of_one(&drafts) };
         requests.push(Request { output: Output::Predictions, records: Records::PendingPredictions(drafts), size });
     } else {
         outbox.encode();
     }
     for output in Output::ALL {
-        let records = std::mem::take(&mut outbox.records[output as usize]);
+        let mut records = std::mem::take(&mut outbox.records[output as usize]);
+        if output == Output::DeadLetters {
+            records.chunk_by_mut(|one, next| one.source == next.source).for_each(|of_one| fit(shared, of_one));
+        }
         let limit = limit(output);
         let mut batch = Vec::with_capacity(records.len());
         let mut size = Size::default();
         let mut records = records.into_iter().peekable();
         while let Some(record) = records.next() {
-            let record = if output == Output::DeadLetters { fitted(shared, record) } else { record };
-            // Events of one source must land together: the read-back only knows sources.
+            // What is made of one record must land together: the read-back only knows sources.
             let with_next = records.peek().is_some_and(|next| next.source == record.source);
-            size = Size { records: size.records + 1, bytes: size.bytes + record.size() };
+            let is_of_one = batch.first().is_none_or(|first: &Outgoing| first.source == record.source);
+            size = Size { records: size.records + 1, bytes: size.bytes + record.size(), is_of_one };
             let next = records.peek().map_or(0, Outgoing::size);
             batch.push(record);
             if records.peek().is_none() || (size.bytes + next > limit && !with_next) {
@@ -149,19 +158,28 @@ pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3])
 pub(super) fn failed(shared: &Shared, partition: i32, output: Output, fault: Fault, size: Size) -> Error {
     let topic = shared.output_topic(output);
     match fault {
-        Fault::TooLarge if size.records > 1 => {
+        Fault::TooLarge if !size.is_of_one => {
             shared.refused_bytes[output as usize].fetch_max(size.bytes, Ordering::Relaxed);
         }
         Fault::TooLarge if output == Output::DeadLetters && can_be_cut(shared, size) => {
-            lower(&shared.dead_letter_bytes, size.bytes - 1);
+            // One is cut to a usual size at once, many a little each.
+            lower(&shared.dead_letter_bytes, if size.records > 1 { size.bytes / 2 } else { size.bytes - 1 });
             let problem = "a dead letter was too large".to_owned();
             return Error::Interrupted { partition, problem };
         }
         Fault::TooLarge => {
             return Error::Broker {
                 action: format!("producing to `{topic}`"),
-                problem: "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
-                reason: format!("a single record of {} bytes was refused", size.bytes),
+                problem: match size.records {
+                    1 => "the topic takes no record of this size; raise its max.message.bytes".to_owned(),
+                    _ => "the topic takes no batch of this size, and what is made of one record of samples is published as one; raise \
+                          its max.message.bytes, or lower schema.max_rows"
+                        .to_owned(),
+                },
+                reason: match size.records {
+                    1 => format!("a single record of {} bytes was refused", size.bytes),
+                    records => format!("a batch of {records} records with {} bytes was refused", size.bytes),
+                },
             };
         }
         _ => {}
@@ -172,13 +190,15 @@ pub(super) fn failed(shared: &Shared, partition: i32, output: Output, fault: Fau
 /// Says whether a dead letter that was refused has not been cut to the end yet. Another partition may have lowered the limit
 /// since it was sent, so the limit alone does not tell.
 fn can_be_cut(shared: &Shared, size: Size) -> bool {
-    size.bytes > truncate::MAX_TRUNCATED_BYTES || size.bytes <= shared.dead_letter_bytes.load(Ordering::Relaxed)
+    let least = if size.records == 1 { truncate::MAX_TRUNCATED_BYTES } else { size.records * MIN_LETTER_BYTES };
+    size.bytes > least || size.bytes <= shared.dead_letter_bytes.load(Ordering::Relaxed)
 }
 
-/// Cuts a dead letter to what its topic takes.
-fn fitted(shared: &Shared, mut record: Outgoing) -> Outgoing {
-    let limit = shared.dead_letter_bytes.load(Ordering::Relaxed);
-    if let Some(bytes) = truncate::fit(&mut record, limit) {
+/// Cuts the dead letters of one record to what their topic takes.
+fn fit(shared: &Shared, letters: &mut [Outgoing]) {
+    let limit = shared.dead_letter_bytes.load(Ordering::Relaxed) / letters.len().max(1);
+    for record in letters {
+        let Some(bytes) = truncate::fit(record, limit) else { continue };
         tracing::warn!(
             event = "dead_letter_cut",
             offset = record.source,
@@ -187,5 +207,17 @@ fn fitted(shared: &Shared, mut record: Outgoing) -> Outgoing {
              max.message.bytes"
         );
     }
-    record
+}
+
+/// Returns true where all predictions are of one record.
+fn is_of_one(drafts: &dyn PendingPredictions) -> bool {
+    let (mut first, mut is_one) = (None, true);
+    if drafts.len() == 1 {
+        return true;
+    }
+    drafts.each(&mut |made| {
+        is_one = *first.get_or_insert(made.source) == made.source;
+        if is_one { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    is_one
 }

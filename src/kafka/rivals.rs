@@ -128,6 +128,9 @@ impl Notice {
 struct Doubled {
     /// Its offset in the samples.
     source: i64,
+    /// Its place among the rows of that record, where it held many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    row: Option<u32>,
     /// The offsets of what was made from it.
     offsets: Vec<i64>,
 }
@@ -384,7 +387,7 @@ impl Overlap<'_> {
         for committed in origin::records(handle, range.clone(), false).await? {
             for record in committed.records.iter().filter(|record| range.contains(&record.offset)) {
                 let value = record.value.as_deref();
-                if let Some(source) = source::offset(output, value, &record.headers, samples, partition) {
+                if let Some(source) = source::row(output, value, &record.headers, samples, partition) {
                     found.0.entry(source).or_default().insert(record.offset);
                 }
             }
@@ -395,15 +398,19 @@ impl Overlap<'_> {
 
 /// The offsets of what was made from each sample.
 #[derive(Default)]
-struct Found(BTreeMap<i64, BTreeSet<i64>>);
+struct Found(BTreeMap<(i64, Option<u32>), BTreeSet<i64>>);
 
 impl Found {
     fn lowest(&self) -> Option<i64> {
-        self.0.keys().next().copied()
+        self.0.keys().next().map(|(source, _)| *source)
     }
 
     fn doubled(&self) -> Vec<Doubled> {
         let twice = self.0.iter().filter(|(_, offsets)| offsets.len() > 1);
-        twice.map(|(source, offsets)| Doubled { source: *source, offsets: offsets.iter().copied().collect() }).collect()
+        let doubled = |(&(source, row), offsets): (_, &BTreeSet<i64>)| {
+            let offsets = offsets.iter().copied().collect();
+            Doubled { source, row, offsets }
+        };
+        twice.map(doubled).collect()
     }
 }

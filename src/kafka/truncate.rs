@@ -11,14 +11,15 @@ const MAX_KEPT_BYTES: usize = 16 << 10;
 pub(super) const MAX_TRUNCATED_BYTES: usize = 2 * MAX_KEPT_BYTES + (8 << 10);
 
 /// Cuts a dead letter to `limit` bytes, about, and says in a header that it did: first the value, then the sample's own
-/// headers, then the key. Returns the bytes that the value had where something was cut.
+/// headers, then the key, and more of both where the limit is lower than usual. Returns the bytes that the value had where something was cut.
 pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
     if record.size() <= limit {
         return None;
     }
     let bytes = record.value.as_ref().map_or(0, Vec::len);
+    let kept = MAX_KEPT_BYTES.min(limit / 2);
     if let Some(value) = &mut record.value {
-        value.truncate(MAX_KEPT_BYTES);
+        value.truncate(kept);
     }
     if record.size() > limit {
         record.headers.retain(|name| name.starts_with(PREFIX.as_bytes()));
@@ -26,7 +27,7 @@ pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
     if record.size() > limit
         && let Some(key) = &mut record.key
     {
-        key.truncate(MAX_KEPT_BYTES);
+        key.truncate(kept);
     }
     record.headers.set("thalweg.truncated", bytes.to_string());
     Some(bytes)

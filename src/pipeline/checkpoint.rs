@@ -65,7 +65,7 @@ pub struct Checkpoint {
     pub records: u64,
     /// Dead letters since the beginning.
     pub dead_letters: u64,
-    /// Records skipped since the beginning, since they only said that a row was deleted.
+    /// Records skipped since the beginning, since they only said that a row was deleted, or held no row.
     #[serde(default)]
     pub skipped: u64,
     /// Records missed in gaps since the beginning, as far as they could be counted.

@@ -15,7 +15,7 @@ use crate::{
 };
 use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
 use thalweg_models::Outlier;
-use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, Record, TIMESTAMP};
+use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP};
 
 /// Returns the time of a record whose fields give none: the record's own time, or its first one where it was sent back.
 #[inline]
@@ -53,6 +53,7 @@ impl Encoder {
             &self.template,
             PendingPrediction {
                 source: source.offset,
+                row: source.row,
                 timestamp: sample.timestamp.unwrap_or_else(|| time(source)),
                 key: sample.key.map(str::as_bytes).or(source.key.as_deref()).map(<[u8]>::to_vec),
                 target: sample.target,
@@ -79,6 +80,9 @@ impl Encoder {
         set("thalweg.topic", self.topic.clone());
         set("thalweg.partition", self.partition.to_string());
         set("thalweg.offset", source.offset.to_string());
+        if let Some(row) = source.row {
+            set(ROW, row.to_string());
+        }
         set(TIMESTAMP, time(source).to_string());
         let [key, value] = [&source.key, &source.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
         Outgoing { source: source.offset, timestamp: time(source), key, value, headers }

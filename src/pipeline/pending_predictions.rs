@@ -44,15 +44,19 @@ impl JsonTemplate {
         };
         let champion = template.models.iter().map(Vec::len).max().unwrap_or(0);
         let members: usize = template.members.iter().map(Vec::len).sum();
-        let words = TIMESTAMP.len() + TARGET.len() + PREDICTION.len() + PREDICTIONS.len() + END.len();
+        let words = ROW.len() + TIMESTAMP.len() + TARGET.len() + PREDICTION.len() + PREDICTIONS.len() + END.len();
         let ends = usize::from(intervals) * (LOWER.len() + UPPER.len() + 2 * MAX_NUMBER_BYTES);
-        let numbers = (5 + names.len()) * MAX_NUMBER_BYTES;
+        let numbers = (6 + names.len()) * MAX_NUMBER_BYTES;
         Self { most: template.head.len() + champion + members + words + ends + numbers, ..template }
     }
 
     fn write(&self, out: &mut Vec<u8>, draft: &PendingPrediction, predictions: &[f64]) {
         out.extend_from_slice(&self.head);
         integer(out, draft.source);
+        if let Some(row) = draft.row {
+            out.extend_from_slice(ROW);
+            integer(out, row);
+        }
         out.extend_from_slice(TIMESTAMP);
         integer(out, draft.timestamp);
         out.extend_from_slice(TARGET);
@@ -86,6 +90,7 @@ impl JsonTemplate {
     }
 }
 
+const ROW: &[u8] = b",\"row\":";
 const TIMESTAMP: &[u8] = b"},\"timestamp\":";
 const TARGET: &[u8] = b",\"target\":";
 const PREDICTION: &[u8] = b",\"prediction\":";
@@ -98,6 +103,7 @@ const END: &[u8] = b"}}";
 #[derive(Debug)]
 pub(super) struct PendingPrediction {
     pub(super) source: i64,
+    pub(super) row: Option<u32>,
     pub(super) timestamp: i64,
     pub(super) key: Option<Vec<u8>>,
     pub(super) target: Option<f64>,
@@ -130,10 +136,10 @@ impl PendingPredictions {
 
     /// Copies prediction `i`.
     pub(super) fn tapped(&self, i: usize) -> Tapped {
-        let PendingPrediction { source, timestamp, target, champion, version, interval, .. } = self.drafts[i];
+        let PendingPrediction { source, row, timestamp, target, champion, version, interval, .. } = self.drafts[i];
         let models = self.numbers.len() / self.drafts.len();
         let predictions = self.numbers[i * models..(i + 1) * models].to_vec();
-        Tapped { offset: source, timestamp, target, interval, champion, version, predictions }
+        Tapped { offset: source, row, timestamp, target, interval, champion, version, predictions }
     }
 }
 
@@ -210,6 +216,7 @@ mod tests {
             for champion in 0..2 {
                 let draft = PendingPrediction {
                     source: i64::MIN,
+                    row: Some(u32::MAX),
                     timestamp: i64::MIN,
                     key: None,
                     target: Some(-f64::MIN_POSITIVE),
@@ -238,6 +245,7 @@ mod tests {
         let template = Arc::new(JsonTemplate::new("topic", 0, &["model".into()], true));
         let draft = PendingPrediction {
             source: 0,
+            row: None,
             timestamp: 0,
             key: None,
             target: None,

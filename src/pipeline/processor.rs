@@ -1,8 +1,8 @@
 //! Processes one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
 //!
-//! Invariant: every record gives exactly one prediction or one dead letter, but for those that say that a row was deleted,
-//! which the settings may have skipped; one that had been published before a
-//! restart is processed again to the same state and not published again.
+//! Invariant: every record, and every row of one that holds many, gives exactly one prediction or one dead letter, but for those
+//! that say that a row was deleted, which the settings may have skipped; one that had been published before a restart is
+//! processed again to the same state and not published again.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
@@ -308,7 +308,9 @@ impl Processor {
         }
         let Some(before) = &mut self.before else { return self.published };
         let usable = check_key(record.key.as_deref()).and_then(|()| before.decode_record(record, None).map(drop));
+        let is_split_alike = before.index().explodes_like(&self.schema);
         let is_published = match usable {
+            _ if !is_split_alike => offset < predictions.max(dead_letters),
             Ok(()) => offset < predictions,
             // There was nothing to publish.
             Err(rejection) => rejection.is_skipped() || offset < dead_letters,

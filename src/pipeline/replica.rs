@@ -7,9 +7,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::{
     contributions::{self, Usual},
-    decode::{Decoder, Format, Index, ReadAhead, Rejection, Row, Rows, Schema},
+    decode::{Decoder, Explode, Format, Index, ReadAhead, Rejection, Row, Rows, Schema},
     pending_predictions::{integer, number, quote},
     prequential::{Buffers, Prequential},
 };
@@ -38,6 +40,7 @@ pub struct Predictor {
     /// Index and decoder of rows without the stream's envelope; `None` where it has none.
     bare: Option<(Index, Decoder)>,
     ahead: ReadAhead,
+    explode: Explode,
     buffers: Buffers,
     /// What replaces the features, where predictions are to be explained.
     usual: Option<Usual>,
@@ -63,6 +66,7 @@ impl Predictor {
             decoder: Decoder::new(&as_json, index.clone()),
             bare: index.without_envelope().map(|index| (index.clone(), Decoder::new(&as_json, index))),
             ahead: ReadAhead::new(&as_json),
+            explode: Explode::new(&as_json),
             buffers: race.buffers(),
             usual: explain.then(|| Usual::of(race.recent())),
             head: head.into_bytes(),
@@ -87,6 +91,17 @@ impl Predictor {
     /// # Errors
     /// The reason why the stream would make a dead letter of it; `out` is as it was.
     pub fn predict(&mut self, value: &[u8], row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), Rejection> {
+        if !self.explode.is_needed() {
+            return self.predict_row(value, row, out);
+        }
+        match self.explode.rows(&Bytes::copy_from_slice(value)) {
+            Some(rows) if rows.len() > 1 => Err(Rejection::SeveralRows { rows: rows.len() }),
+            Some(rows) => rows.first().map_or(Err(Rejection::NoRows), |row| self.predict_row(row, None, out)),
+            None => self.predict_row(value, row, out),
+        }
+    }
+
+    fn predict_row(&mut self, value: &[u8], row: Option<Row<'_>>, out: &mut Vec<u8>) -> Result<(), Rejection> {
         let Self { replica, decoder, bare, buffers, usual, head, members, has_intervals, .. } = self;
         let decoder = match bare {
             Some((index, rows)) if !decoder.is_wrapped(value) => {

@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub records: u64,
     /// Records that could not be used, since the beginning.
     pub dead_letters: u64,
-    /// Records skipped since the beginning: they only said that a row was deleted.
+    /// Records skipped since the beginning: they only said that a row was deleted, or held no row.
     pub skipped: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
     pub missed: u64,

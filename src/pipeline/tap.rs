@@ -24,6 +24,8 @@ const CAPACITY: usize = 64;
 pub struct Tapped {
     /// Offset of its sample.
     pub offset: i64,
+    /// Its place among the rows of its record, where that held many.
+    pub row: Option<u32>,
     /// Time of the sample, in milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// The target, where the sample has one.
@@ -174,7 +176,8 @@ mod tests {
         let mut outbox: Outbox<PendingPredictions> = Outbox::at(offsets.end);
         for source in offsets {
             let (key, target, interval) = (None, Some(1.5), None);
-            let draft = PendingPrediction { source, timestamp: 7, key, target, champion: 1, version: 9, interval };
+            let draft =
+                PendingPrediction { source, row: None, timestamp: 7, key, target, champion: 1, version: 9, interval };
             outbox.drafts.add(&template, draft, &[source as f64, 0.5]);
         }
         for i in 0..events {

@@ -31,6 +31,8 @@ pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Co
                 .map(|envelope| (envelope.name(), envelope)),
         ),
         root: section.optional_text("root"),
+        explode: section.optional_text("explode"),
+        max_rows: section.integer("max_rows", default.max_rows, 1..=100_000),
         on_delete: section.one_of(
             "on_delete",
             default.on_delete,
@@ -98,6 +100,36 @@ fn cast(section: &mut Section) -> Vec<Named> {
     named
 }
 
+/// Checks where the rows of a record are.
+fn check_explode(section: &Section, schema: &Schema) {
+    let Some(path) = &schema.explode else { return };
+    let (is_record, problem) = (path == "$", |message: &str| section.problem("explode", message));
+    if !is_record && (path.starts_with('$') || path.split('.').any(str::is_empty)) {
+        problem("must be the path of an array, such as \"data.rows\", or \"$\" where the record itself is one");
+    }
+    if schema.format != Format::Json {
+        problem("takes arrays in JSON apart, and schema.format is another; have the writer send one record per row");
+    }
+    if !is_record && !matches!(schema.envelope, Envelope::Auto | Envelope::None) {
+        let message = format!(
+            "says where the features are, as does schema.envelope = \"{}\": leave the envelope out, and name in schema.root where \
+             they are within a row",
+            schema.envelope.name()
+        );
+        problem(&message);
+    }
+    let is_within =
+        |root: &str| root.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if let Some(root) = schema.root.as_deref().filter(|root| !is_record && !is_within(root)) {
+        section.problem(
+            "root",
+            &format!(
+                "must lie in schema.explode, as \"{path}.fields\" does, since a row stands there; `{root}` does not"
+            ),
+        );
+    }
+}
+
 /// Checks where the features are, and what they are called.
 fn check_form(section: &Section, schema: &Schema) {
     if let Some(root) = &schema.root {
@@ -115,6 +147,7 @@ fn check_form(section: &Section, schema: &Schema) {
             section.problem("root", &message);
         }
     }
+    check_explode(section, schema);
     let mut names = HashSet::new();
     for Rename { from, to } in &schema.rename {
         let key = format!("rename.{from}");

@@ -11,6 +11,9 @@ pub const PREFIX: &str = "thalweg.";
 /// Header of a sample that was a dead letter: the letter's place, as `<partition>/<offset>`.
 pub const RETRY: &str = "thalweg.retry";
 
+/// Header of a dead letter of one row of a record that held many: its place among them, from 0.
+pub const ROW: &str = "thalweg.row";
+
 /// Header of a dead letter, and of a sample that was sent back: the sample's time, in milliseconds since the Unix
 /// epoch. The record's own time is that of its write.
 pub const TIMESTAMP: &str = "thalweg.timestamp";
@@ -28,6 +31,8 @@ pub struct Record {
     pub value: Option<Bytes>,
     /// Mostly empty.
     pub headers: Headers,
+    /// Place among the rows of a record that held many, from 0; `None` where the record is one.
+    pub row: Option<u32>,
 }
 
 /// A record to be appended to a partition; the transport gives it its offset.

@@ -81,7 +81,7 @@ fn records(state: &Connection, topic: &str, partition: i32) -> Vec<Record> {
         let headers: Option<String> = row.get(4)?;
         let (offset, timestamp) = (row.get(0)?, row.get(1)?);
         let [key, value] = [row.get(2)?, row.get(3)?].map(|cell: Option<Vec<u8>>| cell.map(Bytes::from));
-        Ok(Record { offset, timestamp, key, value, headers: decoded(headers) })
+        Ok(Record { offset, timestamp, key, value, headers: decoded(headers), row: None })
     });
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }

@@ -15,6 +15,7 @@ mod end_to_end;
 mod ensembles;
 mod enveloped;
 mod errors;
+mod exploded;
 mod files;
 mod gaps;
 mod health;

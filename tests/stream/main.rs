@@ -7,6 +7,7 @@ mod decode;
 mod drift_events;
 mod embedded;
 mod envelopes;
+mod explode;
 mod generator;
 mod glitches;
 mod guard;

@@ -84,21 +84,22 @@ impl Proof {
         self.findings.push(text);
     }
 
-    /// Every source offset of `sources`, one range per partition, is in exactly one of predictions and dead letters, and
-    /// both are in order.
+    /// Every source offset of `sources`, one range per partition, is in exactly one of predictions and dead letters, or each row of
+    /// that record is, and both are in order.
     pub fn each_once(&mut self, topics: &Topics, sources: &[Range<i64>]) {
         for (partition, range) in sources.iter().enumerate() {
-            let mut times = vec![0_usize; (range.end - range.start) as usize];
+            // The rows of each record that were published; of one that is a row itself, as the first.
+            let mut rows = vec![Vec::new(); (range.end - range.start) as usize];
             for output in [Output::Predictions, Output::DeadLetters] {
-                let (mut last, mut disorder, mut strangers) = (i64::MIN, Vec::new(), Vec::new());
+                let (mut last, mut disorder, mut strangers) = ((i64::MIN, 0), Vec::new(), Vec::new());
                 for record in &topics.of(output)[partition] {
-                    let source = source(output, record);
-                    if source <= last {
-                        disorder.push(format!("offset {}: source {source} after {last}", record.offset));
+                    let (source, row) = (source(output, record), row(output, record));
+                    if (source, row) <= last {
+                        disorder.push(format!("offset {}: source {source}, row {row} after {last:?}", record.offset));
                     }
-                    last = source;
-                    match times.get_mut(usize::try_from(source - range.start).unwrap_or(usize::MAX)) {
-                        Some(times) => *times += 1,
+                    last = (source, row);
+                    match rows.get_mut(usize::try_from(source - range.start).unwrap_or(usize::MAX)) {
+                        Some(rows) => rows.push(row),
                         None => strangers.push(format!("offset {}: source {source}", record.offset)),
                     }
                 }
@@ -109,12 +110,17 @@ impl Proof {
                     self.found(format!("{output:?}/{partition} has sources outside of {range:?}"), &strangers);
                 }
             }
-            let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<String> {
-                let numbered = (range.start..).zip(&times);
-                numbered.filter(|(_, times)| wanted(**times)).map(|(offset, _)| format!("source {offset}")).collect()
+            rows.iter_mut().for_each(|rows| rows.sort_unstable());
+            let of = |wanted: &dyn Fn(&[i64]) -> bool| -> Vec<String> {
+                let numbered = (range.start..).zip(&rows);
+                let wanted = numbered.filter(|(_, rows)| wanted(rows));
+                wanted.map(|(offset, rows)| format!("source {offset}, rows {rows:?}")).collect()
             };
-            let (twice, never) = (of(&|times| times > 1), of(&|times| times == 0));
-            self.checked += times.len();
+            let is_twice = |rows: &[i64]| rows.windows(2).any(|two| two[0] == two[1]);
+            // That the last ones are there is shown by the run that nobody disturbed.
+            let has_hole = |rows: &[i64]| rows.is_empty() || (0..).zip(rows).any(|(i, row)| *row > i);
+            let (twice, never) = (of(&is_twice), of(&has_hole));
+            self.checked += rows.len();
             self.duplicates += twice.len();
             self.lost += never.len();
             if !twice.is_empty() {
@@ -214,6 +220,16 @@ pub fn source(output: Output, record: &Record) -> i64 {
     of_source(output, record, "offset")
 }
 
+/// The place among the rows of its record that an output record names; 0 where the record is one.
+fn row(output: Output, record: &Record) -> i64 {
+    if output == Output::DeadLetters {
+        let header = record.headers.get("thalweg.row");
+        return header.map_or(0, |header| String::from_utf8_lossy(header).parse().expect("a number"));
+    }
+    let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
+    value["source"]["row"].as_i64().unwrap_or(0)
+}
+
 /// The partition of the samples that an output record names.
 pub fn source_partition(output: Output, record: &Record) -> i32 {
     of_source(output, record, "partition") as i32
@@ -261,7 +277,7 @@ fn exported(site: &Workspace) -> Value {
 }
 
 fn text(record: &Record) -> String {
-    let Record { offset, timestamp, key, value, headers } = record;
+    let Record { offset, timestamp, key, value, headers, .. } = record;
     let show =
         |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(160)]).into_owned());
     format!(

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// Numbers of Kafka's APIs.
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
+const METADATA: i16 = 3;
 const LOGIN: i16 = 17;
 const VERSIONS: i16 = 18;
 const CREATE_TOPICS: i16 = 19;
@@ -106,12 +107,22 @@ struct Shared {
     let_through: Semaphore,
     /// Of those, the ones that the broker has answered.
     answered: AtomicUsize,
+    /// Answers about a topic that are as they were.
+    outdated: Mutex<Option<Outdated>>,
     /// Set where no client is to know that topics can be fetched by their identity.
     by_name: AtomicBool,
     /// Bytes of answers to fetches.
     fetched: AtomicUsize,
     /// Cancelled to cut every connection, then made anew.
     connections: Mutex<CancellationToken>,
+}
+
+/// A broker that learns late of a topic.
+struct Outdated {
+    topic: String,
+    /// Number of answers to come that say what the first one said.
+    left: usize,
+    first: Option<Vec<u8>>,
 }
 
 impl Proxy {
@@ -126,6 +137,7 @@ impl Proxy {
             released: Semaphore::new(0),
             let_through: Semaphore::new(0),
             answered: AtomicUsize::new(0),
+            outdated: Mutex::default(),
             by_name: AtomicBool::new(false),
             fetched: AtomicUsize::new(0),
             connections: Mutex::default(),
@@ -191,6 +203,11 @@ impl Proxy {
         *self.shared.trap.lock().expect("a lock") = Some((topic.to_owned(), trap));
     }
 
+    /// Has as many requests for metadata of `topic` answered with what the next one is answered.
+    pub fn outdate(&self, topic: &str, left: usize) {
+        *self.shared.outdated.lock().expect("a lock") = Some(Outdated { topic: topic.to_owned(), left, first: None });
+    }
+
     /// Requests that were caught.
     pub fn sprung(&self) -> usize {
         self.shared.sprung.load(Ordering::SeqCst)
@@ -238,8 +255,9 @@ async fn connection(shared: Arc<Shared>, client: TcpStream) {
 /// A response to be caught: its number, and what becomes of it.
 type Caught = Arc<Mutex<Option<([u8; 4], Trap)>>>;
 
-/// Requests that are not answered yet, in order: the number of the API and its version.
-type Asked = Arc<Mutex<VecDeque<(i16, i16)>>>;
+/// Requests that are not answered yet, in order: the number of the API, its version, and `true` where the answer may be
+/// outdated.
+type Asked = Arc<Mutex<VecDeque<(i16, i16, bool)>>>;
 
 async fn requests(
     shared: Arc<Shared>,
@@ -254,7 +272,7 @@ async fn requests(
         let (api, version) = (number(4)?, number(6)?);
         let is_hidden = shared.by_name.load(Ordering::SeqCst) && api == FETCH && version > FETCH_BY_NAME;
         assert!(!is_hidden, "a fetch of version {version}, which nobody was told of");
-        asked.lock().expect("a lock").push_back((api, version));
+        asked.lock().expect("a lock").push_back((api, version, api == METADATA && shared.outdates(&frame)));
         under(&shared).await;
         match shared.spring(&frame) {
             Some(Trap::DelayRequest(time)) => sleep(time).await,
@@ -285,12 +303,15 @@ async fn responses(
 ) -> Option<()> {
     loop {
         let mut frame = frame(&mut from).await?;
-        let (api, version) = asked.lock().expect("a lock").pop_front()?;
+        let (api, version, may_be_outdated) = asked.lock().expect("a lock").pop_front()?;
         if api == FETCH {
             shared.fetched.fetch_add(frame.len(), Ordering::SeqCst);
         }
         if api == VERSIONS && shared.by_name.load(Ordering::SeqCst) {
             hide_identities(&mut frame, version);
+        }
+        if may_be_outdated {
+            shared.answer_as_before(&mut frame);
         }
         under(&shared).await;
         let trap = caught.lock().expect("a lock").take_if(|(number, _)| frame[4..8] == *number);
@@ -353,9 +374,35 @@ impl Shared {
     /// The trap, if this request walks into it.
     fn spring(&self, frame: &[u8]) -> Option<Trap> {
         let is_for = |trap: Trap| frame.get(4..6) == Some(&trap.api().to_be_bytes()[..]);
-        let names = |topic: &str| frame.windows(topic.len()).take(200).any(|window| window == topic.as_bytes());
-        let (_, trap) = self.trap.lock().expect("a lock").take_if(|(topic, trap)| is_for(*trap) && names(topic))?;
+        let mut laid = self.trap.lock().expect("a lock");
+        let (_, trap) = laid.take_if(|(topic, trap)| is_for(*trap) && names(frame, topic))?;
         self.sprung.fetch_add(1, Ordering::SeqCst);
         Some(trap)
     }
+
+    /// Returns true where the answer to this request may be outdated.
+    fn outdates(&self, frame: &[u8]) -> bool {
+        self.outdated.lock().expect("a lock").as_ref().is_some_and(|outdated| names(frame, &outdated.topic))
+    }
+
+    /// Keeps the first answer, and gives it in place of those that follow; the number that an answer repeats stays.
+    fn answer_as_before(&self, frame: &mut Vec<u8>) {
+        let mut outdated = self.outdated.lock().expect("a lock");
+        let Some(outdated) = outdated.as_mut() else { return };
+        let Some(first) = &outdated.first else {
+            outdated.first = Some(frame.clone());
+            return;
+        };
+        if outdated.left > 0 {
+            outdated.left -= 1;
+            let number: [u8; 4] = frame[4..8].try_into().expect("four bytes");
+            frame.clone_from(first);
+            frame[4..8].copy_from_slice(&number);
+        }
+    }
+}
+
+/// Returns true where a request is about a topic.
+fn names(frame: &[u8], topic: &str) -> bool {
+    frame.windows(topic.len()).take(200).any(|window| window == topic.as_bytes())
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{predictor, topics};
 use thalweg_http::{Accepted, Answer, Check, Intake, Problem};
-use thalweg_pipeline::decode::{Decoder, Format, Index, Schema};
+use thalweg_pipeline::decode::{Decoder, Explode, Format, Index, Schema};
 
 use super::Open;
 
@@ -35,6 +35,7 @@ impl Intake for Open {
 /// Refuses what the stream could use under no circumstances, by the schema alone.
 struct BySchema {
     decoder: Decoder,
+    explode: Explode,
     index: Index,
 }
 
@@ -42,14 +43,26 @@ impl BySchema {
     fn new(schema: &Schema) -> Self {
         let schema = Schema { format: Format::Json, ..schema.clone() };
         let index = Index::new(&schema);
-        Self { decoder: Decoder::new(&schema, index.clone()), index }
+        Self { decoder: Decoder::new(&schema, index.clone()), explode: Explode::new(&schema), index }
+    }
+
+    /// Returns the key that a sample names.
+    fn key(&mut self, value: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+        self.decoder.forget(&self.index);
+        let sample = self.decoder.decode(Some(value)).map_err(|rejection| predictor::problem(&rejection))?;
+        Ok(sample.key.map(|key| key.as_bytes().to_vec()))
     }
 }
 
 impl Check for BySchema {
     fn check(&mut self, value: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
-        self.decoder.forget(&self.index);
-        let sample = self.decoder.decode(Some(value)).map_err(|rejection| predictor::problem(&rejection))?;
-        Ok(sample.key.map(|key| key.as_bytes().to_vec()))
+        if !self.explode.is_needed() {
+            return self.key(value);
+        }
+        let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(value)) else { return self.key(value) };
+        let keys = rows.iter().map(|row| self.key(row)).collect::<Result<Vec<_>, _>>()?;
+        // A record has one key; where its rows have several, none of them is its.
+        let is_one = keys.windows(2).all(|two| two[0] == two[1]);
+        Ok(keys.into_iter().next().flatten().filter(|_| is_one))
     }
 }

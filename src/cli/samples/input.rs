@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
+use super::exploded::Exploded;
 use super::{
     Unusable, container,
     dialect::Asked,
@@ -100,6 +101,7 @@ pub(super) enum Row<'a> {
 /// An open file, or standard input.
 pub(super) struct Input {
     rows: Rows,
+    exploded: Exploded,
     size: Option<u64>,
     position: Arc<AtomicU64>,
 }
@@ -155,7 +157,7 @@ impl Input {
                 Rows::Csv(Box::new(table.with_context(cannot)?))
             }
         };
-        Ok(Self { rows, size, position })
+        Ok(Self { rows, exploded: Exploded::new(schema), size, position })
     }
 
     /// Returns the bytes of the whole file, where they are known.
@@ -180,7 +182,7 @@ impl Input {
     pub(super) fn row(&self) -> Row<'_> {
         match &self.rows {
             Rows::Csv(table) => Row::Cells(table),
-            Rows::Jsonl(objects) => Row::Json(objects.value()),
+            Rows::Jsonl(objects) => Row::Json(self.exploded.current().unwrap_or_else(|| objects.value())),
         }
     }
 
@@ -193,11 +195,14 @@ impl Input {
                 table::Next::Row => Some((table.line(), Row::Cells(table))),
             }),
             Rows::Jsonl(objects) => {
+                if self.exploded.advance() {
+                    return Ok(self.exploded.current().map(|row| (objects.line(), Row::Json(row))));
+                }
                 let line = objects.line() + 1;
                 Ok(match objects.next(limit)? {
                     json::Next::End => None,
                     json::Next::Unusable(problem) => Some((line, Row::Unusable(problem))),
-                    json::Next::Value(value) => Some((line, Row::Json(value))),
+                    json::Next::Value(value) => Some((line, Row::Json(self.exploded.first_of(value)))),
                 })
             }
         }

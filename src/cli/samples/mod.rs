@@ -6,6 +6,7 @@
 
 mod container;
 mod dialect;
+mod exploded;
 mod input;
 mod joined;
 mod json;
@@ -28,6 +29,7 @@ use crate::{
         Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema,
     },
 };
+use exploded::Exploded;
 use input::{Input, Row};
 use joined::{Found, Joined};
 use spool::SpoolReader;
@@ -45,6 +47,8 @@ pub(super) const MAX_REJECTIONS_SHOWN: u64 = 5;
 pub(super) struct Samples {
     origin: Origin,
     decoder: Decoder,
+    /// Rows of a topic's record; a file splits its own.
+    exploded: Exploded,
     limit: usize,
 }
 
@@ -133,6 +137,7 @@ impl Samples {
         let schema = Schema {
             envelope: Envelope::None,
             root: None,
+            explode: None,
             rename: Vec::new(),
             cast: Vec::new(),
             target: encode::TARGET.to_owned(),
@@ -160,7 +165,7 @@ impl Samples {
         let schema = &Schema { format, ..schema.clone() };
         let mut decoder = Decoder::new(schema, Index::new(schema));
         decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
-        Self { origin, decoder, limit: schema.max_record_bytes }
+        Self { origin, decoder, exploded: Exploded::new(schema), limit: schema.max_record_bytes }
     }
 
     /// Takes the notices about the stream since the last call.
@@ -222,8 +227,8 @@ impl Samples {
     /// # Errors
     /// When it cannot be read at all.
     pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Unusable>>> {
-        let Self { origin, decoder, limit } = self;
-        let Some(Raw { place, content }) = origin.next(*limit)? else { return Ok(None) };
+        let Self { origin, decoder, exploded, limit } = self;
+        let Some(Raw { place, content }) = origin.next(exploded, *limit)? else { return Ok(None) };
         let decoded = match content {
             Content::Json(value) => decoder.decode(value),
             Content::Cells(table) => decoder.decode_row(table.cells()),
@@ -237,12 +242,12 @@ impl Samples {
     /// # Errors
     /// When it cannot be read at all.
     pub(super) fn next_raw(&mut self) -> anyhow::Result<Option<Raw<'_>>> {
-        self.origin.next(self.limit)
+        self.origin.next(&mut self.exploded, self.limit)
     }
 }
 
 impl Origin {
-    fn next(&mut self, limit: usize) -> anyhow::Result<Option<Raw<'_>>> {
+    fn next<'a>(&'a mut self, exploded: &'a mut Exploded, limit: usize) -> anyhow::Result<Option<Raw<'a>>> {
         let (place, content) = match self {
             Origin::Rows(input) => match input.next_row(limit)? {
                 None => return Ok(None),
@@ -262,9 +267,10 @@ impl Origin {
                 encode::json(stream.feature_names(), features, target, line);
                 (Place::default(), Content::Json(Some(line)))
             }
+            Origin::Records(_) if exploded.advance() => (Place::default(), Content::Json(exploded.current())),
             Origin::Records(reader) => match reader.next_record()? {
                 None => return Ok(None),
-                Some(value) => (Place::default(), Content::Json(value)),
+                Some(value) => (Place::default(), Content::Json(value.map(|value| exploded.first_of(value)))),
             },
         };
         Ok(Some(Raw { place, content }))

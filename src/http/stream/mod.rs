@@ -50,6 +50,9 @@ pub struct Prediction {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// Its place among the rows of its record, where that held many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u32>,
     /// Its time, in milliseconds since the Unix epoch.
     pub timestamp: i64,
     /// What was to be predicted, where it is known.

@@ -110,7 +110,7 @@ impl Fields<'_> {
             return Err(Problem("length", "is more than it holds"));
         }
         self.end = self.bytes.len();
-        Ok(Record { offset, timestamp, key, value, headers })
+        Ok(Record { offset, timestamp, key, value, headers, row: None })
     }
 
     fn headers(&mut self) -> Result<Headers, Problem> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thalweg_metrics::checked;
 
-use super::{Rejection, Schema, bare::Quoted};
+use super::{Explode, Rejection, Schema, bare::Quoted};
 
 /// Form in which a producer wraps its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +175,7 @@ impl Form {
     /// Returns the form that the settings say; `None` where it is to be found.
     pub(super) fn set(schema: &Schema) -> Option<Self> {
         let is = |envelope, root: &str| Some(Self { envelope, is_framed: false, root: root.to_owned() });
-        match (&schema.root, schema.envelope) {
+        match (schema.root.as_deref().or_else(|| Explode::root(schema)), schema.envelope) {
             (Some(root), _) => is(Envelope::None, root),
             (None, Envelope::Auto | Envelope::Debezium) => None,
             (None, Envelope::Connect) => {

@@ -13,6 +13,7 @@ mod datum;
 mod decimal;
 mod draft;
 mod envelope;
+mod explode;
 mod fast_path;
 mod format;
 mod frame;
@@ -46,6 +47,7 @@ use time::Moment;
 
 pub use cast::{Cast, Named};
 pub use envelope::{Envelope, OnDelete};
+pub use explode::Explode;
 pub use format::{Definition, Format, Origin, Reference};
 pub use index::Index;
 pub use leaves::{Leaf, Leaves, doubtful_time, number_in_text, time_in_text};
@@ -105,6 +107,7 @@ pub struct Decoder {
     index: Index,
     max_record_bytes: usize,
     writers: Writers,
+    explode: Explode,
     draft: Draft,
     connect: ConnectFrame,
     /// Connect's schema by which types are known.
@@ -161,6 +164,7 @@ impl Decoder {
             index,
             max_record_bytes: schema.max_record_bytes,
             writers: Writers::new(schema),
+            explode: Explode::new(schema),
             draft: Draft::default(),
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
@@ -329,8 +333,10 @@ impl Decoder {
                 let record = envelope::parsed(json);
                 let on_delete = self.index.schema().on_delete;
                 let rejection = self.index.form().map(|form| form.without_row(record.as_ref(), on_delete));
-                Err(rejection.unwrap_or(Rejection::NoFeatures))
+                // An array is split before; what is left of them is one that may not be.
+                Err(self.explode.refusal(bytes).or(rejection).unwrap_or(Rejection::NoFeatures))
             }
+            Err(rejection @ Rejection::NotAnObject { .. }) => Err(self.explode.refusal(bytes).unwrap_or(rejection)),
             Err(Rejection::NotJson { problem }) => {
                 Err(Rejection::NotJson { problem: frame::other_format(bytes).unwrap_or(problem) })
             }

@@ -7,7 +7,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use super::{
-    Schema,
+    Explode, Schema,
     cell::Cell,
     envelope::{self, Form},
     frame::{self, ConnectFrame},
@@ -260,6 +260,7 @@ pub struct ReadAhead {
     /// Number of records since a layout was last made.
     since: u32,
     writers: Writers,
+    explode: Explode,
 }
 
 impl ReadAhead {
@@ -267,8 +268,14 @@ impl ReadAhead {
     pub fn new(schema: &Schema) -> Self {
         let reading = Form::set(schema).map(|form| Reading::of(&form, schema));
         let (writers, connect) = (Writers::new(schema), ConnectFrame::default());
+        let explode = Explode::new(schema);
         let (schema, since) = (schema.clone(), LAYOUT_CHANGE_INTERVAL);
-        Self { schema, reading, connect, layouts: Vec::new(), since, writers }
+        Self { schema, reading, connect, layouts: Vec::new(), since, writers, explode }
+    }
+
+    /// Replaces each record that holds an array of rows by a record for each of them.
+    pub fn split(&self, records: Vec<Record>) -> Vec<Record> {
+        self.explode.split(records)
     }
 
     /// Reads a run of records, and learns what their schemas are.

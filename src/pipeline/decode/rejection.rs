@@ -107,6 +107,35 @@ pub enum Rejection {
         /// Kind of what is there, if anything.
         found: Option<&'static str>,
     },
+    /// An array of rows without any.
+    #[error("the record's array of rows is empty: there is nothing to predict from (schema.explode)")]
+    NoRows,
+    /// More rows in an array than `schema.max_rows`.
+    #[error("the record's array has {rows} rows, schema.max_rows allows {limit}")]
+    TooManyRows {
+        /// Number of rows.
+        rows: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More than one row where one is asked for.
+    #[error("the sample holds {rows} rows; send each as a sample of its own")]
+    SeveralRows {
+        /// Number of rows.
+        rows: usize,
+    },
+    /// Rows that are too large, each with what stands around the array.
+    #[error(
+        "the record's {rows} rows have {size} bytes, with what stands around the array in each of them; {limit} are the most, four          times schema.max_record_bytes"
+    )]
+    RowsTooLarge {
+        /// Number of rows.
+        rows: usize,
+        /// Bytes of all.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// JSON of a form that cannot be read.
     #[error("the record is {form}: {advice}")]
     OtherForm {
@@ -218,7 +247,7 @@ pub enum Rejection {
 impl Rejection {
     /// Returns `true` where the record is skipped and counted, and no dead letter.
     pub fn is_skipped(&self) -> bool {
-        matches!(self, Rejection::Deleted { is_skipped: true })
+        matches!(self, Rejection::Deleted { is_skipped: true } | Rejection::NoRows)
     }
 
     /// Returns the field that caused the rejection, where there is one.
@@ -242,6 +271,10 @@ impl Rejection {
             Rejection::NotAnObject { .. } => "not_an_object",
             Rejection::Deleted { .. } => "deleted",
             Rejection::NoRoot { .. } => "no_root",
+            Rejection::NoRows => "no_rows",
+            Rejection::TooManyRows { .. } | Rejection::SeveralRows { .. } | Rejection::RowsTooLarge { .. } => {
+                "too_many_rows"
+            }
             Rejection::OtherForm { .. } => "other_form",
             Rejection::NotFramed { .. } => "not_framed",
             Rejection::UnknownSchema { .. } => "unknown_schema",

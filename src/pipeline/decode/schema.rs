@@ -22,6 +22,13 @@ pub struct Schema {
     /// those outside by `$.` and their paths in the record, and only those that are named count.
     #[serde(default, skip_serializing_if = "is_default")]
     pub root: Option<String>,
+    /// Path of an array of which each element is a sample; `$` where it is the record. Where [`Schema::root`] is not set, it
+    /// is that of the features, too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub explode: Option<String>,
+    /// Most rows of such an array, 1 to 100,000: what is made of them is published as one.
+    #[serde(default = "max_rows", skip_serializing_if = "is_max_rows")]
+    pub max_rows: usize,
     /// Consequence of a record that says that a row was deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_delete: OnDelete,
@@ -90,6 +97,8 @@ checked!(Schema {
     format,
     envelope,
     root,
+    explode,
+    max_rows,
     on_delete,
     rename,
     cast,
@@ -161,6 +170,14 @@ fn timestamp_ahead() -> u64 {
     86_400_000
 }
 
+fn max_rows() -> usize {
+    1000
+}
+
+fn is_max_rows(rows: &usize) -> bool {
+    *rows == max_rows()
+}
+
 fn max_categories() -> usize {
     1024
 }
@@ -171,6 +188,8 @@ impl Default for Schema {
             format: Format::default(),
             envelope: Envelope::Auto,
             root: None,
+            explode: None,
+            max_rows: max_rows(),
             on_delete: OnDelete::default(),
             rename: Vec::new(),
             cast: Vec::new(),

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     checkpoint::Checkpoint,
-    decode::ReadAhead,
+    decode::{Explode, ReadAhead},
     prequential,
     processor::{Config, Processor},
 };
@@ -38,6 +38,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Backfill {
     /// Has learned all that the topic holds before its position.
     learner: Box<Processor>,
+    explode: Explode,
     models: Vec<String>,
     begun: Instant,
     has_caught_up: bool,
@@ -91,7 +92,8 @@ impl Backfill {
             );
         }
         let learner = Processor::learner(config, stored.partition, start, stored.index.clone());
-        Self { learner: Box::new(learner), models, begun: Instant::now(), has_caught_up: false }
+        let explode = Explode::new(&config.schema);
+        Self { learner: Box::new(learner), explode, models, begun: Instant::now(), has_caught_up: false }
     }
 
     fn position(&self) -> i64 {
@@ -161,8 +163,9 @@ impl Backfill {
 
     async fn learn_up_to<R: Reader>(&mut self, end: i64, reader: &mut R, mut schemas: Schemas) -> Result<(), Error> {
         while self.position() < end {
-            let fetched = reader.fetch(self.position()).await?;
+            let mut fetched = reader.fetch(self.position()).await?;
             let learned = schemas.learn(&fetched.records).await?;
+            fetched.records = self.explode.split(fetched.records);
             self.learn(Batch { fetched, learned, ..Batch::default() }, end);
         }
         Ok(())
@@ -170,7 +173,7 @@ impl Backfill {
 
     /// Learns the records of a batch that lie before `end`.
     fn learn(&mut self, batch: Batch, end: i64) {
-        let Batch { fetched: Fetched { records, next_offset, high_watermark, .. }, rows, learned, held: _held } = batch;
+        let Batch { fetched: Fetched { records, next_offset, high_watermark, .. }, rows, learned, .. } = batch;
         let mut learned = learned.iter().peekable();
         let mut outbox = Outbox::at(self.position());
         for (i, record) in records.into_iter().enumerate().take_while(|(_, record)| record.offset < end) {

@@ -85,8 +85,10 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), E
         let fetch = async { if more { Some(reader.fetch(offset).await) } else { None } };
         let hand_on = async {
             let Some((fetched, held, place, learned)) = handed else { return };
+            let last = fetched.records.last().map(Anchor::of);
+            let fetched = Fetched { records: ahead.split(fetched.records), ..fetched };
             let rows = ahead.read_records(&fetched.records, &learned);
-            place.send(Box::new(Batch { fetched, rows, learned, held }));
+            place.send(Box::new(Batch { fetched, last, rows, learned, held }));
         };
         let (fetched, ()) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -110,6 +112,8 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), E
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) fetched: Fetched,
+    /// The last record, as it is in the topic.
+    pub(super) last: Option<Anchor>,
     /// Rows of the records, as far as they could be read ahead.
     pub(super) rows: Rows,
     /// Schemas by which they are read, in the order of the records that bring them.
@@ -164,14 +168,15 @@ pub(super) async fn process(
             }
         };
         let Some(batch) = batch else { break };
-        let Batch { fetched, rows, learned, held } = *batch;
-        let last = fetched.records.last().map(Anchor::of);
+        let Batch { fetched, last, rows, learned, held } = *batch;
         if last.is_some() {
             processor.set_now(now());
         }
         let mut learned = learned.iter().peekable();
-        for (i, record) in fetched.records.into_iter().enumerate() {
+        let mut records = fetched.records.into_iter().enumerate().peekable();
+        while let Some((i, record)) = records.next() {
             let offset = record.offset;
+            let is_last_row = records.peek().is_none_or(|(_, next)| next.offset != offset);
             while let Some(learned) = learned.next_if(|learned| learned.offset <= offset) {
                 processor.learn_schema(learned);
             }
@@ -183,7 +188,8 @@ pub(super) async fn process(
                     );
                 });
             }
-            if outbox.bytes() >= OUTBOX_BYTES {
+            // After a restart an output tells from which record its last one was made, and not from which row.
+            if is_last_row && outbox.bytes() >= OUTBOX_BYTES {
                 spout.leave(&outbox);
                 if !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
                     return Ok(());

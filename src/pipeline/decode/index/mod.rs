@@ -256,12 +256,13 @@ impl Index {
             (None, Some(form)) => schema.envelope == Envelope::Auto || schema.envelope == form.envelope,
             (wanted, form) => wanted == *form,
         };
-        let Schema { max_features, max_record_bytes, max_categories, .. } = self.schema;
+        let Schema { max_features, max_record_bytes, max_categories, max_rows, .. } = self.schema;
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
             max_features,
             max_record_bytes,
             max_categories,
+            max_rows,
             timestamp_unit,
             timestamp_min,
             timestamp_ahead,
@@ -274,6 +275,11 @@ impl Index {
             ..schema.clone()
         };
         self.schema == other && is_of_form
+    }
+
+    /// Returns `true` where records are split into rows as `schema` says.
+    pub fn explodes_like(&self, schema: &Schema) -> bool {
+        self.schema.explode == schema.explode
     }
 
     /// Continues under `schema`, which [fits](Self::fits).

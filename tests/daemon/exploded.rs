@@ -1,0 +1,131 @@
+//! A daemon on a topic whose records hold many samples each.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use crate::{
+    kill::{KEEP_ALL, StateFile, undisturbed},
+    support::{
+        PATIENCE,
+        daemon::{Workspace, stdout},
+        http::{address, get, post},
+        kill_loop::{Ground, MODELS},
+        proof::Proof,
+    },
+};
+
+const EXPLODED: &[&str] = &["generator.enabled=false", "schema.explode=rows", "schema.key=$.device"];
+
+/// Record `i`: some have many rows, some none, some a row that cannot be used, and a few are no array at all.
+fn record(i: usize) -> Value {
+    let row = |j: usize| {
+        let x = ((i * 31 + j * 17) % 100) as f64 / 10.0;
+        if (i + j) % 23 == 0 { json!({"x": x, "y": "bad"}) } else { json!({"x": x, "z": j, "y": 2.0 * x + j as f64}) }
+    };
+    match i % 20 {
+        7 => json!({"device": "none", "rows": []}),
+        11 => json!({"device": "one", "rows": row(0)}),
+        _ => json!({"device": format!("d{}", i % 3), "rows": (0..i % 40).map(row).collect::<Vec<_>>()}),
+    }
+}
+
+fn fill(site: &Workspace, range: std::ops::Range<usize>) {
+    let state = site.state();
+    let tx = state.unchecked_transaction().expect("a transaction");
+    for i in range {
+        let row = rusqlite::params![i as i64, 1_700_000_000_000_i64, record(i).to_string().into_bytes()];
+        tx.execute("INSERT INTO samples VALUES (0, ?1, ?2, NULL, ?3, NULL)", row).expect("insert");
+    }
+    tx.commit().expect("commit");
+}
+
+#[test]
+fn kills_amid_records_of_many_rows_lose_no_row_and_double_none() {
+    let settings = [EXPLODED, &["state.every=50ms", KEEP_ALL, MODELS]].concat();
+    let ground = StateFile { site: Workspace::new(&settings), partitions: 1 };
+    assert!(ground.site.run(&["run", "--until-caught-up"]).status.success());
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let rounds = 25;
+    for round in 0..rounds {
+        fill(&ground.site, round * 400..(round + 1) * 400);
+        let (before, mut daemon) = (ground.published(), ground.site.start(&["run"]));
+        let deadline = Instant::now() + PATIENCE;
+        let after = before + rng.random_range(0..6000);
+        while ground.published() < after && Instant::now() < deadline {
+            // All of a round may be published before that.
+            if ground.site.topic("samples").len() == (round + 1) * 400 && ground.published() >= before + 7000 {
+                break;
+            }
+            daemon.watch(Duration::from_millis(1));
+        }
+        daemon.kill();
+    }
+    let caught_up = ground.site.run(&["run", "--until-caught-up"]);
+    assert!(caught_up.status.success(), "{}", String::from_utf8_lossy(&caught_up.stderr));
+    let (topics, fresh) = (ground.topics(), undisturbed(&ground));
+    let theirs = fresh.topics();
+    let mut proof = Proof::default();
+    proof.same_outputs(&topics, &theirs);
+    proof.same_state(&ground.site, &fresh.site, "samples", 1);
+    let rows = |i: usize| match record(i)["rows"].as_array() {
+        Some(rows) => rows.len(),
+        None => 1,
+    };
+    let wanted: usize = (0..rounds * 400).map(rows).sum();
+    let answers = topics.outputs[0][0].len() + topics.outputs[1][0].len();
+    assert_eq!(answers, wanted);
+    println!("{wanted} rows in {} records, {rounds} kills; {}", rounds * 400, proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn posting_predicting_replaying_and_comparing_take_records_of_many_rows() {
+    let site = Workspace::new(&[EXPLODED, &["http.listen=127.0.0.1:0"]].concat());
+    let lines: String = (0..200).map(|i| format!("{}\n", record(i))).collect();
+    let mut daemon = site.start(&["run"]);
+    let address = address(&mut daemon);
+    while get(address, "/readyz").code != 200 {
+        std::thread::yield_now();
+    }
+    let accepted =
+        post(address, "/api/v1/samples", "application/x-ndjson", lines.lines().next().expect("a line").as_bytes());
+    // A record with no row has nothing to be learned from.
+    assert_eq!(accepted.code, 422, "{}", accepted.body);
+    let good = json!({"device": "d1", "rows": [{"x": 1.0, "y": 2.0}, {"x": 2.0, "y": 4.0}]}).to_string();
+    let bad = json!({"device": "d1", "rows": [{"x": 1.0, "y": 2.0}, {"x": 2.0, "y": "bad"}]}).to_string();
+    assert_eq!(post(address, "/api/v1/samples", "application/json", good.as_bytes()).code, 202);
+    let refused = post(address, "/api/v1/samples", "application/json", bad.as_bytes());
+    assert_eq!(refused.code, 422, "{}", refused.body);
+    let deadline = Instant::now() + PATIENCE;
+    while site.predictions().len() < 2 {
+        assert!(Instant::now() < deadline, "{}", daemon.story());
+        daemon.watch(Duration::from_millis(5));
+    }
+    let keys: Vec<_> = site.predictions().iter().map(|made| made["source"]["row"].clone()).collect();
+    assert_eq!(keys, [json!(0), json!(1)]);
+    for (sample, code) in [
+        (json!({"x": 1.0}), 200),
+        (json!({"device": "d1", "rows": {"x": 1.0}}), 200),
+        (json!({"device": "d1", "rows": [{"x": 1.0}]}), 200),
+        (json!({"device": "d1", "rows": [{"x": 1.0}, {"x": 2.0}]}), 422),
+    ] {
+        let answer = post(address, "/api/v1/predict", "application/json", sample.to_string().as_bytes());
+        assert_eq!(answer.code, code, "{sample}: {}", answer.body);
+    }
+    assert!(get(address, "/api/v1/status").body.contains("\"records\":2"));
+    assert!(daemon.stop().success());
+
+    let file = site.write("batches.jsonl", &lines);
+    let rows: usize = (0..200).map(|i| record(i)["rows"].as_array().map_or(1, Vec::len)).sum();
+    let unusable = (0..200).flat_map(|i| record(i)["rows"].as_array().cloned().unwrap_or_default());
+    let unusable = unusable.filter(|row| row["y"] == "bad").count();
+    let file = file.display().to_string();
+    let replayed = site.run(&["replay", &file, "--report", "json"]);
+    let told: Value = serde_json::from_str(&stdout(&replayed)).expect("JSON");
+    let empty = (0..200).filter(|i| record(*i)["rows"].as_array().is_some_and(Vec::is_empty)).count();
+    let counts = ["scored", "dead_letters", "skipped"].map(|name| told[name].as_u64());
+    assert_eq!(counts, [rows - unusable, unusable, empty].map(|count| Some(count as u64)), "{told}");
+}

@@ -197,14 +197,14 @@ fn can_be_cut(shared: &Shared, size: Size) -> bool {
 /// Cuts the dead letters of one record to what their topic takes.
 fn fit(shared: &Shared, letters: &mut [Outgoing]) {
     let limit = shared.dead_letter_bytes.load(Ordering::Relaxed) / letters.len().max(1);
-    for record in letters {
-        let Some(bytes) = truncate::fit(record, limit) else { continue };
+    let cut: Vec<usize> = letters.iter_mut().filter_map(|letter| truncate::fit(letter, limit)).collect();
+    if let Some(offset) = letters.first().map(|letter| letter.source).filter(|_| !cut.is_empty()) {
         tracing::warn!(
             event = "dead_letter_cut",
-            offset = record.source,
-            bytes,
-            "the dead-letters topic does not take a record of this size; it is cut. Raise the topic's \
-             max.message.bytes"
+            offset,
+            bytes = cut.iter().sum::<usize>(),
+            letters = cut.len(),
+            "the dead-letters topic does not take so much of one sample; it is cut. Raise the topic's max.message.bytes"
         );
     }
 }

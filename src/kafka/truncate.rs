@@ -11,7 +11,8 @@ const MAX_KEPT_BYTES: usize = 16 << 10;
 pub(super) const MAX_TRUNCATED_BYTES: usize = 2 * MAX_KEPT_BYTES + (8 << 10);
 
 /// Cuts a dead letter to `limit` bytes, about, and says in a header that it did: first the value, then the sample's own
-/// headers, then the key, and more of both where the limit is lower than usual. Returns the bytes that the value had where something was cut.
+/// headers, then the key, and more of both where the limit is lower than usual. Returns the bytes that the value had where
+/// something was cut.
 pub(super) fn fit(record: &mut Outgoing, limit: usize) -> Option<usize> {
     if record.size() <= limit {
         return None;

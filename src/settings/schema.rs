@@ -27,8 +27,20 @@ pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Co
         envelope: section.one_of(
             "envelope",
             default.envelope,
-            &every!(Envelope { Auto, None, Connect, Debezium, CloudEvents, Telegraf, AvroJson, MongoDb })
-                .map(|envelope| (envelope.name(), envelope)),
+            &every!(Envelope {
+                Auto,
+                None,
+                Connect,
+                Debezium,
+                CloudEvents,
+                Telegraf,
+                AvroJson,
+                MongoDb,
+                Maxwell,
+                Canal,
+                Ogg
+            })
+            .map(|envelope| (envelope.name(), envelope)),
         ),
         root: section.optional_text("root"),
         explode: section.optional_text("explode"),
@@ -65,7 +77,7 @@ pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Co
         features,
     };
     if schema.format != Format::Json
-        && matches!(schema.envelope, Envelope::Connect | Envelope::AvroJson | Envelope::MongoDb | Envelope::Telegraf)
+        && !matches!(schema.envelope, Envelope::Auto | Envelope::None | Envelope::Debezium | Envelope::CloudEvents)
     {
         section.problem("envelope", "is one of JSON, and schema.format is another");
     }

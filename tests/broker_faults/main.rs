@@ -27,6 +27,7 @@ mod outages;
 mod quotas;
 mod retention;
 mod rights;
+mod rows;
 mod secure;
 mod topic_settings;
 mod topics;

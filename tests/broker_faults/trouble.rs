@@ -91,8 +91,8 @@ fn a_controller_that_does_not_answer_is_told_long_before_the_request_s_deadline(
 fn a_broker_that_learns_late_of_a_topic_that_was_just_made_is_no_trouble() {
     let scene = Scene::behind_proxy("late", &[]);
     let proxy = Proxy::start(scene.broker.proxy_port(), scene.broker.proxied_port());
-    proxy.outdate(&scene.names.samples, 10);
-    let mut daemon = scene.under_load(1000, 500);
+    proxy.outdate(&scene.names.samples, 3);
+    let daemon = scene.under_load(1000, 500);
     assert!(daemon.lines_of("broker_unreachable").is_empty(), "{}", daemon.story());
     let created = daemon.lines_of("topic_created");
     let times = created.iter().filter(|line| line["topic"] == *scene.names.samples).count();

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use thalweg_models::{ModelConfig, ModelKind, linear};
 use thalweg_pipeline::{
-    decode::{Decoder, Explode, Index, ReadAhead, Schema},
+    decode::{Decoder, Envelope, Explode, Index, OnDelete, ReadAhead, Schema},
     prequential,
     processor::{Config, Processor},
 };
@@ -184,6 +184,67 @@ fn records_that_hold_no_array_are_read_or_refused_as_ever() {
     assert_eq!(run.predictions().len(), 1);
     let reasons: Vec<&str> = run.dead_letters().iter().map(|letter| header(letter, "thalweg.reason")).collect();
     assert_eq!(reasons, ["no_root", "not_json", "no_root"]);
+}
+
+#[test]
+fn changes_of_maxwell_canal_and_goldengate_are_learned_and_deletes_are_not() {
+    let row = |i: usize| {
+        sample(i)
+            .as_object()
+            .expect("an object")
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value.to_string())))
+            .collect::<serde_json::Map<_, _>>()
+    };
+    let maxwell = |kind: &str, i: usize| {
+        json!({"database": "d", "table": "t", "type": kind, "ts": 1_700_000_000, "xid": 7, "commit": true, "data": sample(i)}).to_string()
+    };
+    let canal = |kind: &str, rows: Vec<usize>| {
+        let data: Vec<_> = rows.into_iter().map(row).collect();
+        json!({"data": data, "database": "d", "es": 1_700_000_000_000_i64, "id": 1, "isDdl": false, "mysqlType": {"x": "double"}, "old": null,
+            "pkNames": ["id"], "sql": "", "sqlType": {"x": 8}, "table": "t", "ts": 1_700_000_000_001_i64, "type": kind}).to_string()
+    };
+    let ogg = |kind: &str, i: usize| {
+        let mut change = json!({"table": "D.T", "op_type": kind, "op_ts": "2026-05-31 10:00:00.000000", "pos": "7"});
+        change[if kind == "D" { "before" } else { "after" }] = sample(i);
+        change.to_string()
+    };
+    let plain = Run::over(&Schema::default(), (0..4).map(|i| sample(i).to_string()));
+    let auto = Schema::default();
+    let set = Schema { envelope: Envelope::Canal, ..Schema::default() };
+    for (schema, records) in [
+        (
+            &auto,
+            vec![
+                maxwell("insert", 0),
+                maxwell("update", 1),
+                maxwell("delete", 9),
+                maxwell("bootstrap-insert", 2),
+                maxwell("insert", 3),
+            ],
+        ),
+        (&set, vec![canal("INSERT", vec![0, 1]), canal("DELETE", vec![9]), canal("UPDATE", vec![2, 3])]),
+        (&auto, vec![ogg("I", 0), ogg("U", 1), ogg("D", 9), ogg("I", 2), ogg("U", 3)]),
+    ] {
+        let run = Run::over(schema, records.clone());
+        let snapshot = run.processor.snapshot();
+        assert_eq!((snapshot.skipped, snapshot.dead_letters), (1, 0), "{records:?}");
+        assert_eq!(run.learned(), plain.learned(), "{records:?}");
+        // The same one by one, and without reading ahead.
+        let mut decoder = Decoder::new(schema, Index::new(schema));
+        let deleted =
+            records.iter().filter(|record| decoder.decode_full(record.as_bytes()).is_err_and(|why| why.is_skipped()));
+        assert_eq!(deleted.count(), 1);
+    }
+    // Its rows stand in an array, which is taken apart before anything is known of the form.
+    let unset = Run::over(&auto, [canal("INSERT", vec![0])]);
+    assert!(header(&unset.dead_letters()[0], "thalweg.error").contains(r#"schema.envelope = "canal""#));
+    let letters = Schema { on_delete: OnDelete::DeadLetter, ..set };
+    let run = Run::over(&letters, [canal("INSERT", vec![0]), canal("DELETE", vec![1, 2])]);
+    assert_eq!(
+        run.dead_letters().iter().map(|letter| header(letter, "thalweg.reason")).collect::<Vec<_>>(),
+        ["deleted"; 2]
+    );
 }
 
 /// JSON of any shape, brackets and quotes in its texts.

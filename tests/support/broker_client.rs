@@ -277,6 +277,7 @@ impl BrokerClient {
                 value: fetched.record.value.map(Into::into),
                 headers:
                     fetched.record.headers.into_iter().map(|(name, value)| (name.into(), Some(value.into()))).collect(),
+                row: None,
             }));
         }
         records

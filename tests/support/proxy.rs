@@ -4,7 +4,7 @@
 //! of length, then, in a request, the API's number, its version and the number that its response repeats.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -120,9 +120,9 @@ struct Shared {
 /// A broker that learns late of a topic.
 struct Outdated {
     topic: String,
-    /// Number of answers to come that say what the first one said.
+    /// Number of answers to come that say what the first one of their version said.
     left: usize,
-    first: Option<Vec<u8>>,
+    first: HashMap<i16, Vec<u8>>,
 }
 
 impl Proxy {
@@ -205,7 +205,8 @@ impl Proxy {
 
     /// Has as many requests for metadata of `topic` answered with what the next one is answered.
     pub fn outdate(&self, topic: &str, left: usize) {
-        *self.shared.outdated.lock().expect("a lock") = Some(Outdated { topic: topic.to_owned(), left, first: None });
+        *self.shared.outdated.lock().expect("a lock") =
+            Some(Outdated { topic: topic.to_owned(), left, first: HashMap::new() });
     }
 
     /// Requests that were caught.
@@ -311,7 +312,7 @@ async fn responses(
             hide_identities(&mut frame, version);
         }
         if may_be_outdated {
-            shared.answer_as_before(&mut frame);
+            shared.answer_as_before(&mut frame, version);
         }
         under(&shared).await;
         let trap = caught.lock().expect("a lock").take_if(|(number, _)| frame[4..8] == *number);
@@ -386,14 +387,11 @@ impl Shared {
     }
 
     /// Keeps the first answer, and gives it in place of those that follow; the number that an answer repeats stays.
-    fn answer_as_before(&self, frame: &mut Vec<u8>) {
+    fn answer_as_before(&self, frame: &mut Vec<u8>, version: i16) {
         let mut outdated = self.outdated.lock().expect("a lock");
         let Some(outdated) = outdated.as_mut() else { return };
-        let Some(first) = &outdated.first else {
-            outdated.first = Some(frame.clone());
-            return;
-        };
-        if outdated.left > 0 {
+        let first = outdated.first.entry(version).or_insert_with(|| frame.clone());
+        if outdated.left > 0 && first[8..] != frame[8..] {
             outdated.left -= 1;
             let number: [u8; 4] = frame[4..8].try_into().expect("four bytes");
             frame.clone_from(first);

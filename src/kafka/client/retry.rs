@@ -17,6 +17,9 @@ use super::{
 /// quota, which is said elsewhere.
 const SLOW_FAILURE: Duration = Duration::from_secs(1);
 
+/// An answer that another try mends by then is not said: brokers learn of a new topic one after the other, and load what they keep.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
+
 /// A topic that has gone is made again when nobody else has done so by then.
 const GONE_FOR: Duration = Duration::from_secs(5);
 
@@ -106,8 +109,11 @@ impl<'a> Retry<'a> {
         };
         self.attempts += 1;
         self.cluster.note_wait();
-        // A first failure may be gone in a moment, as right after a topic was created.
-        let lasts = self.attempts > 1 || (!is_answer && self.begun.elapsed() >= SLOW_FAILURE);
+        // What fails may work in a moment.
+        let lasts = match is_answer {
+            true => self.attempts > 1 && self.begun.elapsed() >= SETTLED_WITHIN,
+            false => self.attempts > 1 || self.begun.elapsed() >= SLOW_FAILURE,
+        };
         let wait = self.backoff.next_wait();
         // A topic that is missing is a problem of its own.
         let about = if no_topic { format!("{}: {problem}", self.topic.unwrap_or_default()) } else { problem.clone() };

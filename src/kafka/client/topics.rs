@@ -1,9 +1,8 @@
 //! Topics that must be there.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rskafka::client::error::ProtocolError;
-use tokio::time::Instant;
 
 use super::{
     admin::{create, partitions_of},
@@ -12,10 +11,6 @@ use super::{
     retry::retry,
 };
 use crate::protocol::NewTopic;
-
-/// A new topic that is known to the controller and not yet to the broker that is asked is no trouble until then.
-const SPREADING: Duration = Duration::from_secs(5);
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Makes `topic` as `new` says where it is missing and may be made, now and whenever it goes. Returns the number of
 /// partitions that it has; `None` where it is missing and may not be made.
@@ -31,16 +26,6 @@ pub(crate) async fn require_topic(cluster: &Arc<Cluster>, topic: &str, new: &New
         if create(cluster, topic, new).await? {
             let partitions = new.partitions;
             tracing::info!(event = "topic_created", topic, partitions, "topic created");
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < SPREADING {
-            match partitions_of(cluster, topic).await {
-                Ok(Some(count)) => return Ok(Some(count)),
-                // It has no leader yet.
-                Ok(None) | Err(Fault::Transient(Trouble { code: Some(_), .. })) => {}
-                Err(fault) => return Err(fault),
-            }
-            tokio::time::sleep(LOOK_INTERVAL).await;
         }
         let problem = "the topic was just created and is not there yet".to_owned();
         Err(Fault::Transient(Trouble { code: Some(ProtocolError::UnknownTopicOrPartition), problem }))

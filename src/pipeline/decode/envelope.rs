@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thalweg_metrics::checked;
 
-use super::{Explode, Rejection, Schema, bare::Quoted};
+use super::{Explode, Rejection, Schema, bare::Quoted, explode};
 
 /// Form in which a producer wraps its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +30,15 @@ pub enum Envelope {
     AvroJson,
     /// MongoDB's Extended JSON: `{"$numberLong":"7"}`.
     MongoDb,
+    /// Maxwell's change events: `database`, `table`, `type`, `data`.
+    Maxwell,
+    /// Canal's flat messages: the same with rows in `data`.
+    Canal,
+    /// Oracle GoldenGate's change events: `table`, `op_type`, `before`, `after`.
+    Ogg,
 }
 
-checked!(enum Envelope = Auto | None | Connect | Debezium | CloudEvents | Telegraf | AvroJson | MongoDb);
+checked!(enum Envelope = Auto | None | Connect | Debezium | CloudEvents | Telegraf | AvroJson | MongoDb | Maxwell | Canal | Ogg);
 
 impl Envelope {
     /// Returns its name in the settings.
@@ -46,6 +52,9 @@ impl Envelope {
             Envelope::Telegraf => "telegraf",
             Envelope::AvroJson => "avro_json",
             Envelope::MongoDb => "mongodb",
+            Envelope::Maxwell => "maxwell",
+            Envelope::Canal => "canal",
+            Envelope::Ogg => "ogg",
         }
     }
 
@@ -59,6 +68,9 @@ impl Envelope {
             Envelope::Telegraf => "metrics of Telegraf",
             Envelope::AvroJson => "rows in Avro's JSON encoding",
             Envelope::MongoDb => "documents in MongoDB's Extended JSON",
+            Envelope::Maxwell => "change events of Maxwell",
+            Envelope::Canal => "change events of Canal",
+            Envelope::Ogg => "change events of Oracle GoldenGate",
         }
     }
 }
@@ -176,6 +188,7 @@ impl Form {
     pub(super) fn set(schema: &Schema) -> Option<Self> {
         let is = |envelope, root: &str| Some(Self { envelope, is_framed: false, root: root.to_owned() });
         match (schema.root.as_deref().or_else(|| Explode::root(schema)), schema.envelope) {
+            (Some(root), envelope @ Envelope::Canal) => is(envelope, root),
             (Some(root), _) => is(Envelope::None, root),
             (None, Envelope::Auto | Envelope::Debezium) => None,
             (None, Envelope::Connect) => {
@@ -183,7 +196,11 @@ impl Form {
             }
             (None, Envelope::CloudEvents) => is(Envelope::CloudEvents, "data"),
             (None, Envelope::Telegraf) => is(Envelope::Telegraf, "fields"),
-            (None, envelope @ (Envelope::None | Envelope::AvroJson | Envelope::MongoDb)) => is(envelope, ""),
+            (None, envelope @ Envelope::Maxwell) => is(envelope, "data"),
+            (None, envelope @ Envelope::Ogg) => is(envelope, "after"),
+            (None, envelope @ (Envelope::None | Envelope::AvroJson | Envelope::MongoDb | Envelope::Canal)) => {
+                is(envelope, "")
+            }
         }
     }
 
@@ -225,6 +242,15 @@ impl Form {
         if is_telegraf(record) {
             return is(Envelope::Telegraf, "fields");
         }
+        if is_ogg(record) {
+            return is(Envelope::Ogg, "after");
+        }
+        if is_maxwell(record) {
+            return is(Envelope::Maxwell, "data");
+        }
+        if is_canal(record) {
+            return Err(Rejection::OtherForm { form: "a change event of Canal".into(), advice: CANAL_ADVICE });
+        }
         if let Some(signal) =
             ["resourceMetrics", "resourceLogs", "resourceSpans"].into_iter().find(|it| record.contains_key(*it))
         {
@@ -242,8 +268,13 @@ impl Form {
     /// Returns the reason why a record, or a payload, has no row; `None` is one of a format in which nothing else is read.
     pub(super) fn without_row(&self, record: Option<&Value>, on_delete: OnDelete) -> Rejection {
         let row = record.and_then(Value::as_object).and_then(|record| at(record, &self.root));
-        let op = record.map(|record| record.get("op").and_then(Value::as_str));
-        if self.envelope == Envelope::Debezium && matches!(op, None | Some(Some("d" | "t"))) {
+        let member = |name: &str| record.map(|record| record.get(name).and_then(Value::as_str));
+        let is_delete = match self.envelope {
+            Envelope::Debezium => matches!(member("op"), None | Some(Some("d" | "t"))),
+            Envelope::Ogg => matches!(member("op_type"), Some(Some("D" | "T"))),
+            _ => false,
+        };
+        if is_delete {
             return Rejection::Deleted { is_skipped: on_delete == OnDelete::Skip };
         }
         Rejection::NoRoot { root: self.root.clone(), found: row.map(kind) }
@@ -251,7 +282,17 @@ impl Form {
 
     /// Returns true where a record without a value says that a row was deleted.
     pub(super) fn has_deletes(&self) -> bool {
-        matches!(self.envelope, Envelope::Connect | Envelope::Debezium)
+        matches!(self.envelope, Envelope::Connect | Envelope::Debezium | Envelope::Maxwell | Envelope::Ogg)
+    }
+
+    /// Returns true where only a word beside the row says that it was deleted.
+    pub(super) fn marks_deletes(&self) -> bool {
+        matches!(self.envelope, Envelope::Maxwell | Envelope::Canal)
+    }
+
+    /// Returns true where that word stands beside the row.
+    pub(super) fn is_marked(&self, json: &[u8]) -> bool {
+        self.marks_deletes() && explode::text_of(json, "type").is_some_and(|word| word.eq_ignore_ascii_case("delete"))
     }
 
     #[inline]
@@ -267,6 +308,9 @@ impl Form {
 
 const OTLP_ADVICE: &str = "it holds many samples in nested lists: have the collector write one JSON object per data point, or list \
                            the fields by their paths in schema.features";
+
+const CANAL_ADVICE: &str =
+    "set schema.envelope = \"canal\", which takes its rows apart and leaves out those that were deleted";
 
 fn kind(value: &Value) -> &'static str {
     match value {
@@ -306,6 +350,37 @@ fn is_telegraf(record: &Map<String, Value>) -> bool {
         && object("tags")
         && record.get("name").is_some_and(Value::is_string)
         && record.get("timestamp").is_some_and(|time| time.is_number() || time.is_string())
+}
+
+/// Returns true where a member is one of these texts.
+fn has_text(record: &Map<String, Value>, name: &str, texts: &[&str]) -> bool {
+    record.get(name).and_then(Value::as_str).is_some_and(|text| texts.contains(&text))
+}
+
+/// Returns true for what comes of a table, by the names that Maxwell and Canal give it.
+fn is_of_table(record: &Map<String, Value>) -> bool {
+    ["database", "table", "type"].into_iter().all(|name| record.get(name).is_some_and(Value::is_string))
+}
+
+fn is_maxwell(record: &Map<String, Value>) -> bool {
+    let types = ["insert", "update", "delete", "bootstrap-start", "bootstrap-insert", "bootstrap-complete"];
+    is_of_table(record)
+        && has_text(record, "type", &types)
+        && record.get("data").is_some_and(Value::is_object)
+        && record.get("ts").is_some_and(Value::is_number)
+}
+
+fn is_canal(record: &Map<String, Value>) -> bool {
+    is_of_table(record)
+        && record.get("isDdl").is_some_and(Value::is_boolean)
+        && record.get("data").is_some_and(|data| data.is_array() || data.is_null())
+}
+
+fn is_ogg(record: &Map<String, Value>) -> bool {
+    let row = |name| record.get(name).is_some_and(Value::is_object);
+    has_text(record, "op_type", &["I", "U", "D", "T"])
+        && record.get("table").is_some_and(Value::is_string)
+        && (row("before") || row("after") || has_text(record, "op_type", &["T"]))
 }
 
 fn only_member(value: &Value) -> Option<(&str, &Value)> {
@@ -364,6 +439,8 @@ mod tests {
             (r#"{"fields":{"x":1},"name":"cpu","tags":{},"timestamp":1}"#, Envelope::Telegraf, "fields"),
             (r#"{"y":{"double":1.5},"z":2}"#, Envelope::AvroJson, ""),
             (r#"{"_id":{"$oid":"65a"},"y":1}"#, Envelope::MongoDb, ""),
+            (r#"{"database":"d","table":"t","type":"insert","ts":1,"data":{"x":1}}"#, Envelope::Maxwell, "data"),
+            (r#"{"table":"D.T","op_type":"D","op_ts":"2026","before":{"x":1}}"#, Envelope::Ogg, "after"),
         ];
         for (json, envelope, root) in known {
             let is_framed = json.starts_with(r#"{"schema""#);
@@ -383,6 +460,8 @@ mod tests {
             r#"{"fields":{"x":1},"timestamp":1}"#,
             r#"{"y":{"double":"two"},"z":{"double":1,"single":2}}"#,
             r#"{"y":{"$ref":"a"}}"#,
+            r#"{"database":"d","table":"t","type":"hot","ts":1,"data":{"x":1}}"#,
+            r#"{"table":"t","op_type":"I","x":1}"#,
         ];
         for json in rows {
             assert_eq!(form(json), Ok(Form::plain()), "{json}");

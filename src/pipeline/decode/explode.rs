@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Rejection, Schema, frame};
+use super::{Envelope, Rejection, Schema, frame};
 use thalweg_topic::record::Record;
 
 /// Path that means the record itself.
@@ -35,7 +35,7 @@ struct Found<'r> {
 impl Explode {
     /// Creates what splits records by `schema.explode`.
     pub fn new(schema: &Schema) -> Self {
-        let path = schema.explode.as_ref().map(|path| match path.as_str() {
+        let path = path_of(schema).map(|path| match path {
             RECORD => Vec::new(),
             path => path.split('.').map(str::to_owned).collect(),
         });
@@ -49,7 +49,7 @@ impl Explode {
 
     /// Returns the path of the object that holds a row's features, where the settings say it by that of the array.
     pub(super) fn root(schema: &Schema) -> Option<&str> {
-        schema.explode.as_deref().filter(|path| *path != RECORD)
+        path_of(schema).filter(|path| *path != RECORD)
     }
 
     /// Replaces each record that holds an array by a record for each of its rows, in their order. One that holds none, and
@@ -111,6 +111,20 @@ impl Explode {
         let rows = cursor.elements()?;
         Some(Found { json, array: start..cursor.at, rows })
     }
+}
+
+/// Returns the path of the array.
+fn path_of(schema: &Schema) -> Option<&str> {
+    let of_envelope = (schema.envelope == Envelope::Canal).then_some("data");
+    schema.explode.as_deref().or(of_envelope)
+}
+
+/// Returns the text of a member of a record, where it has no escapes.
+pub(super) fn text_of<'j>(json: &'j [u8], name: &str) -> Option<&'j str> {
+    let mut cursor = Cursor { json, at: 0 };
+    cursor.member(name)?;
+    let value = cursor.value()?;
+    std::str::from_utf8(json[value].strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()
 }
 
 impl Found<'_> {

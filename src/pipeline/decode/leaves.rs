@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    Cast, Envelope, Named, Rejection, Schema,
+    Cast, Envelope, Named, OnDelete, Rejection, Schema,
     bare::Quoted,
     cast,
     envelope::{self, Form, Wrappers},
@@ -85,6 +85,9 @@ impl Leaves {
             let record = envelope::parsed(json);
             form.without_row(record.as_ref(), self.schema.on_delete)
         };
+        if form.is_marked(json) {
+            return Err(Rejection::Deleted { is_skipped: self.schema.on_delete == OnDelete::Skip });
+        }
         if form.is_framed {
             json = self.connect.open(json).ok_or_else(no_row)?;
             if self.connect.schema() != self.typed_by {

@@ -318,6 +318,9 @@ impl Decoder {
         }
         let mut json = frame::behind_registry(bytes);
         self.find_form(json)?;
+        if self.is_delete(json) {
+            return Err(self.deleted());
+        }
         if self.is_framed() {
             match self.connect.open_other(json) {
                 Some(b"null") => return Err(self.deleted()),
@@ -379,12 +382,20 @@ impl Decoder {
     fn opened<'v>(&mut self, bytes: &'v [u8]) -> Result<Option<&'v [u8]>, Rejection> {
         let json = frame::behind_registry(bytes);
         self.find_form(json)?;
+        if self.is_delete(json) {
+            return Err(self.deleted());
+        }
         if !self.is_framed() {
             return Ok(Some(json));
         }
         let payload = self.connect.open(json);
         self.know_types();
         Ok(payload)
+    }
+
+    /// Returns true where a word beside the row says that it was deleted.
+    fn is_delete(&self, json: &[u8]) -> bool {
+        self.index.form().is_some_and(|form| form.is_marked(json))
     }
 
     /// Finds the form of the records, unless it is known; one that is no object leaves it open.
@@ -405,7 +416,7 @@ impl Decoder {
 
     #[inline]
     fn reading(&self) -> Reading {
-        Reading { is_framed: !self.index.is_bare(), syntax: self.index.syntax() }
+        Reading { is_framed: !self.index.is_bare() && self.is_framed(), syntax: self.index.syntax() }
     }
 
     /// Takes the types of fields from Connect's schema, where that is another one than before.

@@ -100,7 +100,7 @@ impl Index {
     /// Finds the path of each name.
     pub(super) fn find_paths(&mut self) {
         self.wrappers = self.form.as_ref().map_or(Wrappers::None, Form::wrappers);
-        self.is_bare = self.form.as_ref().is_some_and(|form| !form.is_framed);
+        self.is_bare = self.form.as_ref().is_some_and(|form| !form.is_framed && !form.marks_deletes());
         let form = self.form.as_ref().map_or("", |form| &form.root);
         self.naming = Naming::new(form, &self.schema.rename);
         self.paths = self.names.iter().map(|(name, _)| self.naming.path(name).into_owned()).collect();

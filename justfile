@@ -68,6 +68,10 @@ test-report:
 test-producers:
     .ci/run release producers
 
+# A real schema registry and serializers that ask it; needs Python, a JDK and Maven.
+test-registry:
+    .ci/run release registry
+
 # Licences, sources and known holes of the dependencies; needs cargo-deny and, for the holes, the network.
 deny:
     cargo deny check

@@ -67,6 +67,7 @@ struct Open {
 struct Health {
     contact: Contact,
     ready: bool,
+    waits_for_registry: bool,
     /// What is wrong, as a sentence.
     trouble: Option<String>,
 }
@@ -215,7 +216,7 @@ impl Watch {
             contact::Contact::Throttled => Contact::Throttled,
             contact::Contact::Outage => Contact::Outage,
         };
-        Health { contact, ready, trouble }
+        Health { contact, ready, waits_for_registry: is_held, trouble }
     }
 }
 
@@ -229,6 +230,7 @@ impl Observe for Observer {
             summary: summary(&health, &partitions),
             healthy: health.trouble.is_none(),
             ready: health.ready,
+            waits_for_registry: health.waits_for_registry,
             contact: health.contact,
             topic: self.topics.samples.clone(),
             topics: self.topics.clone(),

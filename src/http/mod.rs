@@ -142,12 +142,20 @@ async fn healthz(State(shared): State<Shared>) -> Response {
     tag = "daemon",
     responses(
         (status = 200, description = "It is", body = String),
-        (status = 503, description = "What waited at the start was not worked off yet", body = String)
+        (status = 503, description = "What waited at the start was not worked off yet, or records wait for the schema registry",
+            body = String)
     )
 )]
 async fn readyz(State(shared): State<Shared>) -> Response {
     let status = shared.observer.status();
-    told(status.ready, if status.ready { "ready" } else { "not ready yet: what waits was not worked off once" })
+    let summary = match status {
+        Status { ready: true, .. } => "ready",
+        Status { waits_for_registry: true, .. } => {
+            "not ready: records wait for the schema registry; the log says what is in the way"
+        }
+        _ => "not ready yet: what waits was not worked off once",
+    };
+    told(status.ready, summary)
 }
 
 fn told(is_so: bool, summary: &str) -> Response {

@@ -157,11 +157,15 @@ impl Client {
         if let Some(answer) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).answers.get(&id) {
             return Ok(answer.clone());
         }
-        let path = match id {
-            SchemaId::Number(number) => format!("schemas/ids/{number}"),
-            SchemaId::Guid(_) => format!("schemas/guids/{id}"),
+        let got = match id {
+            SchemaId::Number(number) => self.get(&format!("schemas/ids/{number}")).await?,
+            SchemaId::Guid(_) => match self.get_if_served(&format!("schemas/guids/{id}")).await? {
+                Some(got) => got,
+                // A registry that numbers its schemas only has no GUID of any.
+                None => self.probe().await.map(|()| Got::Unknown)?,
+            },
         };
-        let answer = match self.get(&path).await? {
+        let answer = match got {
             Got::Unknown => Answer::Unknown,
             Got::Unusable(problem) => Answer::Unusable(problem),
             Got::Given(given) => self.with_references(given).await?,
@@ -224,37 +228,46 @@ impl Client {
 
     /// Gets what is at a path below the registry's address.
     async fn get(&self, path: &str) -> Result<Got, Away> {
-        let away = |problem: String| Away(format!("{}: {problem}", self.config.url));
+        self.get_if_served(path).await?.ok_or_else(|| {
+            self.away("404 Not Found; what answers there is no schema registry: check schema.registry.url and its path")
+        })
+    }
+
+    fn away(&self, problem: impl fmt::Display) -> Away {
+        Away(format!("{}: {problem}", self.config.url))
+    }
+
+    /// The same; `None` where nobody serves that path.
+    async fn get_if_served(&self, path: &str) -> Result<Option<Got>, Away> {
         let answered = timeout(DEADLINE, self.exchange(path)).await;
         let (status, body) = match answered {
             Ok(Ok(answered)) => answered,
-            Ok(Err(problem)) => return Err(away(problem)),
-            Err(_) => return Err(away(format!("no answer within {DEADLINE:?}"))),
+            Ok(Err(problem)) => return Err(self.away(problem)),
+            Err(_) => return Err(self.away(format_args!("no answer within {DEADLINE:?}"))),
         };
         let Some(body) = body else {
-            return Ok(Got::Unusable(format!("the registry's answer has more than {MAX_ANSWER_BYTES} bytes")));
+            let problem = format!("the registry's answer has more than {MAX_ANSWER_BYTES} bytes");
+            return Ok(Some(Got::Unusable(problem)));
         };
         if status.is_success() {
             return serde_json::from_slice(&body)
-                .map(Got::Given)
-                .map_err(|_| away("what answers there is no schema registry; check schema.registry.url".to_owned()));
+                .map(|given| Some(Got::Given(given)))
+                .map_err(|_| self.away("what answers there is no schema registry; check schema.registry.url"));
         }
         let refused = serde_json::from_slice::<Refused>(&body).ok();
-        if status == StatusCode::NOT_FOUND && refused.as_ref().is_some_and(|it| NOT_FOUND.contains(&it.error_code)) {
-            return Ok(Got::Unknown);
+        if status == StatusCode::NOT_FOUND {
+            let is_known = refused.is_some_and(|it| NOT_FOUND.contains(&it.error_code));
+            return Ok(is_known.then_some(Got::Unknown));
         }
         let words = refused.map_or_else(String::new, |refused| format!(", {}", short(&refused.message)));
         let advice = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 "; check schema.registry.username and password, or token"
             }
-            StatusCode::NOT_FOUND => {
-                "; what answers there is no schema registry: check schema.registry.url and its path"
-            }
             _ if status.is_redirection() => "; it is elsewhere: check schema.registry.url",
             _ => "",
         };
-        Err(away(format!("{status}{words}{advice}")))
+        Err(self.away(format_args!("{status}{words}{advice}")))
     }
 
     /// Sends a request and waits for its whole answer; `None` where that is too long.

@@ -14,7 +14,8 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use prost_reflect::{DescriptorPool, MessageDescriptor, prost::Message as _, prost_types::FileDescriptorProto};
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File as SourceFile, FileResolver, GoogleFileResolver},
@@ -247,8 +248,20 @@ impl FileResolver for Opened {
     }
 }
 
+/// Returns the bytes of a file that is there as its descriptor in base64: registries give a file as a serializer registered it, and
+/// no text of a .proto goes without a semicolon.
+fn serialized(source: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(source.trim_ascii()).ok().filter(|bytes| !bytes.is_empty())
+}
+
 /// Parses a file. The parser calls itself for each bracket, so that they are counted first.
 fn parsed(name: &str, source: &str) -> Result<SourceFile, Error> {
+    if let Some(bytes) = serialized(source) {
+        let mut file = FileDescriptorProto::decode(&*bytes).map_err(Error::new)?;
+        // Others import it by the name that the registry has for it.
+        file.name = Some(name.to_owned());
+        return Ok(SourceFile::from_file_descriptor_proto(file));
+    }
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in source.bytes() {
         match byte {
@@ -267,3 +280,40 @@ fn parsed(name: &str, source: &str) -> Result<SourceFile, Error> {
 #[derive(Debug, thiserror::Error)]
 #[error("its brackets are nested deeper than {MAX_NESTING}")]
 struct TooDeep;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_in_base64_is_the_file_that_it_describes() {
+        let part = "syntax = \"proto3\"; package p; message Part { double x = 1; }";
+        let whole =
+            "syntax = \"proto3\"; import \"part.proto\"; message Whole { message In { bool b = 1; } p.Part part = 1; }";
+        let given = Given(HashMap::from([("part.proto".to_owned(), part.to_owned())]));
+        let pool = compile(whole, given).expect("compiled");
+        let encoded = |name: &str| {
+            let file = pool.get_file_by_name(name).expect("a file");
+            BASE64_STANDARD.encode(file.encode_to_vec()).into_bytes()
+        };
+        let read = |body: Vec<u8>, part: Vec<u8>| {
+            let references = vec![Reference { name: "part.proto".to_owned(), body: part }];
+            File::new(&Definition { body, references, message: None })
+        };
+        let messages = |file: Result<File, String>| -> Vec<(Vec<usize>, String)> {
+            let messages = file.expect("read").messages.into_iter();
+            messages.map(|it| (it.place, format!("{:?}", it.descriptor))).collect()
+        };
+        let expected = messages(read(whole.into(), part.into()));
+        assert_eq!(expected.len(), 2);
+        for (body, part) in [
+            (encoded(MAIN), encoded("part.proto")),
+            (encoded(MAIN), part.into()),
+            (whole.into(), encoded("part.proto")),
+        ] {
+            assert_eq!(messages(read(body, part)), expected);
+        }
+        let cut = BASE64_STANDARD.encode([10, 200, 1]).into_bytes();
+        assert!(read(cut, part.into()).is_err());
+    }
+}

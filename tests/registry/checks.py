@@ -1,0 +1,311 @@
+"""What real serializers with a real registry write, through the daemon.
+
+    checks.py BINARY BROKER FOLDER REGISTRY…    (the last words start and end the registry: tests/registry/registry)
+"""
+
+import atexit
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+BINARY, BROKER, FOLDER, *REGISTRY = sys.argv[1:]
+FOLDER = Path(FOLDER)
+PORT = int(REGISTRY[REGISTRY.index("--port") + 1])
+URL = f"http://127.0.0.1:{PORT}/apis/ccompat/v7"
+# On the next port it speaks TLS.
+ENCRYPTED = f"https://127.0.0.1:{PORT + 1}/apis/ccompat/v7"
+AUTHORITY = Path("tests/tls/broker/ca.pem").resolve()
+OTHER_AUTHORITY = Path("tests/tls/ca.pem").resolve()
+COUNT = 300
+PATIENCE = 60
+SETTINGS = [
+    "transport.kind=kafka",
+    f'transport.kafka.brokers=["{BROKER}"]',
+    "logging.format=json",
+    "schema.timestamp=at",
+    'schema.nominal=["site"]',
+    'models=[{kind="mean"},{kind="rls"},{kind="hoeffding_tree"}]',
+]
+
+client = SchemaRegistryClient({"url": URL})
+admin = AdminClient({"bootstrap.servers": BROKER})
+producer = Producer({"bootstrap.servers": BROKER})
+passed = failed = 0
+
+
+def check(name, problem):
+    """Counts an assertion; `problem` is false where there is none."""
+    global passed, failed
+    failed += bool(problem)
+    passed += not problem
+    print(f"FAIL {name}\n     | " + str(problem).replace("\n", "\n     | ") if problem else f"ok   {name}", flush=True)
+
+
+def awaited(what, wanted):
+    """The first result of `wanted` that is something; ends the script where there is none in time."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := wanted()):
+        if time.monotonic() > deadline:
+            sys.exit(f"waited {PATIENCE} s for {what}")
+        time.sleep(0.05)
+    return found
+
+
+def row(k):
+    place = {"lat": k % 17 / 8, "lon": -(k % 5) / 4}
+    x = k % 50 / 8
+    return {"at": 1774747800000 + 250 * k, "site": "ABC"[k % 3], "x": x, "n": k % 7, "place": place, "y": x + k % 3 + place["lat"]}
+
+
+def newer(k):
+    """With a field of the schema's second version."""
+    return {**row(k), "w": k % 4 / 2}
+
+
+def context(topic):
+    return SerializationContext(topic, MessageField.VALUE, [])
+
+
+def field(name, kind, **more):
+    return {"name": name, "type": kind, **more}
+
+
+PLACE = {"type": "record", "name": "Place", "namespace": "rows", "fields": [field("lat", "double"), field("lon", "double")]}
+READING = [
+    field("at", {"type": "long", "logicalType": "timestamp-millis"}),
+    field("site", {"type": "enum", "name": "Site", "symbols": ["A", "B", "C"]}),
+    field("x", "double"),
+    field("n", ["null", "long"], default=None),
+    field("place", "rows.Place"),
+    field("y", "float"),
+]
+
+
+def avro(topic, *more):
+    """A serializer whose schema refers to another one of the registry."""
+    client.register_schema("place", Schema(json.dumps(PLACE), "AVRO"))
+    schema = {"type": "record", "name": "Reading", "namespace": "rows", "fields": [*READING, *more]}
+    serializer = AvroSerializer(client, Schema(json.dumps(schema), "AVRO", [SchemaReference("rows.Place", "place", 1)]))
+    return lambda of: serializer(of, context(topic))
+
+
+def message():
+    """A message of Protocol Buffers with one of another file in it."""
+    pool = descriptor_pool.DescriptorPool()
+
+    def add(name, needs, of, fields, symbols=()):
+        file = descriptor_pb2.FileDescriptorProto(name=name, package="rows", syntax="proto3", dependency=needs)
+        message = file.message_type.add(name=of)
+        for number, (field, kind, type_name) in enumerate(fields, 1):
+            message.field.add(name=field, number=number, label=1, type=kind, type_name=type_name)
+        for number, symbol in enumerate(symbols):
+            (file.enum_type or [file.enum_type.add(name="Site")])[0].value.add(name=symbol, number=number)
+        pool.Add(file)
+
+    double, float_, int64, of_message, of_enum = 1, 2, 3, 11, 14
+    add("place.proto", [], "Place", [("lat", double, None), ("lon", double, None)])
+    fields = [("at", int64, None), ("site", of_enum, ".rows.Site"), ("x", double, None), ("n", int64, None)]
+    fields += [("place", of_message, ".rows.Place"), ("y", float_, None)]
+    add("reading.proto", ["place.proto"], "Reading", fields, symbols=["A", "B", "C"])
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("rows.Reading"))
+
+
+def protobuf(topic):
+    kind = message()
+    serializer = ProtobufSerializer(kind, client, {"use.deprecated.format": False})
+    return lambda of: serializer(kind(**of), context(topic))
+
+
+def json_schema(topic):
+    numbers = {name: {"type": "number"} for name in ("at", "x", "n", "y")}
+    schema = {"title": "Reading", "type": "object", "properties": {**numbers, "site": {"type": "string"}, "place": {"type": "object"}}}
+    serializer = JSONSerializer(json.dumps(schema), client)
+    return lambda of: serializer(of, context(topic))
+
+
+def plain(_):
+    return lambda of: json.dumps(of).encode()
+
+
+def fill(topic, values):
+    for value in values:
+        value, headers = value if isinstance(value, tuple) else (value, [])
+        producer.produce(topic, value, headers=headers, partition=0)
+    assert producer.flush(PATIENCE) == 0, "records are not acknowledged"
+
+
+def make(topic):
+    for made in admin.create_topics([NewTopic(topic, 1, 1)]).values():
+        made.result()
+
+
+def read(topic):
+    """All records of a topic."""
+    consumer = Consumer({"bootstrap.servers": BROKER, "group.id": "checks", "enable.auto.commit": False})
+    _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=PATIENCE)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    found = []
+    while len(found) < end:
+        record = awaited(f"{topic}, of which {len(found)} of {end} are there", lambda: consumer.poll(1))
+        assert not record.error(), record.error()
+        found.append(record)
+    consumer.close()
+    return found
+
+
+def predictions(topic):
+    """What was predicted, without where it came from."""
+    found = [json.loads(record.value()) for record in read(f"{topic}.predictions")]
+    return [{name: value for name, value in of.items() if name != "source"} for of in found]
+
+
+def reasons(topic, header="thalweg.reason"):
+    return [dict(record.headers())[header].decode() for record in read(f"{topic}.dead-letters")]
+
+
+def command(topic, *words, settings=()):
+    folder = FOLDER / topic
+    folder.mkdir(exist_ok=True)
+    topics = [f"topics.samples={topic}", *(f"topics.{kind.replace('-', '_')}={topic}.{kind}" for kind in ("predictions", "dead-letters", "events"))]
+    sets = [word for setting in (*SETTINGS, *topics, *settings) for word in ("--set", setting)]
+    return {"args": [BINARY, *words, *sets], "cwd": folder}
+
+
+def run(topic, *words, settings=()):
+    return subprocess.run(**command(topic, *words, settings=settings), capture_output=True, text=True, timeout=PATIENCE)
+
+
+def learned(topic, settings):
+    """Works a topic off; the predictions."""
+    done = run(topic, "run", "--until-caught-up", settings=settings)
+    if done.returncode:
+        sys.exit(f"{topic}: {done.stderr}")
+    return predictions(topic)
+
+
+def registry(word):
+    subprocess.run([*REGISTRY, word], check=True, stdout=subprocess.DEVNULL)
+
+
+def same_samples():
+    make("plain")
+    fill("plain", map(plain("plain"), map(row, range(COUNT))))
+    expected = learned("plain", [])
+    check("the rows in JSON are learned", len(expected) != COUNT and len(expected))
+    formats = [("avro", avro, ["format=avro"]), ("protobuf", protobuf, ["format=protobuf"]), ("json", json_schema, [])]
+    for topic, serializer, settings in formats:
+        make(topic)
+        fill(topic, map(serializer(topic), map(row, range(COUNT))))
+        settings = [f"schema.{setting}" for setting in settings]
+        if settings:
+            settings += [f"schema.registry.url={ENCRYPTED}", f"schema.registry.ca_file={AUTHORITY}"]
+        found = learned(topic, settings)
+        differ = [f"{one}\n{other}" for one, other in zip(found, expected) if one != other]
+        check(f"those of {topic} are the same samples", differ[:1] or (len(found) != COUNT and reasons(topic, "thalweg.error")[:1]))
+
+
+def encrypted():
+    settings = ["schema.format=avro", f"schema.registry.url={ENCRYPTED}"]
+    for name, more, wanted in [
+        ("the authority of its certificate", [f"schema.registry.ca_file={AUTHORITY}"], "answers as a schema registry does"),
+        ("another authority", [f"schema.registry.ca_file={OTHER_AUTHORITY}"], "schema.registry.ca_file"),
+        ("none but the system's", [], "schema.registry.ca_file"),
+    ]:
+        told = run("avro", "check", "--connect", settings=[*settings, *more])
+        lines = [line for line in (told.stdout + told.stderr).splitlines() if " registry " in line]
+        check(f"with {name} it says so", not any(wanted in line for line in lines) and (lines or told.stdout + told.stderr))
+
+
+class Daemon:
+    """One that runs on a topic."""
+
+    def __init__(self, topic, settings):
+        self.log = FOLDER / topic / "log"
+        self.process = subprocess.Popen(**command(topic, "run", settings=settings), stderr=self.log.open("w"))
+        # Whatever ends this script ends it.
+        atexit.register(self.process.kill)
+        self.address = awaited("its address", lambda: self.of("http_listening"))[0]["address"]
+
+    def of(self, event):
+        """Lines of an event so far."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [line.get("fields", line) for line in lines if line.get("fields", line).get("event") == event]
+
+    def get(self, path):
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def records(self):
+        found = re.search(r"^thalweg_records_total{.*} (\d+)$", self.get("/metrics")[1], re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def held():
+    """A registry that is killed amid a stream, beside the same rows in JSON."""
+    settings = ["schema.format=avro", f"schema.registry.url={URL}", "http.listen=127.0.0.1:0"]
+    rows = [row(k) for k in range(50)] + [newer(k) for k in range(50, 100)] + [row(k) for k in range(100, 110)]
+    make("twin")
+    fill("twin", map(plain("twin"), rows))
+    expected = learned("twin", [])
+
+    make("held")
+    first, second = avro("held"), avro("held", field("w", "double", default=0))
+    fill("held", map(first, rows[:50]))
+    daemon = Daemon("held", settings)
+    awaited("the first records", lambda: daemon.records() == 50)
+    waiting = [*map(second, rows[50:100]), *map(first, rows[100:])]
+    registry("kill")
+    fill("held", waiting)
+    away = awaited("a word that the registry is away", lambda: daemon.of("registry_away"))[0]
+    check("it says which registry is away", URL not in away["problem"] and away)
+    awaited("it to be not ready for that", lambda: (got := daemon.get("/readyz"))[0] == 503 and "registry" in got[1])
+    # What ends while it waits waits again.
+    check("it ends in order", daemon.stop())
+    daemon = Daemon("held", settings)
+    awaited("a word that it is still away", lambda: daemon.of("registry_away"))
+    check("it has read nothing behind the schema that it does not know", len(predictions("held")) != 50 and "more")
+    registry("start")
+    awaited("the rest", lambda: daemon.records() == 110)
+    check("it says that the registry is back", not daemon.of("registry_answers") and "nothing")
+    awaited("it to be ready", lambda: daemon.get("/readyz")[0] == 200)
+
+    # A number and a GUID that the registry does not know; it knows nothing of GUIDs at all.
+    unknown = [b"\0\0\0\x10\x92\2", (b"\2", [("__value_schema_id", b"\1" + bytes(range(16)))])]
+    fill("held", [*unknown, first(rows[0])])
+    awaited("them, too", lambda: daemon.records() == 113)
+    check("it ends in order again", daemon.stop())
+    check("unknown schemas are dead letters", (found := reasons("held")) != ["unknown_schema"] * 2 and found)
+    found = predictions("held")
+    check("nothing is lost, and one more came", len(found) != len(rows) + 1 and len(found))
+    differ = [f"{one}\n{other}" for one, other in zip(found, expected) if one != other]
+    check("and all are the samples of the rows in JSON", differ[:1])
+
+
+started = time.monotonic()
+same_samples()
+encrypted()
+held()
+print(f"\n{passed} passed, {failed} failed in {time.monotonic() - started:.0f} s")
+sys.exit(failed > 0)

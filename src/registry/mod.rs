@@ -4,7 +4,10 @@
 //! that was found is kept, since its id means nothing else ever; the number of those that are kept is bounded.
 //! What this does not do: write to the registry, follow redirects, use a proxy.
 
+mod advice;
 mod config;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{
@@ -260,13 +263,7 @@ impl Client {
             return Ok(is_known.then_some(Got::Unknown));
         }
         let words = refused.map_or_else(String::new, |refused| format!(", {}", short(&refused.message)));
-        let advice = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "; check schema.registry.username and password, or token"
-            }
-            _ if status.is_redirection() => "; it is elsewhere: check schema.registry.url",
-            _ => "",
-        };
+        let advice = advice::of_status(status, &self.config);
         Err(self.away(format_args!("{status}{words}{advice}")))
     }
 
@@ -280,7 +277,7 @@ impl Client {
             let answer = sender.send_request(request).await;
             // The connection ends when nobody can send over it any more.
             drop(sender);
-            let answer = answer.map_err(|error| error.to_string())?;
+            let answer = answer.map_err(|error| advice::of_request(&error, &self.config))?;
             let status = answer.status();
             match Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await {
                 Ok(body) => Ok((status, Some(body.to_bytes()))),
@@ -293,7 +290,10 @@ impl Client {
         tokio::pin!(answer);
         tokio::select! {
             answer = &mut answer => answer,
-            _ = &mut connection => answer.await,
+            ended = &mut connection => match (answer.await, ended) {
+                (Err(_), Err(error)) => Err(advice::of_request(&error, &self.config)),
+                (answer, _) => answer,
+            },
         }
     }
 
@@ -303,13 +303,8 @@ impl Client {
         let socket = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
         let Some(config) = &self.tls else { return Ok(Box::new(socket)) };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        match TlsConnector::from(Arc::clone(config)).connect(name, socket).await {
-            Ok(encrypted) => Ok(Box::new(encrypted)),
-            Err(error) => Err(format!(
-                "{error}; where that is about its certificate, name that of its authority in schema.registry.ca_file, and the host \
-                 that it is for in schema.registry.url"
-            )),
-        }
+        let encrypted = TlsConnector::from(Arc::clone(config)).connect(name, socket).await;
+        Ok(Box::new(encrypted.map_err(|error| advice::of_handshake(&error, &self.config))?))
     }
 
     fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, String> {

@@ -33,6 +33,8 @@ AUTHORITY = Path("tests/tls/broker/ca.pem").resolve()
 OTHER_AUTHORITY = Path("tests/tls/ca.pem").resolve()
 COUNT = 300
 PATIENCE = 60
+# Of a login, which this registry does not ask for.
+SECRET = "s3cret-word"
 SETTINGS = [
     "transport.kind=kafka",
     f'transport.kafka.brokers=["{BROKER}"]',
@@ -265,6 +267,7 @@ class Daemon:
 def held():
     """A registry that is killed amid a stream, beside the same rows in JSON."""
     settings = ["schema.format=avro", f"schema.registry.url={URL}", "http.listen=127.0.0.1:0"]
+    settings += ["schema.registry.username=meter", f"schema.registry.password={SECRET}"]
     rows = [row(k) for k in range(50)] + [newer(k) for k in range(50, 100)] + [row(k) for k in range(100, 110)]
     make("twin")
     fill("twin", map(plain("twin"), rows))
@@ -281,6 +284,9 @@ def held():
     away = awaited("a word that the registry is away", lambda: daemon.of("registry_away"))[0]
     check("it says which registry is away", URL not in away["problem"] and away)
     awaited("it to be not ready for that", lambda: (got := daemon.get("/readyz"))[0] == 503 and "registry" in got[1])
+    told = [daemon.log.read_text(), *(daemon.get(path)[1] for path in ("/api/v1/status", "/metrics", "/api/v1/schema", "/"))]
+    told += [(done := run("held", *words, settings=settings)).stdout + done.stderr for words in (["check"], ["check", "--connect"])]
+    check("and its password nowhere", [text for text in told if SECRET in text])
     # What ends while it waits waits again.
     check("it ends in order", daemon.stop())
     daemon = Daemon("held", settings)

@@ -73,7 +73,7 @@ enum Command {
     /// Checks the settings, and the files they name, and prints every error at once; of a file, also what of it is used
     #[command(after_help = examples::CHECK)]
     Check(usage::Options),
-    /// Predicts, scores and learns over a CSV or JSONL file, without any transport
+    /// Predicts, scores and learns over a file, without any transport
     #[command(after_help = examples::REPLAY)]
     Replay(replay::Options),
     /// Runs every model over every stream and says which is best

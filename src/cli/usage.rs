@@ -16,7 +16,7 @@ use crate::{app::fields, settings::Settings};
 /// Options: the file to look at, if any.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// CSV or JSONL of which to say what is used under these settings; `-` is standard input
+    /// CSV, JSON or Avro of which to say what is used under these settings; `-` is standard input
     file: Option<PathBuf>,
     /// Prints nothing: the exit code tells
     #[arg(long, conflicts_with = "file")]

@@ -4,6 +4,7 @@ mod assignments;
 mod command_line;
 mod compare;
 mod connect;
+mod containers;
 mod curl;
 mod damaged_state;
 mod day;

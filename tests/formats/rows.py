@@ -339,7 +339,8 @@ def protobuf():
                 write(by("confluent-kafka", "protobuf"), "protobuf", "header" if headers else "registry", shape, rows, **told)
 
 
-confluent_avro()
-fastavro_bare()
-apache_avro()
-protobuf()
+if __name__ == "__main__":
+    confluent_avro()
+    fastavro_bare()
+    apache_avro()
+    protobuf()

@@ -179,6 +179,38 @@ fn a_million_damaged_records_are_read_the_same_both_ways_in_bounded_memory() {
 }
 
 #[test]
+fn a_datum_of_a_container_ends_where_it_is_read_to() {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let (mut files, mut misread) = (0, 0);
+    for written in all() {
+        if !matches!(written.format, Format::Avro(Origin::File(_))) || !written.name.contains("none") {
+            continue;
+        }
+        files += 1;
+        let writer = Writer::new(&written.format, &written.definition).expect("a schema");
+        let values: Vec<&[u8]> = written.rows.iter().filter_map(|(record, _)| record.value.as_deref()).collect();
+        let (block, mut at) = (values.concat(), 0);
+        for value in &values {
+            assert_eq!(writer.end_of(&block, at), Some(at + value.len()), "{}", written.name);
+            assert_eq!(writer.end_of(&block[..at + value.len() - 1], at), None, "{}", written.name);
+            at += value.len();
+        }
+        // Whatever can be read has that end, and what has an end elsewhere cannot be read.
+        let mut decoder = decoder(&Schema { format: written.format.clone(), ..Schema::default() });
+        for _ in 0..2_000 {
+            let value = damaged(values[random.random_range(0..values.len())], &mut |most| random.random_range(0..most));
+            let is_whole = writer.end_of(&value, 0) == Some(value.len());
+            match decoder.decode(Some(&value)) {
+                Ok(_) => assert!(is_whole, "{}: {value:x?}", written.name),
+                Err(rejection) if rejection.reason() == "does_not_fit" => misread += u32::from(is_whole),
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(files >= 6 && misread > 10, "{files} files, {misread} with an end that cannot be read");
+}
+
+#[test]
 fn damaged_schemas_are_refused_or_used_and_never_panic() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let mut used = 0;

@@ -35,7 +35,7 @@ use topics::Offsets;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("streams").required(true).multiple(true).args(["files", "function", "topic"])))]
 pub(super) struct Options {
-    /// CSV with a header, or one JSON object per line; `-` is standard input
+    /// CSV with a header, JSON objects, or an Avro container; `-` is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]

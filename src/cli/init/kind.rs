@@ -43,6 +43,8 @@ pub(super) enum Form {
     Text(bool),
     /// As a number of this unit, and its name for people.
     Number(&'static str, &'static str),
+    /// By its type.
+    Typed,
 }
 
 /// Words in a name that tell what a field is.
@@ -134,6 +136,9 @@ fn of_numbers(column: &Column, numbers: &[f64], different: usize) -> Kind {
     }
     let is_whole = numbers.iter().all(|number| number.fract() == 0.0);
     let rising = numbers.windows(2).all(|pair| pair[0] <= pair[1]);
+    if column.times == numbers.len() {
+        return Kind::Time { form: Form::Typed, unread: 0, rising };
+    }
     let compact = |number: &f64| {
         let text = number.to_string();
         matches!(text.len(), 8 | 14) && (text.starts_with("19") || text.starts_with("20")) && date(&text).is_some()

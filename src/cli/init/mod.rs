@@ -46,7 +46,7 @@ const MAX_NAMES: usize = 12;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("data").required(true).args(["file", "topic"])))]
 pub(super) struct Options {
-    /// CSV or JSON lines to look at, also compressed; `-` is standard input
+    /// CSV, JSON or Avro to look at, also compressed; `-` is standard input
     file: Option<PathBuf>,
     /// Topic to look at, of Kafka; of the state file with --set transport.kind=embedded
     #[arg(long, value_name = "TOPIC")]

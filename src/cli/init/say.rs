@@ -85,6 +85,7 @@ fn holds(column: &Column, kind: &Kind) -> String {
         Kind::Prose | Kind::Unreadable(_) => example(),
         Kind::Time { form: Form::Text(_), .. } => format!("times, e.g. {}", example()),
         Kind::Time { form: Form::Number(_, name), .. } => format!("times, {name}, e.g. {}", example()),
+        Kind::Time { form: Form::Typed, .. } => format!("times, e.g. {} milliseconds since 1970", example()),
     };
     line(&format!("{what}{unknown}"))
 }

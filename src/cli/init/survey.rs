@@ -38,6 +38,8 @@ pub(super) struct Column {
     pub(super) truths: usize,
     /// Numbers that are text in JSON.
     pub(super) spelled: usize,
+    /// Values that are times by their type.
+    pub(super) times: usize,
     /// True where its values are cells of a CSV, which has no types.
     pub(super) is_cell: bool,
     /// Digits behind a leading zero, as codes have it.
@@ -121,18 +123,22 @@ impl Survey {
         let column = &mut self.columns[i];
         let is_missing = |text: &str| schema.missing.iter().any(|word| word == text.trim_ascii());
         let cell = match value {
-            Value::Json(Leaf::Null) => Cell::Unknown,
-            Value::Json(Leaf::Truth(truth)) => {
+            Value::Leaf(Leaf::Null) => Cell::Unknown,
+            Value::Leaf(Leaf::Truth(truth)) => {
                 column.truths += 1;
                 Cell::Number(f64::from(u8::from(*truth)))
             }
-            Value::Json(Leaf::Number(number)) => Cell::Number(*number),
+            Value::Leaf(Leaf::Number(number)) => Cell::Number(*number),
+            Value::Leaf(Leaf::Time(milliseconds)) => {
+                column.times += 1;
+                Cell::Number(*milliseconds)
+            }
             Value::Cell(text) if text.trim().is_empty() => Cell::Unknown,
-            Value::Json(Leaf::Text(text)) | Value::Cell(text) if is_missing(text) => {
+            Value::Leaf(Leaf::Text(text)) | Value::Cell(text) if is_missing(text) => {
                 *self.missing.entry(text.trim_ascii().to_owned()).or_default() += 1;
                 Cell::Unknown
             }
-            Value::Json(Leaf::Text(text)) => {
+            Value::Leaf(Leaf::Text(text)) => {
                 column.leading_zeros += usize::from(has_leading_zeros(text));
                 match number_in_text(text) {
                     Some(number) => {

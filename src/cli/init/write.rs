@@ -137,6 +137,7 @@ fn schema(out: &mut String, survey: &Survey, guess: &Guess, given: &Given, usual
             Form::Text(true) => "text with its zone".to_owned(),
             Form::Text(false) => "text without a zone, which `timezone` gives it".to_owned(),
             Form::Number(_, name) => format!("{name} since 1970"),
+            Form::Typed => "a time by its type, here in milliseconds since 1970".to_owned(),
         };
         let _ = writeln!(
             out,

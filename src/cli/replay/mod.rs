@@ -30,7 +30,7 @@ use predictions::Predictions;
 /// Options: the file to replay, and the outputs.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// CSV with a header, or one JSON object per line; `-` is standard input. Several, also as a pattern in quotes, are joined in
+    /// CSV with a header, JSON objects, or an Avro container; `-` is standard input. Several, also as a pattern in quotes, are joined in
     /// order of time where schema.timestamp is set, else in the order given
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,

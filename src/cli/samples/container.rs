@@ -1,4 +1,4 @@
-//! Containers of CSV and JSON: unpacks compressed files, and gives advice on files that only look like tables to
+//! What files come in: unpacks compressed files, and gives advice on files that only look like tables to
 //! people.
 //!
 //! Invariant: the first bytes decide, not the name, so that standard input and a wrong ending work as well. The error
@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
+
+use super::avro;
 
 /// Bytes that are looked at to know the kind of a file.
 const MAX_HEAD_BYTES: usize = 1 << 16;
@@ -88,9 +90,6 @@ fn advice(head: &[u8], path: &Path) -> Option<String> {
             converted("an Arrow stream", read)
         }
         _ if is(b"ORC") => converted("an ORC file", pandas("read_orc")),
-        _ if is(b"Obj\x01") => {
-            converted("an Avro file", format!("java -jar avro-tools.jar tojson {file} > samples.jsonl"))
-        }
         _ if is(b"\x89HDF") => converted("an HDF5 file", pandas("read_hdf")),
         _ if is(b"SQLite format 3\0") => converted(
             "a SQLite database",
@@ -121,6 +120,12 @@ fn advice(head: &[u8], path: &Path) -> Option<String> {
         _ if head.get(257..262).is_some_and(|at| at == b"ustar") => {
             format!("a tar archive; read a file out of it: tar -xOf {file} | thalweg replay -")
         }
+        [first, ..] if ends("avro") && !is(avro::MAGIC) && !b"{[".contains(first) => {
+            "no container file of Avro, which begins with `Obj`; records without one need their schema, as those of a topic have \
+             (schema.format)"
+                .to_owned()
+        }
+        _ if is(avro::MAGIC) => return None,
         _ if is(b"\xff\xfe\0\0") || is(b"\0\0\xfe\xff") => text("UTF-32", "UTF-32"),
         _ if is(b"\xff\xfe") || is(b"\xfe\xff") => text("UTF-16", "UTF-16"),
         // In UTF-16, every other byte of plain text is zero.

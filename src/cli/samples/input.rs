@@ -1,4 +1,4 @@
-//! Opens a file of samples, or standard input, unpacks it, tells CSV from JSON, and reads it row by row.
+//! Opens a file of samples, or standard input, unpacks it, finds out what it is, and reads it row by row.
 
 use std::{
     fs::File,
@@ -15,12 +15,14 @@ use clap::{Args, ValueEnum};
 
 use super::exploded::Exploded;
 use super::{
-    Unusable, container,
+    Position, Unusable,
+    avro::{self, AvroFile},
+    container,
     dialect::Asked,
     json::{self, Objects},
     table::{self, Table},
 };
-use crate::pipeline::decode::Schema;
+use crate::pipeline::decode::{Schema, TypedRow};
 
 /// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -32,7 +34,7 @@ pub(in crate::cli) enum Format {
 /// Options for reading files; the rest is found out.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(in crate::cli) struct Reading {
-    /// How files are to be read [default: by their ending, else by their first byte]; .gz and .zst are unpacked
+    /// How text files are to be read [default: by their ending, else by their first byte]; .gz and .zst are unpacked
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// What separates the cells of a CSV, e.g. ';' or tab [default: found among , ; tab |]
@@ -94,6 +96,8 @@ pub(super) enum Row<'a> {
     Json(&'a [u8]),
     /// Row of a table.
     Cells(&'a Table),
+    /// Row whose values have types.
+    Typed(&'a dyn TypedRow),
     /// Row that could not be read.
     Unusable(Unusable),
 }
@@ -104,11 +108,15 @@ pub(super) struct Input {
     exploded: Exploded,
     size: Option<u64>,
     position: Arc<AtomicU64>,
+    /// What is unusual about it beside its rows.
+    note: Option<&'static str>,
+    name: String,
 }
 
 enum Rows {
     Csv(Box<Table>),
     Jsonl(Objects),
+    Avro(Box<AvroFile>),
 }
 
 impl Input {
@@ -141,8 +149,14 @@ impl Input {
         let asked = Asked { delimiter: reading.delimiter, decimal: reading.decimal };
         let is_csv = reading.delimiter.is_some() || reading.decimal.is_some();
         let format = reading.format.or(is_csv.then_some(Format::Csv)).or_else(|| by_content(head, path));
-        let cannot = || format!("{} cannot be read", path.display());
+        let name = path.display().to_string();
+        let cannot = || format!("{name} cannot be read");
         let limit = schema.max_record_bytes;
+        if head.starts_with(avro::MAGIC) {
+            let file = AvroFile::open(read).with_context(|| format!("{name} is an Avro file that cannot be read"))?;
+            let (rows, note) = (Rows::Avro(Box::new(file)), said_in_vain(reading));
+            return Ok(Self { rows, exploded: Exploded::new(schema), size, position, note, name });
+        }
         let rows = match format {
             Some(Format::Jsonl) => Rows::Jsonl(Objects::open(read, head).with_context(cannot)?),
             _ => {
@@ -157,7 +171,7 @@ impl Input {
                 Rows::Csv(Box::new(table.with_context(cannot)?))
             }
         };
-        Ok(Self { rows, exploded: Exploded::new(schema), size, position })
+        Ok(Self { rows, exploded: Exploded::new(schema), size, position, note: None, name })
     }
 
     /// Returns the bytes of the whole file, where they are known.
@@ -174,7 +188,7 @@ impl Input {
     pub(super) fn notes(&self) -> Vec<String> {
         match &self.rows {
             Rows::Csv(table) => table.notes(),
-            Rows::Jsonl(_) => Vec::new(),
+            Rows::Jsonl(_) | Rows::Avro(_) => self.note.iter().map(|note| (*note).to_owned()).collect(),
         }
     }
 
@@ -183,30 +197,44 @@ impl Input {
         match &self.rows {
             Rows::Csv(table) => Row::Cells(table),
             Rows::Jsonl(objects) => Row::Json(self.exploded.current().unwrap_or_else(|| objects.value())),
+            Rows::Avro(file) => Row::Typed(&**file),
         }
     }
 
-    /// Returns the next row and its line; `None` at the end. A row over `limit` bytes is not kept in memory.
-    pub(super) fn next_row(&mut self, limit: usize) -> anyhow::Result<Option<(u64, Row<'_>)>> {
-        match &mut self.rows {
-            Rows::Csv(table) => Ok(match table.next(limit)? {
+    /// Returns the next row and its place; `None` at the end. A row over `limit` bytes is not kept in memory.
+    pub(super) fn next_row(&mut self, limit: usize) -> anyhow::Result<Option<(Position, Row<'_>)>> {
+        let Self { rows, exploded, name, .. } = self;
+        let cannot = || format!("{name} cannot be read to its end");
+        match rows {
+            Rows::Csv(table) => Ok(match table.next(limit).with_context(cannot)? {
                 table::Next::End => None,
-                table::Next::Unusable(problem) => Some((table.line(), Row::Unusable(problem))),
-                table::Next::Row => Some((table.line(), Row::Cells(table))),
+                table::Next::Unusable(problem) => Some((Position::Line(table.line()), Row::Unusable(problem))),
+                table::Next::Row => Some((Position::Line(table.line()), Row::Cells(table))),
             }),
             Rows::Jsonl(objects) => {
-                if self.exploded.advance() {
-                    return Ok(self.exploded.current().map(|row| (objects.line(), Row::Json(row))));
+                if exploded.advance() {
+                    return Ok(exploded.current().map(|row| (Position::Line(objects.line()), Row::Json(row))));
                 }
-                let line = objects.line() + 1;
-                Ok(match objects.next(limit)? {
+                let line = Position::Line(objects.line() + 1);
+                Ok(match objects.next(limit).with_context(cannot)? {
                     json::Next::End => None,
                     json::Next::Unusable(problem) => Some((line, Row::Unusable(problem))),
-                    json::Next::Value(value) => Some((line, Row::Json(self.exploded.first_of(value)))),
+                    json::Next::Value(value) => Some((line, Row::Json(exploded.first_of(value)))),
                 })
             }
+            Rows::Avro(file) => Ok(match file.next(limit).with_context(cannot)? {
+                avro::Next::End => None,
+                avro::Next::Unusable(problem) => Some((file.position(), Row::Unusable(problem))),
+                avro::Next::Row => Some((file.position(), Row::Typed(&**file))),
+            }),
         }
     }
+}
+
+/// Returns what was asked for and says nothing of a file whose values have types.
+fn said_in_vain(reading: Reading) -> Option<&'static str> {
+    let is_asked = reading.format.is_some() || reading.delimiter.is_some() || reading.decimal.is_some();
+    is_asked.then_some("no text, so that --format, --delimiter and --decimal say nothing of it")
 }
 
 /// Finds the format by the first byte where that leaves no doubt, else by the file's ending.

@@ -12,10 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::{
-    Reading, Unusable,
+    Position, Reading, Unusable,
     input::{Input, Row},
 };
 use crate::pipeline::decode::{Leaf, Leaves, Schema, Times};
@@ -46,8 +46,8 @@ struct Part {
     name: Arc<str>,
     /// Open while it is read.
     input: Option<Input>,
-    /// The line of its next row, and its problem.
-    line: u64,
+    /// The place of its next row, and its problem.
+    position: Position,
     problem: Option<Unusable>,
     time: i64,
 }
@@ -57,10 +57,10 @@ struct Opening {
     schema: Schema,
 }
 
-/// A row, with the name of its file and its line there.
+/// A row, with the name of its file and its place there.
 pub(super) struct Found<'a> {
     pub(super) file: &'a Arc<str>,
-    pub(super) line: u64,
+    pub(super) position: Position,
     pub(super) row: Row<'a>,
 }
 
@@ -99,7 +99,7 @@ impl Joined {
                 path: path.clone(),
                 name: path.display().to_string().into(),
                 input: stays.then_some(input),
-                line: 0,
+                position: Position::Row(0),
                 problem: None,
                 time: i64::MIN,
             });
@@ -160,22 +160,22 @@ impl Joined {
             (None, Some(input)) => input.row(),
             (None, None) => return Ok(None),
         };
-        Ok(Some(Found { file: &part.name, line: part.line, row }))
+        Ok(Some(Found { file: &part.name, position: part.position, row }))
     }
 
     /// Reads the next row of a file.
     fn advance(&mut self, file: usize, limit: usize) -> anyhow::Result<()> {
-        let Part { name, input, line, problem, time, .. } = &mut self.files[file];
+        let Part { input, position, problem, time, .. } = &mut self.files[file];
         let Some(open) = input else { return Ok(()) };
-        match open.next_row(limit).with_context(|| format!("{name} cannot be read to its end"))? {
+        match open.next_row(limit)? {
             None => {
                 self.done += open.position();
                 *input = None;
                 return Ok(());
             }
-            Some((at, Row::Unusable(found))) => (*line, *problem) = (at, Some(found)),
+            Some((at, Row::Unusable(found))) => (*position, *problem) = (at, Some(found)),
             Some((at, row)) => {
-                *line = at;
+                *position = at;
                 if let Some((field, times, leaves)) = &mut self.times {
                     *time = time_of(&row, field, times, leaves).map_or(*time, |found| found.max(*time));
                 }
@@ -202,6 +202,14 @@ fn time_of(row: &Row<'_>, field: &str, times: &mut Times, leaves: &mut Leaves) -
         Row::Json(value) => {
             // What is no JSON has no time, and is refused when it is decoded.
             let _ = leaves.read(value, |name, leaf| match leaf {
+                Leaf::Number(number) if name == field => found = times.number(number),
+                Leaf::Text(text) if name == field => found = times.text(text),
+                _ => {}
+            });
+        }
+        Row::Typed(row) => {
+            let _ = leaves.read_typed(*row, |name, leaf| match leaf {
+                Leaf::Time(milliseconds) if name == field => found = times.milliseconds(milliseconds),
                 Leaf::Number(number) if name == field => found = times.number(number),
                 Leaf::Text(text) if name == field => found = times.text(text),
                 _ => {}

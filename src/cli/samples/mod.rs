@@ -4,6 +4,7 @@
 //! Invariant: every record goes through the daemon's own decoder, so a model sees here what it would see there, and
 //! records that the daemon would refuse are refused.
 
+mod avro;
 mod container;
 mod dialect;
 mod exploded;
@@ -26,7 +27,7 @@ use crate::{
     generator::{self, Stream, encode},
     models::NamedColumn,
     pipeline::decode::{
-        Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema,
+        Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
     },
 };
 use exploded::Exploded;
@@ -68,13 +69,14 @@ pub(super) struct Raw<'a> {
 enum Content<'a> {
     Json(Option<&'a [u8]>),
     Cells(&'a Table),
+    Typed(&'a dyn TypedRow),
     Unusable(Unusable),
 }
 
 /// A value of a record, as it is written.
 pub(super) enum Value<'v> {
-    /// Of JSON.
-    Json(Leaf<'v>),
+    /// Of JSON, or of a format whose values have types.
+    Leaf(Leaf<'v>),
     /// A cell of a CSV.
     Cell(&'v str),
 }
@@ -94,7 +96,8 @@ impl Raw<'_> {
             }
             Content::Json(None) => Err(Rejection::Tombstone),
             Content::Json(Some([])) => Err(Rejection::Empty),
-            Content::Json(Some(value)) => leaves.read(value, |name, leaf| see(name, Value::Json(leaf))),
+            Content::Json(Some(value)) => leaves.read(value, |name, leaf| see(name, Value::Leaf(leaf))),
+            Content::Typed(row) => leaves.read_typed(row, |name, leaf| see(name, Value::Leaf(leaf))),
         };
         read.map_err(|rejection| Unusable::of(&rejection, place))
     }
@@ -232,6 +235,7 @@ impl Samples {
         let decoded = match content {
             Content::Json(value) => decoder.decode(value),
             Content::Cells(table) => decoder.decode_row(table.cells()),
+            Content::Typed(row) => decoder.decode_typed_row(row),
             Content::Unusable(problem) => return Ok(Some(Err(problem))),
         };
         Ok(Some(decoded.map_err(|rejection| Unusable::of(&rejection, place))))
@@ -251,12 +255,12 @@ impl Origin {
         let (place, content) = match self {
             Origin::Rows(input) => match input.next_row(limit)? {
                 None => return Ok(None),
-                Some((line, row)) => (Place { line: Some(line), file: None }, Content::of(row)),
+                Some((position, row)) => (position.into(), Content::of(row)),
             },
             Origin::Joined(files) => match files.next_row(limit)? {
                 None => return Ok(None),
-                Some(Found { file, line, row }) => {
-                    let place = Place { line: Some(line), file: Some(Arc::clone(file)) };
+                Some(Found { file, position, row }) => {
+                    let place = Place { position: Some(position), file: Some(Arc::clone(file)) };
                     (place.clone(), Content::of(row).in_file(&place))
                 }
             },
@@ -282,6 +286,7 @@ impl<'a> Content<'a> {
         match row {
             Row::Json(value) => Self::Json(Some(value)),
             Row::Cells(table) => Self::Cells(table),
+            Row::Typed(row) => Self::Typed(row),
             Row::Unusable(problem) => Self::Unusable(problem),
         }
     }
@@ -297,14 +302,27 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Place of a record: its line, and its file where there are several.
+/// Place of a record: in its file, and its file where there are several.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     file: Option<Arc<str>>,
-    line: Option<u64>,
+    position: Option<Position>,
 }
 
-/// Reason why a record cannot be used, as in a dead letter, with the line of the file.
+/// Place in a file, from 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Position {
+    Line(u64),
+    Row(u64),
+}
+
+impl From<Position> for Place {
+    fn from(position: Position) -> Self {
+        Self { file: None, position: Some(position) }
+    }
+}
+
+/// Reason why a record cannot be used, as in a dead letter, with its place in the file.
 #[derive(Debug)]
 pub(super) struct Unusable {
     place: Place,
@@ -315,7 +333,7 @@ pub(super) struct Unusable {
 
 impl Unusable {
     fn at(line: u64, reason: &'static str, problem: String) -> Self {
-        Self { place: Place { line: Some(line), file: None }, reason, problem, is_skipped: false }
+        Self { place: Position::Line(line).into(), reason, problem, is_skipped: false }
     }
 
     fn of(rejection: &Rejection, place: Place) -> Self {
@@ -324,7 +342,7 @@ impl Unusable {
     }
 
     fn too_long(line: u64, size: usize, limit: usize) -> Self {
-        Self::of(&Rejection::TooLarge { size, limit }, Place { line: Some(line), file: None })
+        Self::of(&Rejection::TooLarge { size, limit }, Position::Line(line).into())
     }
 
     /// Returns the stable code, as in the header `thalweg.reason`.
@@ -343,8 +361,10 @@ impl fmt::Display for Unusable {
         if let Some(file) = &self.place.file {
             write!(f, "{file} ")?;
         }
-        if let Some(line) = self.place.line {
-            write!(f, "line {line}: ")?;
+        match self.place.position {
+            Some(Position::Line(line)) => write!(f, "line {line}: ")?,
+            Some(Position::Row(row)) => write!(f, "row {row}: ")?,
+            None => {}
         }
         f.write_str(&self.problem)
     }

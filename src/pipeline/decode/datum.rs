@@ -1,10 +1,10 @@
 //! Values of formats with a schema on their way into a draft, as the JSON reader brings those of JSON: the same data gives the
-//! same features.
+//! same features. Or on their way to somebody who looks at them before there are settings.
 //!
 //! Invariant: no value is passed over in silence, and the draft alone decides what one is worth.
 
 use super::{
-    Rejection,
+    Leaf, Rejection,
     draft::Draft,
     index::Index,
     rejection::Found,
@@ -12,24 +12,31 @@ use super::{
 };
 
 /// Number of objects and arrays within each other that are read.
-pub(super) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
 /// A value that is neither a record nor a list.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Datum<'v> {
+pub enum Datum<'v> {
+    /// No value.
     Null,
+    /// A truth value.
     Truth(bool),
+    /// A whole number.
     Integer(i64),
+    /// A whole number without a sign.
     Unsigned(u64),
+    /// A number; NaN and infinities are what they are in JSON.
     Number(f64),
     /// A moment in milliseconds since 1970.
     Time(f64),
+    /// A text.
     Text(&'v str),
 }
 
 /// What holds within a record or a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Level {
+pub enum Level {
+    /// Values count.
     #[default]
     Used,
     /// Only fields that the settings name count.
@@ -38,34 +45,63 @@ pub(super) enum Level {
     Skipped,
 }
 
+/// A record whose values have types.
+pub trait TypedRow {
+    /// Passes its values to `sink`, in order.
+    ///
+    /// # Errors
+    /// What `sink` returns, or [`Rejection::DoesNotFit`] where the record is damaged.
+    fn read(&self, sink: &mut Sink<'_>) -> Result<(), Rejection>;
+}
+
 /// Takes the values of one record.
-pub(super) struct Sink<'d> {
-    index: &'d mut Index,
-    draft: &'d mut Draft,
+pub struct Sink<'d> {
+    taker: Taker<'d>,
     /// Flattened name of the value that comes next.
     pub(super) path: String,
-    cursor: usize,
+}
+
+enum Taker<'d> {
+    /// For a sample.
+    Draft { index: &'d mut Index, draft: &'d mut Draft, cursor: usize },
+    /// For one who looks at all of them.
+    See(&'d mut dyn FnMut(&str, Leaf<'_>)),
 }
 
 impl<'d> Sink<'d> {
     pub(super) fn new(index: &'d mut Index, draft: &'d mut Draft) -> Self {
         let mut path = std::mem::take(&mut draft.path);
         path.clear();
-        Self { index, draft, path, cursor: 0 }
+        Self { taker: Taker::Draft { index, draft, cursor: 0 }, path }
+    }
+
+    /// Passes each value to `see`, with its flattened name.
+    pub fn seen_by(see: &'d mut dyn FnMut(&str, Leaf<'_>)) -> Self {
+        Self { taker: Taker::See(see), path: String::new() }
     }
 
     /// Gives the draft its buffer back.
     pub(super) fn end(self) {
-        self.draft.path = self.path;
+        if let Taker::Draft { draft, .. } = self.taker {
+            draft.path = self.path;
+        }
     }
 
     /// Returns what holds in the record itself: outside the root, only fields that the settings name count.
-    pub(super) fn level(&self) -> Level {
-        if self.index.is_root() { Level::Used } else { Level::Ignored }
+    pub fn level(&self) -> Level {
+        match &self.taker {
+            Taker::Draft { index, .. } if !index.is_root() => Level::Ignored,
+            _ => Level::Used,
+        }
+    }
+
+    /// Takes what [`push`](Self::push) added off the path.
+    pub fn pop(&mut self, end: usize) {
+        self.path.truncate(end);
     }
 
     /// Adds a member's name to the path, and returns where it ended before.
-    pub(super) fn push(&mut self, name: &str) -> usize {
+    pub fn push(&mut self, name: &str) -> usize {
         let end = self.path.len();
         if end > 0 {
             self.path.push('.');
@@ -75,30 +111,31 @@ impl<'d> Sink<'d> {
     }
 
     /// Adds the place of an element, and returns where the path ended before.
-    pub(super) fn push_place(&mut self, i: u64) -> usize {
+    pub fn push_place(&mut self, i: u64) -> usize {
         self.push(itoa::Buffer::new().format(i))
     }
 
     /// Returns true where the stream knows the name of the path, or names within it.
     pub(super) fn knows_path(&self) -> bool {
-        self.index.knows(&self.path)
-    }
-
-    fn field(&mut self, level: Level) -> Field {
-        let field = self.index.field(&self.path, &mut self.cursor);
-        if level == Level::Ignored { field.within_ignored() } else { field }
+        match &self.taker {
+            Taker::Draft { index, .. } => index.knows(&self.path),
+            Taker::See(_) => false,
+        }
     }
 
     /// Enters the record or the list at the path, and returns what holds within.
-    pub(super) fn enter(&mut self, level: Level, found: impl FnOnce() -> Found) -> Result<Level, Rejection> {
+    ///
+    /// # Errors
+    /// The reason why the record is refused: something else has to be there.
+    pub fn enter(&mut self, level: Level, found: impl FnOnce() -> Found) -> Result<Level, Rejection> {
+        let Self { taker: Taker::Draft { index, draft, cursor }, path } = self else { return Ok(level) };
         if level == Level::Skipped {
             return Ok(level);
         }
-        let field = self.field(level);
+        let field = field(index, path, cursor, level);
         if field.is_skipped() {
             return Ok(Level::Skipped);
         }
-        let Self { index, draft, path, .. } = self;
         let found = found();
         if field.timestamp {
             draft.null(index, field);
@@ -117,15 +154,27 @@ impl<'d> Sink<'d> {
     }
 
     /// Takes the value at the path.
-    pub(super) fn leaf(&mut self, level: Level, datum: Datum<'_>) -> Result<(), Rejection> {
+    ///
+    /// # Errors
+    /// The reason why the record is refused for it.
+    pub fn leaf(&mut self, level: Level, datum: Datum<'_>) -> Result<(), Rejection> {
         if level == Level::Skipped {
             return Ok(());
         }
-        let mut field = self.field(level);
+        let path = &self.path;
+        let (index, draft, mut field) = match &mut self.taker {
+            Taker::Draft { index, draft, cursor } => {
+                let field = field(index, path, cursor, level);
+                (index, draft, field)
+            }
+            Taker::See(see) => {
+                see(path, datum.as_leaf());
+                return Ok(());
+            }
+        };
         if field.is_skipped() {
             return Ok(());
         }
-        let Self { index, draft, path, .. } = self;
         match datum {
             Datum::Null => {
                 draft.null(index, field);
@@ -147,14 +196,7 @@ impl<'d> Sink<'d> {
             Datum::Number(number) if number.is_finite() => {
                 draft.number(index, field, path, number, || number.to_string())
             }
-            Datum::Number(number) => {
-                let word = match number {
-                    _ if number.is_nan() => "NaN",
-                    _ if number > 0.0 => "Infinity",
-                    _ => "-Infinity",
-                };
-                draft.bare(index, field, path, word)
-            }
+            Datum::Number(number) => draft.bare(index, field, path, word(number)),
             Datum::Time(milliseconds) => {
                 field.in_milliseconds = field.timestamp;
                 draft.number(index, field, path, milliseconds, || milliseconds.to_string())
@@ -164,8 +206,37 @@ impl<'d> Sink<'d> {
     }
 }
 
+fn field(index: &mut Index, path: &str, cursor: &mut usize, level: Level) -> Field {
+    let field = index.field(path, cursor);
+    if level == Level::Ignored { field.within_ignored() } else { field }
+}
+
+/// Returns the word for what is no number.
+fn word(number: f64) -> &'static str {
+    match number {
+        _ if number.is_nan() => "NaN",
+        _ if number > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+}
+
+impl<'v> Datum<'v> {
+    fn as_leaf(self) -> Leaf<'v> {
+        match self {
+            Datum::Null => Leaf::Null,
+            Datum::Truth(truth) => Leaf::Truth(truth),
+            Datum::Integer(number) => Leaf::Number(number as f64),
+            Datum::Unsigned(number) => Leaf::Number(number as f64),
+            Datum::Number(number) if number.is_finite() => Leaf::Number(number),
+            Datum::Number(number) => Leaf::Text(word(number)),
+            Datum::Time(milliseconds) => Leaf::Time(milliseconds),
+            Datum::Text(text) => Leaf::Text(text),
+        }
+    }
+}
+
 /// Returns bytes as text that is no number, whatever they are.
-pub(super) fn spelled(bytes: &[u8]) -> String {
+pub fn spelled(bytes: &[u8]) -> String {
     bytes.iter().fold("0x".to_owned(), |mut text, byte| {
         for digit in [byte >> 4, byte & 15] {
             text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
@@ -175,6 +246,6 @@ pub(super) fn spelled(bytes: &[u8]) -> String {
 }
 
 /// Returns a UUID's 16 bytes as text.
-pub(super) fn uuid(bytes: &[u8; 16]) -> String {
+pub fn uuid(bytes: &[u8; 16]) -> String {
     super::SchemaId::Guid(u128::from_be_bytes(*bytes)).to_string()
 }

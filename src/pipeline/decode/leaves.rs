@@ -16,6 +16,7 @@ use super::{
     Cast, Envelope, Named, OnDelete, Rejection, Schema,
     bare::Quoted,
     cast,
+    datum::{Sink, TypedRow},
     envelope::{self, Form, Wrappers},
     frame::{self, ConnectFrame},
     json::not_json,
@@ -32,6 +33,8 @@ pub enum Leaf<'v> {
     Truth(bool),
     /// A number.
     Number(f64),
+    /// A moment in milliseconds since 1970, which only formats with a schema tell from a number.
+    Time(f64),
     /// A text, or a word without quotes that is none of JSON's.
     Text(&'v str),
 }
@@ -108,6 +111,22 @@ impl Leaves {
             see(&name, number.map_or(leaf, Leaf::Number));
         })?;
         if has_row { Ok(()) } else { Err(no_row()) }
+    }
+
+    /// Passes each value of a record with types to `see`, as [`Leaves::read`] does.
+    ///
+    /// # Errors
+    /// When it is damaged, or has no row.
+    pub fn read_typed(&mut self, row: &dyn TypedRow, mut see: impl FnMut(&str, Leaf<'_>)) -> Result<(), Rejection> {
+        let Self { schema, form, .. } = self;
+        let (form, naming) = form.get_or_insert_with(|| Self::named(Form::of_typed(schema), schema));
+        let mut has_row = form.root.is_empty();
+        row.read(&mut Sink::seen_by(&mut |path, leaf| {
+            let name = naming.name(path);
+            has_row |= !name.starts_with(OUTSIDE);
+            see(&name, leaf);
+        }))?;
+        if has_row { Ok(()) } else { Err(form.without_row(None, schema.on_delete)) }
     }
 }
 

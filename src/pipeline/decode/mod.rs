@@ -35,7 +35,6 @@ mod time;
 mod usage;
 mod writers;
 
-use datum::Sink;
 use draft::Draft;
 use envelope::Form;
 use fast_path::{Texts, Within};
@@ -46,6 +45,7 @@ use scanner::NeedsFullDecode;
 use time::Moment;
 
 pub use cast::{Cast, Named};
+pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, spelled, uuid};
 pub use envelope::{Envelope, OnDelete};
 pub use explode::Explode;
 pub use format::{Definition, Format, Origin, Reference};
@@ -300,6 +300,28 @@ impl Decoder {
         let read = self.writers.read(bytes, header, &mut sink);
         sink.end();
         read?;
+        self.finish_typed()
+    }
+
+    /// Decodes like [`Decoder::decode`], for a record whose values have types, whatever the schema says of the format. The form of
+    /// such records is what the settings say.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_typed_row(&mut self, row: &dyn TypedRow) -> Result<Sample<'_>, Rejection> {
+        if self.index.form().is_none() {
+            let form = Form::of_typed(self.index.schema());
+            self.index.set_form(form);
+        }
+        self.start(false);
+        let mut sink = Sink::new(&mut self.index, &mut self.draft);
+        let read = row.read(&mut sink);
+        sink.end();
+        read?;
+        self.finish_typed()
+    }
+
+    fn finish_typed(&mut self) -> Result<Sample<'_>, Rejection> {
         if !self.draft.has_root {
             let rejection = self.index.form().map(|form| form.without_row(None, self.index.schema().on_delete));
             return Err(rejection.unwrap_or(Rejection::NoFeatures));

@@ -143,6 +143,11 @@ impl Times {
         self.take(found)
     }
 
+    /// The same of milliseconds.
+    pub fn milliseconds(&self, number: f64) -> Option<i64> {
+        Unit::Ms.micros(number)
+    }
+
     /// The same of a text.
     pub fn text(&mut self, text: &str) -> Option<i64> {
         let found = self.0.text(text);

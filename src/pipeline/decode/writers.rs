@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use super::{
     Rejection, Schema, avro,
     cell::Cell,
-    datum::Sink,
+    datum::{Sink, TypedRow},
     format::{Definition, Format, Origin},
     protobuf,
     read_ahead::Layout,
@@ -79,6 +79,38 @@ impl Writer {
             Plan::Protobuf(_) => 0,
         };
         Ok(Self { plan, size: BYTES_PER_BYTE * size + layout })
+    }
+
+    /// Returns the place behind the datum of Avro that begins at `start`; `None` where the bytes end before it, or it is damaged.
+    pub fn end_of(&self, bytes: &[u8], start: usize) -> Option<usize> {
+        match &self.plan {
+            Plan::Avro(plan) if start <= bytes.len() => avro::end(plan, bytes, start),
+            _ => None,
+        }
+    }
+
+    /// Returns a datum of Avro as a row.
+    pub fn row<'w>(&'w self, bytes: &'w [u8]) -> impl TypedRow {
+        WrittenRow { writer: self, bytes }
+    }
+}
+
+/// A datum, and the schema that its file names.
+struct WrittenRow<'w> {
+    writer: &'w Writer,
+    bytes: &'w [u8],
+}
+
+impl TypedRow for WrittenRow<'_> {
+    fn read(&self, sink: &mut Sink<'_>) -> Result<(), Rejection> {
+        let misfit = |problem| Rejection::DoesNotFit { schema: "in the file".to_owned(), problem };
+        match &self.writer.plan {
+            Plan::Avro(plan) => avro::read(plan, self.bytes, 0, sink).map_err(|rejection| match rejection {
+                Rejection::DoesNotFit { problem, .. } => misfit(problem),
+                other => other,
+            }),
+            Plan::Protobuf(_) => Err(misfit("it is one of Protocol Buffers".to_owned())),
+        }
     }
 }
 

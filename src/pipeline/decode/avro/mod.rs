@@ -3,9 +3,11 @@
 //! Invariant: a plan is never larger than a constant times its schema, whatever that refers to, and reading by it takes no more
 //! steps than the record has bytes, times a constant. What stands for what is decided here once for both ways of reading.
 //!
-//! Reading order: this file (schemas to plans), `wire`, `walk` (any record), `ahead` (records without lists, into cells).
+//! Reading order: this file (schemas to plans), `wire`, `walk` (any record), `ahead` (records without lists, into cells), `extent`
+//! (where a record ends).
 
 mod ahead;
+mod extent;
 mod fingerprint;
 mod walk;
 mod wire;
@@ -19,6 +21,7 @@ use apache_avro::{
 
 use super::{datum::MAX_DEPTH, format::Definition};
 
+pub(super) use extent::end;
 pub(super) use walk::read;
 
 /// Whole numbers below are doubles.

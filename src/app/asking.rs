@@ -5,16 +5,13 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use thalweg_pipeline::{
-    decode::{Learned, Meaning, SCHEMA_ID_HEADER, SchemaId, Writer, Writers},
+    decode::{Learned, Meaning, SchemaHeader, SchemaId, Writer, Writers},
     registry::{Answer, Away, Registry},
 };
 use thalweg_settings::Settings;
 use thalweg_topic::record::Record;
 
 use super::history::Error;
-
-/// Bytes of a header before the message indexes that may follow, by its first byte.
-const HEADER_BYTES: [usize; 2] = [5, 17];
 
 /// Asks for schemas.
 pub(super) struct Asking {
@@ -39,7 +36,7 @@ impl Asking {
 
     /// Returns the value of a record as it is copied, once its schema is known.
     pub(super) async fn value<'r>(&mut self, record: &'r Record) -> Result<Option<Cow<'r, [u8]>>, Error> {
-        let (value, header) = (record.value.as_deref(), record.headers.get(SCHEMA_ID_HEADER));
+        let (value, header) = (record.value.as_deref(), SchemaHeader::of(&record.headers));
         let Some((id, known)) = self.writers.of(value, header) else { return Ok(value.map(Cow::Borrowed)) };
         if known.is_none() {
             let meaning = match self.client.schema(id).await {
@@ -57,9 +54,8 @@ impl Asking {
             self.learned.push(Learned { id, ..learned });
         }
         let Some((header, own)) = header.zip(value) else { return Ok(value.map(Cow::Borrowed)) };
-        let place = HEADER_BYTES[usize::from(header[0] == 1)];
         let number = self.number(id).to_be_bytes();
-        Ok(Some(Cow::Owned([&[0], &number[..], header.get(place..).unwrap_or_default(), own].concat())))
+        Ok(Some(Cow::Owned([&[0], &number[..], header.indexes(), own].concat())))
     }
 
     fn number(&mut self, id: SchemaId) -> u32 {

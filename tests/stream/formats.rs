@@ -72,7 +72,9 @@ fn a_record_whose_schema_is_not_known_says_which_one_that_is() {
     let mut decoder = decoder(&Schema { format: written.format.clone(), ..Schema::default() });
     let refused = decoder.decode_record(&written.rows[0].0, None).expect_err("nobody said");
     assert_eq!(refused.reason(), "unknown_schema");
-    for value in [&b""[..], b"\0", b"\0\0\0\0", b"{\"x\":1}", b"\xc3\x01\0\0\0\0\0\0\0\0\0"] {
+    for value in
+        [&b""[..], b"\0", b"\0\0\0\0", b"\0\0\0\0\0\0\0\0\x07\x02", b"{\"x\":1}", b"\xc3\x01\0\0\0\0\0\0\0\0\0"]
+    {
         let refused = decoder.decode(Some(value)).expect_err("no frame");
         let expected = if value.is_empty() { "empty" } else { "not_framed" };
         assert_eq!(refused.reason(), expected, "{value:?}: {refused}");

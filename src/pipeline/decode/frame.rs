@@ -21,11 +21,12 @@ const MAX_SCHEMA_BYTES: usize = 1 << 20;
 const MAX_TYPED_FIELDS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 
-/// Returns what stands behind a schema registry's bytes, where there are any before an object in JSON.
+/// Returns what stands behind a schema registry's bytes, where there are any before an object in JSON. Apicurio's numbers have eight.
 #[inline]
 pub(super) fn behind_registry(value: &[u8]) -> &[u8] {
     match value {
         [0, _, _, _, _, rest @ ..] if rest.trim_ascii_start().first() == Some(&b'{') => rest,
+        [0, 0, 0, 0, 0, _, _, _, _, rest @ ..] if rest.trim_ascii_start().first() == Some(&b'{') => rest,
         _ => value,
     }
 }

@@ -59,7 +59,7 @@ pub use protobuf::with_imports;
 pub use read_ahead::{Layout, ReadAhead, Row, Rows};
 pub use rejection::{Doubt, Found, Rejection};
 pub use schema::{Absent, Schema};
-pub use schema_id::{SCHEMA_ID_HEADER, SchemaId};
+pub use schema_id::{SchemaHeader, SchemaId};
 pub use time::{Times, Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
 pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
@@ -257,7 +257,7 @@ impl Decoder {
         if !self.writers.are_needed() {
             return self.decode_json_ahead(record.value.as_deref(), row);
         }
-        self.decode_typed(record.value.as_deref(), record.headers.get(SCHEMA_ID_HEADER), row)
+        self.decode_typed(record.value.as_deref(), SchemaHeader::of(&record.headers), row)
     }
 
     /// Takes a record that was read ahead; false where only the full decoder can read it.
@@ -288,7 +288,7 @@ impl Decoder {
     fn decode_typed(
         &mut self,
         value: Option<&[u8]>,
-        header: Option<&[u8]>,
+        header: Option<SchemaHeader<'_>>,
         row: Option<Row<'_>>,
     ) -> Result<Sample<'_>, Rejection> {
         let Some(bytes) = self.usable(value) else { return Err(self.unusable(value)) };

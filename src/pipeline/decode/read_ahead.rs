@@ -12,7 +12,7 @@ use super::{
     envelope::{self, Form},
     frame::{self, ConnectFrame},
     scanner::{NeedsFullDecode, Read, Scanner, Syntax, Visit},
-    schema_id::SCHEMA_ID_HEADER,
+    schema_id::SchemaHeader,
     writers::{Learned, Writers},
 };
 use thalweg_topic::record::Record;
@@ -289,14 +289,14 @@ impl ReadAhead {
             while let Some(learned) = learned.next_if(|learned| learned.offset <= record.offset) {
                 self.writers.learn(learned);
             }
-            let header = record.headers.get(SCHEMA_ID_HEADER);
+            let header = SchemaHeader::of(&record.headers);
             self.typed(record.value.as_deref(), header, &mut rows);
         }
         rows
     }
 
     /// Adds the row of a record that was written by a schema.
-    fn typed(&self, value: Option<&[u8]>, header: Option<&[u8]>, rows: &mut Rows) {
+    fn typed(&self, value: Option<&[u8]>, header: Option<SchemaHeader<'_>>, rows: &mut Rows) {
         let (bare_nan, most) = (self.schema.takes_bare_nan(), self.schema.max_record_bytes);
         let first = rows.cells.len();
         let value = value.filter(|value| !value.is_empty() && value.len() <= most);

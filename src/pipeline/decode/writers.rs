@@ -19,7 +19,7 @@ use super::{
     protobuf,
     read_ahead::Layout,
     scanner::{NeedsFullDecode, Read},
-    schema_id::{self, Frame, SchemaId},
+    schema_id::{self, Frame, SchemaHeader, SchemaId},
 };
 
 /// Most bytes of a schema with all that it refers to.
@@ -198,7 +198,7 @@ impl Writers {
     }
 
     /// Returns the id of a record's schema, and what is known of it; `None` where it has none, or needs none.
-    pub fn of(&self, value: Option<&[u8]>, header: Option<&[u8]>) -> Option<(SchemaId, Option<&Meaning>)> {
+    pub fn of(&self, value: Option<&[u8]>, header: Option<SchemaHeader<'_>>) -> Option<(SchemaId, Option<&Meaning>)> {
         if !matches!(self.source, Source::Registry) {
             return None;
         }
@@ -208,7 +208,7 @@ impl Writers {
 
     /// Returns a record's writer, and where its own bytes begin.
     #[inline]
-    fn find<'w, 'b>(&'w self, value: &'b [u8], header: Option<&'b [u8]>) -> Result<Found<'w, 'b>, Rejection> {
+    fn find<'w, 'b>(&'w self, value: &'b [u8], header: Option<SchemaHeader<'b>>) -> Result<Found<'w, 'b>, Rejection> {
         match &self.source {
             Source::Registry => {
                 let Frame { id, indexes, start } = Frame::of(value, header)?;
@@ -242,7 +242,7 @@ impl Writers {
     pub(super) fn read_ahead(
         &self,
         value: &[u8],
-        header: Option<&[u8]>,
+        header: Option<SchemaHeader<'_>>,
         bare_nan: bool,
         out: &mut Vec<Cell>,
     ) -> Read<&Arc<Layout>> {
@@ -266,7 +266,12 @@ impl Writers {
     ///
     /// # Errors
     /// The reason why the record is refused.
-    pub(super) fn read(&self, value: &[u8], header: Option<&[u8]>, sink: &mut Sink<'_>) -> Result<(), Rejection> {
+    pub(super) fn read(
+        &self,
+        value: &[u8],
+        header: Option<SchemaHeader<'_>>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Rejection> {
         let found = self.find(value, header)?;
         let read = match &found.writer.plan {
             Plan::Avro(plan) => avro::read(plan, value, found.start, sink),
@@ -299,6 +304,10 @@ impl Found<'_, '_> {
                     problem: "no message was chosen".to_owned(),
                 })
             }
+            (Some(_), Some([])) => Err(Rejection::DoesNotFit {
+                schema: String::new(),
+                problem: "its headers do not say which message it holds".to_owned(),
+            }),
             (Some(_), Some(indexes)) => file.framed(indexes).map(|(message, _)| (message, self.start)),
             (Some(_), None) => {
                 let (message, taken) = file.framed(value.get(self.start..).unwrap_or_default())?;

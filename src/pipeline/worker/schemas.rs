@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Error, gauges::Counters};
 use crate::{
-    decode::{Format, Learned, Meaning, Origin, SCHEMA_ID_HEADER, Schema, SchemaId, Writer, Writers},
+    decode::{Format, Learned, Meaning, Origin, Schema, SchemaHeader, SchemaId, Writer, Writers},
     registry::{Answer, Away, Registry},
 };
 use thalweg_store::{Backoff, RateLimit, Store};
@@ -77,7 +77,7 @@ impl Schemas {
             return Ok(all);
         }
         for record in records {
-            let header = record.headers.get(SCHEMA_ID_HEADER);
+            let header = SchemaHeader::of(&record.headers);
             let Some((id, known)) = self.writers.of(record.value.as_deref(), header) else { continue };
             let is_settled = match known {
                 Some(Meaning::Known(_) | Meaning::Unreadable(_)) => true,

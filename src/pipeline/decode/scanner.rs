@@ -47,14 +47,17 @@ fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGH_BITS
 }
 
-/// Compares two runs of bytes of one length. A name with its quotes mostly has 4 to 16 bytes, for which a call of `memcmp`
-/// costs more than two comparisons that overlap.
-#[inline]
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+/// Compares two runs of bytes. Most have no more than 16, for which a call of `memcmp` costs more than comparisons that overlap.
+#[inline(always)]
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     fn ends<const N: usize>(bytes: &[u8]) -> Option<[&[u8; N]; 2]> {
         Some([bytes.first_chunk()?, bytes.last_chunk()?])
     }
+    if one.len() != other.len() {
+        return false;
+    }
     match one.len() {
+        length @ 1..=3 => [0, length / 2, length - 1].iter().all(|at| one[*at] == other[*at]),
         4..=8 => ends::<4>(one) == ends::<4>(other),
         9..=16 => ends::<8>(one) == ends::<8>(other),
         _ => one == other,
@@ -214,7 +217,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Expects what stands between two values: these bytes, or the same with other space.
-    #[inline]
+    #[inline(always)]
     pub(super) fn between(&mut self, wanted: &[u8]) -> Read<()> {
         let end = self.at + wanted.len();
         if self.bytes.get(self.at..end).is_some_and(|found| is_same(found, wanted)) {

@@ -21,7 +21,7 @@ use super::{
     naming::{self, Naming},
     numeric_text::Texts,
     role::{Field, Part},
-    scanner::Syntax,
+    scanner::{Syntax, is_same},
     time::Clock,
 };
 use thalweg_metrics::checked;
@@ -394,7 +394,7 @@ impl Index {
     fn next_field(&self, name: &[u8], cursor: &mut usize) -> Option<Field> {
         let next = *self.follows.get(*cursor)?;
         let known = self.paths.get(next)?;
-        if known.as_bytes() != name {
+        if !is_same(known.as_bytes(), name) {
             return None;
         }
         *cursor = next + 1;

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, future::Future};
 
 use crate::{
     Error,
-    record::{Headers, Outgoing, PREFIX, RETRY, Record, TIMESTAMP},
+    record::{Headers, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP},
 };
 
 /// A record of the dead-letters topic, read.
@@ -49,6 +49,8 @@ pub struct Source {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// Its place among the rows of that record, where it held many.
+    pub row: Option<u32>,
 }
 
 impl DeadLetter {
@@ -59,6 +61,7 @@ impl DeadLetter {
             topic: take("thalweg.topic")?,
             partition: take("thalweg.partition")?.parse().ok()?,
             offset: take("thalweg.offset")?.parse().ok()?,
+            row: take(ROW).and_then(|row| row.parse().ok()),
         };
         let (reason, error) = (take("thalweg.reason")?, take("thalweg.error").unwrap_or_default());
         let time = take(TIMESTAMP).and_then(|time| time.parse().ok());

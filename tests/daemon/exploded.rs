@@ -77,6 +77,8 @@ fn kills_amid_records_of_many_rows_lose_no_row_and_double_none() {
     let wanted: usize = (0..rounds * 400).map(rows).sum();
     let answers = topics.outputs[0][0].len() + topics.outputs[1][0].len();
     assert_eq!(answers, wanted);
+    let shown = stdout(&ground.site.run(&["dead-letters", "show"]));
+    assert!(shown.contains("from samples/0/") && shown.contains(", row "), "{shown}");
     println!("{wanted} rows in {} records, {rounds} kills; {}", rounds * 400, proof.summary());
     proof.hold();
 }

@@ -127,12 +127,13 @@ impl Newest {
 }
 
 fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
-    let Source { topic, partition, offset } = &letter.source;
+    let Source { topic, partition, offset, row } = &letter.source;
+    let row = row.map(|row| format!(", row {row}")).unwrap_or_default();
     let sent = if letter.retried { "  sent back" } else { "" };
     let time = time(letter.timestamp);
     let reason = printable(&letter.reason);
     let topic = printable(topic);
-    writeln!(out, "{}  {time}  {reason}  from {topic}/{partition}/{offset}{sent}", letter.place())?;
+    writeln!(out, "{}  {time}  {reason}  from {topic}/{partition}/{offset}{row}{sent}", letter.place())?;
     writeln!(out, "  {}", cut(letter.error.as_bytes()))?;
     match &letter.value {
         None => writeln!(out, "  (null)")?,
@@ -240,14 +241,16 @@ struct Place<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<u32>,
 }
 
 fn line(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
-    let Source { topic, partition, offset } = &letter.source;
+    let Source { topic, partition, offset, row } = &letter.source;
     let line = Line {
         partition: letter.partition,
         offset: letter.offset,
-        source: Place { topic, partition: *partition, offset: *offset },
+        source: Place { topic, partition: *partition, offset: *offset, row: *row },
         timestamp: letter.timestamp,
         reason: &letter.reason,
         error: &letter.error,
@@ -298,7 +301,7 @@ mod tests {
             partition,
             offset,
             timestamp,
-            source: Source { topic: String::new(), partition, offset },
+            source: Source { topic: String::new(), partition, offset, row: None },
             reason: String::new(),
             error: String::new(),
             field: None,

@@ -13,7 +13,8 @@ const text = (bytes) => (bytes === null || bytes === undefined ? "" : (bytes.tex
 
 function letter({ headers, key, value, timestamp, offset }) {
   const said = (name) => text(headers[`thalweg.${name}`]);
-  const source = [said("topic"), said("partition"), said("offset")].join("/");
+  const row = said("row");
+  const source = [said("topic"), said("partition"), said("offset")].join("/") + (row && `, row ${row}`);
   return { timestamp, offset, reason: said("reason"), error: said("error"), source, key: text(key), value: value === null ? "(no value)" : text(value) };
 }
 

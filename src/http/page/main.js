@@ -133,6 +133,9 @@ function legendButton(name, place) {
 }
 
 let liveDue = false;
+/** Where a prediction's sample stands: its record's offset, and of one of many rows (100,000 at most) its part of the way to the next. */
+const place = ({ offset, row }) => offset + (row ?? 0) / 1e5;
+
 function drawLive() {
   if (liveDue) return;
   liveDue = true;
@@ -140,7 +143,7 @@ function drawLive() {
     liveDue = false;
     if (predictions.length < 2) return;
     const column = (name) => predictions.map((it) => it[name] ?? null);
-    const offsets = column("offset");
+    const offsets = predictions.map(place);
     livePlot.draw([offsets, column("lower"), column("upper"), column("prediction"), column("target")], [offsets[0], offsets.at(-1)]);
     const newest = predictions.at(-1);
     put("live-about", `About ten a second of partition ${newest.partition}, by the sample's offset. The newest: predicted ${figure(newest.prediction)} by ${newest.model}, target ${figure(newest.target)}.`);
@@ -198,7 +201,7 @@ function take({ kind, data }) {
   if (kind === "prediction" && data.partition === shown) {
     predictions.push(data);
     // A worker that begins again makes some anew.
-    if (predictions.length > 1 && predictions.at(-2).offset >= data.offset) predictions = [data];
+    if (predictions.length > 1 && place(predictions.at(-2)) >= place(data)) predictions = [data];
     if (predictions.length > MAX_PREDICTIONS) predictions.shift();
     drawLive();
   }

@@ -10,6 +10,7 @@ mod walk;
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -200,6 +201,12 @@ pub fn with_imports(
 }
 
 fn compile(main: &str, others: impl FileResolver + 'static) -> Result<DescriptorPool, String> {
+    // The compiler panics on some texts.
+    let compiled = catch_unwind(AssertUnwindSafe(|| compile_trusted(main, others)));
+    compiled.unwrap_or_else(|_| Err("the compiler of .proto files fails on it".to_owned()))
+}
+
+fn compile_trusted(main: &str, others: impl FileResolver + 'static) -> Result<DescriptorPool, String> {
     let mut chain = ChainFileResolver::new();
     chain.add(Given(HashMap::from([(MAIN.to_owned(), main.to_owned())])));
     chain.add(GoogleFileResolver::new());

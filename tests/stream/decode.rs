@@ -228,6 +228,21 @@ fn every_way(schema: &Schema, json: &str) -> Told {
 }
 
 #[test]
+fn a_number_as_key_is_the_digits_that_were_written_where_numbers_cannot_tell_them_apart() {
+    let keyed = Schema { key: Some("m.id".into()), ..Schema::default() };
+    let written =
+        ["18446744073709551616", "18446744073709551617", "-9007199254740993", "12.340", "0.5e-3", "1e21", "-7", "-0"];
+    // A whole number has one form.
+    for (number, key) in written.map(|it| (it, it)).into_iter().chain([("7", "7"), ("7.0", "7"), ("0.7e1", "7")]) {
+        let told = every_way(&keyed, &format!(r#"{{"x":2,"m":{{"id":{number}}},"y":3}}"#));
+        assert_eq!((told.0, told.2.as_deref()), (named(&[("x", 2.0)]), Some(key)));
+        let feature = Schema { key_is_feature: true, ..keyed.clone() };
+        let told = every_way(&feature, &format!(r#"{{"m":{{"id": {number} }},"n":NaN,"y":3}}"#));
+        assert_eq!((told.0, told.2.as_deref()), (named(&[("m.id", number.parse().expect("a number"))]), Some(key)));
+    }
+}
+
+#[test]
 fn a_field_can_be_key_time_and_feature_at_once() {
     let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let keyed = Schema { key: Some("id".into()), ..Schema::default() };

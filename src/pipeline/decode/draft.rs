@@ -387,7 +387,7 @@ impl Draft {
         }
     }
 
-    fn take_key(&mut self, text: &str) -> Result<(), Rejection> {
+    pub(super) fn take_key(&mut self, text: &str) -> Result<(), Rejection> {
         check_key(Some(text.as_bytes()))?;
         let key = self.key.get_or_insert_default();
         key.clear();

@@ -18,6 +18,12 @@ use super::{
 /// Integers up to here have one form as text, whether they were read as an integer or not.
 const MAX_EXACT: f64 = (1_u64 << 53) as f64;
 
+/// Returns true where a number as a key is the digits as they were written, which only the full decoder knows: different ones may be the
+/// same number.
+pub(super) fn is_key_as_written(number: f64) -> bool {
+    number.abs() >= MAX_EXACT || number.fract() != 0.0
+}
+
 /// Reads a good value into `draft`; after an error the draft must be started again.
 pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
     let mut path = std::mem::take(&mut draft.path);
@@ -166,7 +172,7 @@ fn take_other(
         Value::Absent => return Ok(()),
         Value::Number(number) => {
             // A larger one is written as it was read, as an integer or not, which only the full decoder knows.
-            if field.wants_text() && number.abs() >= MAX_EXACT {
+            if field.wants_text() && number.abs() >= MAX_EXACT || field.key && is_key_as_written(number) {
                 return Err(NeedsFullDecode);
             }
             draft.number(index, field, name, number, || number.to_string())

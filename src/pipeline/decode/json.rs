@@ -4,7 +4,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{
@@ -13,6 +16,7 @@ use super::{
     cast,
     draft::Draft,
     envelope::Wrappers,
+    fast_path::is_key_as_written,
     index::Index,
     rejection::Found,
     role::{Field, Part},
@@ -199,6 +203,20 @@ impl Value<'_> {
         taken.map_err(|rejection| reader.refuse(rejection))
     }
 
+    /// Takes the key, of which the digits count where it is a number.
+    fn key<'de, D: Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
+        let written = <&RawValue>::deserialize(deserializer)?.get();
+        let mut json = serde_json::Deserializer::from_str(written);
+        let value = Value { reader: self.reader.reborrow(), field: self.field };
+        json.deserialize_any(value).map_err(D::Error::custom)?;
+        let is_number = written.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        if is_number && written.parse().is_ok_and(is_key_as_written) {
+            let taken = self.reader.draft.take_key(written);
+            return taken.map_err(|rejection| self.reader.refuse(rejection));
+        }
+        Ok(())
+    }
+
     fn bad<E: serde::de::Error>(self, found: Found) -> Result<(), E> {
         let Self { mut reader, field } = self;
         let taken = reader.draft.no_number(reader.index, field.part, reader.path, || found);
@@ -304,7 +322,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
         if self.field.is_skipped() {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
-        deserializer.deserialize_any(self)
+        if self.field.key { self.key(deserializer) } else { deserializer.deserialize_any(self) }
     }
 }
 

@@ -8,7 +8,37 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
+
+// timed is a row of times.py.
+type timed[T any] struct {
+	T T   `json:"t"`
+	X int `json:"x"`
+	Y int `json:"y"`
+}
+
+// times writes the times of times.py, as they are and as numbers.
+func times(folder string) {
+	lists := map[string]func(time.Time) any{
+		"go_time":     func(t time.Time) any { return t },
+		"go_unixnano": func(t time.Time) any { return t.UnixNano() },
+		"go_unix_s":   func(t time.Time) any { return t.Unix() },
+	}
+	for name, of := range lists {
+		file, err := os.Create(filepath.Join(folder, name+".jsonl"))
+		if err != nil {
+			panic(err)
+		}
+		defer file.Close()
+		for k := 0; k < 40; k++ {
+			row := timed[any]{of(time.UnixMilli(1774747800000 + 7500*int64(k)).UTC()), k % 7, k%7 + 1}
+			if err := json.NewEncoder(file).Encode(row); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
 
 type pointers struct {
 	I *float64 `json:"i"`
@@ -41,6 +71,7 @@ func known(value float64) *float64 {
 }
 
 func main() {
+	times(filepath.Join(os.Args[1], "times"))
 	files := map[string]*json.Encoder{}
 	for _, name := range []string{"go", "go_omitempty", "go_text"} {
 		file, err := os.Create(filepath.Join(os.Args[1], name+".jsonl"))

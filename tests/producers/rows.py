@@ -1,10 +1,13 @@
 """Writes the rows with every Python serializer: one file each in the folder named by the argument."""
 
+import decimal
 import json
 import math
 import sys
 from pathlib import Path
 
+import duckdb
+import msgspec
 import orjson
 import pandas
 import polars
@@ -39,3 +42,14 @@ pandas.DataFrame(rows).to_csv(folder / "pandas_csv.csv", index=False)
 pandas.DataFrame(rows).to_csv(folder / "pandas_csv_na.csv", index=False, na_rep="NA")
 polars.DataFrame(rows).write_ndjson(folder / "polars.jsonl")
 polars.DataFrame(rows).write_csv(folder / "polars_csv.csv")
+
+# Decimals, which most write as text.
+priced = [{**row, "x": decimal.Decimal(row["x"]).quantize(decimal.Decimal("0.001"))} for row in rows]
+lines("msgspec", [msgspec.json.encode(row).decode() for row in priced])
+lines("simplejson_decimal", [simplejson.dumps(row, use_decimal=True, allow_nan=True) for row in priced])
+pandas.DataFrame(priced).to_json(folder / "pandas_decimal.jsonl", orient="records", lines=True, double_precision=15)
+polars.DataFrame(priced).write_ndjson(folder / "polars_decimal.jsonl")
+database = duckdb.connect()
+database.execute("CREATE TABLE rows (i DOUBLE, m DOUBLE, n DOUBLE, x DECIMAL(9, 3), y DOUBLE)")
+database.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", [[row[name] for name in "imnxy"] for row in priced])
+database.execute(f"COPY rows TO '{folder}/duckdb.jsonl' (FORMAT json)")

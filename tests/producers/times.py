@@ -7,9 +7,12 @@ zeros. The name of a file ends with what its times are cut to, where that is not
 import datetime
 import decimal
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
+import duckdb
+import msgspec
 import orjson
 import pandas
 import polars
@@ -62,3 +65,17 @@ texts("protobuf", [json_format.MessageToDict(stamp) for stamp in stamps])
 texts("nanoseconds_text", [str(stamp.ToNanoseconds()) for stamp in stamps])
 decimals = [{"t": START + STEP * k, **of, "id": decimal.Decimal(1210 + 10 * (k % 9)).scaleb(-2)} for k, of in enumerate(rest)]
 lines("simplejson_decimal", [simplejson.dumps(row, use_decimal=True) for row in decimals])
+for name, times in [("naive", naive), ("aware", there)]:
+    lines(f"msgspec_{name}", [msgspec.json.encode({"t": time, **of}).decode() for time, of in zip(times, rest)])
+database = duckdb.connect()
+database.execute("SET TimeZone = 'Asia/Kolkata'")
+for name, kind, times in [("naive", "TIMESTAMP", naive), ("aware", "TIMESTAMPTZ", there)]:
+    database.execute(f"CREATE TABLE {name} (t {kind}, id HUGEINT, x INTEGER, y INTEGER)")
+    database.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", [[time, *of.values()] for time, of in zip(times, rest)])
+    database.execute(f"COPY {name} TO '{folder}/duckdb_{name}.jsonl' (FORMAT json)")
+    database.execute(f"COPY {name} TO '{folder}/duckdb_{name}.csv'")
+for name, time in [("datetime", "datetime(?1, 'unixepoch')"), ("unixepoch", "unixepoch(?1, 'unixepoch')")]:
+    query = f"SELECT json_object('t', {time}, 'x', ?2, 'y', ?3)"
+    ask = sqlite3.connect(":memory:").execute
+    given = [((START + STEP * k) // 1000, of["x"], of["y"]) for k, of in enumerate(rest)]
+    lines(f"sqlite_{name}_s", [ask(query, values).fetchone()[0] for values in given])

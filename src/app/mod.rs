@@ -7,6 +7,7 @@ mod api;
 mod asking;
 mod contact;
 pub mod dead_letters;
+pub mod decoded;
 mod features;
 pub mod fields;
 mod generating;

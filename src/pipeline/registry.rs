@@ -28,6 +28,13 @@ checked!(
     }
 );
 
+impl Answer {
+    /// Reads what a state file has of one; `None` where it is damaged.
+    pub fn noted(bytes: &[u8]) -> Option<Self> {
+        thalweg_state::read(bytes).ok()
+    }
+}
+
 /// The reason why there is no answer at the moment, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Away(pub String);

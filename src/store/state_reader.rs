@@ -114,6 +114,18 @@ impl StateReader {
         }
     }
 
+    /// Returns the newest thing that a schema's id meant to a partition; `None` where it has come to none.
+    ///
+    /// # Errors
+    /// When SQLite fails, or the file is of a version without schemas.
+    pub fn meaning(&self, topic: &str, partition: i32, id: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let query = "SELECT meaning FROM thalweg_schemas WHERE topic = ?1 AND partition = ?2 AND id = ?3
+            ORDER BY since DESC LIMIT 1";
+        let read =
+            || self.connection.query_row(query, rusqlite::params![topic, partition, id], |row| row.get(0)).optional();
+        read().map_err(|source| Error::of(self.path.clone(), "schemas cannot be read", source))
+    }
+
     /// Returns all checkpoints of every topic and partition, newest last, each read by `read`.
     ///
     /// # Errors

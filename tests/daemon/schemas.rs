@@ -6,7 +6,7 @@ use crate::{
     formats::{self, Written},
     support::{
         PATIENCE,
-        daemon::Workspace,
+        daemon::{Workspace, stdout},
         http::{get, ready},
         registry::Registry,
     },
@@ -164,6 +164,46 @@ fn what_cannot_be_read_by_its_schema_is_a_dead_letter_with_its_own_reason() {
     insert(&site, &[&[0, 0, 0, 0, 6, 1]]);
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
     assert_eq!((reasons(&site).len(), site.predictions().len()), (expected.len(), 2));
+}
+
+#[test]
+fn dead_letters_are_shown_decoded_by_the_schemas_that_are_known() {
+    let written = rows(&["avro", "registry", "flat"]);
+    let registry = registry(&written, "AVRO");
+    // Nothing of the place can be a time.
+    let site = site(&["schema.format=avro", "schema.timestamp=place", &registry.setting()]);
+    let good = values(&written);
+    insert(&site, &[good[3], &good[3][..20], &[0, 0, 0, 0, 6, 3], b"\xff{"]);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let shown = |options: &[&str]| {
+        let output = site.run(&[&["dead-letters", "show"], options].concat());
+        String::from_utf8(stdout(&output).into_bytes()).expect("text")
+    };
+    // The state file knows what the registry does not say any more.
+    registry.fail_with(Some((503, "down")));
+    let text = shown(&[]);
+    let whole =
+        "  decoded: x=-0.125, f=0.75, i=-300, l=-14348907, b=false, n=1, o=null, s=\"one\", c=\"RED\", d=-2.298, ";
+    assert!(text.contains(whole) && text.contains(", at=2026-03-29T01:30:04.500Z, "), "{text}");
+    assert!(text.contains("  decoded: x=-0.125, f=0.75, i=-300; not decoded further: as said above\n"), "{text}");
+    assert!(
+        text.contains("  not decoded: the state file does not have the schema 6, and the registry does not give it: "),
+        "{text}"
+    );
+    assert!(text.contains("503"), "{text}");
+    let lines: Vec<serde_json::Value> =
+        shown(&["--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let row: serde_json::Value = serde_json::from_str(&written.rows[3].1).expect("JSON");
+    assert_eq!(lines[0]["decoded"]["x"], row["x"]);
+    assert_eq!(lines[0]["decoded"]["place.deeper.z"].as_f64(), row["place"]["deeper"]["z"].as_f64());
+    assert_eq!(lines[0]["decoded"]["at"], row["at"]);
+    assert!(lines[0].get("not_decoded").is_none() && lines[2].get("decoded").is_none(), "{lines:?}");
+    assert!(lines[2]["not_decoded"].as_str().is_some_and(|why| why.contains("503")), "{lines:?}");
+    // What was unknown then may be known now.
+    registry.fail_with(None);
+    let known = r#"{"type":"record","name":"R","fields":[{"name":"y","type":"int"}]}"#;
+    registry.add("schemas/ids/6", known, "AVRO", &json!([]));
+    assert!(shown(&[]).contains("  decoded: y=-2\n"), "{}", shown(&[]));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::Which;
 use crate::{
     app::{
         dead_letters,
+        decoded::{Decoded, Decoding, Value},
         json::{self, Bytes},
     },
     settings::Settings,
@@ -23,6 +24,8 @@ use crate::{
 
 /// Characters of an error or a value that are shown.
 const MAX_SHOWN_CHARS: usize = 100;
+/// Characters of decoded values that are shown.
+const MAX_DECODED_CHARS: usize = 300;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -38,7 +41,11 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
-    let mut print = |letter: &DeadLetter| if options.json { line(&mut out, letter) } else { text(&mut out, letter) };
+    let mut decoding = Decoding::new(settings);
+    let mut print = |letter: &DeadLetter| {
+        let decoded = decoding.of(letter);
+        if options.json { line(&mut out, letter, decoded) } else { text(&mut out, letter, decoded.as_ref()) }
+    };
     let mut newest = Newest::new(options.limit);
     let selection = options.which.selection(&[]);
     let mut see = |letter| {
@@ -126,7 +133,7 @@ impl Newest {
     }
 }
 
-fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
+fn text(out: &mut impl Write, letter: &DeadLetter, decoded: Option<&Decoded>) -> io::Result<()> {
     let Source { topic, partition, offset, row } = &letter.source;
     let row = row.map(|row| format!(", row {row}")).unwrap_or_default();
     let sent = if letter.retried { "  sent back" } else { "" };
@@ -144,7 +151,42 @@ fn text(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
             writeln!(out, "  {}  ({size} bytes{kept})", window(value, culprit))?;
         }
     }
+    if let Some(decoded) = decoded {
+        writeln!(out, "  {}", view(decoded, letter))?;
+    }
     writeln!(out)
+}
+
+/// Returns what a letter holds, on one line, from the value on that is to blame.
+fn view(decoded: &Decoded, letter: &DeadLetter) -> String {
+    let Decoded { values, problem } = decoded;
+    let problem = problem.as_ref().map(|problem| match *problem == letter.error {
+        true => "as said above".to_owned(),
+        false => printable(problem),
+    });
+    if values.is_empty() {
+        return format!("not decoded: {}", problem.as_deref().unwrap_or("it holds no values"));
+    }
+    let parts: Vec<String> =
+        values.iter().map(|(name, value)| format!("{}={}", printable(name), shown(value))).collect();
+    let blamed = letter.field.as_ref().and_then(|field| values.iter().position(|(name, _)| name == field));
+    let before = |i: usize| parts[..i].iter().map(|part| part.chars().count() + 2).sum::<usize>();
+    let first = blamed.filter(|i| before(*i) > MAX_DECODED_CHARS / 2).unwrap_or(0);
+    let text = parts[first..].join(", ");
+    let end = text.char_indices().nth(MAX_DECODED_CHARS).map_or(text.len(), |(end, _)| end);
+    let (start, rest) = (if first > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    let problem = problem.map_or_else(String::new, |problem| format!("; not decoded further: {problem}"));
+    format!("decoded: {start}{}{rest}{problem}", &text[..end])
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Truth(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Time(milliseconds) => time(*milliseconds as i64),
+        Value::Text(text) => format!("\"{}\"", cut(text.as_bytes())),
+    }
 }
 
 fn time(milliseconds: i64) -> String {
@@ -232,6 +274,10 @@ struct Line<'a> {
     truncated: Option<u64>,
     key: Option<Bytes<'a>>,
     value: Option<Bytes<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoded: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_decoded: Option<String>,
     #[serde(serialize_with = "json::headers")]
     headers: &'a Headers,
 }
@@ -245,8 +291,9 @@ struct Place<'a> {
     row: Option<u32>,
 }
 
-fn line(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
+fn line(out: &mut impl Write, letter: &DeadLetter, decoded: Option<Decoded>) -> io::Result<()> {
     let Source { topic, partition, offset, row } = &letter.source;
+    let (decoded, not_decoded) = decoded.map_or((None, None), |it| (Some(object(it.values)), it.problem));
     let line = Line {
         partition: letter.partition,
         offset: letter.offset,
@@ -259,10 +306,23 @@ fn line(out: &mut impl Write, letter: &DeadLetter) -> io::Result<()> {
         truncated: letter.truncated,
         key: letter.key.as_deref().map(Bytes::from),
         value: letter.value.as_deref().map(Bytes::from),
+        decoded: decoded.filter(|values| !values.is_empty() || not_decoded.is_none()),
+        not_decoded,
         headers: &letter.headers,
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)
+}
+
+/// Returns values as JSON has them; times are milliseconds since 1970.
+fn object(values: Vec<(String, Value)>) -> serde_json::Map<String, serde_json::Value> {
+    let json = |value| match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Truth(truth) => truth.into(),
+        Value::Number(number) | Value::Time(number) => number.into(),
+        Value::Text(text) => text.into(),
+    };
+    values.into_iter().map(|(name, value)| (name, json(value))).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{
-    Rejection, Schema, avro,
+    Leaf, Rejection, Schema, avro,
     cell::Cell,
     datum::{Sink, TypedRow},
     format::{Definition, Format, Origin},
@@ -260,6 +260,19 @@ impl Writers {
                 Ok(&program.layout)
             }
         }
+    }
+
+    /// Passes the values of a record to `see`, with their flattened names, as far as it can be read.
+    ///
+    /// # Errors
+    /// The reason why there are no more.
+    pub fn look(
+        &self,
+        value: &[u8],
+        header: Option<SchemaHeader<'_>>,
+        see: &mut dyn FnMut(&str, Leaf<'_>),
+    ) -> Result<(), Rejection> {
+        self.read(value, header, &mut Sink::seen_by(see))
     }
 
     /// Reads a record's values into a sink.

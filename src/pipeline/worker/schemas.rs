@@ -121,7 +121,7 @@ impl Schemas {
             Some(place) => noted.swap_remove(place),
             None => noted.pop().unwrap_or_default(),
         };
-        let noted: Option<Answer> = thalweg_state::read(&bytes).ok();
+        let noted = Answer::noted(&bytes);
         match noted {
             Some(answer @ (Answer::Found(_) | Answer::Unusable(_))) => return Ok(self.read(answer)),
             Some(Answer::Unknown) if is_decided && found.is_some() => {

@@ -23,7 +23,11 @@ const EXPLODED: &[&str] = &["generator.enabled=false", "schema.explode=rows", "s
 fn record(i: usize) -> Value {
     let row = |j: usize| {
         let x = ((i * 31 + j * 17) % 100) as f64 / 10.0;
-        if (i + j) % 23 == 0 { json!({"x": x, "y": "bad"}) } else { json!({"x": x, "z": j, "y": 2.0 * x + j as f64}) }
+        if (i + j).is_multiple_of(23) {
+            json!({"x": x, "y": "bad"})
+        } else {
+            json!({"x": x, "z": j, "y": 2.0 * x + j as f64})
+        }
     };
     match i % 20 {
         7 => json!({"device": "none", "rows": []}),

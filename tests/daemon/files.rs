@@ -168,10 +168,16 @@ fn what_is_neither_csv_nor_json_is_told_with_the_way_there() {
     std::fs::create_dir(site.path("folder")).expect("a folder");
     let utf16: Vec<u8> = "a,b,y\n1,2,3\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let padded = |magic: &[u8]| [magic, &[0; 300]].concat();
+    let is_columnar = cfg!(feature = "columnar");
+    let or_damaged = |way: &'static str, what: &'static str| if is_columnar { what } else { way };
     let files = [
-        ("p.parquet", padded(b"PAR1"), "read_parquet('p.parquet')"),
+        ("p.parquet", padded(b"PAR1"), or_damaged("read_parquet('p.parquet')", "a Parquet file that cannot be read: ")),
         ("renamed.csv", padded(b"PAR1"), "a Parquet file"),
-        ("f.feather", padded(b"ARROW1\0\0"), "read_feather"),
+        (
+            "f.feather",
+            padded(b"ARROW1\0\0"),
+            or_damaged("with the feature columnar", "an Arrow file that cannot be read: "),
+        ),
         ("book.xlsx", padded(b"PK\x03\x04"), "save it as CSV"),
         ("a.zip", padded(b"PK\x03\x04"), "unzip -p"),
         ("a.csv.xz", padded(b"\xfd7zXZ\0"), "xz -dc"),

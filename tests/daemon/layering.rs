@@ -10,11 +10,12 @@ use std::{
 use serde_json::Value;
 
 /// Each folder with what its package may name of the others. Tests may name more.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     (
         ".",
         &[
             "app",
+            "columnar",
             "embedded",
             "generator",
             "http",
@@ -67,6 +68,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("src/generator", &[]),
     ("src/embedded", &["store", "topic"]),
     ("src/kafka", &["store", "topic"]),
+    ("src/columnar", &["pipeline"]),
     ("src/registry", &["pipeline"]),
     ("src/pipeline", &["metrics", "models", "state", "store", "topic"]),
     ("src/topic", &["store"]),

@@ -26,6 +26,8 @@ pub(super) struct Opened {
     /// True where there is no more than the head.
     pub(super) whole: bool,
     pub(super) read: Box<dyn BufRead>,
+    /// True where it was compressed.
+    pub(super) is_packed: bool,
 }
 
 /// Unpacks a compressed stream, or passes on a plain one.
@@ -34,7 +36,7 @@ pub(super) struct Opened {
 /// When it cannot be read, or is of a kind that is not supported.
 pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<Opened> {
     let mut read: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, read));
-    for _ in 0..MAX_DEPTH {
+    for depth in 0..MAX_DEPTH {
         let (head, whole, all) = looked_at(read).with_context(|| format!("{} cannot be read", path.display()))?;
         read = if head.starts_with(b"\x1f\x8b") {
             // There may be several members one behind the other, from `cat` or log rotation.
@@ -46,7 +48,7 @@ pub(super) fn opened(read: impl Read + 'static, path: &Path) -> anyhow::Result<O
             if let Some(advice) = advice(&head, path) {
                 bail!("{} is {advice}", path.display());
             }
-            return Ok(Opened { head, whole, read: all });
+            return Ok(Opened { head, whole, read: all, is_packed: depth > 0 });
         };
     }
     bail!("{} is compressed more than {MAX_DEPTH} times; unpack it first", path.display())
@@ -82,13 +84,25 @@ fn advice(head: &[u8], path: &Path) -> Option<String> {
         format!("{what} text; make it UTF-8: iconv -f {encoding} -t UTF-8 {file} > samples.csv")
     };
     Some(match head {
-        _ if is(b"PAR1") => converted("a Parquet file", pandas("read_parquet")),
-        _ if is(b"ARROW1") || is(b"FEA1") => converted("an Arrow file (Feather)", pandas("read_feather")),
-        _ if is(b"\xff\xff\xff\xff") && head.get(8..).is_some_and(|rest| rest.starts_with(b"\x10\0\0\0")) => {
-            let read =
-                format!("python3 -c \"import pyarrow; pyarrow.ipc.open_stream('{file}').read_pandas().{lines}\"");
-            converted("an Arrow stream", read)
+        // Who reads them finds them out anew.
+        _ if is(b"PAR1") || is(b"ARROW1") || is_arrow_stream(head) => {
+            if cfg!(feature = "columnar") {
+                return None;
+            }
+            let (what, read) = match head.first() {
+                Some(b'P') => ("a Parquet file", pandas("read_parquet")),
+                Some(b'A') => ("an Arrow file (Feather)", pandas("read_feather")),
+                _ => (
+                    "an Arrow stream",
+                    format!("python3 -c \"import pyarrow; pyarrow.ipc.open_stream('{file}').read_pandas().{lines}\""),
+                ),
+            };
+            format!(
+                "{what}, which this build does not read; build one that does, with the feature columnar: cargo install --path . \
+                 --features columnar. Or convert it: {read}"
+            )
         }
+        _ if is(b"FEA1") => converted("a Feather file of the first version", pandas("read_feather")),
         _ if is(b"ORC") => converted("an ORC file", pandas("read_orc")),
         _ if is(b"\x89HDF") => converted("an HDF5 file", pandas("read_hdf")),
         _ if is(b"SQLite format 3\0") => converted(
@@ -136,6 +150,11 @@ fn advice(head: &[u8], path: &Path) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Returns true where a message of Arrow begins: a mark, its size, and the place of its root.
+fn is_arrow_stream(head: &[u8]) -> bool {
+    matches!(head, [0xff, 0xff, 0xff, 0xff, _, _, _, _, root, 0, 0, 0, ..] if (4..=64).contains(root) && root % 4 == 0)
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -13,12 +13,14 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
-use super::exploded::Exploded;
+#[cfg(feature = "columnar")]
+use super::columnar;
 use super::{
     Position, Unusable,
     avro::{self, AvroFile},
-    container,
+    container::{self, Opened},
     dialect::Asked,
+    exploded::Exploded,
     json::{self, Objects},
     table::{self, Table},
 };
@@ -117,6 +119,8 @@ enum Rows {
     Csv(Box<Table>),
     Jsonl(Objects),
     Avro(Box<AvroFile>),
+    #[cfg(feature = "columnar")]
+    Columnar(Box<columnar::Columnar>),
 }
 
 impl Input {
@@ -131,8 +135,11 @@ impl Input {
             let name = path.display();
             bail!("{name} cannot be read: it is a folder; name the files in it: thalweg replay '{name}/*.jsonl'");
         }
-        let size = about.is_file().then_some(about.len());
-        Self::over(Box::new(file), size, path, reading, schema)
+        let Some(size) = about.is_file().then_some(about.len()) else {
+            return Self::over(Box::new(file), None, path, reading, schema);
+        };
+        let whole = file.try_clone().with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::of(Box::new(file), Some(whole), Some(size), path, reading, schema)
     }
 
     /// Reads the content of `path` from `read`, `size` bytes where that is known.
@@ -143,9 +150,22 @@ impl Input {
         reading: Reading,
         schema: &Schema,
     ) -> anyhow::Result<Self> {
+        Self::of(read, None, size, path, reading, schema)
+    }
+
+    /// Reads what [`over`](Self::over) reads; `file` is the whole of it, where any part can be read first.
+    #[cfg_attr(not(feature = "columnar"), allow(unused_variables))]
+    fn of(
+        read: Box<dyn Read>,
+        file: Option<File>,
+        size: Option<u64>,
+        path: &Path,
+        reading: Reading,
+        schema: &Schema,
+    ) -> anyhow::Result<Self> {
         let position = Arc::new(AtomicU64::new(0));
         let opened = container::opened(Counted { read, position: Arc::clone(&position) }, path)?;
-        let (head, whole, read) = (&opened.head[..], opened.whole, opened.read);
+        let Opened { ref head, whole, read, is_packed } = opened;
         let asked = Asked { delimiter: reading.delimiter, decimal: reading.decimal };
         let is_csv = reading.delimiter.is_some() || reading.decimal.is_some();
         let format = reading.format.or(is_csv.then_some(Format::Csv)).or_else(|| by_content(head, path));
@@ -155,6 +175,13 @@ impl Input {
         if head.starts_with(avro::MAGIC) {
             let file = AvroFile::open(read).with_context(|| format!("{name} is an Avro file that cannot be read"))?;
             let (rows, note) = (Rows::Avro(Box::new(file)), said_in_vain(reading));
+            return Ok(Self { rows, exploded: Exploded::new(schema), size, position, note, name });
+        }
+        #[cfg(feature = "columnar")]
+        if let Some(kind) = columnar::Kind::of(head) {
+            let file = columnar::open(kind, file.filter(|_| !is_packed), read);
+            let file = file.with_context(|| format!("{name} is {} that cannot be read", kind.name()))?;
+            let (rows, note) = (Rows::Columnar(Box::new(file)), said_in_vain(reading));
             return Ok(Self { rows, exploded: Exploded::new(schema), size, position, note, name });
         }
         let rows = match format {
@@ -181,6 +208,12 @@ impl Input {
 
     /// Returns the number of bytes read.
     pub(super) fn position(&self) -> u64 {
+        #[cfg(feature = "columnar")]
+        if let (Rows::Columnar(file), Some(size)) = (&self.rows, self.size)
+            && let Some(share) = file.share()
+        {
+            return (share * size as f64) as u64;
+        }
         self.position.load(Ordering::Relaxed)
     }
 
@@ -188,7 +221,7 @@ impl Input {
     pub(super) fn notes(&self) -> Vec<String> {
         match &self.rows {
             Rows::Csv(table) => table.notes(),
-            Rows::Jsonl(_) | Rows::Avro(_) => self.note.iter().map(|note| (*note).to_owned()).collect(),
+            _ => self.note.iter().map(|note| (*note).to_owned()).collect(),
         }
     }
 
@@ -198,6 +231,8 @@ impl Input {
             Rows::Csv(table) => Row::Cells(table),
             Rows::Jsonl(objects) => Row::Json(self.exploded.current().unwrap_or_else(|| objects.value())),
             Rows::Avro(file) => Row::Typed(&**file),
+            #[cfg(feature = "columnar")]
+            Rows::Columnar(file) => Row::Typed(&**file),
         }
     }
 
@@ -227,6 +262,11 @@ impl Input {
                 avro::Next::Unusable(problem) => Some((file.position(), Row::Unusable(problem))),
                 avro::Next::Row => Some((file.position(), Row::Typed(&**file))),
             }),
+            #[cfg(feature = "columnar")]
+            Rows::Columnar(file) => {
+                let is_row = file.advance().with_context(cannot)?;
+                Ok(is_row.then(|| (Position::Row(file.rows()), Row::Typed(&**file))))
+            }
         }
     }
 }

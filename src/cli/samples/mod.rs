@@ -5,6 +5,8 @@
 //! records that the daemon would refuse are refused.
 
 mod avro;
+#[cfg(feature = "columnar")]
+mod columnar;
 mod container;
 mod dialect;
 mod exploded;

@@ -13,6 +13,8 @@ use super::{
 
 /// Number of objects and arrays within each other that are read.
 pub const MAX_DEPTH: usize = 64;
+/// Whole numbers below are doubles.
+const EXACT_NUMBER: u64 = 1 << 53;
 
 /// A value that is neither a record nor a list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -232,6 +234,20 @@ impl<'v> Datum<'v> {
             Datum::Time(milliseconds) => Leaf::Time(milliseconds),
             Datum::Text(text) => Leaf::Text(text),
         }
+    }
+}
+
+/// Returns milliseconds of a whole number, which times `unit` is those.
+#[inline]
+pub fn milliseconds(number: i64, unit: f64) -> f64 {
+    if unit >= 1.0 {
+        return number as f64 * unit;
+    }
+    // Thousandths are divided by, since no double is one of them, and no double holds the nanoseconds since 1970.
+    let per = (1.0 / unit).round();
+    match number.unsigned_abs() {
+        ..EXACT_NUMBER => number as f64 / per,
+        _ => number.div_euclid(per as i64) as f64 + number.rem_euclid(per as i64) as f64 / per,
     }
 }
 

@@ -45,7 +45,7 @@ use scanner::NeedsFullDecode;
 use time::Moment;
 
 pub use cast::{Cast, Named};
-pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, spelled, uuid};
+pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, milliseconds, spelled, uuid};
 pub use envelope::{Envelope, OnDelete};
 pub use explode::Explode;
 pub use format::{Definition, Format, Origin, Reference};

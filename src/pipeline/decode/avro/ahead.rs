@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{
     super::{
         cell::Cell,
+        datum::milliseconds,
         decimal,
         read_ahead::{Layout, LayoutSlot, Renames},
         scanner::{NeedsFullDecode, Read},
@@ -315,7 +316,7 @@ impl Reader<'_> {
                 self.number(number)
             }
             Kind::Integer => Ok(Cell(self.long()? as f64)),
-            Kind::Scaled(unit) => Ok(Cell(Leaf::milliseconds(self.long()?, *unit))),
+            Kind::Scaled(unit) => Ok(Cell(milliseconds(self.long()?, *unit))),
             Kind::Float => {
                 let number = wire.float().ok_or(NeedsFullDecode)?;
                 self.number(number)

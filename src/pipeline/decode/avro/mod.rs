@@ -24,8 +24,6 @@ use super::{datum::MAX_DEPTH, format::Definition};
 pub(super) use extent::end;
 pub(super) use walk::read;
 
-/// Whole numbers below are doubles.
-const EXACT_NUMBER: u64 = 1 << 53;
 /// Most types with a name.
 const MAX_TYPES: usize = 10_000;
 
@@ -248,21 +246,5 @@ impl<'s> Compiler<'s> {
         self.places.insert(name, place);
         self.pending.push((place, schema));
         place
-    }
-}
-
-impl Leaf {
-    /// Returns milliseconds of a whole number.
-    #[inline]
-    fn milliseconds(number: i64, unit: f64) -> f64 {
-        if unit >= 1.0 {
-            return number as f64 * unit;
-        }
-        // Thousandths are divided by, since no double is one of them, and no double holds the nanoseconds since 1970.
-        let per = (1.0 / unit).round();
-        match number.unsigned_abs() {
-            ..EXACT_NUMBER => number as f64 / per,
-            _ => number.div_euclid(per as i64) as f64 + number.rem_euclid(per as i64) as f64 / per,
-        }
     }
 }

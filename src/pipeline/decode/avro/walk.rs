@@ -5,7 +5,7 @@
 use super::{
     super::{
         Found, Rejection,
-        datum::{Datum, Level, MAX_DEPTH, Sink, spelled, uuid},
+        datum::{Datum, Level, MAX_DEPTH, Sink, milliseconds, spelled, uuid},
         decimal,
     },
     Leaf, Node, Plan, Types,
@@ -197,8 +197,8 @@ impl Walk<'_, '_, '_> {
                 let read = wire.long();
                 let number = self.need(read)?;
                 let datum = match leaf {
-                    Leaf::Time(unit) => Datum::Time(Leaf::milliseconds(number, *unit)),
-                    Leaf::TimeOfDay(unit) => Datum::Number(Leaf::milliseconds(number, *unit)),
+                    Leaf::Time(unit) => Datum::Time(milliseconds(number, *unit)),
+                    Leaf::TimeOfDay(unit) => Datum::Number(milliseconds(number, *unit)),
                     _ => Datum::Integer(number),
                 };
                 self.sink.leaf(level, datum)

@@ -68,8 +68,10 @@ lines("simplejson_decimal", [simplejson.dumps(row, use_decimal=True) for row in 
 for name, times in [("naive", naive), ("aware", there)]:
     lines(f"msgspec_{name}", [msgspec.json.encode({"t": time, **of}).decode() for time, of in zip(times, rest)])
 database = duckdb.connect()
-database.execute("SET TimeZone = 'Asia/Kolkata'")
-for name, kind, times in [("naive", "TIMESTAMP", naive), ("aware", "TIMESTAMPTZ", there)]:
+kinds = [("naive", "TIMESTAMP", "UTC", naive), ("aware", "TIMESTAMPTZ", "Asia/Kolkata", there), ("utc", "TIMESTAMPTZ", "UTC", aware)]
+for name, kind, zone, times in kinds:
+    # Written as +05:30 and +00.
+    database.execute(f"SET TimeZone = '{zone}'")
     database.execute(f"CREATE TABLE {name} (t {kind}, id HUGEINT, x INTEGER, y INTEGER)")
     database.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", [[time, *of.values()] for time, of in zip(times, rest)])
     database.execute(f"COPY {name} TO '{folder}/duckdb_{name}.jsonl' (FORMAT json)")

@@ -84,6 +84,7 @@ fn theirs(log: &[u8], records: &mut Vec<Record>) {
                     .into_iter()
                     .map(|header| (header.key.into(), Some(header.value.into())))
                     .collect::<Headers>(),
+                row: None,
             }
         }));
     }

@@ -117,11 +117,15 @@ fn what_no_further_try_gets_past_ends_it_with_the_exit_code_of_wrong_settings() 
     }
 }
 
-/// What the log says of the broker at an address.
-fn told(address: &str, settings: &[String]) -> String {
+/// A daemon's folder, for the broker at an address.
+fn scene(address: impl FnOnce(&Broker) -> String, settings: &[String]) -> Scene {
     let (broker, turn) = Broker::ours();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let scene = Scene::at("mute", &settings, broker, turn, address);
+    Scene::at("mute", &settings, broker, turn, &address(broker))
+}
+
+/// What the log says of the broker.
+fn told(scene: &Scene) -> String {
     let mut daemon = scene.site.start(&["run"]);
     let said = daemon.event("broker_unreachable")["error"].as_str().expect("an error").to_owned();
     assert!(daemon.stop().success(), "{}", daemon.story());
@@ -135,23 +139,24 @@ fn whoever_accepts_connections_and_says_nothing_is_told_from_nobody() {
     for (settings, word) in
         [(vec![], "does not answer the first request"), (vec![trusted()], "does not go on with the encryption")]
     {
-        let said = told(&address, &settings);
+        let said = told(&scene(|_| address.clone(), &settings));
         for part in [&address, "accepts connections", word, "transport.kafka.brokers"] {
             assert!(said.contains(part), "`{part}` in {said}");
         }
         assert!(!said.contains("Check that a broker runs there"), "{said}");
     }
     drop(mute);
-    let said = told(&address, &[]);
+    let said = told(&scene(|_| address, &[]));
     assert!(said.contains("Check that a broker runs there") && !said.contains("accepts"), "{said}");
 }
 
 #[test]
 fn a_broker_that_does_not_come_to_an_end_with_a_login_is_told() {
-    let proxied = Broker::ours().0.proxy_port();
+    let scene = scene(Broker::advertised, &[login("plain", "right")]);
+    let proxied = scene.broker.proxy_port();
     let proxy = Proxy::start(proxied, proxied - 3 + LOGIN);
     proxy.lay("PLAIN", Trap::HoldLogin);
-    let said = told(&format!("127.0.0.1:{proxied}"), &[login("plain", "right")]);
+    let said = told(&scene);
     assert!(said.contains("does not come to an end with the login"), "{said}");
     assert!(!said.contains("Check that a broker runs there"), "{said}");
     proxy.release();

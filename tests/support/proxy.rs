@@ -39,8 +39,8 @@ const FETCH_BY_NAME: i16 = 12;
 /// Versions of the answer about versions from this one on are compact.
 const COMPACT_VERSIONS: i16 = 3;
 
-/// Time within which a port that this process has given up is free: longer than the minute for which a connection is remembered.
-const PORT_FREE_WITHIN: Duration = Duration::from_secs(90);
+/// Time within which a port that this process has given up is free.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What becomes of everything that passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -166,10 +166,7 @@ impl Proxy {
                     Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
                         sleep(Duration::from_millis(5)).await;
                     }
-                    bound => {
-                        break bound
-                            .unwrap_or_else(|error| panic!("port {}: {error}\n{}", self.port, holders(self.port)));
-                    }
+                    bound => break bound.expect("a free port"),
                 }
             }
         });
@@ -406,10 +403,4 @@ impl Shared {
 /// Returns true where a request is about a topic.
 fn names(frame: &[u8], topic: &str) -> bool {
     frame.windows(topic.len()).take(200).any(|window| window == topic.as_bytes())
-}
-
-/// Connections and listeners of a port on this machine, as the kernel lists them.
-fn holders(port: u16) -> String {
-    let (all, local) = (std::fs::read_to_string("/proc/net/tcp").unwrap_or_default(), format!(":{port:04X} "));
-    all.lines().filter(|line| line.contains(&local)).collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,6 @@
 //! Outboxes as produce requests: what goes together, how large, and what a refusal means.
 
 use std::{
-    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -124,7 +123,9 @@ pub(super) fn requests(shared: &Shared, outbox: &mut Outbox, careful: [bool; 3])
         && (1..=limit(Output::Predictions)).contains(&outbox.drafts.bytes())
     {
         let drafts = std::mem::take(&mut outbox.drafts);
-        let size = Size { records: drafts.len(), bytes: drafts.bytes(), is_of_one: is_of_one(&drafts) };
+        // They are in the order of their sources.
+        let is_of_one = drafts.sources().is_some_and(|(first, last)| first == last);
+        let size = Size { records: drafts.len(), bytes: drafts.bytes(), is_of_one };
         requests.push(Request { output: Output::Predictions, records: Records::PendingPredictions(drafts), size });
     } else {
         outbox.encode();
@@ -207,17 +208,4 @@ fn fit(shared: &Shared, letters: &mut [Outgoing]) {
             "the dead-letters topic does not take so much of one sample; it is cut. Raise the topic's max.message.bytes"
         );
     }
-}
-
-/// Returns true where all predictions are of one record.
-fn is_of_one(drafts: &dyn PendingPredictions) -> bool {
-    let (mut first, mut is_one) = (None, true);
-    if drafts.len() == 1 {
-        return true;
-    }
-    drafts.each(&mut |made| {
-        is_one = *first.get_or_insert(made.source) == made.source;
-        if is_one { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    is_one
 }

@@ -157,6 +157,10 @@ impl thalweg_topic::PendingPredictions for PendingPredictions {
         self.bytes
     }
 
+    fn sources(&self) -> Option<(i64, i64)> {
+        Some((self.drafts.first()?.source, self.drafts.last()?.source))
+    }
+
     fn each_time(&self, take: &mut dyn FnMut(i64)) {
         self.drafts.iter().for_each(|draft| take(draft.timestamp));
     }

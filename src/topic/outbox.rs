@@ -40,6 +40,9 @@ pub trait PendingPredictions: fmt::Debug + Send + Sync {
     /// Returns an upper bound of the bytes that they take as records.
     fn bytes(&self) -> usize;
 
+    /// Returns the sources of the first and the last prediction; `None` where there is none.
+    fn sources(&self) -> Option<(i64, i64)>;
+
     /// Calls `take` with the time of each sample, in milliseconds since the Unix epoch.
     fn each_time(&self, take: &mut dyn FnMut(i64));
 
@@ -80,6 +83,10 @@ impl PendingPredictions for Nothing {
         0
     }
 
+    fn sources(&self) -> Option<(i64, i64)> {
+        None
+    }
+
     fn each_time(&self, _: &mut dyn FnMut(i64)) {}
 
     fn each(&self, _: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {}
@@ -102,6 +109,10 @@ impl PendingPredictions for Box<dyn PendingPredictions> {
 
     fn bytes(&self) -> usize {
         (**self).bytes()
+    }
+
+    fn sources(&self) -> Option<(i64, i64)> {
+        (**self).sources()
     }
 
     fn each_time(&self, take: &mut dyn FnMut(i64)) {

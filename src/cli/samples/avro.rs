@@ -80,7 +80,7 @@ impl AvroFile {
     /// When it is damaged, or its schema or the way of packing cannot be read.
     pub(super) fn open(read: Box<dyn BufRead>) -> anyhow::Result<Self> {
         let mut read = Tracked { read, at: 0 };
-        let (schema, codec, mark) = header(&mut read).map_err(|error| match error.kind() {
+        let Header { schema, codec, mark } = header(&mut read).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => anyhow::anyhow!("its header is cut off at byte {}", read.at),
             _ => anyhow::anyhow!("its header is damaged before byte {}: {error}", read.at),
         })?;
@@ -259,9 +259,14 @@ impl Block {
     }
 }
 
-/// Reads schema, codec and mark.
-#[allow(clippy::type_complexity)]
-fn header(read: &mut Tracked) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>, [u8; MARK_BYTES])> {
+/// What stands before the first block.
+struct Header {
+    schema: Option<Vec<u8>>,
+    codec: Option<Vec<u8>>,
+    mark: [u8; MARK_BYTES],
+}
+
+fn header(read: &mut Tracked) -> io::Result<Header> {
     let mut magic = [0; MAGIC.len()];
     read.read_exact(&mut magic)?;
     let (mut schema, mut codec) = (None, None);
@@ -286,7 +291,7 @@ fn header(read: &mut Tracked) -> io::Result<(Option<Vec<u8>>, Option<Vec<u8>>, [
     }
     let mut mark = [0; MARK_BYTES];
     read.read_exact(&mut mark)?;
-    Ok((schema, codec, mark))
+    Ok(Header { schema, codec, mark })
 }
 
 fn bytes(read: &mut Tracked) -> io::Result<Vec<u8>> {

@@ -19,6 +19,7 @@ mod format;
 mod frame;
 mod index;
 mod json;
+mod known;
 mod leaves;
 mod missing;
 pub mod naming;
@@ -37,11 +38,10 @@ mod writers;
 
 use draft::Draft;
 use envelope::Form;
-use fast_path::{Texts, Within};
+use fast_path::Texts;
 use frame::ConnectFrame;
+use known::{KnownLayout, fields_of};
 use read_ahead::Reading;
-use role::{Field, Part};
-use scanner::NeedsFullDecode;
 use time::Moment;
 
 pub use cast::{Cast, Named};
@@ -64,7 +64,7 @@ pub use time::{Times, Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
 pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::ops::RangeInclusive;
 
 use thalweg_models::Features;
 use thalweg_topic::record::Record;
@@ -119,36 +119,6 @@ pub struct Decoder {
     /// Milliseconds by which times may be ahead of the clock.
     ahead: u64,
     implausible: Option<Implausible>,
-}
-
-/// Fields of a layout, valid while the index has the same age.
-#[derive(Debug)]
-struct KnownLayout {
-    layout: Arc<Layout>,
-    age: usize,
-    /// The layout with the names by which the stream knows the fields, where their writer has others.
-    renamed: Option<Layout>,
-    /// A field per value, and true where the object that holds the features is there; `None` where an object or an array
-    /// stands in the place of a number.
-    fields: Option<(Vec<Slot>, bool)>,
-}
-
-/// Field of a layout's value.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    field: Field,
-    /// Column of a number that is taken as it is; `u32::MAX` where there is more to it.
-    column: u32,
-}
-
-impl Slot {
-    fn of(field: Field) -> Self {
-        let column = match field.part {
-            Part::Column(column) if field.is_plain() => u32::try_from(column).unwrap_or(u32::MAX),
-            _ => u32::MAX,
-        };
-        Self { field, column }
-    }
 }
 
 impl Decoder {
@@ -538,49 +508,6 @@ impl Decoder {
             timestamp: draft.timestamp.map(Moment::milliseconds),
         })
     }
-}
-
-/// Returns the fields of a layout's values, true where the object that holds the features is there, and the layout with their
-/// names; `None` where only the full decoder can read it.
-#[inline]
-fn fields_of<'k>(
-    layout: &'k Arc<Layout>,
-    known: &'k mut Vec<KnownLayout>,
-    index: &mut Index,
-) -> Option<(&'k [Slot], bool, &'k Layout)> {
-    let is_it = |known: &KnownLayout| Arc::ptr_eq(&known.layout, layout);
-    if !known.first().is_some_and(|first| is_it(first) && first.age == index.age()) {
-        let mut one = match known.iter().position(is_it) {
-            Some(place) => known.remove(place),
-            None => KnownLayout { layout: Arc::clone(layout), age: 0, renamed: None, fields: None },
-        };
-        if one.age != index.age() {
-            one.age = index.age();
-            one.renamed = layout.renamed(&mut |name| index.knows(name));
-            one.fields = look_up(one.renamed.as_ref().unwrap_or(layout), index).ok();
-        }
-        known.truncate(read_ahead::MAX_LAYOUTS - 1);
-        known.insert(0, one);
-    }
-    let first = known.first()?;
-    let (fields, has_root) = first.fields.as_ref()?;
-    Some((fields, *has_root, first.renamed.as_ref().unwrap_or(layout)))
-}
-
-/// Looks up the fields of a layout's values, as one who reads a record with it comes to them.
-fn look_up(layout: &Layout, index: &mut Index) -> Result<(Vec<Slot>, bool), NeedsFullDecode> {
-    let (mut cursor, mut fields, mut has_root) = (0, Vec::new(), index.is_root());
-    for (i, (name, ancestors)) in layout.names().enumerate() {
-        let mut within = Within::record(index);
-        for (ancestor, is_array) in ancestors {
-            let field = within.field(|| Ok(index.field(ancestor, &mut cursor)))?;
-            has_root |= field.root;
-            within = within.enter(field, is_array)?;
-        }
-        let field = within.field(|| Ok(index.field(name, &mut cursor)))?;
-        fields.push(Slot::of(Field { in_milliseconds: field.timestamp && layout.is_time(i), ..field }));
-    }
-    Ok((fields, has_root))
 }
 
 #[cold]

@@ -3,32 +3,16 @@
 
 mod support;
 
-use std::{fs, io::Write, path::PathBuf, process::Stdio};
+use std::{io::Write, process::Stdio};
 
 use flate2::{Compression, write::GzEncoder};
-use support::daemon::{Workspace, read, stdout};
+use support::{
+    daemon::{Workspace, read, stdout},
+    sample_files::{ROWS, SETTINGS, fixture, named},
+};
 
-const SETTINGS: [&str; 3] = [
-    r#"models=[{kind="mean"},{kind="last"},{kind="rls"},{kind="hoeffding_tree"}]"#,
-    r#"schema.nominal=["s","c","id","raw"]"#,
-    r#"schema.timestamp="at""#,
-];
-/// Rows in each file.
-const ROWS: u64 = 18;
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/formats/files").join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Names of the columnar files that the table lists.
-fn columnar() -> Vec<String> {
-    let table = String::from_utf8(fixture("table.tsv")).expect("text");
-    let names = table.lines().filter_map(|line| line.split('\t').next()).filter(|name| !name.ends_with(".avro"));
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    assert!(names.len() >= 30, "{names:?}");
-    names
-}
+/// Endings of columnar files.
+const COLUMNAR: [&str; 4] = [".parquet", ".arrow", ".arrows", ".feather"];
 
 /// The predictions and the figures of the models, and all that was said.
 fn replayed(site: &Workspace, files: &[&str]) -> Result<(String, String), String> {
@@ -49,7 +33,7 @@ fn a_row_of_a_columnar_file_gives_the_bits_that_it_gives_as_json() {
         site.write(&json, fixture(&json));
         let (expected, _) = replayed(&site, &[&json]).expect("rows");
         assert_eq!(expected.lines().count() as u64, ROWS + 2);
-        for name in columnar().iter().filter(|name| name.starts_with(shape) && !name.contains("brotli")) {
+        for name in named(&COLUMNAR).iter().filter(|name| name.starts_with(shape) && !name.contains("brotli")) {
             site.write(name, fixture(name));
             let (found, errors) = replayed(&site, &[name]).unwrap_or_else(|errors| panic!("{name}: {errors}"));
             assert!(!errors.contains("cannot be used"), "{name}: {errors}");

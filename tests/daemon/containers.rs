@@ -3,40 +3,16 @@
 use std::{
     fs,
     io::Write,
-    path::PathBuf,
     process::{Output, Stdio},
 };
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
-use crate::support::daemon::{Workspace, read, stdout};
-
-const SETTINGS: [&str; 3] = [
-    r#"models=[{kind="mean"},{kind="last"},{kind="rls"},{kind="hoeffding_tree"}]"#,
-    r#"schema.nominal=["s","c","id","raw"]"#,
-    r#"schema.timestamp="at""#,
-];
-/// Rows in each file.
-const ROWS: u64 = 18;
-
-fn fixtures() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/formats/files")
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    fs::read(fixtures().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Names of the files that the table lists with an ending, which are all that are there.
-fn named(ending: &str) -> Vec<String> {
-    let table = read(&fixtures().join("table.tsv"));
-    let mut names: Vec<&str> = table.lines().map(|line| line.split('\t').next().expect("a name")).collect();
-    names.retain(|name| name.ends_with(ending));
-    let there = fs::read_dir(fixtures()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-    assert_eq!(there.filter(|name| name.to_string_lossy().ends_with(ending)).count(), names.len(), "{ending}");
-    names.into_iter().map(str::to_owned).collect()
-}
+use crate::support::{
+    daemon::{Workspace, read, stdout},
+    sample_files::{ROWS, SETTINGS, fixture, named},
+};
 
 /// What comes of files: the predictions, the figures of the models, and all that was said.
 fn replayed(site: &Workspace, files: &[&str]) -> (Output, String, Value, String) {
@@ -56,7 +32,7 @@ fn a_row_of_a_container_gives_the_bits_that_it_gives_as_json() {
         let (output, rows, models, _) = replayed(&site, &[&json]);
         stdout(&output);
         assert_eq!(rows.lines().count() as u64, ROWS + 1);
-        for name in named(".avro").iter().filter(|name| name.starts_with(shape)) {
+        for name in named(&[".avro"]).iter().filter(|name| name.starts_with(shape)) {
             if name.contains("bzip2") || name.contains(".xz.") {
                 continue;
             }

@@ -12,6 +12,7 @@ pub mod kill_loop;
 pub mod kinds;
 pub mod proof;
 pub mod registry;
+pub mod sample_files;
 pub mod typed_schemas;
 mod within;
 

@@ -653,7 +653,7 @@ fn the_long_way(json: &str) -> String {
 }
 
 /// Records of several layouts, some of which are not plain, or refused; `#` is a number.
-const RECORDS: [&str; 51] = [
+const RECORDS: [&str; 57] = [
     r#"{"x0":NaN,"x1":#,"y":#}"#,
     r#"{"x0":#,"x1":-Infinity,"y":NaN}"#,
     r#"{"x0":#,"x1":1e400,"y":2}"#,
@@ -697,6 +697,12 @@ const RECORDS: [&str; 51] = [
     r#"{"t":false,"x0":#,"y":2}"#,
     r#"{"t":"2026-03-29T01:30:00.5Z","x0":#,"y":2}"#,
     r#"{"k":"a\"b","x0":#,"y":2}"#,
+    r#"{"k":"\ud83d\ude00\n","x0":#,"y":2}"#,
+    r#"{"c":"bl\u00fc\"e","x0":#,"y":2}"#,
+    r##"{"x0":"\u0031#","x1":#,"y":2}"##,
+    r#"{"t":"2026-03-29T01:30:00.5\u005a","x0":#,"y":2}"#,
+    r#"{"i":{"s":"\ud83d"},"x0":#,"y":2}"#,
+    r#"{"s":"a\tb\\","i":"\\\"","x0":#,"y":2}"#,
     r#"{"k":true,"c":false,"x0":#,"y":2}"#,
     r#"{"k":90071992547409#,"c":1.50,"y":2}"#,
     r#"{"c":"blue","x0":#,"y":true}"#,

@@ -332,7 +332,7 @@ fn a_stream_that_is_not_what_the_settings_promise_is_refused_in_their_words() {
 }
 
 /// Values in the rows of the property below; `#` is a number.
-const VALUES: [&str; 12] = [
+const VALUES: [&str; 15] = [
     "#",
     r#""word""#,
     r##""#""##,
@@ -341,8 +341,11 @@ const VALUES: [&str; 12] = [
     "Infinity",
     "true",
     r#"{"scale":2,"value":"MDQ="}"#,
+    r#"{"scale":2,"value":"MDQ\u003d"}"#,
+    r#""a\tb""#,
     r##"{"double":#}"##,
     r##"{"$numberLong":"#"}"##,
+    r##"{"$numberLong":"\u0031#"}"##,
     r##"{"b":#,"c":[#,2]}"##,
     "{}",
 ];

@@ -17,6 +17,7 @@ const FALSE: u64 = 3;
 const EMPTY: u64 = 4;
 const ABSENT: u64 = 5;
 const SYMBOL: u64 = 6;
+const ESCAPED: u64 = 7;
 
 /// A number, or the kind of something else and its place.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Value {
     Truth(bool),
     /// A text without escapes, by its place in the record.
     Text(Range<usize>),
+    /// A text with escapes, by its place in the record.
+    Escaped(Range<usize>),
     /// A text by its place among those of the layout.
     Symbol(Range<usize>),
     /// An object or an array without members.
@@ -55,9 +58,18 @@ impl Cell {
         Self::at(place, TEXT)
     }
 
+    /// Returns a cell with the place of a text that has escapes; `None` beyond 16 MiB.
+    pub(super) fn escaped(place: &Range<usize>) -> Option<Self> {
+        Self::at(place, ESCAPED)
+    }
+
     /// Returns a cell with a text's place among those of the layout; `None` beyond 16 MiB.
     pub(super) fn symbol(place: &Range<usize>) -> Option<Self> {
         Self::at(place, SYMBOL)
+    }
+
+    pub(super) fn is_escaped(self) -> bool {
+        matches!(self.value(), Value::Escaped(_))
     }
 
     #[inline]
@@ -74,10 +86,14 @@ impl Cell {
             return Value::Number(self.0);
         }
         match (bits ^ MARK) >> KIND_SHIFT {
-            kind @ (TEXT | SYMBOL) => {
+            kind @ (TEXT | SYMBOL | ESCAPED) => {
                 let start = (bits >> PLACE_BITS & PLACE_MASK) as usize;
                 let place = start..start + (bits & PLACE_MASK) as usize;
-                if kind == TEXT { Value::Text(place) } else { Value::Symbol(place) }
+                match kind {
+                    TEXT => Value::Text(place),
+                    SYMBOL => Value::Symbol(place),
+                    _ => Value::Escaped(place),
+                }
             }
             TRUE => Value::Truth(true),
             FALSE => Value::Truth(false),
@@ -97,6 +113,7 @@ mod tests {
         let most = PLACE_MASK as usize;
         for place in [0..0, 7..19, most..most, 0..most, most..2 * most] {
             assert_eq!(Cell::text(&place).map(Cell::value), Some(Value::Text(place.clone())));
+            assert_eq!(Cell::escaped(&place).map(Cell::value), Some(Value::Escaped(place.clone())));
             assert_eq!(Cell::symbol(&place).map(Cell::value), Some(Value::Symbol(place)));
         }
         assert!(Cell::text(&(most + 1..most + 1)).is_none() && Cell::text(&(0..most + 1)).is_none());

@@ -48,6 +48,8 @@ pub(super) struct Draft {
     pub(super) known: usize,
     /// Buffer for flattened names.
     pub(super) path: String,
+    /// Buffer for a text without its escapes.
+    pub(super) plain: String,
     pub(super) rejection: Option<Rejection>,
     /// Buffer for a record in which bare words are quoted.
     pub(super) quoted: Quoted,

@@ -1,8 +1,7 @@
-//! Fast path for the records that nearly every stream holds: numbers, truth values and texts without escapes, nested or
-//! not.
+//! Fast path for the records that nearly every stream holds: numbers, truth values and texts, nested or not.
 //!
-//! It reads exactly what [`super::json`] reads, only faster, or says that it cannot and leaves the record to it: escapes,
-//! bad values, and whatever is wrong.
+//! It reads exactly what [`super::json`] reads, only faster, or says that it cannot and leaves the record to it: names with
+//! escapes, bad values, and whatever is wrong.
 
 use std::ops::Range;
 
@@ -10,6 +9,7 @@ use super::{
     MAX_MAGNITUDE,
     cell::{Cell, Value},
     draft::Draft,
+    escapes::unescape,
     index::Index,
     role::{Field, Part},
     scanner::{NeedsFullDecode, Read, Scanner, Visit},
@@ -139,12 +139,18 @@ pub(super) fn take<'n>(
     texts: Texts<'_>,
 ) -> Read<()> {
     // This covers nearly all numbers of a stream, and is false for all else.
-    if let Part::Column(column) = field.part
-        && field.is_plain()
-        && cell.0.abs() <= MAX_MAGNITUDE
-    {
-        draft.set(column, cell.0);
-        return Ok(());
+    if cell.0.abs() <= MAX_MAGNITUDE && field.is_plain() {
+        match field.part {
+            Part::Column(column) => {
+                draft.set(column, cell.0);
+                return Ok(());
+            }
+            Part::Target if !field.root => {
+                draft.target = Some(cell.0);
+                return Ok(());
+            }
+            _ => {}
+        }
     }
     if field.is_skipped() {
         return Ok(());
@@ -189,6 +195,16 @@ fn take_other(
             let text =
                 texts.record.get(place).and_then(|text| std::str::from_utf8(text).ok()).ok_or(NeedsFullDecode)?;
             draft.text(index, field, name, text)
+        }
+        Value::Escaped(place) => {
+            let text =
+                texts.record.get(place).and_then(|text| std::str::from_utf8(text).ok()).ok_or(NeedsFullDecode)?;
+            let mut plain = std::mem::take(&mut draft.plain);
+            plain.clear();
+            unescape(text, &mut plain).ok_or(NeedsFullDecode)?;
+            let taken = draft.text(index, field, name, &plain);
+            draft.plain = plain;
+            taken
         }
     };
     taken.map_err(|_| NeedsFullDecode)

@@ -13,6 +13,7 @@ mod datum;
 mod decimal;
 mod draft;
 mod envelope;
+mod escapes;
 mod explode;
 mod fast_path;
 mod format;

@@ -434,6 +434,16 @@ mod tests {
     }
 
     #[test]
+    fn texts_with_escapes_are_read_whoever_wants_them() {
+        let values =
+            [r#"{"s":"[\"1\",\"2\"]","x":1}"#, r#"{"s":"caf\u00e9 \ud83d\ude00","x":2}"#, r#"{"s":"c","x":3}"#];
+        let mut ahead = ahead(100);
+        let found = read(&mut ahead, &values);
+        let expected = [["s=Escaped(6..19)", "x=1"], ["s=Escaped(6..28)", "x=2"], ["s=\"c\"", "x=3"]];
+        assert_eq!(found, expected.map(|row| Some(row.map(str::to_owned).to_vec())));
+    }
+
+    #[test]
     fn what_is_not_plain_is_left_to_others() {
         let mut reader = ahead(60);
         let good = r#"{"x":1,"y":2}"#;
@@ -443,6 +453,8 @@ mod tests {
             "",
             "{}",
             r#"{"x":1,"y":"\"}"#,
+            r#"{"x":1,"y":"\x"}"#,
+            r#"{"x":1,"y":"\ud83d\u0041"}"#,
             r#"{"x":1,"y":"2}"#,
             r#"{"x":1,"y":[2}"#,
             r#"{"x":1,"y":[2,]}"#,

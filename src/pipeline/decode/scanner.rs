@@ -1,4 +1,4 @@
-//! Reads a JSON value's bytes from front to back, as long as they are plain: no escapes, no depth without end, nothing
+//! Reads a JSON value's bytes from front to back, as long as they are plain: no escapes in names, no depth without end, nothing
 //! wrong.
 //!
 //! Invariant: what it accepts is JSON, and it reads the same as the full decoder does. Numbers, which are most of a
@@ -12,6 +12,7 @@ use super::{
     cast,
     cell::{Cell, Value},
     envelope::Wrappers,
+    escapes::escape,
 };
 
 /// The record is not plain, or something is wrong with it; the full decoder finds out what.
@@ -64,11 +65,12 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// A text without escapes.
-struct Plain {
+/// A text as it is written.
+struct Text {
     place: Range<usize>,
     /// False where it is ASCII.
     may_be_other: bool,
+    has_escapes: bool,
 }
 
 /// A place in a value's bytes.
@@ -262,9 +264,9 @@ impl<'t> Scanner<'t> {
         Ok(name)
     }
 
-    /// Reads the rest of a text without escapes, whose opening quote has been read.
+    /// Reads the rest of a text, whose opening quote has been read.
     #[inline]
-    fn plain(&mut self) -> Read<Plain> {
+    fn text(&mut self) -> Read<Text> {
         let start = self.at;
         let mut beyond_ascii = 0;
         while let Some(word) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -283,14 +285,31 @@ impl<'t> Scanner<'t> {
             let byte = self.peek()?;
             match byte {
                 b'"' => break,
-                b'\\' | 0..=0x1f => return Err(NeedsFullDecode),
+                b'\\' => return self.escaped(start),
+                0..=0x1f => return Err(NeedsFullDecode),
                 _ => self.at += 1,
             }
             beyond_ascii |= u64::from(byte & 0x80);
         }
         let place = start..self.at;
         self.at += 1;
-        Ok(Plain { place, may_be_other: beyond_ascii != 0 })
+        Ok(Text { place, may_be_other: beyond_ascii != 0, has_escapes: false })
+    }
+
+    /// Reads the rest of a text that begins at `start`, from its first escape on.
+    #[inline(never)]
+    fn escaped(&mut self, start: usize) -> Read<Text> {
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => self.at += escape(&self.bytes[self.at..]).ok_or(NeedsFullDecode)?.1,
+                0..=0x1f => return Err(NeedsFullDecode),
+                _ => self.at += 1,
+            }
+        }
+        let place = start..self.at;
+        self.at += 1;
+        Ok(Text { may_be_other: !self.bytes[place.clone()].is_ascii(), place, has_escapes: true })
     }
 
     /// Reads a value that is neither an object nor an array, or one of them that is empty or stands for a value. The next
@@ -334,9 +353,13 @@ impl<'t> Scanner<'t> {
     /// read.
     #[inline(never)]
     fn wrapped(&mut self) -> Read<Option<Cell>> {
-        if self.syntax.wrappers == Wrappers::Scaled {
-            return Ok(self.scaled());
-        }
+        let cell = if self.syntax.wrappers == Wrappers::Scaled { self.scaled() } else { self.held()? };
+        // What stands for a value is looked at by its bytes.
+        if cell.is_some_and(Cell::is_escaped) { Err(NeedsFullDecode) } else { Ok(cell) }
+    }
+
+    /// Reads the value in wrappers; `None` as [`wrapped`](Self::wrapped).
+    fn held(&mut self) -> Read<Option<Cell>> {
         // A wrapper may hold another one, as in {"$date":{"$numberLong":"0"}}; the parser of the full decoder goes as deep.
         let mut depth = 0;
         while self.peek()? == b'{' {
@@ -355,14 +378,19 @@ impl<'t> Scanner<'t> {
         Ok(Some(cell))
     }
 
-    /// Reads `{"scale":2,"value":"BNI="}` as the number that it is.
+    /// Reads `{"scale":2,"value":"BNI="}` as the number that it is; a text with escapes as that.
     fn scaled(&mut self) -> Option<Cell> {
         self.between(br#"{"scale":"#).ok()?;
         self.space();
         let Value::Number(scale) = self.rare_scalar().ok()?.value() else { return None };
         self.between(br#","value":"#).ok()?;
         self.space();
-        let Value::Text(text) = self.rare_scalar().ok()?.value() else { return None };
+        let cell = self.rare_scalar().ok()?;
+        let text = match cell.value() {
+            Value::Text(text) => text,
+            Value::Escaped(_) => return Some(cell),
+            _ => return None,
+        };
         self.expect(b'}').ok()?;
         let text = std::str::from_utf8(self.bytes.get(text)?).ok()?;
         cast::scaled(scale, text).map(Cell)
@@ -399,11 +427,12 @@ impl<'t> Scanner<'t> {
         let (word, cell): (&[u8], Cell) = match first {
             b'"' => {
                 self.at += 1;
-                let plain = self.plain()?;
-                if plain.may_be_other && std::str::from_utf8(&self.bytes[plain.place.clone()]).is_err() {
+                let text = self.text()?;
+                if text.may_be_other && std::str::from_utf8(&self.bytes[text.place.clone()]).is_err() {
                     return Err(NeedsFullDecode);
                 }
-                return Cell::text(&plain.place).ok_or(NeedsFullDecode);
+                let cell = if text.has_escapes { Cell::escaped(&text.place) } else { Cell::text(&text.place) };
+                return cell.ok_or(NeedsFullDecode);
             }
             b't' => (b"true", Cell::truth(true)),
             b'f' => (b"false", Cell::truth(false)),

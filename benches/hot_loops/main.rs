@@ -8,7 +8,7 @@
 #[path = "../shapes/mod.rs"]
 mod shapes;
 
-use std::hint::black_box;
+use std::{hint::black_box, ops::ControlFlow};
 
 use shapes::{Records, Shape};
 
@@ -18,11 +18,12 @@ use thalweg::{
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, rules, tree},
     pipeline::{
         decode::{Decoder, Index, ReadAhead, Schema},
+        form::{Form, Frame},
         prequential,
         processor::{self, Processor},
     },
     settings::{Settings, Sources},
-    topic::{Outbox, record::Record},
+    topic::{Outbox, PendingPredictions, record::Record},
 };
 
 const SAMPLES: usize = 4000;
@@ -44,6 +45,8 @@ fn loops() -> Vec<Loop> {
         racing("race linear mean", || vec![mean(), scaled_linear()]),
         racing("race tree linear mean", || vec![mean(), scaled_linear(), scaled_tree()]),
         racing("race shipped", shipped),
+        named("publish json", |passes| publish(Form::Json, passes)),
+        named("publish avro", |passes| publish(Form::Avro(Frame::Registered(7)), passes)),
         learning("linear", scaled_linear),
         learning("linear hedge", shipped_linear),
         learning("rls", || ModelConfig::new("rls", ModelKind::Rls(rls::Params::default()))),
@@ -145,6 +148,28 @@ fn race(models: Vec<ModelConfig>, passes: usize) {
             drop(outbox.take());
         }
     }
+}
+
+/// Predictions of the shipped models, from numbers to bytes.
+fn publish(form: Form, passes: usize) {
+    let values = values(Shape::Flat);
+    let race = prequential::Config::of(shipped());
+    let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
+    let (mut processor, _) = Processor::new(&config, 0, 0, None);
+    processor.publish_as(form);
+    let mut outbox = Outbox::at(0);
+    for (offset, value) in (0..).zip(values) {
+        let record = Record { offset, value: Some(value.into()), ..Record::default() };
+        processor.process(record, &mut outbox).expect("a good record");
+    }
+    let mut bytes = 0;
+    for _ in 0..passes {
+        outbox.drafts.each(&mut |prediction| {
+            bytes += black_box(prediction.value).len();
+            ControlFlow::Continue(())
+        });
+    }
+    println!("{} bytes each", bytes / (passes * SAMPLES));
 }
 
 /// Predict, score and learn in memory.

@@ -1,7 +1,6 @@
 //! Encodes what is published: predictions, dead letters and events as records.
 //!
-//! The formats are public interface, described in docs/formats.md. The JSON of a prediction is written in
-//! [`super::pending_predictions`].
+//! The formats are public interface, described in docs/formats.md. Predictions are written in [`super::form`].
 
 use std::sync::Arc;
 
@@ -9,8 +8,9 @@ use serde::Serialize;
 
 use crate::{
     decode::{Rejection, Sample},
+    form::{Form, Template},
     gap::Gap,
-    pending_predictions::{JsonTemplate, PendingPrediction, PendingPredictions},
+    pending_predictions::{PendingPrediction, PendingPredictions},
     prequential::{Drift, Event, Prequential, Rescue, Step},
 };
 use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
@@ -34,7 +34,8 @@ pub struct Encoder {
     topic: String,
     partition: i32,
     names: Vec<Arc<str>>,
-    template: Arc<JsonTemplate>,
+    intervals: bool,
+    template: Arc<Template>,
 }
 
 impl Encoder {
@@ -42,8 +43,14 @@ impl Encoder {
     /// `topic`/`partition`.
     pub fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = Arc<str>>, intervals: bool) -> Self {
         let names: Vec<Arc<str>> = names.into_iter().collect();
-        let template = Arc::new(JsonTemplate::new(topic, partition, &names, intervals));
-        Self { topic: topic.to_owned(), partition, names, template }
+        let template = Arc::new(Template::new(Form::default(), topic, partition, &names, intervals));
+        Self { topic: topic.to_owned(), partition, names, intervals, template }
+    }
+
+    /// Sets the form of predictions, which is JSON before.
+    pub fn publish_as(&mut self, form: Form) {
+        let Self { topic, partition, names, intervals, .. } = self;
+        self.template = Arc::new(Template::new(form, topic, *partition, names, *intervals));
     }
 
     /// Adds the prediction for one sample to `drafts`, with the record's key where the sample has none of its own.

@@ -1,7 +1,7 @@
 //! From a partition of samples to predictions, dead letters and events.
 //!
 //! Reading order, with the data: [`decode`] (bytes to features) → [`prequential`] (predict, score, learn: the one
-//! place) → [`encode`] and [`pending_predictions`] (outputs) → [`processor`] (all of that for one record) → [`worker`]
+//! place) → [`encode`], [`pending_predictions`] and [`form`] (outputs) → [`processor`] (all of that for one record) → [`worker`]
 //! (one per partition: recovery, with [`gap`]; fetch, process, publish) → [`checkpoint`] and [`checkpoints`] (state
 //! that survives a restart) → [`snapshot`] and [`tap`] (views of a worker for others) and [`replica`] (a copy to
 //! predict with).
@@ -13,6 +13,7 @@ pub mod checkpoints;
 mod contributions;
 pub mod decode;
 pub mod encode;
+pub mod form;
 pub mod gap;
 pub mod learned;
 pub mod pending_predictions;

@@ -10,6 +10,7 @@ use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Fields, Implausible, Index, Learned, Notice, Rejection, Row, Schema, check_key},
     encode::{self, Encoder},
+    form::Form,
     gap::{Anchor, Gap},
     pending_predictions::PendingPredictions,
     prequential::{self, Event, Prequential},
@@ -156,6 +157,11 @@ impl Processor {
             stored.prequential = Prequential::joined(stored.prequential.clone(), self.prequential);
         }
         fits
+    }
+
+    /// Sets the form of the predictions that are published, which is JSON before.
+    pub fn publish_as(&mut self, form: Form) {
+        self.encoder.publish_as(form);
     }
 
     /// Returns the partition of the samples topic.

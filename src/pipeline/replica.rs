@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     contributions::{self, Usual},
     decode::{Decoder, Explode, Format, Index, ReadAhead, Rejection, Row, Rows, Schema},
-    pending_predictions::{integer, number, quote},
+    form::{integer, number, quote},
     prequential::{Buffers, Prequential},
 };
 use thalweg_metrics::Interval;

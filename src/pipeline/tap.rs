@@ -167,12 +167,15 @@ impl Spout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{pending_predictions::JsonTemplate, pending_predictions::PendingPrediction};
+    use crate::{
+        form::{Form, Template},
+        pending_predictions::PendingPrediction,
+    };
     use thalweg_topic::record::{Headers, Outgoing};
 
     /// An outbox with predictions of these offsets and as many events as asked for.
     fn outbox(offsets: std::ops::Range<i64>, events: usize) -> Outbox<PendingPredictions> {
-        let template = Arc::new(JsonTemplate::new("samples", 0, &["a".into(), "b".into()], false));
+        let template = Arc::new(Template::new(Form::Json, "samples", 0, &["a".into(), "b".into()], false));
         let mut outbox: Outbox<PendingPredictions> = Outbox::at(offsets.end);
         for source in offsets {
             let (key, target, interval) = (None, Some(1.5), None);

@@ -13,6 +13,7 @@ mod glitches;
 mod guard;
 mod memory_bound;
 mod mixture;
+mod predictions;
 mod prequential;
 mod replica;
 mod restore_corrupted;

@@ -45,6 +45,7 @@ use known::{KnownLayout, fields_of};
 use read_ahead::Reading;
 use time::Moment;
 
+pub(crate) use avro::fingerprint;
 pub use cast::{Cast, Named};
 pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, milliseconds, spelled, uuid};
 pub use envelope::{Envelope, OnDelete};

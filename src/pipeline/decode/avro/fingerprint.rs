@@ -9,7 +9,7 @@ const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// Returns the fingerprint of a schema's text; `None` where that is no JSON.
-pub(super) fn of(text: &str) -> Option<u64> {
+pub(crate) fn of(text: &str) -> Option<u64> {
     let mut form = String::new();
     canonical(&serde_json::from_str(text).ok()?, "", &mut form);
     Some(form.bytes().fold(EMPTY, |sum, byte| {

@@ -22,6 +22,7 @@ use apache_avro::{
 use super::{datum::MAX_DEPTH, format::Definition};
 
 pub(super) use extent::end;
+pub(crate) use fingerprint::of as fingerprint;
 pub(super) use walk::read;
 
 /// Most types with a name.

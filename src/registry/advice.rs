@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use hyper::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 
-use super::{Config, Credential, Login};
+use super::{Config, Credential, Login, Purpose};
 
 /// Says what is wrong where encryption was not agreed on.
 pub(super) fn of_handshake(error: &io::Error, config: &Config) -> String {
@@ -41,7 +41,7 @@ pub(super) fn of_request(error: &hyper::Error, config: &Config) -> String {
 }
 
 /// Says what to check where the registry refuses a request; empty where no key helps.
-pub(super) fn of_status(status: StatusCode, config: &Config) -> &'static str {
+pub(super) fn of_status(status: StatusCode, config: &Config, purpose: Purpose) -> &'static str {
     match (status, &config.login) {
         (StatusCode::UNAUTHORIZED, None) => "; it wants a login: set schema.registry.username and password, or token",
         (StatusCode::UNAUTHORIZED, Some(Login::Password { password: Credential::File(_), .. })) => {
@@ -51,6 +51,10 @@ pub(super) fn of_status(status: StatusCode, config: &Config) -> &'static str {
         (StatusCode::UNAUTHORIZED, Some(Login::Token(Credential::File(_)))) => "; check schema.registry.token_file",
         (StatusCode::UNAUTHORIZED, Some(Login::Token(_))) => "; check schema.registry.token",
         (StatusCode::FORBIDDEN, None) => "; it may want a login: schema.registry.username and password, or token",
+        (StatusCode::FORBIDDEN, Some(_)) if purpose == Purpose::Registering => {
+            "; it knows the login of schema.registry, which needs the right to register under the subject, unless somebody registers what \
+             `thalweg schema` prints there"
+        }
         (StatusCode::FORBIDDEN, Some(_)) => {
             "; it knows the login of schema.registry, which needs the right to read all schemas there"
         }

@@ -1,11 +1,13 @@
-//! Asks a schema registry for schemas, as its REST interface has it (Confluent's, which Karapace, Apicurio and Redpanda speak, too).
+//! Asks a schema registry for schemas, and registers ours, as its REST interface has it (Confluent's, which Karapace, Apicurio and
+//! Redpanda speak, too).
 //!
 //! Invariant: what comes back is bounded, in bytes and in what refers to what, and nothing of a login is part of a message. A schema
 //! that was found is kept, since its id means nothing else ever; the number of those that are kept is bounded.
-//! What this does not do: write to the registry, follow redirects, use a proxy.
+//! What this does not do: change what others have registered, or how the registry keeps it; follow redirects, use a proxy.
 
 mod advice;
 mod config;
+mod registering;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,12 +21,12 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::{BoxFuture, FutureExt};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, StatusCode, Uri,
+    Method, Request, StatusCode, Uri,
     body::Bytes,
     client::conn::http1,
-    header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -43,6 +45,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 pub use config::{Config, Credential, Login};
+pub use registering::{Outlook, Registered};
 
 /// Deadline of a request.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -115,6 +118,13 @@ struct Refused {
     error_code: u32,
     #[serde(default)]
     message: String,
+}
+
+/// Why the registry is asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Purpose {
+    Reading,
+    Registering,
 }
 
 /// What became of a request.
@@ -240,14 +250,25 @@ impl Client {
         Away(format!("{}: {problem}", self.config.url))
     }
 
+    /// Gets what is at a path, or has what is there take a body; the answer has none where it is too long.
+    async fn answer(&self, path: &str, body: Option<String>) -> Result<(StatusCode, Option<Bytes>), Away> {
+        match timeout(DEADLINE, self.exchange(path, body)).await {
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(problem)) => Err(self.away(problem)),
+            Err(_) => Err(self.away(format_args!("no answer within {DEADLINE:?}"))),
+        }
+    }
+
+    /// What an answer means that tells of a failure which may pass.
+    fn failed(&self, status: StatusCode, refused: Option<Refused>, purpose: Purpose) -> Away {
+        let words = refused.map_or_else(String::new, |refused| format!(", {}", short(&refused.message)));
+        let advice = advice::of_status(status, &self.config, purpose);
+        self.away(format_args!("{status}{words}{advice}"))
+    }
+
     /// The same; `None` where nobody serves that path.
     async fn get_if_served(&self, path: &str) -> Result<Option<Got>, Away> {
-        let answered = timeout(DEADLINE, self.exchange(path)).await;
-        let (status, body) = match answered {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(problem)) => return Err(self.away(problem)),
-            Err(_) => return Err(self.away(format_args!("no answer within {DEADLINE:?}"))),
-        };
+        let (status, body) = self.answer(path, None).await?;
         let Some(body) = body else {
             let problem = format!("the registry's answer has more than {MAX_ANSWER_BYTES} bytes");
             return Ok(Some(Got::Unusable(problem)));
@@ -262,14 +283,12 @@ impl Client {
             let is_known = refused.is_some_and(|it| NOT_FOUND.contains(&it.error_code));
             return Ok(is_known.then_some(Got::Unknown));
         }
-        let words = refused.map_or_else(String::new, |refused| format!(", {}", short(&refused.message)));
-        let advice = advice::of_status(status, &self.config);
-        Err(self.away(format_args!("{status}{words}{advice}")))
+        Err(self.failed(status, refused, Purpose::Reading))
     }
 
     /// Sends a request and waits for its whole answer; `None` where that is too long.
-    async fn exchange(&self, path: &str) -> Result<(StatusCode, Option<Bytes>), String> {
-        let request = self.request(path)?;
+    async fn exchange(&self, path: &str, body: Option<String>) -> Result<(StatusCode, Option<Bytes>), String> {
+        let request = self.request(path, body)?;
         let stream = self.connect().await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
@@ -307,8 +326,14 @@ impl Client {
         Ok(Box::new(encrypted.map_err(|error| advice::of_handshake(&error, &self.config))?))
     }
 
-    fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, String> {
-        let mut request = Request::new(Empty::new());
+    fn request(&self, path: &str, body: Option<String>) -> Result<Request<Full<Bytes>>, String> {
+        let is_post = body.is_some();
+        let mut request = Request::new(Full::from(body.unwrap_or_default()));
+        if is_post {
+            *request.method_mut() = Method::POST;
+            let kind = HeaderValue::from_static("application/vnd.schemaregistry.v1+json");
+            request.headers_mut().insert(CONTENT_TYPE, kind);
+        }
         let base = self.uri.path().trim_end_matches('/');
         *request.uri_mut() = format!("{base}/{path}").parse().map_err(|error| format!("{path}: {error}"))?;
         let headers = request.headers_mut();

@@ -15,13 +15,15 @@ use support::{
     kill_loop::{ENSEMBLES, Ground, MODELS, Plan, kill_loop},
     proof::{FOREIGN, Proof, source},
 };
-use thalweg::topic::Output;
+use thalweg::topic::{Output, record::Record};
 
 struct OnKafka {
     bus: BrokerClient,
     names: Names,
     site: Workspace,
     models: &'static str,
+    /// Settings that runs have in turns.
+    turns: &'static [&'static str],
 }
 
 impl OnKafka {
@@ -33,7 +35,7 @@ impl OnKafka {
         );
         let names = Names::unique(name, partitions);
         let site = names.site(bus.address(), &[settings, &[models]].concat());
-        Self { bus, names, site, models }
+        Self { bus, names, site, models, turns: &[] }
     }
 
     /// All that a finished run owes, for the source offsets of `sources`.
@@ -58,6 +60,10 @@ impl Ground for OnKafka {
 
     fn published(&self) -> i64 {
         self.bus.published(&self.names)
+    }
+
+    fn besides(&self, run: usize) -> Option<&'static str> {
+        self.turns.get(run % self.turns.len().max(1)).copied()
     }
 
     fn mix_in(&self, values: &[Option<Vec<u8>>]) {
@@ -89,6 +95,24 @@ fn kills_on_kafka_of_workers_that_share_a_partition_of_the_outputs_lose_and_doub
     let report = kill_loop(&ground, &plan);
     let proof = ground.proved(&ground.whole(), "earliest");
     println!("Kafka, three into two: {}; {}", report.summary(), proof.summary());
+    proof.hold();
+}
+
+#[test]
+fn kills_between_predictions_in_json_and_in_avro_lose_and_double_nothing_and_change_no_bit() {
+    let mut ground = OnKafka::new("forms", 2, MODELS, &["state.every=250ms"]);
+    ground.turns = &["output.format=avro", "output.format=json", "output.format=avro"];
+    let plan = Plan { kills: 14, seed: 11, work: Duration::from_millis(400), rate: 8_000, full_speed: 10 };
+    let report = kill_loop(&ground, &plan);
+    let mut proof = ground.proved(&ground.whole(), "earliest");
+    let switches = |partition: i32| {
+        let records = ground.bus.read(&ground.names.outputs[0], partition);
+        let is_avro = |record: &Record| record.value.as_deref().is_some_and(|value| value.starts_with(&[0xc3, 0x01]));
+        records.windows(2).filter(|two| is_avro(&two[0]) != is_avro(&two[1])).count()
+    };
+    let switches: usize = (0..ground.names.output_partitions).map(switches).sum();
+    proof.holds(format!("both forms are there in turns: {switches} switches"), switches > 3);
+    println!("Kafka, both forms ({switches} switches): {}; {}", report.summary(), proof.summary());
     proof.hold();
 }
 

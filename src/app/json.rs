@@ -45,13 +45,14 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(crate) fn new(partition: i32, record: &'a Record) -> Self {
+    /// Shows `value` as that of the record.
+    pub(crate) fn new(partition: i32, record: &'a Record, value: Option<&'a [u8]>) -> Self {
         Self {
             partition,
             offset: record.offset,
             timestamp: record.timestamp,
             key: record.key.as_deref().map(Bytes::from),
-            value: record.value.as_deref().map(Bytes::from),
+            value: value.map(Bytes::from),
             headers: &record.headers,
         }
     }

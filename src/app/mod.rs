@@ -16,6 +16,7 @@ mod http;
 pub mod json;
 mod observer;
 mod partition_ends;
+pub mod registering;
 mod reload;
 mod report;
 mod table;
@@ -78,6 +79,18 @@ pub enum Error {
     /// The schema registry cannot be asked as the settings say.
     #[error("schema.registry: {0}")]
     Registry(String),
+    /// The schema registry does not take the schema of predictions.
+    #[error(
+        "output.format: the schema registry does not take the schema of predictions (`thalweg schema` prints it) under the subject \
+         `{subject}`: {problem}. Give it a subject of its own (output.subject, or another topics.predictions, which the subject is named \
+         after), change what that subject takes at the registry (its compatibility, its schemas), or set output.format = \"json\""
+    )]
+    Subject {
+        /// Subject under which it should be.
+        subject: String,
+        /// The registry's words.
+        problem: String,
+    },
     /// A task ended by a defect.
     #[error("a task panicked; the state is as of the last checkpoint. Please report this")]
     Panicked,
@@ -98,7 +111,7 @@ impl Error {
             Error::Transport(error) | Error::Generator(generating::Error::Transport(error)) => {
                 error.is_for_the_settings()
             }
-            Error::Registry(_) => true,
+            Error::Registry(_) | Error::Subject { .. } => true,
             Error::Worker { source, .. } => {
                 matches!(&**source, worker::Error::Transport(error) if error.is_for_the_settings())
             }
@@ -263,6 +276,10 @@ async fn observed<T: Transport + SampleLog>(
     if shutdown.is_cancelled() {
         return Ok(());
     }
+    let form = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        form = registering::form(settings, http.map(|http| &*http.observer)) => form?,
+    };
     let transport = Arc::new(transport);
     let config = for_workers(settings, until_caught_up);
     report::tell_systemd_ready();
@@ -275,7 +292,7 @@ async fn observed<T: Transport + SampleLog>(
         }
         None => None,
     };
-    let mut tasks = TaskGroup::new(Arc::clone(&transport), Arc::clone(store), registry, config);
+    let mut tasks = TaskGroup::new(Arc::clone(&transport), Arc::clone(store), registry, form, config);
     let (views, ends) = (tasks.views(), Arc::new(PartitionEnds::default()));
     if let Some(http) = http {
         http.api.open(views.clone(), &transport, settings);

@@ -5,7 +5,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -50,6 +53,8 @@ pub(super) struct Observer {
     begun: Instant,
     /// Set once the transport is open.
     open: OnceLock<Open>,
+    /// True while the start waits for the schema registry.
+    registering: AtomicBool,
     timeline: Arc<Timeline>,
 }
 
@@ -78,7 +83,8 @@ impl Observer {
         let thalweg_topic::Topics { samples, predictions, dead_letters, events, .. } = settings.topics.clone();
         let topics = Topics { samples, predictions, dead_letters, events };
         let (transport, timeline) = (settings.transport.name(), Arc::new(Timeline::new(&topics.samples)));
-        Self { topics, transport, started, begun: Instant::now(), open: OnceLock::new(), timeline }
+        let (begun, open, registering) = (Instant::now(), OnceLock::new(), AtomicBool::new(false));
+        Self { topics, transport, started, begun, open, registering, timeline }
     }
 
     /// Returns the views of the workers, once the transport is open.
@@ -86,13 +92,21 @@ impl Observer {
         self.open.get().map(|open| open.views.clone())
     }
 
-    /// Returns how it is while the transport is being opened, which a broker that is not there makes last for ever.
+    /// Takes note that the start waits for the schema registry, or no more.
+    pub(super) fn waits_for_registry(&self, waits: bool) {
+        self.registering.store(waits, Ordering::Release);
+    }
+
+    /// Returns how it is while the transport is being opened, which a broker that is not there makes last for ever, as a registry does.
     fn opening(&self) -> Health {
         let waited = self.begun.elapsed();
         let late = (waited >= STALLED_AFTER).then_some(waited.as_secs());
-        let trouble =
-            late.map(|s| format!("the transport could not be opened for {s} s: the log says what is in the way"));
-        Health { trouble, ..Health::default() }
+        let waits_for_registry = self.registering.load(Ordering::Acquire);
+        let trouble = late.map(|s| match waits_for_registry {
+            true => format!("the schema registry has not answered for {s} s; the log says what is in the way"),
+            false => format!("the transport could not be opened for {s} s: the log says what is in the way"),
+        });
+        Health { trouble, waits_for_registry, ..Health::default() }
     }
 
     /// Looks at the workers of an open transport until dropped.
@@ -265,6 +279,9 @@ impl Observe for Observer {
 fn summary(health: &Health, partitions: &[Partition]) -> String {
     if let Some(trouble) = &health.trouble {
         return trouble.clone();
+    }
+    if health.contact == Contact::Opening && health.waits_for_registry {
+        return "waiting for the schema registry, which has to know the schema of predictions first".to_owned();
     }
     if health.contact == Contact::Opening {
         return "the transport is being opened".to_owned();

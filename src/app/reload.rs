@@ -275,7 +275,8 @@ fn reachable(now: &Settings, new: &Settings) -> Settings {
         || next.start != new.start
         || next.topics != new.topics
         || next.timestamps != new.timestamps
-        || next.shared_outputs != new.shared_outputs;
+        || next.shared_outputs != new.shared_outputs
+        || next.predictions != new.predictions;
     // Workers keep the registry that they began with.
     if !is_elsewhere && next.registry == new.registry {
         (next.schema, next.race, next.on_gap) = (new.schema.clone(), new.race.clone(), new.on_gap);
@@ -292,6 +293,7 @@ fn differing_sections(one: &Settings, other: &Settings) -> Vec<&'static str> {
         on_gap,
         timestamps,
         shared_outputs,
+        predictions,
         schema,
         registry,
         generator,
@@ -302,11 +304,13 @@ fn differing_sections(one: &Settings, other: &Settings) -> Vec<&'static str> {
         logging,
     } = one;
     let race = *race != other.race;
+    // The registry is a table of [schema].
+    let predictions = *predictions != other.predictions;
     let differ = [
         ("transport", *transport != other.transport || *start != other.start || *on_gap != other.on_gap),
         ("topics", *topics != other.topics),
-        ("output", *timestamps != other.timestamps || *shared_outputs != other.shared_outputs),
-        ("schema", *schema != other.schema || *registry != other.registry || race),
+        ("output", predictions || *timestamps != other.timestamps || *shared_outputs != other.shared_outputs),
+        ("schema", *schema != other.schema || *registry != other.registry || predictions || race),
         ("generator", *generator != other.generator),
         ("models", race),
         ("guard", race),

@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::JoinMap};
 
 use super::{Error, PUBLISH_TIMEOUT, STOP_TIMEOUT, reload::Anew};
 use thalweg_pipeline::{
+    form::Form,
     registry::Registry,
     worker::{self, Gauges, Stop, View, Worker},
 };
@@ -68,6 +69,7 @@ pub(super) struct TaskGroup<T> {
     transport: Arc<T>,
     store: Arc<Store>,
     registry: Option<Arc<dyn Registry>>,
+    form: Form,
     config: Arc<worker::Config>,
     /// One for all workers, whatever settings they run under.
     budget: Budget,
@@ -98,12 +100,14 @@ impl<T: Transport> TaskGroup<T> {
         transport: Arc<T>,
         store: Arc<Store>,
         registry: Option<Arc<dyn Registry>>,
+        form: Form,
         config: worker::Config,
     ) -> Self {
         Self {
             transport,
             store,
             registry,
+            form,
             config: Arc::new(config),
             budget: Budget::default(),
             tasks: JoinMap::new(),
@@ -241,8 +245,8 @@ impl<T: Transport> TaskGroup<T> {
         self.views.send_modify(|views| drop(views.insert(partition, gauges.view())));
         self.workers.insert(partition, (stop.clone(), assigned));
         let (transport, store, budget) = (Arc::clone(&self.transport), Arc::clone(&self.store), self.budget.clone());
-        let registry = self.registry.clone();
-        let worker = Worker { transport, store, config, budget, registry, partition, gauges, stop };
+        let (registry, form) = (self.registry.clone(), self.form);
+        let worker = Worker { transport, store, config, budget, registry, form, partition, gauges, stop };
         self.begin(Task::Worker(partition), async move {
             worker.run().await.map_err(|source| Error::Worker { partition, source: Box::new(source) })
         });

@@ -37,6 +37,9 @@ pub(super) fn run(sources: &Sources, settings: &Settings) -> anyhow::Result<()> 
     if let Some(written) = settings.written() {
         writeln!(out, "  format       {written}")?;
     }
+    if let Some(published) = settings.published() {
+        writeln!(out, "  predictions  {published}")?;
+    }
     writeln!(out, "  target       {}; features {features}{nominal}", schema.target)?;
     let shipped = settings.race.models == Settings::default().race.models;
     let origin =

@@ -16,7 +16,11 @@ use serde_json::json;
 
 use super::{BAD_SETTINGS, emphasis::Emphasis};
 use crate::{
-    app, kafka,
+    app::{
+        self,
+        registering::{self, Prospect},
+    },
+    kafka,
     settings::{Settings, Transport},
     store,
     topic::{Finding, Verdict},
@@ -37,6 +41,7 @@ pub(super) fn run(settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode
         Transport::Kafka(config) => found.extend(there(settings, config)?),
     }
     found.extend(registry(settings));
+    found.extend(subject(settings));
     let worst = found.iter().map(|it| it.verdict).max().unwrap_or(Verdict::Ok);
     let mut out = stdout().lock();
     if as_json {
@@ -72,6 +77,18 @@ async fn registry(settings: &Settings) -> Option<Finding> {
         Ok(()) => Finding::new("registry", url, Verdict::Ok, "answers as a schema registry does"),
         Err(problem) => Finding::new("registry", url, Verdict::Away, problem),
     })
+}
+
+/// Asks what the schema registry would do with the schema of predictions, where it is registered.
+#[tokio::main(flavor = "current_thread")]
+async fn subject(settings: &Settings) -> Option<Finding> {
+    let (subject, prospect) = registering::prospect(settings).await?;
+    let (verdict, told) = match prospect {
+        Prospect::Good(told) => (Verdict::Ok, told),
+        Prospect::Away(told) => (Verdict::Away, told),
+        Prospect::Refused(told) => (Verdict::Wrong, told),
+    };
+    Some(Finding::new("subject", subject, verdict, told))
 }
 
 /// Looks at what this machine has: the state file, room on its disk, the port.

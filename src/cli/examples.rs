@@ -72,6 +72,10 @@ pub(super) const HEALTH: &str = "\
 Examples:
   thalweg health || systemctl status thalweg";
 
+pub(super) const SCHEMA: &str = "\
+Examples:
+  thalweg schema > prediction.avsc";
+
 pub(super) const DEAD_LETTERS: &str = "\
 Examples:
   thalweg dead-letters show

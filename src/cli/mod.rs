@@ -22,13 +22,18 @@ mod samples;
 mod signals;
 mod usage;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     app,
     logging::{self, Surroundings},
+    pipeline::form::SCHEMA,
     settings::{Keys, Settings, Sources},
     topic,
 };
@@ -91,6 +96,9 @@ enum Command {
     /// Asks a running daemon over HTTP how it is; the exit code is 1 where it is not well
     #[command(after_help = examples::HEALTH)]
     Health,
+    /// Prints the Avro schema of predictions (output.format = "avro"), for who reads or registers it
+    #[command(after_help = examples::SCHEMA)]
+    Schema,
     /// Writes manual pages and completions of shells into a folder, for packages
     #[command(hide = true)]
     Manual(manual::Options),
@@ -108,8 +116,10 @@ pub fn main() -> ExitCode {
         arena::share();
         descriptors::raise_limit();
     }
-    if let Command::Manual(options) = &command {
-        return ended(manual::run(Cli::command(), options));
+    match &command {
+        Command::Manual(options) => return ended(manual::run(Cli::command(), options)),
+        Command::Schema => return ended(print_schema()),
+        _ => {}
     }
     let sources = Sources::new(cli.global.settings, environment(), cli.global.overrides);
     let sources = match &command {
@@ -133,6 +143,7 @@ pub fn main() -> ExitCode {
         | Command::Model(_)
         | Command::DeadLetters(_)
         | Command::Health
+        | Command::Schema
         | Command::Manual(_) => Ok(settings),
     };
     let loaded = Settings::load_with_keys(&sources).and_then(|(settings, keys)| Ok((with_files(settings)?, keys)));
@@ -161,10 +172,15 @@ pub fn main() -> ExitCode {
         Command::Model(command) => model::run(&settings, &command),
         Command::DeadLetters(command) => dead_letters::run(&settings, &command),
         Command::Health => health::run(&settings),
-        // It reads no settings and has ended above.
+        // These read no settings and have ended above.
+        Command::Schema => print_schema(),
         Command::Manual(options) => manual::run(Cli::command(), &options),
     };
     ended(done)
+}
+
+fn print_schema() -> anyhow::Result<()> {
+    Ok(stdout().write_all(SCHEMA.as_bytes())?)
 }
 
 /// Prints the error, if there is one, and returns the exit code.

@@ -29,9 +29,9 @@ pub struct Status {
     pub summary: String,
     /// False where records wait and nothing has been published for a while.
     pub healthy: bool,
-    /// True once all partitions have worked off what waited at the start, but for while records wait for the schema registry.
+    /// True once all partitions have worked off what waited at the start, but for while they wait for the schema registry.
     pub ready: bool,
-    /// True while records wait for the schema registry, which does not answer.
+    /// True while records, or the start, wait for the schema registry, which does not answer.
     pub waits_for_registry: bool,
     /// How the transport answers.
     pub contact: Contact,

@@ -7,7 +7,7 @@ use std::{fs, fs::OpenOptions, io, path::Path};
 use thalweg_kafka::{Oauth, Sasl, Tls};
 use thalweg_pipeline::decode::{Format, Origin};
 
-use super::{Errors, Problem, Settings, Transport};
+use super::{Errors, Predictions, Problem, Registration, Settings, Transport};
 
 impl Settings {
     /// Checks that certificates and keys can be read, are valid, and fit together.
@@ -18,6 +18,12 @@ impl Settings {
         let mut problems = Vec::new();
         if let Some(registry) = &self.registry
             && let Err(problem) = thalweg_registry::Client::new(registry.clone(), &self.schema.format)
+        {
+            problems.push(Problem::new("schema.registry", &problem));
+        }
+        // One that both need would only be reported twice.
+        if let (Predictions::Avro(Some(Registration { registry, .. })), None) = (&self.predictions, &self.registry)
+            && let Err(problem) = thalweg_registry::Client::new(registry.clone(), &Format::Avro(Origin::Registry))
         {
             problems.push(Problem::new("schema.registry", &problem));
         }
@@ -75,6 +81,20 @@ impl Settings {
             }
         };
         Some(format!("{name}, by {from}"))
+    }
+
+    /// Describes how predictions are written; `None` where they are JSON.
+    pub fn published(&self) -> Option<String> {
+        match &self.predictions {
+            Predictions::Json => None,
+            Predictions::Avro(Some(Registration { registry, subject })) => Some(format!(
+                "Avro, registered as `{subject}` at {}, which is not asked here (--connect does)",
+                registry.url
+            )),
+            Predictions::Avro(None) => {
+                Some("Avro, single objects by the schema that `thalweg schema` prints".to_owned())
+            }
+        }
     }
 
     /// Checks that the state file can be written; returns `true` if it exists already.

@@ -1,4 +1,4 @@
-//! Reads the format of samples, the file with their schema, and `[schema.registry]`.
+//! Reads the format of samples, the file with their schema, and `[schema.registry]`, which may be for predictions alone.
 
 use std::{
     fs::File,
@@ -29,8 +29,17 @@ impl Kind {
     }
 }
 
-/// Reads the format, and the registry where there is one.
-pub(super) fn read(section: &mut Section) -> (Format, Option<Config>) {
+/// What was read.
+pub(super) struct Written {
+    pub(super) format: Format,
+    /// The registry that is asked for the schemas of samples.
+    pub(super) asked: Option<Config>,
+    /// The registry, whatever it is for.
+    pub(super) registry: Option<Config>,
+}
+
+/// Reads the format, and the registry where there is one; with `registers` predictions may have a use for it where samples have none.
+pub(super) fn read(section: &mut Section, registers: bool) -> Written {
     let kind =
         section.one_of("format", Kind::Json, &choices!(Kind { "json": Json, "avro": Avro, "protobuf": Protobuf }));
     let file = section.optional_text("file");
@@ -43,26 +52,27 @@ pub(super) fn read(section: &mut Section) -> (Format, Option<Config>) {
         );
     }
     if kind == Kind::Json {
-        for (key, is_set) in [("file", file.is_some()), ("registry", registry.is_some())] {
+        for (key, is_set) in [("file", file.is_some()), ("registry", registry.is_some() && !registers)] {
             if is_set {
                 section.problem(key, "says nothing with format = \"json\", which is read without its schema");
             }
         }
-        return (Format::Json, None);
+        return Written { format: Format::Json, asked: None, registry };
     }
-    match (file, registry) {
-        (Some(_), Some(_)) => {
+    let (format, asked) = match (file, &registry) {
+        (Some(_), Some(_)) if !registers => {
             section.problem("file", "contradicts schema.registry: records have their schemas from one or the other");
             (Format::Json, None)
         }
-        (Some(file), None) => (from_file(section, kind, Path::new(&file), message), None),
-        (None, Some(registry)) => (kind.format(Origin::Registry), Some(registry)),
+        (Some(file), _) => (from_file(section, kind, Path::new(&file), message), None),
+        (None, Some(registry)) => (kind.format(Origin::Registry), Some(registry.clone())),
         (None, None) => {
             section
                 .problem("format", "needs a schema: set schema.registry.url, or schema.file where records have no ids");
             (Format::Json, None)
         }
-    }
+    };
+    Written { format, asked, registry }
 }
 
 /// Reads the schema in a file.

@@ -18,6 +18,7 @@ mod given;
 mod grid;
 mod http;
 mod model;
+mod output;
 mod race;
 mod range;
 mod schema;
@@ -48,6 +49,7 @@ use thalweg_topic::{Start, Timestamps, Topics};
 pub use changes::Keys;
 pub use given::{Given, variable};
 pub use grid::{Entry, entries, grid};
+pub use output::{Predictions, Registration};
 pub use section::{Errors, Problem, suggestion};
 pub use sources::Sources;
 pub use to_toml::quoted;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub timestamps: Timestamps,
     /// `output.shared`: true if the outputs may hold what others have published.
     pub shared_outputs: bool,
+    /// `output.format`: form of the predictions.
+    pub predictions: Predictions,
     /// `[schema]`
     pub schema: Schema,
     /// `[schema.registry]`; `None` where samples need none.
@@ -115,6 +119,7 @@ impl Default for Settings {
             on_gap: Policy::default(),
             timestamps: Timestamps::default(),
             shared_outputs: false,
+            predictions: Predictions::default(),
             schema: Schema::default(),
             registry: None,
             generator: thalweg_generator::Config::default(),
@@ -149,10 +154,11 @@ impl Settings {
         let generates = matches!(transport, Transport::Embedded(_));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
-        let (timestamps, shared_outputs) = output(root.section("output"));
+        let topics = transport::topics(root.section("topics"));
+        let output = output::read(root.section("output"));
         let mut schema_section = root.section("schema");
         let bounds = race::bounds(&mut schema_section);
-        let (schema, registry) = schema::read(schema_section);
+        let schema::Read { schema, asked, registry } = schema::read(schema_section, output.is_avro);
         let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);
         if generator.enabled && schema.format != Format::Json {
             let message = "makes up samples in JSON, which schema.format does not read; set it to false, or the format to \"json\"";
@@ -162,11 +168,12 @@ impl Settings {
             transport,
             start,
             on_gap,
-            topics: transport::topics(root.section("topics")),
-            timestamps,
-            shared_outputs,
+            timestamps: output.timestamps,
+            shared_outputs: output.shared,
+            predictions: output.predictions(&root, &topics, registry),
+            topics,
             schema,
-            registry,
+            registry: asked,
             generator,
             report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
             race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
@@ -215,12 +222,6 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())
     }
-}
-
-/// Reads the record time of what is published, and if the topics are shared.
-fn output(mut section: Section) -> (Timestamps, bool) {
-    let named = choices!(Timestamps { "clock": Clock, "sample": Sample });
-    (section.one_of("timestamp", Timestamps::default(), &named), section.boolean("shared", false))
 }
 
 fn state(mut section: Section) -> store::Config {

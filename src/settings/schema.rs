@@ -14,9 +14,18 @@ use thalweg_pipeline::decode::{
     Absent, Cast, Envelope, Format, MAX_CATEGORIES, Named, OnDelete, Rename, Schema, Unit, date, naming, zone,
 };
 
-pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Config>) {
+/// What was read.
+pub(super) struct Read {
+    pub(super) schema: Schema,
+    /// See [`format::Written`].
+    pub(super) asked: Option<thalweg_registry::Config>,
+    pub(super) registry: Option<thalweg_registry::Config>,
+}
+
+/// `registers` is true where predictions may have a use for the registry.
+pub(super) fn read(mut section: Section, registers: bool) -> Read {
     let default = Schema::default();
-    let (format, registry) = format::read(&mut section);
+    let format::Written { format, asked, registry } = format::read(&mut section, registers);
     let features = match section.take("features") {
         None => None,
         Some(value) if value.clone().into_string().is_ok_and(|text| text == "auto") => None,
@@ -84,7 +93,7 @@ pub(super) fn read(mut section: Section) -> (Schema, Option<thalweg_registry::Co
     check_form(&section, &schema);
     check_lists(&section, &schema);
     check_key_and_time(&section, &schema);
-    (schema, registry)
+    Read { schema, asked, registry }
 }
 
 /// Reads the table of other names.

@@ -15,6 +15,7 @@ use thalweg::{
     models::{ModelConfig, ModelKind, linear, tree},
     pipeline::{
         decode::Schema,
+        form::Form,
         gap::Policy,
         prequential, processor,
         worker::{self, Gauges, Stop, Worker},
@@ -170,6 +171,7 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
         config: Arc::new(config),
         budget: Budget::default(),
         registry: None,
+        form: Form::default(),
         partition: 0,
         gauges,
         stop: stop.clone(),

@@ -32,6 +32,7 @@ mod model_command;
 mod posting;
 mod predicting;
 mod published;
+mod published_forms;
 mod reading;
 mod reload;
 mod schemas;

@@ -4,6 +4,7 @@
 """
 
 import atexit
+import io
 import json
 import re
 import signal
@@ -14,10 +15,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -45,6 +47,7 @@ SETTINGS = [
 ]
 
 client = SchemaRegistryClient({"url": URL})
+deserialize = AvroDeserializer(client)
 admin = AdminClient({"bootstrap.servers": BROKER})
 producer = Producer({"bootstrap.servers": BROKER})
 passed = failed = 0
@@ -178,9 +181,27 @@ def read(topic):
     return found
 
 
+def said(record):
+    """What a prediction says, in whatever form it is."""
+    value = record.value()
+    if value.startswith(b"{"):
+        return json.loads(value)
+    return timed(deserialize(value, context(record.topic())))
+
+
+def timed(of):
+    """A prediction of a deserializer with its time in milliseconds, as JSON has it."""
+    return {**of, "timestamp": round(of["timestamp"].timestamp() * 1000)}
+
+
+def plainly(of):
+    """The same without where it came from."""
+    return {name: value for name, value in timed(of).items() if name != "source"}
+
+
 def predictions(topic):
     """What was predicted, without where it came from."""
-    found = [json.loads(record.value()) for record in read(f"{topic}.predictions")]
+    found = [said(record) for record in read(f"{topic}.predictions")]
     return [{name: value for name, value in of.items() if name != "source"} for of in found]
 
 
@@ -251,6 +272,58 @@ def apicurio(expected):
             same(f"those of Apicurio, {form}, are the same samples", topic, expected)
 
 
+def in_avro():
+    """Predictions that are published in Avro, for whoever reads them."""
+    settings = ["output.format=avro", f"schema.registry.url={URL}"]
+    make("in-avro")
+    values = list(map(plain("in-avro"), map(row, range(COUNT))))
+    # JSON, Avro, JSON, Avro in one topic.
+    for part in range(4):
+        fill("in-avro", values[part * COUNT // 4 : (part + 1) * COUNT // 4])
+        learn("in-avro", settings if part % 2 else [])
+    forms = [record.value()[:1] for record in read("in-avro.predictions")]
+    check("both forms are in the topic, a quarter each time", forms == ([b"{"] * (COUNT // 4) + [b"\0"] * (COUNT // 4)) * 2, forms)
+    expected = predictions("plain")
+    same("confluent-kafka's deserializer reads what JSON says", "in-avro", expected)
+    [version] = client.get_versions("in-avro.predictions-value")
+    registered = json.loads(client.get_version("in-avro.predictions-value", version).schema.schema_str)
+    printed = json.loads(run("in-avro", "schema").stdout)
+    check("the schema is registered once, as `thalweg schema` prints it", registered == printed, registered)
+
+    make("single")
+    fill("single", values)
+    learn("single", ["output.format=avro"])
+    canonical = fastavro.schema.to_parsing_canonical_form(printed)
+    mark = b"\xc3\x01" + bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
+    found = [record.value() for record in read("single.predictions")]
+    check("without a registry they are single objects of that schema", all(value.startswith(mark) for value in found), found[0][:10])
+    parsed = fastavro.parse_schema(printed)
+    said_so = [plainly(fastavro.schemaless_reader(io.BytesIO(value[len(mark) :]), parsed)) for value in found]
+    check("which fastavro reads", said_so == expected, said_so[0])
+
+    # Another daemon learns from the predictions, in Avro and in JSON.
+    make("all-avro")
+    fill("all-avro", values)
+    learn("all-avro", settings)
+    of_predictions = ["schema.timestamp=timestamp", "schema.target=target"]
+    learn("plain.predictions", of_predictions)
+    learn("all-avro.predictions", [*of_predictions, "schema.format=avro", f"schema.registry.url={URL}"])
+    same("predictions in Avro are samples as those in JSON are", "all-avro.predictions", predictions("plain.predictions"))
+
+    subject = "refused.predictions-value"
+    other = {"type": "record", "name": "Other", "fields": [field("a", "string")]}
+    client.register_schema(subject, Schema(json.dumps(other), "AVRO"))
+    client.set_compatibility(subject_name=subject, level="BACKWARD")
+    make("refused")
+    fill("refused", values[:1])
+    done = run("refused", "run", "--until-caught-up", settings=settings)
+    told = done.stdout + done.stderr
+    check("a subject that does not take the schema ends the start", done.returncode == 78 and subject in told and "output.subject" in told, told)
+    check("and nothing is registered", client.get_versions(subject) == [1], client.get_versions(subject))
+    told = run("refused", "check", "--connect", settings=settings).stdout
+    check("as a check says before", f"WRONG    subject {subject}: " in told, told)
+
+
 def encrypted():
     settings = ["schema.format=avro", f"schema.registry.url={ENCRYPTED}"]
     for name, more, wanted in [
@@ -312,6 +385,13 @@ def held():
     waiting = [*map(second, rows[50:100]), *map(first, rows[100:110])]
     registry("kill")
     fill("held", waiting)
+    # Another one has to have its schema registered first.
+    make("begun")
+    fill("begun", map(plain("begun"), rows[:50]))
+    begun = Daemon("begun", ["output.format=avro", f"schema.registry.url={URL}", "http.listen=127.0.0.1:0"])
+    away = awaited("a word that the registry is away", lambda: begun.of("registry_away"))[0]
+    check("a start that needs the registry says so", away["subject"] == "begun.predictions-value", away)
+    check("and is not ready", begun.get("/readyz")[0] == 503, begun.get("/readyz"))
     away = awaited("a word that the registry is away", lambda: daemon.of("registry_away"))[0]
     check("it says which registry is away", URL in away["problem"], away)
     awaited("it to be not ready for that", lambda: (got := daemon.get("/readyz"))[0] == 503 and "registry" in got[1])
@@ -327,6 +407,9 @@ def held():
     awaited("the rest", lambda: daemon.records() == 110)
     check("it says that the registry is back", daemon.of("registry_answers"), daemon.log.read_text())
     awaited("it to be ready", lambda: daemon.get("/readyz")[0] == 200)
+    awaited("those of the other one", lambda: begun.records() == 50)
+    check("which ends in order, too", (code := begun.stop()) == 0, code)
+    same("and has published in Avro what the same rows give", "begun", expected[:50])
 
     # A number and a GUID that the registry does not know; it knows nothing of GUIDs at all.
     unknown = [b"\0\0\0\x10\x92\2", (b"\2", [("__value_schema_id", b"\1" + bytes(range(16)))])]
@@ -339,6 +422,7 @@ def held():
 
 started = time.monotonic()
 same_samples()
+in_avro()
 encrypted()
 held()
 print(f"\n{passed} passed, {failed} failed in {time.monotonic() - started:.0f} s")

@@ -289,6 +289,13 @@ impl BrokerClient {
         let all = |name: &String, count: i32| (0..count).map(|p| self.read(name, p)).collect::<Vec<_>>();
         let outputs = Output::ALL.map(|output| {
             let mut held = all(&names.outputs[output as usize], names.output_partitions);
+            if output == Output::Predictions {
+                // What they say does not depend on their form.
+                for record in held.iter_mut().flatten() {
+                    let json = record.value.as_deref().and_then(thalweg::pipeline::form::to_json);
+                    record.value = json.map(Into::into).or(record.value.take());
+                }
+            }
             if output == Output::Events {
                 held.iter_mut().for_each(|records| records.retain(proof::has_source));
             }

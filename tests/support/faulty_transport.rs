@@ -13,6 +13,7 @@ use thalweg_embedded::{self, Embedded, EmbeddedPublisher, EmbeddedReader};
 use thalweg_models::{ModelConfig, ModelKind};
 use thalweg_pipeline::{
     decode::Schema,
+    form::Form,
     gap::Policy,
     prequential, processor,
     worker::{self, Gauges, Stop, Worker},
@@ -81,6 +82,7 @@ pub fn worker<T>(transport: T, store: Arc<Store>, until_caught_up: bool) -> Work
         config: worker_config(until_caught_up),
         budget: Budget::default(),
         registry: None,
+        form: Form::default(),
         partition: 0,
         gauges: Gauges::default(),
         stop: Stop::default(),

@@ -28,6 +28,10 @@ pub trait Ground {
     fn published(&self) -> i64;
     /// Appends foreign records, as another producer would. Does nothing while there is no topic yet.
     fn mix_in(&self, values: &[Option<Vec<u8>>]);
+    /// A setting that the run with this number has besides.
+    fn besides(&self, _run: usize) -> Option<&'static str> {
+        None
+    }
 }
 
 /// How a daemon is battered.
@@ -79,7 +83,10 @@ pub fn kill_loop(ground: &impl Ground, plan: &Plan) -> KillReport {
         let before = ground.published();
         let started = Instant::now();
         let rate = if rng.random_ratio(1, plan.full_speed) { 0 } else { plan.rate };
-        let mut daemon = ground.site().start(&["run", "--set", &format!("generator.rate={rate}")]);
+        let rate = format!("generator.rate={rate}");
+        let besides = ground.besides(report.kills).map(|setting| ["--set", setting]);
+        let words = [&["run", "--set", &rate][..], besides.as_ref().map_or(&[], |words| &words[..])];
+        let mut daemon = ground.site().start(&words.concat());
         match rng.random_range(0..10) {
             // Opening the state file, the transport, restoring.
             0..2 => daemon.watch(below(&mut rng, Duration::from_millis(60))),

@@ -17,6 +17,7 @@ use tokio::{runtime::Handle, time::timeout};
 use super::RETRY_AFTER;
 use crate::json;
 use thalweg_http::{Accepted, Problem, Records, Retried, Selected};
+use thalweg_pipeline::form;
 use thalweg_topic::{
     self as topic, NotTaken, Reader, SampleLog, Source, Topics, Transport,
     dead_letters::{self, Selection},
@@ -132,16 +133,19 @@ impl<T: Transport + SampleLog> AnyTopics for Opened<T> {
             return std::future::ready(Err(Problem::not_found("no_such_topic", message))).boxed();
         }
         let transport = Arc::clone(&self.transport);
-        self.run(async move { read(&*transport, &name, partition, from, limit).await })
+        let is_predictions = name == *predictions;
+        self.run(async move { read(&*transport, &name, partition, from, limit, is_predictions).await })
     }
 }
 
+/// Predictions are shown as JSON in whatever form they are.
 async fn read(
     source: &impl Source,
     name: &str,
     partition: i32,
     from: Option<i64>,
     limit: usize,
+    is_predictions: bool,
 ) -> Result<Records, Problem> {
     let count = source.partitions(name).await.map_err(|error| failed(&error))?;
     if !(0..count).contains(&partition) {
@@ -177,8 +181,10 @@ async fn read(
                 next = record.offset;
                 break;
             }
+            let shown = record.value.as_deref().filter(|_| is_predictions).and_then(form::to_json);
+            let line = json::Line::new(partition, record, shown.as_deref().or(record.value.as_deref()));
             // Writing into memory does not fail.
-            if serde_json::to_writer(&mut lines, &json::Line::new(partition, record)).is_ok() {
+            if serde_json::to_writer(&mut lines, &line).is_ok() {
                 lines.push(b'\n');
             }
             count += 1;

@@ -50,7 +50,7 @@ pub struct Records {
 /// Gives records of a topic
 ///
 /// One JSON object a line: partition, offset, timestamp (ms since 1970), key, value and headers, of which bytes are `{"text":…}` or,
-/// where they are no UTF-8, `{"base64":…}`. An answer ends early, at about 4 MiB, or at the end of the partition: the header
+/// where they are no UTF-8, `{"base64":…}`; predictions in Avro are shown as the JSON that they would be. An answer ends early, at about 4 MiB, or at the end of the partition: the header
 /// `thalweg-next-offset` says where to go on, `thalweg-end-offset` where the partition ends.
 #[utoipa::path(
     get,

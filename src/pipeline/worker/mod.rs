@@ -36,7 +36,7 @@ pub use config::{Config, Error};
 pub use gauges::{Gauges, View};
 pub use replicas::Dated;
 
-use crate::{decode::ReadAhead, registry::Registry, tap::Spout};
+use crate::{decode::ReadAhead, form::Form, registry::Registry, tap::Spout};
 use backfill::Backfill;
 use recovery::recover;
 use schemas::Schemas;
@@ -70,6 +70,8 @@ pub struct Worker<T> {
     pub budget: Budget,
     /// Gives the schemas of records; none where the settings name no registry.
     pub registry: Option<Arc<dyn Registry>>,
+    /// Form of the predictions that it publishes.
+    pub form: Form,
     /// Partition of the samples topic.
     pub partition: i32,
     /// Gauges that it updates.
@@ -152,7 +154,7 @@ impl<T: Transport> Worker<T> {
     /// Runs once from the last checkpoint on. `end` is the offset to stop at, once it is known; `backfill` are models that have not
     /// joined the race, with which it begins again once they can.
     async fn attempt(&self, end: &mut Option<i64>, backfill: &mut Option<Backfill>) -> Result<(), Error> {
-        let Self { transport, store, config, budget, registry, partition, gauges, stop } = self;
+        let Self { transport, store, config, budget, registry, form, partition, gauges, stop } = self;
         let schemas = |decided| {
             let place = (config.processor.topic.as_str(), *partition);
             let (store, counters) = (Arc::clone(store), Arc::clone(&gauges.counters));
@@ -163,7 +165,9 @@ impl<T: Transport> Worker<T> {
             let mut publisher = transport.publisher(*partition).await?;
             // All that models learn before they join the race has been read before.
             let before = schemas(i64::MAX);
-            let processor = recover(config, store, *partition, &mut reader, &mut publisher, backfill, before).await?;
+            let mut processor =
+                recover(config, store, *partition, &mut reader, &mut publisher, backfill, before).await?;
+            processor.publish_as(*form);
             let beside = match backfill.take() {
                 Some(backfill) => Some((backfill, transport.reader(&config.processor.topic, *partition).await?)),
                 None => None,

@@ -277,6 +277,21 @@ fn renamed_fields_go_by_their_new_names_with_all_that_is_nested_in_them() {
 }
 
 #[test]
+fn a_renamed_field_can_have_the_name_of_what_it_is_nested_in() {
+    let rename = |from: &str, to: &str| Rename { from: from.into(), to: to.into() };
+    let schema =
+        Schema { rename: vec![rename("a.0", "a"), rename("x.Float64", "x"), rename("y.0", "y")], ..Schema::default() };
+    let record = r#"{"a":[1],"x":{"Float64":2.5,"Valid":true},"b":3,"y":[4]}"#;
+    let others = [r#"{"a":7,"x":null,"b":3,"y":[4]}"#, r#"{"a":[1,2],"x":{"Valid":true},"b":3,"y":[4]}"#];
+    let samples = read(&schema, &[record, record, others[0], others[1], record]);
+    let values = [&[("a", 1.0), ("x", 2.5), ("b", 3.0)][..], &[("b", 3.0)], &[("a", 1.0), ("b", 3.0)]];
+    for (sample, of) in samples.iter().zip([0, 0, 1, 2, 0]) {
+        let sample = sample.as_ref().expect("a sample");
+        assert_eq!((&sample.features, sample.target), (&features(values[of]), Some(4.0)));
+    }
+}
+
+#[test]
 fn a_star_in_a_name_stands_for_any_text() {
     let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let record = r#"{"s":{"a":1,"id":2,"deep":{"b":3,"id":4}},"meta":{"k":5,"kind":"x"},"y":6,"z":7}"#;

@@ -152,7 +152,7 @@ impl<'d> Sink<'d> {
             draft.no_number(index, field.part, path, || found)?;
             return Ok(Level::Skipped);
         }
-        Ok(if field.part == Part::Ignored || field.timestamp { Level::Ignored } else { level })
+        Ok(if field.is_ignored_within() || field.timestamp { Level::Ignored } else { level })
     }
 
     /// Takes the value at the path.

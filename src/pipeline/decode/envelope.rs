@@ -146,7 +146,7 @@ pub(super) fn find(json: &[u8], schema: &Schema) -> Result<Option<Form>, Rejecti
     let mut named = schema.named();
     let is_reached = match &form {
         Ok(form) => named.any(|name| form.is_within(name)),
-        Err(_) => named.any(|name| name.starts_with("resource")),
+        Err(_) => named.any(|name| ["resource", "data."].iter().any(|outer| name.starts_with(outer))),
     };
     let takes_off = form.as_ref().is_ok_and(|form| form.is_framed || !form.root.is_empty());
     // A record that has the target itself is the row.
@@ -334,9 +334,10 @@ fn connect_payload(record: &Map<String, Value>) -> Option<&Value> {
 fn is_change(record: &Map<String, Value>) -> bool {
     let row = |name| record.get(name).is_none_or(|row: &Value| row.is_object() || row.is_null());
     let is_one = record.contains_key("after") || record.contains_key("before");
-    let is_op =
-        record.get("op").and_then(Value::as_str).is_some_and(|op| matches!(op, "c" | "u" | "d" | "r" | "t" | "m"));
-    is_one && row("before") && row("after") && is_op && record.get("source").is_some_and(Value::is_object)
+    let is_op = has_text(record, "op", &["c", "u", "d", "r", "t", "m"]);
+    // Flink's debezium-json tells of no source.
+    let is_whole = record.get("source").is_some_and(Value::is_object) || has_only(record, &["before", "after", "op"]);
+    is_one && row("before") && row("after") && is_op && is_whole
 }
 
 fn is_cloud_event(record: &Map<String, Value>) -> bool {
@@ -357,6 +358,11 @@ fn has_text(record: &Map<String, Value>, name: &str, texts: &[&str]) -> bool {
     record.get(name).and_then(Value::as_str).is_some_and(|text| texts.contains(&text))
 }
 
+/// Returns true where a record has these members and no others.
+fn has_only(record: &Map<String, Value>, names: &[&str]) -> bool {
+    record.len() == names.len() && names.iter().all(|name| record.contains_key(*name))
+}
+
 /// Returns true for what comes of a table, by the names that Maxwell and Canal give it.
 fn is_of_table(record: &Map<String, Value>) -> bool {
     ["database", "table", "type"].into_iter().all(|name| record.get(name).is_some_and(Value::is_string))
@@ -364,22 +370,25 @@ fn is_of_table(record: &Map<String, Value>) -> bool {
 
 fn is_maxwell(record: &Map<String, Value>) -> bool {
     let types = ["insert", "update", "delete", "bootstrap-start", "bootstrap-insert", "bootstrap-complete"];
-    is_of_table(record)
+    let is_whole = is_of_table(record) && record.get("ts").is_some_and(Value::is_number);
+    // Flink's maxwell-json tells of no table.
+    (is_whole || has_only(record, &["data", "type"]))
         && has_text(record, "type", &types)
         && record.get("data").is_some_and(Value::is_object)
-        && record.get("ts").is_some_and(Value::is_number)
 }
 
 fn is_canal(record: &Map<String, Value>) -> bool {
-    is_of_table(record)
-        && record.get("isDdl").is_some_and(Value::is_boolean)
-        && record.get("data").is_some_and(|data| data.is_array() || data.is_null())
+    let is_whole = is_of_table(record) && record.get("isDdl").is_some_and(Value::is_boolean);
+    let has_rows = |data: &Value| data.as_array().is_some_and(|rows| rows.iter().all(Value::is_object));
+    // Flink's canal-json tells of no table.
+    let is_bare = has_only(record, &["data", "type"]) && has_text(record, "type", &["INSERT", "UPDATE", "DELETE"]);
+    record.get("data").is_some_and(|data| (is_whole && data.is_null()) || ((is_whole || is_bare) && has_rows(data)))
 }
 
 fn is_ogg(record: &Map<String, Value>) -> bool {
     let row = |name| record.get(name).is_some_and(Value::is_object);
     has_text(record, "op_type", &["I", "U", "D", "T"])
-        && record.get("table").is_some_and(Value::is_string)
+        && (record.get("table").is_some_and(Value::is_string) || has_only(record, &["before", "after", "op_type"]))
         && (row("before") || row("after") || has_text(record, "op_type", &["T"]))
 }
 
@@ -441,6 +450,9 @@ mod tests {
             (r#"{"_id":{"$oid":"65a"},"y":1}"#, Envelope::MongoDb, ""),
             (r#"{"database":"d","table":"t","type":"insert","ts":1,"data":{"x":1}}"#, Envelope::Maxwell, "data"),
             (r#"{"table":"D.T","op_type":"D","op_ts":"2026","before":{"x":1}}"#, Envelope::Ogg, "after"),
+            (r#"{"before":null,"after":{"x":1},"op":"c"}"#, Envelope::Debezium, "after"),
+            (r#"{"data":{"x":1},"type":"insert"}"#, Envelope::Maxwell, "data"),
+            (r#"{"before":null,"after":{"x":1},"op_type":"I"}"#, Envelope::Ogg, "after"),
         ];
         for (json, envelope, root) in known {
             let is_framed = json.starts_with(r#"{"schema""#);
@@ -456,6 +468,11 @@ mod tests {
             r#"{"schema":{"type":"struct"},"payload":{"x":1},"topic":"t"}"#,
             r#"{"before":1,"after":2,"op":"c","source":{}}"#,
             r#"{"before":{"x":1},"after":{"x":2}}"#,
+            r#"{"before":{"x":1},"after":{"x":2},"op":"c","y":1}"#,
+            r#"{"before":{"x":1},"after":{"x":2},"op_type":"I","y":1}"#,
+            r#"{"data":{"x":1},"type":"insert","y":1}"#,
+            r#"{"data":[{"x":1}],"type":"INSERT","y":1}"#,
+            r#"{"data":[1,2],"type":"INSERT"}"#,
             r#"{"specversion":"1.0","data":{"x":1}}"#,
             r#"{"fields":{"x":1},"timestamp":1}"#,
             r#"{"y":{"double":"two"},"z":{"double":1,"single":2}}"#,
@@ -466,6 +483,8 @@ mod tests {
         for json in rows {
             assert_eq!(form(json), Ok(Form::plain()), "{json}");
         }
-        assert_eq!(form(r#"{"resourceMetrics":[]}"#).expect_err("cannot be read").reason(), "other_form");
+        for refused in [r#"{"resourceMetrics":[]}"#, r#"{"data":[{"x":1}],"type":"INSERT"}"#] {
+            assert_eq!(form(refused).expect_err("cannot be read").reason(), "other_form", "{refused}");
+        }
     }
 }

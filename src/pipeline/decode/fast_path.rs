@@ -66,7 +66,7 @@ impl Within {
                     Ok(Self::Used)
                 }
             }
-            _ if field.part == Part::Ignored => Ok(Self::Ignored),
+            _ if field.is_ignored_within() => Ok(Self::Ignored),
             _ => Ok(self),
         }
     }

@@ -185,7 +185,7 @@ impl Value<'_> {
 
     /// Enters an object or an array: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
-        self.reader.ignoring |= self.field.part == Part::Ignored || self.field.timestamp;
+        self.reader.ignoring |= self.field.is_ignored_within() || self.field.timestamp;
         if self.field.root {
             self.reader.ignoring = false;
             self.reader.draft.has_root |= found == AN_OBJECT;

@@ -94,6 +94,14 @@ impl Naming {
     pub(super) fn is_displaced(&self, path: &str) -> bool {
         !self.renames.is_empty() && self.path(&self.name(path)) != path
     }
+
+    /// Returns true where a field within the value at `path` has another name than its path tells.
+    pub(super) fn is_renamed_within(&self, path: &str) -> bool {
+        let inner = if self.root.is_empty() { Some(path) } else { within(path, &self.root) };
+        inner.is_some_and(|inner| {
+            self.renames.iter().any(|rename| within(&rename.from, inner).is_some_and(|rest| !rest.is_empty()))
+        })
+    }
 }
 
 /// Returns true where a name of the settings stands for all that it fits.
@@ -152,6 +160,16 @@ mod tests {
         let naming = naming("", &[("a", "b")]);
         assert!(naming.is_displaced("b") && naming.is_displaced("b.c"));
         assert!(!naming.is_displaced("a") && !naming.is_displaced("c") && !naming.is_displaced("bb"));
+        assert!(!naming.is_renamed_within("b"));
+    }
+
+    #[test]
+    fn a_field_can_have_the_name_of_what_it_is_nested_in() {
+        let naming = naming("row", &[("x.value", "x")]);
+        assert_eq!((&*naming.name("row.x.value"), &*naming.path("x")), ("x", "row.x.value"));
+        assert!(naming.is_displaced("row.x") && naming.is_renamed_within("row.x"));
+        assert!(naming.is_displaced("row.x.valid") && !naming.is_renamed_within("row.x.valid"));
+        assert!(!naming.is_displaced("row.x.value"));
     }
 
     #[test]

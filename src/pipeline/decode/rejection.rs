@@ -51,6 +51,8 @@ pub enum Doubt {
     DayOrMonth,
     /// The zone is given in letters such as `CST`, which are not the same offset everywhere.
     Letters,
+    /// It is an object, of which one member may be a time.
+    Members,
 }
 
 impl Doubt {
@@ -59,6 +61,9 @@ impl Doubt {
         match self {
             Doubt::DayOrMonth => ": its day and month could be either way round",
             Doubt::Letters => ": the letters of its zone are not the same everywhere, so give an offset such as +01:00",
+            Doubt::Members => {
+                ": if one of its members is the time, name that in schema.timestamp, as in \"ts.seconds\""
+            }
         }
     }
 }

@@ -48,14 +48,25 @@ impl Part {
     }
 }
 
+/// What counts of that which is nested in an ignored field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inner {
+    /// Nothing does.
+    Nothing,
+    /// Fields that the schema names.
+    Named,
+    /// All that has a name: the field alone has given its own away.
+    All,
+}
+
 /// Roles of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) part: Part,
     pub(super) key: bool,
     pub(super) timestamp: bool,
-    /// True where it is ignored, but something nested in it is not.
-    pub(super) inner: bool,
+    /// What counts of that which is nested in it, where it is ignored.
+    pub(super) inner: Inner,
     /// True for the object that holds the features, where that is not the record.
     pub(super) root: bool,
     /// Meaning of its values, where it is said.
@@ -72,7 +83,7 @@ impl Field {
         part: Part::New,
         key: false,
         timestamp: false,
-        inner: false,
+        inner: Inner::Nothing,
         root: false,
         cast: None,
         in_milliseconds: false,
@@ -82,10 +93,19 @@ impl Field {
     /// Field that nothing uses, with all that is nested in it.
     pub(super) const IGNORED: Self = Self { part: Part::Ignored, ..Self::NEW };
 
+    /// Object or array of which a field within it has the name.
+    pub(super) const DISPLACED: Self = Self { part: Part::Ignored, inner: Inner::All, ..Self::NEW };
+
     /// Returns `true` where nothing uses it, nor anything nested in it.
     #[inline]
     pub(super) fn is_skipped(self) -> bool {
         self == Self::IGNORED
+    }
+
+    /// Returns `true` where of what is nested in it only fields that the schema names count.
+    #[inline]
+    pub(super) fn is_ignored_within(self) -> bool {
+        self.part == Part::Ignored && self.inner != Inner::All
     }
 
     /// Returns `true` where only a number may stand, so that members and elements are no features.

@@ -230,6 +230,7 @@ pub fn date(text: &str) -> Option<i64> {
 /// Returns the reason why a text that is nearly a time is not read as one.
 pub(super) fn doubt(text: &str) -> Option<Doubt> {
     match text {
+        "an object" => Some(Doubt::Members),
         _ if is_ambiguous(text) => Some(Doubt::DayOrMonth),
         _ if ends_in_letters(text) => Some(Doubt::Letters),
         _ => None,

@@ -7,7 +7,7 @@ use super::{
         Envelope, Notice,
         envelope::{Form, Wrappers},
         naming::{self, Naming},
-        role::{Field, Part},
+        role::{Field, Inner, Part},
     },
     Index,
 };
@@ -45,7 +45,11 @@ impl Index {
                 part: *part,
                 key: is(&self.schema.key),
                 timestamp: is(&self.schema.timestamp),
-                inner: *part == Part::Ignored && (wanted.iter().any(holds) || holds(&root)),
+                inner: if *part == Part::Ignored && (wanted.iter().any(holds) || holds(&root)) {
+                    Inner::Named
+                } else {
+                    Inner::Nothing
+                },
                 root: !root.is_empty() && *path == root,
                 cast: self.cast_of(name),
                 ..Field::NEW
@@ -160,7 +164,7 @@ impl Index {
     #[cold]
     pub(super) fn unknown(&mut self, path: &str) -> Field {
         if self.naming.is_displaced(path) {
-            return Field::IGNORED;
+            return if self.naming.is_renamed_within(path) { Field::DISPLACED } else { Field::IGNORED };
         }
         if self.is_outside(path) {
             return Field::NEW;

@@ -99,7 +99,10 @@ class Envelopes {
                 Struct written = k % 3 == 0 ? change.read(after, about, Instant.ofEpochMilli(k))
                     : k % 3 == 1 ? change.create(after, about, Instant.ofEpochMilli(k))
                     : change.update(struct(decimal, k + 1, x(k + 1)), after, about, Instant.ofEpochMilli(k));
-                return text(converter, change.schema(), written);
+                String line = text(converter, change.schema(), written);
+                // A row that was deleted is none.
+                return k % 10 != 9 ? line
+                    : line + "\n" + text(converter, change.schema(), change.delete(after, about, Instant.ofEpochMilli(k)));
             });
             lines(folder, withSchemas ? "debezium_variable_schemas" : "debezium_variable", k -> {
                 Struct about = new Struct(source).put("lsn", (long) k).put("table", "rows");

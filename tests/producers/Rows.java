@@ -1,10 +1,16 @@
+import com.alibaba.fastjson2.JSON;
+import com.dslplatform.json.DslJson;
+import com.dslplatform.json.JsonWriter;
+import com.dslplatform.json.runtime.Settings;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.function.Function;
+import java.util.Map;
+import java.util.TreeMap;
+import net.minidev.json.JSONObject;
 
-/** Writes the rows with Jackson 2, Jackson 3 and Gson: one file each in the folder named by the argument. */
+/** Writes the rows with Jackson 2, Jackson 3, Gson, fastjson2, dsl-json and json-smart: one file each in the folder named by the argument. */
 class Rows {
     static final int COUNT = 300;
 
@@ -21,6 +27,13 @@ class Rows {
             n = k % 3 == 1 ? Double.NaN : k % 7;
             x = k % 50 / 8.0;
             y = k % 5 + k % 50 / 8.0;
+        }
+
+        /** Its values by their names. */
+        Map<String, Double> members() {
+            Map<String, Double> members = new TreeMap<>(Map.of("i", i, "n", n, "x", x, "y", y));
+            members.put("m", m);
+            return members;
         }
     }
 
@@ -56,5 +69,14 @@ class Rows {
         lines(folder, "gson", special::toJson);
         Gson nulls = new GsonBuilder().serializeSpecialFloatingPointValues().serializeNulls().create();
         lines(folder, "gson_nulls", nulls::toJson);
+        lines(folder, "fastjson2", JSON::toJSONString);
+        DslJson<Object> dsl = new DslJson<>(Settings.withRuntime());
+        JsonWriter out = dsl.newWriter();
+        lines(folder, "dsl_json", row -> {
+            out.reset();
+            dsl.serialize(out, row.members());
+            return out.toString();
+        });
+        lines(folder, "json_smart", row -> JSONObject.toJSONString(row.members()));
     }
 }

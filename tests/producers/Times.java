@@ -1,6 +1,8 @@
+import com.alibaba.fastjson2.JSON;
 import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import io.debezium.time.MicroTimestamp;
 import io.debezium.time.NanoTimestamp;
+import com.google.gson.Gson;
 import java.io.PrintWriter;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
@@ -17,7 +19,7 @@ import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.data.Timestamp;
 import org.apache.kafka.connect.json.JsonConverter;
 
-/** Writes the times and keys of times.py with Jackson 2, Jackson 3 and Kafka Connect: one file each in the folder named by the argument. */
+/** Writes the times and keys of times.py with Jackson 2, Jackson 3, fastjson2, Gson and Kafka Connect: one file each in the folder named by the argument. */
 class Times {
     static final long START = 1774747800000L;
     static final int STEP = 7500;
@@ -66,9 +68,12 @@ class Times {
 
     public static void main(String[] arguments) throws Exception {
         String folder = arguments[0];
+        Gson gson = new Gson();
+        times(folder, "gson_instant_s", gson::toJson, instant -> instant);
+        times(folder, "gson_date_s", gson::toJson, Date::from);
         var two = new com.fasterxml.jackson.databind.ObjectMapper().registerModule(new JavaTimeModule());
         var three = tools.jackson.databind.json.JsonMapper.builder().build();
-        for (Map.Entry<String, Mapper> of : Map.<String, Mapper>of("jackson2", two::writeValueAsString, "jackson3", three::writeValueAsString).entrySet()) {
+        for (Map.Entry<String, Mapper> of : Map.<String, Mapper>of("jackson2", two::writeValueAsString, "jackson3", three::writeValueAsString, "fastjson2", JSON::toJSONString).entrySet()) {
             times(folder, of.getKey() + "_instant", of.getValue(), instant -> instant);
             times(folder, of.getKey() + "_offset", of.getValue(), instant -> OffsetDateTime.ofInstant(instant, ZoneOffset.ofHours(2)));
             times(folder, of.getKey() + "_local", of.getValue(), instant -> LocalDateTime.ofInstant(instant, ZoneOffset.UTC));

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"math"
 	"os"
@@ -56,6 +57,12 @@ type omitted struct {
 	Y *float64 `json:"y,omitempty"`
 }
 
+// nullable has a column as database/sql reads it: an object of two members.
+type nullable struct {
+	pointers
+	X sql.NullFloat64 `json:"x"`
+}
+
 // text writes what encoding/json refuses as a text, as strconv spells it.
 type text float64
 
@@ -73,7 +80,7 @@ func known(value float64) *float64 {
 func main() {
 	times(filepath.Join(os.Args[1], "times"))
 	files := map[string]*json.Encoder{}
-	for _, name := range []string{"go", "go_omitempty", "go_text"} {
+	for _, name := range []string{"go", "go_omitempty", "go_text", "go_sql_null"} {
 		file, err := os.Create(filepath.Join(os.Args[1], name+".jsonl"))
 		if err != nil {
 			panic(err)
@@ -100,6 +107,7 @@ func main() {
 			n = math.NaN()
 		}
 		write("go", pointers{known(i), known(m), known(n), known(x), known(y)})
+		write("go_sql_null", nullable{pointers{I: known(i), M: known(m), N: known(n), Y: known(y)}, sql.NullFloat64{Float64: x, Valid: true}})
 		write("go_omitempty", omitted{known(i), known(m), known(n), known(x), known(y)})
 		write("go_text", map[string]text{"i": text(i), "m": text(m), "n": text(n), "x": text(x), "y": text(y)})
 	}

@@ -8,7 +8,7 @@
 #[path = "../shapes/mod.rs"]
 mod shapes;
 
-use std::{hint::black_box, ops::ControlFlow};
+use std::{hint::black_box, ops::ControlFlow, sync::Arc};
 
 use shapes::{Records, Shape};
 
@@ -17,7 +17,7 @@ use thalweg::{
     metrics::Scores,
     models::{Features, ModelConfig, ModelKind, Pipeline, Scratch, linear, rls, rules, tree},
     pipeline::{
-        decode::{Decoder, Index, ReadAhead, Schema},
+        decode::{Decoder, Definition, Index, Learned, Meaning, ReadAhead, Schema, SchemaId, Writer},
         form::{Form, Frame},
         prequential,
         processor::{self, Processor},
@@ -119,8 +119,20 @@ fn decode(passes: usize) {
 
 /// All that decoding takes, on whichever core.
 fn shape(shape: Shape, passes: usize) {
-    let (values, schema) = (values(shape), settings(shape.settings()).schema);
+    let values = values(shape);
+    // Nobody asks there.
+    let registry = shape.writer_schema().map(|_| "schema.registry.url=http://127.0.0.1");
+    let settings: Vec<&str> = shape.settings().iter().copied().chain(registry).collect();
+    let schema = self::settings(&settings).schema;
     let (mut ahead, mut decoder) = (ReadAhead::new(&schema), Decoder::new(&schema, Index::new(&schema)));
+    if let Some(writer_schema) = shape.writer_schema() {
+        let definition = Definition { body: writer_schema.definition.into(), ..Definition::default() };
+        let writer = Writer::new(&schema.format, &definition).expect("a schema");
+        let meaning = Meaning::Known(Arc::new(writer));
+        let learned = Learned { offset: 0, id: SchemaId::Number(writer_schema.id), meaning };
+        decoder.learn(&learned);
+        ahead.read_records(&[Record::default()], &[learned]);
+    }
     for _ in 0..passes {
         for run in values.chunks(500) {
             let rows = ahead.read(run.iter().map(|value| Some(&**value)));

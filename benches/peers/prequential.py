@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 # Not the standard library's json: orjson is what people reach for where JSON is hot, reads a sample several times as
@@ -27,6 +28,24 @@ WINDOW = 1000
 ELECTION_EVERY = 100
 
 
+def flat(value, key, timestamp):
+    """Features, target, key and time (milliseconds since 1970) of a record that is an object of numbers."""
+    x = orjson.loads(value)
+    return x, x.pop("y"), key, timestamp
+
+
+def telemetry(value, key, timestamp):
+    """The same of a device's readings, whose key and time are in them."""
+    record = orjson.loads(value)
+    device, x = record["device"], record["readings"]
+    x["ok"] = device["ok"]
+    return x, record["y"], device["id"], int(datetime.fromisoformat(record["time"]).timestamp() * 1000)
+
+
+# How records are read, by their shape.
+SHAPES = {"flat": flat, "telemetry": telemetry}
+
+
 class Race:
     """Models that learn from one partition and are scored on each record before they learn from it."""
 
@@ -42,10 +61,8 @@ class Race:
         self.champion = names[0]
         self.version = 0
 
-    def step(self, offset, timestamp, value):
-        """The prediction for one sample, as JSON (bytes). `timestamp`: milliseconds since 1970; `value`: its JSON."""
-        x = orjson.loads(value)
-        y = x.pop("y")
+    def step(self, offset, timestamp, x, y):
+        """The prediction for one sample, as JSON (bytes). `timestamp`: milliseconds since 1970; `x`: features by name."""
         predictions = {name: model.predict_one(x) for name, model in self.models.items()}
         published = orjson.dumps(
             {
@@ -75,14 +92,15 @@ class Race:
             self.champion = best
 
 
-def options(description):
-    """The command line of a peer; `--records` or `--live` says when it ends."""
+def options(description, shapes=("flat",)):
+    """The command line of a peer that reads these shapes; `--records` or `--live` says when it ends."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brokers", default="127.0.0.1:19092", metavar="HOST:PORT")
     parser.add_argument("--samples", default="samples", metavar="TOPIC", help="read from its beginning")
     parser.add_argument("--partition", type=int, default=0)
     parser.add_argument("--predictions", default="predictions", metavar="TOPIC", help="has to exist")
     parser.add_argument("--models", choices=RACES, default="linear")
+    parser.add_argument("--shape", choices=shapes, default="flat", help="of the samples")
     end = parser.add_mutually_exclusive_group(required=True)
     end.add_argument("--records", type=int, metavar="N", help="works off a backlog: ends after N records, 1 or more")
     end.add_argument("--live", action="store_true", help="low latency: ends at SIGTERM")

@@ -1,6 +1,7 @@
 """River between two Kafka topics, in one Python process: consume, predict, score, learn, produce.
 
-    river_kafka.py --brokers HOST:PORT --samples TOPIC --predictions TOPIC --models linear|tree (--records N | --live)
+    river_kafka.py --brokers HOST:PORT --samples TOPIC --predictions TOPIC --models linear|tree
+      [--shape flat|telemetry] (--records N | --live)
 
 Prints a line of JSON at the end; README.md says what its numbers are.
 """
@@ -10,7 +11,7 @@ import sys
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
-from prequential import RACES, Meter, Race, options
+from prequential import RACES, SHAPES, Meter, Race, options
 
 # Records taken at once, at most.
 BATCH = 200
@@ -69,7 +70,7 @@ def take(consumer, most):
 
 def main():
     meter = Meter()
-    arguments = options(__doc__)
+    arguments = options(__doc__, SHAPES)
     stopping = False
 
     def stop(*_):
@@ -84,6 +85,7 @@ def main():
         meter.acknowledged()
 
     source, sink = consumer(arguments), producer(arguments)
+    read = SHAPES[arguments.shape]
     race = Race(RACES[arguments.models], arguments.samples, arguments.partition)
     while not stopping and race.version != arguments.records:
         left = BATCH if arguments.live else min(BATCH, arguments.records - race.version)
@@ -91,14 +93,14 @@ def main():
         if messages:
             meter.begin()
         for message in messages:
-            timestamp = message.timestamp()[1]
-            prediction = race.step(message.offset(), timestamp, message.value())
+            x, y, key, timestamp = read(message.value(), message.key(), message.timestamp()[1])
+            prediction = race.step(message.offset(), timestamp, x, y)
             while True:
                 try:
                     sink.produce(
                         arguments.predictions,
                         prediction,
-                        message.key(),
+                        key,
                         arguments.partition,
                         on_delivery=acknowledged,
                         timestamp=timestamp,

@@ -15,7 +15,7 @@ import threading
 
 from pyspark.sql import SparkSession
 
-from prequential import RACES, Meter, Race, options
+from prequential import RACES, Meter, Race, flat, options
 
 CONNECTOR = "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.3"
 # Records in one micro-batch, at most: larger ones are hardly faster, and without a bound the first one is the whole
@@ -61,12 +61,16 @@ class Batches:
             rows = frame.selectExpr("key", "CAST(value AS STRING)", "offset", "unix_millis(timestamp)").collect()
             if self.arguments.records is not None:
                 rows = rows[: self.arguments.records - self.race.version]
-            step = self.race.step
             # Text, since bytes take Spark longer between Python and the JVM.
-            self.publish([(key, step(offset, at, value).decode()) for key, value, offset, at in rows])
+            self.publish([self.predicted(*row) for row in rows])
             if self.race.version == self.arguments.records:
                 self._closed = True
                 self.finished.set()
+
+    def predicted(self, key, value, offset, at):
+        """Key and value of the prediction for a row."""
+        x, y, key, at = flat(value, key, at)
+        return key, self.race.step(offset, at, x, y).decode()
 
     def publish(self, predictions):
         """Returns when the broker has acknowledged all of them. Spark's sink cannot set a record's timestamp."""

@@ -32,8 +32,10 @@ impl Race {
 
     fn setting(self) -> Option<&'static str> {
         match self {
-            Race::Linear => Some(r#"models=[{kind="mean"},{kind="linear"}]"#),
-            Race::Tree => Some(r#"models=[{kind="mean"},{kind="linear"},{kind="hoeffding_tree",scale=true}]"#),
+            Race::Linear => Some(r#"models=[{kind="mean"},{kind="linear",optimizer="sgd"}]"#),
+            Race::Tree => {
+                Some(r#"models=[{kind="mean"},{kind="linear",optimizer="sgd"},{kind="hoeffding_tree",scale=true}]"#)
+            }
             Race::Default => None,
         }
     }
@@ -89,6 +91,13 @@ impl Daemon {
         self.binary = binary;
     }
 
+    /// Returns what the build says against the settings; none where it takes them.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let output = self.command(&["check"]).output().expect("it starts");
+        let words = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        (!output.status.success()).then_some(words)
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("state.db")
     }
@@ -97,11 +106,15 @@ impl Daemon {
         self.folder.path().join("log")
     }
 
-    pub(crate) fn start(&self, arguments: &[&str]) -> Watched {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         let settings = self.settings.iter().flat_map(|setting| ["--set", setting]);
         command.args(arguments).args(settings).current_dir(self.folder.path());
-        Watched::start(&mut command, &self.log())
+        command
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Watched {
+        Watched::start(&mut self.command(arguments), &self.log())
     }
 
     /// Works off the backlog; the time from its first record to its end.

@@ -14,6 +14,10 @@ mod live;
 mod many;
 mod peers;
 mod process;
+/// That of the tests, which use more of it.
+#[allow(dead_code)]
+#[path = "../../tests/support/registry.rs"]
+mod registry;
 mod report;
 mod scaling;
 mod sections;
@@ -21,6 +25,7 @@ mod sections;
 mod shapes;
 mod shapes_table;
 mod start;
+mod telemetry_peers;
 mod topics;
 
 use std::path::PathBuf;
@@ -53,7 +58,10 @@ struct Options {
     /// Python with what benches/peers/pipeline-requirements.txt names; without it peers are left out
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Another build of the daemon, which takes turns with this one in the section shapes
+    /// Program of benches/peers/rust_baseline; without it that is left out
+    #[arg(long)]
+    rust_baseline: Option<PathBuf>,
+    /// Another build of the daemon, which takes turns with this one in the section shapes, where it takes their settings
     #[arg(long)]
     other: Option<PathBuf>,
     /// File to write, with its plots beside it; without it the report is printed

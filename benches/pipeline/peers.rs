@@ -1,4 +1,4 @@
-//! The Python stacks that do the same work, from benches/peers/.
+//! Others that do the same work, from benches/peers/.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,7 +32,14 @@ pub(crate) struct Outcome {
 }
 
 impl Peer {
-    fn command(self, python: &Path, broker: &Broker, samples: &str, predictions: &str, race: Race) -> Command {
+    pub(crate) fn command(
+        self,
+        python: &Path,
+        broker: &Broker,
+        samples: &str,
+        predictions: &str,
+        race: Race,
+    ) -> Command {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(self.script);
         let mut command = Command::new(python);
         command.arg(script).args(["--brokers", &broker.address, "--samples", samples, "--predictions", predictions]);
@@ -50,18 +57,7 @@ impl Peer {
         race: Race,
         records: u64,
     ) -> Outcome {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        let mut command = self.command(python, broker, samples, predictions, race);
-        command.args(["--records", &records.to_string()]);
-        let (usage, text) = Watched::start(&mut command, &log).wait(&log);
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let said = lines.rev().find(|line| line["seconds"].is_number()).unwrap_or_else(|| panic!("{text}"));
-        Outcome {
-            records_per_second: records as f64 / said["seconds"].as_f64().unwrap_or(f64::NAN),
-            first_prediction_seconds: said["first_prediction_seconds"].as_f64().unwrap_or(f64::NAN),
-            usage,
-        }
+        work_off(&mut self.command(python, broker, samples, predictions, race), records)
     }
 
     /// Starts it for as long as it is left to run.
@@ -77,5 +73,19 @@ impl Peer {
         let mut command = self.command(python, broker, samples, predictions, race);
         command.arg("--live");
         Watched::start(&mut command, log)
+    }
+}
+
+/// Has a peer work off the first `records` of its topic.
+pub(crate) fn work_off(command: &mut Command, records: u64) -> Outcome {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let (usage, text) = Watched::start(command.args(["--records", &records.to_string()]), &log).wait(&log);
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let said = lines.rev().find(|line| line["seconds"].is_number()).unwrap_or_else(|| panic!("{text}"));
+    Outcome {
+        records_per_second: records as f64 / said["seconds"].as_f64().unwrap_or(f64::NAN),
+        first_prediction_seconds: said["first_prediction_seconds"].as_f64().unwrap_or(f64::NAN),
+        usage,
     }
 }

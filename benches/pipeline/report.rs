@@ -42,6 +42,11 @@ impl Row {
         Self { measure, ours, beside: format!("{whose}: {theirs}"), ratio, target: "–".into() }
     }
 
+    /// Ours beside what cannot be measured.
+    pub(crate) fn alone(measure: String, ours: String, beside: &str) -> Self {
+        Self { beside: beside.to_owned(), ..Self::plain(measure, ours) }
+    }
+
     /// Ours, with a limit of its own.
     pub(crate) fn limit(measure: String, ours: String, is_kept: bool, target: &str) -> Self {
         let target = format!("{target} {}", kept(is_kept));

@@ -120,7 +120,7 @@ async fn backlog_of_peer(
     Some(outcome)
 }
 
-fn peer_records(options: &Options) -> u64 {
+pub(crate) fn peer_records(options: &Options) -> u64 {
     PEER_RECORDS.min(options.records)
 }
 

@@ -1,4 +1,5 @@
-//! The shapes in which producers write one and the same sample: as flat numbers, with a text, nested, as telemetry.
+//! The shapes in which producers write one and the same sample: as flat numbers, with a text, nested, as telemetry, as a
+//! change of a database, and by a schema.
 
 use thalweg::generator::{self, Function, Stream, encode};
 
@@ -21,10 +22,41 @@ pub(crate) enum Shape {
     Array,
     /// A nested device with an id, which is the key, a truth value, a version, and an RFC 3339 time.
     Telemetry,
+    /// A new or changed row of PostgreSQL as Debezium writes it, without Connect's schemas.
+    Debezium,
+    /// Avro behind the five bytes of a schema registry.
+    Avro,
+    /// Protocol Buffers behind the five bytes of a schema registry and the message's index.
+    Protobuf,
 }
 
+/// A schema by which records are written, as a registry has it.
+pub(crate) struct WriterSchema {
+    /// Its id at the registry.
+    pub(crate) id: u32,
+    pub(crate) definition: &'static str,
+}
+
+const AVRO: WriterSchema = WriterSchema {
+    id: 1,
+    definition: r#"{"type":"record","name":"Sample","fields":[
+        {"name":"x0","type":"double"},{"name":"x1","type":"double"},{"name":"x2","type":"double"},
+        {"name":"x3","type":"double"},{"name":"x4","type":"double"},{"name":"x5","type":"double"},
+        {"name":"x6","type":"double"},{"name":"x7","type":"double"},{"name":"x8","type":"double"},
+        {"name":"x9","type":"double"},{"name":"y","type":"double"}]}"#,
+};
+const PROTOBUF: WriterSchema = WriterSchema {
+    id: 2,
+    definition: r#"syntax = "proto3";
+        message Sample {
+          double x0 = 1; double x1 = 2; double x2 = 3; double x3 = 4; double x4 = 5;
+          double x5 = 6; double x6 = 7; double x7 = 8; double x8 = 9; double x9 = 10;
+          double y = 11;
+        }"#,
+};
+
 impl Shape {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Flat,
         Self::Spaced,
         Self::Shuffled,
@@ -33,6 +65,9 @@ impl Shape {
         Self::Nested,
         Self::Array,
         Self::Telemetry,
+        Self::Debezium,
+        Self::Avro,
+        Self::Protobuf,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -45,14 +80,29 @@ impl Shape {
             Self::Nested => "nested",
             Self::Array => "array",
             Self::Telemetry => "telemetry",
+            Self::Debezium => "debezium",
+            Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
         }
     }
 
-    /// Settings that a person who has such a stream would write.
+    /// Schema by which its records are written; none for JSON.
+    pub(crate) fn writer_schema(self) -> Option<&'static WriterSchema> {
+        match self {
+            Self::Avro => Some(&AVRO),
+            Self::Protobuf => Some(&PROTOBUF),
+            _ => None,
+        }
+    }
+
+    /// Settings that a person who has such a stream would write, but for the registry's address.
     pub(crate) fn settings(self) -> &'static [&'static str] {
         match self {
             Self::Category => &["schema.nominal=[\"colour\"]"],
             Self::Telemetry => &["schema.key=\"device.id\"", "schema.timestamp=\"time\""],
+            Self::Debezium => &["schema.envelope=debezium", "schema.timestamp=\"$.ts_ms\""],
+            Self::Avro => &["schema.format=avro"],
+            Self::Protobuf => &["schema.format=protobuf"],
             _ => &[],
         }
     }
@@ -122,7 +172,43 @@ impl Records {
                     i / 60_000 % 60,
                 )
             }
+            Shape::Debezium => {
+                let (op, lsn, nanos) = (if id & 1 == 0 { 'c' } else { 'u' }, 24_023_128 + 56 * i, 1_000_003 * i as u64);
+                let [happened, written] = [1_774_747_800_000_000_000, 1_774_747_800_250_000_000].map(|since| {
+                    let nanos = since + nanos;
+                    [nanos / 1_000_000, nanos / 1000, nanos]
+                });
+                let [[ms, us, ns], [written_ms, written_us, written_ns]] = [happened, written];
+                format!(
+                    "{{\"before\":null,\"after\":{{{numbers},{target}}},\"source\":{{\"version\":\"3.6.1.Final\",\
+                     \"connector\":\"postgresql\",\"name\":\"plant\",\"ts_ms\":{ms},\"snapshot\":\"false\",\"db\":\"plant\",\
+                     \"sequence\":\"[\\\"{}\\\",\\\"{lsn}\\\"]\",\"ts_us\":{us},\"ts_ns\":{ns},\"schema\":\"public\",\
+                     \"table\":\"readings\",\"txId\":{},\"lsn\":{lsn},\"xmin\":null}},\"transaction\":null,\"op\":\"{op}\",\
+                     \"ts_ms\":{written_ms},\"ts_us\":{written_us},\"ts_ns\":{written_ns}}}",
+                    lsn - 56,
+                    555 + i,
+                )
+            }
+            Shape::Avro => {
+                return framed(&AVRO, self.x.iter().chain([&y]).flat_map(|number| number.to_le_bytes()));
+            }
+            // 0 is the first message of its file.
+            Shape::Protobuf => return framed(&PROTOBUF, [0].into_iter().chain(message(self.x.iter().chain([&y])))),
         }
         .into_bytes()
     }
+}
+
+/// Puts a registry's five bytes before a record's own.
+fn framed(schema: &WriterSchema, body: impl Iterator<Item = u8>) -> Vec<u8> {
+    [0].into_iter().chain(schema.id.to_be_bytes()).chain(body).collect()
+}
+
+/// Returns a message with these numbers in its fields.
+fn message<'n>(numbers: impl Iterator<Item = &'n f64>) -> impl Iterator<Item = u8> {
+    /// Wire type of eight bytes.
+    const FIXED: u8 = 1;
+    // Zero is what is not on the wire.
+    let fields = (1_u8..).zip(numbers).filter(|(_, number)| number.to_bits() != 0);
+    fields.flat_map(|(field, number)| [field << 3 | FIXED].into_iter().chain(number.to_le_bytes()))
 }

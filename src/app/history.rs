@@ -7,7 +7,7 @@ use thalweg_embedded::EmbeddedTopics;
 use thalweg_kafka::KafkaTopics;
 use thalweg_pipeline::decode::Learned;
 use thalweg_settings::{Settings, Transport};
-use thalweg_topic::{self as topic, Reader, Source};
+use thalweg_topic::{self as topic, Reader, Source, record::Headers};
 
 use super::asking::Asking;
 
@@ -84,7 +84,10 @@ pub struct Part {
     pub offsets: Range<i64>,
 }
 
-/// Passes the value of every record of `wanted` to `see`, partition by partition, oldest first, each partition
+/// Takes the value and the headers of a record.
+pub type See<'s> = dyn FnMut(Option<&[u8]>, &Headers) -> io::Result<()> + 's;
+
+/// Passes the value and the headers of every record of `wanted` to `see`, partition by partition, oldest first, each partition
 /// announced by `begin`, and returns the schemas by which they were written. A daemon may run meanwhile.
 ///
 /// # Errors
@@ -93,7 +96,7 @@ pub fn read<'a>(
     settings: &'a Settings,
     wanted: &'a Wanted,
     begin: &'a mut dyn FnMut(Part) -> io::Result<()>,
-    see: &'a mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+    see: &'a mut See<'_>,
 ) -> LocalBoxFuture<'a, Result<Vec<Learned>, Error>> {
     async move {
         let mut asking = Asking::new(settings)?;
@@ -119,7 +122,7 @@ pub fn newest<'a>(
     settings: &'a Settings,
     topic: &'a str,
     most: u64,
-    see: &'a mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+    see: &'a mut See<'_>,
 ) -> LocalBoxFuture<'a, Result<i32, Error>> {
     async move {
         match &settings.transport {
@@ -130,12 +133,7 @@ pub fn newest<'a>(
     .boxed_local()
 }
 
-async fn tail(
-    source: impl Source,
-    topic: &str,
-    most: u64,
-    see: &mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
-) -> Result<i32, Error> {
+async fn tail(source: impl Source, topic: &str, most: u64, see: &mut See<'_>) -> Result<i32, Error> {
     let count = source.partitions(topic).await?;
     let each = i64::try_from(most / u64::from(count.max(1).unsigned_abs())).unwrap_or(i64::MAX).max(1);
     for partition in 0..count {
@@ -151,7 +149,7 @@ async fn show(
     source: &impl Source,
     wanted: &Wanted,
     begin: &mut dyn FnMut(Part) -> io::Result<()>,
-    see: &mut dyn FnMut(Option<&[u8]>) -> io::Result<()>,
+    see: &mut See<'_>,
     mut asking: Option<&mut Asking>,
 ) -> Result<(), Error> {
     let Wanted { topic, partition, from, to } = wanted;
@@ -188,8 +186,8 @@ async fn show(
             }
             for record in fetched.records.iter().filter(|record| record.offset < to) {
                 match &mut asking {
-                    Some(asking) => see(asking.value(record).await?.as_deref())?,
-                    None => see(record.value.as_deref())?,
+                    Some(asking) => see(asking.value(record).await?.as_deref(), &record.headers)?,
+                    None => see(record.value.as_deref(), &record.headers)?,
                 }
             }
             next = fetched.next_offset;
@@ -253,7 +251,7 @@ mod tests {
     async fn read(dropped: i64, open: i64, to: Option<i64>) -> (String, Result<(), Error>) {
         let wanted = Wanted { topic: "samples".to_owned(), partition: None, from: None, to };
         let mut seen = String::new();
-        let mut see = |value: Option<&[u8]>| {
+        let mut see = |value: Option<&[u8]>, _: &Headers| {
             seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
             Ok(())
         };
@@ -274,7 +272,7 @@ mod tests {
     async fn the_newest_records_are_as_many_as_are_wanted_and_there() {
         for (most, expected) in [(4, "6789"), (100, "0123456789"), (1, "9")] {
             let mut seen = String::new();
-            let mut see = |value: Option<&[u8]>| {
+            let mut see = |value: Option<&[u8]>, _: &Headers| {
                 seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
                 Ok(())
             };

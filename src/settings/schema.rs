@@ -131,7 +131,7 @@ fn check_explode(section: &Section, schema: &Schema) {
     if schema.format != Format::Json {
         problem("takes arrays in JSON apart, and schema.format is another; have the writer send one record per row");
     }
-    if !is_record && !matches!(schema.envelope, Envelope::Auto | Envelope::None) {
+    if !is_record && !may_be_within(schema.envelope, path) {
         let message = format!(
             "says where the features are, as does schema.envelope = \"{}\": leave the envelope out, and name in schema.root where \
              they are within a row",
@@ -151,6 +151,12 @@ fn check_explode(section: &Section, schema: &Schema) {
     }
 }
 
+/// Returns true where a path says where the features are, in spite of the envelope: within an event's data it does.
+fn may_be_within(envelope: Envelope, path: &str) -> bool {
+    let is_in_data = || path.split('.').next() == Some("data");
+    matches!(envelope, Envelope::Auto | Envelope::None) || (envelope == Envelope::CloudEvents && is_in_data())
+}
+
 /// Checks where the features are, and what they are called.
 fn check_form(section: &Section, schema: &Schema) {
     if let Some(root) = &schema.root {
@@ -160,7 +166,7 @@ fn check_form(section: &Section, schema: &Schema) {
                 "must be a path such as \"payload.after\"; leave it out where the record itself is meant",
             );
         }
-        if !matches!(schema.envelope, Envelope::Auto | Envelope::None) {
+        if !may_be_within(schema.envelope, root) {
             let message = format!(
                 "says where the features are, as does schema.envelope = \"{}\": set one of them",
                 schema.envelope.name()

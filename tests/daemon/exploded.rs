@@ -121,7 +121,10 @@ fn posting_predicting_replaying_and_comparing_take_records_of_many_rows() {
         let answer = post(address, "/api/v1/predict", "application/json", sample.to_string().as_bytes());
         assert_eq!(answer.code, code, "{sample}: {}", answer.body);
     }
-    assert!(get(address, "/api/v1/status").body.contains("\"records\":2"));
+    while !get(address, "/api/v1/status").body.contains("\"records\":2") {
+        assert!(Instant::now() < deadline, "{}", daemon.story());
+        std::thread::yield_now();
+    }
     assert!(daemon.stop().success());
 
     let file = site.write("batches.jsonl", &lines);

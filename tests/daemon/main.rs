@@ -1,6 +1,7 @@
 //! What the daemon and the commands promise: settings, the binary as a process, everything together.
 
 mod assignments;
+mod cloud_events;
 mod command_line;
 mod compare;
 mod connect;

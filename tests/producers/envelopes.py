@@ -3,10 +3,12 @@
 import io
 import json
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import fastavro
 from bson import ObjectId, json_util
+from cloudevents.core.bindings import kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
@@ -20,13 +22,25 @@ def lines(name, written):
     (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in written))
 
 
-def event(k, of):
+def event(k, of, **more):
     about = {"id": str(k), "source": "/rows", "type": "row", "datacontenttype": "application/json"}
     known = {name: value for name, value in of.items() if value is not None and abs(value) < 1e300}
-    return JSONFormat().write(CloudEvent(attributes=about, data=known)).decode()
+    return CloudEvent(attributes=about | more, data=known)
 
 
-lines("cloudevents", [event(k, of) for k, of in enumerate(rows)])
+lines("cloudevents", [JSONFormat().write(event(k, of)).decode() for k, of in enumerate(rows)])
+
+# As records of Kafka, in both modes; what a header holds is text.
+begin = datetime(2026, 3, 29, 1, 30, tzinfo=timezone.utc)
+for mode, message in (("binary", kafka.to_binary), ("structured", kafka.to_structured)):
+    records = []
+    for k, of in enumerate(rows):
+        about = {"time": begin + timedelta(seconds=k), "subject": f"d{k % 7}", "type": ("hot", "cold")[k % 2], "level": k % 5}
+        record = message(event(k, of, **about), JSONFormat())
+        headers = {name: value.decode() for name, value in record.headers.items()}
+        records.append(json.dumps({"headers": headers, "value": record.value.decode()}))
+    (folder / "events").mkdir(exist_ok=True)
+    (folder / "events" / mode).write_text("\n".join(records))
 
 for mode in ("CANONICAL", "RELAXED"):
     options = getattr(json_util, f"{mode}_JSON_OPTIONS")

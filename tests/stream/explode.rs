@@ -278,7 +278,7 @@ proptest! {
         record.insert("in".to_owned(), json!({"a": rows, "b": [1]}));
         let record = Value::Object(record);
         let text = if pretty { serde_json::to_string_pretty(&record) } else { serde_json::to_string(&record) }.expect("JSON");
-        let found = Explode::new(&exploded("in.a")).rows(&text.into()).expect("rows");
+        let found = Explode::new(&exploded("in.a")).rows(&text.into(), false).expect("rows");
         let found: Vec<Value> = found.iter().map(|row| serde_json::from_slice(row).expect("JSON")).collect();
         let expected: Vec<Value> = rows.iter().map(|row| {
             let mut record = record.clone();

@@ -2,6 +2,7 @@
 
 mod adaptive_models;
 mod allocations;
+mod cloud_events;
 mod contract;
 mod decode;
 mod drift_events;

@@ -211,7 +211,7 @@ fn opened(settings: &Settings, options: &Options) -> anyhow::Result<(Samples, Da
 #[tokio::main(flavor = "current_thread")]
 async fn copied(settings: &Settings, topic: &str, records: u64) -> anyhow::Result<Spool> {
     let mut writer = SpoolWriter::new()?;
-    history::newest(settings, topic, records, &mut |value| writer.push(value)).await?;
+    history::newest(settings, topic, records, &mut |value, headers| writer.push(value, headers)).await?;
     Ok(writer.finish()?)
 }
 

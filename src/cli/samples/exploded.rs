@@ -1,21 +1,28 @@
-//! Rows of a record that holds many (`schema.explode`), one after the other.
+//! Rows of a record that holds many (`schema.explode`), one after the other, each with the record's headers.
 
 use std::vec::IntoIter;
 
 use bytes::Bytes;
 
-use crate::pipeline::decode::{Explode, Schema};
+use crate::{
+    pipeline::decode::{CloudEvent, Explode, Schema},
+    topic::record::Headers,
+};
+
+/// Headers of what is in a file.
+pub(super) static NO_HEADERS: Headers = Headers::new();
 
 /// The rows of the record that was read last.
 pub(super) struct Exploded {
     explode: Explode,
     rows: IntoIter<Bytes>,
     current: Option<Bytes>,
+    headers: Headers,
 }
 
 impl Exploded {
     pub(super) fn new(schema: &Schema) -> Self {
-        Self { explode: Explode::new(schema), rows: Vec::new().into_iter(), current: None }
+        Self { explode: Explode::new(schema), rows: Vec::new().into_iter(), current: None, headers: Headers::new() }
     }
 
     /// Moves to the next row of the record; returns `false` where there is none left.
@@ -25,18 +32,18 @@ impl Exploded {
     }
 
     /// Returns the row that was moved to last, where the record holds rows.
-    pub(super) fn current(&self) -> Option<&[u8]> {
-        self.current.as_deref()
+    pub(super) fn current(&self) -> (Option<&[u8]>, &Headers) {
+        (self.current.as_deref(), &self.headers)
     }
 
     /// Takes the next record, and returns its first row, or the record where it holds none.
-    pub(super) fn first_of<'v>(&'v mut self, record: &'v [u8]) -> &'v [u8] {
+    pub(super) fn first_of<'v>(&'v mut self, record: &'v [u8], headers: &'v Headers) -> (&'v [u8], &'v Headers) {
         if self.explode.is_needed()
-            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(record))
+            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(record), CloudEvent::of(headers).is_some())
         {
-            self.rows = rows.into_iter();
+            (self.rows, self.headers) = (rows.into_iter(), headers.clone());
             self.advance();
         }
-        self.current().unwrap_or(record)
+        (self.current.as_deref().unwrap_or(record), headers)
     }
 }

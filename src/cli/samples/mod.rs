@@ -31,6 +31,7 @@ use crate::{
     pipeline::decode::{
         Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
     },
+    topic::record::Headers,
 };
 use exploded::Exploded;
 use input::{Input, Row};
@@ -69,7 +70,8 @@ pub(super) struct Raw<'a> {
 }
 
 enum Content<'a> {
-    Json(Option<&'a [u8]>),
+    Json(&'a [u8]),
+    Record(Option<&'a [u8]>, &'a Headers),
     Cells(&'a Table),
     Typed(&'a dyn TypedRow),
     Unusable(Unusable),
@@ -96,9 +98,12 @@ impl Raw<'_> {
                 table.cells().for_each(|(name, cell)| see(name, Value::Cell(cell)));
                 return Ok(());
             }
-            Content::Json(None) => Err(Rejection::Tombstone),
-            Content::Json(Some([])) => Err(Rejection::Empty),
-            Content::Json(Some(value)) => leaves.read(value, |name, leaf| see(name, Value::Leaf(leaf))),
+            Content::Record(None, _) => Err(Rejection::Tombstone),
+            Content::Record(Some([]), _) | Content::Json([]) => Err(Rejection::Empty),
+            Content::Record(Some(value), headers) => {
+                leaves.read_with(value, headers, |name, leaf| see(name, Value::Leaf(leaf)))
+            }
+            Content::Json(value) => leaves.read(value, |name, leaf| see(name, Value::Leaf(leaf))),
             Content::Typed(row) => leaves.read_typed(row, |name, leaf| see(name, Value::Leaf(leaf))),
         };
         read.map_err(|rejection| Unusable::of(&rejection, place))
@@ -235,7 +240,8 @@ impl Samples {
         let Self { origin, decoder, exploded, limit } = self;
         let Some(Raw { place, content }) = origin.next(exploded, *limit)? else { return Ok(None) };
         let decoded = match content {
-            Content::Json(value) => decoder.decode(value),
+            Content::Json(value) => decoder.decode(Some(value)),
+            Content::Record(value, headers) => decoder.decode_with(value, headers, None),
             Content::Cells(table) => decoder.decode_row(table.cells()),
             Content::Typed(row) => decoder.decode_typed_row(row),
             Content::Unusable(problem) => return Ok(Some(Err(problem))),
@@ -271,12 +277,19 @@ impl Origin {
                 let target = stream.next_sample(features);
                 line.clear();
                 encode::json(stream.feature_names(), features, target, line);
-                (Place::default(), Content::Json(Some(line)))
+                (Place::default(), Content::Json(line))
             }
-            Origin::Records(_) if exploded.advance() => (Place::default(), Content::Json(exploded.current())),
+            Origin::Records(_) if exploded.advance() => {
+                let (row, headers) = exploded.current();
+                (Place::default(), Content::Record(row, headers))
+            }
             Origin::Records(reader) => match reader.next_record()? {
                 None => return Ok(None),
-                Some(value) => (Place::default(), Content::Json(value.map(|value| exploded.first_of(value)))),
+                Some((None, headers)) => (Place::default(), Content::Record(None, headers)),
+                Some((Some(value), headers)) => {
+                    let (row, headers) = exploded.first_of(value, headers);
+                    (Place::default(), Content::Record(Some(row), headers))
+                }
             },
         };
         Ok(Some(Raw { place, content }))
@@ -286,7 +299,7 @@ impl Origin {
 impl<'a> Content<'a> {
     fn of(row: Row<'a>) -> Self {
         match row {
-            Row::Json(value) => Self::Json(Some(value)),
+            Row::Json(value) => Self::Json(value),
             Row::Cells(table) => Self::Cells(table),
             Row::Typed(row) => Self::Typed(row),
             Row::Unusable(problem) => Self::Unusable(problem),

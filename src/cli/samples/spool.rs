@@ -1,7 +1,7 @@
 //! Spools: copies of sources that can be read only once, or slowly: standard input, a pipe, a range of a topic.
 //!
 //! Invariant: the file has no name, so that nothing is left of it however the process ends. Every reader has a position
-//! of its own.
+//! of its own. Of a record's headers those are kept that are an event's attributes: what else they say is for others.
 
 use std::{
     fs::File,
@@ -10,7 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use crate::pipeline::decode::Learned;
+use bytes::Bytes;
+
+use crate::{
+    pipeline::decode::{CloudEvent, Learned},
+    topic::record::Headers,
+};
 
 /// Length of a record without a value.
 const TOMBSTONE: u32 = u32::MAX;
@@ -54,6 +59,7 @@ impl Spool {
         SpoolReader {
             read: BufReader::with_capacity(1 << 16, At { spool: self.clone(), next: 0 }),
             value: Vec::new(),
+            headers: Headers::new(),
             position: 0,
         }
     }
@@ -90,13 +96,24 @@ impl SpoolWriter {
         Ok(Self { out: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?), size: 0 })
     }
 
-    /// Adds a record's value.
-    pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>) -> io::Result<()> {
+    /// Adds a record's value, and its headers.
+    pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>, headers: &Headers) -> io::Result<()> {
+        let attributes: Vec<_> = CloudEvent::of(headers).into_iter().flat_map(CloudEvent::headers).collect();
+        self.out.write_all(&(attributes.len() as u32).to_le_bytes())?;
+        self.size += 4;
+        for (name, value) in attributes {
+            self.write(Some(name.as_bytes()))?;
+            self.write(Some(value))?;
+        }
+        self.write(value)
+    }
+
+    fn write(&mut self, bytes: Option<&[u8]>) -> io::Result<()> {
         // No transport takes records of 4 GiB.
-        let length = value.map_or(TOMBSTONE, |value| value.len() as u32);
+        let length = bytes.map_or(TOMBSTONE, |bytes| bytes.len() as u32);
         self.out.write_all(&length.to_le_bytes())?;
-        self.out.write_all(value.unwrap_or_default())?;
-        self.size += 4 + value.map_or(0, |value| value.len() as u64);
+        self.out.write_all(bytes.unwrap_or_default())?;
+        self.size += 4 + bytes.map_or(0, |bytes| bytes.len() as u64);
         Ok(())
     }
 
@@ -111,6 +128,7 @@ impl SpoolWriter {
 pub(in crate::cli) struct SpoolReader {
     read: BufReader<At>,
     value: Vec<u8>,
+    headers: Headers,
     position: u64,
 }
 
@@ -123,22 +141,38 @@ impl SpoolReader {
         self.position
     }
 
-    /// Returns the next record's value, of a copy that was written record by record; `None` at the end.
-    pub(super) fn next_record(&mut self) -> io::Result<Option<Option<&[u8]>>> {
+    /// Returns the next record's value and headers, of a copy that was written record by record; `None` at the end.
+    pub(super) fn next_record(&mut self) -> io::Result<Option<(Option<&[u8]>, &Headers)>> {
         if self.position == self.size() {
             return Ok(None);
         }
-        let mut length = [0; 4];
-        self.read.read_exact(&mut length)?;
-        let length = u32::from_le_bytes(length);
-        self.position += 4;
+        self.headers = Headers::new();
+        for _ in 0..self.number()? {
+            let name = self.bytes()?.then(|| Bytes::copy_from_slice(&self.value));
+            let value = self.bytes()?.then(|| Bytes::copy_from_slice(&self.value));
+            self.headers.push(name.unwrap_or_default(), value);
+        }
+        let has_value = self.bytes()?;
+        Ok(Some((has_value.then_some(&self.value), &self.headers)))
+    }
+
+    /// Reads bytes with their length in front; false where there is no value.
+    fn bytes(&mut self) -> io::Result<bool> {
+        let length = self.number()?;
         if length == TOMBSTONE {
-            return Ok(Some(None));
+            return Ok(false);
         }
         self.value.resize(length as usize, 0);
         self.read.read_exact(&mut self.value)?;
         self.position += u64::from(length);
-        Ok(Some(Some(&self.value)))
+        Ok(true)
+    }
+
+    fn number(&mut self) -> io::Result<u32> {
+        let mut number = [0; 4];
+        self.read.read_exact(&mut number)?;
+        self.position += 4;
+        Ok(u32::from_le_bytes(number))
     }
 }
 
@@ -169,13 +203,17 @@ mod tests {
     #[test]
     fn every_reader_has_all_records_as_they_were() {
         let values: [Option<&[u8]>; 5] = [Some(b"{}"), None, Some(b""), Some(b"a\nb\0"), None];
+        let headers = |i: usize| match i % 2 {
+            0 => Headers::new(),
+            _ => Headers::from([("ce_specversion", "1.0"), ("ce_id", ""), ("content-type", "text/plain")]),
+        };
         let mut writer = SpoolWriter::new().expect("a file");
-        values.iter().for_each(|value| writer.push(*value).expect("room"));
+        values.iter().enumerate().for_each(|(i, value)| writer.push(*value, &headers(i)).expect("room"));
         let spool = writer.finish().expect("room");
         let (mut one, mut other) = (spool.reader(), spool.reader());
-        for value in values {
-            assert_eq!(one.next_record().expect("read"), Some(value));
-            assert_eq!(other.next_record().expect("read"), Some(value));
+        for (i, value) in values.into_iter().enumerate() {
+            assert_eq!(one.next_record().expect("read"), Some((value, &headers(i))));
+            assert_eq!(other.next_record().expect("read"), Some((value, &headers(i))));
         }
         assert_eq!(one.next_record().expect("read"), None);
         assert_eq!(one.position(), spool.size());

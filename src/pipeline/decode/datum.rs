@@ -4,7 +4,7 @@
 //! Invariant: no value is passed over in silence, and the draft alone decides what one is worth.
 
 use super::{
-    Leaf, Rejection,
+    Leaf, NumericText, Rejection,
     draft::Draft,
     index::Index,
     rejection::Found,
@@ -33,6 +33,8 @@ pub enum Datum<'v> {
     Time(f64),
     /// A text.
     Text(&'v str),
+    /// A text without a type, which may stand for a whole number or a truth value.
+    Untyped(&'v str),
 }
 
 /// What holds within a record or a list.
@@ -61,6 +63,8 @@ pub struct Sink<'d> {
     taker: Taker<'d>,
     /// Flattened name of the value that comes next.
     pub(super) path: String,
+    /// What holds in the record, where that is not all that is read.
+    begun: Option<Level>,
 }
 
 enum Taker<'d> {
@@ -74,12 +78,12 @@ impl<'d> Sink<'d> {
     pub(super) fn new(index: &'d mut Index, draft: &'d mut Draft) -> Self {
         let mut path = std::mem::take(&mut draft.path);
         path.clear();
-        Self { taker: Taker::Draft { index, draft, cursor: 0 }, path }
+        Self { taker: Taker::Draft { index, draft, cursor: 0 }, path, begun: None }
     }
 
     /// Passes each value to `see`, with its flattened name.
     pub fn seen_by(see: &'d mut dyn FnMut(&str, Leaf<'_>)) -> Self {
-        Self { taker: Taker::See(see), path: String::new() }
+        Self { taker: Taker::See(see), path: String::new(), begun: None }
     }
 
     /// Gives the draft its buffer back.
@@ -91,10 +95,16 @@ impl<'d> Sink<'d> {
 
     /// Returns what holds in the record itself: outside the root, only fields that the settings name count.
     pub fn level(&self) -> Level {
-        match &self.taker {
-            Taker::Draft { index, .. } if !index.is_root() => Level::Ignored,
+        match (&self.taker, self.begun) {
+            (_, Some(level)) => level,
+            (Taker::Draft { index, .. }, None) if !index.is_root() => Level::Ignored,
             _ => Level::Used,
         }
+    }
+
+    /// Has the record begin at the path, where `level` holds.
+    pub(super) fn begin_at(&mut self, level: Level) {
+        self.begun = Some(level);
     }
 
     /// Takes what [`push`](Self::push) added off the path.
@@ -130,7 +140,7 @@ impl<'d> Sink<'d> {
     /// # Errors
     /// The reason why the record is refused: something else has to be there.
     pub fn enter(&mut self, level: Level, found: impl FnOnce() -> Found) -> Result<Level, Rejection> {
-        let Self { taker: Taker::Draft { index, draft, cursor }, path } = self else { return Ok(level) };
+        let Self { taker: Taker::Draft { index, draft, cursor }, path, .. } = self else { return Ok(level) };
         if level == Level::Skipped {
             return Ok(level);
         }
@@ -204,6 +214,12 @@ impl<'d> Sink<'d> {
                 draft.number(index, field, path, milliseconds, || milliseconds.to_string())
             }
             Datum::Text(text) => draft.text(index, field, path, text),
+            Datum::Untyped(text) => match untyped(text, index.schema().numeric_text) {
+                Some(number) if field.must_be_number() && field.cast.is_none() => {
+                    draft.number(index, field, path, number, || text.to_owned())
+                }
+                _ => draft.text(index, field, path, text),
+            },
         }
     }
 }
@@ -232,8 +248,24 @@ impl<'v> Datum<'v> {
             Datum::Number(number) if number.is_finite() => Leaf::Number(number),
             Datum::Number(number) => Leaf::Text(word(number)),
             Datum::Time(milliseconds) => Leaf::Time(milliseconds),
-            Datum::Text(text) => Leaf::Text(text),
+            Datum::Text(text) | Datum::Untyped(text) => Leaf::Text(text),
         }
+    }
+}
+
+/// Returns the truth value that a text stands for, or the whole number where texts are no numbers by themselves.
+fn untyped(text: &str, numeric_text: NumericText) -> Option<f64> {
+    match text {
+        // Some write it as Python does.
+        "true" | "True" => Some(1.0),
+        "false" | "False" => Some(0.0),
+        _ if numeric_text == NumericText::Never => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let is_whole =
+                digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| is_whole)
+        }
+        _ => None,
     }
 }
 

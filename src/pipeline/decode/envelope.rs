@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thalweg_metrics::checked;
 
-use super::{Explode, Rejection, Schema, bare::Quoted, explode};
+use super::{CloudEvent, Explode, Rejection, Schema, bare::Quoted, explode};
 
 /// Form in which a producer wraps its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub enum Envelope {
     Connect,
     /// Debezium's change events: `before`, `after`, `source`, `op`, with or without Connect's schemas around them.
     Debezium,
-    /// CloudEvents 1.0 in structured mode: the row is `data`.
+    /// CloudEvents 1.0, structured or with their attributes in headers: the row is `data`.
     CloudEvents,
     /// Telegraf's JSON: `fields`, `name`, `tags`, `timestamp`.
     Telegraf,
@@ -132,9 +132,8 @@ impl Wrappers {
 /// [`Rejection::OtherForm`] where it cannot be read, or is not what the settings say.
 pub(super) fn find(json: &[u8], schema: &Schema) -> Result<Option<Form>, Rejection> {
     let Some(Value::Object(record)) = parsed(json) else { return Ok(None) };
-    let form = Form::of(&record);
     if schema.envelope != Envelope::Auto {
-        return match form {
+        return match Form::of(&record) {
             Ok(form) if form.envelope == schema.envelope => Ok(Some(form)),
             _ => Err(Rejection::OtherForm {
                 form: format!("none of the {} that schema.envelope promises", schema.envelope.records()),
@@ -142,6 +141,22 @@ pub(super) fn find(json: &[u8], schema: &Schema) -> Result<Option<Form>, Rejecti
             }),
         };
     }
+    by_shape(&record, schema).map(Some)
+}
+
+/// Returns the form of a stream whose first record is an event with its attributes in headers; `None` where that is to be found by
+/// its value alone.
+pub(super) fn find_event(event: CloudEvent<'_>, json: &[u8], schema: &Schema) -> Option<Form> {
+    if schema.envelope != Envelope::Auto {
+        return None;
+    }
+    let form = by_shape(&event.structured(parsed(json)?), schema).ok();
+    form.filter(|form| form.envelope == Envelope::CloudEvents)
+}
+
+/// Returns the form that records have by the shape of the first one, and by what the settings name.
+fn by_shape(record: &Map<String, Value>, schema: &Schema) -> Result<Form, Rejection> {
+    let form = Form::of(record);
     // Whoever names fields by their whole paths wants the records as they are.
     let mut named = schema.named();
     let is_reached = match &form {
@@ -150,11 +165,12 @@ pub(super) fn find(json: &[u8], schema: &Schema) -> Result<Option<Form>, Rejecti
     };
     let takes_off = form.as_ref().is_ok_and(|form| form.is_framed || !form.root.is_empty());
     // A record that has the target itself is the row.
-    let is_row = || at(&record, &schema.target).is_some_and(|value| !value.is_object());
+    let is_row = || at(record, &schema.target).is_some_and(|value| !value.is_object());
     if is_reached || (takes_off && is_row()) {
-        return Ok(Some(Form::plain()));
+        let is_event = form.is_ok_and(|form| form.envelope == Envelope::CloudEvents);
+        return Ok(if is_event { Form::whole_events() } else { Form::plain() });
     }
-    form.map(Some)
+    form
 }
 
 /// Returns the value at a path in a record.
@@ -182,6 +198,16 @@ impl Form {
     /// A row as it is.
     pub(super) fn plain() -> Self {
         Self::default()
+    }
+
+    /// Events as they are, of which some may have their attributes in headers.
+    fn whole_events() -> Self {
+        Self { envelope: Envelope::CloudEvents, ..Self::default() }
+    }
+
+    /// Returns true where nothing is taken off the records.
+    pub(super) fn is_whole(&self) -> bool {
+        self.envelope == Envelope::None || *self == Self::whole_events()
     }
 
     /// Returns the form that the settings say; `None` where it is to be found.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Envelope, Rejection, Schema, frame};
+use super::{CloudEvent, Envelope, Rejection, Schema, cloud_event::DATA, frame};
 use thalweg_topic::record::Record;
 
 /// Path that means the record itself.
@@ -21,6 +21,8 @@ const MAX_GROWTH: usize = 4;
 pub struct Explode {
     /// Path of the array; empty where it is the record, `None` where records are rows.
     path: Option<Vec<String>>,
+    /// The same within the data of an event whose attributes are headers, where that is the value.
+    in_data: Option<Vec<String>>,
     max_rows: usize,
     max_bytes: usize,
 }
@@ -39,7 +41,10 @@ impl Explode {
             RECORD => Vec::new(),
             path => path.split('.').map(str::to_owned).collect(),
         });
-        Self { path, max_rows: schema.max_rows, max_bytes: schema.max_record_bytes.saturating_mul(MAX_GROWTH) }
+        let in_event =
+            |path: &Vec<String>| path.split_first().filter(|(first, _)| *first == DATA).map(|(_, rest)| rest.to_vec());
+        let in_data = path.as_ref().filter(|_| schema.envelope == Envelope::CloudEvents).and_then(in_event);
+        Self { path, in_data, max_rows: schema.max_rows, max_bytes: schema.max_record_bytes.saturating_mul(MAX_GROWTH) }
     }
 
     /// Returns `true` where records may hold rows.
@@ -60,7 +65,8 @@ impl Explode {
         }
         let mut out = Vec::with_capacity(records.len());
         for record in records {
-            match record.value.as_ref().and_then(|value| self.rows(value)) {
+            let is_event = CloudEvent::of(&record.headers).is_some();
+            match record.value.as_ref().and_then(|value| self.rows(value, is_event)) {
                 Some(rows) => out.extend((0..).zip(rows).map(|(row, value)| Record {
                     value: Some(value),
                     row: Some(row),
@@ -74,9 +80,10 @@ impl Explode {
         out
     }
 
-    /// Returns the value of each row of a record; `None` where there is no array, no row in it, or more than may be.
-    pub fn rows(&self, value: &Bytes) -> Option<Vec<Bytes>> {
-        let found = self.find(value)?;
+    /// Returns the value of each row of a record, which may be an event's data; `None` where there is no array, no row in it, or more
+    /// than may be.
+    pub fn rows(&self, value: &Bytes, is_event: bool) -> Option<Vec<Bytes>> {
+        let found = self.find(value, is_event)?;
         if found.rows.is_empty() || self.refusal_of(&found).is_some() {
             return None;
         }
@@ -85,8 +92,8 @@ impl Explode {
     }
 
     /// Returns the reason why the rows of a record are not taken, where that is their number or size, or that there is none.
-    pub(super) fn refusal(&self, value: &[u8]) -> Option<Rejection> {
-        let found = self.find(value)?;
+    pub(super) fn refusal(&self, value: &[u8], is_event: bool) -> Option<Rejection> {
+        let found = self.find(value, is_event)?;
         if found.rows.is_empty() { Some(Rejection::NoRows) } else { self.refusal_of(&found) }
     }
 
@@ -99,8 +106,8 @@ impl Explode {
         (size > limit).then_some(Rejection::RowsTooLarge { rows, size, limit })
     }
 
-    fn find<'r>(&self, value: &'r [u8]) -> Option<Found<'r>> {
-        let path = self.path.as_ref()?;
+    fn find<'r>(&self, value: &'r [u8], is_event: bool) -> Option<Found<'r>> {
+        let path = self.in_data.as_ref().filter(|_| is_event).or(self.path.as_ref())?;
         let json = frame::behind_registry(value);
         let mut cursor = Cursor { json, at: 0 };
         for name in path {
@@ -272,7 +279,7 @@ mod tests {
     }
 
     fn rows(path: &str, json: &str) -> Option<Vec<String>> {
-        let rows = explode(path, 3, 1000).rows(&Bytes::copy_from_slice(json.as_bytes()))?;
+        let rows = explode(path, 3, 1000).rows(&Bytes::copy_from_slice(json.as_bytes()), false)?;
         Some(rows.iter().map(|row| String::from_utf8(row.to_vec()).expect("UTF-8")).collect())
     }
 
@@ -312,7 +319,7 @@ mod tests {
 
     #[test]
     fn too_many_rows_and_too_much_around_them_is_refused() {
-        let refusal = |max_rows, most, json: &str| explode("r", max_rows, most).refusal(json.as_bytes());
+        let refusal = |max_rows, most, json: &str| explode("r", max_rows, most).refusal(json.as_bytes(), false);
         assert_eq!(refusal(2, 1000, r#"{"r":[1,2,3]}"#), Some(Rejection::TooManyRows { rows: 3, limit: 2 }));
         assert_eq!(refusal(3, 1000, r#"{"r":[1,2,3]}"#), None);
         assert_eq!(refusal(3, 1000, r#"{"r":[ ]}"#), Some(Rejection::NoRows));
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn rows_of_a_bare_array_share_its_buffer() {
         let value = Bytes::from_static(b"[{\"x\":1},{\"x\":2}]");
-        let rows = explode("$", 10, 1000).rows(&value).expect("rows");
+        let rows = explode("$", 10, 1000).rows(&value, false).expect("rows");
         assert!(rows.iter().all(|row| value.as_ptr_range().contains(&row.as_ptr())));
     }
 }

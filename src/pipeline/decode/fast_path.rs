@@ -6,8 +6,10 @@
 use std::ops::Range;
 
 use super::{
-    MAX_MAGNITUDE,
+    CloudEvent, Level, MAX_MAGNITUDE,
     cell::{Cell, Value},
+    cloud_event::DATA,
+    datum::Sink,
     draft::Draft,
     escapes::unescape,
     index::Index,
@@ -27,8 +29,26 @@ pub(super) fn is_key_as_written(number: f64) -> bool {
 /// Reads a good value into `draft`; after an error the draft must be started again.
 pub(super) fn read_object(value: &[u8], index: &mut Index, draft: &mut Draft) -> Read<()> {
     let mut path = std::mem::take(&mut draft.path);
-    let scanner = Scanner::new(value, index.syntax());
+    path.clear();
     let level = Within::record(index);
+    read(value, path, level, index, draft)
+}
+
+/// Reads an event's good attributes and data into `draft`, as [`read_object`] does.
+pub(super) fn read_event(data: &[u8], event: CloudEvent<'_>, index: &mut Index, draft: &mut Draft) -> Read<()> {
+    let mut sink = Sink::new(index, draft);
+    let begun = event.begin(&mut sink);
+    sink.end();
+    let level = begun.map_err(|_| NeedsFullDecode)?.into();
+    let mut path = std::mem::take(&mut draft.path);
+    path.clear();
+    path.push_str(DATA);
+    read(data, path, level, index, draft)
+}
+
+#[inline]
+fn read(value: &[u8], mut path: String, level: Within, index: &mut Index, draft: &mut Draft) -> Read<()> {
+    let scanner = Scanner::new(value, index.syntax());
     let read = scanner.walk(&mut path, &mut Direct { value, index, draft, cursor: 0 }, level);
     draft.path = path;
     read.map(|_| ())
@@ -44,6 +64,16 @@ pub(super) enum Within {
     Ignored,
     /// Nothing counts.
     Skipped,
+}
+
+impl From<Level> for Within {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Used => Self::Used,
+            Level::Ignored => Self::Ignored,
+            Level::Skipped => Self::Skipped,
+        }
+    }
 }
 
 impl Within {

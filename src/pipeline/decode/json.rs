@@ -11,9 +11,11 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Rejection,
+    CloudEvent, Level, Rejection,
     bare::Quoted,
     cast,
+    cloud_event::DATA,
+    datum::Sink,
     draft::Draft,
     envelope::Wrappers,
     fast_path::is_key_as_written,
@@ -27,14 +29,33 @@ const AN_OBJECT: &str = "an object";
 
 /// Reads `bytes`, which must hold one object and nothing else.
 pub(super) fn read_object(bytes: &[u8], index: &mut Index, draft: &mut Draft) -> Result<(), Rejection> {
-    let Err(error) = read(bytes, None, index, draft) else { return Ok(()) };
+    read_any(bytes, None, index, draft)
+}
+
+/// Reads the attributes of an event, and `bytes` as its data.
+pub(super) fn read_event(
+    bytes: &[u8],
+    event: CloudEvent<'_>,
+    index: &mut Index,
+    draft: &mut Draft,
+) -> Result<(), Rejection> {
+    read_any(bytes, Some(event), index, draft)
+}
+
+fn read_any(
+    bytes: &[u8],
+    event: Option<CloudEvent<'_>>,
+    index: &mut Index,
+    draft: &mut Draft,
+) -> Result<(), Rejection> {
+    let Err(error) = read(bytes, event, None, index, draft) else { return Ok(()) };
     if let Some(rejection) = draft.rejection.take() {
         return Err(rejection);
     }
     let mut quoted = std::mem::take(&mut draft.quoted);
     let result = if quoted.read(bytes) {
         draft.start(index);
-        read(quoted.bytes(), Some(&quoted), index, draft)
+        read(quoted.bytes(), event, Some(&quoted), index, draft)
             .map_err(|error| draft.rejection.take().unwrap_or_else(|| not_json(&error, Some(&quoted))))
     } else {
         Err(not_json(&error, None))
@@ -43,11 +64,30 @@ pub(super) fn read_object(bytes: &[u8], index: &mut Index, draft: &mut Draft) ->
     result
 }
 
-fn read(bytes: &[u8], quoted: Option<&Quoted>, index: &mut Index, draft: &mut Draft) -> Result<(), serde_json::Error> {
+fn read(
+    bytes: &[u8],
+    event: Option<CloudEvent<'_>>,
+    quoted: Option<&Quoted>,
+    index: &mut Index,
+    draft: &mut Draft,
+) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut ignoring = !index.is_root();
+    if let Some(event) = event {
+        let mut sink = Sink::new(index, draft);
+        let begun = event.begin(&mut sink);
+        sink.end();
+        match begun {
+            Ok(level) => ignoring = level != Level::Used,
+            Err(rejection) => {
+                draft.rejection = Some(rejection);
+                return Err(Error::custom("refused"));
+            }
+        }
+    }
     let mut path = std::mem::take(&mut draft.path);
     path.clear();
-    let ignoring = !index.is_root();
+    path.push_str(event.map_or("", |_| DATA));
     let root = Root(Reader { index, draft, path: &mut path, cursor: &mut 0, ignoring, quoted });
     let read = json.deserialize_any(root);
     draft.path = path;

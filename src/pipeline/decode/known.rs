@@ -42,13 +42,14 @@ impl Slot {
     }
 }
 
-/// Returns the fields of a layout's values, true where the object that holds the features is there, and the layout with their
-/// names; `None` where only the full decoder can read it.
+/// Returns the fields of a layout's values, which stand `within` something, true where the object that holds the features is there,
+/// and the layout with their names; `None` where only the full decoder can read it.
 #[inline]
 pub(super) fn fields_of<'k>(
     layout: &'k Arc<Layout>,
     known: &'k mut Vec<KnownLayout>,
     index: &mut Index,
+    within: Option<&str>,
 ) -> Option<(&'k [Slot], bool, &'k Layout)> {
     let is_it = |known: &KnownLayout| Arc::ptr_eq(&known.layout, layout);
     if !known.first().is_some_and(|first| is_it(first) && first.age == index.age()) {
@@ -58,7 +59,13 @@ pub(super) fn fields_of<'k>(
         };
         if one.age != index.age() {
             one.age = index.age();
-            one.renamed = layout.renamed(&mut |name| index.knows(name));
+            one.renamed = match within {
+                None => layout.renamed(&mut |name| index.knows(name)),
+                Some(outer) => {
+                    let renamed = layout.renamed(&mut |name| index.knows(&format!("{outer}.{name}")));
+                    Some(renamed.as_ref().unwrap_or(layout).within(outer))
+                }
+            };
             one.fields = look_up(one.renamed.as_ref().unwrap_or(layout), index).ok();
         }
         known.truncate(MAX_LAYOUTS - 1);

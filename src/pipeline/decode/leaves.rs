@@ -11,11 +11,13 @@ use std::{
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use thalweg_topic::record::Headers;
 
 use super::{
-    Cast, Envelope, Named, OnDelete, Rejection, Schema,
+    Cast, CloudEvent, Envelope, Named, OnDelete, Rejection, Schema,
     bare::Quoted,
     cast,
+    cloud_event::DATA,
     datum::{Sink, TypedRow},
     envelope::{self, Form, Wrappers},
     frame::{self, ConnectFrame},
@@ -65,7 +67,7 @@ impl Leaves {
 
     /// Returns the envelope around the rows, once it is known; `None` where there is none.
     pub fn envelope(&self) -> Option<Envelope> {
-        self.form.as_ref().map(|(form, _)| form.envelope).filter(|envelope| *envelope != Envelope::None)
+        self.form.as_ref().map(|(form, _)| form).filter(|form| !form.is_whole()).map(|form| form.envelope)
     }
 
     fn named(form: Form, schema: &Schema) -> (Form, Naming) {
@@ -78,8 +80,25 @@ impl Leaves {
     ///
     /// # Errors
     /// When it is no JSON object, or has no row. `see` may have been called before.
-    pub fn read(&mut self, bytes: &[u8], mut see: impl FnMut(&str, Leaf<'_>)) -> Result<(), Rejection> {
+    pub fn read(&mut self, bytes: &[u8], see: impl FnMut(&str, Leaf<'_>)) -> Result<(), Rejection> {
+        self.read_with(bytes, &Headers::new(), see)
+    }
+
+    /// Passes the values of a record to `see`, as [`Leaves::read`] does; its headers may be an event's attributes.
+    ///
+    /// # Errors
+    /// As [`Leaves::read`].
+    pub fn read_with(
+        &mut self,
+        bytes: &[u8],
+        headers: &Headers,
+        mut see: impl FnMut(&str, Leaf<'_>),
+    ) -> Result<(), Rejection> {
         let mut json = frame::behind_registry(bytes);
+        let event = CloudEvent::of(headers);
+        if let Some(event) = event.filter(|_| self.form.is_none()) {
+            self.form = envelope::find_event(event, json, &self.schema).map(|form| Self::named(form, &self.schema));
+        }
         if self.form.is_none() {
             self.form = envelope::find(json, &self.schema)?.map(|form| Self::named(form, &self.schema));
         }
@@ -101,7 +120,22 @@ impl Leaves {
             }
         }
         let mut has_row = form.root.is_empty();
+        let is_event = self.schema.envelope == Envelope::CloudEvents || form.envelope == Envelope::CloudEvents;
+        let event = event.filter(|_| is_event);
+        if let Some(event) = event {
+            event.look(&mut |path, leaf| see(&naming.name(path), leaf))?;
+        }
+        let mut within = event.map(|_| DATA.to_owned());
         leaves(json, form.wrappers(), |path, leaf| {
+            let path = match &mut within {
+                None => path,
+                Some(within) => {
+                    within.truncate(DATA.len());
+                    within.push('.');
+                    within.push_str(path);
+                    within
+                }
+            };
             let name = naming.name(path);
             has_row |= !name.starts_with(OUTSIDE);
             let number = match leaf {

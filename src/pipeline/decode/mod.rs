@@ -9,6 +9,7 @@ mod bare;
 mod cast;
 mod categories;
 mod cell;
+mod cloud_event;
 mod datum;
 mod decimal;
 mod draft;
@@ -47,6 +48,7 @@ use time::Moment;
 
 pub(crate) use avro::fingerprint;
 pub use cast::{Cast, Named};
+pub use cloud_event::CloudEvent;
 pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, milliseconds, spelled, uuid};
 pub use envelope::{Envelope, OnDelete};
 pub use explode::Explode;
@@ -69,7 +71,7 @@ pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 use std::ops::RangeInclusive;
 
 use thalweg_models::Features;
-use thalweg_topic::record::Record;
+use thalweg_topic::record::{Headers, Record};
 
 /// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
 pub const MAX_MAGNITUDE: f64 = 1e150;
@@ -116,6 +118,8 @@ pub struct Decoder {
     typed_by: Vec<u8>,
     /// The latest layouts, the last one first.
     known: Vec<KnownLayout>,
+    /// The same of the data of events whose attributes are headers.
+    known_data: Vec<KnownLayout>,
     /// Range of plausible times, in milliseconds since 1970.
     plausible: RangeInclusive<i64>,
     /// Milliseconds by which times may be ahead of the clock.
@@ -141,6 +145,7 @@ impl Decoder {
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
             known: Vec::new(),
+            known_data: Vec::new(),
             plausible: schema.timestamp_min..=i64::MAX,
             ahead: schema.timestamp_ahead,
             implausible: None,
@@ -180,6 +185,7 @@ impl Decoder {
         self.index = index.clone();
         self.index.adopt(&schema);
         self.known.clear();
+        self.known_data.clear();
         self.typed_by.clear();
         (self.draft, self.implausible) = (Draft::default(), None);
     }
@@ -220,24 +226,50 @@ impl Decoder {
         if self.take_row(row, json) { self.finish() } else { self.decode_full(bytes) }
     }
 
-    /// Decodes like [`Decoder::decode_ahead`], for a record whose headers may name its schema.
+    /// Decodes like [`Decoder::decode_ahead`], for a record whose headers may name its schema, or be an event's attributes.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
     #[inline]
     pub fn decode_record(&mut self, record: &Record, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
-        if !self.writers.are_needed() {
-            return self.decode_json_ahead(record.value.as_deref(), row);
+        self.decode_with(record.value.as_deref(), &record.headers, row)
+    }
+
+    /// Decodes like [`Decoder::decode_record`], for a value and its headers.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    #[inline]
+    pub fn decode_with(
+        &mut self,
+        value: Option<&[u8]>,
+        headers: &Headers,
+        row: Option<Row<'_>>,
+    ) -> Result<Sample<'_>, Rejection> {
+        if let Some(event) = CloudEvent::of(headers)
+            && self.takes(event, value)
+        {
+            return self.decode_event(event, value, SchemaHeader::of(headers), row);
         }
-        self.decode_typed(record.value.as_deref(), SchemaHeader::of(&record.headers), row)
+        if !self.writers.are_needed() {
+            return self.decode_json_ahead(value, row);
+        }
+        self.decode_typed(value, SchemaHeader::of(headers), row)
     }
 
     /// Takes a record that was read ahead; false where only the full decoder can read it.
     #[inline]
     fn take_row(&mut self, row: Row<'_>, bytes: &[u8]) -> bool {
         self.start(true);
-        let Self { index, draft, known, .. } = self;
-        let Some((slots, has_root, layout)) = fields_of(row.layout, known, index) else { return false };
+        self.fill(row, bytes, None)
+    }
+
+    /// Adds the values of a record that was read ahead, which stand `within` something.
+    #[inline(always)]
+    fn fill(&mut self, row: Row<'_>, bytes: &[u8], within: Option<&str>) -> bool {
+        let Self { index, draft, known, known_data, .. } = self;
+        let known = if within.is_some() { known_data } else { known };
+        let Some((slots, has_root, layout)) = fields_of(row.layout, known, index, within) else { return false };
         draft.has_root = has_root;
         let texts = Texts { record: bytes, symbols: layout.symbols() };
         for (i, (slot, cell)) in slots.iter().zip(row.cells).enumerate() {
@@ -331,9 +363,11 @@ impl Decoder {
                 let on_delete = self.index.schema().on_delete;
                 let rejection = self.index.form().map(|form| form.without_row(record.as_ref(), on_delete));
                 // An array is split before; what is left of them is one that may not be.
-                Err(self.explode.refusal(bytes).or(rejection).unwrap_or(Rejection::NoFeatures))
+                Err(self.explode.refusal(bytes, false).or(rejection).unwrap_or(Rejection::NoFeatures))
             }
-            Err(rejection @ Rejection::NotAnObject { .. }) => Err(self.explode.refusal(bytes).unwrap_or(rejection)),
+            Err(rejection @ Rejection::NotAnObject { .. }) => {
+                Err(self.explode.refusal(bytes, false).unwrap_or(rejection))
+            }
             Err(Rejection::NotJson { problem }) => {
                 Err(Rejection::NotJson { problem: frame::other_format(bytes).unwrap_or(problem) })
             }

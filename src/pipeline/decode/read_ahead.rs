@@ -7,7 +7,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use super::{
-    Explode, Schema,
+    CloudEvent, Envelope, Explode, Schema,
     cell::Cell,
     envelope::{self, Form},
     frame::{self, ConnectFrame},
@@ -90,6 +90,17 @@ impl Layout {
     /// Returns the layout with the names by which a stream knows its fields, where that may be another one.
     pub(super) fn renamed(&self, knows: &mut dyn FnMut(&str) -> bool) -> Option<Self> {
         self.renames.as_ref()?.renamed(knows)
+    }
+
+    /// Returns the layout of what holds such a record as `outer`. Nothing is read by it.
+    pub(super) fn within(&self, outer: &str) -> Self {
+        let inner = |slot: &Slot| {
+            let nested = slot.ancestors.iter().map(|it| Ancestor { end: it.end + outer.len() + 1, ..*it });
+            let ancestors = [Ancestor { end: outer.len(), is_array: false }].into_iter().chain(nested).collect();
+            Slot { end: 0, name: format!("{outer}.{}", slot.name).into(), ancestors, is_time: slot.is_time }
+        };
+        let slots = self.slots.iter().map(inner).collect();
+        Self { slots, between: Vec::new(), symbols: self.symbols.clone(), renames: None }
     }
 
     /// Returns true where a slot's numbers are milliseconds since 1970.
@@ -281,6 +292,11 @@ impl ReadAhead {
     /// Reads a run of records, and learns what their schemas are.
     pub fn read_records(&mut self, records: &[Record], learned: &[Learned]) -> Rows {
         if !self.writers.are_needed() {
+            let is_event = |record: &Record| CloudEvent::of(&record.headers).is_some();
+            if self.reading.is_none() && self.schema.envelope == Envelope::Auto && records.first().is_some_and(is_event)
+            {
+                self.reading = Some(Reading::of(&Form::plain(), &self.schema));
+            }
             return self.read(records.iter().map(|record| record.value.as_deref()));
         }
         let mut rows = Rows { rows: Vec::with_capacity(records.len()), ..Rows::default() };

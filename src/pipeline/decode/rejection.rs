@@ -149,6 +149,14 @@ pub enum Rejection {
         /// What to do.
         advice: &'static str,
     },
+    /// An attribute of an event that is no text.
+    #[error(
+        "the header `{header}` is not UTF-8, as an attribute of CloudEvents has to be; check who writes to the topic"
+    )]
+    BadHeader {
+        /// The header.
+        header: String,
+    },
     /// No id of a schema where serializers with a registry write one.
     #[error(
         "the record does not begin with the id of its schema, as serializers with a schema registry write it, but with {found}; \
@@ -281,6 +289,7 @@ impl Rejection {
                 "too_many_rows"
             }
             Rejection::OtherForm { .. } => "other_form",
+            Rejection::BadHeader { .. } => "bad_header",
             Rejection::NotFramed { .. } => "not_framed",
             Rejection::UnknownSchema { .. } => "unknown_schema",
             Rejection::BadSchema { .. } => "bad_schema",

@@ -98,7 +98,6 @@ impl<'t> Scanner<'t> {
     /// Walks through a whole object. `path` is a buffer for names.
     #[inline]
     pub(super) fn walk<V: Visit>(mut self, path: &mut String, visit: &mut V, level: V::Level) -> Read<usize> {
-        path.clear();
         self.expect(b'{')?;
         self.members(path, visit, level, MAX_DEPTH)?;
         let end = self.at;

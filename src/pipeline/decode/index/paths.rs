@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     super::{
-        Envelope, Notice,
+        Notice,
         envelope::{Form, Wrappers},
         naming::{self, Naming},
         role::{Field, Inner, Part},
@@ -143,7 +143,7 @@ impl Index {
 
     /// Fixes the form of the records.
     pub(in crate::decode) fn set_form(&mut self, form: Form) {
-        if form.envelope != Envelope::None {
+        if !form.is_whole() {
             let Form { envelope, root, .. } = form.clone();
             self.notices.push(Notice::Envelope { envelope, root });
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     contributions::{self, Usual},
-    decode::{Decoder, Explode, Format, Index, ReadAhead, Rejection, Row, Rows, Schema},
+    decode::{Decoder, Explode, Format, Headed, Index, ReadAhead, Rejection, Row, Rows, Schema},
     form::{integer, number, quote},
     prequential::{Buffers, Prequential},
 };
@@ -94,7 +94,7 @@ impl Predictor {
         if !self.explode.is_needed() {
             return self.predict_row(value, row, out);
         }
-        match self.explode.rows(&Bytes::copy_from_slice(value), false) {
+        match self.explode.rows(&Bytes::copy_from_slice(value), Headed::default()) {
             Some(rows) if rows.len() > 1 => Err(Rejection::SeveralRows { rows: rows.len() }),
             Some(rows) => rows.first().map_or(Err(Rejection::NoRows), |row| self.predict_row(row, None, out)),
             None => self.predict_row(value, row, out),

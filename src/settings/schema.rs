@@ -128,8 +128,10 @@ fn check_explode(section: &Section, schema: &Schema) {
     if !is_record && (path.starts_with('$') || path.split('.').any(str::is_empty)) {
         problem("must be the path of an array, such as \"data.rows\", or \"$\" where the record itself is one");
     }
-    if schema.format != Format::Json {
-        problem("takes arrays in JSON apart, and schema.format is another; have the writer send one record per row");
+    if is_record && schema.format != Format::Json {
+        problem(
+            "is the path of an array in a record of Avro or Protocol Buffers, such as \"rows\": the record itself is none",
+        );
     }
     if !is_record && !may_be_within(schema.envelope, path) {
         let message = format!(

@@ -261,3 +261,39 @@ fn settings_that_cannot_be_meant_are_refused_with_the_way_out() {
         assert!(told.contains(wanted), "{settings:?}: {told}");
     }
 }
+
+/// A batch of rows in Avro.
+const BATCH: &str = r#"{"type":"record","name":"Batch","fields":[{"name":"device","type":"string"},{"name":"rows","type":
+    {"type":"array","items":{"type":"record","name":"Row","fields":[{"name":"x","type":"double"},{"name":"y","type":"double"}]}}}]}"#;
+
+#[test]
+fn rows_in_an_array_of_avro_are_predicted_one_by_one_and_sent_back_alone() {
+    let registry = Registry::start();
+    registry.add("schemas/ids/7", BATCH, "AVRO", &json!([]));
+    let explode = ["schema.explode=rows", "schema.key=$.device", "schema.format=avro"];
+    let site = site(&[&explode[..], &[&registry.setting()]].concat());
+    let row = |x: f64, y: f64| [x.to_le_bytes(), y.to_le_bytes()].concat();
+    let batch =
+        |rows: &[Vec<u8>]| [&[0, 0, 0, 0, 7, 4, b'd', b'1', 2 * rows.len() as u8][..], &rows.concat(), &[0]].concat();
+    insert(&site, &[&batch(&[row(1.0, 2.0), row(2.0, f64::INFINITY), row(3.0, 6.0)]), &batch(&[row(4.0, 8.0)])]);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let sources: Vec<_> =
+        site.predictions().iter().map(|it| (it["source"]["offset"].clone(), it["source"]["row"].clone())).collect();
+    assert_eq!(sources, [(json!(0), json!(0)), (json!(0), json!(2)), (json!(1), json!(0))]);
+    let letters = site.topic("dead-letters");
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].1, &letters[0].2["thalweg.row"]), (&Some(batch(&[row(2.0, f64::INFINITY)])), &json!("1")));
+    let compared = stdout(&site.run(&["compare", "--topic", "samples"]));
+    let report = std::fs::read_to_string(site.path("compare/compare.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(
+        (&report["streams"][0]["records"], &report["streams"][0]["scored"]),
+        (&json!(4), &json!(3)),
+        "{compared}"
+    );
+    // Mended by the settings, it is one row.
+    assert!(site.run(&["dead-letters", "retry", "--all"]).status.success());
+    let ran = site.run(&["run", "--until-caught-up", "--set", "schema.on_bad_field=missing"]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(site.predictions().len(), 4);
+}

@@ -68,6 +68,9 @@ const TIMES: [&str; 4] = ["2026-03-29T01:30:00.5Z", "1774747800123", "soon", ""]
 const SUBJECTS: [&str; 4] = ["d7", "é \"quoted\"", "", "0123456789012345678901234567890"];
 const LEVELS: [&str; 5] = ["3", "-12", "007", "high", "2.5"];
 
+/// Fields with the places of their names and values, and those of the time, the subject and the level.
+type Drawn = (Vec<(usize, usize, String)>, usize, usize, usize);
+
 proptest! {
     #[test]
     fn each_mode_is_the_same_sample_and_so_are_both_mixed(
@@ -81,7 +84,7 @@ proptest! {
         length in 1..6_usize,
     ) {
         let schema = &settings()[which];
-        let event = |((fields, time, subject, level), odd): (&(Vec<(usize, usize, String)>, usize, usize, usize), &usize)| {
+        let event = |((fields, time, subject, level), odd): (&Drawn, &usize)| {
             let fields: Vec<String> =
                 fields.iter().map(|(name, value, number)| format!(r#""f{name}":{}"#, VALUES[*value].replace('#', number))).collect();
             let data = match odd {
@@ -278,7 +281,7 @@ fn rows_in_the_data_of_an_event_are_samples_whichever_mode_it_is_in() {
         let attributes = [&ATTRIBUTES[..], &[("time", "2026-03-29T01:30:00Z")]].concat();
         let [theirs, ours] = [structured(&attributes, data), binary(&attributes, data)].map(|record| {
             let (mut decoder, mut ahead) = (decoder(&schema), ReadAhead::new(&schema));
-            let records = ahead.split(vec![record]);
+            let records = ahead.split(vec![record], &[]);
             let rows = ahead.read_records(&records, &[]);
             let one = |(i, record): (usize, &Record)| (record.row, told(decoder.decode_record(record, rows.get(i))));
             records.iter().enumerate().map(one).collect::<Vec<_>>()

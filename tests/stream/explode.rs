@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use thalweg_models::{ModelConfig, ModelKind, linear};
 use thalweg_pipeline::{
-    decode::{Decoder, Envelope, Explode, Index, OnDelete, ReadAhead, Schema},
+    decode::{Decoder, Envelope, Explode, Headed, Index, OnDelete, ReadAhead, Schema},
     prequential,
     processor::{Config, Processor},
 };
@@ -44,7 +44,7 @@ impl Run {
     }
 
     fn record(&mut self, record: Record) {
-        let records = self.ahead.split(vec![record]);
+        let records = self.ahead.split(vec![record], &[]);
         let rows = self.ahead.read_records(&records, &[]);
         let mut outbox = Outbox::default();
         for (i, record) in records.into_iter().enumerate() {
@@ -278,7 +278,7 @@ proptest! {
         record.insert("in".to_owned(), json!({"a": rows, "b": [1]}));
         let record = Value::Object(record);
         let text = if pretty { serde_json::to_string_pretty(&record) } else { serde_json::to_string(&record) }.expect("JSON");
-        let found = Explode::new(&exploded("in.a")).rows(&text.into(), false).expect("rows");
+        let found = Explode::new(&exploded("in.a")).rows(&text.into(), Headed::default()).expect("rows");
         let found: Vec<Value> = found.iter().map(|row| serde_json::from_slice(row).expect("JSON")).collect();
         let expected: Vec<Value> = rows.iter().map(|row| {
             let mut record = record.clone();
@@ -297,7 +297,7 @@ proptest! {
         let schema = exploded("rows");
         let mut run = Run::new(&schema);
         let record = Record { value: Some(value.clone().into()), ..Record::default() };
-        let rows = run.ahead.split(vec![record.clone()]).len();
+        let rows = run.ahead.split(vec![record.clone()], &[]).len();
         run.record(record);
         let skipped = run.processor.snapshot().skipped as usize;
         prop_assert_eq!(run.predictions().len() + run.dead_letters().len() + skipped, rows);

@@ -9,6 +9,7 @@ mod drift_events;
 mod embedded;
 mod envelopes;
 mod explode;
+mod exploded_formats;
 mod generator;
 mod glitches;
 mod guard;

@@ -33,7 +33,7 @@ fn published(form: Form, schema: &Schema, intervals: bool, records: &[Record]) -
     processor.publish_as(form);
     let mut outbox = Outbox::at(0);
     let records = records.to_vec();
-    for record in ReadAhead::new(schema).split(records) {
+    for record in ReadAhead::new(schema).split(records, &[]) {
         // What is refused is told in a dead letter.
         let _ = processor.process(record, &mut outbox);
     }

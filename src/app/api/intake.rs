@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{predictor, topics};
 use thalweg_http::{Accepted, Answer, Check, Intake, Problem};
-use thalweg_pipeline::decode::{Decoder, Explode, Format, Index, Schema};
+use thalweg_pipeline::decode::{Decoder, Explode, Format, Headed, Index, Schema};
 
 use super::Open;
 
@@ -59,7 +59,9 @@ impl Check for BySchema {
         if !self.explode.is_needed() {
             return self.key(value);
         }
-        let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(value), false) else { return self.key(value) };
+        let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(value), Headed::default()) else {
+            return self.key(value);
+        };
         let keys = rows.iter().map(|row| self.key(row)).collect::<Result<Vec<_>, _>>()?;
         // A record has one key; where its rows have several, none of them is its.
         let is_one = keys.windows(2).all(|two| two[0] == two[1]);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     cli::samples::{Samples, Unusable, Value},
-    pipeline::decode::{Envelope, Leaf, Leaves, Schema, naming::OUTSIDE, number_in_text},
+    pipeline::decode::{Envelope, Leaf, Schema, naming::OUTSIDE, number_in_text},
 };
 
 /// Most values that are kept; a wide table is looked at in fewer records.
@@ -72,7 +72,7 @@ impl Survey {
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn look(&mut self, samples: &mut Samples, limit: usize, schema: &Schema) -> anyhow::Result<()> {
-        let mut leaves = Leaves::new(schema);
+        let mut leaves = samples.leaves(schema);
         loop {
             let is_full =
                 self.records + self.unusable >= limit || self.records * self.columns.len().max(1) >= MAX_VALUES;

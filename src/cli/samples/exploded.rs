@@ -5,7 +5,7 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 
 use crate::{
-    pipeline::decode::{CloudEvent, Explode, Schema},
+    pipeline::decode::{Explode, Learned, Schema},
     topic::record::Headers,
 };
 
@@ -25,6 +25,11 @@ impl Exploded {
         Self { explode: Explode::new(schema), rows: Vec::new().into_iter(), current: None, headers: Headers::new() }
     }
 
+    /// Learns what a schema's id means.
+    pub(super) fn learn(&mut self, learned: &Learned) {
+        self.explode.learn(learned);
+    }
+
     /// Moves to the next row of the record; returns `false` where there is none left.
     pub(super) fn advance(&mut self) -> bool {
         self.current = self.rows.next();
@@ -39,7 +44,7 @@ impl Exploded {
     /// Takes the next record, and returns its first row, or the record where it holds none.
     pub(super) fn first_of<'v>(&'v mut self, record: &'v [u8], headers: &'v Headers) -> (&'v [u8], &'v Headers) {
         if self.explode.is_needed()
-            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(record), CloudEvent::of(headers).is_some())
+            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(record), headers.into())
         {
             (self.rows, self.headers) = (rows.into_iter(), headers.clone());
             self.advance();

@@ -36,7 +36,7 @@ use crate::{
 use exploded::Exploded;
 use input::{Input, Row};
 use joined::{Found, Joined};
-use spool::SpoolReader;
+use spool::{Copied, SpoolReader};
 use table::Table;
 
 pub(super) use input::Reading;
@@ -57,7 +57,7 @@ pub(super) struct Samples {
 }
 
 enum Origin {
-    Rows(Input),
+    Rows(Box<Input>),
     Joined(Box<Joined>),
     Generated { stream: Box<Stream>, count: u64, features: Vec<f64>, line: Vec<u8> },
     Records(SpoolReader),
@@ -113,7 +113,7 @@ impl Raw<'_> {
 impl Samples {
     /// Reads the rows of a file; `-` is standard input.
     pub(super) fn of_file(path: &Path, reading: impl Into<Reading>, schema: &Schema) -> anyhow::Result<Self> {
-        Ok(Self::new(Origin::Rows(Input::open(path, reading.into(), schema)?), schema))
+        Ok(Self::new(Origin::Rows(Box::new(Input::open(path, reading.into(), schema)?)), schema))
     }
 
     /// Reads the rows of several files as one stream: in order of time where the schema names a field with it.
@@ -127,14 +127,14 @@ impl Samples {
     /// Reads a source that could be read only once from its spool. `path` is its name.
     pub(super) fn of_spool(spool: &Spool, path: &Path, reading: Reading, schema: &Schema) -> anyhow::Result<Self> {
         let reader = Box::new(spool.reader());
-        Ok(Self::new(Origin::Rows(Input::over(reader, Some(spool.size()), path, reading, schema)?), schema))
+        Ok(Self::new(Origin::Rows(Box::new(Input::over(reader, Some(spool.size()), path, reading, schema)?)), schema))
     }
 
     /// Reads standard input, and keeps what has been read of it, to be read again.
     pub(super) fn of_stdin(reading: Reading, schema: &Schema) -> anyhow::Result<(Self, Spool)> {
         let path = Path::new("-");
         let (tee, spool) = Spool::tee(stdin().lock())?;
-        Ok((Self::new(Origin::Rows(Input::over(Box::new(tee), None, path, reading, schema)?), schema), spool))
+        Ok((Self::new(Origin::Rows(Box::new(Input::over(Box::new(tee), None, path, reading, schema)?)), schema), spool))
     }
 
     /// Makes the first `count` samples of a function, encoded and read like the daemon's.
@@ -165,7 +165,10 @@ impl Samples {
     /// Reads the records of a spool.
     pub(super) fn of_records(spool: &Spool, schema: &Schema) -> Self {
         let mut samples = Self::new(Origin::Records(spool.reader()), schema);
-        spool.learned().iter().for_each(|learned| samples.decoder.learn(learned));
+        for learned in spool.learned() {
+            samples.decoder.learn(learned);
+            samples.exploded.learn(learned);
+        }
         samples
     }
 
@@ -176,6 +179,16 @@ impl Samples {
         let mut decoder = Decoder::new(schema, Index::new(schema));
         decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
         Self { origin, decoder, exploded: Exploded::new(schema), limit: schema.max_record_bytes }
+    }
+
+    /// Makes what reads the values of its records before there are settings for them; `schema` says what is known of their envelope.
+    pub(super) fn leaves(&self, schema: &Schema) -> Leaves {
+        let Origin::Records(reader) = &self.origin else {
+            return Leaves::new(&Schema { format: Format::Json, ..schema.clone() });
+        };
+        let mut leaves = Leaves::new(schema);
+        reader.learned().iter().for_each(|learned| leaves.learn(learned));
+        leaves
     }
 
     /// Takes the notices about the stream since the last call.
@@ -285,8 +298,8 @@ impl Origin {
             }
             Origin::Records(reader) => match reader.next_record()? {
                 None => return Ok(None),
-                Some((None, headers)) => (Place::default(), Content::Record(None, headers)),
-                Some((Some(value), headers)) => {
+                Some(Copied { value: None, headers }) => (Place::default(), Content::Record(None, headers)),
+                Some(Copied { value: Some(value), headers }) => {
                     let (row, headers) = exploded.first_of(value, headers);
                     (Place::default(), Content::Record(Some(row), headers))
                 }

@@ -123,6 +123,13 @@ impl SpoolWriter {
     }
 }
 
+/// A record of a copy.
+#[derive(Debug, PartialEq)]
+pub(super) struct Copied<'r> {
+    pub(super) value: Option<&'r [u8]>,
+    pub(super) headers: &'r Headers,
+}
+
 /// Reads a copy from its beginning.
 #[derive(Debug)]
 pub(in crate::cli) struct SpoolReader {
@@ -137,12 +144,17 @@ impl SpoolReader {
         self.read.get_ref().spool.size
     }
 
+    /// Returns the schemas by which its records were written.
+    pub(super) fn learned(&self) -> &[Learned] {
+        &self.read.get_ref().spool.learned
+    }
+
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Returns the next record's value and headers, of a copy that was written record by record; `None` at the end.
-    pub(super) fn next_record(&mut self) -> io::Result<Option<(Option<&[u8]>, &Headers)>> {
+    /// Returns the next record of a copy that was written record by record; `None` at the end.
+    pub(super) fn next_record(&mut self) -> io::Result<Option<Copied<'_>>> {
         if self.position == self.size() {
             return Ok(None);
         }
@@ -153,7 +165,7 @@ impl SpoolReader {
             self.headers.push(name.unwrap_or_default(), value);
         }
         let has_value = self.bytes()?;
-        Ok(Some((has_value.then_some(&self.value), &self.headers)))
+        Ok(Some(Copied { value: has_value.then_some(&self.value), headers: &self.headers }))
     }
 
     /// Reads bytes with their length in front; false where there is no value.
@@ -212,8 +224,8 @@ mod tests {
         let spool = writer.finish().expect("room");
         let (mut one, mut other) = (spool.reader(), spool.reader());
         for (i, value) in values.into_iter().enumerate() {
-            assert_eq!(one.next_record().expect("read"), Some((value, &headers(i))));
-            assert_eq!(other.next_record().expect("read"), Some((value, &headers(i))));
+            assert_eq!(one.next_record().expect("read"), Some(Copied { value, headers: &headers(i) }));
+            assert_eq!(other.next_record().expect("read"), Some(Copied { value, headers: &headers(i) }));
         }
         assert_eq!(one.next_record().expect("read"), None);
         assert_eq!(one.position(), spool.size());

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use thalweg_topic::record::Headers;
 
 use super::{
-    Datum, Decoder, Envelope, Leaf, Level, Rejection, Row, Sample,
+    Datum, Decoder, Envelope, Headed, Leaf, Level, Rejection, Row, Sample,
     datum::Sink,
     envelope::{self, Form},
     fast_path, frame, json,
@@ -135,8 +135,10 @@ impl Decoder {
         if !is_typed {
             return self.decode_event_full(event, bytes, data);
         }
+        self.refuse_rows(bytes, Headed::of_event(header))?;
         let mut sink = Sink::new(&mut self.index, &mut self.draft);
         let read = event.begin(&mut sink).and_then(|level| {
+            sink.take_apart(self.explode.array());
             sink.begin_at(level);
             self.writers.read(bytes, header, &mut sink)
         });
@@ -161,7 +163,7 @@ impl Decoder {
                 let record = envelope::parsed(data).map(|data| Value::Object(event.structured(data)));
                 let on_delete = self.index.schema().on_delete;
                 let without = |form: &Form| form.without_row(record.as_ref(), on_delete);
-                let refusal = self.explode.refusal(bytes, true);
+                let refusal = self.explode.refusal(bytes, Headed::of_event(None));
                 Err(refusal.or(self.index.form().map(without)).unwrap_or(Rejection::NoFeatures))
             }
             Err(Rejection::NotJson { problem }) => {

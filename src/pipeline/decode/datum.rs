@@ -65,6 +65,8 @@ pub struct Sink<'d> {
     pub(super) path: String,
     /// What holds in the record, where that is not all that is read.
     begun: Option<Level>,
+    /// Path of the list of rows, of which the record has one, until that is there.
+    rows: Option<Box<str>>,
 }
 
 enum Taker<'d> {
@@ -78,12 +80,12 @@ impl<'d> Sink<'d> {
     pub(super) fn new(index: &'d mut Index, draft: &'d mut Draft) -> Self {
         let mut path = std::mem::take(&mut draft.path);
         path.clear();
-        Self { taker: Taker::Draft { index, draft, cursor: 0 }, path, begun: None }
+        Self { taker: Taker::Draft { index, draft, cursor: 0 }, path, begun: None, rows: None }
     }
 
     /// Passes each value to `see`, with its flattened name.
     pub fn seen_by(see: &'d mut dyn FnMut(&str, Leaf<'_>)) -> Self {
-        Self { taker: Taker::See(see), path: String::new(), begun: None }
+        Self { taker: Taker::See(see), path: String::new(), begun: None, rows: None }
     }
 
     /// Gives the draft its buffer back.
@@ -100,6 +102,16 @@ impl<'d> Sink<'d> {
             (Taker::Draft { index, .. }, None) if !index.is_root() => Level::Ignored,
             _ => Level::Used,
         }
+    }
+
+    /// Has the elements of the list at a path stand in its place.
+    pub(super) fn take_apart(&mut self, path: Option<Box<str>>) {
+        self.rows = path;
+    }
+
+    /// Returns true where the list at the path has rows that stand in its place.
+    pub fn is_rows(&mut self) -> bool {
+        self.rows.take_if(|rows| **rows == *self.path).is_some()
     }
 
     /// Has the record begin at the path, where `level` holds.

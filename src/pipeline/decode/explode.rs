@@ -1,14 +1,19 @@
 //! Rows in an array: a record that holds many samples becomes a record for each.
 //!
-//! Invariant: a row is the record with that row in the place of the array, so that neither the decoder nor whoever sends a
-//! dead letter back knows of arrays. All rows of a record have its offset, and no outbox or savepoint ends amid them.
+//! Invariant: a row is the record with that row in the place of the array, or alone in it where a schema says that one is there, so that
+//! whoever sends a dead letter back knows nothing of arrays. All rows of a record have its offset, and no outbox or savepoint ends amid them.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{CloudEvent, Envelope, Rejection, Schema, cloud_event::DATA, frame};
-use thalweg_topic::record::Record;
+use super::{
+    CloudEvent, Envelope, Learned, Rejection, Schema, SchemaHeader,
+    cloud_event::DATA,
+    frame,
+    writers::{Elements, Writers},
+};
+use thalweg_topic::record::{Headers, Record};
 
 /// Path that means the record itself.
 const RECORD: &str = "$";
@@ -17,7 +22,7 @@ const RECORD: &str = "$";
 const MAX_GROWTH: usize = 4;
 
 /// Splits the records of a stream by its settings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Explode {
     /// Path of the array; empty where it is the record, `None` where records are rows.
     path: Option<Vec<String>>,
@@ -25,13 +30,38 @@ pub struct Explode {
     in_data: Option<Vec<String>>,
     max_rows: usize,
     max_bytes: usize,
+    writers: Writers,
+}
+
+/// What a record's headers say of where its rows are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headed<'h> {
+    /// True where the value is an event's data.
+    is_event: bool,
+    schema: Option<SchemaHeader<'h>>,
+}
+
+impl<'h> Headed<'h> {
+    pub(super) fn of_schema(schema: Option<SchemaHeader<'h>>) -> Self {
+        Self { is_event: false, schema }
+    }
+
+    pub(super) fn of_event(schema: Option<SchemaHeader<'h>>) -> Self {
+        Self { is_event: true, schema }
+    }
+}
+
+impl<'h> From<&'h Headers> for Headed<'h> {
+    #[inline]
+    fn from(headers: &'h Headers) -> Self {
+        Self { is_event: CloudEvent::of(headers).is_some(), schema: SchemaHeader::of(headers) }
+    }
 }
 
 /// A record that holds an array.
-struct Found<'r> {
-    json: &'r [u8],
-    array: Range<usize>,
-    rows: Vec<Range<usize>>,
+enum Found<'r> {
+    Json { json: &'r [u8], array: Range<usize>, rows: Vec<Range<usize>> },
+    Typed(Elements<'r>),
 }
 
 impl Explode {
@@ -44,7 +74,8 @@ impl Explode {
         let in_event =
             |path: &Vec<String>| path.split_first().filter(|(first, _)| *first == DATA).map(|(_, rest)| rest.to_vec());
         let in_data = path.as_ref().filter(|_| schema.envelope == Envelope::CloudEvents).and_then(in_event);
-        Self { path, in_data, max_rows: schema.max_rows, max_bytes: schema.max_record_bytes.saturating_mul(MAX_GROWTH) }
+        let max_bytes = schema.max_record_bytes.saturating_mul(MAX_GROWTH);
+        Self { path, in_data, max_rows: schema.max_rows, max_bytes, writers: Writers::new(schema) }
     }
 
     /// Returns `true` where records may hold rows.
@@ -57,16 +88,36 @@ impl Explode {
         path_of(schema).filter(|path| *path != RECORD)
     }
 
-    /// Replaces each record that holds an array by a record for each of its rows, in their order. One that holds none, and
+    /// Returns true where what is taken apart was written by a schema.
+    pub(super) fn is_typed(&self) -> bool {
+        self.is_needed() && self.writers.are_needed()
+    }
+
+    /// Returns the path of the array.
+    pub(super) fn array(&self) -> Option<Box<str>> {
+        self.path.as_ref().map(|path| path.join(".").into())
+    }
+
+    /// Learns what a schema's id means.
+    pub fn learn(&mut self, learned: &Learned) {
+        if self.is_typed() {
+            self.writers.learn(learned);
+        }
+    }
+
+    /// Replaces each record that holds an array by a record for each of its rows, in their order, and learns what their schemas are. One that holds none, and
     /// one whose rows are not to be taken, is left to the decoder, which says why.
-    pub fn split(&self, records: Vec<Record>) -> Vec<Record> {
+    pub fn split(&mut self, records: Vec<Record>, learned: &[Learned]) -> Vec<Record> {
         if !self.is_needed() {
             return records;
         }
+        let mut learned = learned.iter().peekable();
         let mut out = Vec::with_capacity(records.len());
         for record in records {
-            let is_event = CloudEvent::of(&record.headers).is_some();
-            match record.value.as_ref().and_then(|value| self.rows(value, is_event)) {
+            while let Some(learned) = learned.next_if(|learned| learned.offset <= record.offset) {
+                self.learn(learned);
+            }
+            match record.value.as_ref().and_then(|value| self.rows(value, (&record.headers).into())) {
                 Some(rows) => out.extend((0..).zip(rows).map(|(row, value)| Record {
                     value: Some(value),
                     row: Some(row),
@@ -80,25 +131,27 @@ impl Explode {
         out
     }
 
-    /// Returns the value of each row of a record, which may be an event's data; `None` where there is no array, no row in it, or more
-    /// than may be.
-    pub fn rows(&self, value: &Bytes, is_event: bool) -> Option<Vec<Bytes>> {
-        let found = self.find(value, is_event)?;
-        if found.rows.is_empty() || self.refusal_of(&found).is_some() {
-            return None;
-        }
-        let row = |row: &Range<usize>| found.row(value, row);
-        Some(found.rows.iter().map(row).collect())
+    /// Returns the value of each row of a record; `None` where there is no array, no row in it, or more than may be.
+    pub fn rows(&self, value: &Bytes, headed: Headed<'_>) -> Option<Vec<Bytes>> {
+        let found = self.find(value, headed)?;
+        (found.count() > 0 && self.refusal_of(&found).is_none()).then(|| found.rows(value))
     }
 
     /// Returns the reason why the rows of a record are not taken, where that is their number or size, or that there is none.
-    pub(super) fn refusal(&self, value: &[u8], is_event: bool) -> Option<Rejection> {
-        let found = self.find(value, is_event)?;
-        if found.rows.is_empty() { Some(Rejection::NoRows) } else { self.refusal_of(&found) }
+    pub(super) fn refusal(&self, value: &[u8], headed: Headed<'_>) -> Option<Rejection> {
+        let found = self.find(value, headed)?;
+        if found.count() == 0 { Some(Rejection::NoRows) } else { self.refusal_of(&found) }
+    }
+
+    /// Returns the reason why a record that was written by a schema is no row.
+    pub(super) fn refusal_of_row(&self, value: &[u8], headed: Headed<'_>) -> Option<Rejection> {
+        let rows = self.find(value, headed).map_or(1, |found| found.count());
+        let several = (rows > 1).then_some(Rejection::SeveralRows { rows });
+        self.refusal(value, headed).or(several)
     }
 
     fn refusal_of(&self, found: &Found<'_>) -> Option<Rejection> {
-        let (rows, limit) = (found.rows.len(), self.max_rows);
+        let (rows, limit) = (found.count(), self.max_rows);
         if rows > limit {
             return Some(Rejection::TooManyRows { rows, limit });
         }
@@ -106,8 +159,11 @@ impl Explode {
         (size > limit).then_some(Rejection::RowsTooLarge { rows, size, limit })
     }
 
-    fn find<'r>(&self, value: &'r [u8], is_event: bool) -> Option<Found<'r>> {
-        let path = self.in_data.as_ref().filter(|_| is_event).or(self.path.as_ref())?;
+    fn find<'r>(&self, value: &'r [u8], headed: Headed<'r>) -> Option<Found<'r>> {
+        let path = self.in_data.as_ref().filter(|_| headed.is_event).or(self.path.as_ref())?;
+        if self.writers.are_needed() {
+            return self.writers.elements(value, headed.schema, path).map(Found::Typed);
+        }
         let json = frame::behind_registry(value);
         let mut cursor = Cursor { json, at: 0 };
         for name in path {
@@ -116,7 +172,7 @@ impl Explode {
         cursor.space();
         let start = cursor.at;
         let rows = cursor.elements()?;
-        Some(Found { json, array: start..cursor.at, rows })
+        Some(Found::Json { json, array: start..cursor.at, rows })
     }
 }
 
@@ -135,19 +191,36 @@ pub(super) fn text_of<'j>(json: &'j [u8], name: &str) -> Option<&'j str> {
 }
 
 impl Found<'_> {
-    /// Returns the bytes of all rows, each with what stands around the array.
-    fn size(&self) -> usize {
-        let around = self.json.len() - self.array.len();
-        self.rows.iter().map(|row| row.len() + around).sum()
+    fn count(&self) -> usize {
+        match self {
+            Self::Json { rows, .. } => rows.len(),
+            Self::Typed(elements) => elements.len(),
+        }
     }
 
-    /// Returns the value of one row; where nothing stands around the array, it is a part of the record's own buffer.
-    fn row(&self, value: &Bytes, row: &Range<usize>) -> Bytes {
-        let (before, behind) = (&self.json[..self.array.start], &self.json[self.array.end..]);
-        if before.is_empty() && behind.is_empty() {
-            return value.slice_ref(&self.json[row.clone()]);
+    /// Returns the bytes of all rows, each with what stands around the array.
+    fn size(&self) -> usize {
+        match self {
+            Self::Json { json, array, rows } => {
+                let around = json.len() - array.len();
+                rows.iter().map(|row| row.len() + around).sum()
+            }
+            Self::Typed(elements) => elements.size(),
         }
-        [before, &self.json[row.clone()], behind].concat().into()
+    }
+
+    /// Returns the value of each row; where nothing stands around the array, it is a part of the record's own buffer.
+    fn rows(&self, value: &Bytes) -> Vec<Bytes> {
+        let (json, array, rows) = match self {
+            Self::Json { json, array, rows } => (json, array, rows),
+            Self::Typed(elements) => return elements.rows().into_iter().map(Bytes::from).collect(),
+        };
+        let (before, behind) = (&json[..array.start], &json[array.end..]);
+        let row = |row: &Range<usize>| match before.is_empty() && behind.is_empty() {
+            true => value.slice_ref(&json[row.clone()]),
+            false => [before, &json[row.clone()], behind].concat().into(),
+        };
+        rows.iter().map(row).collect()
     }
 }
 
@@ -279,7 +352,7 @@ mod tests {
     }
 
     fn rows(path: &str, json: &str) -> Option<Vec<String>> {
-        let rows = explode(path, 3, 1000).rows(&Bytes::copy_from_slice(json.as_bytes()), false)?;
+        let rows = explode(path, 3, 1000).rows(&Bytes::copy_from_slice(json.as_bytes()), Headed::default())?;
         Some(rows.iter().map(|row| String::from_utf8(row.to_vec()).expect("UTF-8")).collect())
     }
 
@@ -319,7 +392,8 @@ mod tests {
 
     #[test]
     fn too_many_rows_and_too_much_around_them_is_refused() {
-        let refusal = |max_rows, most, json: &str| explode("r", max_rows, most).refusal(json.as_bytes(), false);
+        let refusal =
+            |max_rows, most, json: &str| explode("r", max_rows, most).refusal(json.as_bytes(), Headed::default());
         assert_eq!(refusal(2, 1000, r#"{"r":[1,2,3]}"#), Some(Rejection::TooManyRows { rows: 3, limit: 2 }));
         assert_eq!(refusal(3, 1000, r#"{"r":[1,2,3]}"#), None);
         assert_eq!(refusal(3, 1000, r#"{"r":[ ]}"#), Some(Rejection::NoRows));
@@ -331,7 +405,7 @@ mod tests {
     #[test]
     fn rows_of_a_bare_array_share_its_buffer() {
         let value = Bytes::from_static(b"[{\"x\":1},{\"x\":2}]");
-        let rows = explode("$", 10, 1000).rows(&value, false).expect("rows");
+        let rows = explode("$", 10, 1000).rows(&value, Headed::default()).expect("rows");
         assert!(rows.iter().all(|row| value.as_ptr_range().contains(&row.as_ptr())));
     }
 }

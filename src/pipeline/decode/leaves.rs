@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use thalweg_topic::record::Headers;
 
 use super::{
-    Cast, CloudEvent, Envelope, Named, OnDelete, Rejection, Schema,
+    Cast, CloudEvent, Envelope, Explode, Learned, Named, OnDelete, Rejection, Schema, SchemaHeader,
     bare::Quoted,
     cast,
     cloud_event::DATA,
@@ -24,6 +24,7 @@ use super::{
     json::not_json,
     naming::{Naming, OUTSIDE},
     numeric_text, time,
+    writers::Writers,
 };
 
 /// A value that is neither an object nor an array.
@@ -50,6 +51,8 @@ pub struct Leaves {
     /// Connect's schema, and the decimals that it tells of, by the paths of the payload.
     typed_by: Vec<u8>,
     decimals: HashMap<String, u8>,
+    writers: Writers,
+    explode: Explode,
 }
 
 impl Leaves {
@@ -62,7 +65,15 @@ impl Leaves {
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
             decimals: HashMap::new(),
+            writers: Writers::new(schema),
+            explode: Explode::new(schema),
         }
+    }
+
+    /// Learns what a schema's id means.
+    pub fn learn(&mut self, learned: &Learned) {
+        self.writers.learn(learned);
+        self.explode.learn(learned);
     }
 
     /// Returns the envelope around the rows, once it is known; `None` where there is none.
@@ -94,6 +105,9 @@ impl Leaves {
         headers: &Headers,
         mut see: impl FnMut(&str, Leaf<'_>),
     ) -> Result<(), Rejection> {
+        if self.writers.are_needed() {
+            return self.read_written(bytes, headers, &mut see);
+        }
         let mut json = frame::behind_registry(bytes);
         let event = CloudEvent::of(headers);
         if let Some(event) = event.filter(|_| self.form.is_none()) {
@@ -145,6 +159,36 @@ impl Leaves {
             see(&name, number.map_or(leaf, Leaf::Number));
         })?;
         if has_row { Ok(()) } else { Err(no_row()) }
+    }
+
+    /// Reads a record that was written by a schema.
+    fn read_written(
+        &mut self,
+        bytes: &[u8],
+        headers: &Headers,
+        see: &mut dyn FnMut(&str, Leaf<'_>),
+    ) -> Result<(), Rejection> {
+        let Self { schema, form, writers, explode, .. } = self;
+        if explode.is_typed()
+            && let Some(refusal) = explode.refusal_of_row(bytes, headers.into())
+        {
+            return Err(refusal);
+        }
+        let (form, naming) = form.get_or_insert_with(|| Self::named(Form::of_typed(schema), schema));
+        let mut has_row = form.root.is_empty();
+        let mut named = |path: &str, leaf: Leaf<'_>| {
+            let name = naming.name(path);
+            has_row |= !name.starts_with(OUTSIDE);
+            see(&name, leaf);
+        };
+        let mut sink = Sink::seen_by(&mut named);
+        if let Some(event) = CloudEvent::of(headers).filter(|_| schema.envelope == Envelope::CloudEvents) {
+            let level = event.begin(&mut sink)?;
+            sink.begin_at(level);
+        }
+        sink.take_apart(explode.array());
+        writers.read(bytes, SchemaHeader::of(headers), &mut sink)?;
+        if has_row { Ok(()) } else { Err(form.without_row(None, schema.on_delete)) }
     }
 
     /// Passes each value of a record with types to `see`, as [`Leaves::read`] does.

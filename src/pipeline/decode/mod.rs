@@ -51,7 +51,7 @@ pub use cast::{Cast, Named};
 pub use cloud_event::CloudEvent;
 pub use datum::{Datum, Level, MAX_DEPTH, Sink, TypedRow, milliseconds, spelled, uuid};
 pub use envelope::{Envelope, OnDelete};
-pub use explode::Explode;
+pub use explode::{Explode, Headed};
 pub use format::{Definition, Format, Origin, Reference};
 pub use index::Index;
 pub use leaves::{Leaf, Leaves, doubtful_time, number_in_text, time_in_text};
@@ -285,6 +285,7 @@ impl Decoder {
 
     /// Learns what a schema's id means.
     pub fn learn(&mut self, learned: &Learned) {
+        self.explode.learn(learned);
         self.writers.learn(learned);
     }
 
@@ -299,12 +300,21 @@ impl Decoder {
         if row.is_some_and(|row| self.take_row(row, bytes)) {
             return self.finish();
         }
+        self.refuse_rows(bytes, Headed::of_schema(header))?;
         self.start(false);
         let mut sink = Sink::new(&mut self.index, &mut self.draft);
+        sink.take_apart(self.explode.array());
         let read = self.writers.read(bytes, header, &mut sink);
         sink.end();
         read?;
         self.finish_typed()
+    }
+
+    /// Refuses a record that was written by a schema and holds none or several rows.
+    fn refuse_rows(&self, bytes: &[u8], headed: Headed<'_>) -> Result<(), Rejection> {
+        let is_typed = self.explode.is_typed();
+        let refusal = if is_typed { self.explode.refusal_of_row(bytes, headed) } else { None };
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Decodes like [`Decoder::decode`], for a record whose values have types, whatever the schema says of the format. The form of
@@ -363,10 +373,10 @@ impl Decoder {
                 let on_delete = self.index.schema().on_delete;
                 let rejection = self.index.form().map(|form| form.without_row(record.as_ref(), on_delete));
                 // An array is split before; what is left of them is one that may not be.
-                Err(self.explode.refusal(bytes, false).or(rejection).unwrap_or(Rejection::NoFeatures))
+                Err(self.explode.refusal(bytes, Headed::default()).or(rejection).unwrap_or(Rejection::NoFeatures))
             }
             Err(rejection @ Rejection::NotAnObject { .. }) => {
-                Err(self.explode.refusal(bytes, false).unwrap_or(rejection))
+                Err(self.explode.refusal(bytes, Headed::default()).unwrap_or(rejection))
             }
             Err(Rejection::NotJson { problem }) => {
                 Err(Rejection::NotJson { problem: frame::other_format(bytes).unwrap_or(problem) })

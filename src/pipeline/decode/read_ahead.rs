@@ -284,9 +284,9 @@ impl ReadAhead {
         Self { schema, reading, connect, layouts: Vec::new(), since, writers, explode }
     }
 
-    /// Replaces each record that holds an array of rows by a record for each of them.
-    pub fn split(&self, records: Vec<Record>) -> Vec<Record> {
-        self.explode.split(records)
+    /// Replaces each record that holds an array of rows by a record for each of them, and learns what their schemas are.
+    pub fn split(&mut self, records: Vec<Record>, learned: &[Learned]) -> Vec<Record> {
+        self.explode.split(records, learned)
     }
 
     /// Reads a run of records, and learns what their schemas are.
@@ -315,7 +315,8 @@ impl ReadAhead {
     fn typed(&self, value: Option<&[u8]>, header: Option<SchemaHeader<'_>>, rows: &mut Rows) {
         let (bare_nan, most) = (self.schema.takes_bare_nan(), self.schema.max_record_bytes);
         let first = rows.cells.len();
-        let value = value.filter(|value| !value.is_empty() && value.len() <= most);
+        // A row stands in the place of an array, which only the full decoder knows.
+        let value = value.filter(|value| !value.is_empty() && value.len() <= most && !self.explode.is_needed());
         let layout = value.and_then(|value| self.writers.read_ahead(value, header, bare_nan, &mut rows.cells).ok());
         let row = match layout.zip(u32::try_from(first).ok()) {
             Some((layout, first)) => (rows.place(layout) as u32, first),

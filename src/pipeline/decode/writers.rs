@@ -95,6 +95,40 @@ impl Writer {
     }
 }
 
+/// The elements of an array in a record.
+pub(super) enum Elements<'v> {
+    Avro(avro::Rows, &'v [u8]),
+    /// With the frame of the record.
+    Protobuf(protobuf::Rows, &'v [u8]),
+}
+
+impl Elements<'_> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Avro(rows, _) => rows.elements.len(),
+            Self::Protobuf(rows, _) => rows.elements.len(),
+        }
+    }
+
+    /// Returns the bytes of all records with one of them each.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Avro(rows, value) => rows.elements.iter().map(|element| rows.size(value, element)).sum(),
+            Self::Protobuf(rows, head) => rows.elements.iter().map(|element| head.len() + rows.size(element)).sum(),
+        }
+    }
+
+    /// Returns a record with one of them alone, for each.
+    pub(super) fn rows(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Avro(rows, value) => rows.elements.iter().map(|element| rows.row(value, element)).collect(),
+            Self::Protobuf(rows, head) => {
+                rows.elements.iter().map(|element| [head, &*rows.row(element)].concat()).collect()
+            }
+        }
+    }
+}
+
 /// A datum, and the schema that its file names.
 struct WrittenRow<'w> {
     writer: &'w Writer,
@@ -273,6 +307,24 @@ impl Writers {
         see: &mut dyn FnMut(&str, Leaf<'_>),
     ) -> Result<(), Rejection> {
         self.read(value, header, &mut Sink::seen_by(see))
+    }
+
+    /// Finds the array at `path` in a record; `None` where there is none, or the record cannot be read up to it.
+    pub(super) fn elements<'v>(
+        &self,
+        value: &'v [u8],
+        header: Option<SchemaHeader<'v>>,
+        path: &[String],
+    ) -> Option<Elements<'v>> {
+        let found = self.find(value, header).ok()?;
+        match &found.writer.plan {
+            Plan::Avro(plan) => Some(Elements::Avro(avro::Rows::find(plan, value, found.start, path)?, value)),
+            Plan::Protobuf(file) => {
+                let (message, start) = found.message(file, value).ok()?;
+                let (head, own) = value.split_at_checked(start)?;
+                Some(Elements::Protobuf(protobuf::Rows::find(&message.descriptor, own, path)?, head))
+            }
+        }
     }
 
     /// Reads a record's values into a sink.

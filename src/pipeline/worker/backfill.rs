@@ -165,7 +165,7 @@ impl Backfill {
         while self.position() < end {
             let mut fetched = reader.fetch(self.position()).await?;
             let learned = schemas.learn(&fetched.records).await?;
-            fetched.records = self.explode.split(fetched.records);
+            fetched.records = self.explode.split(fetched.records, &learned);
             self.learn(Batch { fetched, learned, ..Batch::default() }, end);
         }
         Ok(())

@@ -86,7 +86,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), E
         let hand_on = async {
             let Some((fetched, held, place, learned)) = handed else { return };
             let last = fetched.records.last().map(Anchor::of);
-            let fetched = Fetched { records: ahead.split(fetched.records), ..fetched };
+            let fetched = Fetched { records: ahead.split(fetched.records, &learned), ..fetched };
             let rows = ahead.read_records(&fetched.records, &learned);
             place.send(Box::new(Batch { fetched, last, rows, learned, held }));
         };

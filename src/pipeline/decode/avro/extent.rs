@@ -3,28 +3,35 @@
 //! Invariant: a datum that [`read`](super::read) takes ends where this says; one that it refuses for its values ends there, too,
 //! so that only itself is lost. It takes no more steps than a constant plus the bytes.
 
+use std::ops::Range;
+
 use super::{Leaf, Node, Plan, Types, wire::Wire};
 
 /// Deepest nesting that is followed: deeper than any record that is read, and not too deep for the stack of a thread.
-const MAX_DEPTH: usize = 1000;
+pub(super) const MAX_DEPTH: usize = 1000;
 /// Values that take no bytes, of which a datum may have as many as there are bytes, and so many more.
 const MAX_STEPS: usize = 1 << 16;
 
 /// Returns the place behind a datum that begins at `start`; `None` where the bytes end before it, or it is damaged.
 pub(in crate::decode) fn end(plan: &Plan, bytes: &[u8], start: usize) -> Option<usize> {
-    let mut pass = Pass { types: &plan.types, wire: Wire::new(bytes, start), steps: bytes.len() - start + MAX_STEPS };
+    let mut pass = Pass::new(plan, bytes, start);
     pass.value(&plan.types.root, MAX_DEPTH)?;
     Some(pass.wire.at)
 }
 
-struct Pass<'w> {
-    types: &'w Types,
-    wire: Wire<'w>,
+pub(super) struct Pass<'w> {
+    pub(super) types: &'w Types,
+    pub(super) wire: Wire<'w>,
     steps: usize,
 }
 
-impl Pass<'_> {
-    fn value(&mut self, node: &Node, depth: usize) -> Option<()> {
+impl<'w> Pass<'w> {
+    pub(super) fn new(plan: &'w Plan, bytes: &'w [u8], start: usize) -> Self {
+        Self { types: &plan.types, wire: Wire::new(bytes, start), steps: bytes.len().saturating_sub(start) + MAX_STEPS }
+    }
+
+    /// Moves behind a value.
+    pub(super) fn value(&mut self, node: &Node, depth: usize) -> Option<()> {
         self.steps = self.steps.checked_sub(1)?;
         let depth = depth.checked_sub(1)?;
         match node {
@@ -34,8 +41,8 @@ impl Pass<'_> {
                 let types = self.types;
                 types.records.get(*place)?.fields.iter().try_for_each(|field| self.value(&field.node, depth))
             }
-            Node::Array(items) => self.list(false, items, depth),
-            Node::Map(values) => self.list(true, values, depth),
+            Node::Array(items) => self.list(false, items, depth, &mut |_| ()),
+            Node::Map(values) => self.list(true, values, depth, &mut |_| ()),
             Node::Union(branches) => {
                 let branch = usize::try_from(self.wire.long()?).ok()?;
                 self.value(branches.get(branch)?, depth)
@@ -44,7 +51,14 @@ impl Pass<'_> {
         }
     }
 
-    fn list(&mut self, has_keys: bool, node: &Node, depth: usize) -> Option<()> {
+    /// Moves behind an array or a map, and passes the place of each of its values.
+    pub(super) fn list(
+        &mut self,
+        has_keys: bool,
+        node: &Node,
+        depth: usize,
+        see: &mut dyn FnMut(Range<usize>),
+    ) -> Option<()> {
         loop {
             let mut count = self.wire.long()?;
             if count == 0 {
@@ -59,7 +73,9 @@ impl Pass<'_> {
                 if has_keys {
                     self.wire.bytes()?;
                 }
+                let start = self.wire.at;
                 self.value(node, depth)?;
+                see(start..self.wire.at);
             }
         }
     }

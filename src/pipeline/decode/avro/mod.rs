@@ -4,11 +4,12 @@
 //! steps than the record has bytes, times a constant. What stands for what is decided here once for both ways of reading.
 //!
 //! Reading order: this file (schemas to plans), `wire`, `walk` (any record), `ahead` (records without lists, into cells), `extent`
-//! (where a record ends).
+//! (where a record ends), `rows` (arrays of rows).
 
 mod ahead;
 mod extent;
 mod fingerprint;
+mod rows;
 mod walk;
 mod wire;
 
@@ -23,6 +24,7 @@ use super::{datum::MAX_DEPTH, format::Definition};
 
 pub(super) use extent::end;
 pub(crate) use fingerprint::of as fingerprint;
+pub(super) use rows::Rows;
 pub(super) use walk::read;
 
 /// Most types with a name.

@@ -143,11 +143,14 @@ impl Walk<'_, '_, '_> {
     /// Reads an array, or a map: `keys` says whether that is the whole record.
     fn list(&mut self, keys: Option<bool>, node: &Node, level: Level, depth: usize) -> Result<(), Rejection> {
         let mut within = level;
-        if keys != Some(true) {
+        // A row is read as if it stood in the place of the array.
+        let is_rows = keys.is_none() && self.sink.is_rows();
+        if keys != Some(true) && !is_rows {
             let found = if keys.is_some() { Found::Object(None) } else { Found::Array };
             within = self.sink.enter(level, || found)?;
         }
-        let was_in_list = std::mem::replace(&mut self.in_list, true);
+        let was_in_list = self.in_list;
+        self.in_list |= !is_rows;
         let mut i = 0;
         loop {
             let read = self.wire.long();
@@ -166,6 +169,8 @@ impl Walk<'_, '_, '_> {
                     let read = self.wire.text();
                     let key = self.need(read)?;
                     self.sink.push(key)
+                } else if is_rows {
+                    self.sink.path.len()
                 } else {
                     self.sink.push_place(i)
                 };

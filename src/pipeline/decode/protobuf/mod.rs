@@ -3,9 +3,11 @@
 //! Invariant: a field that is not on the wire is what its schema says: its default where it has no presence, and unknown where it
 //! has. What a file may hold is bounded before it is parsed.
 //!
-//! Reading order: this file (schemas to messages), `ahead` (records without lists, into cells), `walk` (any record).
+//! Reading order: this file (schemas to messages), `ahead` (records without lists, into cells), `walk` (any record), `rows` (lists of
+//! rows).
 
 mod ahead;
+mod rows;
 mod walk;
 
 use std::{
@@ -28,6 +30,7 @@ use super::{
 };
 
 pub(super) use ahead::Program;
+pub(super) use rows::Rows;
 pub(super) use walk::read;
 
 /// Name of the file that nobody imports.

@@ -82,6 +82,10 @@ fn value(
         // An empty list is not on the wire.
         Value::List(elements) if elements.is_empty() => Ok(()),
         Value::Map(entries) if entries.is_empty() => Ok(()),
+        // A row is read as if it stood in the place of the list.
+        Value::List(elements) if sink.is_rows() => {
+            elements.iter().try_for_each(|element| one(&field.kind(), element, sink, level, depth))
+        }
         Value::List(elements) => {
             let within = sink.enter(level, || Found::Array)?;
             for (i, element) in (0..).zip(elements) {

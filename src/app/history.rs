@@ -114,7 +114,7 @@ pub fn read<'a>(
 }
 
 /// Passes the values of the newest records of a topic to `see`, `most` at most, as many of each partition, partition by
-/// partition, oldest first. Returns the number of partitions.
+/// partition, oldest first. Returns the schemas by which they were written.
 ///
 /// # Errors
 /// As [`read`].
@@ -123,24 +123,36 @@ pub fn newest<'a>(
     topic: &'a str,
     most: u64,
     see: &'a mut See<'_>,
-) -> LocalBoxFuture<'a, Result<i32, Error>> {
+) -> LocalBoxFuture<'a, Result<Vec<Learned>, Error>> {
     async move {
+        let mut asking = Asking::new(settings)?;
         match &settings.transport {
-            Transport::Embedded(_) => tail(EmbeddedTopics::open(&settings.state.path)?, topic, most, see).await,
-            Transport::Kafka(config) => tail(KafkaTopics::new(config.as_ref().clone())?, topic, most, see).await,
+            Transport::Embedded(_) => {
+                tail(EmbeddedTopics::open(&settings.state.path)?, topic, most, see, asking.as_mut()).await?;
+            }
+            Transport::Kafka(config) => {
+                tail(KafkaTopics::new(config.as_ref().clone())?, topic, most, see, asking.as_mut()).await?;
+            }
         }
+        Ok(asking.map(Asking::learned).unwrap_or_default())
     }
     .boxed_local()
 }
 
-async fn tail(source: impl Source, topic: &str, most: u64, see: &mut See<'_>) -> Result<i32, Error> {
+async fn tail(
+    source: impl Source,
+    topic: &str,
+    most: u64,
+    see: &mut See<'_>,
+    mut asking: Option<&mut Asking>,
+) -> Result<i32, Error> {
     let count = source.partitions(topic).await?;
     let each = i64::try_from(most / u64::from(count.max(1).unsigned_abs())).unwrap_or(i64::MAX).max(1);
     for partition in 0..count {
         let held = source.reader(topic, partition).await?.range().await?;
         let from = held.start.max(held.end.saturating_sub(each));
         let wanted = Wanted { topic: topic.to_owned(), partition: Some(partition), from: Some(from), to: None };
-        show(&source, &wanted, &mut |_| Ok(()), see, None).await?;
+        show(&source, &wanted, &mut |_| Ok(()), see, asking.as_deref_mut()).await?;
     }
     Ok(count)
 }
@@ -276,7 +288,7 @@ mod tests {
                 seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
                 Ok(())
             };
-            let end = tail(Shifting { first: 0, dropped: 0, open: 10 }, "samples", most, &mut see).await;
+            let end = tail(Shifting { first: 0, dropped: 0, open: 10 }, "samples", most, &mut see, None).await;
             assert!(matches!(end, Ok(1)));
             assert_eq!(seen, expected);
         }

@@ -262,6 +262,68 @@ fn settings_that_cannot_be_meant_are_refused_with_the_way_out() {
     }
 }
 
+#[test]
+fn init_looks_at_a_topic_by_its_schemas_and_writes_settings_that_run() {
+    for (words, kind) in [(["avro", "registry", "flat"], "AVRO"), (["protobuf", "registry", "flat"], "PROTOBUF")] {
+        let written = rows(&words);
+        let registry = registry(&written, kind);
+        let source = site(&[]);
+        insert(&source, &values(&written));
+        let looking = Workspace::new(&[]);
+        std::fs::copy(source.path("data/thalweg.db"), looking.path("data/thalweg.db")).expect("copied");
+        let url = format!("http://{}/base/", registry.address);
+        let from = ["init", "--topic", "samples", "--set", "transport.kind=embedded"];
+        let run = |more: &[&str]| looking.run(&[&from[..], more].concat());
+        let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        // Whoever says nothing is told what to say.
+        let blind = run(&[]);
+        let told = said(&blind);
+        assert!(
+            !blind.status.success() && told.contains("--registry http://") && told.contains("--schema FILE"),
+            "{told}"
+        );
+        let by_registry = if kind == "AVRO" {
+            run(&["--registry", &url])
+        } else {
+            let other = said(&run(&["--registry", &url]));
+            assert!(
+                other.contains("of the type PROTOBUF") && other.contains("--set schema.format=protobuf"),
+                "{other}"
+            );
+            run(&["--registry", &url, "--set", "schema.format=protobuf"])
+        };
+        let out = stdout(&by_registry);
+        assert!(out.contains("tried on them"), "{out}");
+        let settings = std::fs::read_to_string(looking.path("settings.toml")).expect("settings");
+        let format = format!("format = \"{}\"\n", words[0]);
+        assert!(settings.contains(&format) && settings.contains(&url) && settings.contains("target = "), "{settings}");
+        let ran = looking.run(&["run", "--until-caught-up"]);
+        assert!(ran.status.success(), "{}", said(&ran));
+        assert_eq!(
+            (looking.predictions().len(), looking.topic("dead-letters").len()),
+            (written.rows.len(), 0),
+            "{settings}"
+        );
+    }
+    // Records that name no schema have it from a file.
+    let written = rows(&["avro", "none", "flat"]);
+    let source = site(&[]);
+    insert(&source, &values(&written));
+    source.write("row.avsc", &written.definition.body);
+    let out = stdout(&source.run(&[
+        "init",
+        "--topic",
+        "samples",
+        "--set",
+        "transport.kind=embedded",
+        "--schema",
+        "row.avsc",
+    ]));
+    assert!(out.contains("tried on them"), "{out}");
+    let settings = std::fs::read_to_string(source.path("settings.toml")).expect("settings");
+    assert!(settings.contains("file = \"row.avsc\"") && settings.contains("format = \"avro\""), "{settings}");
+}
+
 /// A batch of rows in Avro.
 const BATCH: &str = r#"{"type":"record","name":"Batch","fields":[{"name":"device","type":"string"},{"name":"rows","type":
     {"type":"array","items":{"type":"record","name":"Row","fields":[{"name":"x","type":"double"},{"name":"y","type":"double"}]}}}]}"#;

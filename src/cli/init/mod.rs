@@ -54,6 +54,12 @@ pub(super) struct Options {
     /// Brokers of the topic [default: those of the settings, else localhost:9092]
     #[arg(long, value_name = "HOST:PORT", requires = "topic", value_delimiter = ',')]
     brokers: Vec<String>,
+    /// Schema registry of a topic in Avro, or in Protobuf with --set schema.format=protobuf
+    #[arg(long, value_name = "URL", requires = "topic", conflicts_with = "schema")]
+    registry: Option<String>,
+    /// Schema of a topic whose records name none: .avsc, .proto, or a descriptor set
+    #[arg(long, value_name = "FILE", requires = "topic")]
+    schema: Option<PathBuf>,
     /// Field to predict [default: asked for on a terminal, else guessed]
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
@@ -102,6 +108,17 @@ impl Options {
             let brokers: Vec<String> = self.brokers.iter().map(|broker| quoted(broker.trim())).collect();
             under.push(("transport.kafka.brokers", format!("[{}]", brokers.join(", "))));
         }
+        if let Some(url) = &self.registry {
+            under.push(("schema.registry.url", quoted(url)));
+        }
+        if let Some(file) = &self.schema {
+            under.push(("schema.file", quoted(&file.display().to_string())));
+        }
+        if self.registry.is_some() || self.schema.is_some() {
+            let ending = self.schema.as_ref().and_then(|file| file.extension()).and_then(|ending| ending.to_str());
+            let is_avro = matches!(ending, None | Some("avsc" | "json"));
+            under.push(("schema.format", quoted(if is_avro { "avro" } else { "protobuf" })));
+        }
         sources.under(under)
     }
 }
@@ -116,11 +133,8 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
         bail!("schema.{key} is set, and init is there to guess it: take it away, and edit the file that is written");
     }
     let schema = &settings.schema;
-    if schema.format != Format::Json {
-        bail!(
-            "init looks at JSON and CSV, and schema.format is another: write schema.target by hand, and see with \
-             thalweg compare --topic what is learned"
-        );
+    if schema.format != Format::Json && options.topic.is_none() {
+        bail!("schema.format is for topics: a file says itself what it is, so take it away");
     }
     let (mut samples, data) = opened(settings, options)?;
     let mut survey = Survey::default();
@@ -130,7 +144,9 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
     let name = options.name();
     if survey.records == 0 {
         match survey.problems.first() {
-            Some(problem) => bail!("no record of {name} can be read; {problem}"),
+            Some(problem) => {
+                bail!("no record of {name} can be read; {problem}{}", with_schema(options, schema, problem))
+            }
             None => bail!("{name} holds no records; there has to be something to look at"),
         }
     }
@@ -211,8 +227,27 @@ fn opened(settings: &Settings, options: &Options) -> anyhow::Result<(Samples, Da
 #[tokio::main(flavor = "current_thread")]
 async fn copied(settings: &Settings, topic: &str, records: u64) -> anyhow::Result<Spool> {
     let mut writer = SpoolWriter::new()?;
-    history::newest(settings, topic, records, &mut |value, headers| writer.push(value, headers)).await?;
-    Ok(writer.finish()?)
+    let learned = history::newest(settings, topic, records, &mut |value, headers| writer.push(value, headers)).await?;
+    Ok(writer.finish()?.written_by(&learned.into()))
+}
+
+/// Returns what has to be said where records need a schema, or another one.
+fn with_schema(options: &Options, schema: &Schema, problem: &str) -> String {
+    let Some(topic) = &options.topic else { return String::new() };
+    let is_framed = problem.contains("schema registry's five bytes") || problem.contains("single-object encoding");
+    match schema.format {
+        Format::Json if is_framed => format!(
+            ". Say where its schemas are: thalweg init --topic {topic} --registry http://localhost:8081, or --schema FILE with an \
+             .avsc or a .proto"
+        ),
+        Format::Avro(_) if problem.contains("of the type PROTOBUF") => {
+            ". Look again with --set schema.format=protobuf".to_owned()
+        }
+        Format::Protobuf(_) if problem.contains("of the type AVRO") => {
+            ". Look again with --set schema.format=avro".to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// Fails where a CSV has a record where its names should be.

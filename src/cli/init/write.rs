@@ -41,11 +41,9 @@ pub(super) fn settings(survey: &Survey, guess: &Guess, given: &Given, origin: &O
         }
     }
     state(&mut out, given, origin);
+    let is_rest = matches!(origin, Origin::Topic(_)) && !is_embedded(given);
     let done = ["schema", "topics", "transport", "generator", "state", "models"];
-    for other in given
-        .sections()
-        .filter(|name| !done.contains(name) || *name == "generator" && matches!(origin, Origin::Topic(_)))
-    {
+    for other in given.sections().filter(|name| !done.contains(name) || *name == "generator" && is_rest) {
         section(&mut out, given, other);
     }
     if matches!(origin, Origin::File(_)) {
@@ -175,6 +173,7 @@ fn schema(out: &mut String, survey: &Survey, guess: &Guess, given: &Given, usual
     for (key, value) in given.keys("schema").iter().filter(|(key, _)| !super::GUESSED.contains(&key.as_str())) {
         let _ = writeln!(out, "{key} = {value}");
     }
+    secrets(out, given, "schema");
 }
 
 fn missing(out: &mut String, survey: &Survey, guess: &Guess, usual: &[String]) {
@@ -257,16 +256,19 @@ fn state(out: &mut String, given: &Given, origin: &Origin<'_>) {
 /// Writes what is set in a section, and where the secrets come from that are not written.
 fn section(out: &mut String, given: &Given, name: &str) {
     let keys = given.keys(name);
-    let secrets: Vec<&str> =
-        given.secrets().iter().map(|(path, _)| path.as_str()).filter(|path| path.starts_with(name)).collect();
-    if keys.is_empty() && secrets.is_empty() {
+    if keys.is_empty() && !given.secrets().iter().any(|(path, _)| path.starts_with(name)) {
         return;
     }
     let _ = writeln!(out, "\n[{name}]");
     for (key, value) in keys {
         let _ = writeln!(out, "{key} = {value}");
     }
-    for path in secrets {
+    secrets(out, given, name);
+}
+
+/// Says where the secrets of a section come from.
+fn secrets(out: &mut String, given: &Given, name: &str) {
+    for (path, _) in given.secrets().iter().filter(|(path, _)| path.starts_with(name)) {
         let _ = writeln!(out, "# {path} is not written here; give it in the environment, as {}", variable(path));
     }
 }

@@ -140,6 +140,30 @@ pub static METRICS: &[Metric] = &[
     ),
     Metric::new("thalweg_missed_records", None, "Records lost to gaps", Values::PartitionCounter(|it| it.missed)),
     Metric::new(
+        "thalweg_remembered_keys",
+        None,
+        "Keys that features of the past remember something of",
+        Values::PartitionGauge(|it| Some(it.remembered_keys as f64)),
+    ),
+    Metric::new(
+        "thalweg_remembered",
+        Some("bytes"),
+        "Size of what features of the past remember",
+        Values::PartitionGauge(|it| Some(it.remembered_bytes as f64)),
+    ),
+    Metric::new(
+        "thalweg_forgotten_keys",
+        None,
+        "Keys that were forgotten for want of room, keys.budget",
+        Values::PartitionCounter(|it| it.forgotten_keys),
+    ),
+    Metric::new(
+        "thalweg_late_values",
+        None,
+        "Values that came too late to count for features of the past",
+        Values::PartitionCounter(|it| it.late_values),
+    ),
+    Metric::new(
         "thalweg_lag_records",
         None,
         "Records without a published answer",

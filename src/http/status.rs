@@ -90,6 +90,14 @@ pub struct Partition {
     pub skipped: u64,
     /// Records lost to gaps since the beginning.
     pub missed: u64,
+    /// Keys that features of the past remember something of.
+    pub remembered_keys: u64,
+    /// Bytes of what they remember, of all samples and by key.
+    pub remembered_bytes: u64,
+    /// Keys that were forgotten for want of room, since the beginning.
+    pub forgotten_keys: u64,
+    /// Values that came too late to count for features of the past, since the beginning.
+    pub late_values: u64,
     /// Records processed a second, of late; absent before the second look.
     pub records_per_second: Option<f64>,
     /// Offset up to which everything is published.

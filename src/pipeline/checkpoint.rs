@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use thalweg_features::Past;
 use thalweg_metrics::checked;
 use thalweg_topic::{OutputOffsets, Outputs, Savepoint, Sequences};
 
@@ -59,6 +60,9 @@ pub struct Checkpoint {
     pub schema: Option<Schema>,
     /// Features and categories by name.
     pub index: Index,
+    /// What features of later samples are made of.
+    #[serde(default)]
+    pub past: Past,
     /// Models and metrics.
     pub prequential: Prequential,
     /// Records processed since the beginning.
@@ -89,6 +93,7 @@ checked!(Checkpoint {
     settings,
     schema,
     index,
+    past,
     prequential,
     records,
     dead_letters,

@@ -15,8 +15,9 @@ use crate::{
     pending_predictions::PendingPredictions,
     prequential::{self, Event, Prequential},
     replica::Replica,
-    snapshot::Snapshot,
+    snapshot::{Remembered, Snapshot},
 };
+use thalweg_features::Past;
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which every snapshot evaluates the use of fields anew; later at least so many lie in between.
@@ -103,23 +104,24 @@ impl Processor {
             let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
             Some(Decoder::new(schema, stored.index.clone()))
         });
-        let (index, prequential, afresh) = match checkpoint {
-            None => (Index::new(&config.schema), Prequential::new(&config.race), vec![]),
+        let nothing = Past::default();
+        let (index, past, prequential, afresh) = match checkpoint {
+            None => (Index::new(&config.schema), nothing, Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
                 let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
-                (stored.index, prequential, afresh)
+                (stored.index, stored.past, prequential, afresh)
             }
             Some(_) => {
                 // Columns have another meaning now, so nothing that was learned fits.
                 let afresh = config.race.models.iter().map(|model| model.name.clone()).collect();
-                (Index::new(&config.schema), Prequential::new(&config.race), afresh)
+                (Index::new(&config.schema), nothing, Prequential::new(&config.race), afresh)
             }
         };
         let processor = Self {
             partition,
             topic: config.topic.clone(),
             settings: config.fingerprint(),
-            decoder: Decoder::new(&config.schema, index),
+            decoder: Decoder::with_past(&config.schema, index, past),
             encoder: Encoder::new(
                 &config.topic,
                 partition,
@@ -290,6 +292,7 @@ impl Processor {
                         outbox.push(Output::Events, event);
                     }
                 }
+                self.decoder.remember();
             }
             Err(rejection) if rejection.is_skipped() => self.progress.skipped += 1,
             Err(rejection) => {
@@ -349,6 +352,7 @@ impl Processor {
             settings: self.settings,
             schema: Some(self.schema.clone()),
             index: self.decoder.index().clone(),
+            past: self.decoder.past().clone(),
             prequential: self.prequential.clone(),
             records,
             dead_letters,
@@ -364,6 +368,8 @@ impl Processor {
             position: self.progress.position,
             schema: self.schema.clone(),
             index: self.decoder.index().clone(),
+            past: self.decoder.past().clone(),
+            time: self.time,
             race: self.prequential.clone(),
         }
     }
@@ -390,6 +396,7 @@ impl Processor {
             is_end_known: self.is_end_known,
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
+            remembered: Remembered::of(self.decoder.past()),
             skipped: self.progress.skipped,
             missed: self.progress.missed,
             time: self.time,

@@ -15,6 +15,7 @@ use crate::{
     form::{integer, number, quote},
     prequential::{Buffers, Prequential},
 };
+use thalweg_features::Past;
 use thalweg_metrics::Interval;
 
 /// What a worker had learned after the records before a position.
@@ -28,6 +29,10 @@ pub struct Replica {
     pub schema: Schema,
     /// Features and categories by name.
     pub index: Index,
+    /// What features are made of.
+    pub past: Past,
+    /// Time of the last record, in milliseconds since 1970, which stands in for that of a sample without one.
+    pub time: Option<i64>,
     /// The models.
     pub race: Prequential,
 }
@@ -54,17 +59,22 @@ pub struct Predictor {
 impl Predictor {
     /// Makes one; `explain` adds contributions to the predictions.
     pub fn new(replica: Arc<Replica>, explain: bool) -> Self {
-        let Replica { partition, schema, index, race, .. } = &*replica;
+        let Replica { partition, schema, index, past, time, race, .. } = &*replica;
         // Whatever the stream's own format, who asks has no serializer.
         let as_json = Schema { format: Format::Json, ..schema.clone() };
+        let decoder = |index: Index| {
+            let mut decoder = Decoder::with_past(&as_json, index, past.clone());
+            decoder.set_record_time(*time);
+            decoder
+        };
         let names: Vec<String> = race.names().map(|name| quote(name)).collect();
         let champion = names.get(race.champion()).map_or("\"\"", String::as_str);
         let version = race.version();
         let head = format!(r#"{{"partition":{partition},"version":{version},"model":{champion},"prediction":"#);
         let member = |(i, name): (usize, &String)| format!("{}{name}:", if i > 0 { "," } else { "" }).into_bytes();
         Self {
-            decoder: Decoder::new(&as_json, index.clone()),
-            bare: index.without_envelope().map(|index| (index.clone(), Decoder::new(&as_json, index))),
+            decoder: decoder(index.clone()),
+            bare: index.without_envelope().map(|index| (index.clone(), decoder(index))),
             ahead: ReadAhead::new(&as_json),
             explode: Explode::new(&as_json),
             buffers: race.buffers(),

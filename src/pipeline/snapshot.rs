@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{decode::Fields, prequential::Counts};
+use thalweg_features::Past;
 use thalweg_metrics::{Coverage, Faded, Quantiles, Scores};
 
 /// One model's standing.
@@ -62,6 +63,8 @@ pub struct Snapshot {
     pub records: u64,
     /// Records that could not be used, since the beginning.
     pub dead_letters: u64,
+    /// What features of the past remember.
+    pub remembered: Remembered,
     /// Records skipped since the beginning: they only said that a row was deleted, or held no row.
     pub skipped: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
@@ -96,3 +99,27 @@ impl Snapshot {
 
 /// A worker's latest snapshot; `None` until it has started.
 pub type SnapshotReceiver = watch::Receiver<Option<Arc<Snapshot>>>;
+
+/// What features of the past remember of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Number of keys.
+    pub keys: u64,
+    /// Bytes of it all.
+    pub bytes: u64,
+    /// Keys that were forgotten for want of room, since the beginning.
+    pub forgotten: u64,
+    /// Values that came too late to count, since the beginning.
+    pub late: u64,
+}
+
+impl Remembered {
+    pub(crate) fn of(past: &Past) -> Self {
+        Self {
+            keys: past.keys() as u64,
+            bytes: past.memory_bytes() as u64,
+            forgotten: past.evicted(),
+            late: past.late(),
+        }
+    }
+}

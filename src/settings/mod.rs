@@ -11,6 +11,7 @@
 mod changes;
 mod choices;
 mod detector;
+mod features;
 mod files;
 mod format;
 mod generator;
@@ -158,7 +159,9 @@ impl Settings {
         let output = output::read(root.section("output"));
         let mut schema_section = root.section("schema");
         let bounds = race::bounds(&mut schema_section);
-        let schema::Read { schema, asked, registry } = schema::read(schema_section, output.is_avro);
+        let schema::Read { mut schema, asked, registry } = schema::read(schema_section, output.is_avro);
+        schema.derived = features::read(&mut root, &schema.target, &schema.timezone);
+        schema.keys_budget = features::budget(root.section("keys"), schema.keys_budget);
         let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);
         if generator.enabled && schema.format != Format::Json {
             let message = "makes up samples in JSON, which schema.format does not read; set it to false, or the format to \"json\"";

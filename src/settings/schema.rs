@@ -61,6 +61,9 @@ pub(super) fn read(mut section: Section, registers: bool) -> Read {
         ),
         rename: rename(&mut section),
         cast: cast(&mut section),
+        // Tables of their own.
+        derived: default.derived,
+        keys_budget: default.keys_budget,
         target: section.text("target", &default.target),
         nominal: section.texts("nominal"),
         ignore: section.texts("ignore"),

@@ -4,7 +4,7 @@
 //! [`Problems::into_result`] decides once if any of it counts. Keys that nobody asked for are reported when the section
 //! is dropped.
 
-use std::{cell::RefCell, collections::HashMap, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, fmt, ops::RangeInclusive, rc::Rc, time::Duration};
 
 use config::{Value, ValueKind};
 
@@ -261,6 +261,35 @@ impl Section {
                 default
             }
         }
+    }
+
+    /// Reads a number of bytes within `range`: a whole number, or text such as "64MiB".
+    pub(super) fn bytes(&mut self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        const UNITS: [(&str, usize); 6] = [
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+            ("kB", 1000),
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+        ];
+        let Some(Value { kind: ValueKind::String(text), .. }) = self.table.get(key) else {
+            return self.integer(key, default, range);
+        };
+        let text = text.clone();
+        self.ask(key);
+        self.table.remove(key);
+        let unit =
+            UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim().parse::<usize>().ok()?, *unit)));
+        let bytes = unit.and_then(|(number, unit)| number.checked_mul(unit));
+        bytes.filter(|bytes| range.contains(bytes)).unwrap_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            self.problem(
+                key,
+                &format!("`{text}` is no number of bytes from {least} to {most}; write it like \"64MiB\""),
+            );
+            default
+        })
     }
 
     pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
-const DOCUMENTS: [&str; 19] = [
+const DOCUMENTS: [&str; 20] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -22,6 +22,7 @@ const DOCUMENTS: [&str; 19] = [
     "docs/dashboard.md",
     "docs/debezium.md",
     "docs/errors.md",
+    "docs/features.md",
     "docs/first-day.md",
     "docs/formats.md",
     "docs/http.md",

@@ -10,13 +10,14 @@ use std::{
 use serde_json::Value;
 
 /// Each folder with what its package may name of the others. Tests may name more.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     (
         ".",
         &[
             "app",
             "columnar",
             "embedded",
+            "features",
             "generator",
             "http",
             "kafka",
@@ -51,6 +52,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         "src/settings",
         &[
             "embedded",
+            "features",
             "generator",
             "http",
             "kafka",
@@ -70,10 +72,11 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("src/kafka", &["store", "topic"]),
     ("src/columnar", &["pipeline"]),
     ("src/registry", &["pipeline"]),
-    ("src/pipeline", &["metrics", "models", "state", "store", "topic"]),
+    ("src/pipeline", &["features", "metrics", "models", "state", "store", "topic"]),
     ("src/topic", &["store"]),
     ("src/store", &[]),
     ("src/state", &["metrics", "models"]),
+    ("src/features", &["metrics"]),
     ("src/models", &["metrics"]),
     ("src/metrics", &[]),
 ];
@@ -139,7 +142,7 @@ fn every_file_of_tests_is_in_a_program() {
     let read = |path: PathBuf| fs::read_to_string(path).expect("read");
     let manifest = read(root.join("Cargo.toml"));
     let mut unknown = Vec::new();
-    for group in ["", "daemon", "engine", "stream"] {
+    for group in ["", "daemon", "engine", "features", "stream"] {
         let folder = root.join("tests").join(group);
         let listed = if group.is_empty() { manifest.clone() } else { read(folder.join("main.rs")) };
         for entry in fs::read_dir(&folder).expect("a folder") {

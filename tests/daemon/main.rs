@@ -30,6 +30,7 @@ mod kill;
 mod layering;
 mod live;
 mod model_command;
+mod past;
 mod posting;
 mod predicting;
 mod published;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use thalweg::{
+    features::{Calendar, Feature, Form, Kind as FeatureKind, Part, Span, Statistic},
     generator::{Distribution, Function, Noise},
     metrics::drift::{DetectorKind, Mode, PageHinkleyParams},
     models::{
@@ -94,6 +95,65 @@ fn the_shipped_file_names_every_function() {
         let name = function.name();
         assert!(shipped.contains(&format!("\n#   \"{name}\" ")), "settings.toml does not say what {name} is");
     }
+}
+
+#[test]
+fn features_of_the_past_are_read_and_each_mistake_is_named_by_its_key() {
+    let file = r#"
+        schema = { target = "load", timezone = "Europe/Paris" }
+        keys.budget = "1 MiB"
+        [[features]]
+        kind = "calendar"
+        parts = ["hour", "holiday"]
+        as = "category"
+        holidays = ["2026-12-25"]
+        [[features]]
+        kind = "rolling"
+        of = "load"
+        over = [3, "90m"]
+        statistics = ["mean", "ewm"]
+        by = "device"
+    "#;
+    let schema = load(file, &[], &[]).expect("good").schema;
+    let calendar = Calendar {
+        parts: vec![Part::Hour, Part::Holiday],
+        zone: "Europe/Paris".into(),
+        form: Form::Category,
+        holidays: vec![20_812],
+    };
+    let rolling = FeatureKind::Rolling {
+        of: vec!["load".into()],
+        over: vec![Span::Samples(3), Span::Time(5_400_000)],
+        statistics: vec![Statistic::Mean, Statistic::Ewm],
+    };
+    let expected = [
+        Feature { kind: FeatureKind::Calendar(calendar), by: None, name: None },
+        Feature { kind: rolling, by: Some("device".into()), name: None },
+    ];
+    assert_eq!((&schema.derived[..], schema.keys_budget), (&expected[..], 1 << 20));
+    for (line, expected) in [
+        ("kind = \"lags\"", "features[0].kind: `lags` is not one of calendar, elapsed, lag"),
+        ("kind = \"lag\"\nof = \"y\"", "features[0].at: must name at least one"),
+        ("kind = \"lag\"\nof = \"y\"\nat = [\"soon\"]", "features[0].at: `soon` is no time"),
+        ("kind = \"lag\"\nof = \"y\"\nat = -1", "features[0].at: holds 0"),
+        ("kind = \"lag\"\nof = \"y\"\nat = 1\nover = 3", "features[0].over: is not a setting"),
+        ("kind = \"calendar\"\nparts = [\"hours\"]", "features[0].parts: `hours` is not one of minute, hour"),
+        ("kind = \"calendar\"\nparts = \"hour\"\nzone = \"Mars\"", "features[0].zone: `Mars` is no time zone"),
+        (
+            "kind = \"calendar\"\nparts = \"holiday\"\nholidays = [\"25.12.\"]",
+            "features[0].holidays: `25.12.` is no day",
+        ),
+        ("kind = \"ratio\"\nof = [\"a\"]", "features[0].of: must be a list of two names"),
+        ("kind = \"expression\"\nformula = \"a *\"", "features[0].formula: `a *`"),
+        (
+            "kind = \"rolling\"\nof = \"a\"\nover = 3\nstatistics = \"median\"",
+            "features[0].statistics: `median` is not one of mean",
+        ),
+    ] {
+        let found = problems(&format!("[[features]]\n{line}"));
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+    assert!(problems("keys.budget = \"much\"")[0].contains("`much` is no number of bytes"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod allocations;
 mod cloud_events;
 mod contract;
 mod decode;
+mod derived;
 mod drift_events;
 mod embedded;
 mod envelopes;

@@ -54,6 +54,8 @@ pub(super) struct Samples {
     /// Rows of a topic's record; a file splits its own.
     exploded: Exploded,
     limit: usize,
+    /// True where the last record was decoded.
+    is_decoded: bool,
 }
 
 enum Origin {
@@ -178,7 +180,7 @@ impl Samples {
         let schema = &Schema { format, ..schema.clone() };
         let mut decoder = Decoder::new(schema, Index::new(schema));
         decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
-        Self { origin, decoder, exploded: Exploded::new(schema), limit: schema.max_record_bytes }
+        Self { origin, decoder, exploded: Exploded::new(schema), limit: schema.max_record_bytes, is_decoded: false }
     }
 
     /// Makes what reads the values of its records before there are settings for them; `schema` says what is known of their envelope.
@@ -238,11 +240,16 @@ impl Samples {
 
     /// Returns what is unusual about a file, in sentences.
     pub(super) fn notes(&self) -> Vec<String> {
-        match &self.origin {
+        let mut notes = match &self.origin {
             Origin::Rows(input) => input.notes(),
             Origin::Joined(files) => files.notes(),
             Origin::Generated { .. } | Origin::Records(_) => Vec::new(),
+        };
+        if self.decoder.lacks_time() {
+            let note = "features of time are unknown here: these samples have none but that of a field, which schema.timestamp names";
+            notes.push(note.to_owned());
         }
+        notes
     }
 
     /// Returns the next record, decoded or refused; `None` at the end.
@@ -250,7 +257,11 @@ impl Samples {
     /// # Errors
     /// When it cannot be read at all.
     pub(super) fn next_sample(&mut self) -> anyhow::Result<Option<Result<Sample<'_>, Unusable>>> {
-        let Self { origin, decoder, exploded, limit } = self;
+        let Self { origin, decoder, exploded, limit, is_decoded } = self;
+        if std::mem::take(is_decoded) {
+            // Whoever asks for the next one has learned from the last one.
+            decoder.remember();
+        }
         let Some(Raw { place, content }) = origin.next(exploded, *limit)? else { return Ok(None) };
         let decoded = match content {
             Content::Json(value) => decoder.decode(Some(value)),
@@ -259,6 +270,7 @@ impl Samples {
             Content::Typed(row) => decoder.decode_typed_row(row),
             Content::Unusable(problem) => return Ok(Some(Err(problem))),
         };
+        *is_decoded = decoded.is_ok();
         Ok(Some(decoded.map_err(|rejection| Unusable::of(&rejection, place))))
     }
 

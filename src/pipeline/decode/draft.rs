@@ -11,6 +11,7 @@ use super::{
     cast::Cast,
     categories::Category,
     check_key,
+    derived::Drawn,
     index::NewColumn,
     missing::{Bad, shown},
     numeric_text::{self, Turn},
@@ -40,6 +41,8 @@ pub(super) struct Draft {
     pub(super) target: Option<f64>,
     pub(super) key: Option<String>,
     pub(super) timestamp: Option<Moment>,
+    /// What the features of the past need.
+    pub(super) drawn: Drawn,
     /// True once the object that holds the features was there.
     pub(super) has_root: bool,
     /// Unit of times, where this record's time decides it.
@@ -81,6 +84,9 @@ impl Draft {
         (self.target, self.key, self.timestamp, self.unit) = (None, None, None, None);
         (self.known, self.rejection) = (0, None);
         self.has_root = index.is_root();
+        if index.draws() {
+            index.begin_to_draw(&mut self.drawn);
+        }
     }
 
     #[cold]
@@ -146,6 +152,7 @@ impl Draft {
         if field.key {
             self.take_key(&text)?;
         }
+        self.draw_key(index, field, &text)?;
         if field.timestamp {
             let moment = match field.in_milliseconds {
                 true => Moment::of_milliseconds(number).map(|moment| (moment, None)),
@@ -170,7 +177,35 @@ impl Draft {
                 }
             }
         }
+        self.draw(index, field, number);
         self.number(index, field.as_feature(), path, number, || text)
+    }
+
+    /// Takes a number that features of the past need.
+    #[inline]
+    fn draw(&mut self, index: &Index, field: Field, number: f64) {
+        if let Some(place) = index.use_of(field).field {
+            self.drawn.fields[place] = if number.abs() <= MAX_MAGNITUDE { number } else { f64::NAN };
+        }
+    }
+
+    /// Takes a text by which pasts are kept apart.
+    fn draw_key(&mut self, index: &Index, field: Field, text: &str) -> Result<(), Rejection> {
+        if let Some(place) = index.use_of(field).key {
+            check_key(Some(text.as_bytes()))?;
+            self.drawn.keys[place] = Some(text.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Takes text that features of the past need as a number.
+    fn draw_text(&mut self, index: &Index, field: Field, text: &str) {
+        let number = match field.cast {
+            Some(cast) => index.cast(text, cast),
+            None if index.schema().numeric_text == NumericText::Never => None,
+            None => numeric_text::read(text),
+        };
+        self.draw(index, field, number.filter(|number| number.is_finite()).unwrap_or(f64::NAN));
     }
 
     /// Takes a word without quotes that is none of JSON's: no number, or one that f64 cannot hold.
@@ -184,6 +219,7 @@ impl Draft {
             _ if field.key => self.take_key(word)?,
             _ => {}
         }
+        self.draw_key(index, field, word)?;
         if field.timestamp {
             self.bad_time(index, path, word)?;
             self.null(index, field);
@@ -259,6 +295,10 @@ impl Draft {
         }
         if field.key {
             self.take_key(text)?;
+        }
+        if field.needed > 0 {
+            self.draw_key(index, field, text)?;
+            self.draw_text(index, field, text);
         }
         if field.timestamp {
             match index.time_of_text(text, field.cast) {
@@ -412,6 +452,7 @@ impl Draft {
         {
             self.row[column] = f64::NAN;
         }
+        self.draw(index, field, f64::NAN);
     }
 
     #[inline]

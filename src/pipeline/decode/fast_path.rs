@@ -208,7 +208,7 @@ fn take_other(
         Value::Absent => return Ok(()),
         Value::Number(number) => {
             // A larger one is written as it was read, as an integer or not, which only the full decoder knows.
-            if field.wants_text() && number.abs() >= MAX_EXACT || field.key && is_key_as_written(number) {
+            if field.wants_text() && number.abs() >= MAX_EXACT || field.wants_digits() && is_key_as_written(number) {
                 return Err(NeedsFullDecode);
             }
             draft.number(index, field, name, number, || number.to_string())

@@ -362,7 +362,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
         if self.field.is_skipped() {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
-        if self.field.key { self.key(deserializer) } else { deserializer.deserialize_any(self) }
+        if self.field.wants_digits() { self.key(deserializer) } else { deserializer.deserialize_any(self) }
     }
 }
 

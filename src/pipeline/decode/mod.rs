@@ -12,6 +12,7 @@ mod cell;
 mod cloud_event;
 mod datum;
 mod decimal;
+mod derived;
 mod draft;
 mod envelope;
 mod escapes;
@@ -38,6 +39,7 @@ mod time;
 mod usage;
 mod writers;
 
+use derived::Derived;
 use draft::Draft;
 use envelope::Form;
 use fast_path::Texts;
@@ -70,6 +72,7 @@ pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
 use std::ops::RangeInclusive;
 
+use thalweg_features::Past;
 use thalweg_models::Features;
 use thalweg_topic::record::{Headers, Record};
 
@@ -113,6 +116,9 @@ pub struct Decoder {
     writers: Writers,
     explode: Explode,
     draft: Draft,
+    derived: Derived,
+    /// Time of the record itself, in milliseconds since 1970.
+    record_time: Option<i64>,
     connect: ConnectFrame,
     /// Connect's schema by which types are known.
     typed_by: Vec<u8>,
@@ -128,8 +134,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Creates a decoder that continues from `index`, which [`Index::new`] starts or a checkpoint holds.
-    pub fn new(schema: &Schema, mut index: Index) -> Self {
+    /// Creates a decoder that continues from `index`, which [`Index::new`] starts or a checkpoint holds, with no past.
+    pub fn new(schema: &Schema, index: Index) -> Self {
+        Self::with_past(schema, index, Past::default())
+    }
+
+    /// Creates a decoder that continues from `index` and the `past` that goes with it.
+    pub fn with_past(schema: &Schema, mut index: Index, past: Past) -> Self {
         if index.fits(schema) {
             index.adopt(schema);
         }
@@ -142,6 +153,8 @@ impl Decoder {
             writers: Writers::new(schema),
             explode: Explode::new(schema),
             draft: Draft::default(),
+            derived: Derived::new(schema, past),
+            record_time: None,
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
             known: Vec::new(),
@@ -161,6 +174,7 @@ impl Decoder {
     pub fn take_notices(&mut self) -> Vec<Notice> {
         let mut notices = self.index.take_notices();
         notices.append(&mut self.draft.notices);
+        notices.append(&mut self.derived.take_notices());
         notices
     }
 
@@ -172,6 +186,29 @@ impl Decoder {
     /// Returns the index, which holds the names of the columns.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Sets the time of samples that hold none and come without a record, in milliseconds since 1970.
+    pub fn set_record_time(&mut self, time: Option<i64>) {
+        self.record_time = time;
+    }
+
+    /// Returns true where features need the samples' time, which only records have: the schema names no field with it.
+    pub fn lacks_time(&self) -> bool {
+        self.derived.needs_time() && self.index.schema().timestamp.is_none()
+    }
+
+    /// Returns what is remembered of the samples, for the features of later ones.
+    pub fn past(&self) -> &Past {
+        self.derived.past()
+    }
+
+    /// Makes the last sample a part of the past that later ones see.
+    #[inline]
+    pub fn remember(&mut self) {
+        if !self.derived.is_empty() {
+            self.derived.remember(&self.draft.drawn, self.draft.target);
+        }
     }
 
     /// Goes back to `index`, which this decoder has begun with, where a record has left a trace since: the next one is read as the
@@ -232,6 +269,7 @@ impl Decoder {
     /// As [`Decoder::decode`].
     #[inline]
     pub fn decode_record(&mut self, record: &Record, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
+        self.record_time = Some(crate::encode::time(record));
         self.decode_with(record.value.as_deref(), &record.headers, row)
     }
 
@@ -524,11 +562,30 @@ impl Decoder {
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
-        let Self { index, draft, .. } = self;
+        if !self.derived.is_empty() {
+            return self.finish_derived();
+        }
+        let Self { draft, .. } = self;
         // A target alone is one more point of a series.
         if draft.known + draft.new.len() == 0 && draft.target.is_none() {
             return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
         }
+        self.finish_known()
+    }
+
+    /// Finishes a sample with features that the record does not hold.
+    fn finish_derived(&mut self) -> Result<Sample<'_>, Rejection> {
+        let Self { draft, derived, record_time, .. } = self;
+        let time = draft.timestamp.map(Moment::milliseconds).or(*record_time);
+        let is_known = derived.fill(time, &draft.drawn, &mut draft.row);
+        if draft.known + draft.new.len() == 0 && draft.target.is_none() && !is_known {
+            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
+        }
+        self.finish_known()
+    }
+
+    fn finish_known(&mut self) -> Result<Sample<'_>, Rejection> {
+        let Self { index, draft, .. } = self;
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
         if draft.turns.len() + draft.words.len() > 0 {
             index.learn_texts(&mut draft.turns, &mut draft.words);

@@ -47,6 +47,13 @@ pub enum Notice {
         /// Place of the features, within Connect's payload where there is one; empty where it is the record.
         root: String,
     },
+    /// What was remembered by key has no more room: keys that came up least recently are forgotten from now on.
+    KeysForgotten {
+        /// Bytes that they may take.
+        budget: usize,
+    },
+    /// Values came later than the longest span of their features, and do not count.
+    LateValues,
     /// A field whose first texts were numbers is text after all.
     Words {
         /// The field.
@@ -65,6 +72,8 @@ impl Notice {
             Notice::Envelope { .. } => "envelope",
             Notice::NumericText { .. } => "numeric_text",
             Notice::Words { .. } => "not_numeric_text",
+            Notice::KeysForgotten { .. } => "keys_forgotten",
+            Notice::LateValues => "late_values",
         }
     }
 
@@ -117,6 +126,15 @@ impl fmt::Display for Notice {
                     "field `{field}` holds numbers as text, {PROBATION_VALUES} of {PROBATION_VALUES}, and is read as a number"
                 )
             }
+            Notice::KeysForgotten { budget } => write!(
+                f,
+                "keys that came up least recently are forgotten from now on, since what is remembered by key takes over \
+                 keys.budget = {budget} bytes in a partition; they begin anew when they come back"
+            ),
+            Notice::LateValues => f.write_str(
+                "values came later than the longest span of their features, and do not count from now on (docs/features.md); look \
+                 at the samples' times, and at whose clock they are of",
+            ),
             Notice::Words { field } => write!(
                 f,
                 "field `{field}` holds text that is no number, and is no feature any more; if it is a category, list it \

@@ -71,9 +71,12 @@ pub(super) struct Field {
     pub(super) root: bool,
     /// Meaning of its values, where it is said.
     pub(super) cast: Option<Cast>,
+    /// What the features of the past need it for: the place of that in the index, plus one; 0 for nothing.
+    pub(super) needed: u8,
     /// True where its numbers are milliseconds since 1970, whatever the settings say: the writer's schema does.
     pub(super) in_milliseconds: bool,
-    /// True where it is the key or the time, or the meaning of its values is said: one look tells that it is none.
+    /// True where it is the key or the time, features of the past need it, or the meaning of its values is said: one look tells that
+    /// it is none.
     pub(super) is_marked: bool,
 }
 
@@ -86,6 +89,7 @@ impl Field {
         inner: Inner::Nothing,
         root: false,
         cast: None,
+        needed: 0,
         in_milliseconds: false,
         is_marked: false,
     };
@@ -119,10 +123,10 @@ impl Field {
         if self.part == Part::New && self.is_model_only() { Self::IGNORED } else { self }
     }
 
-    /// Returns `true` where only the models use it: it is neither the key nor the time.
+    /// Returns `true` where only the models use it: it is neither the key nor the time, nor is it needed besides.
     #[inline]
     pub(super) fn is_model_only(self) -> bool {
-        !(self.key || self.timestamp)
+        !(self.key || self.timestamp || self.needed > 0)
     }
 
     /// Returns `true` where a number is taken as it is.
@@ -133,7 +137,7 @@ impl Field {
 
     /// Returns it once all is known that it is besides its part.
     pub(super) fn marked(self) -> Self {
-        Self { is_marked: self.key || self.timestamp || self.cast.is_some(), ..self }
+        Self { is_marked: self.key || self.timestamp || self.needed > 0 || self.cast.is_some(), ..self }
     }
 
     /// Returns `true` where its values are categories.
@@ -143,12 +147,18 @@ impl Field {
 
     /// Returns it without the roles that a value has been taken for.
     pub(super) fn as_feature(self) -> Self {
-        Self { key: false, timestamp: false, cast: None, is_marked: false, ..self }
+        Self { key: false, timestamp: false, cast: None, needed: 0, is_marked: false, ..self }
     }
 
     /// Returns `true` where it also needs the text of a number.
     #[inline]
     pub(super) fn wants_text(self) -> bool {
-        self.key || self.is_category()
+        self.wants_digits() || self.is_category()
+    }
+
+    /// Returns `true` where a number may be a key: its digits count.
+    #[inline]
+    pub(super) fn wants_digits(self) -> bool {
+        self.key || self.needed > 0
     }
 }

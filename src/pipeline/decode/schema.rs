@@ -5,6 +5,7 @@
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use thalweg_features::Feature;
 use thalweg_metrics::checked;
 
 use super::{Envelope, Format, Named, NumericText, OnBadField, OnDelete, Rename, Unit, zone};
@@ -38,6 +39,12 @@ pub struct Schema {
     /// Meaning of fields whose values do not show it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cast: Vec<Named>,
+    /// Features that records do not hold themselves (`[[features]]`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub derived: Vec<Feature>,
+    /// Bytes that what is remembered by key may take (`keys.budget`).
+    #[serde(default = "keys_budget", skip_serializing_if = "is_keys_budget")]
+    pub keys_budget: usize,
     /// Field that holds the target.
     pub target: String,
     /// The features, or `None` for every field that can be one. In a name a star is any text.
@@ -102,6 +109,8 @@ checked!(Schema {
     on_delete,
     rename,
     cast,
+    derived,
+    keys_budget,
     target,
     features,
     nominal,
@@ -170,6 +179,15 @@ fn timestamp_ahead() -> u64 {
     86_400_000
 }
 
+/// 64 MiB.
+fn keys_budget() -> usize {
+    64 << 20
+}
+
+fn is_keys_budget(bytes: &usize) -> bool {
+    *bytes == keys_budget()
+}
+
 fn max_rows() -> usize {
     1000
 }
@@ -193,6 +211,8 @@ impl Default for Schema {
             on_delete: OnDelete::default(),
             rename: Vec::new(),
             cast: Vec::new(),
+            derived: Vec::new(),
+            keys_budget: keys_budget(),
             target: "y".into(),
             features: None,
             nominal: Vec::new(),

@@ -9,6 +9,7 @@ use super::{
     },
     Index, NewColumn,
 };
+use thalweg_features::Column;
 
 impl Index {
     /// Checks that so many more columns are allowed.
@@ -106,6 +107,32 @@ impl Index {
         }
         self.add_name(name, Part::feature(column, nominal));
         column
+    }
+
+    /// Adds the columns of features that records do not hold. A field of the same name is no feature.
+    pub(super) fn add_derived(&mut self) {
+        for Column { name, categories } in self.derived.columns.clone() {
+            let column = self.add_column(&name, categories.is_some());
+            self.add_name(&name, Part::Ignored);
+            for category in categories.into_iter().flatten() {
+                self.categories[column].add(category);
+            }
+        }
+    }
+
+    /// Adds the fields that features of the past need: those that pasts are kept apart by are features only where they are listed.
+    pub(super) fn add_needed(&mut self) {
+        for name in self.derived.keys.clone() {
+            if self.place(&name).is_none() {
+                self.add_name(&name, Part::Ignored);
+            }
+        }
+        for name in self.derived.fields.clone() {
+            if self.place(&name).is_none() {
+                let is_feature = self.takes_name(&name) && !self.is_ignored(&name);
+                self.add_name(&name, if is_feature { Part::New } else { Part::Ignored });
+            }
+        }
     }
 
     pub(super) fn add_name(&mut self, name: &str, part: Part) {

@@ -17,6 +17,7 @@ use super::{
     Absent, Envelope, Notice, Schema, Unit,
     cast::Cast,
     categories::{Categories, Category},
+    derived::{Drawn, Names, Use},
     envelope::{Form, Wrappers},
     naming::{self, Naming},
     numeric_text::Texts,
@@ -83,6 +84,12 @@ pub struct Index {
     /// Fields whose type the records' own schema tells, by name.
     #[serde(skip)]
     types: HashMap<String, Cast, RandomState>,
+    /// The features that records do not hold, which are the first columns.
+    #[serde(skip)]
+    derived: Names,
+    /// What features of the past need fields for.
+    #[serde(skip)]
+    uses: Vec<Use>,
     /// Per pattern of `schema.ignore`, true once a field fitted it.
     #[serde(skip)]
     fitted: Vec<bool>,
@@ -131,6 +138,8 @@ checked!(Index {
     naming: skipped,
     is_simple: skipped,
     types: skipped,
+    derived: skipped,
+    uses: skipped,
     fitted: skipped,
     lookup: skipped,
     clock: skipped,
@@ -154,6 +163,8 @@ impl Index {
             bare_nan: schema.takes_bare_nan(),
             longest_missing: schema.longest_missing(),
             form: Form::set(&schema),
+            derived: Names::of(&schema),
+            uses: Vec::new(),
             schema,
             names: Vec::new(),
             columns: Vec::new(),
@@ -198,11 +209,15 @@ impl Index {
         if !names.iter().all(|(_, part)| known(part)) {
             return Err("a name in the index leads to no column");
         }
+        self.derived = Names::of(&self.schema);
+        if d < self.derived.columns.len() {
+            return Err("the index lacks columns of the features in the settings");
+        }
         self.find_paths();
         self.know_missing();
         self.clock = self.clock();
         // A feature that was the key, too, used to be kept as the key alone.
-        for column in 0..d {
+        for column in self.derived.columns.len()..d {
             let nominal = self.nominal.get(column).is_some_and(|nominal| *nominal);
             let name = self.columns[column].clone();
             let is_text = |i: &usize| matches!(self.names[*i].1, Part::Text { .. });
@@ -224,6 +239,7 @@ impl Index {
     pub fn new(schema: &Schema) -> Self {
         let mut index = Self::empty(schema.clone());
         index.find_paths();
+        index.add_derived();
         for name in schema.features.iter().flatten().filter(|name| !naming::is_pattern(name)) {
             let nominal = schema.nominal.contains(name);
             index.add_column(name, nominal);
@@ -237,6 +253,7 @@ impl Index {
                 index.add_name(name, Part::NewNominal);
             }
         }
+        index.add_needed();
         let [key, time] = [(&schema.key, schema.key_is_feature), (&schema.timestamp, schema.timestamp_is_feature)];
         for (name, _) in [key, time] {
             let Some(name) = name.as_ref().filter(|name| index.place(name).is_none()) else { continue };
@@ -259,6 +276,7 @@ impl Index {
         let Schema { max_features, max_record_bytes, max_categories, max_rows, .. } = self.schema;
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
+            keys_budget: self.schema.keys_budget,
             max_features,
             max_record_bytes,
             max_categories,
@@ -332,6 +350,30 @@ impl Index {
             Absent::Unknown => row.resize(self.columns.len(), f64::NAN),
             Absent::Zero if self.nominal.is_empty() => row.resize(self.columns.len(), 0.0),
             Absent::Zero => row.extend(self.nominal.iter().map(|nominal| if *nominal { f64::NAN } else { 0.0 })),
+        }
+    }
+
+    /// Returns `true` where features of the past need something of the records.
+    #[inline]
+    pub(super) fn draws(&self) -> bool {
+        !self.uses.is_empty()
+    }
+
+    /// Starts what they need with the values of a record without fields.
+    pub(super) fn begin_to_draw(&self, drawn: &mut Drawn) {
+        let absent = if self.absent_is_zero() { 0.0 } else { f64::NAN };
+        drawn.fields.clear();
+        drawn.fields.resize(self.derived.fields.len(), absent);
+        drawn.keys.clear();
+        drawn.keys.resize(self.derived.keys.len(), None);
+    }
+
+    /// Returns what a field is needed for.
+    #[inline]
+    pub(super) fn use_of(&self, field: Field) -> Use {
+        match usize::from(field.needed).checked_sub(1) {
+            Some(place) => self.uses[place],
+            None => Use::default(),
         }
     }
 

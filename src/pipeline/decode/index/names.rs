@@ -21,14 +21,17 @@ impl Index {
                 _ => FeatureKind::Number,
             };
             let is_text = self.place(name).is_some_and(|i| matches!(self.names[i].1, Part::Text { .. }));
-            if !is_text && (self.takes_name(name) || seen(name)) {
+            if column < self.derived.columns.len() || !is_text && (self.takes_name(name) || seen(name)) {
                 names.features.push(Feature { name: name.clone(), kind });
             }
         }
         for (name, part) in &self.names {
             match part {
                 Part::Text { slot, .. } => names.texts.push((name.clone(), *slot as usize)),
-                Part::Ignored if self.schema.ignore.contains(name) && seen(name) => names.ignored.push(name.clone()),
+                // One of the name of a feature that is made of others, too.
+                Part::Ignored if (self.schema.ignore.contains(name) || self.columns.contains(name)) && seen(name) => {
+                    names.ignored.push(name.clone());
+                }
                 _ => {}
             }
         }
@@ -41,6 +44,8 @@ impl Index {
             ("schema.features", listed),
             ("schema.nominal", &schema.nominal),
             ("schema.ignore", &schema.ignore),
+            ("of or formula in [[features]]", &self.derived.fields),
+            ("by in [[features]]", &self.derived.keys),
         ];
         for (setting, unseen) in settings {
             // A nominal feature that has a column was seen before the start.

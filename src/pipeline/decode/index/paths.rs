@@ -18,8 +18,10 @@ impl Index {
         let schema = &self.schema;
         let listed = schema.features.iter().flatten().chain(&schema.nominal);
         let named = [Some(&schema.target), schema.key.as_ref(), schema.timestamp.as_ref()].into_iter().flatten();
+        let needed = self.derived.fields.iter().chain(&self.derived.keys);
         let wanted: Vec<String> = listed
             .chain(named)
+            .chain(needed)
             .filter(|name| !naming::is_pattern(name))
             .map(|name| self.path(name).into_owned())
             .collect();
@@ -38,11 +40,18 @@ impl Index {
             self.add_name(&name, Part::Ignored);
         }
         self.fields.clear();
+        self.uses.clear();
         for ((name, part), path) in self.names.iter().zip(&self.paths) {
             let is = |field: &Option<String>| field.as_ref() == Some(name);
             let holds = |wanted: &String| wanted.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+            let needed = self.derived.use_of(name).map_or(0, |found| {
+                self.uses.push(found);
+                // The settings allow fewer.
+                u8::try_from(self.uses.len()).unwrap_or(0)
+            });
             let field = Field {
                 part: *part,
+                needed,
                 key: is(&self.schema.key),
                 timestamp: is(&self.schema.timestamp),
                 inner: if *part == Part::Ignored && (wanted.iter().any(holds) || holds(&root)) {

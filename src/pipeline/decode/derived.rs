@@ -1,0 +1,114 @@
+//! Features that a record does not hold itself, and the past that they are made of.
+//!
+//! Invariant: they are the first columns, in the order of the settings, so that what records bring never moves them.
+
+use thalweg_features::{Column, Input, Past, Plan};
+
+use super::{Notice, Schema, zone};
+
+/// What the index knows of them: names, and fields that they need.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    pub(super) columns: Vec<Column>,
+    pub(super) fields: Vec<String>,
+    pub(super) keys: Vec<String>,
+}
+
+impl Names {
+    pub(super) fn of(schema: &Schema) -> Self {
+        let plan = plan(schema);
+        Self { columns: plan.columns().to_vec(), fields: plan.fields().to_vec(), keys: plan.keys().to_vec() }
+    }
+
+    /// Returns what a field is needed for.
+    pub(super) fn use_of(&self, name: &str) -> Option<Use> {
+        let place = |names: &[String]| names.iter().position(|known| known == name);
+        let found = Use { field: place(&self.fields), key: place(&self.keys) };
+        (found != Use::default()).then_some(found)
+    }
+}
+
+/// What a field is needed for: its place among the values, and among the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) field: Option<usize>,
+    pub(super) key: Option<usize>,
+}
+
+/// What a record brings for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drawn {
+    /// NaN where unknown.
+    pub(super) fields: Vec<f64>,
+    pub(super) keys: Vec<Option<String>>,
+}
+
+/// The features of a stream, with its past.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    plan: Plan,
+    past: Past,
+    /// Time of the last sample.
+    time: Option<i64>,
+    /// Bytes that keys may take.
+    budget: usize,
+    /// Notices not taken yet, and what was told already: forgotten keys, late values.
+    notices: Vec<Notice>,
+    told: [bool; 2],
+}
+
+impl Derived {
+    /// Goes on from a past; one of other features counts as none.
+    pub(super) fn new(schema: &Schema, past: Past) -> Self {
+        let plan = plan(schema);
+        let mut past = if plan.fits(&past) { past } else { Past::default() };
+        past.set_budget(schema.keys_budget);
+        Self { plan, past, budget: schema.keys_budget, ..Self::default() }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.plan.is_empty()
+    }
+
+    pub(super) fn needs_time(&self) -> bool {
+        self.plan.needs_time()
+    }
+
+    pub(super) fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// Writes the features of a record to its row. Returns true where one of them is known.
+    pub(super) fn fill(&mut self, time: Option<i64>, drawn: &Drawn, row: &mut [f64]) -> bool {
+        let row = &mut row[..self.plan.columns().len()];
+        self.time = time;
+        self.plan.fill(&self.past, Input { time, fields: &drawn.fields, keys: &drawn.keys }, row);
+        row.iter().any(|value| !value.is_nan())
+    }
+
+    /// Makes the last record a part of the past.
+    pub(super) fn remember(&mut self, drawn: &Drawn, target: Option<f64>) {
+        let Drawn { fields, keys } = drawn;
+        self.plan.remember(&mut self.past, Input { time: self.time, fields, keys });
+        if let Some(target) = target {
+            self.plan.remember_target(&mut self.past, keys, self.time, target);
+        }
+        let (forgets, is_late) = (self.past.evicted() > 0, self.past.late() > 0);
+        if [forgets, is_late] != self.told {
+            let notices = [(forgets, Notice::KeysForgotten { budget: self.budget }), (is_late, Notice::LateValues)];
+            let new = notices.into_iter().zip(self.told).filter(|((is_so, _), was_told)| *is_so && !was_told);
+            self.notices.extend(new.map(|((_, notice), _)| notice));
+            self.told = [forgets, is_late];
+        }
+    }
+
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+}
+
+fn plan(schema: &Schema) -> Plan {
+    // The settings refuse what has no plan.
+    Plan::new(&schema.derived, &schema.target, zone).unwrap_or_default()
+}

@@ -120,5 +120,5 @@ impl Samples {
 }
 
 pub(crate) fn record(value: Vec<u8>) -> Record {
-    Record { key: None, value: Some(value), headers: BTreeMap::new(), timestamp: chrono::DateTime::default() }
+    Record { key: None, value: Some(value), headers: BTreeMap::new(), timestamp: std::time::SystemTime::now().into() }
 }

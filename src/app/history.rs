@@ -7,7 +7,7 @@ use thalweg_embedded::EmbeddedTopics;
 use thalweg_kafka::KafkaTopics;
 use thalweg_pipeline::decode::Learned;
 use thalweg_settings::{Settings, Transport};
-use thalweg_topic::{self as topic, Reader, Source, record::Headers};
+use thalweg_topic::{self as topic, Reader, Source, record::Record};
 
 use super::asking::Asking;
 
@@ -84,11 +84,11 @@ pub struct Part {
     pub offsets: Range<i64>,
 }
 
-/// Takes the value and the headers of a record.
-pub type See<'s> = dyn FnMut(Option<&[u8]>, &Headers) -> io::Result<()> + 's;
+/// Takes the value of a record, and the record with its headers and its time.
+pub type See<'s> = dyn FnMut(Option<&[u8]>, &Record) -> io::Result<()> + 's;
 
-/// Passes the value and the headers of every record of `wanted` to `see`, partition by partition, oldest first, each partition
-/// announced by `begin`, and returns the schemas by which they were written. A daemon may run meanwhile.
+/// Passes the value of every record of `wanted`, with the record itself, to `see`, partition by partition, oldest first, each
+/// partition announced by `begin`, and returns the schemas by which they were written. A daemon may run meanwhile.
 ///
 /// # Errors
 /// Fails if the range is not there, or with the error of `begin` or `see`.
@@ -198,8 +198,8 @@ async fn show(
             }
             for record in fetched.records.iter().filter(|record| record.offset < to) {
                 match &mut asking {
-                    Some(asking) => see(asking.value(record).await?.as_deref(), &record.headers)?,
-                    None => see(record.value.as_deref(), &record.headers)?,
+                    Some(asking) => see(asking.value(record).await?.as_deref(), record)?,
+                    None => see(record.value.as_deref(), record)?,
                 }
             }
             next = fetched.next_offset;
@@ -211,7 +211,7 @@ async fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_topic::{Fetched, Start, record::Record};
+    use thalweg_topic::{Fetched, Start};
 
     /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
     /// `open` on are not committed.
@@ -263,7 +263,7 @@ mod tests {
     async fn read(dropped: i64, open: i64, to: Option<i64>) -> (String, Result<(), Error>) {
         let wanted = Wanted { topic: "samples".to_owned(), partition: None, from: None, to };
         let mut seen = String::new();
-        let mut see = |value: Option<&[u8]>, _: &Headers| {
+        let mut see = |value: Option<&[u8]>, _: &Record| {
             seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
             Ok(())
         };
@@ -284,7 +284,7 @@ mod tests {
     async fn the_newest_records_are_as_many_as_are_wanted_and_there() {
         for (most, expected) in [(4, "6789"), (100, "0123456789"), (1, "9")] {
             let mut seen = String::new();
-            let mut see = |value: Option<&[u8]>, _: &Headers| {
+            let mut see = |value: Option<&[u8]>, _: &Record| {
                 seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
                 Ok(())
             };

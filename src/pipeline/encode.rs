@@ -19,7 +19,7 @@ use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, ROW, Record, TIMES
 
 /// Returns the time of a record whose fields give none: the record's own time, or its first one where it was sent back.
 #[inline]
-pub(super) fn time(record: &Record) -> i64 {
+pub fn time(record: &Record) -> i64 {
     if record.headers.is_empty() { record.timestamp } else { first_time(record) }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     app::history::{self, Part, Wanted},
     pipeline::decode::Learned,
     settings::Settings,
-    topic::record::Headers,
+    topic::record::Record,
 };
 
 /// Offsets of a topic, as given on the command line.
@@ -80,8 +80,8 @@ pub(super) async fn copied(settings: &Settings, wanted: &Wanted) -> anyhow::Resu
         writers.borrow_mut().push(SpoolWriter::new()?);
         Ok(())
     };
-    let mut see = |value: Option<&[u8]>, headers: &Headers| match writers.borrow_mut().last_mut() {
-        Some(writer) => writer.push(value, headers),
+    let mut see = |value: Option<&[u8]>, record: &Record| match writers.borrow_mut().last_mut() {
+        Some(writer) => writer.push(value, record),
         None => Err(io::Error::other("a record before its partition")),
     };
     let learned: Arc<[Learned]> = history::read(settings, wanted, &mut begin, &mut see).await?.into();

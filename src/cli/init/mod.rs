@@ -227,7 +227,7 @@ fn opened(settings: &Settings, options: &Options) -> anyhow::Result<(Samples, Da
 #[tokio::main(flavor = "current_thread")]
 async fn copied(settings: &Settings, topic: &str, records: u64) -> anyhow::Result<Spool> {
     let mut writer = SpoolWriter::new()?;
-    let learned = history::newest(settings, topic, records, &mut |value, headers| writer.push(value, headers)).await?;
+    let learned = history::newest(settings, topic, records, &mut |value, record| writer.push(value, record)).await?;
     Ok(writer.finish()?.written_by(&learned.into()))
 }
 

@@ -4,13 +4,21 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 
+use super::Copied;
 use crate::{
     pipeline::decode::{Explode, Learned, Schema},
     topic::record::Headers,
 };
 
 /// Headers of what is in a file.
-pub(super) static NO_HEADERS: Headers = Headers::new();
+static NO_HEADERS: Headers = Headers::new();
+
+impl<'r> Copied<'r> {
+    /// What a file holds has no time of its own.
+    pub(super) fn of_file(value: &'r [u8]) -> Self {
+        Self { time: 0, value: Some(value), headers: &NO_HEADERS }
+    }
+}
 
 /// The rows of the record that was read last.
 pub(super) struct Exploded {
@@ -18,11 +26,19 @@ pub(super) struct Exploded {
     rows: IntoIter<Bytes>,
     current: Option<Bytes>,
     headers: Headers,
+    /// Time of the record, in milliseconds since 1970.
+    time: i64,
 }
 
 impl Exploded {
     pub(super) fn new(schema: &Schema) -> Self {
-        Self { explode: Explode::new(schema), rows: Vec::new().into_iter(), current: None, headers: Headers::new() }
+        Self {
+            explode: Explode::new(schema),
+            rows: Vec::new().into_iter(),
+            current: None,
+            headers: Headers::new(),
+            time: 0,
+        }
     }
 
     /// Learns what a schema's id means.
@@ -37,18 +53,19 @@ impl Exploded {
     }
 
     /// Returns the row that was moved to last, where the record holds rows.
-    pub(super) fn current(&self) -> (Option<&[u8]>, &Headers) {
-        (self.current.as_deref(), &self.headers)
+    pub(super) fn current(&self) -> Copied<'_> {
+        Copied { time: self.time, value: self.current.as_deref(), headers: &self.headers }
     }
 
     /// Takes the next record, and returns its first row, or the record where it holds none.
-    pub(super) fn first_of<'v>(&'v mut self, record: &'v [u8], headers: &'v Headers) -> (&'v [u8], &'v Headers) {
-        if self.explode.is_needed()
-            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(record), headers.into())
+    pub(super) fn first_of<'v>(&'v mut self, record: Copied<'v>) -> Copied<'v> {
+        let Copied { time, value, headers } = record;
+        if let Some(value) = value.filter(|_| self.explode.is_needed())
+            && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(value), headers.into())
         {
-            (self.rows, self.headers) = (rows.into_iter(), headers.clone());
+            (self.rows, self.headers, self.time) = (rows.into_iter(), headers.clone(), time);
             self.advance();
         }
-        (self.current.as_deref().unwrap_or(record), headers)
+        Copied { value: self.current.as_deref().or(value), ..record }
     }
 }

@@ -16,11 +16,11 @@ use clap::{Args, ValueEnum};
 #[cfg(feature = "columnar")]
 use super::columnar;
 use super::{
-    Position, Unusable,
+    Copied, Position, Unusable,
     avro::{self, AvroFile},
     container::{self, Opened},
     dialect::Asked,
-    exploded::{Exploded, NO_HEADERS},
+    exploded::Exploded,
     json::{self, Objects},
     table::{self, Table},
 };
@@ -229,7 +229,7 @@ impl Input {
     pub(super) fn row(&self) -> Row<'_> {
         match &self.rows {
             Rows::Csv(table) => Row::Cells(table),
-            Rows::Jsonl(objects) => Row::Json(self.exploded.current().0.unwrap_or_else(|| objects.value())),
+            Rows::Jsonl(objects) => Row::Json(self.exploded.current().value.unwrap_or_else(|| objects.value())),
             Rows::Avro(file) => Row::Typed(&**file),
             #[cfg(feature = "columnar")]
             Rows::Columnar(file) => Row::Typed(&**file),
@@ -248,13 +248,15 @@ impl Input {
             }),
             Rows::Jsonl(objects) => {
                 if exploded.advance() {
-                    return Ok(exploded.current().0.map(|row| (Position::Line(objects.line()), Row::Json(row))));
+                    return Ok(exploded.current().value.map(|row| (Position::Line(objects.line()), Row::Json(row))));
                 }
                 let line = Position::Line(objects.line() + 1);
                 Ok(match objects.next(limit).with_context(cannot)? {
                     json::Next::End => None,
                     json::Next::Unusable(problem) => Some((line, Row::Unusable(problem))),
-                    json::Next::Value(value) => Some((line, Row::Json(exploded.first_of(value, &NO_HEADERS).0))),
+                    json::Next::Value(value) => {
+                        Some((line, Row::Json(exploded.first_of(Copied::of_file(value)).value.unwrap_or(value))))
+                    }
                 })
             }
             Rows::Avro(file) => Ok(match file.next(limit).with_context(cannot)? {

@@ -31,7 +31,6 @@ use crate::{
     pipeline::decode::{
         Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
     },
-    topic::record::Headers,
 };
 use exploded::Exploded;
 use input::{Input, Row};
@@ -73,7 +72,7 @@ pub(super) struct Raw<'a> {
 
 enum Content<'a> {
     Json(&'a [u8]),
-    Record(Option<&'a [u8]>, &'a Headers),
+    Record(Copied<'a>),
     Cells(&'a Table),
     Typed(&'a dyn TypedRow),
     Unusable(Unusable),
@@ -100,9 +99,9 @@ impl Raw<'_> {
                 table.cells().for_each(|(name, cell)| see(name, Value::Cell(cell)));
                 return Ok(());
             }
-            Content::Record(None, _) => Err(Rejection::Tombstone),
-            Content::Record(Some([]), _) | Content::Json([]) => Err(Rejection::Empty),
-            Content::Record(Some(value), headers) => {
+            Content::Record(Copied { value: None, .. }) => Err(Rejection::Tombstone),
+            Content::Record(Copied { value: Some([]), .. }) | Content::Json([]) => Err(Rejection::Empty),
+            Content::Record(Copied { value: Some(value), headers, .. }) => {
                 leaves.read_with(value, headers, |name, leaf| see(name, Value::Leaf(leaf)))
             }
             Content::Json(value) => leaves.read(value, |name, leaf| see(name, Value::Leaf(leaf))),
@@ -245,7 +244,7 @@ impl Samples {
             Origin::Joined(files) => files.notes(),
             Origin::Generated { .. } | Origin::Records(_) => Vec::new(),
         };
-        if self.decoder.lacks_time() {
+        if !matches!(self.origin, Origin::Records(_)) && self.decoder.lacks_time() {
             let note = "features of time are unknown here: these samples have none but that of a field, which schema.timestamp names";
             notes.push(note.to_owned());
         }
@@ -265,7 +264,10 @@ impl Samples {
         let Some(Raw { place, content }) = origin.next(exploded, *limit)? else { return Ok(None) };
         let decoded = match content {
             Content::Json(value) => decoder.decode(Some(value)),
-            Content::Record(value, headers) => decoder.decode_with(value, headers, None),
+            Content::Record(Copied { time, value, headers }) => {
+                decoder.set_record_time(Some(time));
+                decoder.decode_with(value, headers, None)
+            }
             Content::Cells(table) => decoder.decode_row(table.cells()),
             Content::Typed(row) => decoder.decode_typed_row(row),
             Content::Unusable(problem) => return Ok(Some(Err(problem))),
@@ -304,17 +306,10 @@ impl Origin {
                 encode::json(stream.feature_names(), features, target, line);
                 (Place::default(), Content::Json(line))
             }
-            Origin::Records(_) if exploded.advance() => {
-                let (row, headers) = exploded.current();
-                (Place::default(), Content::Record(row, headers))
-            }
+            Origin::Records(_) if exploded.advance() => (Place::default(), Content::Record(exploded.current())),
             Origin::Records(reader) => match reader.next_record()? {
                 None => return Ok(None),
-                Some(Copied { value: None, headers }) => (Place::default(), Content::Record(None, headers)),
-                Some(Copied { value: Some(value), headers }) => {
-                    let (row, headers) = exploded.first_of(value, headers);
-                    (Place::default(), Content::Record(Some(row), headers))
-                }
+                Some(record) => (Place::default(), Content::Record(exploded.first_of(record))),
             },
         };
         Ok(Some(Raw { place, content }))
@@ -407,5 +402,33 @@ impl fmt::Display for Unusable {
             None => {}
         }
         f.write_str(&self.problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        features::{Feature, Kind, Since},
+        topic::record::Record,
+    };
+
+    #[test]
+    fn samples_of_a_topic_have_the_times_of_their_records() {
+        let mut writer = SpoolWriter::new().expect("a file");
+        for (i, rows) in [(0, "[{\"y\":1}]"), (1, "[{\"y\":2},{\"y\":3}]"), (3, "[{\"y\":4}]")] {
+            let record = Record { timestamp: 1_700_000_000_000 + 60_000 * i, ..Record::default() };
+            writer.push(Some(rows.as_bytes()), &record).expect("room");
+        }
+        let elapsed = Feature { kind: Kind::Elapsed(Since::Sample), by: None, name: None };
+        let schema = Schema { derived: vec![elapsed], explode: Some("$".into()), ..Schema::default() };
+        let mut samples = Samples::of_records(&writer.finish().expect("room"), &schema);
+        assert!(samples.notes().is_empty(), "{:?}", samples.notes());
+        let mut seconds = Vec::new();
+        while let Some(sample) = samples.next_sample().expect("read") {
+            seconds.push(sample.expect("a sample").features.values()[0]);
+        }
+        assert!(seconds[0].is_nan());
+        assert_eq!(seconds[1..], [60.0, 0.0, 120.0]);
     }
 }

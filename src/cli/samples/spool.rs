@@ -13,8 +13,11 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    pipeline::decode::{CloudEvent, Learned},
-    topic::record::Headers,
+    pipeline::{
+        decode::{CloudEvent, Learned},
+        encode,
+    },
+    topic::record::{Headers, Record},
 };
 
 /// Length of a record without a value.
@@ -96,9 +99,11 @@ impl SpoolWriter {
         Ok(Self { out: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?), size: 0 })
     }
 
-    /// Adds a record's value, and its headers.
-    pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>, headers: &Headers) -> io::Result<()> {
-        let attributes: Vec<_> = CloudEvent::of(headers).into_iter().flat_map(CloudEvent::headers).collect();
+    /// Adds a record's value, and its time and headers.
+    pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>, record: &Record) -> io::Result<()> {
+        self.out.write_all(&encode::time(record).to_le_bytes())?;
+        self.size += 8;
+        let attributes: Vec<_> = CloudEvent::of(&record.headers).into_iter().flat_map(CloudEvent::headers).collect();
         self.out.write_all(&(attributes.len() as u32).to_le_bytes())?;
         self.size += 4;
         for (name, value) in attributes {
@@ -124,8 +129,10 @@ impl SpoolWriter {
 }
 
 /// A record of a copy.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Copied<'r> {
+    /// Milliseconds since 1970.
+    pub(super) time: i64,
     pub(super) value: Option<&'r [u8]>,
     pub(super) headers: &'r Headers,
 }
@@ -158,6 +165,9 @@ impl SpoolReader {
         if self.position == self.size() {
             return Ok(None);
         }
+        let mut time = [0; 8];
+        self.read.read_exact(&mut time)?;
+        self.position += 8;
         self.headers = Headers::new();
         for _ in 0..self.number()? {
             let name = self.bytes()?.then(|| Bytes::copy_from_slice(&self.value));
@@ -165,7 +175,11 @@ impl SpoolReader {
             self.headers.push(name.unwrap_or_default(), value);
         }
         let has_value = self.bytes()?;
-        Ok(Some(Copied { value: has_value.then_some(&self.value), headers: &self.headers }))
+        Ok(Some(Copied {
+            time: i64::from_le_bytes(time),
+            value: has_value.then_some(&self.value),
+            headers: &self.headers,
+        }))
     }
 
     /// Reads bytes with their length in front; false where there is no value.
@@ -219,13 +233,17 @@ mod tests {
             0 => Headers::new(),
             _ => Headers::from([("ce_specversion", "1.0"), ("ce_id", ""), ("content-type", "text/plain")]),
         };
+        let record = |i: usize| Record { timestamp: -7 + 10 * i as i64, headers: headers(i), ..Record::default() };
         let mut writer = SpoolWriter::new().expect("a file");
-        values.iter().enumerate().for_each(|(i, value)| writer.push(*value, &headers(i)).expect("room"));
+        values.iter().enumerate().for_each(|(i, value)| writer.push(*value, &record(i)).expect("room"));
         let spool = writer.finish().expect("room");
         let (mut one, mut other) = (spool.reader(), spool.reader());
         for (i, value) in values.into_iter().enumerate() {
-            assert_eq!(one.next_record().expect("read"), Some(Copied { value, headers: &headers(i) }));
-            assert_eq!(other.next_record().expect("read"), Some(Copied { value, headers: &headers(i) }));
+            let headers = headers(i);
+            for reader in [&mut one, &mut other] {
+                let expected = Copied { time: record(i).timestamp, value, headers: &headers };
+                assert_eq!(reader.next_record().expect("read"), Some(expected));
+            }
         }
         assert_eq!(one.next_record().expect("read"), None);
         assert_eq!(one.position(), spool.size());

@@ -166,7 +166,7 @@ impl<'d> Sink<'d> {
             let found = if found == Found::Array { "an array" } else { "an object" };
             draft.bad_time(index, path, found)?;
         }
-        if field.root {
+        if field.is_root() {
             draft.has_root |= found != Found::Array;
             return Ok(Level::Used);
         }

@@ -89,7 +89,7 @@ impl Within {
             _ if field.is_skipped() => Ok(Self::Skipped),
             // The full decoder says what is wrong.
             _ if field.timestamp || field.must_be_number() => Err(NeedsFullDecode),
-            _ if field.root => {
+            _ if field.is_root() => {
                 if is_array {
                     Err(NeedsFullDecode)
                 } else {
@@ -125,7 +125,7 @@ impl Visit for Direct<'_> {
 
     fn enter(&mut self, path: &str, is_array: bool, outer: Within) -> Read<Within> {
         let field = outer.field(|| Ok(self.index.field(path, &mut self.cursor)))?;
-        self.draft.has_root |= field.root;
+        self.draft.has_root |= field.is_root();
         outer.enter(field, is_array)
     }
 
@@ -175,7 +175,7 @@ pub(super) fn take<'n>(
                 draft.set(column, cell.0);
                 return Ok(());
             }
-            Part::Target if !field.root => {
+            Part::Target if !field.is_root() => {
                 draft.target = Some(cell.0);
                 return Ok(());
             }
@@ -197,7 +197,7 @@ fn take_other(
     name: &str,
     (value, texts): (Value, Texts<'_>),
 ) -> Read<()> {
-    if field.root && value != Value::Absent {
+    if field.is_root() && value != Value::Absent {
         return Err(NeedsFullDecode);
     }
     let taken = match value {

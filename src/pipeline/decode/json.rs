@@ -226,7 +226,7 @@ impl Value<'_> {
     /// Enters an object or an array: a time must not turn into features by being flattened.
     fn open<E: serde::de::Error>(&mut self, found: &'static str) -> Result<(), E> {
         self.reader.ignoring |= self.field.is_ignored_within() || self.field.timestamp;
-        if self.field.root {
+        if self.field.is_root() {
             self.reader.ignoring = false;
             self.reader.draft.has_root |= found == AN_OBJECT;
         }
@@ -421,7 +421,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        if self.reader.index.syntax().wrappers != Wrappers::None && !self.field.root {
+        if self.reader.index.syntax().wrappers != Wrappers::None && !self.field.is_root() {
             return self.unwrapped(map);
         }
         self.open(AN_OBJECT)?;

@@ -83,7 +83,7 @@ fn look_up(layout: &Layout, index: &mut Index) -> Result<(Vec<Slot>, bool), Need
         let mut within = Within::record(index);
         for (ancestor, is_array) in ancestors {
             let field = within.field(|| Ok(index.field(ancestor, &mut cursor)))?;
-            has_root |= field.root;
+            has_root |= field.is_root();
             within = within.enter(field, is_array)?;
         }
         let field = within.field(|| Ok(index.field(name, &mut cursor)))?;

@@ -562,29 +562,12 @@ impl Decoder {
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
-        if !self.derived.is_empty() {
-            return self.finish_derived();
-        }
-        let Self { draft, .. } = self;
+        let is_empty = self.draft.known + self.draft.new.len() == 0 && self.draft.target.is_none();
         // A target alone is one more point of a series.
-        if draft.known + draft.new.len() == 0 && draft.target.is_none() {
-            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
+        let is_derived = !self.derived.is_empty() && self.fill_derived();
+        if is_empty && !is_derived {
+            return Err(self.draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
         }
-        self.finish_known()
-    }
-
-    /// Finishes a sample with features that the record does not hold.
-    fn finish_derived(&mut self) -> Result<Sample<'_>, Rejection> {
-        let Self { draft, derived, record_time, .. } = self;
-        let time = draft.timestamp.map(Moment::milliseconds).or(*record_time);
-        let is_known = derived.fill(time, &draft.drawn, &mut draft.row);
-        if draft.known + draft.new.len() == 0 && draft.target.is_none() && !is_known {
-            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
-        }
-        self.finish_known()
-    }
-
-    fn finish_known(&mut self) -> Result<Sample<'_>, Rejection> {
         let Self { index, draft, .. } = self;
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
         if draft.turns.len() + draft.words.len() > 0 {
@@ -610,6 +593,14 @@ impl Decoder {
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),
         })
+    }
+
+    /// Writes the features that the record does not hold. Returns true where one of them is known.
+    #[inline(never)]
+    fn fill_derived(&mut self) -> bool {
+        let Self { draft, derived, record_time, .. } = self;
+        let time = draft.timestamp.map(Moment::milliseconds).or(*record_time);
+        derived.fill(time, &draft.drawn, &mut draft.row)
     }
 }
 

@@ -48,7 +48,7 @@ impl Part {
     }
 }
 
-/// What counts of that which is nested in an ignored field.
+/// What counts of that which is nested in an ignored field, or in the one that holds the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
     /// Nothing does.
@@ -57,9 +57,11 @@ pub(super) enum Inner {
     Named,
     /// All that has a name: the field alone has given its own away.
     All,
+    /// All: it is the object that holds the features, where that is not the record.
+    Root,
 }
 
-/// Roles of a field.
+/// Roles of a field, in 24 bytes: one is copied for each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) part: Part,
@@ -67,8 +69,6 @@ pub(super) struct Field {
     pub(super) timestamp: bool,
     /// What counts of that which is nested in it, where it is ignored.
     pub(super) inner: Inner,
-    /// True for the object that holds the features, where that is not the record.
-    pub(super) root: bool,
     /// Meaning of its values, where it is said.
     pub(super) cast: Option<Cast>,
     /// What the features of the past need it for: the place of that in the index, plus one; 0 for nothing.
@@ -80,6 +80,8 @@ pub(super) struct Field {
     pub(super) is_marked: bool,
 }
 
+const _: () = assert!(size_of::<Field>() == 24);
+
 impl Field {
     /// Field of an unknown name.
     pub(super) const NEW: Self = Self {
@@ -87,7 +89,6 @@ impl Field {
         key: false,
         timestamp: false,
         inner: Inner::Nothing,
-        root: false,
         cast: None,
         needed: 0,
         in_milliseconds: false,
@@ -104,6 +105,12 @@ impl Field {
     #[inline]
     pub(super) fn is_skipped(self) -> bool {
         self == Self::IGNORED
+    }
+
+    /// Returns `true` for the object that holds the features, where that is not the record.
+    #[inline]
+    pub(super) fn is_root(self) -> bool {
+        self.inner == Inner::Root
     }
 
     /// Returns `true` where of what is nested in it only fields that the schema names count.

@@ -54,12 +54,13 @@ impl Index {
                 needed,
                 key: is(&self.schema.key),
                 timestamp: is(&self.schema.timestamp),
-                inner: if *part == Part::Ignored && (wanted.iter().any(holds) || holds(&root)) {
+                inner: if !root.is_empty() && *path == root {
+                    Inner::Root
+                } else if *part == Part::Ignored && (wanted.iter().any(holds) || holds(&root)) {
                     Inner::Named
                 } else {
                     Inner::Nothing
                 },
-                root: !root.is_empty() && *path == root,
                 cast: self.cast_of(name),
                 ..Field::NEW
             };

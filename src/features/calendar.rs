@@ -128,7 +128,7 @@ impl Wall {
         (self.day.number + 3).rem_euclid(7)
     }
 
-    /// Writes a calendar's features to `row`.
+    /// Writes the features of a calendar, whose holidays are in order, to `row`.
     pub(crate) fn write(&self, calendar: &Calendar, row: &mut [f64]) {
         let mut columns = row.iter_mut();
         let mut put = |value: f64| {
@@ -141,7 +141,8 @@ impl Wall {
             match (part, calendar.form) {
                 (Part::Weekend, _) => put(f64::from(u8::from(self.weekday() >= 5))),
                 (Part::Holiday, _) => {
-                    let is_one = calendar.holidays.iter().any(|day| i64::from(*day) == self.day.number);
+                    let is_one =
+                        calendar.holidays.binary_search_by(|day| i64::from(*day).cmp(&self.day.number)).is_ok();
                     put(f64::from(u8::from(is_one)));
                 }
                 (_, Form::Cyclic) => {

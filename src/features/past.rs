@@ -19,11 +19,9 @@ pub struct Past {
     pub(crate) keyed: Keyed<History>,
     /// Values that came too late to count.
     pub(crate) late: u64,
-    /// Times that the history of a value began anew, since the clock of its samples was set back.
-    pub(crate) restarts: u64,
 }
 
-checked!(Past { all, keyed, late, restarts });
+checked!(Past { all, keyed, late });
 
 impl Past {
     /// Returns the number of keys that something is remembered of.
@@ -44,11 +42,6 @@ impl Past {
     /// Returns how many values came later than the longest span, and did not count.
     pub fn late(&self) -> u64 {
         self.late
-    }
-
-    /// Returns how often the history of a value began anew, since the clock of its samples was set back.
-    pub fn restarts(&self) -> u64 {
-        self.restarts
     }
 
     /// Sets the bytes that the keys may take.

@@ -7,7 +7,7 @@ use super::{
     calendar::{self, Clock, Wall},
     config::{Calendar, Feature, Kind, MAX_SAMPLES, MAX_TIME, Since, Span, Statistic},
     past::{History, Past},
-    series::{self, Taken, Wanted},
+    series::{self, Wanted},
 };
 
 /// Numbers beyond this are unknown, as in records.
@@ -187,53 +187,56 @@ impl Plan {
         }
     }
 
-    /// Remembers the fields of a sample and its time. Its features come first.
-    pub fn remember(&mut self, past: &mut Past, input: Input<'_>) {
-        self.each_group(past, input.keys, |group, history, counts| {
-            for ((source, wanted), series) in group.series.iter().zip(&mut history.series) {
-                if let Source::Field(i) = source
-                    && !input.fields[*i].is_nan()
-                {
-                    counts.count(series.push(wanted, input.time, input.fields[*i]));
-                }
-            }
+    /// Remembers a sample: its time, its fields, and its target where that is known. Its features come first.
+    pub fn remember(&mut self, past: &mut Past, input: Input<'_>, target: Option<f64>) {
+        let value = |source| match source {
+            Source::Field(i) => Some(input.fields[i]).filter(|value| !value.is_nan()),
+            Source::Target => target,
+            Source::Column(_) => None,
+        };
+        self.each_group(past, input.keys, |history| {
             history.sample = input.time.or(history.sample);
+            history.label = target.and(input.time).or(history.label);
+            (input.time, value)
         });
     }
 
-    /// Remembers the target of a sample, which had these keys and this time.
+    /// Remembers the target of a sample that had these keys and this time, and whose target was not known then.
     pub fn remember_target(&mut self, past: &mut Past, keys: &[Option<String>], time: Option<i64>, target: f64) {
-        self.each_group(past, keys, |group, history, counts| {
-            for ((source, wanted), series) in group.series.iter().zip(&mut history.series) {
-                if *source == Source::Target {
-                    counts.count(series.push(wanted, time, target));
-                }
-            }
+        self.each_group(past, keys, |history| {
             history.label = time.or(history.label);
+            (time, |source| (source == Source::Target).then_some(target))
         });
     }
 
-    fn each_group(
+    /// Changes the history of each group, and adds the values of its series at a time, which `change` returns.
+    fn each_group<V: Fn(Source) -> Option<f64>>(
         &mut self,
         past: &mut Past,
         keys: &[Option<String>],
-        mut change: impl FnMut(&Group, &mut History, &mut Counts),
+        mut change: impl FnMut(&mut History) -> (Option<i64>, V),
     ) {
         let Self { groups, key, .. } = self;
-        let mut counts = Counts::default();
+        let mut late = 0;
         for group in groups {
             let new = || History::new(group.series.iter().map(|(_, wanted)| wanted));
+            let mut add = |history: &mut History| {
+                let (time, value) = change(history);
+                for ((source, wanted), series) in group.series.iter().zip(&mut history.series) {
+                    let is_late = value(*source).is_some_and(|value| !series.push(wanted, time, value));
+                    late += u64::from(is_late);
+                }
+            };
             match group.by {
-                None => change(group, past.all.get_or_insert_with(new), &mut counts),
+                None => add(past.all.get_or_insert_with(new)),
                 Some(by) => {
                     let Some(text) = &keys[by] else { continue };
                     write_key(key, by, text);
-                    past.keyed.update(key, new, |history| change(group, history, &mut counts));
+                    past.keyed.update(key, new, add);
                 }
             }
         }
-        past.late += counts.late;
-        past.restarts += counts.restarts;
+        past.late += late;
     }
 
     /// Returns true where a past that was read from a state is one of this plan.
@@ -249,23 +252,6 @@ impl Plan {
         };
         past.all.as_ref().is_none_or(|history| all.is_some_and(|group| fits(group, history)))
             && past.keyed.iter().all(|(key, history)| of(key).is_some_and(|group| fits(group, history)))
-    }
-}
-
-/// What became of values.
-#[derive(Default)]
-struct Counts {
-    late: u64,
-    restarts: u64,
-}
-
-impl Counts {
-    fn count(&mut self, taken: Taken) {
-        match taken {
-            Taken::New => {}
-            Taken::Late => self.late += 1,
-            Taken::Restarted => self.restarts += 1,
-        }
     }
 }
 
@@ -436,7 +422,7 @@ impl Builder<'_> {
             self.problem("holidays", "lists the days of the part \"holiday\"; set both, or none");
         }
         let mut calendar = calendar.clone();
-        calendar.parts.dedup();
+        calendar.holidays.sort_unstable();
         let columns = calendar::columns(&calendar);
         let clock = self.plan.clocks.len();
         self.plan.clocks.push(Clock::new(zone));

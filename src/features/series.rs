@@ -114,17 +114,6 @@ checked!(At { time, value });
 checked!(Decayed { weight, mean, at });
 checked!(Series { n, now, late, latest, ages, windows, means } then fits);
 
-/// What became of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It is the newest.
-    New,
-    /// It is too late, and only counts by its number.
-    Late,
-    /// The history by time begins anew with it.
-    Restarted,
-}
-
 impl Series {
     pub(crate) fn new(wanted: &Wanted) -> Self {
         Self {
@@ -154,8 +143,9 @@ impl Series {
         Ok(())
     }
 
-    /// Adds a known value, at a time if there is one.
-    pub(crate) fn push(&mut self, wanted: &Wanted, time: Option<i64>, value: f64) -> Taken {
+    /// Adds a known value, at a time if there is one: without, it only counts by its number. Returns false where it is too late, and
+    /// only counts so, too.
+    pub(crate) fn push(&mut self, wanted: &Wanted, time: Option<i64>, value: f64) -> bool {
         self.n += 1;
         if wanted.samples > 0 {
             if self.latest.len() == wanted.samples {
@@ -171,28 +161,25 @@ impl Series {
         for (mean, span) in self.means.iter_mut().zip(&wanted.half_lives).filter(|(_, span)| counted(span)) {
             mean.push(*span, count, value);
         }
-        if !wanted.knows_time() {
-            return Taken::New;
-        }
-        let Some(time) = time else { return Taken::Late };
-        let taken = self.advance(wanted, time);
-        if taken != Taken::Late {
+        let Some(time) = time.filter(|_| wanted.knows_time()) else { return true };
+        let is_in_time = self.advance(wanted, time);
+        if is_in_time {
             self.push_at(wanted, value);
         }
-        taken
+        is_in_time
     }
 
-    /// Moves the newest time on.
-    fn advance(&mut self, wanted: &Wanted, time: i64) -> Taken {
+    /// Moves the newest time on; false for a time that is too late. After some of those it is set back, and begins anew.
+    fn advance(&mut self, wanted: &Wanted, time: i64) -> bool {
         let behind = self.now.map_or(0, |now| now.saturating_sub(time));
         if behind <= wanted.tolerance() {
             self.late = 0;
             self.now = Some(self.now.map_or(time, |now| now.max(time)));
-            return Taken::New;
+            return true;
         }
         self.late += 1;
         if self.late < RESTART_AFTER {
-            return Taken::Late;
+            return false;
         }
         (self.late, self.now) = (0, Some(time));
         self.ages.iter_mut().for_each(VecDeque::clear);
@@ -200,7 +187,7 @@ impl Series {
         windows.filter(|(_, span)| span.milliseconds().is_some()).for_each(|(window, _)| window.clear());
         let means = self.means.iter_mut().zip(&wanted.half_lives);
         means.filter(|(_, span)| span.milliseconds().is_some()).for_each(|(mean, _)| *mean = Decayed::default());
-        Taken::Restarted
+        true
     }
 
     /// Adds a value at the newest time.

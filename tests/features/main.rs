@@ -31,10 +31,7 @@ impl Stream {
     pub(crate) fn next(&mut self, sample: &Sample) -> Vec<f64> {
         let row = self.features(sample);
         let Sample { time, fields, keys, target } = sample;
-        self.plan.remember(&mut self.past, Input { time: *time, fields, keys });
-        if let Some(target) = target {
-            self.plan.remember_target(&mut self.past, keys, *time, *target);
-        }
+        self.plan.remember(&mut self.past, Input { time: *time, fields, keys }, *target);
         row
     }
 

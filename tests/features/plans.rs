@@ -143,7 +143,16 @@ fn one_glitch_of_a_clock_costs_ten_samples_and_is_counted() {
             assert_eq!(row, [(i - 1) as f64]);
         }
     }
-    assert_eq!((unknown, stream.past.late(), stream.past.restarts()), (1, 9, 1));
+    assert_eq!((unknown, stream.past.late()), (1, 9));
+}
+
+#[test]
+fn a_sample_without_a_time_counts_by_its_number_and_is_not_late() {
+    let mut stream = Stream::new(&[feature(lag("y", &[Span::Samples(1), Span::Time(HOUR)]))]);
+    let row =
+        (0..3).map(|i| stream.next(&Sample { time: None, ..sample(0, &[], "", f64::from(i)) })).last().expect("a row");
+    assert!(row[0] == 1.0 && row[1].is_nan(), "{row:?}");
+    assert_eq!(stream.past.late(), 0);
 }
 
 #[test]

@@ -217,6 +217,18 @@ fn a_time_alone_is_enough_to_predict_with_and_nothing_at_all_is_not() {
 }
 
 #[test]
+fn whether_a_record_is_a_sample_does_not_hang_on_what_is_remembered() {
+    let derived = vec![feature(lag("y", &[Span::Samples(1)]))];
+    let schema = Schema { derived, ..Schema::default() };
+    let mut decoder = Decoder::new(&schema, Index::new(&schema));
+    for past in ["none", "some"] {
+        let refused = decoder.decode(Some(b"{}")).expect_err("refused");
+        assert_eq!(refused.reason(), "no_features", "{past}");
+        row(&mut decoder, &json!({"y": 1.0}), false);
+    }
+}
+
+#[test]
 fn a_field_of_the_name_of_a_feature_is_told_to_be_left_out_and_one_that_never_comes_too() {
     let named = Feature { name: Some("trend".into()), ..feature(lag("y", &[Span::Samples(1)])) };
     let derived = vec![named, Feature { by: Some("devise".into()), ..feature(lag("lod", &[Span::Samples(1)])) }];

@@ -79,21 +79,17 @@ impl Derived {
         &self.past
     }
 
-    /// Writes the features of a record to its row. Returns true where one of them is known.
-    pub(super) fn fill(&mut self, time: Option<i64>, drawn: &Drawn, row: &mut [f64]) -> bool {
+    /// Writes the features of a record to its row.
+    pub(super) fn fill(&mut self, time: Option<i64>, drawn: &Drawn, row: &mut [f64]) {
         let row = &mut row[..self.plan.columns().len()];
         self.time = time;
         self.plan.fill(&self.past, Input { time, fields: &drawn.fields, keys: &drawn.keys }, row);
-        row.iter().any(|value| !value.is_nan())
     }
 
     /// Makes the last record a part of the past.
     pub(super) fn remember(&mut self, drawn: &Drawn, target: Option<f64>) {
         let Drawn { fields, keys } = drawn;
-        self.plan.remember(&mut self.past, Input { time: self.time, fields, keys });
-        if let Some(target) = target {
-            self.plan.remember_target(&mut self.past, keys, self.time, target);
-        }
+        self.plan.remember(&mut self.past, Input { time: self.time, fields, keys }, target);
         let (forgets, is_late) = (self.past.evicted() > 0, self.past.late() > 0);
         if [forgets, is_late] != self.told {
             let notices = [(forgets, Notice::KeysForgotten { budget: self.budget }), (is_late, Notice::LateValues)];

@@ -562,11 +562,17 @@ impl Decoder {
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
-        let is_empty = self.draft.known + self.draft.new.len() == 0 && self.draft.target.is_none();
-        // A target alone is one more point of a series.
-        let is_derived = !self.derived.is_empty() && self.fill_derived();
-        if is_empty && !is_derived {
-            return Err(self.draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
+        let Self { index, draft, .. } = self;
+        // A target alone is one more point of a series, and so is a time or a key where features are made of these. Not what is
+        // remembered decides it, since another decoder may have to decide the same.
+        if draft.known + draft.new.len() == 0
+            && draft.target.is_none()
+            && (self.derived.is_empty() || draft.timestamp.is_none() && draft.drawn.keys.iter().all(Option::is_none))
+        {
+            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
+        }
+        if !self.derived.is_empty() {
+            self.fill_derived();
         }
         let Self { index, draft, .. } = self;
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
@@ -595,12 +601,12 @@ impl Decoder {
         })
     }
 
-    /// Writes the features that the record does not hold. Returns true where one of them is known.
+    /// Writes the features that the record does not hold.
     #[inline(never)]
-    fn fill_derived(&mut self) -> bool {
+    fn fill_derived(&mut self) {
         let Self { draft, derived, record_time, .. } = self;
         let time = draft.timestamp.map(Moment::milliseconds).or(*record_time);
-        derived.fill(time, &draft.drawn, &mut draft.row)
+        derived.fill(time, &draft.drawn, &mut draft.row);
     }
 }
 

@@ -61,6 +61,11 @@ impl<S> Default for Keyed<S> {
 }
 
 impl<S: State> Keyed<S> {
+    /// Returns the budget, in bytes.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
     /// Sets the budget, in bytes. One state is kept, whatever its size.
     pub fn set_budget(&mut self, bytes: usize) {
         self.budget = bytes;

@@ -44,6 +44,11 @@ impl Past {
         self.late
     }
 
+    /// Returns the bytes that the keys may take.
+    pub fn budget(&self) -> usize {
+        self.keyed.budget()
+    }
+
     /// Sets the bytes that the keys may take.
     pub fn set_budget(&mut self, bytes: usize) {
         self.keyed.set_budget(bytes);

@@ -215,7 +215,7 @@ macro_rules! always_sound {
     };
 }
 
-always_sound!(bool, u8, u16, u32, i32, i64, String, Arc<str>, ChaCha8Rng);
+always_sound!(bool, u8, u16, u32, i32, i64, str, String, ChaCha8Rng);
 
 impl<T: Checked> Checked for [T] {
     // Not inlined: one function for all lists of a type.
@@ -259,8 +259,8 @@ impl<T: Checked + ?Sized> Checked for Box<T> {
     }
 }
 
-/// Checks a list that was just read, which nothing shares yet.
-impl<T: Checked> Checked for Arc<[T]> {
+/// Checks what was just read, which nothing shares yet.
+impl<T: Checked + ?Sized> Checked for Arc<T> {
     fn check(&mut self) -> Result<(), Damaged> {
         Arc::get_mut(self).ok_or("a part of a state is shared before it is checked")?.check()
     }

@@ -6,6 +6,8 @@
 //! It does not hold the generator's position, which commits with the samples it counts, since going back to an
 //! earlier checkpoint must not make samples again that are in the topic already.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use thalweg_features::Past;
@@ -62,7 +64,7 @@ pub struct Checkpoint {
     pub index: Index,
     /// What features of later samples are made of.
     #[serde(default)]
-    pub past: Past,
+    pub past: Arc<Past>,
     /// Models and metrics.
     pub prequential: Prequential,
     /// Records processed since the beginning.
@@ -99,9 +101,13 @@ checked!(Checkpoint {
     dead_letters,
     skipped,
     missed,
-});
+} then fits);
 
 impl Checkpoint {
+    fn fits(&mut self) -> Result<(), &'static str> {
+        if self.index.remembers(&self.past) { Ok(()) } else { Err("what is remembered does not fit the features") }
+    }
+
     /// Returns the ends of the outputs.
     pub fn outputs(&self) -> Outputs {
         Outputs { offsets: self.outputs, sequences: self.numbers, topics: self.topics }

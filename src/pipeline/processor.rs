@@ -17,7 +17,6 @@ use crate::{
     replica::Replica,
     snapshot::{Remembered, Snapshot},
 };
-use thalweg_features::Past;
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which every snapshot evaluates the use of fields anew; later at least so many lie in between.
@@ -104,7 +103,7 @@ impl Processor {
             let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
             Some(Decoder::new(schema, stored.index.clone()))
         });
-        let nothing = Past::default();
+        let nothing = Arc::default();
         let (index, past, prequential, afresh) = match checkpoint {
             None => (Index::new(&config.schema), nothing, Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
@@ -352,7 +351,7 @@ impl Processor {
             settings: self.settings,
             schema: Some(self.schema.clone()),
             index: self.decoder.index().clone(),
-            past: self.decoder.past().clone(),
+            past: Arc::clone(self.decoder.past()),
             prequential: self.prequential.clone(),
             records,
             dead_letters,
@@ -368,7 +367,7 @@ impl Processor {
             position: self.progress.position,
             schema: self.schema.clone(),
             index: self.decoder.index().clone(),
-            past: self.decoder.past().clone(),
+            past: Arc::clone(self.decoder.past()),
             time: self.time,
             race: self.prequential.clone(),
         }

@@ -30,7 +30,7 @@ pub struct Replica {
     /// Features and categories by name.
     pub index: Index,
     /// What features are made of.
-    pub past: Past,
+    pub past: Arc<Past>,
     /// Time of the last record, in milliseconds since 1970, which stands in for that of a sample without one.
     pub time: Option<i64>,
     /// The models.
@@ -63,7 +63,7 @@ impl Predictor {
         // Whatever the stream's own format, who asks has no serializer.
         let as_json = Schema { format: Format::Json, ..schema.clone() };
         let decoder = |index: Index| {
-            let mut decoder = Decoder::with_past(&as_json, index, past.clone());
+            let mut decoder = Decoder::with_past(&as_json, index, Arc::clone(past));
             decoder.set_record_time(*time);
             decoder
         };

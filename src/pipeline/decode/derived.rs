@@ -2,6 +2,8 @@
 //!
 //! Invariant: they are the first columns, in the order of the settings, so that what records bring never moves them.
 
+use std::sync::Arc;
+
 use thalweg_features::{Column, Input, Past, Plan};
 
 use super::{Notice, Schema, zone};
@@ -47,7 +49,8 @@ pub(super) struct Drawn {
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     plan: Plan,
-    past: Past,
+    /// Shared with copies that predict, and checkpoints.
+    past: Arc<Past>,
     /// Time of the last sample.
     time: Option<i64>,
     /// Bytes that keys may take.
@@ -58,12 +61,13 @@ pub(super) struct Derived {
 }
 
 impl Derived {
-    /// Goes on from a past; one of other features counts as none.
-    pub(super) fn new(schema: &Schema, past: Past) -> Self {
-        let plan = plan(schema);
-        let mut past = if plan.fits(&past) { past } else { Past::default() };
-        past.set_budget(schema.keys_budget);
-        Self { plan, past, budget: schema.keys_budget, ..Self::default() }
+    /// Goes on from a past of the same features.
+    pub(super) fn new(schema: &Schema, mut past: Arc<Past>) -> Self {
+        let budget = schema.keys_budget;
+        if past.budget() != budget {
+            Arc::make_mut(&mut past).set_budget(budget);
+        }
+        Self { plan: plan(schema), past, budget, ..Self::default() }
     }
 
     #[inline]
@@ -75,7 +79,7 @@ impl Derived {
         self.plan.needs_time()
     }
 
-    pub(super) fn past(&self) -> &Past {
+    pub(super) fn past(&self) -> &Arc<Past> {
         &self.past
     }
 
@@ -89,7 +93,7 @@ impl Derived {
     /// Makes the last record a part of the past.
     pub(super) fn remember(&mut self, drawn: &Drawn, target: Option<f64>) {
         let Drawn { fields, keys } = drawn;
-        self.plan.remember(&mut self.past, Input { time: self.time, fields, keys }, target);
+        self.plan.remember(Arc::make_mut(&mut self.past), Input { time: self.time, fields, keys }, target);
         let (forgets, is_late) = (self.past.evicted() > 0, self.past.late() > 0);
         if [forgets, is_late] != self.told {
             let notices = [(forgets, Notice::KeysForgotten { budget: self.budget }), (is_late, Notice::LateValues)];
@@ -104,7 +108,7 @@ impl Derived {
     }
 }
 
-fn plan(schema: &Schema) -> Plan {
+pub(super) fn plan(schema: &Schema) -> Plan {
     // The settings refuse what has no plan.
     Plan::new(&schema.derived, &schema.target, zone).unwrap_or_default()
 }

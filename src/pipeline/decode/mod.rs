@@ -70,7 +70,7 @@ pub use time::{Times, Unit, date, zone};
 pub use usage::{BadField, Feature, FeatureKind, Fields, Text, Unseen};
 pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use thalweg_features::Past;
 use thalweg_models::Features;
@@ -136,11 +136,11 @@ pub struct Decoder {
 impl Decoder {
     /// Creates a decoder that continues from `index`, which [`Index::new`] starts or a checkpoint holds, with no past.
     pub fn new(schema: &Schema, index: Index) -> Self {
-        Self::with_past(schema, index, Past::default())
+        Self::with_past(schema, index, Arc::default())
     }
 
     /// Creates a decoder that continues from `index` and the `past` that goes with it.
-    pub fn with_past(schema: &Schema, mut index: Index, past: Past) -> Self {
+    pub fn with_past(schema: &Schema, mut index: Index, past: Arc<Past>) -> Self {
         if index.fits(schema) {
             index.adopt(schema);
         }
@@ -199,7 +199,7 @@ impl Decoder {
     }
 
     /// Returns what is remembered of the samples, for the features of later ones.
-    pub fn past(&self) -> &Past {
+    pub fn past(&self) -> &Arc<Past> {
         self.derived.past()
     }
 
@@ -562,7 +562,7 @@ impl Decoder {
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
-        let Self { index, draft, .. } = self;
+        let draft = &mut self.draft;
         // A target alone is one more point of a series, and so is a time or a key where features are made of these. Not what is
         // remembered decides it, since another decoder may have to decide the same.
         if draft.known + draft.new.len() == 0

@@ -17,7 +17,7 @@ use super::{
     Absent, Envelope, Notice, Schema, Unit,
     cast::Cast,
     categories::{Categories, Category},
-    derived::{Drawn, Names, Use},
+    derived::{self, Drawn, Names, Use},
     envelope::{Form, Wrappers},
     naming::{self, Naming},
     numeric_text::Texts,
@@ -25,6 +25,7 @@ use super::{
     scanner::{Syntax, is_same},
     time::Clock,
 };
+use thalweg_features::Past;
 use thalweg_metrics::checked;
 use thalweg_models::NamedColumn;
 
@@ -366,6 +367,11 @@ impl Index {
         drawn.fields.resize(self.derived.fields.len(), absent);
         drawn.keys.clear();
         drawn.keys.resize(self.derived.keys.len(), None);
+    }
+
+    /// Returns true where a past is that of the features in the schema.
+    pub(crate) fn remembers(&self, past: &Past) -> bool {
+        derived::plan(&self.schema).fits(past)
     }
 
     /// Returns what a field is needed for.

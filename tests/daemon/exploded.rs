@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::{
-    kill::{KEEP_ALL, StateFile, undisturbed},
+    kill::Batches,
     support::{
         PATIENCE,
         daemon::{Workspace, stdout},
         http::{address, get, post},
-        kill_loop::{Ground, MODELS},
-        proof::Proof,
     },
 };
 
@@ -36,54 +32,20 @@ fn record(i: usize) -> Value {
     }
 }
 
-fn fill(site: &Workspace, range: std::ops::Range<usize>) {
-    let state = site.state();
-    let tx = state.unchecked_transaction().expect("a transaction");
-    for i in range {
-        let row = rusqlite::params![i as i64, 1_700_000_000_000_i64, record(i).to_string().into_bytes()];
-        tx.execute("INSERT INTO samples VALUES (0, ?1, ?2, NULL, ?3, NULL)", row).expect("insert");
-    }
-    tx.commit().expect("commit");
-}
-
 #[test]
 fn kills_amid_records_of_many_rows_lose_no_row_and_double_none() {
-    let settings = [EXPLODED, &["state.every=50ms", KEEP_ALL, MODELS]].concat();
-    let ground = StateFile { site: Workspace::new(&settings), partitions: 1 };
-    assert!(ground.site.run(&["run", "--until-caught-up"]).status.success());
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let rounds = 25;
-    for round in 0..rounds {
-        fill(&ground.site, round * 400..(round + 1) * 400);
-        let (before, mut daemon) = (ground.published(), ground.site.start(&["run"]));
-        let deadline = Instant::now() + PATIENCE;
-        let after = before + rng.random_range(0..6000);
-        while ground.published() < after && Instant::now() < deadline {
-            // All of a round may be published before that.
-            if ground.site.topic("samples").len() == (round + 1) * 400 && ground.published() >= before + 7000 {
-                break;
-            }
-            daemon.watch(Duration::from_millis(1));
-        }
-        daemon.kill();
-    }
-    let caught_up = ground.site.run(&["run", "--until-caught-up"]);
-    assert!(caught_up.status.success(), "{}", String::from_utf8_lossy(&caught_up.stderr));
-    let (topics, fresh) = (ground.topics(), undisturbed(&ground));
-    let theirs = fresh.topics();
-    let mut proof = Proof::default();
-    proof.same_outputs(&topics, &theirs);
-    proof.same_state(&ground.site, &fresh.site, "samples", 1);
+    let batches = Batches { rounds: 25, records: 400, answers: 6000, seed: 11 };
+    let (ground, topics, proof) = batches.killed_amid(EXPLODED, record);
     let rows = |i: usize| match record(i)["rows"].as_array() {
         Some(rows) => rows.len(),
         None => 1,
     };
-    let wanted: usize = (0..rounds * 400).map(rows).sum();
+    let wanted: usize = (0..25 * 400).map(rows).sum();
     let answers = topics.outputs[0][0].len() + topics.outputs[1][0].len();
     assert_eq!(answers, wanted);
     let shown = stdout(&ground.site.run(&["dead-letters", "show"]));
     assert!(shown.contains("from samples/0/") && shown.contains(", row "), "{shown}");
-    println!("{wanted} rows in {} records, {rounds} kills; {}", rounds * 400, proof.summary());
+    println!("{wanted} rows in 10,000 records, 25 kills; {}", proof.summary());
     proof.hold();
 }
 

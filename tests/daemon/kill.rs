@@ -1,14 +1,20 @@
 //! kill -9 on the embedded transport, a hundred times at seeded random moments: nothing lost, nothing twice, and not a
 //! bit of difference to a run that nobody killed.
 
-use std::time::Duration;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
+    PATIENCE,
     daemon::{Workspace, stdout},
     kill_loop::{ENSEMBLES, Ground, MODELS, Plan, kill_loop},
     proof::{FOREIGN, Proof, Topics},
 };
 use bytes::Bytes;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
 use thalweg::topic::record::{Headers, Record};
@@ -22,6 +28,54 @@ pub const KEEP_ALL: &str = "transport.embedded.retention_records=100000000";
 pub struct StateFile {
     pub site: Workspace,
     pub partitions: i32,
+}
+
+/// Appends records to the samples of a partition that has them up to there.
+pub fn fill(site: &Workspace, range: Range<usize>, record: impl Fn(usize) -> Value) {
+    let state = site.state();
+    let tx = state.unchecked_transaction().expect("a transaction");
+    for i in range {
+        let row = params![i as i64, 1_700_000_000_000_i64, record(i).to_string().into_bytes()];
+        tx.execute("INSERT INTO samples VALUES (0, ?1, ?2, NULL, ?3, NULL)", row).expect("insert");
+    }
+    tx.commit().expect("commit");
+}
+
+/// Records that somebody else writes, and a daemon that is killed amid them.
+pub struct Batches {
+    pub rounds: usize,
+    /// Records of a round.
+    pub records: usize,
+    /// A kill comes before so many of its answers are there.
+    pub answers: i64,
+    pub seed: u64,
+}
+
+impl Batches {
+    /// Returns what was published, with the proof that a run without kills publishes and learns the same.
+    pub fn killed_amid(&self, settings: &[&str], record: fn(usize) -> Value) -> (StateFile, Topics, Proof) {
+        let settings = [settings, &["state.every=50ms", KEEP_ALL, MODELS]].concat();
+        let ground = StateFile { site: Workspace::new(&settings), partitions: 1 };
+        assert!(ground.site.run(&["run", "--until-caught-up"]).status.success());
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        for round in 0..self.rounds {
+            fill(&ground.site, round * self.records..(round + 1) * self.records, record);
+            let (before, mut daemon) = (ground.published(), ground.site.start(&["run"]));
+            let (deadline, after) = (Instant::now() + PATIENCE, before + rng.random_range(0..self.answers));
+            while ground.published() < after {
+                assert!(Instant::now() < deadline, "{}", daemon.story());
+                daemon.watch(Duration::from_millis(1));
+            }
+            daemon.kill();
+        }
+        let caught_up = ground.site.run(&["run", "--until-caught-up"]);
+        assert!(caught_up.status.success(), "{}", String::from_utf8_lossy(&caught_up.stderr));
+        let (topics, fresh) = (ground.topics(), undisturbed(&ground));
+        let mut proof = Proof::default();
+        proof.same_outputs(&topics, &fresh.topics());
+        proof.same_state(&ground.site, &fresh.site, "samples", 1);
+        (ground, topics, proof)
+    }
 }
 
 impl StateFile {

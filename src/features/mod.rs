@@ -4,10 +4,11 @@
 //! came; what is unknown is NaN. Each costs O(1) or O(log n) per sample, and what is remembered is bounded.
 //! What this does not do: read records, or decide what a target is. It knows no clock but that of the samples.
 //!
-//! Reading order: `config` (what can be asked), `plan` (the columns, and how they are filled), `past` (what is remembered), `series`
+//! Reading order: `config` (what can be asked), `plan` (the columns, and how they are filled), `builder` (how it is made), `past` (what is remembered), `series`
 //! (of one value), `window` and `aggregate` (of a span), `calendar`, `keyed` (one past per key).
 
 mod aggregate;
+mod builder;
 mod calendar;
 mod config;
 mod keyed;

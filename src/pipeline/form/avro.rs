@@ -12,7 +12,7 @@ use crate::{decode::fingerprint, pending_predictions::PendingPrediction};
 use thalweg_metrics::Interval;
 
 /// The schema of predictions, as JSON. In every later version each field of this one stays, and each new one has a default.
-pub const SCHEMA: &str = include_str!("../../../docs/avro/prediction.avsc");
+pub const SCHEMA: &str = include_str!("prediction.avsc");
 
 /// Its fingerprint.
 static FINGERPRINT: LazyLock<[u8; 8]> = LazyLock::new(|| fingerprint(SCHEMA).unwrap_or_default().to_le_bytes());

@@ -14,7 +14,8 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 topic, broker, registry, schema = sys.argv[1:]
 serialize = AvroSerializer(SchemaRegistryClient({"url": registry}), Path(schema).read_text())
-producer = Producer({"bootstrap.servers": broker})
+# In order, also where a broker asks for a batch again.
+producer = Producer({"bootstrap.servers": broker, "enable.idempotence": True})
 for number, line in enumerate(sys.stdin):
     # A meter of three, and a reading a second.
     reading = {"meter": f"m{number % 3}", "at": 1774747800000 + 1000 * number, **json.loads(line)}

@@ -43,7 +43,8 @@ def flights():
 
 
 def main(name: str, broker: str, topic: str) -> None:
-    producer = Producer({"bootstrap.servers": broker, "queue.buffering.max.messages": 1_000_000})
+    # In order, also where a broker asks for a batch again.
+    producer = Producer({"bootstrap.servers": broker, "queue.buffering.max.messages": 1_000_000, "enable.idempotence": True})
     count = 0
     for key, row in {"bikes": bikes, "weather": weather, "flights": flights}[name]():
         producer.produce(topic, json.dumps(row), key=key)

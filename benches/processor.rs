@@ -2,14 +2,17 @@
 //!
 //! `cargo bench --bench processor` prints records a second for decoding alone, and for decode, predict, score, learn and
 //! encode with the races that the pipeline's benchmark runs, on 100,000 of Friedman's samples (ten features, about
-//! 250 B), on the thread that calls.
+//! 250 B), on the thread that calls; beside these the same samples with features of the past, and with targets that come as records
+//! of their own 10,000 samples later, where a sample and its label count as one.
 
 use divan::{Bencher, counter::ItemsCount};
 use thalweg::{
+    features::{Calendar, Feature, Form, Kind, Part, Span},
     generator::{self, Function, Stream, encode},
     models::{ModelConfig, ModelKind, linear, tree},
     pipeline::{
         decode::{Decoder, Index, Schema},
+        labels::{Join, Labels, Mode},
         prequential,
         processor::{self, Processor},
     },
@@ -39,13 +42,15 @@ fn records() -> Vec<Record> {
 }
 
 fn race(bencher: Bencher<'_, '_>, models: Vec<ModelConfig>) {
-    let records = records();
-    let config =
-        processor::Config { topic: "samples".into(), schema: Schema::default(), race: prequential::Config::of(models) };
+    process(bencher, Schema::default(), models, &records());
+}
+
+fn process(bencher: Bencher<'_, '_>, schema: Schema, models: Vec<ModelConfig>, records: &[Record]) {
+    let config = processor::Config { topic: "samples".into(), schema, race: prequential::Config::of(models) };
     bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
         let (mut processor, _) = Processor::new(&config, 0, 0, None);
         let mut outbox = Outbox::at(0);
-        for record in &records {
+        for record in records {
             processor.process(record.clone(), &mut outbox).expect("a good record");
             if outbox.bytes() >= OUTBOX_BYTES {
                 outbox.encode();
@@ -85,4 +90,68 @@ fn linear_mean(bencher: Bencher<'_, '_>) {
 fn tree_linear_mean(bencher: Bencher<'_, '_>) {
     let tree = ModelConfig::new("hoeffding_tree", ModelKind::HoeffdingTree(tree::Params::default())).scaled(true);
     race(bencher, vec![mean(), scaled_linear(), tree]);
+}
+
+/// The records with a device of a thousand, and a time.
+fn devices() -> Vec<Record> {
+    let of = |(i, record): (usize, Record)| {
+        let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("UTF-8");
+        let (device, at) = (i * 7919 % 1000, 1_700_000_000_000_u64 + 1000 * i as u64);
+        let value = format!("{{\"device\":\"d{device}\",\"id\":\"s{i}\",\"at\":{at},{}", &value[1..]);
+        Record { value: Some(value.into()), ..record }
+    };
+    records().into_iter().enumerate().map(of).collect()
+}
+
+fn dated() -> Schema {
+    Schema { timestamp: Some("at".into()), ignore: vec!["device".into(), "id".into()], ..Schema::default() }
+}
+
+/// What the two below are to be measured by.
+#[divan::bench]
+fn linear_mean_dated(bencher: Bencher<'_, '_>) {
+    process(bencher, dated(), vec![mean(), scaled_linear()], &devices());
+}
+
+/// The calendar, and ten lags by key.
+#[divan::bench]
+fn linear_mean_past(bencher: Bencher<'_, '_>) {
+    let calendar = Calendar {
+        parts: vec![Part::Hour, Part::Weekday, Part::DayOfYear, Part::Weekend],
+        zone: "UTC".into(),
+        form: Form::Cyclic,
+        holidays: vec![],
+    };
+    let lags = Kind::Lag { of: vec![encode::TARGET.into()], at: (1..=10).map(Span::Samples).collect() };
+    let derived = vec![
+        Feature { kind: Kind::Calendar(calendar), by: None, name: None },
+        Feature { kind: lags, by: Some("device".into()), name: None },
+    ];
+    process(bencher, Schema { derived, ..dated() }, vec![mean(), scaled_linear()], &devices());
+}
+
+/// Each target comes 10,000 samples later, joined by an id.
+#[divan::bench]
+fn linear_mean_late(bencher: Bencher<'_, '_>) {
+    const DELAY: usize = 10_000;
+    let samples = devices();
+    let mut records = Vec::with_capacity(2 * samples.len());
+    let mut labels = Vec::with_capacity(samples.len());
+    for record in samples {
+        let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("UTF-8");
+        // The target is the last member.
+        let (row, target) = value.rsplit_once(",\"y\":").expect("a target");
+        let id = row.split('"').nth(7).expect("an id");
+        labels.push(format!("{{\"id\":\"{id}\",\"y\":{target}"));
+        records.push(format!("{row}}}"));
+        if labels.len() > DELAY {
+            records.push(labels[labels.len() - 1 - DELAY].clone());
+        }
+    }
+    let offsets = (0..).zip(records);
+    let records: Vec<Record> =
+        offsets.map(|(offset, value)| Record { offset, value: Some(value.into()), ..Record::default() }).collect();
+    let join = Join { by: Some("id".into()), marker: None };
+    let labels = Labels { mode: Mode::SameTopic(join), ..Labels::default() };
+    process(bencher, Schema { labels, ..dated() }, vec![mean(), scaled_linear()], &records);
 }

@@ -27,11 +27,11 @@ use super::{
     timeline::{Lag, Timeline, Told},
 };
 use thalweg_http::{
-    self as http, Contact, Features, History, HistoryQuery, Model, Observe, Partition, Process, Status, Topics,
+    self as http, Contact, Features, History, HistoryQuery, Late, Model, Observe, Partition, Process, Status, Topics,
 };
 use thalweg_metrics::Scores;
 use thalweg_pipeline::{
-    snapshot::{ModelSnapshot, Snapshot},
+    snapshot::{self, ModelSnapshot, Snapshot},
     tap::Seen,
     worker::View,
 };
@@ -313,10 +313,11 @@ impl Open {
         let saved = self.store.saved(number);
         let models = snapshot.models.iter().enumerate();
         let coverage = snapshot.coverage.filter(|coverage| coverage.n() > 0);
+        let labels = snapshot.late.as_ref().map_or(0, |late| late.labels);
         Partition {
             partition: number,
             records: snapshot.records,
-            predictions: snapshot.records - snapshot.dead_letters - snapshot.skipped,
+            predictions: snapshot.records - snapshot.dead_letters - snapshot.skipped - labels,
             dead_letters: snapshot.dead_letters,
             dead_letters_by_reason: snapshot.rejected.clone(),
             skipped: snapshot.skipped,
@@ -325,6 +326,7 @@ impl Open {
             remembered_bytes: snapshot.remembered.bytes,
             forgotten_keys: snapshot.remembered.forgotten,
             late_values: snapshot.remembered.late,
+            late: snapshot.late.as_ref().map(late),
             confirmed,
             lag: lag.unsigned_abs(),
             undecided: undecided.unsigned_abs(),
@@ -341,6 +343,24 @@ impl Open {
             models: models.map(|(at, model)| standing(model, at == snapshot.champion)).collect(),
             published: standing(&snapshot.published, false),
         }
+    }
+}
+
+fn late(late: &snapshot::Late) -> Late {
+    let snapshot::Late { waiting, bytes, labels, labelled, corrected, expired, no_room, unmatched, delays } = *late;
+    let delay = |i: usize| delays.map(|delays| delays[i]);
+    Late {
+        labels,
+        labelled,
+        corrected,
+        waiting,
+        waiting_bytes: bytes,
+        expired,
+        no_room,
+        unmatched,
+        delay_p50_seconds: delay(0),
+        delay_p90_seconds: delay(1),
+        delay_p99_seconds: delay(2),
     }
 }
 

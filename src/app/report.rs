@@ -21,7 +21,7 @@ use thalweg_metrics::{Coverage, Faded, Scores};
 use thalweg_pipeline::{
     decode::Fields,
     prequential::{PUBLISHED, skill_against},
-    snapshot::{BaselineSnapshot, ModelSnapshot, Snapshot},
+    snapshot::{BaselineSnapshot, Late, ModelSnapshot, Snapshot},
     worker::View,
 };
 use thalweg_store::Store;
@@ -39,6 +39,8 @@ struct Overview {
     dead_letters: u64,
     skipped: u64,
     missed: u64,
+    /// Samples whose targets come late, if any do.
+    late: Option<Late>,
     /// Number of records without a published prediction or dead letter; `None` if unknown.
     lag: Option<i64>,
     /// Number of records of the lag that an open transaction keeps from being read.
@@ -198,6 +200,7 @@ impl Overview {
                     dead_letters: snapshot.dead_letters,
                     skipped: snapshot.skipped,
                     missed: snapshot.missed,
+                    late: snapshot.late.clone(),
                     lag: None,
                     undecided: 0,
                     contact: Contact::Answers,
@@ -224,6 +227,7 @@ impl Overview {
         self.dead_letters += snapshot.dead_letters;
         self.skipped += snapshot.skipped;
         self.missed += snapshot.missed;
+        self.late = self.late.take().zip(snapshot.late.as_ref()).map(|(mine, other)| mine.merged(other));
         self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
         self.baseline.total = self.baseline.total.merged(snapshot.baseline.total);
         self.baseline.rolling = self.baseline.rolling.merged(snapshot.baseline.rolling);
@@ -257,7 +261,7 @@ impl Overview {
     /// Shows the overview on the screen.
     fn show(&self, screen: &Screen, partitions: &[Partition], rate: f64) {
         let Self { records, dead_letters, skipped, missed, lag, undecided, contact, coverage, page, .. } = *self;
-        let Self { champions, models, published, .. } = self;
+        let Self { champions, models, published, late, .. } = self;
         let champions: Vec<&str> = champions.iter().map(|(name, _)| name.as_str()).collect();
         let champion = &self.champion();
         let totals = Totals {
@@ -271,6 +275,7 @@ impl Overview {
             dead_letters,
             skipped,
             missed,
+            waiting: late.as_ref().map_or(0, |late| late.waiting),
             coverage,
             page,
         };
@@ -294,6 +299,7 @@ impl Overview {
     fn report(&self, rate: f64, pause: Duration) {
         let coverage = self.coverage.filter(|coverage| coverage.n() > 0);
         let (champion, skill) = (self.champion(), self.published.skill);
+        let late = self.late.as_ref();
         tracing::info!(
             event = "report",
             records = self.records,
@@ -309,6 +315,10 @@ impl Overview {
             dead_letters = self.dead_letters,
             skipped = (self.skipped > 0).then_some(self.skipped),
             missed = self.missed,
+            labels = late.map(|late| late.labels),
+            waiting = late.map(|late| late.waiting),
+            expired = late.map(|late| late.expired + late.no_room).filter(|count| *count > 0),
+            unmatched = late.map(|late| late.unmatched).filter(|count| *count > 0),
             unsaved = self.unsaved,
             checkpoint_pause_ms = pause.as_micros() as f64 / 1e3,
             "progress"

@@ -33,6 +33,8 @@ pub(super) struct Totals<'a> {
     pub(super) champions: Vec<&'a str>,
     pub(super) dead_letters: u64,
     pub(super) skipped: u64,
+    /// Samples that wait for their labels.
+    pub(super) waiting: u64,
     pub(super) missed: u64,
     pub(super) coverage: Option<Coverage>,
     /// Address of the dashboard, where there is one.
@@ -92,8 +94,8 @@ pub(super) fn rows(
             )));
         }
     }
-    let Totals { records, rate, lag, undecided, contact, champion, dead_letters, skipped, missed, coverage, .. } =
-        totals;
+    let Totals { records, rate, lag, undecided, contact, champion, coverage, .. } = totals;
+    let Totals { dead_letters, skipped, missed, waiting, .. } = totals;
     let lag = lag.map_or_else(|| "unknown".to_owned(), |lag| grouped(lag.unsigned_abs()));
     let lag = lag + &behind(*undecided);
     let (rate, records) = (grouped(rate.round() as u64), grouped(*records));
@@ -103,7 +105,8 @@ pub(super) fn rows(
     if let Some(coverage) = coverage.filter(|coverage| coverage.n() > 0) {
         last.push_str(&format!(", intervals {:.1} %", 100.0 * coverage.recent()));
     }
-    for (count, what) in [(dead_letters, "not usable"), (skipped, "skipped"), (missed, "missed")] {
+    let counts = [(waiting, "wait for labels"), (dead_letters, "not usable"), (skipped, "skipped"), (missed, "missed")];
+    for (count, what) in counts {
         if *count > 0 {
             last.push_str(&format!(", {} {what}", grouped(*count)));
         }

@@ -34,6 +34,7 @@ enum Values {
     PartitionGauge(fn(&Partition) -> Option<f64>),
     PartitionCounter(fn(&Partition) -> u64),
     Reasons,
+    Delays,
     ModelGauge(fn(&Model) -> Option<f64>),
     ModelCounter(fn(&Model) -> u64),
 }
@@ -51,6 +52,7 @@ impl Values {
             Self::Gauge(_) | Self::Counter(_) => "",
             Self::PartitionGauge(_) | Self::PartitionCounter(_) => "topic, partition",
             Self::Reasons => "topic, partition, reason",
+            Self::Delays => "topic, partition, quantile",
             Self::ModelGauge(_) | Self::ModelCounter(_) => "topic, partition, model",
         }
     }
@@ -58,7 +60,7 @@ impl Values {
     fn kind(&self) -> MetricType {
         match self {
             Self::Info => MetricType::Info,
-            Self::Gauge(_) | Self::PartitionGauge(_) | Self::ModelGauge(_) => MetricType::Gauge,
+            Self::Gauge(_) | Self::PartitionGauge(_) | Self::Delays | Self::ModelGauge(_) => MetricType::Gauge,
             Self::Counter(_) | Self::PartitionCounter(_) | Self::Reasons | Self::ModelCounter(_) => MetricType::Counter,
         }
     }
@@ -162,6 +164,54 @@ pub static METRICS: &[Metric] = &[
         None,
         "Values that came too late to count for features of the past",
         Values::PartitionCounter(|it| it.late_values),
+    ),
+    Metric::new(
+        "thalweg_labels",
+        None,
+        "Records that were labels of earlier samples",
+        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.labels)),
+    ),
+    Metric::new(
+        "thalweg_labelled_samples",
+        None,
+        "Samples whose labels came later",
+        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.labelled)),
+    ),
+    Metric::new(
+        "thalweg_waiting_samples",
+        None,
+        "Samples that wait for their labels",
+        Values::PartitionGauge(|it| it.late.map(|late| late.waiting as f64)),
+    ),
+    Metric::new(
+        "thalweg_waiting",
+        Some("bytes"),
+        "Size of all that waits for labels, or for samples",
+        Values::PartitionGauge(|it| it.late.map(|late| late.waiting_bytes as f64)),
+    ),
+    Metric::new(
+        "thalweg_expired_samples",
+        None,
+        "Samples whose labels did not come within labels.max_wait",
+        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.expired)),
+    ),
+    Metric::new(
+        "thalweg_crowded_out_samples",
+        None,
+        "Samples that left before their labels came for want of room, labels.max_pending",
+        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.no_room)),
+    ),
+    Metric::new(
+        "thalweg_unmatched_labels",
+        None,
+        "Labels that waited for a sample in vain, labels.max_early",
+        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.unmatched)),
+    ),
+    Metric::new(
+        "thalweg_label_delay",
+        Some("seconds"),
+        "Time from a sample to its label, quantiles since the beginning",
+        Values::Delays,
     ),
     Metric::new(
         "thalweg_lag_records",
@@ -323,6 +373,7 @@ impl Values {
             Self::PartitionGauge(_)
             | Self::PartitionCounter(_)
             | Self::Reasons
+            | Self::Delays
             | Self::ModelGauge(_)
             | Self::ModelCounter(_) => {
                 for partition in &status.partitions {
@@ -349,6 +400,18 @@ impl Values {
                 for (reason, count) in &of.dead_letters_by_reason {
                     let labels = [("topic", topic), ("partition", &*number), ("reason", *reason)];
                     encoder.encode_family(&labels)?.encode_counter::<NoLabels, _, f64>(count, None)?;
+                }
+            }
+            Self::Delays => {
+                let late = of.late.unwrap_or_default();
+                let delays = [
+                    ("0.5", late.delay_p50_seconds),
+                    ("0.9", late.delay_p90_seconds),
+                    ("0.99", late.delay_p99_seconds),
+                ];
+                for (quantile, delay) in delays.into_iter().filter_map(|(quantile, delay)| Some((quantile, delay?))) {
+                    let labels = [("topic", topic), ("partition", &*number), ("quantile", quantile)];
+                    encoder.encode_family(&labels)?.encode_gauge(&delay)?;
                 }
             }
             Self::ModelGauge(value) => {

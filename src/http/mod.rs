@@ -42,7 +42,7 @@ pub use history::{History, HistoryQuery, Mark, ModelHistory};
 pub use metrics::{METRICS, Metric};
 pub use page::STYLE;
 pub use server::{Error, Server};
-pub use status::{Contact, Model, Partition, Process, Status, Topics};
+pub use status::{Contact, Late, Model, Partition, Process, Status, Topics};
 pub use stream::{Event, Live, Prediction, Tail};
 pub use tls::{Encrypted, Identity, encrypt};
 

@@ -98,6 +98,8 @@ pub struct Partition {
     pub forgotten_keys: u64,
     /// Values that came too late to count for features of the past, since the beginning.
     pub late_values: u64,
+    /// Samples whose targets come late; absent where every target is in its sample (`labels.mode`).
+    pub late: Option<Late>,
     /// Records processed a second, of late; absent before the second look.
     pub records_per_second: Option<f64>,
     /// Offset up to which everything is published.
@@ -130,6 +132,33 @@ pub struct Partition {
     pub models: Vec<Model>,
     /// What was published, whichever model made it.
     pub published: Model,
+}
+
+/// Samples whose targets come late.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub struct Late {
+    /// Records that were labels, since the beginning.
+    pub labels: u64,
+    /// Samples whose labels came, since the beginning.
+    pub labelled: u64,
+    /// Samples learned once more with another label, since the beginning.
+    pub corrected: u64,
+    /// Samples that wait for their labels.
+    pub waiting: u64,
+    /// Bytes of all that waits.
+    pub waiting_bytes: u64,
+    /// Samples that waited for longer than `labels.max_wait`, since the beginning.
+    pub expired: u64,
+    /// Samples that left for want of room, `labels.max_pending`, since the beginning.
+    pub no_room: u64,
+    /// Labels that waited for a sample in vain, since the beginning.
+    pub unmatched: u64,
+    /// Time from a sample to its label that half of them did not exceed, since the beginning.
+    pub delay_p50_seconds: Option<f64>,
+    /// Time that nine in ten did not exceed.
+    pub delay_p90_seconds: Option<f64>,
+    /// Time that 99 in 100 did not exceed.
+    pub delay_p99_seconds: Option<f64>,
 }
 
 /// The standing of one model. A figure that does not exist yet is absent.

@@ -57,6 +57,14 @@ impl<'a> Features<'a> {
         self.nominal.get(i).copied().unwrap_or(false)
     }
 
+    /// Returns a row of other values in the same columns.
+    pub fn over<'b>(&self, values: &'b [f64]) -> Features<'b>
+    where
+        'a: 'b,
+    {
+        Features::with_nominal(values, self.nominal)
+    }
+
     /// Returns a row with the same unknown and nominal columns over other values, as a feature step produces them.
     pub fn replaced(&self, values: &'a [f64]) -> Self {
         Self { values, nominal: self.nominal, all_known_numeric: self.all_known_numeric }

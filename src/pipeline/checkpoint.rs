@@ -17,6 +17,7 @@ use thalweg_topic::{OutputOffsets, Outputs, Savepoint, Sequences};
 use crate::{
     decode::{Index, Schema},
     gap::{Anchor, Gap},
+    labels::Pending,
     prequential::Prequential,
 };
 
@@ -65,6 +66,9 @@ pub struct Checkpoint {
     /// What features of later samples are made of.
     #[serde(default)]
     pub past: Arc<Past>,
+    /// Samples whose targets have not come.
+    #[serde(default, skip_serializing_if = "Pending::is_empty")]
+    pub pending: Pending,
     /// Models and metrics.
     pub prequential: Prequential,
     /// Records processed since the beginning.
@@ -77,6 +81,13 @@ pub struct Checkpoint {
     /// Records missed in gaps since the beginning, as far as they could be counted.
     #[serde(default)]
     pub missed: u64,
+    /// Records that were labels, since the beginning.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub labels: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 // Offsets and the numbers of a transport may have any value: only the topic can tell whether they are right.
@@ -96,11 +107,13 @@ checked!(Checkpoint {
     schema,
     index,
     past,
+    pending,
     prequential,
     records,
     dead_letters,
     skipped,
     missed,
+    labels,
 } then fits);
 
 impl Checkpoint {

@@ -2,7 +2,7 @@
 //!
 //! The formats are public interface, described in docs/formats.md. Predictions are written in [`super::form`].
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use crate::{
     decode::{Rejection, Sample},
     form::{Form, Template},
     gap::Gap,
+    labels::Told,
     pending_predictions::{PendingPrediction, PendingPredictions},
     prequential::{Drift, Event, Prequential, Rescue, Step},
 };
@@ -146,6 +147,22 @@ impl Encoder {
         self.published(offset, timestamp, Body::Outlier { feature, value, taken_for, count })
     }
 
+    /// Makes the event of what has become of samples without a target, or of a label without a sample, at the record at `offset`.
+    pub(crate) fn told(&self, offset: i64, timestamp: i64, told: &Told) -> Outgoing {
+        let body = match told {
+            Told::Missed { why, samples, offsets: [from, to], default } => {
+                Body::SamplesMissed { reason: why.name(), samples: *samples, from: *from, to: *to, default: *default }
+            }
+            Told::Unmatched(label) => Body::LabelUnmatched {
+                key: String::from_utf8_lossy(&label.key),
+                target: label.target,
+                offset: label.offset,
+                row: label.row,
+            },
+        };
+        self.published(offset, timestamp, body)
+    }
+
     /// Makes the event that records before `offset` were missed.
     pub fn gap(&self, offset: i64, timestamp: i64, gap: Gap) -> Outgoing {
         self.published(offset, timestamp, Body::Gap(gap))
@@ -208,6 +225,26 @@ enum Body<'a> {
         value: f64,
         taken_for: f64,
         count: u64,
+    },
+    /// Samples wait no longer for their targets.
+    SamplesMissed {
+        reason: &'static str,
+        samples: u64,
+        /// Offsets of the first and the last.
+        from: i64,
+        to: i64,
+        /// The target that they were learned with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        default: Option<f64>,
+    },
+    /// A label waited for its sample in vain.
+    LabelUnmatched {
+        key: Cow<'a, str>,
+        target: f64,
+        /// Of the label's record.
+        offset: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<u32>,
     },
     Gap(Gap),
 }

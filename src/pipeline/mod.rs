@@ -15,6 +15,7 @@ pub mod decode;
 pub mod encode;
 pub mod form;
 pub mod gap;
+pub mod labels;
 pub mod learned;
 pub mod pending_predictions;
 pub mod prequential;

@@ -1,21 +1,22 @@
 //! Processes one record: decode, step, encode. Pure: no I/O, no clock, no tasks.
 //!
-//! Invariant: every record, and every row of one that holds many, gives exactly one prediction or one dead letter, but for those
-//! that say that a row was deleted, which the settings may have skipped; one that had been published before a restart is
+//! Invariant: every record, and every row of one that holds many, gives exactly one prediction or one dead letter, but for labels, and
+//! those that say that a row was deleted, which the settings may have skipped; one that had been published before a restart is
 //! processed again to the same state and not published again.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use crate::{
     checkpoint::Checkpoint,
-    decode::{Decoder, Fields, Implausible, Index, Learned, Notice, Rejection, Row, Schema, check_key},
+    decode::{Decoder, Fields, Implausible, Index, Learned, Notice, Rejection, Row, Sample, Schema, check_key},
     encode::{self, Encoder},
     form::Form,
     gap::{Anchor, Gap},
+    labels::{self, Pending, Role, Told},
     pending_predictions::PendingPredictions,
     prequential::{self, Event, Prequential},
     replica::Replica,
-    snapshot::{Remembered, Snapshot},
+    snapshot::{Late, Remembered, Snapshot},
 };
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
@@ -80,6 +81,7 @@ struct Progress {
     dead_letters: u64,
     skipped: u64,
     missed: u64,
+    labels: u64,
 }
 
 impl Processor {
@@ -97,18 +99,20 @@ impl Processor {
                 dead_letters: stored.dead_letters,
                 skipped: stored.skipped,
                 missed: stored.missed,
+                labels: stored.labels,
             },
         };
         let before = checkpoint.as_ref().and_then(|stored| {
             let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
-            Some(Decoder::new(schema, stored.index.clone()))
+            let (past, pending) = (Arc::clone(&stored.past), stored.pending.clone());
+            Some(Decoder::with_past(schema, stored.index.clone(), past, pending))
         });
-        let nothing = Arc::default();
-        let (index, past, prequential, afresh) = match checkpoint {
+        let nothing = (Arc::default(), Pending::default());
+        let (index, (past, pending), prequential, afresh) = match checkpoint {
             None => (Index::new(&config.schema), nothing, Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
                 let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
-                (stored.index, stored.past, prequential, afresh)
+                (stored.index, (stored.past, stored.pending), prequential, afresh)
             }
             Some(_) => {
                 // Columns have another meaning now, so nothing that was learned fits.
@@ -116,11 +120,13 @@ impl Processor {
                 (Index::new(&config.schema), nothing, Prequential::new(&config.race), afresh)
             }
         };
+        let mut decoder = Decoder::with_past(&config.schema, index, past, pending);
+        decoder.set_beside(prequential.forecast_bytes());
         let processor = Self {
             partition,
             topic: config.topic.clone(),
             settings: config.fingerprint(),
-            decoder: Decoder::with_past(&config.schema, index, past),
+            decoder,
             encoder: Encoder::new(
                 &config.topic,
                 partition,
@@ -146,6 +152,7 @@ impl Processor {
     pub fn learner(config: &Config, partition: i32, position: i64, index: Index) -> Self {
         let (mut learner, _) = Self::new(config, partition, position, None);
         learner.decoder = Decoder::new(&config.schema, index);
+        learner.decoder.set_beside(learner.prequential.forecast_bytes());
         learner.published = [i64::MAX; 3];
         learner
     }
@@ -271,27 +278,33 @@ impl Processor {
         let usable = check_key(record.key.as_deref());
         match usable.and_then(|()| self.decoder.decode_record(&record, row)) {
             Ok(sample) => {
-                let step = self.prequential.step(sample.features, sample.target);
-                if wanted(Output::Predictions) {
-                    self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
-                }
-                if !step.events.is_empty() && wanted(Output::Events) {
+                let Sample { features, target, role, settled, unmatched, .. } = sample;
+                let mut told = labels::told(settled, unmatched);
+                let mut events = Vec::new();
+                self.prequential.settle_all(settled, features, |_, settlement| events.extend(settlement.events));
+                if role == Role::Label {
+                    self.progress.labels += 1;
+                } else {
+                    let step = self.prequential.step(features, target);
+                    if wanted(Output::Predictions) {
+                        self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
+                    }
                     // We copy, because the step borrows the models that an event is made from.
-                    let events = step.events.to_vec();
-                    for event in events {
-                        let at = encode::time(&record);
-                        let event = match event {
-                            Event::Outlier(outlier) => {
-                                let names = self.decoder.index().column_names();
-                                let name = outlier.column.and_then(|i| names.get(i)).map(String::as_str);
-                                self.encoder.outlier(offset, at, outlier, name)
-                            }
-                            event => self.encoder.event(offset, at, event, &self.prequential),
-                        };
-                        outbox.push(Output::Events, event);
+                    events.extend_from_slice(step.events);
+                    if let Role::Waits { id, .. } = role {
+                        self.prequential.keep(id);
+                    }
+                    self.decoder.remember();
+                    if role != Role::Whole {
+                        let (settled, unmatched) = self.decoder.settled();
+                        told.append(&mut labels::told(settled, unmatched));
+                        let row = self.decoder.row();
+                        self.prequential.settle_all(settled, row, |_, settlement| events.extend(settlement.events));
                     }
                 }
-                self.decoder.remember();
+                if told.len() + events.len() > 0 && wanted(Output::Events) {
+                    self.publish_events(&record, &told, &events, outbox);
+                }
             }
             Err(rejection) if rejection.is_skipped() => self.progress.skipped += 1,
             Err(rejection) => {
@@ -306,6 +319,32 @@ impl Processor {
         Ok(())
     }
 
+    /// Publishes what has become of samples without a target, and what the race has noticed.
+    #[cold]
+    fn publish_events(
+        &self,
+        record: &Record,
+        told: &[Told],
+        events: &[Event],
+        outbox: &mut Outbox<PendingPredictions>,
+    ) {
+        let (offset, at) = (record.offset, encode::time(record));
+        for told in told {
+            outbox.push(Output::Events, self.encoder.told(offset, at, told));
+        }
+        for event in events {
+            let event = match *event {
+                Event::Outlier(outlier) => {
+                    let names = self.decoder.index().column_names();
+                    let name = outlier.column.and_then(|i| names.get(i)).map(String::as_str);
+                    self.encoder.outlier(offset, at, outlier, name)
+                }
+                event => self.encoder.event(offset, at, event, &self.prequential),
+            };
+            outbox.push(Output::Events, event);
+        }
+    }
+
     /// Returns how far each output has been published for this record. The earlier schema decided between prediction
     /// and dead letter, so its decoder is asked, and both outputs are treated alike.
     fn published_for(&mut self, record: &Record) -> Published {
@@ -315,11 +354,17 @@ impl Processor {
             self.before = None;
         }
         let Some(before) = &mut self.before else { return self.published };
-        let usable = check_key(record.key.as_deref()).and_then(|()| before.decode_record(record, None).map(drop));
+        let usable = check_key(record.key.as_deref()).and_then(|()| before.decode_record(record, None));
+        let usable = usable.map(|sample| sample.role);
+        if usable.is_ok() {
+            before.remember();
+        }
         let is_split_alike = before.index().explodes_like(&self.schema);
         let is_published = match usable {
             _ if !is_split_alike => offset < predictions.max(dead_letters),
-            Ok(()) => offset < predictions,
+            // There was nothing to publish.
+            Ok(Role::Label) => true,
+            Ok(_) => offset < predictions,
             // There was nothing to publish.
             Err(rejection) => rejection.is_skipped() || offset < dead_letters,
         };
@@ -335,7 +380,8 @@ impl Processor {
 
     /// Returns a copy of the state after the last record; the publisher fills in `outputs`.
     pub fn checkpoint(&self) -> Checkpoint {
-        let Progress { position, generation, anchor, gap, records, dead_letters, skipped, missed } = self.progress;
+        let Progress { position, generation, anchor, gap, records, dead_letters, skipped, missed, labels } =
+            self.progress;
         Checkpoint {
             topic: self.topic.clone(),
             partition: self.partition,
@@ -352,11 +398,13 @@ impl Processor {
             schema: Some(self.schema.clone()),
             index: self.decoder.index().clone(),
             past: Arc::clone(self.decoder.past()),
+            pending: self.decoder.pending(),
             prequential: self.prequential.clone(),
             records,
             dead_letters,
             skipped,
             missed,
+            labels,
         }
     }
 
@@ -396,6 +444,7 @@ impl Processor {
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
             remembered: Remembered::of(self.decoder.past()),
+            late: self.decoder.waits().map(|waits| Late::of(waits, self.progress.labels)),
             skipped: self.progress.skipped,
             missed: self.progress.missed,
             time: self.time,

@@ -13,6 +13,7 @@ use crate::{
     contributions::{self, Usual},
     decode::{Decoder, Explode, Format, Headed, Index, ReadAhead, Rejection, Row, Rows, Schema},
     form::{integer, number, quote},
+    labels::{Labels, Pending},
     prequential::{Buffers, Prequential},
 };
 use thalweg_features::Past;
@@ -61,9 +62,9 @@ impl Predictor {
     pub fn new(replica: Arc<Replica>, explain: bool) -> Self {
         let Replica { partition, schema, index, past, time, race, .. } = &*replica;
         // Whatever the stream's own format, who asks has no serializer.
-        let as_json = Schema { format: Format::Json, ..schema.clone() };
+        let as_json = Schema { format: Format::Json, labels: Labels::default(), ..schema.clone() };
         let decoder = |index: Index| {
-            let mut decoder = Decoder::with_past(&as_json, index, Arc::clone(past));
+            let mut decoder = Decoder::with_past(&as_json, index, Arc::clone(past), Pending::default());
             decoder.set_record_time(*time);
             decoder
         };

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
-use crate::{decode::Fields, prequential::Counts};
+use crate::{decode::Fields, labels, prequential::Counts};
 use thalweg_features::Past;
 use thalweg_metrics::{Coverage, Faded, Quantiles, Scores};
 
@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub dead_letters: u64,
     /// What features of the past remember.
     pub remembered: Remembered,
+    /// Samples whose targets come late; `None` where every target is in its sample.
+    pub late: Option<Late>,
     /// Records skipped since the beginning: they only said that a row was deleted, or held no row.
     pub skipped: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
@@ -99,6 +101,71 @@ impl Snapshot {
 
 /// A worker's latest snapshot; `None` until it has started.
 pub type SnapshotReceiver = watch::Receiver<Option<Arc<Snapshot>>>;
+
+/// Samples of a partition whose targets come late.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Late {
+    /// Samples that wait for their targets.
+    pub waiting: u64,
+    /// Bytes of all that waits.
+    pub bytes: u64,
+    /// Records that were labels, since the beginning.
+    pub labels: u64,
+    /// Samples whose labels came, since the beginning.
+    pub labelled: u64,
+    /// Samples learned once more with another label, since the beginning.
+    pub corrected: u64,
+    /// Samples that waited for too long, since the beginning.
+    pub expired: u64,
+    /// Samples that left for want of room, since the beginning.
+    pub no_room: u64,
+    /// Labels that waited for their sample in vain, since the beginning.
+    pub unmatched: u64,
+    /// Time from a sample to its label that half, nine in ten and 99 in 100 did not exceed, in seconds; `None` before the first one.
+    pub delays: Option<[f64; 3]>,
+}
+
+impl Late {
+    /// Returns the sums of both, and the longer delays.
+    #[must_use]
+    pub fn merged(self, other: &Self) -> Self {
+        let delays = match (self.delays, other.delays) {
+            (Some(mine), Some(theirs)) => Some([0, 1, 2].map(|i| f64::max(mine[i], theirs[i]))),
+            (mine, theirs) => mine.or(theirs),
+        };
+        Self {
+            waiting: self.waiting + other.waiting,
+            bytes: self.bytes + other.bytes,
+            labels: self.labels + other.labels,
+            labelled: self.labelled + other.labelled,
+            corrected: self.corrected + other.corrected,
+            expired: self.expired + other.expired,
+            no_room: self.no_room + other.no_room,
+            unmatched: self.unmatched + other.unmatched,
+            delays,
+        }
+    }
+
+    /// Makes it of what a decoder says, and the number of records that were labels.
+    pub fn of((waiting, bytes, counts): (usize, usize, &labels::Counts), labels: u64) -> Self {
+        let labels::Counts { labelled, corrected, expired, no_room, unmatched, delays } = counts;
+        let delay = |q: f64| delays.known(q);
+        Self {
+            waiting: waiting as u64,
+            bytes: bytes as u64,
+            labels,
+            labelled: *labelled,
+            corrected: *corrected,
+            expired: *expired,
+            no_room: *no_room,
+            unmatched: *unmatched,
+            delays: delay(0.5)
+                .zip(delay(0.9))
+                .zip(delay(0.99))
+                .map(|((half, most), nearly_all)| [half, most, nearly_all]),
+        }
+    }
+}
 
 /// What features of the past remember of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

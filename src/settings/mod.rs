@@ -18,6 +18,7 @@ mod generator;
 mod given;
 mod grid;
 mod http;
+mod labels;
 mod model;
 mod output;
 mod race;
@@ -162,6 +163,7 @@ impl Settings {
         let schema::Read { mut schema, asked, registry } = schema::read(schema_section, output.is_avro);
         schema.derived = features::read(&mut root, &schema.target, &schema.timezone);
         schema.keys_budget = features::budget(root.section("keys"), schema.keys_budget);
+        schema.labels = labels::read(root.section("labels"), &schema);
         let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);
         if generator.enabled && schema.format != Format::Json {
             let message = "makes up samples in JSON, which schema.format does not read; set it to false, or the format to \"json\"";

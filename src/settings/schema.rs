@@ -64,6 +64,7 @@ pub(super) fn read(mut section: Section, registers: bool) -> Read {
         // Tables of their own.
         derived: default.derived,
         keys_budget: default.keys_budget,
+        labels: default.labels,
         target: section.text("target", &default.target),
         nominal: section.texts("nominal"),
         ignore: section.texts("ignore"),

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
-const DOCUMENTS: [&str; 20] = [
+const DOCUMENTS: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -27,6 +27,7 @@ const DOCUMENTS: [&str; 20] = [
     "docs/formats.md",
     "docs/http.md",
     "docs/kafka.md",
+    "docs/labels.md",
     "docs/models.md",
     "docs/operations.md",
     "docs/settings.md",

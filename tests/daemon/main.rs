@@ -27,6 +27,7 @@ mod init;
 mod intervals;
 mod joining;
 mod kill;
+mod labels;
 mod layering;
 mod live;
 mod model_command;

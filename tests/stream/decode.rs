@@ -716,7 +716,7 @@ const RECORDS: [&str; 57] = [
 /// All that a sample says, or why there is none.
 fn told(result: Result<Sample<'_>, Rejection>) -> String {
     match result {
-        Ok(Sample { features, target, key, timestamp }) => {
+        Ok(Sample { features, target, key, timestamp, .. }) => {
             let bits: Vec<u64> = features.values().iter().map(|value| value.to_bits()).collect();
             format!("{bits:?} {:?} {key:?} {timestamp:?}", target.map(f64::to_bits))
         }

@@ -19,7 +19,7 @@ fn decoder(schema: &Schema) -> Decoder {
 }
 
 fn told(decoder: &mut Decoder, value: Option<&[u8]>) -> Result<Told, Rejection> {
-    let Sample { features, target, key, timestamp } = decoder.decode(value)?;
+    let Sample { features, target, key, timestamp, .. } = decoder.decode(value)?;
     let (values, key) = (features.values().to_vec(), key.map(str::to_owned));
     let names = decoder.index().column_names().iter().cloned();
     let features = names.zip(values).filter(|(_, value)| !value.is_nan()).collect();

@@ -14,6 +14,7 @@ mod exploded_formats;
 mod generator;
 mod glitches;
 mod guard;
+mod late;
 mod memory_bound;
 mod mixture;
 mod predictions;

@@ -22,7 +22,10 @@ use std::{fmt, io::Write, num::NonZero, path::PathBuf};
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{emphasis::Emphasis, samples::Reading};
+use super::{
+    emphasis::Emphasis,
+    samples::{LateLabels, Reading},
+};
 use crate::{
     logging::{self, Surroundings},
     settings::{Settings, Sources},
@@ -40,6 +43,8 @@ pub(super) struct Options {
     files: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
+    #[command(flatten)]
+    late: LateLabels,
     /// Generator functions, with noise and drift as in `[generator]`
     #[arg(long, value_name = "NAME", num_args = 1..)]
     function: Vec<String>,
@@ -104,6 +109,9 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
         // We wait for a broker that does not answer, and log it.
         logging::start(&settings.logging, &Surroundings::default());
     }
+    let only_topics = options.files.is_empty() && options.function.is_empty();
+    let schema = options.late.applied(&settings.schema, only_topics)?;
+    let settings = &Settings { schema, ..settings.clone() };
     let plan = Plan::new(sources, settings, options)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let runs = run::all(&plan, settings, jobs)?;

@@ -24,8 +24,9 @@ use crate::{
     models::{Features, explain::Explanation},
     pipeline::{
         decode::Fields,
+        labels::{Outcome, Role, Settled},
         prequential::{Config, Prequential},
-        snapshot::ModelSnapshot,
+        snapshot::{Late, ModelSnapshot},
     },
     settings::Settings,
 };
@@ -54,13 +55,17 @@ pub(super) struct Run {
 }
 
 /// Records of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counts {
     pub(super) records: u64,
     pub(super) scored: u64,
     pub(super) rejected: u64,
     /// Those that only said that a row was deleted.
     pub(super) skipped: u64,
+    /// Those that were labels of earlier samples.
+    pub(super) labels: u64,
+    /// What became of targets that come late, if any do.
+    pub(super) late: Option<Late>,
     /// Reasons why the first ones could not be used.
     pub(super) rejections: Vec<String>,
     /// Notices about them.
@@ -140,13 +145,19 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
         let began = cpu_time();
         batch.step(&mut race, samples.nominal(), job.own);
         time += cpu_time().saturating_sub(began);
-        batch.scored().for_each(|(record, y, prediction)| trace.update(record, y, prediction));
-        if let (Some((record, ..)), Some(own)) = (batch.scored().last(), job.own) {
-            trace.curve.update(record, race.rolling_rmse(own));
+        counts.scored += batch.scored.len() as u64;
+        batch.scored.iter().for_each(|&(record, y, prediction)| trace.update(record, y, prediction));
+        if let (Some((record, ..)), Some(own)) = (batch.scored.last(), job.own) {
+            trace.curve.update(*record, race.rolling_rmse(own));
         }
         part.reached(samples.position());
     }
+    let mut last = Vec::new();
+    settle(&mut race, samples.settled(), samples.row(), counts.records.saturating_sub(1), job.own, &mut last);
+    counts.scored += last.len() as u64;
+    last.iter().for_each(|&(record, y, prediction)| trace.update(record, y, prediction));
     part.end();
+    counts.late = samples.late();
     counts.fields = samples.fields();
     counts.notices = samples.take_notices();
     match counts {
@@ -171,25 +182,35 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
     Ok(Run { model: standings.swap_remove(own), counts, time, trace, importance })
 }
 
-/// A few decoded samples, so that reading is not timed and the clock not asked too often.
+/// A few decoded records, so that reading is not timed and the clock not asked too often.
 #[derive(Default)]
 struct Batch {
-    /// Rows one behind the other, and the end of each.
+    /// Rows one behind the other.
     values: Vec<f64>,
-    ends: Vec<usize>,
-    targets: Vec<Option<f64>>,
-    records: Vec<u64>,
-    predictions: Vec<f64>,
+    items: Vec<Item>,
+    /// What they have settled, one behind the other.
+    settled: Vec<Settled>,
+    /// Number, target and prediction of each sample that was scored.
+    scored: Vec<(u64, f64, f64)>,
+}
+
+/// A record of a batch, with the ends of its parts.
+struct Item {
+    record: u64,
+    target: Option<f64>,
+    role: Role,
+    row_end: usize,
+    settled_end: usize,
 }
 
 impl Batch {
-    /// Reads the next samples, and returns `true` where there are any or the stream goes on.
+    /// Reads the next records, and returns `true` where there are any or the stream goes on.
     fn fill(&mut self, samples: &mut Samples, counts: &mut Counts) -> anyhow::Result<bool> {
         self.values.clear();
-        self.ends.clear();
-        self.targets.clear();
-        self.records.clear();
-        while self.ends.len() < CLOCK_CHECK_RECORDS
+        self.items.clear();
+        self.settled.clear();
+        self.scored.clear();
+        while self.items.len() < CLOCK_CHECK_RECORDS
             && let Some(decoded) = samples.next_sample()?
         {
             let record = counts.records;
@@ -197,10 +218,10 @@ impl Batch {
             match decoded {
                 Ok(sample) => {
                     self.values.extend_from_slice(sample.features.values());
-                    self.ends.push(self.values.len());
-                    self.targets.push(sample.target);
-                    self.records.push(record);
-                    counts.scored += u64::from(sample.target.is_some());
+                    self.settled.extend_from_slice(sample.settled);
+                    let (row_end, settled_end) = (self.values.len(), self.settled.len());
+                    self.items.push(Item { record, target: sample.target, role: sample.role, row_end, settled_end });
+                    counts.labels += u64::from(sample.role == Role::Label);
                 }
                 Err(rejection) if rejection.is_skipped() => counts.skipped += 1,
                 Err(rejection) => {
@@ -212,27 +233,49 @@ impl Batch {
                 }
             }
         }
-        Ok(!self.ends.is_empty())
+        Ok(!self.items.is_empty())
     }
 
     fn step(&mut self, race: &mut Prequential, nominal: &[bool], own: Option<usize>) {
-        self.predictions.clear();
-        let mut start = 0;
-        for (&end, &target) in self.ends.iter().zip(&self.targets) {
-            let row = &self.values[start..end];
+        let Self { values, items, settled, scored } = self;
+        let (mut row_start, mut settled_start) = (0, 0);
+        for Item { record, target, role, row_end, settled_end } in items {
+            let row = &values[row_start..*row_end];
             // The row has only the columns that existed when it was read.
-            let nominal = &nominal[..nominal.len().min(row.len())];
-            let step = race.step(Features::with_nominal(row, nominal), target);
-            self.predictions.push(step.predictions[own.unwrap_or(step.champion)]);
-            start = end;
+            let x = Features::with_nominal(row, &nominal[..nominal.len().min(row.len())]);
+            settle(race, &settled[settled_start..*settled_end], x, *record, own, scored);
+            (row_start, settled_start) = (*row_end, *settled_end);
+            if *role == Role::Label {
+                continue;
+            }
+            let step = race.step(x, *target);
+            let prediction = step.predictions[own.unwrap_or(step.champion)];
+            scored.extend(target.map(|target| (*record, target, prediction)));
+            if let Role::Waits { id, .. } = *role {
+                race.keep(id);
+            }
         }
     }
+}
 
-    /// Returns number, target and prediction of each scored sample.
-    fn scored(&self) -> impl Iterator<Item = (u64, f64, f64)> {
-        let rows = self.records.iter().zip(&self.targets).zip(&self.predictions);
-        rows.filter_map(|((record, target), prediction)| Some((*record, (*target)?, *prediction)))
-    }
+/// Learns samples whose targets have come with a record, and adds those that were scored.
+fn settle(
+    race: &mut Prequential,
+    settled: &[Settled],
+    x: Features<'_>,
+    record: u64,
+    own: Option<usize>,
+    scored: &mut Vec<(u64, f64, f64)>,
+) {
+    race.settle_all(settled, x, |settled, settlement| {
+        let model = own.or(settlement.champion);
+        let prediction = settlement.scored.zip(model).map(|(predictions, model)| predictions[model]);
+        if let (Outcome::Labelled(target) | Outcome::Defaulted(target), Some(prediction)) =
+            (settled.outcome, prediction)
+        {
+            scored.push((record, target, prediction));
+        }
+    });
 }
 
 fn progress_bar(jobs: usize) -> ProgressBar {

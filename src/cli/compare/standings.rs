@@ -244,7 +244,7 @@ impl Figures {
             // NaN becomes null in JSON and a dash elsewhere.
             skill: total_skill.unwrap_or(f64::NAN),
             micros: run.time.as_secs_f64() * 1e6
-                / (run.counts.records - run.counts.rejected - run.counts.skipped).max(1) as f64,
+                / (run.counts.records - run.counts.rejected - run.counts.skipped - run.counts.labels).max(1) as f64,
             bytes: *memory,
             incidents: *counts,
         }

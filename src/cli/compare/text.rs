@@ -64,7 +64,7 @@ pub(super) fn print(out: &mut impl Write, standings: &Standings, emphasis: Empha
 fn about(board: &Board) -> String {
     let counts = &board.counts;
     let mut text = format!("{}: {} records", board.name, grouped(counts.records as f64));
-    if counts.scored < counts.records - counts.rejected - counts.skipped {
+    if counts.scored < counts.records - counts.rejected - counts.skipped - counts.labels {
         text.push_str(&format!(", {} scored", grouped(counts.scored as f64)));
     }
     if counts.rejected > 0 {
@@ -72,6 +72,9 @@ fn about(board: &Board) -> String {
     }
     if counts.skipped > 0 {
         text.push_str(&format!(", {} skipped", grouped(counts.skipped as f64)));
+    }
+    if let Some(late) = counts.late.as_ref().filter(|late| late.waiting > 0) {
+        text.push_str(&format!(", {} targets had not come", grouped(late.waiting as f64)));
     }
     if board.seeds.len() > 1 {
         text.push_str(&format!(", {} seeds", board.seeds.len()));

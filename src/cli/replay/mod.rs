@@ -17,12 +17,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     emphasis::Emphasis,
-    samples::{MAX_REJECTIONS_SHOWN, Reading, Samples, Unusable, named},
+    samples::{LateLabels, MAX_REJECTIONS_SHOWN, Reading, Samples, Unusable, named},
 };
 use crate::{
     app::fields,
     logging::figures::grouped,
-    pipeline::{decode::Sample, prequential::Prequential},
+    models::Features,
+    pipeline::{
+        decode::Sample,
+        labels::{Role, Settled},
+        prequential::Prequential,
+    },
     settings::Settings,
 };
 use predictions::Predictions;
@@ -36,6 +41,8 @@ pub(super) struct Options {
     files: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
+    #[command(flatten)]
+    late: LateLabels,
     /// Writes a row per sample: i,target,<model name>…,prediction,lower,upper,model,key,timestamp; `-` is standard
     /// output
     #[arg(long, value_name = "OUT.csv")]
@@ -60,6 +67,8 @@ struct Counts {
     rejected: u64,
     /// Those that only said that a row was deleted.
     skipped: u64,
+    /// Those that were labels of earlier samples.
+    labels: u64,
     /// Number of rejected records by reason.
     reasons: BTreeMap<&'static str, u64>,
 }
@@ -78,7 +87,8 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         [file] => file.display().to_string(),
         files => format!("one stream of {} files", files.len()),
     };
-    let mut samples = Samples::of_files(&files, options.reading, &settings.schema)?;
+    let schema = options.late.applied(&settings.schema, false)?;
+    let mut samples = Samples::of_files(&files, options.reading, &schema)?;
     for note in samples.notes() {
         eprintln!("{}{note}", if files.len() == 1 { format!("{name}: ") } else { String::new() });
     }
@@ -93,6 +103,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
             progress.set_message(grouped(replay.counts.records as f64));
         }
     }
+    replay.counts.scored += settle(&mut replay.prequential, samples.settled(), samples.row());
     progress.finish_and_clear();
     samples.take_notices().iter().for_each(|notice| eprintln!("{notice}"));
     if let Some(predictions) = replay.predictions {
@@ -108,9 +119,9 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
     let mut out: Box<dyn Write> = if aside { Box::new(stderr().lock()) } else { Box::new(stdout().lock()) };
     let emphasis = if aside { Emphasis::of_stderr() } else { Emphasis::of_stdout() };
     match options.report {
-        Report::Json => report::json(&mut out, &counts, &used, &replay.prequential)?,
+        Report::Json => report::json(&mut out, &counts, samples.late(), &used, &replay.prequential)?,
         Report::Text => {
-            report::text(&mut out, &counts, &replay.prequential, emphasis)?;
+            report::text(&mut out, &counts, samples.late(), &replay.prequential, emphasis)?;
             for line in fields::lines(&used) {
                 writeln!(out, "{line}")?;
             }
@@ -151,13 +162,28 @@ impl Replay {
                 return Ok(());
             }
         };
+        self.counts.scored += settle(&mut self.prequential, sample.settled, sample.features);
+        if sample.role == Role::Label {
+            self.counts.labels += 1;
+            return Ok(());
+        }
         let step = self.prequential.step(sample.features, sample.target);
         self.counts.scored += u64::from(sample.target.is_some());
         if let Some(out) = &mut self.predictions {
             out.row(i, &sample, &step)?;
         }
+        if let Role::Waits { id, .. } = sample.role {
+            self.prequential.keep(id);
+        }
         Ok(())
     }
+}
+
+/// Learns samples whose targets have come, and returns how many were scored.
+fn settle(race: &mut Prequential, settled: &[Settled], x: Features<'_>) -> u64 {
+    let mut scored = 0;
+    race.settle_all(settled, x, |_, settlement| scored += u64::from(settlement.scored.is_some()));
+    scored
 }
 
 fn progress_bar(size: Option<u64>) -> ProgressBar {

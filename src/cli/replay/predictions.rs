@@ -14,6 +14,7 @@ use anyhow::Context;
 
 use crate::pipeline::{
     decode::Sample,
+    labels::Role,
     prequential::{Prequential, Step},
 };
 
@@ -64,7 +65,8 @@ impl Predictions {
         line.clear();
         line.extend_from_slice(itoa::Buffer::new().format(i).as_bytes());
         line.push(b',');
-        number(line, sample.target);
+        let held = if let Role::Waits { held, .. } = sample.role { held } else { None };
+        number(line, sample.target.or(held));
         step.predictions.iter().for_each(|prediction| number(line, Some(*prediction)));
         number(line, step.predictions.get(step.champion).copied());
         number(line, step.interval.map(|interval| interval.lower));

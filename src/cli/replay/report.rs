@@ -14,7 +14,7 @@ use crate::{
     pipeline::{
         decode::Fields,
         prequential::{PUBLISHED, Prequential},
-        snapshot::ModelSnapshot,
+        snapshot::{Late, ModelSnapshot},
     },
 };
 
@@ -25,6 +25,9 @@ struct Report<'a> {
     dead_letters: u64,
     /// Number of records that only said that a row was deleted.
     skipped: u64,
+    /// Targets that come later than their samples; absent where none do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Labels>,
     /// Number of rejected records by reason.
     reasons: &'a BTreeMap<&'static str, u64>,
     champion: &'a str,
@@ -36,6 +39,31 @@ struct Report<'a> {
     /// Scores of the published predictions, whichever model made them.
     published: PublishedReport,
     models: Vec<ModelReport<'a>>,
+}
+
+/// Targets that come later than their samples.
+#[derive(Serialize)]
+struct Labels {
+    /// Records that were labels.
+    records: u64,
+    labelled: u64,
+    corrected: u64,
+    waiting: u64,
+    expired: u64,
+    no_room: u64,
+    unmatched: u64,
+    /// Seconds from a sample to its label.
+    delay_p50: Option<f64>,
+    delay_p90: Option<f64>,
+    delay_p99: Option<f64>,
+}
+
+impl Labels {
+    fn of(late: &Late, records: u64) -> Self {
+        let Late { waiting, labelled, corrected, expired, no_room, unmatched, delays, .. } = *late;
+        let [delay_p50, delay_p90, delay_p99] = [0, 1, 2].map(|i| delays.map(|delays| delays[i]));
+        Self { records, labelled, corrected, waiting, expired, no_room, unmatched, delay_p50, delay_p90, delay_p99 }
+    }
 }
 
 /// Figures like those of a model.
@@ -134,13 +162,20 @@ impl From<&Faded> for FadedErrors {
     }
 }
 
-pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race: &Prequential) -> io::Result<()> {
+pub(super) fn json(
+    out: &mut impl Write,
+    counts: &Counts,
+    late: Option<Late>,
+    fields: &Fields,
+    race: &Prequential,
+) -> io::Result<()> {
     let (models, published) = (race.standings(), race.published());
     let report = Report {
         records: counts.records,
         scored: counts.scored,
         dead_letters: counts.rejected,
         skipped: counts.skipped,
+        labels: late.map(|late| Labels::of(&late, counts.labels)),
         reasons: &counts.reasons,
         champion: models.get(race.champion()).map_or("", |model| &model.name),
         fields,
@@ -175,13 +210,22 @@ pub(super) fn json(out: &mut impl Write, counts: &Counts, fields: &Fields, race:
     writeln!(out)
 }
 
-pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, emphasis: Emphasis) -> io::Result<()> {
+pub(super) fn text(
+    out: &mut impl Write,
+    counts: &Counts,
+    late: Option<Late>,
+    race: &Prequential,
+    emphasis: Emphasis,
+) -> io::Result<()> {
     let models = race.standings();
-    let Counts { records, scored, rejected, skipped, reasons } = counts;
+    let Counts { records, scored, rejected, skipped, labels, reasons } = counts;
     let told: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
     let skipped = if *skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
     writeln!(out, "{records} records, {scored} scored, {rejected} not usable{told}{skipped}")?;
+    if let Some(late) = late {
+        writeln!(out, "{}", waiting(&late, *labels))?;
+    }
     let published = race.published();
     let best = models.iter().filter_map(|model| model.total.known(Scores::rmse)).min_by(f64::total_cmp);
     let names = models.iter().chain([&published]).map(|model| model.name.chars().count());
@@ -210,4 +254,27 @@ pub(super) fn text(out: &mut impl Write, counts: &Counts, race: &Prequential, em
         writeln!(out, "intervals held {held:.2} % of the targets ({wanted} % wanted), mean width {width}")?;
     }
     Ok(())
+}
+
+/// Says what has become of samples whose targets come late.
+fn waiting(late: &Late, labels: u64) -> String {
+    let Late { labelled, waiting, delays, .. } = *late;
+    let mut text = format!("{labelled} targets came after their samples, {waiting} have not come");
+    if labels > 0 {
+        text = format!("{labels} records are labels; {text}");
+    }
+    if let Some([half, _, nearly_all]) = delays {
+        let [half, nearly_all] = [half, nearly_all].map(significant);
+        text.push_str(&format!("; half came within {half} s, 99 % within {nearly_all} s"));
+    }
+    let others = [
+        (late.corrected, "were corrected"),
+        (late.expired, "samples waited for too long"),
+        (late.no_room, "samples had no room to wait"),
+        (late.unmatched, "labels had no sample"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&format!("; {count} {what}"));
+    }
+    text
 }

@@ -13,6 +13,7 @@ mod exploded;
 mod input;
 mod joined;
 mod json;
+mod label_delay;
 mod named;
 mod spool;
 mod table;
@@ -27,9 +28,13 @@ use std::{
 
 use crate::{
     generator::{self, Stream, encode},
-    models::NamedColumn,
-    pipeline::decode::{
-        Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
+    models::{Features, NamedColumn},
+    pipeline::{
+        decode::{
+            Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
+        },
+        labels::{Labels, Settled},
+        snapshot::Late,
     },
 };
 use exploded::Exploded;
@@ -39,6 +44,7 @@ use spool::{Copied, SpoolReader};
 use table::Table;
 
 pub(super) use input::Reading;
+pub(super) use label_delay::LateLabels;
 pub(super) use named::named;
 pub(super) use spool::{Spool, SpoolWriter};
 pub(super) use table::put_in_front;
@@ -157,6 +163,7 @@ impl Samples {
             key_is_feature: false,
             timestamp: None,
             timestamp_is_feature: false,
+            labels: if schema.labels.join().is_some() { Labels::default() } else { schema.labels.clone() },
             ..schema.clone()
         };
         let origin = Origin::Generated { stream: Box::new(stream), count, features: Vec::new(), line: Vec::new() };
@@ -212,6 +219,21 @@ impl Samples {
         self.decoder.index().named_columns()
     }
 
+    /// Returns what the last record of all has settled, once there are no more.
+    pub(super) fn settled(&self) -> &[Settled] {
+        self.decoder.settled().0
+    }
+
+    /// Returns the row of the last sample.
+    pub(super) fn row(&self) -> Features<'_> {
+        self.decoder.row()
+    }
+
+    /// Returns how many samples wait for their targets, and numbers since the beginning; `None` where every target is in its sample.
+    pub(super) fn late(&self) -> Option<Late> {
+        self.decoder.waits().map(|waits| Late::of(waits, 0))
+    }
+
     /// Returns the use of the fields of the records read so far.
     pub(super) fn fields(&self) -> Fields {
         self.decoder.fields()
@@ -261,7 +283,10 @@ impl Samples {
             // Whoever asks for the next one has learned from the last one.
             decoder.remember();
         }
-        let Some(Raw { place, content }) = origin.next(exploded, *limit)? else { return Ok(None) };
+        let Some(Raw { place, content }) = origin.next(exploded, *limit)? else {
+            decoder.end();
+            return Ok(None);
+        };
         let decoded = match content {
             Content::Json(value) => decoder.decode(Some(value)),
             Content::Record(Copied { time, value, headers }) => {

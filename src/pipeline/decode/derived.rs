@@ -13,13 +13,28 @@ use super::{Notice, Schema, zone};
 pub(super) struct Names {
     pub(super) columns: Vec<Column>,
     pub(super) fields: Vec<String>,
+    /// Fields whose texts are needed: by which pasts are kept apart, and behind these what joins labels to samples.
     pub(super) keys: Vec<String>,
+    /// Number of the former.
+    pub(super) pasts: usize,
+    /// Of these texts, the place of that which a label shares with its sample, and of that which marks a label.
+    pub(super) join: [Option<usize>; 2],
 }
 
 impl Names {
     pub(super) fn of(schema: &Schema) -> Self {
         let plan = plan(schema);
-        Self { columns: plan.columns().to_vec(), fields: plan.fields().to_vec(), keys: plan.keys().to_vec() }
+        let mut keys = plan.keys().to_vec();
+        let pasts = keys.len();
+        let join = join_fields(schema).map(|field| {
+            let field = field?;
+            let known = keys.iter().position(|known| known == field);
+            Some(known.unwrap_or_else(|| {
+                keys.push(field.clone());
+                keys.len() - 1
+            }))
+        });
+        Self { columns: plan.columns().to_vec(), fields: plan.fields().to_vec(), keys, pasts, join }
     }
 
     /// Returns what a field is needed for.
@@ -90,10 +105,28 @@ impl Derived {
         self.plan.fill(&self.past, Input { time, fields: &drawn.fields, keys: &drawn.keys }, row);
     }
 
+    /// Makes the target of an earlier sample a part of the past: one that had these keys and this time.
+    pub(super) fn remember_target(&mut self, keys: &[Option<String>], time: Option<i64>, target: f64) {
+        if !self.plan.is_empty() {
+            self.plan.remember_target(Arc::make_mut(&mut self.past), keys, time, target);
+            self.note();
+        }
+    }
+
+    /// Returns the part of what was drawn by which pasts are kept apart.
+    pub(super) fn keys_of<'d>(&self, drawn: &'d Drawn) -> &'d [Option<String>] {
+        &drawn.keys[..self.plan.keys().len()]
+    }
+
     /// Makes the last record a part of the past.
     pub(super) fn remember(&mut self, drawn: &Drawn, target: Option<f64>) {
         let Drawn { fields, keys } = drawn;
         self.plan.remember(Arc::make_mut(&mut self.past), Input { time: self.time, fields, keys }, target);
+        self.note();
+    }
+
+    /// Notes what a person should know of the past.
+    fn note(&mut self) {
         let (forgets, is_late) = (self.past.evicted() > 0, self.past.late() > 0);
         if [forgets, is_late] != self.told {
             let notices = [(forgets, Notice::KeysForgotten { budget: self.budget }), (is_late, Notice::LateValues)];
@@ -106,6 +139,12 @@ impl Derived {
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
+}
+
+/// Returns the field whose text a label shares with its sample, and the one that marks a label.
+pub(super) fn join_fields(schema: &Schema) -> [Option<&String>; 2] {
+    let join = schema.labels.join();
+    [join.and_then(|join| join.by.as_ref()), join.and_then(|join| join.marker.as_ref()).map(|marker| &marker.field)]
 }
 
 pub(super) fn plan(schema: &Schema) -> Plan {

@@ -23,6 +23,7 @@ mod frame;
 mod index;
 mod json;
 mod known;
+mod late;
 mod leaves;
 mod missing;
 pub mod naming;
@@ -72,6 +73,7 @@ pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
 use std::{ops::RangeInclusive, sync::Arc};
 
+use crate::labels::{Early, Joiner, Pending, Role, Settled};
 use thalweg_features::Past;
 use thalweg_models::Features;
 use thalweg_topic::record::{Headers, Record};
@@ -96,6 +98,12 @@ pub struct Sample<'a> {
     pub key: Option<&'a str>,
     /// The timestamp field in milliseconds since the Unix epoch, where the schema names one and the record has it.
     pub timestamp: Option<i64>,
+    /// What it is in a stream whose targets come late.
+    pub role: Role,
+    /// What has become of earlier samples, in order, before this one counts.
+    pub settled: &'a [Settled],
+    /// Labels whose samples never came.
+    pub unmatched: &'a [Arc<Early>],
 }
 
 /// Decodes the records of one partition, in order; reuses all its buffers.
@@ -117,6 +125,10 @@ pub struct Decoder {
     explode: Explode,
     draft: Draft,
     derived: Derived,
+    /// Joins labels to samples; `None` where every target is in its sample.
+    joiner: Option<Box<Joiner>>,
+    /// True where the last record was a sample.
+    is_sample: bool,
     /// Time of the record itself, in milliseconds since 1970.
     record_time: Option<i64>,
     connect: ConnectFrame,
@@ -136,11 +148,11 @@ pub struct Decoder {
 impl Decoder {
     /// Creates a decoder that continues from `index`, which [`Index::new`] starts or a checkpoint holds, with no past.
     pub fn new(schema: &Schema, index: Index) -> Self {
-        Self::with_past(schema, index, Arc::default())
+        Self::with_past(schema, index, Arc::default(), Pending::default())
     }
 
-    /// Creates a decoder that continues from `index` and the `past` that goes with it.
-    pub fn with_past(schema: &Schema, mut index: Index, past: Arc<Past>) -> Self {
+    /// Creates a decoder that continues from `index`, and the `past` and the samples without a target that go with it.
+    pub fn with_past(schema: &Schema, mut index: Index, past: Arc<Past>, pending: Pending) -> Self {
         if index.fits(schema) {
             index.adopt(schema);
         }
@@ -154,6 +166,8 @@ impl Decoder {
             explode: Explode::new(schema),
             draft: Draft::default(),
             derived: Derived::new(schema, past),
+            joiner: Joiner::new(&schema.labels, pending),
+            is_sample: false,
             record_time: None,
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
@@ -206,7 +220,9 @@ impl Decoder {
     /// Makes the last sample a part of the past that later ones see.
     #[inline]
     pub fn remember(&mut self) {
-        if !self.derived.is_empty() {
+        if self.joiner.is_some() {
+            self.remember_joined();
+        } else if !self.derived.is_empty() {
             self.derived.remember(&self.draft.drawn, self.draft.target);
         }
     }
@@ -270,6 +286,9 @@ impl Decoder {
     #[inline]
     pub fn decode_record(&mut self, record: &Record, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
         self.record_time = Some(crate::encode::time(record));
+        if let Some(joiner) = &mut self.joiner {
+            joiner.at(record);
+        }
         self.decode_with(record.value.as_deref(), &record.headers, row)
     }
 
@@ -562,18 +581,47 @@ impl Decoder {
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
+        if self.joiner.is_some() {
+            return self.finish_joined();
+        }
+        if let Some(rejection) = self.nothing() {
+            return Err(rejection);
+        }
+        if !self.derived.is_empty() {
+            self.fill_derived();
+        }
+        self.accept()?;
+        let Self { index, draft, .. } = self;
+        Ok(Sample {
+            features: Features::with_nominal(&draft.row, index.nominal()),
+            target: draft.target,
+            key: draft.key.as_deref(),
+            timestamp: draft.timestamp.map(Moment::milliseconds),
+            role: Role::Whole,
+            settled: &[],
+            unmatched: &[],
+        })
+    }
+
+    /// Returns the reason why there is nothing to predict from, where that is so.
+    #[inline]
+    fn nothing(&mut self) -> Option<Rejection> {
         let draft = &mut self.draft;
         // A target alone is one more point of a series, and so is a time or a key where features are made of these. Not what is
         // remembered decides it, since another decoder may have to decide the same.
         if draft.known + draft.new.len() == 0
             && draft.target.is_none()
-            && (self.derived.is_empty() || draft.timestamp.is_none() && draft.drawn.keys.iter().all(Option::is_none))
+            && (self.derived.is_empty()
+                || draft.timestamp.is_none() && self.derived.keys_of(&draft.drawn).iter().all(Option::is_none))
         {
-            return Err(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
+            return Some(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
         }
-        if !self.derived.is_empty() {
-            self.fill_derived();
-        }
+        None
+    }
+
+    /// Commits what a record brings, once nothing is left that could refuse it but the number of features.
+    #[inline]
+    fn accept(&mut self) -> Result<(), Rejection> {
         let Self { index, draft, .. } = self;
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;
         if draft.turns.len() + draft.words.len() > 0 {
@@ -592,13 +640,7 @@ impl Decoder {
                 note(&mut self.implausible, &self.index, moment, &self.plausible);
             }
         }
-        let Self { index, draft, .. } = self;
-        Ok(Sample {
-            features: Features::with_nominal(&draft.row, index.nominal()),
-            target: draft.target,
-            key: draft.key.as_deref(),
-            timestamp: draft.timestamp.map(Moment::milliseconds),
-        })
+        Ok(())
     }
 
     /// Writes the features that the record does not hold.

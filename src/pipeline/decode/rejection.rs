@@ -219,6 +219,31 @@ pub enum Rejection {
     /// There is no feature to predict from, and no target.
     #[error("the record has no usable feature")]
     NoFeatures,
+    /// A label that lacks what a label needs.
+    #[error(
+        "the record is a label without `{field}`; each needs its target, and what it shares with its sample ({setting})"
+    )]
+    BadLabel {
+        /// What it lacks.
+        field: String,
+        /// The setting that names it.
+        setting: &'static str,
+    },
+    /// A label for which no sample waits.
+    #[error(
+        "no sample with the key `{key}` waits for this label; it came before it (labels.max_early), after labels.max_wait, or there \
+         was none"
+    )]
+    NoSample {
+        /// What it shares with its sample, shortened.
+        key: String,
+    },
+    /// Another label for a sample that has had one.
+    #[error("the sample with the key `{key}` has had its label; labels.on_correction = \"learn\" learns it once more")]
+    AlreadyLabelled {
+        /// What it shares with its sample, shortened.
+        key: String,
+    },
     /// More features than `schema.max_features`.
     #[error("the record would bring the stream to more than schema.max_features = {limit} features")]
     TooManyFeatures {
@@ -298,6 +323,9 @@ impl Rejection {
             Rejection::OutOfRange { .. } => "out_of_range",
             Rejection::NotANumber { .. } => "not_a_number",
             Rejection::NoFeatures => "no_features",
+            Rejection::BadLabel { .. } => "bad_label",
+            Rejection::NoSample { .. } => "no_sample",
+            Rejection::AlreadyLabelled { .. } => "already_labelled",
             Rejection::TooManyFeatures { .. } => "too_many_features",
             Rejection::NameTooLong { .. } => "name_too_long",
             Rejection::KeyTooLong { .. } => "key_too_long",

@@ -9,9 +9,10 @@ use thalweg_features::Feature;
 use thalweg_metrics::checked;
 
 use super::{Envelope, Format, Named, NumericText, OnBadField, OnDelete, Rename, Unit, zone};
+use crate::labels::Labels;
 
 /// Checked schema of the samples (`[schema]`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// Format of the samples, and where their own schemas are from.
     #[serde(default, skip_serializing_if = "Format::is_json")]
@@ -45,6 +46,9 @@ pub struct Schema {
     /// Bytes that what is remembered by key may take (`keys.budget`).
     #[serde(default = "keys_budget", skip_serializing_if = "is_keys_budget")]
     pub keys_budget: usize,
+    /// When and how targets come (`[labels]`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: Labels,
     /// Field that holds the target.
     pub target: String,
     /// The features, or `None` for every field that can be one. In a name a star is any text.
@@ -111,6 +115,7 @@ checked!(Schema {
     cast,
     derived,
     keys_budget,
+    labels,
     target,
     features,
     nominal,
@@ -213,6 +218,7 @@ impl Default for Schema {
             cast: Vec::new(),
             derived: Vec::new(),
             keys_budget: keys_budget(),
+            labels: Labels::default(),
             target: "y".into(),
             features: None,
             nominal: Vec::new(),

@@ -8,7 +8,7 @@
 //! Reading order: this file, `candidate` (a model with its scores and guard), `guard` (against diverging models),
 //! `absurd` (values that are not believed), `bounds` (limits of the target), `drifts` (one event for detections of
 //! several models), `member_graph` (models over others' predictions), `election` (whose prediction is published),
-//! `predict` (what all of them predict), `published` (its scores), `intervals` (around it), `standings` (views of all models), `restore` (continuing from a
+//! `predict` (what all of them predict), `forecasts` (predictions whose targets come late), `published` (its scores), `intervals` (around it), `standings` (views of all models), `restore` (continuing from a
 //! stored state).
 
 mod absurd;
@@ -16,6 +16,7 @@ mod bounds;
 mod candidate;
 mod drifts;
 mod election;
+mod forecasts;
 mod guard;
 mod intervals;
 mod member_graph;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use bounds::Bounds;
 use candidate::Candidate;
 use drifts::Drifts;
+use forecasts::Forecasts;
 use guard::{Act, Limits, TargetScale};
 use intervals::Intervals;
 use member_graph::MemberGraph;
@@ -46,6 +48,7 @@ use thalweg_models::{
 use thalweg_state::nested;
 
 pub use candidate::{Counts, Drift};
+pub use forecasts::Settlement;
 pub use guard::{Action, Config as GuardConfig, Rescue};
 pub use member_graph::{Misfit, check};
 pub use predict::{Buffers, Prediction};
@@ -137,6 +140,9 @@ pub struct Prequential {
     /// Judge of values that are not believed; it starts anew in states older than it.
     #[serde(default, deserialize_with = "nested")]
     fence: Fence,
+    /// Predictions whose targets are not known yet.
+    #[serde(default, skip_serializing_if = "Forecasts::is_empty")]
+    forecasts: Forecasts,
     #[serde(skip)]
     bounds: Bounds,
     /// The model that is followed until another has proved to be better.
@@ -148,8 +154,25 @@ pub struct Prequential {
     tracks: Vec<Track>,
     #[serde(skip)]
     buffers: Buffers,
+    /// What was made for the last sample without a target.
+    #[serde(skip)]
+    latest: Made,
     #[serde(skip)]
     events: Vec<Event>,
+}
+
+/// What was made for a sample besides each model's prediction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Made {
+    /// The model whose prediction was published; `None` where it has left the race.
+    champion: Option<usize>,
+    /// That prediction.
+    prediction: f64,
+    /// The baseline's.
+    baseline: f64,
+    /// Interval around what was published, before and after it was cut to the target's bounds.
+    around: Option<Interval>,
+    interval: Option<Interval>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -247,6 +270,8 @@ impl Prequential {
             bounds: Bounds::of(config),
             recent: SampleWindow::default(),
             fence: Fence::default(),
+            forecasts: Forecasts::default(),
+            latest: Made::default(),
         };
         (0..models.len()).for_each(|model| race.begin(model));
         race.champion = race.first();
@@ -273,22 +298,13 @@ impl Prequential {
     #[inline]
     fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
         let baseline = self.predict(x);
-        let published = self.buffers.predictions[self.champion];
-        let around = self.intervals.as_ref().and_then(|intervals| intervals.around(published));
+        let prediction = self.buffers.predictions[self.champion];
+        let around = self.intervals.as_ref().and_then(|intervals| intervals.around(prediction));
         let interval = around.map(|interval| self.bounds.within(interval));
-        if let Some(y) = target {
-            let learned = self.admit_target(y);
-            let limits = self.score([y, learned], baseline);
-            if let Some(intervals) = &mut self.intervals {
-                intervals.score(y, interval);
-                intervals.learn(learned, published, around);
-            }
-            self.learn(x, [y, learned], &limits);
-            let [_, usual] = x;
-            self.recent.push(usual, learned);
-            self.version += 1;
-            self.begin_to_judge_when_due();
-            self.elect();
+        let made = Made { champion: Some(self.champion), prediction, baseline, around, interval };
+        match target {
+            Some(y) => self.score_and_learn(x, y, made),
+            None => self.latest = made,
         }
         interval
     }
@@ -300,19 +316,43 @@ impl Prequential {
         Predictors { contenders, baseline, usual, bounds: *bounds, wiring }.predict(x, buffers)
     }
 
+    /// Scores what was published for a sample, and learns the sample.
+    #[inline(always)]
+    fn score_and_learn(&mut self, x: [Features<'_>; 2], y: f64, made: Made) {
+        let Made { champion, prediction, baseline, around, interval } = made;
+        let learned = self.admit_target(y);
+        let limits = self.score([y, learned], champion, baseline);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.score(y, interval);
+            intervals.learn(learned, prediction, around);
+        }
+        self.learn_from(x, [y, learned], &limits);
+    }
+
+    /// Has all models learn a sample, and elects.
+    #[inline(always)]
+    fn learn_from(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
+        self.learn(x, y, limits);
+        let ([_, usual], [_, learned]) = (x, y);
+        self.recent.push(usual, learned);
+        self.version += 1;
+        self.begin_to_judge_when_due();
+        self.elect();
+    }
+
     /// Scores all models and returns the limits by which guards judge them. `y` is the target as it is, and as robust
-    /// models learn it.
-    fn score(&mut self, [y, learned]: [f64; 2], baseline: f64) -> Limits {
+    /// models learn it, and `champion` the model whose prediction was published.
+    fn score(&mut self, [y, learned]: [f64; 2], champion: Option<usize>, baseline: f64) -> Limits {
         let default =
             self.default.map(|default| learned - self.buffers.predictions[default]).map(|error| error * error);
-        let Self { drifts, bounds, version, usual, published, champion, .. } = self;
+        let Self { drifts, bounds, version, usual, published, .. } = self;
         let pairs = self.contenders.iter_mut().zip(self.buffers.predictions.iter().zip(&self.buffers.raw));
         for (model, (contender, (&prediction, &own))) in pairs.enumerate() {
             let (miss, replaced) = (Miss::of(y, prediction), bounds.replaced(own, prediction));
             if replaced {
                 contender.counts.replaced(usual.is_plausible(own));
             }
-            if model == *champion {
+            if Some(model) == champion {
                 published.scores.add(miss);
                 if replaced {
                     published.replaced(usual.is_plausible(own));

@@ -21,11 +21,13 @@ checked!(Prequential {
     drifts,
     recent,
     fence,
+    forecasts,
     bounds: skipped,
     default: skipped,
     wiring: skipped,
     tracks: skipped,
     buffers: skipped,
+    latest: skipped,
     events: skipped,
 } then fits);
 
@@ -49,6 +51,9 @@ impl Prequential {
         }
         if self.published.is_empty() {
             self.published.scores = Published::new(config).scores;
+        }
+        if !self.forecasts.fit(n) {
+            return Err("what was predicted does not fit the models");
         }
         self.default = election::default_of(&config.models);
         self.bounds = Bounds::of(config);
@@ -78,6 +83,8 @@ impl Prequential {
             let same = before.window == config.window;
             fresh.intervals = stored.intervals.map(|it| if same { it } else { it.over(config.window) });
         }
+        let place = |model: &ModelConfig| before.models.iter().position(|old| old == model);
+        fresh.forecasts = stored.forecasts.of_models(&config.models.iter().map(place).collect::<Vec<_>>());
         let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
         let mut kept: Vec<Candidate> = stored.contenders;
         if let Baseline::Own(own) = stored.baseline {

@@ -141,6 +141,9 @@ fn about(board: &Board) -> String {
     if counts.skipped > 0 {
         text.push_str(&format!(", {} skipped", grouped(counts.skipped as f64)));
     }
+    if let Some(late) = counts.late.as_ref().filter(|late| late.waiting > 0) {
+        text.push_str(&format!(", {} targets had not come", grouped(late.waiting as f64)));
+    }
     match &board.seeds[..] {
         [Some(seed)] => text.push_str(&format!(", seed {seed}")),
         [Some(first), .., Some(last)] => {

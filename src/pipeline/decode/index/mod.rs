@@ -25,6 +25,7 @@ use super::{
     scanner::{Syntax, is_same},
     time::Clock,
 };
+use crate::labels::Labels;
 use thalweg_features::Past;
 use thalweg_metrics::checked;
 use thalweg_models::NamedColumn;
@@ -275,9 +276,11 @@ impl Index {
             (wanted, form) => wanted == *form,
         };
         let Schema { max_features, max_record_bytes, max_categories, max_rows, .. } = self.schema;
+        let labels = Labels { mode: schema.labels.mode.clone(), ..self.schema.labels };
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
             keys_budget: self.schema.keys_budget,
+            labels,
             max_features,
             max_record_bytes,
             max_categories,
@@ -367,6 +370,12 @@ impl Index {
         drawn.fields.resize(self.derived.fields.len(), absent);
         drawn.keys.clear();
         drawn.keys.resize(self.derived.keys.len(), None);
+    }
+
+    /// Returns the place among the texts that are drawn of the one that a label shares with its sample, and of the one that marks a
+    /// label.
+    pub(super) fn join(&self) -> [Option<usize>; 2] {
+        self.derived.join
     }
 
     /// Returns true where a past is that of the features in the schema.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        naming,
+        derived, naming,
         role::Part,
         usage::{Feature, FeatureKind, Names, Unseen},
     },
@@ -37,6 +37,7 @@ impl Index {
         }
         let schema = &self.schema;
         let listed = schema.features.as_deref().unwrap_or_default();
+        let [by, marker] = derived::join_fields(schema).map(|field| field.map_or(&[][..], std::slice::from_ref));
         let settings = [
             ("schema.target", std::slice::from_ref(&schema.target)),
             ("schema.key", schema.key.as_slice()),
@@ -45,7 +46,9 @@ impl Index {
             ("schema.nominal", &schema.nominal),
             ("schema.ignore", &schema.ignore),
             ("of or formula in [[features]]", &self.derived.fields),
-            ("by in [[features]]", &self.derived.keys),
+            ("by in [[features]]", &self.derived.keys[..self.derived.pasts]),
+            ("labels.by", by),
+            ("labels.marker.field", marker),
         ];
         for (setting, unseen) in settings {
             // A nominal feature that has a column was seen before the start.

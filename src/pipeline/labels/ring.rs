@@ -1,0 +1,176 @@
+//! What waits, in the order in which it came, and by key: of those that share one the oldest is the first.
+//!
+//! Invariant: whatever leaves is the first of its key, so that a key's entries are a chain that only loses its head.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+/// Bytes that an entry takes besides itself: its places in the tables.
+const ENTRY_BYTES: usize = 96;
+
+/// Place of none.
+const NONE: u64 = u64::MAX;
+
+/// Something that waits.
+pub(super) trait Entry {
+    /// By what it is found.
+    fn key(&self) -> &[u8];
+    /// Its time, in milliseconds since 1970.
+    fn time(&self) -> Option<i64>;
+    /// Bytes that it takes, which follow from what is in it.
+    fn bytes(&self) -> usize;
+}
+
+#[derive(Debug)]
+pub(super) struct Ring<T> {
+    /// The first one is there; of the others some have left.
+    slots: VecDeque<Slot<T>>,
+    /// Place of the first slot.
+    base: u64,
+    /// Per key, the places of its first and its last entry.
+    ends: HashMap<Box<[u8]>, [u64; 2], RandomState>,
+    len: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    entry: Option<Arc<T>>,
+    /// Place of the key's next one.
+    next: u64,
+}
+
+impl<T> Default for Ring<T> {
+    fn default() -> Self {
+        Self { slots: VecDeque::new(), base: 0, ends: HashMap::default(), len: 0, bytes: 0 }
+    }
+}
+
+impl<T: Entry> FromIterator<Arc<T>> for Ring<T> {
+    fn from_iter<I: IntoIterator<Item = Arc<T>>>(entries: I) -> Self {
+        let mut ring = Self::default();
+        entries.into_iter().for_each(|entry| ring.push(entry));
+        ring
+    }
+}
+
+impl<T: Entry> Ring<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, entry: Arc<T>) {
+        let place = self.base + self.slots.len() as u64;
+        match self.ends.get_mut(entry.key()) {
+            Some([_, last]) => {
+                let before = std::mem::replace(last, place);
+                self.slots[(before - self.base) as usize].next = place;
+            }
+            None => drop(self.ends.insert(entry.key().into(), [place; 2])),
+        }
+        self.len += 1;
+        self.bytes += ENTRY_BYTES + entry.key().len() + entry.bytes();
+        self.slots.push_back(Slot { entry: Some(entry), next: NONE });
+    }
+
+    /// Returns the newest one of a key.
+    pub(super) fn newest(&self, key: &[u8]) -> Option<&Arc<T>> {
+        let [_, last] = *self.ends.get(key)?;
+        self.slots[(last - self.base) as usize].entry.as_ref()
+    }
+
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.ends.contains_key(key)
+    }
+
+    /// Returns the oldest one of all.
+    pub(super) fn oldest(&self) -> Option<&Arc<T>> {
+        self.slots.front()?.entry.as_ref()
+    }
+
+    /// Takes the oldest one of a key.
+    pub(super) fn take(&mut self, key: &[u8]) -> Option<Arc<T>> {
+        let [first, last] = *self.ends.get(key)?;
+        let slot = &mut self.slots[(first - self.base) as usize];
+        let entry = slot.entry.take()?;
+        match slot.next {
+            NONE => drop(self.ends.remove(key)),
+            next => drop(self.ends.insert(key.into(), [next, last])),
+        }
+        self.len -= 1;
+        self.bytes -= ENTRY_BYTES + key.len() + entry.bytes();
+        while self.slots.front().is_some_and(|slot| slot.entry.is_none()) {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+        Some(entry)
+    }
+
+    /// Takes the oldest one of all, which is also the oldest of its key.
+    pub(super) fn take_oldest(&mut self) -> Option<Arc<T>> {
+        let oldest = Arc::clone(self.oldest()?);
+        self.take(oldest.key())
+    }
+
+    /// Takes the oldest one of all, where its time is before `limit`.
+    pub(super) fn take_before(&mut self, limit: i64) -> Option<Arc<T>> {
+        self.oldest().filter(|entry| entry.time().is_some_and(|time| time < limit))?;
+        self.take_oldest()
+    }
+
+    /// Returns them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Waits(&'static [u8], i64);
+
+    impl Entry for Waits {
+        fn key(&self) -> &[u8] {
+            self.0
+        }
+
+        fn time(&self) -> Option<i64> {
+            Some(self.1)
+        }
+
+        fn bytes(&self) -> usize {
+            8
+        }
+    }
+
+    fn times(ring: &Ring<Waits>) -> Vec<i64> {
+        ring.iter().map(|entry| entry.1).collect()
+    }
+
+    #[test]
+    fn the_oldest_of_a_key_is_the_first_to_leave_and_nothing_is_counted_twice() {
+        let entries = [(&b"a"[..], 0), (b"b", 1), (b"a", 2), (b"c", 3), (b"a", 4)];
+        let mut ring: Ring<Waits> = entries.into_iter().map(|(key, time)| Arc::new(Waits(key, time))).collect();
+        assert_eq!(ring.newest(b"a").map(|entry| entry.1), Some(4));
+        assert_eq!(ring.take(b"a").map(|entry| entry.1), Some(0));
+        assert_eq!(ring.take(b"c").map(|entry| entry.1), Some(3));
+        assert!(ring.take(b"c").is_none() && !ring.has(b"c"));
+        assert_eq!(times(&ring), [1, 2, 4]);
+        // One that left amid the others is no hindrance to those behind it.
+        assert!(ring.take_before(1).is_none());
+        assert_eq!(ring.take_before(2).map(|entry| entry.1), Some(1));
+        ring.push(Arc::new(Waits(b"c", 5)));
+        assert_eq!((times(&ring), ring.len()), (vec![2, 4, 5], 3));
+        while ring.take_oldest().is_some() {}
+        assert_eq!((ring.len(), ring.bytes(), ring.ends.len(), ring.slots.len()), (0, 0, 0, 0));
+    }
+}

@@ -1,0 +1,214 @@
+//! Predictions whose targets are not known yet.
+//!
+//! Invariant: what is scored when a target comes is what was published, by whom it was then, and models over others' predictions learn
+//! from those of that time. What is learned from is the sample as it was predicted from.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thalweg_metrics::{Checked, Damaged, Interval, checked};
+use thalweg_models::Features;
+
+use super::{Event, Made, Prequential};
+use crate::labels::{Outcome, Settled};
+
+/// What all models predicted for a sample.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Forecast {
+    /// Number by which the sample waits.
+    id: u64,
+    /// The model whose prediction was published; `None` where it has left the race.
+    champion: Option<usize>,
+    baseline: f64,
+    published: f64,
+    /// Interval around what was published, before and after it was cut to the target's bounds.
+    around: Option<[f64; 2]>,
+    interval: Option<[f64; 2]>,
+    /// Per model its own prediction, and behind these what was published for each.
+    numbers: Box<[f64]>,
+}
+
+// A model's own prediction may be anything.
+checked!(Forecast { id, champion, baseline: any, published, around: any, interval: any, numbers: any });
+
+/// Forecasts by number, which grows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forecasts(VecDeque<(u64, Option<Arc<Forecast>>)>);
+
+impl Forecasts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, id: u64) -> Option<Arc<Forecast>> {
+        let place = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let forecast = self.0[place].1.take();
+        while self.0.front().is_some_and(|(_, forecast)| forecast.is_none()) {
+            self.0.pop_front();
+        }
+        forecast
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Arc<Forecast>> {
+        self.0.iter().filter_map(|(_, forecast)| forecast.as_ref())
+    }
+
+    fn of(forecasts: impl IntoIterator<Item = Arc<Forecast>>) -> Self {
+        Self(forecasts.into_iter().map(|forecast| (forecast.id, Some(forecast))).collect())
+    }
+
+    /// Returns true where they are those of so many models.
+    pub(super) fn fit(&self, models: usize) -> bool {
+        let fits = |forecast: &Forecast| {
+            forecast.numbers.len() == 2 * models && forecast.champion.is_none_or(|champion| champion < models)
+        };
+        self.kept().all(|forecast| fits(forecast)) && self.0.iter().is_sorted_by(|(one, _), (other, _)| one < other)
+    }
+
+    /// Returns them for other models, each of which was the one at its place in `before`: one that was none of them is taken to have
+    /// predicted what the baseline did.
+    pub(super) fn of_models(&self, before: &[Option<usize>]) -> Self {
+        let moved = |forecast: &Arc<Forecast>| {
+            let models = forecast.numbers.len() / 2;
+            let number = |half: usize| {
+                before.iter().map(move |place| place.map_or(forecast.baseline, |i| forecast.numbers[half * models + i]))
+            };
+            let champion = forecast.champion.and_then(|champion| before.iter().position(|it| *it == Some(champion)));
+            Arc::new(Forecast { champion, numbers: number(0).chain(number(1)).collect(), ..**forecast })
+        };
+        Self::of(self.kept().map(moved))
+    }
+}
+
+impl Serialize for Forecasts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.kept())
+    }
+}
+
+impl<'de> Deserialize<'de> for Forecasts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(Vec::<Arc<Forecast>>::deserialize(deserializer)?))
+    }
+}
+
+impl Checked for Forecasts {
+    fn check(&mut self) -> Result<(), Damaged> {
+        self.0.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).try_for_each(Checked::check)
+    }
+}
+
+/// What was done with a sample that waited.
+#[derive(Debug)]
+pub struct Settlement<'a> {
+    /// What had been published for each model, where that was scored now.
+    pub scored: Option<&'a [f64]>,
+    /// The model whose prediction had been the published one, where it is still in the race.
+    pub champion: Option<usize>,
+    /// Events of it, in order.
+    pub events: &'a [Event],
+}
+
+impl Prequential {
+    /// Returns the bytes that a forecast takes.
+    pub fn forecast_bytes(&self) -> usize {
+        size_of::<Forecast>() + self.contenders.len() * 16 + 48
+    }
+
+    /// Keeps what was predicted in the last step, which had no target, until the target is known. Numbers grow.
+    pub fn keep(&mut self, id: u64) {
+        let Self { forecasts, buffers, champion, latest, .. } = self;
+        let ends = |interval: Interval| [interval.lower, interval.upper];
+        let forecast = Forecast {
+            id,
+            champion: Some(*champion),
+            baseline: latest.baseline,
+            published: buffers.predictions[*champion],
+            around: latest.around.map(ends),
+            interval: latest.interval.map(ends),
+            numbers: buffers.raw.iter().chain(&buffers.predictions).copied().collect(),
+        };
+        forecasts.0.push_back((id, Some(Arc::new(forecast))));
+    }
+
+    /// Takes what has become of a sample that was [kept](Self::keep): its prediction is scored and it is learned, where its target
+    /// came. `x` is the sample as it was predicted from, in a row that may have grown since.
+    pub fn settle(&mut self, id: u64, x: Features<'_>, outcome: Outcome) -> Settlement<'_> {
+        self.events.clear();
+        let forecast = match outcome {
+            Outcome::Corrected(_) => None,
+            Outcome::Labelled(_) | Outcome::Defaulted(_) | Outcome::Missed(_) => self.forecasts.take(id),
+        };
+        let (scored, champion) = match (outcome, forecast) {
+            (Outcome::Labelled(target) | Outcome::Defaulted(target), Some(forecast)) => {
+                self.learn_late(x, target, &forecast);
+                (true, forecast.champion)
+            }
+            // One that is learned once more, or whose prediction is not known.
+            (Outcome::Labelled(target) | Outcome::Defaulted(target) | Outcome::Corrected(target), _) => {
+                self.learn_unscored(x, target);
+                (false, None)
+            }
+            (Outcome::Missed(_), _) => (false, None),
+        };
+        let Self { buffers, events, .. } = self;
+        Settlement { scored: scored.then_some(&buffers.predictions), champion, events }
+    }
+
+    /// Takes what has become of samples, in order, and passes on each with what was done. `x` has the columns that there are by now.
+    #[inline]
+    pub fn settle_all(
+        &mut self,
+        settled: &[Settled],
+        x: Features<'_>,
+        mut pass_on: impl FnMut(&Settled, Settlement<'_>),
+    ) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut row = Vec::new();
+        for settled in settled {
+            row.clear();
+            row.extend_from_slice(&settled.sample.features);
+            row.resize(x.len().max(row.len()), f64::NAN);
+            pass_on(settled, self.settle(settled.sample.id, x.over(&row), settled.outcome));
+        }
+    }
+
+    fn learn_late(&mut self, x: Features<'_>, target: f64, forecast: &Forecast) {
+        let models = self.contenders.len();
+        let (raw, predictions) = forecast.numbers.split_at(models);
+        self.buffers.raw.copy_from_slice(raw);
+        self.buffers.predictions.copy_from_slice(predictions);
+        let interval = |ends: Option<[f64; 2]>| ends.map(|[lower, upper]| Interval { lower, upper });
+        let made = Made {
+            champion: forecast.champion,
+            prediction: forecast.published,
+            baseline: forecast.baseline,
+            around: interval(forecast.around),
+            interval: interval(forecast.interval),
+        };
+        self.with_fenced(x, |race, x| race.score_and_learn(x, target, made));
+    }
+
+    /// Learns a sample without scoring it.
+    fn learn_unscored(&mut self, x: Features<'_>, target: f64) {
+        self.with_fenced(x, |race, x| {
+            let baseline = race.predict(x);
+            let learned = race.admit_target(target);
+            let limits = race.usual.judge(learned, baseline);
+            race.learn_from(x, [target, learned], &limits);
+        });
+    }
+
+    /// Has `learn` see the sample as it is, and as robust models see it.
+    fn with_fenced(&mut self, x: Features<'_>, learn: impl FnOnce(&mut Self, [Features<'_>; 2])) {
+        if self.is_usual(x) {
+            learn(self, [x; 2]);
+        } else {
+            let row = self.admit(x, true);
+            learn(self, [x, x.replaced(&row)]);
+            self.buffers.fenced = row;
+        }
+    }
+}

@@ -62,7 +62,7 @@ impl SampleWindow {
     }
 
     /// Adds a sample with its target, which is finite.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, x: Features<'_>, y: f64) {
         if x.len() + 1 != self.width {
             self.widen(x);

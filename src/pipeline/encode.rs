@@ -147,9 +147,22 @@ impl Encoder {
         self.published(offset, timestamp, Body::Outlier { feature, value, taken_for, count })
     }
 
-    /// Makes the event of what has become of samples without a target, or of a label without a sample, at the record at `offset`.
-    pub(crate) fn told(&self, offset: i64, timestamp: i64, told: &Told) -> Outgoing {
+    /// Makes the event of what the record at `offset` brought about; `race` is its state after that record, and `columns` are the names
+    /// of its columns.
+    pub(crate) fn told(
+        &self,
+        offset: i64,
+        timestamp: i64,
+        told: &Told,
+        race: &Prequential,
+        columns: &[String],
+    ) -> Outgoing {
         let body = match told {
+            Told::Race(Event::Outlier(outlier)) => {
+                let name = outlier.column.and_then(|i| columns.get(i)).map(String::as_str);
+                return self.outlier(offset, timestamp, *outlier, name);
+            }
+            Told::Race(event) => return self.event(offset, timestamp, *event, race),
             Told::Missed { why, samples, offsets: [from, to], default } => {
                 Body::SamplesMissed { reason: why.name(), samples: *samples, from: *from, to: *to, default: *default }
             }

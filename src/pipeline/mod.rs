@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod checkpoints;
 mod contributions;
 pub mod decode;
+mod digest;
 pub mod encode;
 pub mod form;
 pub mod gap;

@@ -12,12 +12,13 @@ use crate::{
     encode::{self, Encoder},
     form::Form,
     gap::{Anchor, Gap},
-    labels::{self, Pending, Role, Told},
+    labels::{self, Part, Pending, Role, Told},
     pending_predictions::PendingPredictions,
-    prequential::{self, Event, Prequential},
+    prequential::{self, Prequential},
     replica::Replica,
     snapshot::{Late, Remembered, Snapshot},
 };
+use thalweg_models::Features;
 use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which every snapshot evaluates the use of fields anew; later at least so many lie in between.
@@ -278,10 +279,13 @@ impl Processor {
         let usable = check_key(record.key.as_deref());
         match usable.and_then(|()| self.decoder.decode_record(&record, row)) {
             Ok(sample) => {
-                let Sample { features, target, role, settled, unmatched, .. } = sample;
-                let mut told = labels::told(settled, unmatched);
-                let mut events = Vec::new();
-                self.prequential.settle_all(settled, features, |_, settlement| events.extend(settlement.events));
+                let Sample { features, target, late, .. } = sample;
+                let mut told = Vec::new();
+                let mut role = Role::Whole;
+                if let Some(part) = late {
+                    role = part.role;
+                    settle(&mut self.prequential, part, features, &mut told);
+                }
                 if role == Role::Label {
                     self.progress.labels += 1;
                 } else {
@@ -289,21 +293,22 @@ impl Processor {
                     if wanted(Output::Predictions) {
                         self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
                     }
-                    // We copy, because the step borrows the models that an event is made from.
-                    events.extend_from_slice(step.events);
+                    if !step.events.is_empty() {
+                        // We copy, because the step borrows the models that an event is made from.
+                        told.extend(step.events.iter().copied().map(Told::Race));
+                    }
                     if let Role::Waits { id, .. } = role {
                         self.prequential.keep(id);
                     }
                     self.decoder.remember();
-                    if role != Role::Whole {
-                        let (settled, unmatched) = self.decoder.settled();
-                        told.append(&mut labels::told(settled, unmatched));
-                        let row = self.decoder.row();
-                        self.prequential.settle_all(settled, row, |_, settlement| events.extend(settlement.events));
+                    if role != Role::Whole
+                        && let Some(part) = self.decoder.settled_behind()
+                    {
+                        settle(&mut self.prequential, part, self.decoder.row(), &mut told);
                     }
                 }
-                if told.len() + events.len() > 0 && wanted(Output::Events) {
-                    self.publish_events(&record, &told, &events, outbox);
+                if !told.is_empty() && wanted(Output::Events) {
+                    self.publish_events(&record, &told, outbox);
                 }
             }
             Err(rejection) if rejection.is_skipped() => self.progress.skipped += 1,
@@ -319,29 +324,12 @@ impl Processor {
         Ok(())
     }
 
-    /// Publishes what has become of samples without a target, and what the race has noticed.
+    /// Publishes what a record brought about.
     #[cold]
-    fn publish_events(
-        &self,
-        record: &Record,
-        told: &[Told],
-        events: &[Event],
-        outbox: &mut Outbox<PendingPredictions>,
-    ) {
-        let (offset, at) = (record.offset, encode::time(record));
+    fn publish_events(&self, record: &Record, told: &[Told], outbox: &mut Outbox<PendingPredictions>) {
+        let (offset, at, names) = (record.offset, encode::time(record), self.decoder.index().column_names());
         for told in told {
-            outbox.push(Output::Events, self.encoder.told(offset, at, told));
-        }
-        for event in events {
-            let event = match *event {
-                Event::Outlier(outlier) => {
-                    let names = self.decoder.index().column_names();
-                    let name = outlier.column.and_then(|i| names.get(i)).map(String::as_str);
-                    self.encoder.outlier(offset, at, outlier, name)
-                }
-                event => self.encoder.event(offset, at, event, &self.prequential),
-            };
-            outbox.push(Output::Events, event);
+            outbox.push(Output::Events, self.encoder.told(offset, at, told, &self.prequential, names));
         }
     }
 
@@ -355,7 +343,7 @@ impl Processor {
         }
         let Some(before) = &mut self.before else { return self.published };
         let usable = check_key(record.key.as_deref()).and_then(|()| before.decode_record(record, None));
-        let usable = usable.map(|sample| sample.role);
+        let usable = usable.map(|sample| sample.role());
         if usable.is_ok() {
             before.remember();
         }
@@ -458,4 +446,13 @@ impl Processor {
             coverage: self.prequential.coverage(),
         }
     }
+}
+
+/// Has the race take what has become of samples that waited, and adds what is to be told of it.
+#[inline(never)]
+fn settle(race: &mut Prequential, part: &Part, row: Features<'_>, told: &mut Vec<Told>) {
+    if part.settled.len() + part.unmatched.len() > 0 {
+        labels::tell(part, told);
+    }
+    race.settle_all(&part.settled, row, |_, settlement| told.extend(settlement.events.iter().copied().map(Told::Race)));
 }

@@ -10,7 +10,11 @@ use thalweg_models::{
     steps::StepKind,
     tree::{self, LeafPrediction, Splitter, adaptive},
 };
-use thalweg_pipeline::prequential::{Config, Prequential};
+use thalweg_pipeline::{
+    decode::{Decoder, Index, Schema},
+    labels::{Join, Labels, Mode, Role},
+    prequential::{Config, Prequential},
+};
 
 /// What `f` makes, and by how many bytes the heap has grown for it.
 fn live_bytes<T>(f: impl FnOnce() -> T) -> (T, isize) {
@@ -264,5 +268,36 @@ fn a_tree_at_its_budget_takes_no_more_than_it() {
         println!("says {said}, takes {taken} of {BUDGET}: {}", config.kind.name());
         assert!(said <= BUDGET + BUDGET / 20 && taken as f64 <= 1.2 * BUDGET as f64, "{said} {taken}: {config:?}");
         assert!(taken as f64 > 0.5 * BUDGET as f64, "{taken}: {config:?}");
+    }
+}
+
+#[test]
+fn what_waits_for_labels_says_what_it_takes_within_a_fifth() {
+    let join = Join { by: Some("id".into()), marker: None };
+    let labels = Labels { mode: Mode::SameTopic(join), max_pending: 1 << 30, ..Labels::default() };
+    let schema = Schema { labels, ..Schema::default() };
+    let race = Config::of(plain_models().take(6).collect());
+    for columns in [1, 10, 80] {
+        let row = |i: usize| {
+            let cells: Vec<String> = (0..columns).map(|k| format!("\"x{k}\":{}", noise(i * 7 + k))).collect();
+            format!("{{\"id\":\"sample {i}\",{}}}", cells.join(","))
+        };
+        let mut decoder = Decoder::new(&schema, Index::new(&schema));
+        let mut race = Prequential::new(&race);
+        decoder.set_beside(race.forecast_bytes());
+        let mut take = |value: String| {
+            let sample = decoder.decode(Some(value.as_bytes())).expect("a record");
+            if let Role::Waits { id, .. } = sample.role() {
+                race.step(sample.features, None);
+                race.keep(id);
+            }
+            decoder.remember();
+        };
+        // Rooms of tables double, so that a power of two is as bad as it gets.
+        (0..100).for_each(|i| take(row(i)));
+        let ((), waiting) = live_bytes(|| (100..6000).for_each(|i| take(row(i))));
+        let said = decoder.waits().map_or(0, |(_, bytes, _)| bytes) * 59 / 60;
+        let off = (said as f64 - waiting as f64) / waiting as f64;
+        assert!(off.abs() <= 0.2, "{columns} columns: says {said}, takes {waiting}");
     }
 }

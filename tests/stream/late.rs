@@ -384,13 +384,13 @@ fn targets_that_are_held_back_come_after_so_many_samples_or_so_much_time() {
             let value = json!({"at": 1_700_000_000_000 + i * MINUTE, "x": 1.0, "y": i}).to_string();
             let sample = decoder.decode(Some(value.as_bytes())).expect("a sample");
             assert_eq!(sample.target, None);
-            for settled in sample.settled {
+            for settled in sample.settled() {
                 let (id, target) = waiting.pop_front().expect("one that waits");
                 assert_eq!((settled.sample.id, settled.outcome), (id, Outcome::Labelled(target)));
             }
             // Before sample i is predicted, the last target that is known is that of i - 1 - behind.
             assert_eq!(waiting.len() as i64, behind.min(i), "{span:?}, sample {i}");
-            let Role::Waits { id, held: Some(target) } = sample.role else { panic!("{:?}", sample.role) };
+            let Role::Waits { id, held: Some(target) } = sample.role() else { panic!("{:?}", sample.role()) };
             waiting.push_back((id, target));
             decoder.remember();
         }

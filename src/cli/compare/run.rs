@@ -218,10 +218,10 @@ impl Batch {
             match decoded {
                 Ok(sample) => {
                     self.values.extend_from_slice(sample.features.values());
-                    self.settled.extend_from_slice(sample.settled);
+                    self.settled.extend_from_slice(sample.settled());
                     let (row_end, settled_end) = (self.values.len(), self.settled.len());
-                    self.items.push(Item { record, target: sample.target, role: sample.role, row_end, settled_end });
-                    counts.labels += u64::from(sample.role == Role::Label);
+                    self.items.push(Item { record, target: sample.target, role: sample.role(), row_end, settled_end });
+                    counts.labels += u64::from(sample.role() == Role::Label);
                 }
                 Err(rejection) if rejection.is_skipped() => counts.skipped += 1,
                 Err(rejection) => {

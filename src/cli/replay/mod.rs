@@ -162,8 +162,8 @@ impl Replay {
                 return Ok(());
             }
         };
-        self.counts.scored += settle(&mut self.prequential, sample.settled, sample.features);
-        if sample.role == Role::Label {
+        self.counts.scored += settle(&mut self.prequential, sample.settled(), sample.features);
+        if sample.role() == Role::Label {
             self.counts.labels += 1;
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Replay {
         if let Some(out) = &mut self.predictions {
             out.row(i, &sample, &step)?;
         }
-        if let Role::Waits { id, .. } = sample.role {
+        if let Role::Waits { id, .. } = sample.role() {
             self.prequential.keep(id);
         }
         Ok(())

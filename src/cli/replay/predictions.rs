@@ -65,7 +65,7 @@ impl Predictions {
         line.clear();
         line.extend_from_slice(itoa::Buffer::new().format(i).as_bytes());
         line.push(b',');
-        let held = if let Role::Waits { held, .. } = sample.role { held } else { None };
+        let held = if let Role::Waits { held, .. } = sample.role() { held } else { None };
         number(line, sample.target.or(held));
         step.predictions.iter().for_each(|prediction| number(line, Some(*prediction)));
         number(line, step.predictions.get(step.champion).copied());

@@ -221,7 +221,7 @@ impl Samples {
 
     /// Returns what the last record of all has settled, once there are no more.
     pub(super) fn settled(&self) -> &[Settled] {
-        self.decoder.settled().0
+        self.decoder.settled_behind().map_or(&[], |part| &part.settled)
     }
 
     /// Returns the row of the last sample.

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MAX_CATEGORIES;
+use crate::digest::digest;
 use thalweg_metrics::checked;
 
 /// Most numbers that the categories beyond the limit share, by a hash of their text; half the limit where that is less.
@@ -67,7 +68,7 @@ impl Categories {
         if self.own() < limit {
             return Category::New(name);
         }
-        let place = hash(&name) as usize % limit.div_ceil(2).clamp(1, SHARED_SLOTS);
+        let place = digest(name.as_bytes()) as usize % limit.div_ceil(2).clamp(1, SHARED_SLOTS);
         match self.shared.get(place).copied().flatten() {
             Some(number) => Category::Known(number),
             None => Category::New(Cow::Owned(shared_name(place))),
@@ -124,12 +125,7 @@ fn shared_place(name: &str) -> Option<usize> {
 
 fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(KEPT_PREFIX_BYTES);
-    format!("{}…#{:016x}", &text[..end], hash(text))
-}
-
-/// FNV-1a (Fowler, Noll, Vo 1991), of 64 bits: the same on every machine.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    format!("{}…#{:016x}", &text[..end], digest(text.as_bytes()))
 }
 
 /// Only the names are saved.

@@ -3,12 +3,10 @@
 //! Invariant: as for all records, one that is refused leaves no trace. What a record settles counts before its own features are made,
 //! since it is known by then.
 
-use std::sync::Arc;
-
 use thalweg_models::Features;
 
-use super::{Decoder, Rejection, Sample, draft::Draft, index::Index, time::Moment};
-use crate::labels::{Counts, Early, Joiner, Mode, Outcome, Pending, Role, Settled};
+use super::{Decoder, Rejection, Sample, derived::Derived, draft::Draft, index::Index, time::Moment};
+use crate::labels::{Counts, Joiner, Mode, Outcome, Part, Pending, Role, Settled};
 
 impl Decoder {
     /// Sets the bytes that a sample takes elsewhere while it waits for its target.
@@ -29,12 +27,9 @@ impl Decoder {
         self.joiner.as_ref().map(|joiner| (joiner.waiting(), joiner.bytes(), joiner.counts()))
     }
 
-    /// Returns what has become of samples that waited since that was last returned, by this or with a sample.
-    pub fn settled(&self) -> (&[Settled], &[Arc<Early>]) {
-        match &self.joiner {
-            Some(joiner) => joiner.settled(),
-            None => (&[], &[]),
-        }
+    /// Returns what has become of samples behind the last one: where it is not asked for, the next sample tells it.
+    pub fn settled_behind(&self) -> Option<&Part> {
+        self.joiner.as_ref().map(|joiner| joiner.behind())
     }
 
     /// Settles samples whose targets are held back, since the stream has ended: what was predicted for them can be scored.
@@ -58,14 +53,19 @@ impl Decoder {
         };
         let Self { joiner: Some(joiner), index, draft, .. } = self else { return Err(Rejection::NoFeatures) };
         joiner.begin();
-        let first = joiner.settled_count();
+        match index.join() {
+            [Some(place), _] => joiner.set_key(draft.drawn.keys[place].as_deref(), false),
+            [None, _] => joiner.set_key(draft.key.as_deref(), true),
+        }
+        let known = joiner.part().settled.len();
         if is_label(joiner, index, draft) {
             self.is_sample = false;
             label(joiner, index, draft, time)?;
             joiner.tick(time);
             draft.usage.count(true, draft.timestamp.is_some(), &[]);
-            self.remember_targets(first);
-            return Ok(self.sample(Role::Label));
+            joiner.is(Role::Label);
+            self.remember_targets(known);
+            return Ok(self.joined());
         }
         if let Some(rejection) = self.nothing() {
             return Err(rejection);
@@ -75,17 +75,17 @@ impl Decoder {
         if let Some(joiner) = &mut self.joiner {
             joiner.tick(time);
         }
-        self.remember_targets(first);
+        self.remember_targets(known);
         if !self.derived.is_empty() {
             self.fill_derived();
         }
-        let Self { joiner: Some(joiner), index, draft, derived, .. } = self else { return Err(Rejection::NoFeatures) };
-        let key = join_key(index, draft, joiner).map(<[u8]>::to_vec);
-        let role = joiner.add(key.as_deref(), draft.target, time, &draft.row, derived.keys_of(&draft.drawn));
+        let Self { joiner: Some(joiner), draft, derived, .. } = self else { return Err(Rejection::NoFeatures) };
+        let role = joiner.add(draft.target, time, &draft.row, derived.keys_of(&draft.drawn));
         if matches!(role, Role::Waits { .. }) {
             draft.target = None;
         }
-        Ok(self.sample(role))
+        joiner.is(role);
+        Ok(self.joined())
     }
 
     /// Makes the last sample a part of the past, and settles it where its label came before it.
@@ -97,37 +97,37 @@ impl Decoder {
         if !self.derived.is_empty() {
             self.derived.remember(&self.draft.drawn, self.draft.target);
         }
-        let Self { joiner: Some(joiner), index, draft, .. } = self else { return };
-        joiner.begin();
-        let first = joiner.settled_count();
-        if draft.target.is_none() {
-            let key = join_key(index, draft, joiner).map(<[u8]>::to_vec);
-            joiner.answer_early(key.as_deref());
+        let Self { joiner: Some(joiner), draft, .. } = self else { return };
+        if draft.target.is_some() || !matches!(joiner.part().role, Role::Waits { .. }) {
+            return;
         }
-        self.remember_targets(first);
-    }
-
-    /// Makes targets that have come a part of the past, from number `first` of what was settled on.
-    fn remember_targets(&mut self, first: usize) {
+        joiner.answer_early();
         let Self { joiner: Some(joiner), derived, .. } = self else { return };
-        for Settled { sample, outcome } in joiner.settled_since(first) {
-            if let Outcome::Labelled(target) | Outcome::Defaulted(target) = *outcome {
-                derived.remember_target(&sample.keys, sample.time, target);
-            }
-        }
+        remember(derived, &joiner.behind_unseen().settled);
     }
 
-    fn sample(&self, role: Role) -> Sample<'_> {
-        let Self { draft, .. } = self;
-        let (settled, unmatched) = self.settled();
+    /// Makes targets that have come with this record a part of the past, but for the first ones, which are `known`.
+    fn remember_targets(&mut self, known: usize) {
+        let Self { joiner: Some(joiner), derived, .. } = self else { return };
+        remember(derived, &joiner.part().settled[known..]);
+    }
+
+    fn joined(&self) -> Sample<'_> {
+        let Self { draft, joiner, .. } = self;
         Sample {
             features: self.row(),
             target: draft.target,
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),
-            role,
-            settled,
-            unmatched,
+            late: joiner.as_ref().map(|joiner| joiner.part()),
+        }
+    }
+}
+
+fn remember(derived: &mut Derived, settled: &[Settled]) {
+    for Settled { sample, outcome } in settled {
+        if let Outcome::Labelled(target) | Outcome::Defaulted(target) = *outcome {
+            derived.remember_target(&sample.keys, sample.time, target);
         }
     }
 }
@@ -148,17 +148,9 @@ fn label(joiner: &mut Joiner, index: &Index, draft: &Draft, time: Option<i64>) -
     let Some(target) = draft.target else {
         return Err(Rejection::BadLabel { field: schema.target.clone(), setting: "schema.target" });
     };
-    let Some(key) = join_key(index, draft, joiner).map(<[u8]>::to_vec) else {
+    if !joiner.has_key() {
         let by = schema.labels.join().and_then(|join| join.by.as_ref()).or(schema.key.as_ref());
         return Err(Rejection::BadLabel { field: by.map_or("a key", String::as_str).to_owned(), setting: "labels.by" });
-    };
-    joiner.label(&key, target, time)
-}
-
-/// Returns what a label shares with its sample, as this record has it.
-fn join_key<'d>(index: &Index, draft: &'d Draft, joiner: &'d Joiner) -> Option<&'d [u8]> {
-    match index.join() {
-        [Some(place), _] => draft.drawn.keys[place].as_ref().map(String::as_bytes),
-        [None, _] => draft.key.as_ref().map(String::as_bytes).or(joiner.record_key()),
     }
+    joiner.label(target, time)
 }

@@ -73,7 +73,7 @@ pub use writers::{Learned, MAX_DEFINITION_BYTES, Meaning, Writer, Writers};
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use crate::labels::{Early, Joiner, Pending, Role, Settled};
+use crate::labels::{Joiner, Part, Pending, Role, Settled};
 use thalweg_features::Past;
 use thalweg_models::Features;
 use thalweg_topic::record::{Headers, Record};
@@ -98,12 +98,22 @@ pub struct Sample<'a> {
     pub key: Option<&'a str>,
     /// The timestamp field in milliseconds since the Unix epoch, where the schema names one and the record has it.
     pub timestamp: Option<i64>,
-    /// What it is in a stream whose targets come late.
-    pub role: Role,
-    /// What has become of earlier samples, in order, before this one counts.
-    pub settled: &'a [Settled],
-    /// Labels whose samples never came.
-    pub unmatched: &'a [Arc<Early>],
+    /// What it is in a stream whose targets come late, and what it brings about; `None` where every target is in its sample.
+    pub late: Option<&'a Part>,
+}
+
+impl<'a> Sample<'a> {
+    /// Returns what it is.
+    #[inline]
+    pub fn role(&self) -> Role {
+        self.late.map_or(Role::Whole, |part| part.role)
+    }
+
+    /// Returns what has become of earlier samples, in order, before this one counts.
+    #[inline]
+    pub fn settled(&self) -> &'a [Settled] {
+        self.late.map_or(&[], |part| &part.settled)
+    }
 }
 
 /// Decodes the records of one partition, in order; reuses all its buffers.
@@ -597,14 +607,12 @@ impl Decoder {
             target: draft.target,
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),
-            role: Role::Whole,
-            settled: &[],
-            unmatched: &[],
+            late: None,
         })
     }
 
     /// Returns the reason why there is nothing to predict from, where that is so.
-    #[inline]
+    #[inline(always)]
     fn nothing(&mut self) -> Option<Rejection> {
         let draft = &mut self.draft;
         // A target alone is one more point of a series, and so is a time or a key where features are made of these. Not what is
@@ -620,7 +628,7 @@ impl Decoder {
     }
 
     /// Commits what a record brings, once nothing is left that could refuse it but the number of features.
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self) -> Result<(), Rejection> {
         let Self { index, draft, .. } = self;
         index.extend(&mut draft.new, &mut draft.new_categories, &mut draft.row)?;

@@ -17,12 +17,15 @@ use std::{cell::Cell, collections::VecDeque, sync::Arc};
 use thalweg_features::Span;
 use thalweg_topic::record::Record;
 
-use crate::decode::Rejection;
+use crate::{decode::Rejection, digest::digest, prequential::Event};
 use clock::Clock;
 use ring::Ring;
 
 pub use config::{Join, Labels, Marker, Mode, OnCorrection};
-pub use waiting::{Counts, Early, Missed, Outcome, Pending, Role, Settled, Waiting};
+pub use waiting::{Answered, Counts, Early, Missed, Outcome, Part, Pending, Role, Settled, Waiting};
+
+/// Part of all bytes that samples may take which have had their label.
+const ANSWERED_SHARE: usize = 4;
 
 /// Where a record is.
 #[derive(Clone, Debug, Default)]
@@ -37,11 +40,11 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Joiner {
     config: Labels,
-    waiting: Ring<Waiting>,
+    waiting: Ring<Arc<Waiting>>,
     /// Samples that have had their label, where another one would be told.
-    answered: Ring<Waiting>,
+    answered: Ring<Answered>,
     /// Labels that wait for their sample.
-    early: Ring<Early>,
+    early: Ring<Arc<Early>>,
     /// Targets that are held back.
     held: VecDeque<Held>,
     clock: Clock,
@@ -54,10 +57,16 @@ pub(crate) struct Joiner {
     beside: usize,
     /// Where the record is that is being read.
     place: Place,
-    settled: Vec<Settled>,
-    unmatched: Vec<Arc<Early>>,
-    /// How many of these two were handed out.
-    handed: Cell<[usize; 2]>,
+    /// What it shares with a label or a sample, where it has that.
+    key: Option<Vec<u8>>,
+    /// Room for the next one.
+    spare: Vec<u8>,
+    /// The record that is being read.
+    part: Part,
+    /// What was settled behind it.
+    behind: Part,
+    /// True where that was handed out.
+    is_handed: Cell<bool>,
 }
 
 /// A target that is known, but held back.
@@ -89,9 +98,11 @@ impl Joiner {
             counts,
             beside: 0,
             place: Place::default(),
-            settled: Vec::new(),
-            unmatched: Vec::new(),
-            handed: Cell::default(),
+            key: None,
+            spare: Vec::new(),
+            part: Part::default(),
+            behind: Part::default(),
+            is_handed: Cell::default(),
         };
         joiner.make_room();
         Some(Box::new(joiner))
@@ -133,9 +144,23 @@ impl Joiner {
         &self.config
     }
 
-    /// Returns the key of the record that is being read.
-    pub(crate) fn record_key(&self) -> Option<&[u8]> {
-        self.place.key.as_deref()
+    /// Sets what the record that is being read shares with a label or a sample: `text`, or where `by_record` says so its key.
+    pub(crate) fn set_key(&mut self, text: Option<&str>, by_record: bool) {
+        let mut buffer = self.key.take().unwrap_or_else(|| std::mem::take(&mut self.spare));
+        let record_key = self.place.key.as_deref().filter(|_| by_record);
+        match text.map(str::as_bytes).or(record_key) {
+            Some(key) => {
+                buffer.clear();
+                buffer.extend_from_slice(key);
+                self.key = Some(buffer);
+            }
+            None => self.spare = buffer,
+        }
+    }
+
+    /// Returns true where it shares something.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     pub(crate) fn counts(&self) -> &Counts {
@@ -152,44 +177,53 @@ impl Joiner {
         self.waiting.bytes() + self.waiting.len() * self.beside + self.answered.bytes() + self.early.bytes()
     }
 
-    /// Forgets what was handed out.
+    /// Begins a record; what was settled behind the last one counts with it, where nobody has asked for it.
     pub(crate) fn begin(&mut self) {
-        let [settled, unmatched] = self.handed.take();
-        self.settled.drain(..settled);
-        self.unmatched.drain(..unmatched);
+        self.part.clear();
+        if self.is_handed.take() {
+            self.behind.clear();
+        } else {
+            std::mem::swap(&mut self.part, &mut self.behind);
+        }
     }
 
-    /// Returns what has been settled since the last record, in order, and labels whose sample never came.
-    pub(crate) fn settled(&self) -> (&[Settled], &[Arc<Early>]) {
-        let [settled, unmatched] = self.handed.replace([self.settled.len(), self.unmatched.len()]);
-        (&self.settled[settled..], &self.unmatched[unmatched..])
+    /// Says what the record is.
+    pub(crate) fn is(&mut self, role: Role) {
+        self.part.role = role;
     }
 
-    /// Returns what has been settled from number `first` on.
-    pub(crate) fn settled_since(&self, first: usize) -> &[Settled] {
-        &self.settled[first..]
+    /// Returns what the record is, and what it has brought about.
+    pub(crate) fn part(&self) -> &Part {
+        &self.part
     }
 
-    /// Returns how much has been settled since the last record.
-    pub(crate) fn settled_count(&self) -> usize {
-        self.settled.len()
+    /// Returns what was settled behind the last record.
+    pub(crate) fn behind(&self) -> &Part {
+        self.is_handed.set(true);
+        &self.behind
+    }
+
+    /// Returns the same, and does not count as having been asked for it.
+    pub(crate) fn behind_unseen(&self) -> &Part {
+        &self.behind
     }
 
     /// Takes a label.
     ///
     /// # Errors
     /// The reason why it belongs to no sample.
-    pub(crate) fn label(&mut self, key: &[u8], target: f64, time: Option<i64>) -> Result<(), Rejection> {
+    pub(crate) fn label(&mut self, target: f64, time: Option<i64>) -> Result<(), Rejection> {
+        let key = self.key.as_deref().unwrap_or_default();
         if let Some(sample) = self.waiting.take(key) {
             self.answer(sample, target, time);
             return Ok(());
         }
-        if let Some(sample) = self.answered.newest(key) {
-            if self.config.on_correction == OnCorrection::Refuse {
+        if let Some(answered) = self.answered.newest(&digest(key).to_be_bytes()) {
+            let Some(sample) = answered.sample.as_ref().filter(|sample| *sample.key == *key) else {
                 return Err(Rejection::AlreadyLabelled { key: shown(key) });
-            }
+            };
             self.counts.corrected += 1;
-            self.settled.push(Settled { sample: Arc::clone(sample), outcome: Outcome::Corrected(target) });
+            self.part.settled.push(Settled { sample: Arc::clone(sample), outcome: Outcome::Corrected(target) });
             return Ok(());
         }
         if self.config.max_early == 0 {
@@ -209,13 +243,14 @@ impl Joiner {
             self.counts.delays.update(label.saturating_sub(asked).max(0) as f64 / 1000.0);
         }
         if self.config.join().is_some_and(|join| join.by.is_some()) {
-            let remembered = match self.config.on_correction {
-                OnCorrection::Learn => Arc::clone(&sample),
-                OnCorrection::Refuse => Arc::new(sample.without_row()),
-            };
-            self.answered.push(remembered);
+            let learns = self.config.on_correction == OnCorrection::Learn;
+            self.answered.push(Answered {
+                digest: digest(&sample.key).to_be_bytes(),
+                time: sample.time,
+                sample: learns.then(|| Arc::clone(&sample)),
+            });
         }
-        self.settled.push(Settled { sample, outcome: Outcome::Labelled(target) });
+        self.part.settled.push(Settled { sample, outcome: Outcome::Labelled(target) });
         self.make_room();
     }
 
@@ -234,7 +269,7 @@ impl Joiner {
         while self.answered.take_before(before(self.config.max_wait)).is_some() {}
         while let Some(early) = self.early.take_before(before(self.config.max_early)) {
             self.counts.unmatched += 1;
-            self.unmatched.push(early);
+            self.part.unmatched.push(early);
         }
     }
 
@@ -259,11 +294,13 @@ impl Joiner {
 
     /// Settles all samples whose targets are held back, since the stream has ended.
     pub(crate) fn release_all(&mut self) {
+        self.begin();
         for Held { id, target, .. } in std::mem::take(&mut self.held) {
             if let Some(sample) = self.waiting.take(&id.to_be_bytes()) {
                 self.answer(sample, target, None);
             }
         }
+        std::mem::swap(&mut self.part, &mut self.behind);
     }
 
     fn miss(&mut self, sample: Arc<Waiting>, missed: Missed) {
@@ -275,13 +312,12 @@ impl Joiner {
             Missed::Expired => self.counts.expired += 1,
             Missed::NoRoom => self.counts.no_room += 1,
         }
-        self.settled.push(Settled { sample, outcome });
+        self.part.settled.push(Settled { sample, outcome });
     }
 
     /// Counts a sample. One without a target that has a key waits for its label, and one whose `target` is held back for that.
     pub(crate) fn add(
         &mut self,
-        key: Option<&[u8]>,
         target: Option<f64>,
         time: Option<i64>,
         features: &[f64],
@@ -293,7 +329,7 @@ impl Joiner {
         let number = id.to_be_bytes();
         let key = match (is_delayed, target) {
             (true, Some(_)) => &number[..],
-            (false, None) if key.is_some() => key.unwrap_or_default(),
+            (false, None) if self.key.is_some() => self.key.as_deref().unwrap_or_default(),
             _ => return Role::Whole,
         };
         self.next += 1;
@@ -315,24 +351,31 @@ impl Joiner {
     }
 
     /// Settles the newest sample where its label came before it, once it has been predicted.
-    pub(crate) fn answer_early(&mut self, key: Option<&[u8]>) {
-        if let Some(key) = key.filter(|key| self.early.has(key) && self.waiting.has(key))
+    pub(crate) fn answer_early(&mut self) {
+        // What it settles is behind the record, and has a place of its own.
+        self.behind.clear();
+        self.is_handed.set(false);
+        std::mem::swap(&mut self.part, &mut self.behind);
+        if let Some(key) = self.key.as_deref().filter(|key| self.early.has(key) && self.waiting.has(key))
             && let (Some(early), Some(sample)) = (self.early.take(key), self.waiting.take(key))
         {
             self.answer(sample, early.target, early.time);
         }
         self.make_room();
+        std::mem::swap(&mut self.part, &mut self.behind);
     }
 
     /// Lets go of what has waited longest until the rest fits.
     fn make_room(&mut self) {
+        let Self { answered, config, .. } = self;
+        while answered.bytes() > config.max_pending / ANSWERED_SHARE && answered.take_oldest().is_some() {}
         while self.bytes() > self.config.max_pending {
             if self.answered.take_oldest().is_some() {
                 continue;
             }
             if let Some(early) = self.early.take_oldest() {
                 self.counts.unmatched += 1;
-                self.unmatched.push(early);
+                self.part.unmatched.push(early);
                 continue;
             }
             let Some(sample) = self.waiting.take_oldest() else { return };
@@ -341,9 +384,11 @@ impl Joiner {
     }
 }
 
-/// Something about samples or labels that is published as an event.
+/// What a record brought about, which is published as an event.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
+    /// Something of the race.
+    Race(Event),
     /// Samples that wait no longer: why, how many, and the input offsets of the first and the last; they were learned with `default`
     /// where there is one.
     Missed { why: Missed, samples: u64, offsets: [i64; 2], default: Option<f64> },
@@ -351,9 +396,10 @@ pub(crate) enum Told {
     Unmatched(Arc<Early>),
 }
 
-/// Returns what is to be published of what a record settled.
-pub(crate) fn told(settled: &[Settled], unmatched: &[Arc<Early>]) -> Vec<Told> {
-    let mut told: Vec<Told> = Vec::new();
+/// Adds what is to be published of what a record brought about.
+#[cold]
+pub(crate) fn tell(part: &Part, told: &mut Vec<Told>) {
+    let Part { settled, unmatched, .. } = part;
     for Settled { sample, outcome } in settled {
         let (missed, learned_with) = match *outcome {
             Outcome::Missed(missed) => (missed, None),
@@ -371,7 +417,6 @@ pub(crate) fn told(settled: &[Settled], unmatched: &[Arc<Early>]) -> Vec<Told> {
         }
     }
     told.extend(unmatched.iter().cloned().map(Told::Unmatched));
-    told
 }
 
 /// Returns the beginning of a key, for people.

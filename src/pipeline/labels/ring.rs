@@ -2,15 +2,16 @@
 //!
 //! Invariant: whatever leaves is the first of its key, so that a key's entries are a chain that only loses its head.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 /// Bytes that an entry takes besides itself: its places in the tables.
-const ENTRY_BYTES: usize = 96;
+const ENTRY_BYTES: usize = 64;
+
+/// Bytes that parts of their own take besides what is in them.
+const SHARED_BYTES: usize = 80;
 
 /// Place of none.
 const NONE: u64 = u64::MAX;
@@ -25,33 +26,49 @@ pub(super) trait Entry {
     fn bytes(&self) -> usize;
 }
 
+impl<E: Entry> Entry for Arc<E> {
+    fn key(&self) -> &[u8] {
+        (**self).key()
+    }
+
+    fn time(&self) -> Option<i64> {
+        (**self).time()
+    }
+
+    fn bytes(&self) -> usize {
+        SHARED_BYTES + (**self).bytes()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Ring<T> {
     /// The first one is there; of the others some have left.
     slots: VecDeque<Slot<T>>,
     /// Place of the first slot.
     base: u64,
-    /// Per key, the places of its first and its last entry.
-    ends: HashMap<Box<[u8]>, [u64; 2], RandomState>,
+    /// Per key, the places of its first and its last entry, whose keys it is found by.
+    ends: HashTable<[u64; 2]>,
+    hasher: RandomState,
     len: usize,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    entry: Option<Arc<T>>,
+    entry: Option<T>,
     /// Place of the key's next one.
     next: u64,
 }
 
 impl<T> Default for Ring<T> {
     fn default() -> Self {
-        Self { slots: VecDeque::new(), base: 0, ends: HashMap::default(), len: 0, bytes: 0 }
+        let hasher = RandomState::default();
+        Self { slots: VecDeque::new(), base: 0, ends: HashTable::new(), hasher, len: 0, bytes: 0 }
     }
 }
 
-impl<T: Entry> FromIterator<Arc<T>> for Ring<T> {
-    fn from_iter<I: IntoIterator<Item = Arc<T>>>(entries: I) -> Self {
+impl<T: Entry> FromIterator<T> for Ring<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(entries: I) -> Self {
         let mut ring = Self::default();
         entries.into_iter().for_each(|entry| ring.push(entry));
         ring
@@ -67,43 +84,56 @@ impl<T: Entry> Ring<T> {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, entry: Arc<T>) {
+    pub(super) fn push(&mut self, entry: T) {
         let place = self.base + self.slots.len() as u64;
-        match self.ends.get_mut(entry.key()) {
+        let Self { slots, base, ends, hasher, .. } = self;
+        let hash = hasher.hash_one(entry.key());
+        match ends.find_mut(hash, |ends| is_of(slots, *base, *ends, entry.key())) {
             Some([_, last]) => {
                 let before = std::mem::replace(last, place);
-                self.slots[(before - self.base) as usize].next = place;
+                slots[(before - *base) as usize].next = place;
             }
-            None => drop(self.ends.insert(entry.key().into(), [place; 2])),
+            None => {
+                let hash_of = |ends: &[u64; 2]| hasher.hash_one(key_at(slots, *base, *ends));
+                ends.insert_unique(hash, [place; 2], hash_of);
+            }
         }
         self.len += 1;
         self.bytes += ENTRY_BYTES + entry.key().len() + entry.bytes();
         self.slots.push_back(Slot { entry: Some(entry), next: NONE });
     }
 
+    fn ends_of(&self, key: &[u8]) -> Option<[u64; 2]> {
+        let Self { slots, base, ends, hasher, .. } = self;
+        ends.find(hasher.hash_one(key), |ends| is_of(slots, *base, *ends, key)).copied()
+    }
+
     /// Returns the newest one of a key.
-    pub(super) fn newest(&self, key: &[u8]) -> Option<&Arc<T>> {
-        let [_, last] = *self.ends.get(key)?;
+    pub(super) fn newest(&self, key: &[u8]) -> Option<&T> {
+        let [_, last] = self.ends_of(key)?;
         self.slots[(last - self.base) as usize].entry.as_ref()
     }
 
     pub(super) fn has(&self, key: &[u8]) -> bool {
-        self.ends.contains_key(key)
+        self.ends_of(key).is_some()
     }
 
     /// Returns the oldest one of all.
-    pub(super) fn oldest(&self) -> Option<&Arc<T>> {
+    pub(super) fn oldest(&self) -> Option<&T> {
         self.slots.front()?.entry.as_ref()
     }
 
     /// Takes the oldest one of a key.
-    pub(super) fn take(&mut self, key: &[u8]) -> Option<Arc<T>> {
-        let [first, last] = *self.ends.get(key)?;
-        let slot = &mut self.slots[(first - self.base) as usize];
+    pub(super) fn take(&mut self, key: &[u8]) -> Option<T> {
+        let Self { slots, base, ends, hasher, .. } = self;
+        let found = ends.find_entry(hasher.hash_one(key), |ends| is_of(slots, *base, *ends, key));
+        let mut found = found.ok()?;
+        let [first, _] = *found.get();
+        let slot = &mut slots[(first - *base) as usize];
         let entry = slot.entry.take()?;
         match slot.next {
-            NONE => drop(self.ends.remove(key)),
-            next => drop(self.ends.insert(key.into(), [next, last])),
+            NONE => drop(found.remove()),
+            next => found.get_mut()[0] = next,
         }
         self.len -= 1;
         self.bytes -= ENTRY_BYTES + key.len() + entry.bytes();
@@ -115,21 +145,30 @@ impl<T: Entry> Ring<T> {
     }
 
     /// Takes the oldest one of all, which is also the oldest of its key.
-    pub(super) fn take_oldest(&mut self) -> Option<Arc<T>> {
-        let oldest = Arc::clone(self.oldest()?);
-        self.take(oldest.key())
+    pub(super) fn take_oldest(&mut self) -> Option<T> {
+        let key = self.oldest()?.key().to_vec();
+        self.take(&key)
     }
 
     /// Takes the oldest one of all, where its time is before `limit`.
-    pub(super) fn take_before(&mut self, limit: i64) -> Option<Arc<T>> {
+    pub(super) fn take_before(&mut self, limit: i64) -> Option<T> {
         self.oldest().filter(|entry| entry.time().is_some_and(|time| time < limit))?;
         self.take_oldest()
     }
 
     /// Returns them, oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref())
     }
+}
+
+/// Returns the key of a chain, which its first entry has, since that one is there.
+fn key_at<T: Entry>(slots: &VecDeque<Slot<T>>, base: u64, [first, _]: [u64; 2]) -> &[u8] {
+    slots[(first - base) as usize].entry.as_ref().map_or(&[], |entry| entry.key())
+}
+
+fn is_of<T: Entry>(slots: &VecDeque<Slot<T>>, base: u64, ends: [u64; 2], key: &[u8]) -> bool {
+    key_at(slots, base, ends) == key
 }
 
 #[cfg(test)]
@@ -159,7 +198,7 @@ mod tests {
     #[test]
     fn the_oldest_of_a_key_is_the_first_to_leave_and_nothing_is_counted_twice() {
         let entries = [(&b"a"[..], 0), (b"b", 1), (b"a", 2), (b"c", 3), (b"a", 4)];
-        let mut ring: Ring<Waits> = entries.into_iter().map(|(key, time)| Arc::new(Waits(key, time))).collect();
+        let mut ring: Ring<Waits> = entries.into_iter().map(|(key, time)| Waits(key, time)).collect();
         assert_eq!(ring.newest(b"a").map(|entry| entry.1), Some(4));
         assert_eq!(ring.take(b"a").map(|entry| entry.1), Some(0));
         assert_eq!(ring.take(b"c").map(|entry| entry.1), Some(3));
@@ -168,7 +207,7 @@ mod tests {
         // One that left amid the others is no hindrance to those behind it.
         assert!(ring.take_before(1).is_none());
         assert_eq!(ring.take_before(2).map(|entry| entry.1), Some(1));
-        ring.push(Arc::new(Waits(b"c", 5)));
+        ring.push(Waits(b"c", 5));
         assert_eq!((times(&ring), ring.len()), (vec![2, 4, 5], 3));
         while ring.take_oldest().is_some() {}
         assert_eq!((ring.len(), ring.bytes(), ring.ends.len(), ring.slots.len()), (0, 0, 0, 0));

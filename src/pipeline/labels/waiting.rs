@@ -18,7 +18,7 @@ pub struct Waiting {
     /// Its row, where the record holds many.
     pub row: Option<u32>,
     /// What its label shares with it.
-    pub key: Box<[u8]>,
+    pub key: Arc<[u8]>,
     /// Its time, in milliseconds since 1970; that of the stream where it had none.
     pub time: Option<i64>,
     /// Its features as they were predicted from, NaN where unknown.
@@ -34,10 +34,32 @@ impl Waiting {
         let is_sound = self.features.iter().all(|value| value.is_nan() || value.abs() <= MAX_MAGNITUDE);
         if is_sound { Ok(()) } else { Err("a feature is beyond what records can hold") }
     }
+}
 
-    /// Returns what is needed to know that it has had its label.
-    pub(super) fn without_row(&self) -> Self {
-        Self { features: Box::default(), keys: Box::default(), key: self.key.clone(), ..*self }
+/// A sample that has had its label.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    /// Digest of what its label shared with it.
+    pub(super) digest: [u8; 8],
+    /// Its time, in milliseconds since 1970; that of the stream where it had none.
+    pub(super) time: Option<i64>,
+    /// The sample, where another label would have it learned once more.
+    pub(super) sample: Option<Arc<Waiting>>,
+}
+
+checked!(Answered { digest: any, time, sample });
+
+impl Entry for Answered {
+    fn key(&self) -> &[u8] {
+        &self.digest
+    }
+
+    fn time(&self) -> Option<i64> {
+        self.time
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.sample.as_ref().map_or(0, |sample| sample.key.len() + sample.bytes())
     }
 }
 
@@ -60,7 +82,7 @@ impl Entry for Waiting {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Early {
     /// What it shares with its sample.
-    pub key: Box<[u8]>,
+    pub key: Arc<[u8]>,
     /// The target.
     pub target: f64,
     /// Its time, in milliseconds since 1970; that of the stream where it had none.
@@ -87,10 +109,29 @@ impl Entry for Early {
     }
 }
 
-/// Part of a record in the stream.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a record is in a stream whose targets come late, and what it brings about.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// What it is.
+    pub role: Role,
+    /// What has become of earlier samples, in order, before this one counts.
+    pub settled: Vec<Settled>,
+    /// Labels whose samples never came.
+    pub unmatched: Vec<Arc<Early>>,
+}
+
+impl Part {
+    pub(super) fn clear(&mut self) {
+        self.settled.clear();
+        self.unmatched.clear();
+    }
+}
+
+/// What a record is in a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Role {
     /// A sample; it is learned at once where it has a target.
+    #[default]
     Whole,
     /// A sample that waits for its target.
     Waits {
@@ -170,7 +211,7 @@ pub struct Pending {
     pub(super) samples: u64,
     pub(super) clock: Clock,
     pub(super) waiting: Vec<Arc<Waiting>>,
-    pub(super) answered: Vec<Arc<Waiting>>,
+    pub(super) answered: Vec<Answered>,
     pub(super) early: Vec<Arc<Early>>,
     pub(super) counts: Counts,
 }

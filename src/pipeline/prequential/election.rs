@@ -44,7 +44,7 @@ impl Prequential {
     }
 
     /// Elects the models that champions follow, after every scored sample, by [`champion::best`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn elect(&mut self) {
         if !self.wiring.ensembles.is_empty() {
             self.elect_champions();

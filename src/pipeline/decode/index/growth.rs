@@ -19,6 +19,7 @@ impl Index {
     }
 
     /// Adds the new columns and categories of an accepted record, and puts their values into `row`.
+    #[inline]
     pub(in crate::decode) fn extend(
         &mut self,
         new: &mut Vec<NewColumn>,
@@ -26,6 +27,14 @@ impl Index {
         row: &mut Vec<f64>,
     ) -> Result<(), Rejection> {
         self.check_room(new.len())?;
+        if new.len() + new_categories.len() > 0 {
+            self.extend_by(new, new_categories, row);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn extend_by(&mut self, new: &mut Vec<NewColumn>, new_categories: &mut Vec<(usize, String)>, row: &mut Vec<f64>) {
         for (column, text) in new_categories.drain(..) {
             self.changes += 1;
             row[column] = self.add_category(column, text);
@@ -44,7 +53,6 @@ impl Index {
                 None => value,
             });
         }
-        Ok(())
     }
 
     /// Learns from the texts of an accepted record about their fields.

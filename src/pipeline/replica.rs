@@ -65,7 +65,7 @@ impl Predictor {
         let as_json = Schema { format: Format::Json, labels: Labels::default(), ..schema.clone() };
         let decoder = |index: Index| {
             let mut decoder = Decoder::with_past(&as_json, index, Arc::clone(past), Pending::default());
-            decoder.set_record_time(*time);
+            decoder.set_record(*time, None);
             decoder
         };
         let names: Vec<String> = race.names().map(|name| quote(name)).collect();

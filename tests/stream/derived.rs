@@ -245,3 +245,46 @@ fn a_field_of_the_name_of_a_feature_is_told_to_be_left_out_and_one_that_never_co
     let unseen: Vec<(&str, &str)> = fields.never_seen.iter().map(|it| (it.setting, &it.name[..])).collect();
     assert_eq!(unseen, [("of or formula in [[features]]", "lod"), ("by in [[features]]", "devise")]);
 }
+
+#[test]
+fn pasts_are_kept_apart_by_the_key_of_the_records_whatever_bytes_it_has() {
+    let derived = vec![Feature { by: Some("$key".into()), ..feature(lag("y", &[Span::Samples(1)])) }];
+    let schema = Schema { derived, ..Schema::default() };
+    let mut decoder = Decoder::new(&schema, Index::new(&schema));
+    let mut ahead = ReadAhead::new(&schema);
+    let mut seen = |i: i64, key: Option<&'static [u8]>| {
+        let value = json!({"x": 0.5, "y": i}).to_string();
+        let key = key.map(Into::into);
+        let record = Record { offset: i, key, value: Some(value.into()), ..Record::default() };
+        let rows = ahead.read([record.value.as_deref()].into_iter());
+        let sample = decoder.decode_record(&record, rows.get(0)).expect("a sample");
+        let lag = sample.features.get(0);
+        decoder.remember();
+        lag
+    };
+    let keys: [Option<&[u8]>; 8] =
+        [Some(b"a"), Some(b"b"), None, Some(b"a"), Some(&[0xff, 1]), Some(&[0xff, 2]), Some(&[0xff, 1]), None];
+    let lags: Vec<Option<f64>> = (0..).zip(keys).map(|(i, key)| seen(i, key)).collect();
+    assert_eq!(lags, [None, None, None, Some(0.0), None, None, Some(4.0), None]);
+    assert_eq!(decoder.index().column_names()[0], "lag(y, 1) by $key");
+    assert!(decoder.fields().never_seen.is_empty());
+}
+
+#[test]
+fn a_state_whose_past_is_that_of_other_features_is_refused() {
+    let with = |derived: Vec<Feature>| {
+        let (mut processor, _) = Processor::new(&config(Schema { derived, ..schema() }), 0, 0, None);
+        process(&mut processor, (0..50).map(record));
+        processor.checkpoint()
+    };
+    let one = with(vec![feature(lag("y", &[Span::Samples(1)]))]);
+    let other = with(vec![feature(lag("y", &[Span::Samples(1), Span::Time(HOUR)])), feature(lag("load.kw", &[Span::Samples(1)]))]);
+    let read = |checkpoint: &Checkpoint| {
+        let mut bytes = Vec::new();
+        thalweg_state::write(checkpoint, &mut bytes).expect("saved");
+        thalweg_state::read::<Checkpoint>(&bytes)
+    };
+    assert!(read(&one).is_ok());
+    let refused = read(&Checkpoint { past: Arc::clone(&other.past), ..one }).expect_err("refused").to_string();
+    assert!(refused.contains("what is remembered does not fit the features"), "{refused}");
+}

@@ -16,7 +16,7 @@ static NO_HEADERS: Headers = Headers::new();
 impl<'r> Copied<'r> {
     /// What a file holds has no time of its own.
     pub(super) fn of_file(value: &'r [u8]) -> Self {
-        Self { time: 0, value: Some(value), headers: &NO_HEADERS }
+        Self { time: 0, key: None, value: Some(value), headers: &NO_HEADERS }
     }
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Exploded {
     headers: Headers,
     /// Time of the record, in milliseconds since 1970.
     time: i64,
+    /// Key of the record.
+    key: Option<Vec<u8>>,
 }
 
 impl Exploded {
@@ -38,6 +40,7 @@ impl Exploded {
             current: None,
             headers: Headers::new(),
             time: 0,
+            key: None,
         }
     }
 
@@ -54,16 +57,18 @@ impl Exploded {
 
     /// Returns the row that was moved to last, where the record holds rows.
     pub(super) fn current(&self) -> Copied<'_> {
-        Copied { time: self.time, value: self.current.as_deref(), headers: &self.headers }
+        let Self { time, key, current, headers, .. } = self;
+        Copied { time: *time, key: key.as_deref(), value: current.as_deref(), headers }
     }
 
     /// Takes the next record, and returns its first row, or the record where it holds none.
     pub(super) fn first_of<'v>(&'v mut self, record: Copied<'v>) -> Copied<'v> {
-        let Copied { time, value, headers } = record;
+        let Copied { time, key, value, headers } = record;
         if let Some(value) = value.filter(|_| self.explode.is_needed())
             && let Some(rows) = self.explode.rows(&Bytes::copy_from_slice(value), headers.into())
         {
             (self.rows, self.headers, self.time) = (rows.into_iter(), headers.clone(), time);
+            self.key = key.map(<[u8]>::to_vec);
             self.advance();
         }
         Copied { value: self.current.as_deref().or(value), ..record }

@@ -270,6 +270,11 @@ impl Samples {
             let note = "features of time are unknown here: these samples have none but that of a field, which schema.timestamp names";
             notes.push(note.to_owned());
         }
+        if !matches!(self.origin, Origin::Records(_)) && self.decoder.lacks_key() {
+            let note = "these samples have no key but that of a field, so that what goes by the records' own is unknown here: name the field \
+                        (labels.by, schema.key, or by of [[features]])";
+            notes.push(note.to_owned());
+        }
         notes
     }
 
@@ -289,8 +294,8 @@ impl Samples {
         };
         let decoded = match content {
             Content::Json(value) => decoder.decode(Some(value)),
-            Content::Record(Copied { time, value, headers }) => {
-                decoder.set_record_time(Some(time));
+            Content::Record(Copied { time, key, value, headers }) => {
+                decoder.set_record(Some(time), key);
                 decoder.decode_with(value, headers, None)
             }
             Content::Cells(table) => decoder.decode_row(table.cells()),
@@ -435,8 +440,28 @@ mod tests {
     use super::*;
     use crate::{
         features::{Feature, Kind, Since},
+        pipeline::labels::{Join, Mode, Outcome},
         topic::record::Record,
     };
+
+    #[test]
+    fn labels_of_a_topic_are_joined_by_the_keys_of_their_records() {
+        let mut writer = SpoolWriter::new().expect("a file");
+        for (key, value) in [("a", r#"{"x":1}"#), ("b", r#"{"x":2}"#), ("a", r#"{"y":3}"#)] {
+            let record = Record { key: Some(key.into()), ..Record::default() };
+            writer.push(Some(value.as_bytes()), &record).expect("room");
+        }
+        let labels = Labels { mode: Mode::SameTopic(Join::default()), ..Labels::default() };
+        let schema = Schema { labels, ..Schema::default() };
+        let mut samples = Samples::of_records(&writer.finish().expect("room"), &schema);
+        let mut settled = Vec::new();
+        while let Some(sample) = samples.next_sample().expect("read") {
+            let settles = sample.expect("a record").settled().iter();
+            settled.extend(settles.map(|it| (it.sample.features.to_vec(), it.outcome)));
+        }
+        assert_eq!(settled, [(vec![1.0], Outcome::Labelled(3.0))]);
+        assert!(samples.notes().is_empty());
+    }
 
     #[test]
     fn samples_of_a_topic_have_the_times_of_their_records() {

@@ -61,6 +61,7 @@ impl Spool {
     pub(in crate::cli) fn reader(&self) -> SpoolReader {
         SpoolReader {
             read: BufReader::with_capacity(1 << 16, At { spool: self.clone(), next: 0 }),
+            key: Vec::new(),
             value: Vec::new(),
             headers: Headers::new(),
             position: 0,
@@ -99,10 +100,11 @@ impl SpoolWriter {
         Ok(Self { out: BufWriter::with_capacity(1 << 16, tempfile::tempfile()?), size: 0 })
     }
 
-    /// Adds a record's value, and its time and headers.
+    /// Adds a record's value, and its time, key and headers.
     pub(in crate::cli) fn push(&mut self, value: Option<&[u8]>, record: &Record) -> io::Result<()> {
         self.out.write_all(&encode::time(record).to_le_bytes())?;
         self.size += 8;
+        self.write(record.key.as_deref())?;
         let attributes: Vec<_> = CloudEvent::of(&record.headers).into_iter().flat_map(CloudEvent::headers).collect();
         self.out.write_all(&(attributes.len() as u32).to_le_bytes())?;
         self.size += 4;
@@ -133,6 +135,7 @@ impl SpoolWriter {
 pub(super) struct Copied<'r> {
     /// Milliseconds since 1970.
     pub(super) time: i64,
+    pub(super) key: Option<&'r [u8]>,
     pub(super) value: Option<&'r [u8]>,
     pub(super) headers: &'r Headers,
 }
@@ -141,6 +144,7 @@ pub(super) struct Copied<'r> {
 #[derive(Debug)]
 pub(in crate::cli) struct SpoolReader {
     read: BufReader<At>,
+    key: Vec<u8>,
     value: Vec<u8>,
     headers: Headers,
     position: u64,
@@ -168,6 +172,8 @@ impl SpoolReader {
         let mut time = [0; 8];
         self.read.read_exact(&mut time)?;
         self.position += 8;
+        let has_key = self.bytes()?;
+        std::mem::swap(&mut self.key, &mut self.value);
         self.headers = Headers::new();
         for _ in 0..self.number()? {
             let name = self.bytes()?.then(|| Bytes::copy_from_slice(&self.value));
@@ -177,6 +183,7 @@ impl SpoolReader {
         let has_value = self.bytes()?;
         Ok(Some(Copied {
             time: i64::from_le_bytes(time),
+            key: has_key.then_some(&self.key),
             value: has_value.then_some(&self.value),
             headers: &self.headers,
         }))
@@ -241,7 +248,8 @@ mod tests {
         for (i, value) in values.into_iter().enumerate() {
             let headers = headers(i);
             for reader in [&mut one, &mut other] {
-                let expected = Copied { time: record(i).timestamp, value, headers: &headers };
+                let of = record(i);
+                let expected = Copied { time: of.timestamp, key: of.key.as_deref(), value, headers: &headers };
                 assert_eq!(reader.next_record().expect("read"), Some(expected));
             }
         }

@@ -8,6 +8,9 @@ use thalweg_features::{Column, Input, Past, Plan};
 
 use super::{Notice, Schema, zone};
 
+/// Name that stands for the record's own key, where pasts are kept apart by it.
+pub(super) const RECORD_KEY: &str = "$key";
+
 /// What the index knows of them: names, and fields that they need.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {

@@ -51,12 +51,15 @@ impl Decoder {
             Some(_) => self.draft.timestamp.map(Moment::milliseconds),
             None => self.record_time,
         };
-        let Self { joiner: Some(joiner), index, draft, .. } = self else { return Err(Rejection::NoFeatures) };
+        let Self { joiner: Some(joiner), index, draft, record_key, has_record_key, .. } = self else {
+            return Err(Rejection::NoFeatures);
+        };
         joiner.begin();
-        match index.join() {
-            [Some(place), _] => joiner.set_key(draft.drawn.keys[place].as_deref(), false),
-            [None, _] => joiner.set_key(draft.key.as_deref(), true),
-        }
+        let record_key = has_record_key.then_some(&record_key[..]);
+        joiner.set_key(match index.join() {
+            [Some(place), _] => draft.drawn.keys[place].as_ref().map(String::as_bytes),
+            [None, _] => draft.key.as_ref().map(String::as_bytes).or(record_key),
+        });
         let known = joiner.part().settled.len();
         if is_label(joiner, index, draft) {
             self.is_sample = false;

@@ -141,6 +141,11 @@ pub struct Decoder {
     is_sample: bool,
     /// Time of the record itself, in milliseconds since 1970.
     record_time: Option<i64>,
+    /// Key of the record itself, where it has one and that is needed.
+    record_key: Vec<u8>,
+    has_record_key: bool,
+    /// True where that and its place are needed.
+    wants_record: bool,
     connect: ConnectFrame,
     /// Connect's schema by which types are known.
     typed_by: Vec<u8>,
@@ -166,6 +171,7 @@ impl Decoder {
         if index.fits(schema) {
             index.adopt(schema);
         }
+        let wants_record = !schema.labels.is_inline() || index.place_of_record_key().is_some();
         if schema.format != Format::Json && index.form().is_none() {
             index.set_form(Form::of_typed(schema));
         }
@@ -179,6 +185,9 @@ impl Decoder {
             joiner: Joiner::new(&schema.labels, pending),
             is_sample: false,
             record_time: None,
+            record_key: Vec::new(),
+            has_record_key: false,
+            wants_record,
             connect: ConnectFrame::default(),
             typed_by: Vec::new(),
             known: Vec::new(),
@@ -212,14 +221,29 @@ impl Decoder {
         &self.index
     }
 
-    /// Sets the time of samples that hold none and come without a record, in milliseconds since 1970.
-    pub fn set_record_time(&mut self, time: Option<i64>) {
+    /// Sets the time of samples that hold none and come without a record, in milliseconds since 1970, and the key of that record.
+    pub fn set_record(&mut self, time: Option<i64>, key: Option<&[u8]>) {
         self.record_time = time;
+        self.set_record_key(key);
+    }
+
+    fn set_record_key(&mut self, key: Option<&[u8]>) {
+        let known = &mut self.record_key;
+        known.clear();
+        known.extend_from_slice(key.unwrap_or_default());
+        self.has_record_key = key.is_some();
     }
 
     /// Returns true where features need the samples' time, which only records have: the schema names no field with it.
     pub fn lacks_time(&self) -> bool {
         self.derived.needs_time() && self.index.schema().timestamp.is_none()
+    }
+
+    /// Returns true where features, or labels, go by the key of a record, which only records have.
+    pub fn lacks_key(&self) -> bool {
+        let schema = self.index.schema();
+        let is_joined_by_it = schema.key.is_none() && schema.labels.join().is_some_and(|join| join.by.is_none());
+        is_joined_by_it || self.index.place_of_record_key().is_some()
     }
 
     /// Returns what is remembered of the samples, for the features of later ones.
@@ -296,10 +320,18 @@ impl Decoder {
     #[inline]
     pub fn decode_record(&mut self, record: &Record, row: Option<Row<'_>>) -> Result<Sample<'_>, Rejection> {
         self.record_time = Some(crate::encode::time(record));
-        if let Some(joiner) = &mut self.joiner {
-            joiner.at(record);
+        if self.wants_record {
+            self.note_record(record);
         }
         self.decode_with(record.value.as_deref(), &record.headers, row)
+    }
+
+    #[cold]
+    fn note_record(&mut self, record: &Record) {
+        self.set_record_key(record.key.as_deref());
+        if let Some(joiner) = &mut self.joiner {
+            joiner.at(record.offset, record.row);
+        }
     }
 
     /// Decodes like [`Decoder::decode_record`], for a value and its headers.
@@ -588,6 +620,17 @@ impl Decoder {
     fn start(&mut self, on_fast_path: bool) {
         self.draft.start(&self.index);
         self.draft.on_fast_path = on_fast_path;
+        if self.wants_record {
+            self.draw_record_key();
+        }
+    }
+
+    /// Takes the record's own key, where pasts are kept apart by it.
+    #[cold]
+    fn draw_record_key(&mut self) {
+        if let Some(place) = self.index.place_of_record_key() {
+            self.draft.drawn.keys[place] = self.has_record_key.then(|| key_in_text(&self.record_key));
+        }
     }
 
     fn finish(&mut self) -> Result<Sample<'_>, Rejection> {
@@ -657,6 +700,14 @@ impl Decoder {
         let Self { draft, derived, record_time, .. } = self;
         let time = draft.timestamp.map(Moment::milliseconds).or(*record_time);
         derived.fill(time, &draft.drawn, &mut draft.row);
+    }
+}
+
+/// Returns a key as text: bytes that are none in hexadecimal digits, behind `0x`.
+fn key_in_text(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) => text.to_owned(),
+        Err(_) => key.iter().fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
     }
 }
 

@@ -15,8 +15,6 @@ mod waiting;
 use std::{cell::Cell, collections::VecDeque, sync::Arc};
 
 use thalweg_features::Span;
-use thalweg_topic::record::Record;
-
 use crate::{decode::Rejection, digest::digest, prequential::Event};
 use clock::Clock;
 use ring::Ring;
@@ -28,12 +26,10 @@ pub use waiting::{Answered, Counts, Early, Missed, Outcome, Part, Pending, Role,
 const ANSWERED_SHARE: usize = 4;
 
 /// Where a record is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Place {
-    pub(crate) offset: i64,
-    pub(crate) row: Option<u32>,
-    /// Its key.
-    pub(crate) key: Option<Vec<u8>>,
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    offset: i64,
+    row: Option<u32>,
 }
 
 /// Joins labels to the samples that wait for them.
@@ -128,27 +124,18 @@ impl Joiner {
     }
 
     /// Says where the record is that is read next.
-    pub(crate) fn at(&mut self, record: &Record) {
-        let place = &mut self.place;
-        (place.offset, place.row) = (record.offset, record.row);
-        match (&record.key, &mut place.key) {
-            (Some(key), Some(known)) => {
-                known.clear();
-                known.extend_from_slice(key);
-            }
-            (key, known) => *known = key.as_deref().map(<[u8]>::to_vec),
-        }
+    pub(crate) fn at(&mut self, offset: i64, row: Option<u32>) {
+        self.place = Place { offset, row };
     }
 
     pub(crate) fn config(&self) -> &Labels {
         &self.config
     }
 
-    /// Sets what the record that is being read shares with a label or a sample: `text`, or where `by_record` says so its key.
-    pub(crate) fn set_key(&mut self, text: Option<&str>, by_record: bool) {
+    /// Sets what the record that is being read shares with a label or a sample.
+    pub(crate) fn set_key(&mut self, key: Option<&[u8]>) {
         let mut buffer = self.key.take().unwrap_or_else(|| std::mem::take(&mut self.spare));
-        let record_key = self.place.key.as_deref().filter(|_| by_record);
-        match text.map(str::as_bytes).or(record_key) {
+        match key {
             Some(key) => {
                 buffer.clear();
                 buffer.extend_from_slice(key);

@@ -4,6 +4,7 @@ use super::{
     super::{
         Notice, Rejection,
         categories::{self, Categories, Category},
+        derived::RECORD_KEY,
         numeric_text::Turn,
         role::{Field, Part},
     },
@@ -130,7 +131,7 @@ impl Index {
 
     /// Adds the fields that features of the past need: those that pasts are kept apart by are features only where they are listed.
     pub(super) fn add_needed(&mut self) {
-        for name in self.derived.keys.clone() {
+        for name in self.derived.keys.clone().into_iter().filter(|name| name != RECORD_KEY) {
             if self.place(&name).is_none() {
                 self.add_name(&name, Part::Ignored);
             }

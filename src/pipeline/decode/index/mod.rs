@@ -17,7 +17,7 @@ use super::{
     Absent, Envelope, Notice, Schema, Unit,
     cast::Cast,
     categories::{Categories, Category},
-    derived::{self, Drawn, Names, Use},
+    derived::{self, Drawn, Names, RECORD_KEY, Use},
     envelope::{Form, Wrappers},
     naming::{self, Naming},
     numeric_text::Texts,
@@ -360,7 +360,7 @@ impl Index {
     /// Returns `true` where features of the past need something of the records.
     #[inline]
     pub(super) fn draws(&self) -> bool {
-        !self.uses.is_empty()
+        self.derived.keys.len() + self.derived.fields.len() > 0
     }
 
     /// Starts what they need with the values of a record without fields.
@@ -370,6 +370,11 @@ impl Index {
         drawn.fields.resize(self.derived.fields.len(), absent);
         drawn.keys.clear();
         drawn.keys.resize(self.derived.keys.len(), None);
+    }
+
+    /// Returns the place among the texts that are drawn of the record's own key, where pasts are kept apart by it.
+    pub(super) fn place_of_record_key(&self) -> Option<usize> {
+        self.derived.keys[..self.derived.pasts].iter().position(|name| name == RECORD_KEY)
     }
 
     /// Returns the place among the texts that are drawn of the one that a label shares with its sample, and of the one that marks a

@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        derived, naming,
+        derived::{self, RECORD_KEY},
+        naming,
         role::Part,
         usage::{Feature, FeatureKind, Names, Unseen},
     },
@@ -37,6 +38,9 @@ impl Index {
         }
         let schema = &self.schema;
         let listed = schema.features.as_deref().unwrap_or_default();
+        let of_record = |name: &&String| *name == RECORD_KEY;
+        let keys: Vec<String> =
+            self.derived.keys[..self.derived.pasts].iter().filter(|name| !of_record(name)).cloned().collect();
         let [by, marker] = derived::join_fields(schema).map(|field| field.map_or(&[][..], std::slice::from_ref));
         let settings = [
             ("schema.target", std::slice::from_ref(&schema.target)),
@@ -46,7 +50,7 @@ impl Index {
             ("schema.nominal", &schema.nominal),
             ("schema.ignore", &schema.ignore),
             ("of or formula in [[features]]", &self.derived.fields),
-            ("by in [[features]]", &self.derived.keys[..self.derived.pasts]),
+            ("by in [[features]]", &keys),
             ("labels.by", by),
             ("labels.marker.field", marker),
         ];

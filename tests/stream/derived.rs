@@ -278,7 +278,10 @@ fn a_state_whose_past_is_that_of_other_features_is_refused() {
         processor.checkpoint()
     };
     let one = with(vec![feature(lag("y", &[Span::Samples(1)]))]);
-    let other = with(vec![feature(lag("y", &[Span::Samples(1), Span::Time(HOUR)])), feature(lag("load.kw", &[Span::Samples(1)]))]);
+    let other = with(vec![
+        feature(lag("y", &[Span::Samples(1), Span::Time(HOUR)])),
+        feature(lag("load.kw", &[Span::Samples(1)])),
+    ]);
     let read = |checkpoint: &Checkpoint| {
         let mut bytes = Vec::new();
         thalweg_state::write(checkpoint, &mut bytes).expect("saved");

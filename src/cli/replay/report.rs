@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{super::emphasis::Emphasis, Counts};
 use crate::{
-    logging::figures::{NO_FIGURE, finite, significant},
+    logging::figures::{NO_FIGURE, finite, short, significant},
     metrics::{Coverage, Faded, Quantiles, Scores},
     pipeline::{
         decode::Fields,
@@ -264,7 +264,7 @@ fn waiting(late: &Late, labels: u64) -> String {
         text = format!("{labels} records are labels; {text}");
     }
     if let Some([half, _, nearly_all]) = delays {
-        let [half, nearly_all] = [half, nearly_all].map(significant);
+        let [half, nearly_all] = [half, nearly_all].map(short);
         text.push_str(&format!("; half came within {half} s, 99 % within {nearly_all} s"));
     }
     let others = [

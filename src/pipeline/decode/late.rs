@@ -60,7 +60,7 @@ impl Decoder {
             [Some(place), _] => draft.drawn.keys[place].as_ref().map(String::as_bytes),
             [None, _] => draft.key.as_ref().map(String::as_bytes).or(record_key),
         });
-        let known = joiner.part().settled.len();
+        let known = joiner.settled().len();
         if is_label(joiner, index, draft) {
             self.is_sample = false;
             label(joiner, index, draft, time)?;
@@ -101,18 +101,18 @@ impl Decoder {
             self.derived.remember(&self.draft.drawn, self.draft.target);
         }
         let Self { joiner: Some(joiner), draft, .. } = self else { return };
-        if draft.target.is_some() || !matches!(joiner.part().role, Role::Waits { .. }) {
+        if draft.target.is_some() || !matches!(joiner.role(), Role::Waits { .. }) {
             return;
         }
         joiner.answer_early();
         let Self { joiner: Some(joiner), derived, .. } = self else { return };
-        remember(derived, &joiner.behind_unseen().settled);
+        remember(derived, joiner.settled_behind());
     }
 
     /// Makes targets that have come with this record a part of the past, but for the first ones, which are `known`.
     fn remember_targets(&mut self, known: usize) {
         let Self { joiner: Some(joiner), derived, .. } = self else { return };
-        remember(derived, &joiner.part().settled[known..]);
+        remember(derived, &joiner.settled()[known..]);
     }
 
     fn joined(&self) -> Sample<'_> {

@@ -14,10 +14,10 @@ mod waiting;
 
 use std::{cell::Cell, collections::VecDeque, sync::Arc};
 
-use thalweg_features::Span;
 use crate::{decode::Rejection, digest::digest, prequential::Event};
 use clock::Clock;
 use ring::Ring;
+use thalweg_features::Span;
 
 pub use config::{Join, Labels, Marker, Mode, OnCorrection};
 pub use waiting::{Answered, Counts, Early, Missed, Outcome, Part, Pending, Role, Settled, Waiting};
@@ -61,8 +61,8 @@ pub(crate) struct Joiner {
     part: Part,
     /// What was settled behind it.
     behind: Part,
-    /// True where that was handed out.
-    is_handed: Cell<bool>,
+    /// True where these two were handed out.
+    is_handed: [Cell<bool>; 2],
 }
 
 /// A target that is known, but held back.
@@ -98,7 +98,7 @@ impl Joiner {
             spare: Vec::new(),
             part: Part::default(),
             behind: Part::default(),
-            is_handed: Cell::default(),
+            is_handed: Default::default(),
         };
         joiner.make_room();
         Some(Box::new(joiner))
@@ -164,14 +164,19 @@ impl Joiner {
         self.waiting.bytes() + self.waiting.len() * self.beside + self.answered.bytes() + self.early.bytes()
     }
 
-    /// Begins a record; what was settled behind the last one counts with it, where nobody has asked for it.
+    /// Begins a record. What was settled before and nobody has seen, since the record was refused or nobody asked for what is behind
+    /// it, counts with this one.
     pub(crate) fn begin(&mut self) {
-        self.part.clear();
-        if self.is_handed.take() {
-            self.behind.clear();
-        } else {
-            std::mem::swap(&mut self.part, &mut self.behind);
+        let Self { part, behind, is_handed, .. } = self;
+        let [part_is_handed, behind_is_handed] = is_handed.each_ref().map(Cell::take);
+        if part_is_handed {
+            part.clear();
         }
+        if !behind_is_handed {
+            part.settled.append(&mut behind.settled);
+            part.unmatched.append(&mut behind.unmatched);
+        }
+        behind.clear();
     }
 
     /// Says what the record is.
@@ -181,18 +186,29 @@ impl Joiner {
 
     /// Returns what the record is, and what it has brought about.
     pub(crate) fn part(&self) -> &Part {
+        self.is_handed[0].set(true);
         &self.part
+    }
+
+    /// Returns what the record is.
+    pub(crate) fn role(&self) -> Role {
+        self.part.role
+    }
+
+    /// Returns what it has brought about so far.
+    pub(crate) fn settled(&self) -> &[Settled] {
+        &self.part.settled
     }
 
     /// Returns what was settled behind the last record.
     pub(crate) fn behind(&self) -> &Part {
-        self.is_handed.set(true);
+        self.is_handed[1].set(true);
         &self.behind
     }
 
     /// Returns the same, and does not count as having been asked for it.
-    pub(crate) fn behind_unseen(&self) -> &Part {
-        &self.behind
+    pub(crate) fn settled_behind(&self) -> &[Settled] {
+        &self.behind.settled
     }
 
     /// Takes a label.
@@ -341,7 +357,7 @@ impl Joiner {
     pub(crate) fn answer_early(&mut self) {
         // What it settles is behind the record, and has a place of its own.
         self.behind.clear();
-        self.is_handed.set(false);
+        self.is_handed[1].set(false);
         std::mem::swap(&mut self.part, &mut self.behind);
         if let Some(key) = self.key.as_deref().filter(|key| self.early.has(key) && self.waiting.has(key))
             && let (Some(early), Some(sample)) = (self.early.take(key), self.waiting.take(key))

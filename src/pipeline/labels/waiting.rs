@@ -220,8 +220,9 @@ checked!(Pending { next, samples, clock, waiting, answered, early, counts } then
 
 impl Pending {
     fn fits(&mut self) -> Result<(), &'static str> {
-        let ids = self.waiting.iter().map(|sample| sample.id);
-        if ids.clone().is_sorted_by(|one, other| one < other) && ids.last().is_none_or(|last| last < self.next) {
+        let mut ids = self.waiting.iter().map(|sample| sample.id);
+        let last = ids.next_back();
+        if ids.chain(last).is_sorted_by(|one, other| one < other) && last.is_none_or(|last| last < self.next) {
             Ok(())
         } else {
             Err("the numbers of samples that wait are not in order")

@@ -22,6 +22,8 @@ pub(super) struct FieldsLog {
     warned: HashSet<(&'static str, String)>,
     /// Number of records when a missing target was last warned of.
     no_target: u64,
+    /// True where targets come in records of their own, so that none may be there yet.
+    pub(super) are_late: bool,
 }
 
 impl FieldsLog {
@@ -65,7 +67,11 @@ impl FieldsLog {
 
     fn warn(&mut self, fields: &Fields, learned: bool) {
         let is_worth_it = fields.records >= MIN_RECORDS_TO_WARN || !learned;
-        if is_worth_it && fields.with_target == 0 && fields.records >= self.no_target.saturating_mul(RECHECK_FACTOR) {
+        if is_worth_it
+            && !self.are_late
+            && fields.with_target == 0
+            && fields.records >= self.no_target.saturating_mul(RECHECK_FACTOR)
+        {
             self.no_target = fields.records;
             tracing::warn!(event = "no_target", records = fields.records, "{}", no_target(fields));
         }

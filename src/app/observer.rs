@@ -313,11 +313,10 @@ impl Open {
         let saved = self.store.saved(number);
         let models = snapshot.models.iter().enumerate();
         let coverage = snapshot.coverage.filter(|coverage| coverage.n() > 0);
-        let labels = snapshot.late.as_ref().map_or(0, |late| late.labels);
         Partition {
             partition: number,
             records: snapshot.records,
-            predictions: snapshot.records - snapshot.dead_letters - snapshot.skipped - labels,
+            predictions: snapshot.records - snapshot.dead_letters - snapshot.skipped - snapshot.labels,
             dead_letters: snapshot.dead_letters,
             dead_letters_by_reason: snapshot.rejected.clone(),
             skipped: snapshot.skipped,
@@ -326,6 +325,7 @@ impl Open {
             remembered_bytes: snapshot.remembered.bytes,
             forgotten_keys: snapshot.remembered.forgotten,
             late_values: snapshot.remembered.late,
+            labels: snapshot.labels,
             late: snapshot.late.as_ref().map(late),
             confirmed,
             lag: lag.unsigned_abs(),
@@ -347,10 +347,9 @@ impl Open {
 }
 
 fn late(late: &snapshot::Late) -> Late {
-    let snapshot::Late { waiting, bytes, labels, labelled, corrected, expired, no_room, unmatched, delays } = *late;
+    let snapshot::Late { waiting, bytes, labelled, corrected, expired, no_room, unmatched, delays } = *late;
     let delay = |i: usize| delays.map(|delays| delays[i]);
     Late {
-        labels,
         labelled,
         corrected,
         waiting,

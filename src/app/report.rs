@@ -41,6 +41,8 @@ struct Overview {
     missed: u64,
     /// Samples whose targets come late, if any do.
     late: Option<Late>,
+    /// Records that were labels.
+    labels: u64,
     /// Number of records without a published prediction or dead letter; `None` if unknown.
     lag: Option<i64>,
     /// Number of records of the lag that an open transaction keeps from being read.
@@ -144,6 +146,7 @@ pub(super) async fn run<T: Transport>(
         if let Some(fields) = all_fields(&snapshots) {
             let idle = snapshots.len() == workers.len() && snapshots.iter().all(|it| it.high_watermark <= it.position);
             let learned = snapshots.iter().any(|snapshot| snapshot.version > 0);
+            fields_log.are_late = snapshots.iter().any(|snapshot| snapshot.late.is_some());
             fields_log.log(&fields, idle, done, learned);
         }
         if done {
@@ -201,6 +204,7 @@ impl Overview {
                     skipped: snapshot.skipped,
                     missed: snapshot.missed,
                     late: snapshot.late.clone(),
+                    labels: snapshot.labels,
                     lag: None,
                     undecided: 0,
                     contact: Contact::Answers,
@@ -227,6 +231,7 @@ impl Overview {
         self.dead_letters += snapshot.dead_letters;
         self.skipped += snapshot.skipped;
         self.missed += snapshot.missed;
+        self.labels += snapshot.labels;
         self.late = self.late.take().zip(snapshot.late.as_ref()).map(|(mine, other)| mine.merged(other));
         self.coverage = self.coverage.zip(snapshot.coverage).map(|(mine, other)| mine.merged(other));
         self.baseline.total = self.baseline.total.merged(snapshot.baseline.total);
@@ -315,7 +320,7 @@ impl Overview {
             dead_letters = self.dead_letters,
             skipped = (self.skipped > 0).then_some(self.skipped),
             missed = self.missed,
-            labels = late.map(|late| late.labels),
+            labels = late.map(|_| self.labels),
             waiting = late.map(|late| late.waiting),
             expired = late.map(|late| late.expired + late.no_room).filter(|count| *count > 0),
             unmatched = late.map(|late| late.unmatched).filter(|count| *count > 0),

@@ -169,7 +169,7 @@ pub static METRICS: &[Metric] = &[
         "thalweg_labels",
         None,
         "Records that were labels of earlier samples",
-        Values::PartitionCounter(|it| it.late.map_or(0, |late| late.labels)),
+        Values::PartitionCounter(|it| it.labels),
     ),
     Metric::new(
         "thalweg_labelled_samples",

@@ -100,6 +100,8 @@ pub struct Partition {
     pub late_values: u64,
     /// Samples whose targets come late; absent where every target is in its sample (`labels.mode`).
     pub late: Option<Late>,
+    /// Records that were labels of earlier samples, since the beginning.
+    pub labels: u64,
     /// Records processed a second, of late; absent before the second look.
     pub records_per_second: Option<f64>,
     /// Offset up to which everything is published.
@@ -137,8 +139,6 @@ pub struct Partition {
 /// Samples whose targets come late.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct Late {
-    /// Records that were labels, since the beginning.
-    pub labels: u64,
     /// Samples whose labels came, since the beginning.
     pub labelled: u64,
     /// Samples learned once more with another label, since the beginning.

@@ -136,6 +136,14 @@ impl Regressor for Model {
         on_each!(self, model => model.learn_one(x, y, weight))
     }
 
+    fn members(&self, x: Features<'_>, predictions: &mut Vec<f64>) {
+        on_each!(self, model => model.members(x, predictions));
+    }
+
+    fn learn_late(&mut self, x: Features<'_>, y: f64, weight: f64, members: &[f64]) -> Result<(), Refused> {
+        on_each!(self, model => model.learn_late(x, y, weight, members))
+    }
+
     fn memory_bytes(&self) -> usize {
         // Every variant takes the size of the largest.
         on_each!(self, model => model.memory_bytes() - size_of_val(model)) + size_of::<Self>()

@@ -97,6 +97,26 @@ impl Pipeline {
         self.model.learn_one(x, y, 1.0)
     }
 
+    /// Appends the predictions for `x` of the model's members, as of [`Regressor::members`].
+    pub fn members(&self, x: Features<'_>, scratch: &mut Scratch, predictions: &mut Vec<f64>) {
+        self.model.members(self.steps.transform_one(x, &mut scratch.rows), predictions);
+    }
+
+    /// Learns one sample whose target came late, steps first; `members` is what [`Pipeline::members`] said when it was predicted.
+    ///
+    /// # Errors
+    /// [`Refused`] as of [`Regressor::learn_one`].
+    pub fn learn_late(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        members: &[f64],
+        scratch: &mut Scratch,
+    ) -> Result<(), Refused> {
+        let x = self.steps.learn_and_transform_one(x, y, &mut scratch.rows);
+        self.model.learn_late(x, y, 1.0, members)
+    }
+
     /// Describes what steps and model have learned, by name; `columns` are those of the samples.
     pub fn describe(&self, columns: Vec<NamedColumn>) -> (Vec<StepDescription>, Description) {
         let (steps, columns) = self.steps.describe(columns);

@@ -17,6 +17,22 @@ pub trait Regressor {
     /// [`Refused`] when learning this sample would leave a state that is not finite; the state is then unchanged.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused>;
 
+    /// Appends the predictions for `x` of its members, where it weighs these by their errors and does not leave that to others.
+    fn members(&self, x: Features<'_>, predictions: &mut Vec<f64>) {
+        let _ = (x, predictions);
+    }
+
+    /// Learns like [`learn_one`](Self::learn_one) a sample whose target came later than others' that were learned since it was
+    /// predicted. `members` is what [`members`](Self::members) said then: by that its members are judged, and not by what they would
+    /// say now, when they know more.
+    ///
+    /// # Errors
+    /// As [`learn_one`](Self::learn_one).
+    fn learn_late(&mut self, x: Features<'_>, y: f64, weight: f64, members: &[f64]) -> Result<(), Refused> {
+        let _ = members;
+        self.learn_one(x, y, weight)
+    }
+
     /// Returns the bytes the model takes, accurate to a fifth. They depend only on what was learned, so that they are
     /// the same after a restart.
     fn memory_bytes(&self) -> usize;
@@ -41,6 +57,14 @@ impl<M: Regressor> Regressor for Box<M> {
     #[inline]
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
         M::learn_one(self, x, y, weight)
+    }
+
+    fn members(&self, x: Features<'_>, predictions: &mut Vec<f64>) {
+        M::members(self, x, predictions);
+    }
+
+    fn learn_late(&mut self, x: Features<'_>, y: f64, weight: f64, members: &[f64]) -> Result<(), Refused> {
+        M::learn_late(self, x, y, weight, members)
     }
 
     fn memory_bytes(&self) -> usize {

@@ -118,7 +118,10 @@ checked!(Checkpoint {
 
 impl Checkpoint {
     fn fits(&mut self) -> Result<(), &'static str> {
-        if self.index.remembers(&self.past) { Ok(()) } else { Err("what is remembered does not fit the features") }
+        if !self.index.remembers(&self.past) {
+            return Err("what is remembered does not fit the features");
+        }
+        if self.pending.has_keys(self.index.pasts()) { Ok(()) } else { Err("what waits does not fit the features") }
     }
 
     /// Returns the ends of the outputs.

@@ -106,13 +106,16 @@ impl Processor {
         let before = checkpoint.as_ref().and_then(|stored| {
             let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
             let (past, pending) = (Arc::clone(&stored.past), stored.pending.clone());
-            Some(Decoder::with_past(schema, stored.index.clone(), past, pending))
+            let mut before = Decoder::with_past(schema, stored.index.clone(), past, pending);
+            before.set_beside(stored.prequential.forecast_bytes());
+            Some(before)
         });
         let nothing = (Arc::default(), Pending::default());
         let (index, (past, pending), prequential, afresh) = match checkpoint {
             None => (Index::new(&config.schema), nothing, Prequential::new(&config.race), vec![]),
             Some(stored) if stored.index.fits(&config.schema) => {
-                let (prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
+                let (mut prequential, afresh) = Prequential::restored(stored.prequential, &config.race);
+                prequential.retain_forecasts(stored.pending.ids());
                 (stored.index, (stored.past, stored.pending), prequential, afresh)
             }
             Some(_) => {
@@ -298,7 +301,7 @@ impl Processor {
                         told.extend(step.events.iter().copied().map(Told::Race));
                     }
                     if let Role::Waits { id, .. } = role {
-                        self.prequential.keep(id);
+                        self.prequential.keep(id, features);
                     }
                     self.decoder.remember();
                     if role != Role::Whole
@@ -432,7 +435,8 @@ impl Processor {
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
             remembered: Remembered::of(self.decoder.past()),
-            late: self.decoder.waits().map(|waits| Late::of(waits, self.progress.labels)),
+            late: self.decoder.waits().map(Late::of),
+            labels: self.progress.labels,
             skipped: self.progress.skipped,
             missed: self.progress.missed,
             time: self.time,

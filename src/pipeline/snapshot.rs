@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub remembered: Remembered,
     /// Samples whose targets come late; `None` where every target is in its sample.
     pub late: Option<Late>,
+    /// Records that were labels of earlier samples, since the beginning.
+    pub labels: u64,
     /// Records skipped since the beginning: they only said that a row was deleted, or held no row.
     pub skipped: u64,
     /// Records missed in gaps, since the beginning, as far as they could be counted.
@@ -109,8 +111,6 @@ pub struct Late {
     pub waiting: u64,
     /// Bytes of all that waits.
     pub bytes: u64,
-    /// Records that were labels, since the beginning.
-    pub labels: u64,
     /// Samples whose labels came, since the beginning.
     pub labelled: u64,
     /// Samples learned once more with another label, since the beginning.
@@ -136,7 +136,6 @@ impl Late {
         Self {
             waiting: self.waiting + other.waiting,
             bytes: self.bytes + other.bytes,
-            labels: self.labels + other.labels,
             labelled: self.labelled + other.labelled,
             corrected: self.corrected + other.corrected,
             expired: self.expired + other.expired,
@@ -146,14 +145,13 @@ impl Late {
         }
     }
 
-    /// Makes it of what a decoder says, and the number of records that were labels.
-    pub fn of((waiting, bytes, counts): (usize, usize, &labels::Counts), labels: u64) -> Self {
+    /// Makes it of what a decoder says.
+    pub fn of((waiting, bytes, counts): (usize, usize, &labels::Counts)) -> Self {
         let labels::Counts { labelled, corrected, expired, no_room, unmatched, delays } = counts;
         let delay = |q: f64| delays.known(q);
         Self {
             waiting: waiting as u64,
             bytes: bytes as u64,
-            labels,
             labelled: *labelled,
             corrected: *corrected,
             expired: *expired,

@@ -22,7 +22,10 @@ enum Place {
 /// Reads when targets come, for samples of `schema`.
 pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
     let default = Labels::default();
-    let place = section.one_of("mode", Place::Inline, &choices!(Place { "inline": Inline, "same_topic": SameTopic }));
+    let modes = choices!(Place { "inline": Inline, "same_topic": SameTopic });
+    let named = section.optional_text("mode").map(|text| section.chosen("mode", &text, &modes));
+    let is_named = named.as_ref().is_none_or(Option::is_some);
+    let place = named.flatten().unwrap_or(Place::Inline);
     let join = Join { by: section.optional_text("by"), marker: marker(section.section("marker")) };
     let target = section.has("default").then(|| section.number("default", 0.0, -1e150..=1e150));
     let labels = Labels {
@@ -41,8 +44,14 @@ pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
         ),
     };
     match place {
-        Place::Inline if join != Join::default() => {
-            section.problem("mode", "is \"inline\", where targets are in their samples; set it to \"same_topic\", or leave by and marker out");
+        Place::Inline if !is_named => {}
+        Place::Inline
+            if join != Join::default()
+                || labels.default.is_some()
+                || labels.max_early > 0
+                || labels.on_correction != OnCorrection::Refuse =>
+        {
+            section.problem("mode", "is \"inline\", where targets are in their samples; set it to \"same_topic\", or leave by, marker, default, max_early and on_correction out");
         }
         Place::Inline => {}
         Place::SameTopic => check(&section, &join, labels.on_correction == OnCorrection::Learn, schema),
@@ -52,6 +61,13 @@ pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
 
 /// Checks that labels can be told, and what joins them is known.
 fn check(section: &Section, join: &Join, corrects: bool, schema: &Schema) {
+    match join.by.as_deref() {
+        Some("") => {
+            section.problem("by", "must not be empty; leave it out where labels are joined by the records' key")
+        }
+        Some("$key") => section.problem("by", "is a field; leave it out where labels are joined by the records' key"),
+        _ => {}
+    }
     if join.by.as_ref() == Some(&schema.target) {
         section.problem("by", &format!("must not be the target `{}`: samples do not have it", schema.target));
     }

@@ -69,8 +69,9 @@ fn what_waits_is_told_wherever_people_look() {
         std::thread::yield_now();
     };
     let late = &partition["late"];
-    let [labels, waiting, expired, labelled] =
-        ["labels", "waiting", "expired", "labelled"].map(|name| late[name].as_u64().expect("a count"));
+    let [waiting, expired, labelled] =
+        ["waiting", "expired", "labelled"].map(|name| late[name].as_u64().expect("a count"));
+    let labels = partition["labels"].as_u64().expect("a count");
     assert_eq!(partition["predictions"], 500);
     assert_eq!(500 + labels + partition["dead_letters"].as_u64().expect("a count"), 1000, "{partition}");
     assert_eq!(labelled + waiting + expired, 500, "{partition}");
@@ -140,7 +141,7 @@ fn models_are_compared_under_the_delay_that_their_targets_have() {
         let errors = (0..200).map(|i| if i <= behind { i } else { behind + 1 } as f64);
         (errors.map(|error| error * error).sum::<f64>() / 200.0).sqrt()
     };
-    for (delay, behind) in [("0", 0), ("10", 10), ("10m", 9)] {
+    for (delay, behind) in [("0", 0), ("1", 0), ("10", 9), ("10m", 9)] {
         let (scored, found) = rmse(&["--label-delay", delay]);
         // When the stream has ended, the last predictions are scored, too.
         assert_eq!(scored, Some(200), "{delay}");
@@ -161,6 +162,36 @@ fn models_are_compared_under_the_delay_that_their_targets_have() {
     );
     let compared = site.run(&["compare", &file, "--label-delay", "10", "--grid", r#"kind="last""#]);
     assert!(compared.status.success() && !stdout(&compared).contains("had not come"), "{}", stderr(&compared));
+}
+
+/// Errors of River 0.26.1: `evaluate.progressive_val_score(rows, model, metrics.RMSE(), moment="at", delay=timedelta(minutes=…))` of
+/// `dummy.StatisticRegressor(stats.Mean())`, and of `StandardScaler() | LinearRegression(optim.SGD(0.01))`.
+const RIVER: [(&str, [f64; 2]); 3] = [
+    ("0s", [1.804_300_849_811_309_3, 1.590_089_265_577_927]),
+    ("7min", [1.822_368_943_551_225_6, 1.620_835_615_085_292_7]),
+    ("60min", [2.025_587_126_214_473, 1.861_598_797_985_896_6]),
+];
+
+#[test]
+fn what_is_held_back_is_scored_as_rivers_delayed_progressive_validation_scores_it() {
+    let race = r#"models=[{kind="mean"},{kind="linear",optimizer={kind="sgd",lr=0.01},robust=false}]"#;
+    let site = Workspace::new(&["schema.timestamp=at", "guard.action=off", race]);
+    let number = |i: usize| (i as f64 * 0.754_877_666_246_692_7).fract();
+    let row = |i: usize| {
+        let (x, z) = (number(i), number(3 * i + 1));
+        let minutes = i + i * i % 3;
+        json!({"at": 1_767_225_600_000 + minutes * 60_000, "x": x, "z": z, "y": 3.0 * x - 2.0 * z + (i % 5) as f64})
+    };
+    let lines: String = (0..400).map(|i| format!("{}\n", row(i))).collect();
+    let file = site.write("river.jsonl", &lines).display().to_string();
+    for (delay, expected) in RIVER {
+        let replayed = site.run(&["replay", &file, "--report", "json", "--label-delay", delay]);
+        let report: Value = serde_json::from_str(&stdout(&replayed)).expect("JSON");
+        for (i, expected) in expected.into_iter().enumerate() {
+            let found = report["models"][i]["rmse"].as_f64().expect("a figure");
+            assert!((found - expected).abs() < 1e-12, "{delay}, model {i}: {found}, River has {expected}");
+        }
+    }
 }
 
 #[test]

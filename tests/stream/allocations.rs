@@ -289,7 +289,7 @@ fn what_waits_for_labels_says_what_it_takes_within_a_fifth() {
             let sample = decoder.decode(Some(value.as_bytes())).expect("a record");
             if let Role::Waits { id, .. } = sample.role() {
                 race.step(sample.features, None);
-                race.keep(id);
+                race.keep(id, sample.features);
             }
             decoder.remember();
         };

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use thalweg_features::{Feature, Kind, Span};
-use thalweg_models::{ModelConfig, ModelKind, linear};
+use thalweg_models::{Features, ModelConfig, ModelKind, linear};
 use thalweg_pipeline::{
     checkpoint::Checkpoint,
     decode::{Decoder, Index, Schema},
@@ -256,7 +256,7 @@ fn a_marker_tells_labels_that_hold_more_than_their_target() {
     // A sample that brings its own target does not wait, nor does one of a target alone.
     assert_eq!((made.predictions.len(), made.reasons), (3, vec!["bad_label".to_owned()]));
     let snapshot = stream.snapshot();
-    assert_eq!((snapshot.models[0].total.n(), late(&stream).waiting, late(&stream).labels), (3, 0, 1));
+    assert_eq!((snapshot.models[0].total.n(), late(&stream).waiting, snapshot.labels), (3, 0, 1));
     let names: Vec<&str> = snapshot.fields.features.iter().map(|feature| &feature.name[..]).collect();
     assert_eq!(names, ["x"]);
 }
@@ -374,7 +374,13 @@ fn other_models_after_a_restart_score_what_was_predicted_before_it() {
 
 #[test]
 fn targets_that_are_held_back_come_after_so_many_samples_or_so_much_time() {
-    let delays = [(Span::Samples(0), 0), (Span::Samples(3), 3), (Span::Time(2 * MINUTE), 1), (Span::Time(0), 0)];
+    let delays = [
+        (Span::Samples(0), 0),
+        (Span::Samples(1), 0),
+        (Span::Samples(4), 3),
+        (Span::Time(2 * MINUTE), 1),
+        (Span::Time(0), 0),
+    ];
     for (span, behind) in delays {
         let labels = Labels { mode: Mode::Delayed(span), ..Labels::default() };
         let schema = Schema { timestamp: Some("at".into()), ..schema(labels) };
@@ -408,4 +414,89 @@ fn labels_in_any_order_settle_each_sample_once() {
     assert!(made.reasons.is_empty() && late(&stream).waiting == 0);
     assert_eq!(stream.snapshot().models[0].total.n(), 500);
     assert_eq!(process(&mut stream, ids.iter().map(|&i| (0, None, label(i, 1.0)))).reasons.len(), 500);
+}
+
+#[test]
+fn intervals_of_targets_that_come_late_are_as_wide_as_those_of_targets_that_do_not() {
+    let width = |delay: usize| {
+        let mut race = prequential::Prequential::new(&prequential::Config::of(models()));
+        let mut widths = Vec::new();
+        for i in 0..8000 {
+            let x = [number(i), number(7 * i + 3)];
+            let of = |i: usize| 3.0 * number(i) + number(3 * i + 1);
+            if i >= delay {
+                let then = i - delay;
+                let x = [number(then), number(7 * then + 3)];
+                race.settle(then as u64, Features::new(&x), Outcome::Labelled(of(then)));
+            }
+            let step = race.step(Features::new(&x), None);
+            widths.extend(step.interval.map(|interval| interval.upper - interval.lower));
+            race.keep(i as u64, Features::new(&x));
+        }
+        let coverage = race.coverage().expect("intervals").total();
+        assert!((coverage - 0.9).abs() < 0.02, "{delay}: {coverage}");
+        widths.into_iter().fold(0.0, f64::max)
+    };
+    let prompt = width(1);
+    for delay in [100, 1000] {
+        let late = width(delay);
+        assert!(late < 3.0 * prompt, "{delay}: {late}, {prompt} where targets come at once");
+    }
+}
+
+#[test]
+fn one_sample_that_never_gets_its_label_keeps_no_room_for_those_that_do() {
+    let mut stream = processor(by_id());
+    process(&mut stream, [(0, None, sample("stays", 0.5))]);
+    process(&mut stream, (1..4000).flat_map(|i| [(i, None, sample(i, 0.5)), (i, None, label(i, 1.0))]));
+    let found = late(&stream);
+    assert_eq!((found.waiting, found.labelled), (1, 3999));
+}
+
+#[test]
+fn a_sample_of_another_century_holds_up_none_and_two_wrong_times_do_not_stay() {
+    let labels = Labels { max_wait: 10 * MINUTE as u64, ..by_id() };
+    for wild in [9_214_646_400_000, -2_000_000_000_000] {
+        let mut stream =
+            Processor::new(&config(Schema { timestamp: Some("at".into()), ..schema(labels.clone()) }), 0, 0, None).0;
+        let at = |minute: i64, id: i64| {
+            let time = 1_700_000_000_000 + minute * MINUTE;
+            json!({"at": if id == 0 { wild } else { time }, "id": id, "x": 0.5})
+        };
+        process(&mut stream, (0..40).map(|i| (0, None, at(i, i))));
+        // The first one came at the beginning, whatever time it says.
+        assert_eq!((late(&stream).expired, late(&stream).waiting), (28, 12), "{wild}");
+        process(&mut stream, [(0, None, at(40, 0)), (0, None, at(40, 0))]);
+        process(&mut stream, (41..300).map(|i| (0, None, at(i, i))));
+        assert_eq!(late(&stream).waiting, 12, "{wild}");
+    }
+}
+
+#[test]
+fn what_a_label_has_besides_the_target_and_its_key_is_told_to_make_a_sample_of_it() {
+    let schema = Schema { nominal: vec!["device".into()], key: Some("device".into()), ..schema(by_id()) };
+    let join = Join { by: Some("device".into()), marker: None };
+    let schema = Schema { labels: Labels { mode: Mode::SameTopic(join), ..Labels::default() }, ..schema };
+    let mut stream = Processor::new(&config(schema), 0, 0, None).0;
+    process(
+        &mut stream,
+        [json!({"device": "d1", "x": 1.0}), json!({"device": "d1", "y": 2.0})].map(|value| (0, None, value)),
+    );
+    assert_eq!((late(&stream).labelled, stream.take_notices().len()), (1, 0));
+    let whole = [json!({"device": "d2", "x": 1.0, "y": 2.0}), json!({"x": 1.0})];
+    process(&mut stream, whole.map(|value| (0, None, value)));
+    let told: Vec<&str> = stream.take_notices().iter().map(|notice| notice.name()).collect();
+    assert_eq!((late(&stream).labelled, told), (1, vec!["whole_sample", "unjoinable"]));
+    // It has had its target.
+    assert_eq!(process(&mut stream, [(0, None, json!({"device": "d2", "y": 3.0}))]).reasons, ["already_labelled"]);
+}
+
+#[test]
+fn two_labels_before_their_sample_are_one_and_another() {
+    for (on_correction, reasons, version) in [(OnCorrection::Refuse, 1, 1), (OnCorrection::Learn, 0, 2)] {
+        let mut stream = processor(Labels { max_early: 5 * MINUTE as u64, on_correction, ..by_id() });
+        let records = [label("a", 1.0), label("a", 3.0), sample("a", 0.5)];
+        let made = process(&mut stream, records.map(|value| (0, None, value)));
+        assert_eq!((made.reasons.len(), stream.snapshot().version), (reasons, version), "{made:?}");
+    }
 }

@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::{predictor, topics};
 use thalweg_http::{Accepted, Answer, Check, Intake, Problem};
-use thalweg_pipeline::decode::{Decoder, Explode, Format, Headed, Index, Schema};
+use thalweg_pipeline::{
+    decode::{Decoder, Explode, Format, Headed, Index, Schema},
+    labels::Labels,
+};
 
 use super::Open;
 
@@ -41,7 +44,8 @@ struct BySchema {
 
 impl BySchema {
     fn new(schema: &Schema) -> Self {
-        let schema = Schema { format: Format::Json, ..schema.clone() };
+        // Whether a label has a sample only the stream knows.
+        let schema = Schema { format: Format::Json, labels: Labels::default(), ..schema.clone() };
         let index = Index::new(&schema);
         Self { decoder: Decoder::new(&schema, index.clone()), explode: Explode::new(&schema), index }
     }

@@ -110,6 +110,11 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
         logging::start(&settings.logging, &Surroundings::default());
     }
     let only_topics = options.files.is_empty() && options.function.is_empty();
+    if options.late.go_by_time() && !options.function.is_empty() {
+        anyhow::bail!(
+            "--label-delay takes a number of samples where functions are compared, whose samples have no time"
+        );
+    }
     let schema = options.late.applied(&settings.schema, only_topics)?;
     let settings = &Settings { schema, ..settings.clone() };
     let plan = Plan::new(sources, settings, options)?;

@@ -252,7 +252,7 @@ impl Batch {
             let prediction = step.predictions[own.unwrap_or(step.champion)];
             scored.extend(target.map(|target| (*record, target, prediction)));
             if let Role::Waits { id, .. } = *role {
-                race.keep(id);
+                race.keep(id, x);
             }
         }
     }

@@ -93,6 +93,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         eprintln!("{}{note}", if files.len() == 1 { format!("{name}: ") } else { String::new() });
     }
     let prequential = Prequential::new(&settings.race);
+    samples.set_beside(prequential.forecast_bytes());
     let predictions = options.predictions.as_ref().map(|path| Predictions::create(path, &prequential));
     let mut replay = Replay { prequential, predictions: predictions.transpose()?, counts: Counts::default() };
     let progress = progress_bar(samples.size());
@@ -128,7 +129,7 @@ pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> 
         }
     }
     out.flush()?;
-    if used.records > 0 && used.with_target == 0 {
+    if used.records > 0 && used.with_target == 0 && samples.late().is_none() {
         eprintln!("{}", fields::no_target(&used));
     }
     if counts.rejected + counts.skipped == counts.records {
@@ -173,7 +174,7 @@ impl Replay {
             out.row(i, &sample, &step)?;
         }
         if let Role::Waits { id, .. } = sample.role() {
-            self.prequential.keep(id);
+            self.prequential.keep(id, sample.features);
         }
         Ok(())
     }

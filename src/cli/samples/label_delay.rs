@@ -50,6 +50,11 @@ impl fmt::Display for Delay {
 }
 
 impl LateLabels {
+    /// Returns true where they are held back for some time, and not for some samples.
+    pub(in crate::cli) fn go_by_time(self) -> bool {
+        matches!(self.label_delay, Some(Delay(Span::Time(_))))
+    }
+
     /// Returns the schema under which targets are held back as asked. `have_time` says that samples without a field for it have a time.
     ///
     /// # Errors
@@ -66,7 +71,8 @@ impl LateLabels {
                 "--label-delay {delay} needs the samples' times: name the field that holds them in schema.timestamp, or give a number of samples"
             );
         }
-        let labels = Labels { mode: Mode::Delayed(delay.0), ..schema.labels.clone() };
+        // All that is held back is of a stream that is read here, and none of it may be lost.
+        let labels = Labels { mode: Mode::Delayed(delay.0), max_pending: usize::MAX, ..schema.labels.clone() };
         Ok(Schema { labels, ..schema.clone() })
     }
 }

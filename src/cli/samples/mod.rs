@@ -219,6 +219,11 @@ impl Samples {
         self.decoder.index().named_columns()
     }
 
+    /// Sets the bytes that a sample takes elsewhere while it waits for its target.
+    pub(super) fn set_beside(&mut self, bytes: usize) {
+        self.decoder.set_beside(bytes);
+    }
+
     /// Returns what the last record of all has settled, once there are no more.
     pub(super) fn settled(&self) -> &[Settled] {
         self.decoder.settled_behind().map_or(&[], |part| &part.settled)
@@ -231,7 +236,7 @@ impl Samples {
 
     /// Returns how many samples wait for their targets, and numbers since the beginning; `None` where every target is in its sample.
     pub(super) fn late(&self) -> Option<Late> {
-        self.decoder.waits().map(|waits| Late::of(waits, 0))
+        self.decoder.waits().map(Late::of)
     }
 
     /// Returns the use of the fields of the records read so far.

@@ -106,33 +106,17 @@ impl Regressor for Mixture {
 
     /// Refuses targets beyond 1e150. A sample that a single expert refuses is still learned by the others.
     fn learn_one(&mut self, x: Features<'_>, y: f64, weight: f64) -> Result<(), Refused> {
-        if !TargetRange::accepts(y) {
-            return Err(Refused);
-        }
-        if weight == 0.0 {
-            return Ok(());
-        }
+        self.learn_judging(x, y, weight, None)
+    }
+
+    fn members(&self, x: Features<'_>, predictions: &mut Vec<f64>) {
         let mut room: RowBuffer = [0.0; _];
         let z = self.standardizer.row(x, &mut room);
-        let predictions = self.experts.predict(z, self.range, self.n);
-        let together = self.range.clip(self.aggregation.predict(&predictions));
-        let max_distance = if self.n >= WARM_UP_SAMPLES && self.usual > 0.0 {
-            MAX_TARGET_RMSES * self.usual.sqrt()
-        } else {
-            f64::INFINITY
-        };
-        let last = y;
-        let y = y.clamp(together - max_distance, together + max_distance);
-        self.aggregation.learn(&predictions, y);
-        self.experts.learn(z, &predictions, y, last, weight, self.n);
-        self.n += 1;
-        Self::update_errors(std::slice::from_mut(&mut self.usual), &[together], y, self.n);
-        Self::update_errors(&mut self.errors, &predictions, y, self.n);
-        self.range.learn(y);
-        if let Some(i) = self.standardizer.learn(x, y) {
-            self.experts.renew(i);
-        }
-        Ok(())
+        predictions.extend_from_slice(&self.experts.predict(z, self.range, self.n));
+    }
+
+    fn learn_late(&mut self, x: Features<'_>, y: f64, weight: f64, members: &[f64]) -> Result<(), Refused> {
+        self.learn_judging(x, y, weight, members.try_into().ok())
     }
 
     fn memory_bytes(&self) -> usize {
@@ -149,5 +133,48 @@ impl Regressor for Mixture {
         };
         let members = MEMBER_NAMES.iter().enumerate().map(member).collect();
         Description::Mixture(describe::Mixture { rule: self.aggregation.rule().name(), members })
+    }
+}
+
+impl Mixture {
+    /// Learns a sample, and judges the experts by what they said of it: by `judged` where its target came late, else by what they say
+    /// now.
+    #[inline(always)]
+    fn learn_judging(
+        &mut self,
+        x: Features<'_>,
+        y: f64,
+        weight: f64,
+        judged: Option<Predictions>,
+    ) -> Result<(), Refused> {
+        if !TargetRange::accepts(y) {
+            return Err(Refused);
+        }
+        if weight == 0.0 {
+            return Ok(());
+        }
+        let mut room: RowBuffer = [0.0; _];
+        let z = self.standardizer.row(x, &mut room);
+        let current = self.experts.predict(z, self.range, self.n);
+        let predictions = judged.unwrap_or(current);
+        let together = self.range.clip(self.aggregation.predict(&predictions));
+        let max_distance = if self.n >= WARM_UP_SAMPLES && self.usual > 0.0 {
+            MAX_TARGET_RMSES * self.usual.sqrt()
+        } else {
+            f64::INFINITY
+        };
+        let last = y;
+        let y = y.clamp(together - max_distance, together + max_distance);
+        self.aggregation.learn(&predictions, y);
+        // Those that learn what others leave learn what is left now.
+        self.experts.learn(z, &current, y, last, weight, self.n);
+        self.n += 1;
+        Self::update_errors(std::slice::from_mut(&mut self.usual), &[together], y, self.n);
+        Self::update_errors(&mut self.errors, &predictions, y, self.n);
+        self.range.learn(y);
+        if let Some(i) = self.standardizer.learn(x, y) {
+            self.experts.renew(i);
+        }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use thalweg_models::Features;
 
-use super::{Decoder, Rejection, Sample, derived::Derived, draft::Draft, index::Index, time::Moment};
+use super::{Decoder, Notice, Rejection, Sample, derived::Derived, draft::Draft, index::Index, time::Moment};
 use crate::labels::{Counts, Joiner, Mode, Outcome, Part, Pending, Role, Settled};
 
 impl Decoder {
@@ -88,7 +88,27 @@ impl Decoder {
             draft.target = None;
         }
         joiner.is(role);
+        if role == Role::Whole {
+            self.note_whole();
+        }
         Ok(self.joined())
+    }
+
+    /// Notes once each what may not be meant: samples with their targets, and samples that no label can find.
+    #[cold]
+    fn note_whole(&mut self) {
+        let Self { joiner: Some(joiner), index, draft, .. } = self else { return };
+        let Some(join) = index.schema().labels.join() else { return };
+        let (has_target, derived) = (draft.target.is_some(), index.derived_columns());
+        if !joiner.tells(has_target) || has_target && join.marker.is_some() {
+            return;
+        }
+        draft.notices.push(if has_target {
+            let known = draft.row.iter().enumerate().skip(derived).find(|(_, value)| !value.is_nan());
+            Notice::WholeSample { feature: known.and_then(|(i, _)| index.column_names().get(i)).cloned() }
+        } else {
+            Notice::Unjoinable { field: join.by.clone().or_else(|| index.schema().key.clone()) }
+        });
     }
 
     /// Makes the last sample a part of the past, and settles it where its label came before it.
@@ -141,8 +161,23 @@ fn is_label(joiner: &Joiner, index: &Index, draft: &Draft) -> bool {
     let [_, marker] = index.join();
     match join.marker.as_ref().zip(marker) {
         Some((marker, place)) => draft.drawn.keys[place].as_ref() == Some(&marker.value),
-        None => draft.target.is_some() && draft.known + draft.new.len() + draft.lost.len() == 0,
+        None => draft.target.is_some() && draft.lost.is_empty() && draft.known + draft.new.len() == own(index, draft),
     }
+}
+
+/// Returns how many features of a record are only what samples and labels share besides: their key, what joins them, and their time.
+fn own(index: &Index, draft: &Draft) -> usize {
+    let schema = index.schema();
+    let by = schema.labels.join().and_then(|join| join.by.as_ref());
+    let mut names: Vec<&String> = [by, schema.key.as_ref(), schema.timestamp.as_ref()].into_iter().flatten().collect();
+    names.sort_unstable();
+    names.dedup();
+    let is_new = |name: &String| draft.new.iter().any(|new| new.name == *name);
+    let is_known = |name: &String| {
+        let column = index.column_names().iter().position(|known| known == name);
+        column.is_some_and(|column| draft.row.get(column).is_some_and(|value| !value.is_nan()))
+    };
+    names.into_iter().filter(|name| is_new(name) || is_known(name)).count()
 }
 
 /// Joins a label to its sample.

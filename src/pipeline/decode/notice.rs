@@ -54,6 +54,16 @@ pub enum Notice {
     },
     /// Values came later than the longest span of their features, and do not count.
     LateValues,
+    /// A sample brings its target although labels bring those, and might be a label.
+    WholeSample {
+        /// A feature that it has, where it has some.
+        feature: Option<String>,
+    },
+    /// A sample has nothing by which a label could be joined to it.
+    Unjoinable {
+        /// The field that it lacks; `None` for a key.
+        field: Option<String>,
+    },
     /// A field whose first texts were numbers is text after all.
     Words {
         /// The field.
@@ -74,6 +84,8 @@ impl Notice {
             Notice::Words { .. } => "not_numeric_text",
             Notice::KeysForgotten { .. } => "keys_forgotten",
             Notice::LateValues => "late_values",
+            Notice::WholeSample { .. } => "whole_sample",
+            Notice::Unjoinable { .. } => "unjoinable",
         }
     }
 
@@ -135,6 +147,18 @@ impl fmt::Display for Notice {
                 "values came later than the longest span of their features, and do not count from now on (docs/features.md); look \
                  at the samples' times, and at whose clock they are of",
             ),
+            Notice::WholeSample { feature } => {
+                let such = feature.as_ref().map_or(String::new(), |feature| format!(", such as `{feature}`"));
+                write!(
+                    f,
+                    "a record has the target and features{such}: it and others like it are learned at once as samples; if they are \
+                     labels, tell them by labels.marker, or list what else they hold in schema.ignore"
+                )
+            }
+            Notice::Unjoinable { field } => {
+                let lacks = field.as_ref().map_or("a key".to_owned(), |field| format!("`{field}`"));
+                write!(f, "a sample has no {lacks}, by which labels are joined (labels.by): it is predicted, as others like it are, and never learned")
+            }
             Notice::Words { field } => write!(
                 f,
                 "field `{field}` holds text that is no number, and is no feature any more; if it is a category, list it \

@@ -12,7 +12,12 @@ mod config;
 mod ring;
 mod waiting;
 
-use std::{cell::Cell, collections::VecDeque, sync::Arc};
+use std::{
+    cell::Cell,
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+    sync::Arc,
+};
 
 use crate::{decode::Rejection, digest::digest, prequential::Event};
 use clock::Clock;
@@ -42,8 +47,10 @@ pub(crate) struct Joiner {
     /// Labels that wait for their sample.
     early: Ring<Arc<Early>>,
     /// Targets that are held back.
-    held: VecDeque<Held>,
+    held: BinaryHeap<Reverse<Held>>,
     clock: Clock,
+    /// The latest time of a sample, where targets are held back.
+    latest: Option<i64>,
     /// Number of the next sample that waits.
     next: u64,
     /// Samples so far.
@@ -63,16 +70,37 @@ pub(crate) struct Joiner {
     behind: Part,
     /// True where these two were handed out.
     is_handed: [Cell<bool>; 2],
+    /// What was told since the start: of samples without what joins them, and of samples with their targets.
+    told: [bool; 2],
 }
 
 /// A target that is known, but held back.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Held {
+    /// The number of samples, or the time, at which it is known.
+    due: i64,
     id: u64,
     target: f64,
-    /// Samples before its own.
-    samples: u64,
-    time: Option<i64>,
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Held {}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.due, self.id).cmp(&(other.due, other.id))
+    }
 }
 
 impl Joiner {
@@ -82,12 +110,13 @@ impl Joiner {
             return None;
         }
         let Pending { next, samples, clock, waiting, answered, early, counts } = pending;
-        let mut joiner = Self {
+        Some(Box::new(Self {
             config: config.clone(),
             waiting: waiting.into_iter().collect(),
             answered: answered.into_iter().collect(),
             early: early.into_iter().collect(),
-            held: VecDeque::new(),
+            held: BinaryHeap::new(),
+            latest: None,
             clock,
             next,
             samples,
@@ -99,9 +128,8 @@ impl Joiner {
             part: Part::default(),
             behind: Part::default(),
             is_handed: Default::default(),
-        };
-        joiner.make_room();
-        Some(Box::new(joiner))
+            told: [false; 2],
+        }))
     }
 
     /// Returns a copy of all that a later start needs.
@@ -119,8 +147,8 @@ impl Joiner {
 
     /// Sets the bytes that a sample takes elsewhere while it waits.
     pub(crate) fn set_beside(&mut self, bytes: usize) {
+        // The next record makes room, so that what leaves then is told with it.
         self.beside = bytes;
-        self.make_room();
     }
 
     /// Says where the record is that is read next.
@@ -190,6 +218,11 @@ impl Joiner {
         &self.part
     }
 
+    /// Returns true the first time that a sample with its target is to be told, or one that nothing can be joined to.
+    pub(crate) fn tells(&mut self, has_target: bool) -> bool {
+        !std::mem::replace(&mut self.told[usize::from(has_target)], true)
+    }
+
     /// Returns what the record is.
     pub(crate) fn role(&self) -> Role {
         self.part.role
@@ -222,7 +255,8 @@ impl Joiner {
             return Ok(());
         }
         if let Some(answered) = self.answered.newest(&digest(key).to_be_bytes()) {
-            let Some(sample) = answered.sample.as_ref().filter(|sample| *sample.key == *key) else {
+            let learns = self.config.on_correction == OnCorrection::Learn;
+            let Some(sample) = answered.sample.as_ref().filter(|sample| learns && *sample.key == *key) else {
                 return Err(Rejection::AlreadyLabelled { key: shown(key) });
             };
             self.counts.corrected += 1;
@@ -232,9 +266,13 @@ impl Joiner {
         if self.config.max_early == 0 {
             return Err(Rejection::NoSample { key: shown(key) });
         }
+        // One is of the next sample of that id; by the records' key, each is of one.
+        if self.goes_by_id() && self.config.on_correction == OnCorrection::Refuse && self.early.has(key) {
+            return Err(Rejection::AlreadyLabelled { key: shown(key) });
+        }
         let Place { offset, row, .. } = self.place;
         let time = time.or(self.clock.now());
-        self.early.push(Arc::new(Early { key: key.into(), target, time, offset, row }));
+        self.early.push(Arc::new(Early { key: key.into(), target, time, since: None, offset, row }));
         self.make_room();
         Ok(())
     }
@@ -242,14 +280,14 @@ impl Joiner {
     /// Counts a label's delay, and settles its sample.
     fn answer(&mut self, sample: Arc<Waiting>, target: f64, time: Option<i64>) {
         self.counts.labelled += 1;
-        if let Some((label, asked)) = time.zip(sample.time) {
+        if let Some((label, asked)) = time.or(self.clock.now()).zip(sample.time) {
             self.counts.delays.update(label.saturating_sub(asked).max(0) as f64 / 1000.0);
         }
-        if self.config.join().is_some_and(|join| join.by.is_some()) {
+        if self.goes_by_id() {
             let learns = self.config.on_correction == OnCorrection::Learn;
             self.answered.push(Answered {
                 digest: digest(&sample.key).to_be_bytes(),
-                time: sample.time,
+                since: None,
                 sample: learns.then(|| Arc::clone(&sample)),
             });
         }
@@ -263,8 +301,16 @@ impl Joiner {
             self.release(span, time);
             return;
         }
-        self.clock.note(time);
+        // Rows of one record are one time.
+        if self.place.row.is_none_or(|row| row == 0) && self.clock.note(time) {
+            self.turn_back();
+        }
+        self.make_room();
         let Some(now) = self.clock.now() else { return };
+        // The clock has seen the record that they came with only now: a time that is wrong is not theirs.
+        self.waiting.stamp(now, |sample, now| Arc::make_mut(sample).since = Some(now));
+        self.early.stamp(now, |early, now| Arc::make_mut(early).since = Some(now));
+        self.answered.stamp(now, |answered, now| answered.since = Some(now));
         let before = |wait: u64| now.saturating_sub_unsigned(wait);
         while let Some(sample) = self.waiting.take_before(before(self.config.max_wait)) {
             self.miss(sample, Missed::Expired);
@@ -278,27 +324,46 @@ impl Joiner {
 
     /// Settles samples whose targets are held back no longer, when the next one comes.
     fn release(&mut self, span: Span, time: Option<i64>) {
-        while let Some(held) = self.held.front() {
-            let is_due = match span {
-                Span::Samples(count) => held.samples + u64::from(count) < self.samples,
-                Span::Time(span) => time.zip(held.time).is_some_and(|(now, then)| then.saturating_add(span) <= now),
-            };
-            if !is_due {
-                return;
-            }
-            let Held { id, target, .. } = *held;
-            self.held.pop_front();
+        self.latest = time.or(self.latest);
+        let now = match span {
+            Span::Samples(_) => Some(i64::try_from(self.samples).unwrap_or(i64::MAX)),
+            Span::Time(_) => self.latest,
+        };
+        while let Some(Reverse(held)) = self.held.peek().copied()
+            && now.is_some_and(|now| held.due <= now)
+        {
+            self.held.pop();
             // One that there was no room for has left.
-            if let Some(sample) = self.waiting.take(&id.to_be_bytes()) {
-                self.answer(sample, target, time);
+            if let Some(sample) = self.waiting.take(&held.id.to_be_bytes()) {
+                self.answer(sample, held.target, time);
             }
         }
+    }
+
+    /// Returns when a target that is held back from now on is known.
+    fn due(&self, span: Span, time: Option<i64>) -> i64 {
+        match span {
+            Span::Samples(count) => i64::try_from(self.samples).unwrap_or(i64::MAX).saturating_add(count.into()),
+            Span::Time(span) => time.or(self.latest).map_or(i64::MIN, |time| time.saturating_add(span)),
+        }
+    }
+
+    fn goes_by_id(&self) -> bool {
+        self.config.join().is_some_and(|join| join.by.is_some())
+    }
+
+    /// Has what came when the clock was wrong stand at what it is now.
+    fn turn_back(&mut self) {
+        let Some(now) = self.clock.now() else { return };
+        self.waiting.turn_back(now, |sample, now| Arc::make_mut(sample).since = Some(now));
+        self.early.turn_back(now, |early, now| Arc::make_mut(early).since = Some(now));
+        self.answered.turn_back(now, |answered, now| answered.since = Some(now));
     }
 
     /// Settles all samples whose targets are held back, since the stream has ended.
     pub(crate) fn release_all(&mut self) {
         self.begin();
-        for Held { id, target, .. } in std::mem::take(&mut self.held) {
+        for Reverse(Held { id, target, .. }) in std::mem::take(&mut self.held).into_sorted_vec().into_iter().rev() {
             if let Some(sample) = self.waiting.take(&id.to_be_bytes()) {
                 self.answer(sample, target, None);
             }
@@ -326,29 +391,39 @@ impl Joiner {
         features: &[f64],
         keys: &[Option<String>],
     ) -> Role {
+        let delay = match self.config.mode {
+            Mode::Delayed(span) => Some(self.due(span, time)),
+            Mode::Inline | Mode::SameTopic(_) => None,
+        };
         self.samples += 1;
-        let is_delayed = matches!(self.config.mode, Mode::Delayed(_));
+        let is_delayed = delay.is_some();
         let id = self.next;
         let number = id.to_be_bytes();
         let key = match (is_delayed, target) {
             (true, Some(_)) => &number[..],
             (false, None) if self.key.is_some() => self.key.as_deref().unwrap_or_default(),
+            (false, Some(_)) if self.goes_by_id() && self.key.is_some() => {
+                // Another label would be a second one.
+                let key = self.key.as_deref().unwrap_or_default();
+                self.answered.push(Answered { digest: digest(key).to_be_bytes(), since: None, sample: None });
+                return Role::Whole;
+            }
             _ => return Role::Whole,
         };
         self.next += 1;
         let Place { offset, row, .. } = self.place;
-        let stands_for = time.or(self.clock.now());
         self.waiting.push(Arc::new(Waiting {
             id,
             offset,
             row,
             key: key.into(),
-            time: stands_for,
+            time: time.or(self.clock.now()),
+            since: None,
             features: features.into(),
             keys: keys.into(),
         }));
-        if let Some(target) = target {
-            self.held.push_back(Held { id, target, samples: self.samples - 1, time });
+        if let Some((due, target)) = delay.zip(target) {
+            self.held.push(Reverse(Held { due, id, target }));
         }
         Role::Waits { id, held: target }
     }
@@ -362,7 +437,12 @@ impl Joiner {
         if let Some(key) = self.key.as_deref().filter(|key| self.early.has(key) && self.waiting.has(key))
             && let (Some(early), Some(sample)) = (self.early.take(key), self.waiting.take(key))
         {
-            self.answer(sample, early.target, early.time);
+            let corrected = if self.goes_by_id() { self.early.take(key) } else { None };
+            self.answer(Arc::clone(&sample), early.target, early.time);
+            if let Some(early) = corrected {
+                self.counts.corrected += 1;
+                self.part.settled.push(Settled { sample, outcome: Outcome::Corrected(early.target) });
+            }
         }
         self.make_room();
         std::mem::swap(&mut self.part, &mut self.behind);

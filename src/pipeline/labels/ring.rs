@@ -13,6 +13,9 @@ const ENTRY_BYTES: usize = 64;
 /// Bytes that parts of their own take besides what is in them.
 const SHARED_BYTES: usize = 80;
 
+/// Places of entries that have left which are kept, besides one for each that is there.
+const MAX_HOLES: usize = 64;
+
 /// Place of none.
 const NONE: u64 = u64::MAX;
 
@@ -20,8 +23,8 @@ const NONE: u64 = u64::MAX;
 pub(super) trait Entry {
     /// By what it is found.
     fn key(&self) -> &[u8];
-    /// Its time, in milliseconds since 1970.
-    fn time(&self) -> Option<i64>;
+    /// The stream's time when it came, in milliseconds since 1970; `None` while only what comes next can tell it.
+    fn since(&self) -> Option<i64>;
     /// Bytes that it takes, which follow from what is in it.
     fn bytes(&self) -> usize;
 }
@@ -31,8 +34,8 @@ impl<E: Entry> Entry for Arc<E> {
         (**self).key()
     }
 
-    fn time(&self) -> Option<i64> {
-        (**self).time()
+    fn since(&self) -> Option<i64> {
+        (**self).since()
     }
 
     fn bytes(&self) -> usize {
@@ -141,7 +144,38 @@ impl<T: Entry> Ring<T> {
             self.slots.pop_front();
             self.base += 1;
         }
+        if self.slots.len() > 2 * self.len + MAX_HOLES {
+            self.close_up();
+        }
         Some(entry)
+    }
+
+    /// Lets those that are there stand side by side: one that waits for long must not keep the places of all behind it.
+    fn close_up(&mut self) {
+        let slots = std::mem::take(&mut self.slots);
+        *self = slots.into_iter().filter_map(|slot| slot.entry).collect();
+    }
+
+    /// Gives those that came last, and have no time yet, that of the stream.
+    pub(super) fn stamp(&mut self, now: i64, stand_at: impl Fn(&mut T, i64)) {
+        for entry in self.slots.iter_mut().rev().filter_map(|slot| slot.entry.as_mut()) {
+            if entry.since().is_some() {
+                return;
+            }
+            stand_at(entry, now);
+        }
+    }
+
+    /// Changes the time of each that came after `now`, when the clock was wrong.
+    pub(super) fn turn_back(&mut self, now: i64, stand_at: impl Fn(&mut T, i64)) {
+        let slots = std::mem::take(&mut self.slots);
+        let turned = slots.into_iter().filter_map(|slot| slot.entry).map(|mut entry| {
+            if entry.since().is_some_and(|since| since > now) {
+                stand_at(&mut entry, now);
+            }
+            entry
+        });
+        *self = turned.collect();
     }
 
     /// Takes the oldest one of all, which is also the oldest of its key.
@@ -150,9 +184,9 @@ impl<T: Entry> Ring<T> {
         self.take(&key)
     }
 
-    /// Takes the oldest one of all, where its time is before `limit`.
+    /// Takes the oldest one of all, where it came before `limit`.
     pub(super) fn take_before(&mut self, limit: i64) -> Option<T> {
-        self.oldest().filter(|entry| entry.time().is_some_and(|time| time < limit))?;
+        self.oldest().filter(|entry| entry.since().is_some_and(|since| since < limit))?;
         self.take_oldest()
     }
 
@@ -182,7 +216,7 @@ mod tests {
             self.0
         }
 
-        fn time(&self) -> Option<i64> {
+        fn since(&self) -> Option<i64> {
             Some(self.1)
         }
 
@@ -211,5 +245,19 @@ mod tests {
         assert_eq!((times(&ring), ring.len()), (vec![2, 4, 5], 3));
         while ring.take_oldest().is_some() {}
         assert_eq!((ring.len(), ring.bytes(), ring.ends.len(), ring.slots.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn one_that_waits_for_long_keeps_no_places_of_those_that_leave() {
+        let mut ring = Ring::default();
+        ring.push(Waits(b"stays", 0));
+        for time in 1..10_000 {
+            ring.push(Waits(b"leaves", time));
+            ring.push(Waits(b"too", time));
+            assert_eq!(ring.take(b"leaves").map(|entry| entry.1), Some(time));
+            assert_eq!(ring.take(b"too").map(|entry| entry.1), Some(time));
+            assert!(ring.slots.len() <= 2 + MAX_HOLES + 2);
+        }
+        assert_eq!((times(&ring), ring.has(b"stays"), ring.ends.len()), (vec![0], true, 1));
     }
 }

@@ -21,13 +21,15 @@ pub struct Waiting {
     pub key: Arc<[u8]>,
     /// Its time, in milliseconds since 1970; that of the stream where it had none.
     pub time: Option<i64>,
+    /// The stream's time when it came.
+    pub(super) since: Option<i64>,
     /// Its features as they were predicted from, NaN where unknown.
     pub features: Box<[f64]>,
     /// What features of the past are kept apart by.
     pub keys: Box<[Option<String>]>,
 }
 
-checked!(Waiting { id, offset, row, key: any, time, features: any, keys: any } then is_sound);
+checked!(Waiting { id, offset, row, key: any, time, since, features: any, keys: any } then is_sound);
 
 impl Waiting {
     fn is_sound(&mut self) -> Result<(), &'static str> {
@@ -41,21 +43,21 @@ impl Waiting {
 pub struct Answered {
     /// Digest of what its label shared with it.
     pub(super) digest: [u8; 8],
-    /// Its time, in milliseconds since 1970; that of the stream where it had none.
-    pub(super) time: Option<i64>,
+    /// The stream's time when its label came.
+    pub(super) since: Option<i64>,
     /// The sample, where another label would have it learned once more.
     pub(super) sample: Option<Arc<Waiting>>,
 }
 
-checked!(Answered { digest: any, time, sample });
+checked!(Answered { digest: any, since, sample });
 
 impl Entry for Answered {
     fn key(&self) -> &[u8] {
         &self.digest
     }
 
-    fn time(&self) -> Option<i64> {
-        self.time
+    fn since(&self) -> Option<i64> {
+        self.since
     }
 
     fn bytes(&self) -> usize {
@@ -68,8 +70,8 @@ impl Entry for Waiting {
         &self.key
     }
 
-    fn time(&self) -> Option<i64> {
-        self.time
+    fn since(&self) -> Option<i64> {
+        self.since
     }
 
     fn bytes(&self) -> usize {
@@ -87,21 +89,23 @@ pub struct Early {
     pub target: f64,
     /// Its time, in milliseconds since 1970; that of the stream where it had none.
     pub time: Option<i64>,
+    /// The stream's time when it came.
+    pub(super) since: Option<i64>,
     /// Input offset of its record.
     pub offset: i64,
     /// Its row, where the record holds many.
     pub row: Option<u32>,
 }
 
-checked!(Early { key: any, target, time, offset, row });
+checked!(Early { key: any, target, time, since, offset, row });
 
 impl Entry for Early {
     fn key(&self) -> &[u8] {
         &self.key
     }
 
-    fn time(&self) -> Option<i64> {
-        self.time
+    fn since(&self) -> Option<i64> {
+        self.since
     }
 
     fn bytes(&self) -> usize {
@@ -227,6 +231,12 @@ impl Pending {
         } else {
             Err("the numbers of samples that wait are not in order")
         }
+    }
+
+    /// Returns true where what waits knows so many keys of pasts.
+    pub(crate) fn has_keys(&self, count: usize) -> bool {
+        let of_answered = self.answered.iter().filter_map(|answered| answered.sample.as_ref());
+        self.waiting.iter().chain(of_answered).all(|sample| sample.keys.len() == count)
     }
 
     /// Returns the numbers of the samples that wait.

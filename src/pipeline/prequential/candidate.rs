@@ -130,6 +130,13 @@ impl Candidate {
         }
     }
 
+    /// Learns a sample whose target came late; `members` is what the model's members had predicted for it.
+    pub(super) fn learn_late(&mut self, x: Features<'_>, y: f64, members: &[f64], scratch: &mut Scratch) {
+        if self.pipeline.learn_late(x, y, members, scratch).is_err() {
+            self.counts.refused += 1;
+        }
+    }
+
     /// Forgets everything and learns the latest samples.
     #[cold]
     pub(super) fn relearn(&mut self, recent: &SampleWindow, config: &Config, scratch: &mut Scratch) {

@@ -3,13 +3,16 @@
 //! Invariant: what is scored when a target comes is what was published, by whom it was then, and models over others' predictions learn
 //! from those of that time. What is learned from is the sample as it was predicted from.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thalweg_metrics::{Checked, Damaged, Interval, checked};
-use thalweg_models::Features;
+use thalweg_models::{Features, Scratch};
 
-use super::{Event, Made, Prequential};
+use super::{Candidate, Event, Made, Prequential};
 use crate::labels::{Outcome, Settled};
 
 /// What all models predicted for a sample.
@@ -21,19 +24,25 @@ struct Forecast {
     champion: Option<usize>,
     baseline: f64,
     published: f64,
-    /// Interval around what was published, before and after it was cut to the target's bounds.
-    around: Option<[f64; 2]>,
+    /// Interval that was published.
     interval: Option<[f64; 2]>,
+    /// Samples the models had learned from.
+    version: u64,
     /// Per model its own prediction, and behind these what was published for each.
     numbers: Box<[f64]>,
+    /// Per model, what its members predicted; empty where no model has some.
+    members: Box<[Box<[f64]>]>,
 }
 
 // A model's own prediction may be anything.
-checked!(Forecast { id, champion, baseline: any, published, around: any, interval: any, numbers: any });
+checked!(Forecast { id, champion, baseline: any, published, interval: any, version, numbers: any, members: any });
 
-/// Forecasts by number, which grows.
+/// Places of forecasts that have left which are kept, besides one for each that is there.
+const MAX_HOLES: usize = 64;
+
+/// Forecasts by number, which grows, and how many have left since they stood side by side.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Forecasts(VecDeque<(u64, Option<Arc<Forecast>>)>);
+pub(super) struct Forecasts(VecDeque<(u64, Option<Arc<Forecast>>)>, usize);
 
 impl Forecasts {
     pub(super) fn is_empty(&self) -> bool {
@@ -46,7 +55,24 @@ impl Forecasts {
         while self.0.front().is_some_and(|(_, forecast)| forecast.is_none()) {
             self.0.pop_front();
         }
+        self.1 += 1;
+        // One that waits for long must not keep the places of all behind it.
+        if self.1 > self.0.len() / 2 + MAX_HOLES {
+            self.0.retain(|(_, forecast)| forecast.is_some());
+            self.1 = 0;
+        }
         forecast
+    }
+
+    /// Forgets those of samples that do not wait any more, and intervals where these were made by other settings.
+    pub(super) fn retain(&mut self, ids: &HashSet<u64>) {
+        self.0.retain(|(id, forecast)| forecast.is_some() && ids.contains(id));
+    }
+
+    pub(super) fn without_intervals(&mut self) {
+        self.0.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).for_each(|forecast| {
+            Arc::make_mut(forecast).interval = None;
+        });
     }
 
     fn kept(&self) -> impl Iterator<Item = &Arc<Forecast>> {
@@ -54,13 +80,15 @@ impl Forecasts {
     }
 
     fn of(forecasts: impl IntoIterator<Item = Arc<Forecast>>) -> Self {
-        Self(forecasts.into_iter().map(|forecast| (forecast.id, Some(forecast))).collect())
+        Self(forecasts.into_iter().map(|forecast| (forecast.id, Some(forecast))).collect(), 0)
     }
 
     /// Returns true where they are those of so many models.
     pub(super) fn fit(&self, models: usize) -> bool {
         let fits = |forecast: &Forecast| {
-            forecast.numbers.len() == 2 * models && forecast.champion.is_none_or(|champion| champion < models)
+            forecast.numbers.len() == 2 * models
+                && [0, models].contains(&forecast.members.len())
+                && forecast.champion.is_none_or(|champion| champion < models)
         };
         self.kept().all(|forecast| fits(forecast)) && self.0.iter().is_sorted_by(|(one, _), (other, _)| one < other)
     }
@@ -74,7 +102,9 @@ impl Forecasts {
                 before.iter().map(move |place| place.map_or(forecast.baseline, |i| forecast.numbers[half * models + i]))
             };
             let champion = forecast.champion.and_then(|champion| before.iter().position(|it| *it == Some(champion)));
-            Arc::new(Forecast { champion, numbers: number(0).chain(number(1)).collect(), ..**forecast })
+            let of = |place: &Option<usize>| place.and_then(|i| forecast.members.get(i)).cloned().unwrap_or_default();
+            let members = before.iter().map(of).collect();
+            Arc::new(Forecast { champion, numbers: number(0).chain(number(1)).collect(), members, ..**forecast })
         };
         Self::of(self.kept().map(moved))
     }
@@ -112,21 +142,54 @@ pub struct Settlement<'a> {
 impl Prequential {
     /// Returns the bytes that a forecast takes.
     pub fn forecast_bytes(&self) -> usize {
-        size_of::<Forecast>() + self.contenders.len() * 16 + 48
+        let members = self.members_of([Features::new(&[]); 2]);
+        let apart: usize = members.iter().map(|members| size_of::<Box<[f64]>>() + 16 + members.len() * 8).sum();
+        size_of::<Forecast>() + self.contenders.len() * 16 + 48 + apart
     }
 
-    /// Keeps what was predicted in the last step, which had no target, until the target is known. Numbers grow.
-    pub fn keep(&mut self, id: u64) {
-        let Self { forecasts, buffers, champion, latest, .. } = self;
+    /// Forgets what was predicted for samples that do not wait any more.
+    pub fn retain_forecasts(&mut self, ids: impl Iterator<Item = u64>) {
+        if !self.forecasts.is_empty() {
+            self.forecasts.retain(&ids.collect());
+        }
+    }
+
+    /// Returns what each model's members predict for a sample; nothing where no model has some.
+    fn members_of(&self, x: [Features<'_>; 2]) -> Box<[Box<[f64]>]> {
+        let (mut scratch, mut any) = (Scratch::default(), false);
+        let of = |(i, contender): (usize, &Candidate)| {
+            let mut members = Vec::new();
+            if self.wiring.sees_features(i) {
+                contender.pipeline.members(contender.sees(x), &mut scratch, &mut members);
+            }
+            any |= !members.is_empty();
+            members.into_boxed_slice()
+        };
+        let members: Box<[_]> = self.contenders.iter().enumerate().map(of).collect();
+        if any { members } else { Box::default() }
+    }
+
+    /// Keeps what was predicted for `x` in the last step, which had no target, until the target is known. Numbers grow.
+    pub fn keep(&mut self, id: u64, x: Features<'_>) {
+        let members = if self.is_usual(x) {
+            self.members_of([x; 2])
+        } else {
+            let row = self.admit(x, false);
+            let members = self.members_of([x, x.replaced(&row)]);
+            self.buffers.fenced = row;
+            members
+        };
+        let Self { forecasts, buffers, champion, latest, version, .. } = self;
         let ends = |interval: Interval| [interval.lower, interval.upper];
         let forecast = Forecast {
             id,
             champion: Some(*champion),
             baseline: latest.baseline,
             published: buffers.predictions[*champion],
-            around: latest.around.map(ends),
+            version: *version,
             interval: latest.interval.map(ends),
             numbers: buffers.raw.iter().chain(&buffers.predictions).copied().collect(),
+            members,
         };
         forecasts.0.push_back((id, Some(Arc::new(forecast))));
     }
@@ -181,14 +244,18 @@ impl Prequential {
         self.buffers.raw.copy_from_slice(raw);
         self.buffers.predictions.copy_from_slice(predictions);
         let interval = |ends: Option<[f64; 2]>| ends.map(|[lower, upper]| Interval { lower, upper });
+        let members = Some(&forecast.members[..]);
         let made = Made {
             champion: forecast.champion,
             prediction: forecast.published,
             baseline: forecast.baseline,
-            around: interval(forecast.around),
+            // What the width is told has to be of now: told of an interval of long ago, it would go on in the same direction until
+            // the first answer comes, and swing from there.
+            around: self.intervals.as_ref().and_then(|intervals| intervals.around(forecast.published)),
             interval: interval(forecast.interval),
+            is_before_rescue: forecast.version < self.rescued_at,
         };
-        self.with_fenced(x, |race, x| race.score_and_learn(x, target, made));
+        self.with_fenced(x, |race, x| race.score_and_learn(x, target, made, members));
     }
 
     /// Learns a sample without scoring it.
@@ -197,7 +264,7 @@ impl Prequential {
             let baseline = race.predict(x);
             let learned = race.admit_target(target);
             let limits = race.usual.judge(learned, baseline);
-            race.learn_from(x, [target, learned], &limits);
+            race.learn_from(x, [target, learned], Some(&limits), None);
         });
     }
 

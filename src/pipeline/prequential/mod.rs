@@ -143,6 +143,9 @@ pub struct Prequential {
     /// Predictions whose targets are not known yet.
     #[serde(default, skip_serializing_if = "Forecasts::is_empty")]
     forecasts: Forecasts,
+    /// Samples that had been learned from when a model was rescued last.
+    #[serde(default, skip_serializing_if = "is_none")]
+    rescued_at: u64,
     #[serde(skip)]
     bounds: Bounds,
     /// The model that is followed until another has proved to be better.
@@ -161,6 +164,13 @@ pub struct Prequential {
     events: Vec<Event>,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What each model's members had predicted for a sample whose target came late; `None` for one that has it.
+type Members<'f> = Option<&'f [Box<[f64]>]>;
+
 /// What was made for a sample besides each model's prediction.
 #[derive(Clone, Copy, Debug, Default)]
 struct Made {
@@ -173,6 +183,8 @@ struct Made {
     /// Interval around what was published, before and after it was cut to the target's bounds.
     around: Option<Interval>,
     interval: Option<Interval>,
+    /// True where it was predicted before a model was rescued, which says nothing of what that model is now.
+    is_before_rescue: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -271,6 +283,7 @@ impl Prequential {
             recent: SampleWindow::default(),
             fence: Fence::default(),
             forecasts: Forecasts::default(),
+            rescued_at: 0,
             latest: Made::default(),
         };
         (0..models.len()).for_each(|model| race.begin(model));
@@ -301,9 +314,10 @@ impl Prequential {
         let prediction = self.buffers.predictions[self.champion];
         let around = self.intervals.as_ref().and_then(|intervals| intervals.around(prediction));
         let interval = around.map(|interval| self.bounds.within(interval));
-        let made = Made { champion: Some(self.champion), prediction, baseline, around, interval };
+        let champion = Some(self.champion);
+        let made = Made { champion, prediction, baseline, around, interval, is_before_rescue: false };
         match target {
-            Some(y) => self.score_and_learn(x, y, made),
+            Some(y) => self.score_and_learn(x, y, made, None),
             None => self.latest = made,
         }
         interval
@@ -319,21 +333,25 @@ impl Prequential {
 
     /// Scores what was published for a sample, and learns the sample.
     #[inline(always)]
-    fn score_and_learn(&mut self, x: [Features<'_>; 2], y: f64, made: Made) {
-        let Made { champion, prediction, baseline, around, interval } = made;
+    fn score_and_learn(&mut self, x: [Features<'_>; 2], y: f64, made: Made, members: Members<'_>) {
+        let Made { champion, prediction, baseline, around, interval, is_before_rescue } = made;
         let learned = self.admit_target(y);
+        if champion.is_none() {
+            self.published.scores.add(Miss::of(y, prediction));
+        }
         let limits = self.score([y, learned], champion, baseline);
         if let Some(intervals) = &mut self.intervals {
             intervals.score(y, interval);
             intervals.learn(learned, prediction, around);
         }
-        self.learn_from(x, [y, learned], &limits);
+        let limits = if is_before_rescue { None } else { Some(limits) };
+        self.learn_from(x, [y, learned], limits.as_ref(), members);
     }
 
     /// Has all models learn a sample, and elects.
     #[inline(always)]
-    fn learn_from(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
-        self.learn(x, y, limits);
+    fn learn_from(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: Option<&Limits>, members: Members<'_>) {
+        self.learn(x, y, limits, members);
         let ([_, usual], [_, learned]) = (x, y);
         self.recent.push(usual, learned);
         self.version += 1;
@@ -380,14 +398,24 @@ impl Prequential {
     }
 
     #[inline(always)]
-    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: &Limits) {
-        let Self { contenders, buffers, events, version, wiring, .. } = self;
+    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: Option<&Limits>, members: Members<'_>) {
+        let Self { contenders, buffers, events, version, wiring, rescued_at, .. } = self;
         let Buffers { raw, predictions, scratch, row, .. } = buffers;
         let mut learn = |model: usize, contender: &mut Candidate, x: Features<'_>, own: f64| {
             let learned = contender.sees(y);
-            contender.learn(x, learned, scratch);
-            match contender.guard(own, limits, *version + 1) {
-                Some(Act::Rescued(rescue)) => events.push(Event::Rescued { model, rescue }),
+            match members {
+                None => contender.learn(x, learned, scratch),
+                Some(members) => {
+                    let members = members.get(model).map_or(&[][..], |members| members);
+                    contender.learn_late(x, learned, members, scratch);
+                }
+            }
+            let act = limits.and_then(|limits| contender.guard(own, limits, *version + 1));
+            match act {
+                Some(Act::Rescued(rescue)) => {
+                    *rescued_at = *version + 1;
+                    events.push(Event::Rescued { model, rescue });
+                }
                 Some(Act::StandIn(active)) => events.push(Event::StandIn { model, active }),
                 None => {}
             }

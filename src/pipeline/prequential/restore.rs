@@ -22,6 +22,7 @@ checked!(Prequential {
     recent,
     fence,
     forecasts,
+    rescued_at,
     bounds: skipped,
     default: skipped,
     wiring: skipped,
@@ -85,6 +86,10 @@ impl Prequential {
         }
         let place = |model: &ModelConfig| before.models.iter().position(|old| old == model);
         fresh.forecasts = stored.forecasts.of_models(&config.models.iter().map(place).collect::<Vec<_>>());
+        fresh.rescued_at = stored.rescued_at;
+        if before.intervals != config.intervals {
+            fresh.forecasts.without_intervals();
+        }
         let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
         let mut kept: Vec<Candidate> = stored.contenders;
         if let Baseline::Own(own) = stored.baseline {

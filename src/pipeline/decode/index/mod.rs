@@ -372,6 +372,16 @@ impl Index {
         drawn.keys.resize(self.derived.keys.len(), None);
     }
 
+    /// Returns the number of columns that records do not hold, which are the first.
+    pub(super) fn derived_columns(&self) -> usize {
+        self.derived.columns.len()
+    }
+
+    /// Returns the number of fields by which pasts are kept apart.
+    pub(crate) fn pasts(&self) -> usize {
+        self.derived.pasts
+    }
+
     /// Returns the place among the texts that are drawn of the record's own key, where pasts are kept apart by it.
     pub(super) fn place_of_record_key(&self) -> Option<usize> {
         self.derived.keys[..self.derived.pasts].iter().position(|name| name == RECORD_KEY)

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::support::daemon::{Workspace, stdout};
 
 /// Read by people who then look for what is named.
-const DOCUMENTS: [&str; 21] = [
+const DOCUMENTS: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -30,6 +30,7 @@ const DOCUMENTS: [&str; 21] = [
     "docs/labels.md",
     "docs/models.md",
     "docs/operations.md",
+    "docs/recipes.md",
     "docs/settings.md",
     "docs/telegraf.md",
     "docs/tutorial.md",

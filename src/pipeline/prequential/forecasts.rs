@@ -249,11 +249,10 @@ impl Prequential {
             champion: forecast.champion,
             prediction: forecast.published,
             baseline: forecast.baseline,
-            // What the width is told has to be of now: told of an interval of long ago, it would go on in the same direction until
-            // the first answer comes, and swing from there.
-            around: self.intervals.as_ref().and_then(|intervals| intervals.around(forecast.published)),
+            around: None,
             interval: interval(forecast.interval),
             is_before_rescue: forecast.version < self.rescued_at,
+            behind: Some(self.version.saturating_sub(forecast.version)),
         };
         self.with_fenced(x, |race, x| race.score_and_learn(x, target, made, members));
     }

@@ -185,6 +185,8 @@ struct Made {
     interval: Option<Interval>,
     /// True where it was predicted before a model was rescued, which says nothing of what that model is now.
     is_before_rescue: bool,
+    /// Samples that were learned since it was predicted, where its target came late.
+    behind: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -315,7 +317,7 @@ impl Prequential {
         let around = self.intervals.as_ref().and_then(|intervals| intervals.around(prediction));
         let interval = around.map(|interval| self.bounds.within(interval));
         let champion = Some(self.champion);
-        let made = Made { champion, prediction, baseline, around, interval, is_before_rescue: false };
+        let made = Made { champion, prediction, baseline, around, interval, is_before_rescue: false, behind: None };
         match target {
             Some(y) => self.score_and_learn(x, y, made, None),
             None => self.latest = made,
@@ -334,7 +336,7 @@ impl Prequential {
     /// Scores what was published for a sample, and learns the sample.
     #[inline(always)]
     fn score_and_learn(&mut self, x: [Features<'_>; 2], y: f64, made: Made, members: Members<'_>) {
-        let Made { champion, prediction, baseline, around, interval, is_before_rescue } = made;
+        let Made { champion, prediction, baseline, around, interval, is_before_rescue, behind } = made;
         let learned = self.admit_target(y);
         if champion.is_none() {
             self.published.scores.add(Miss::of(y, prediction));
@@ -342,7 +344,10 @@ impl Prequential {
         let limits = self.score([y, learned], champion, baseline);
         if let Some(intervals) = &mut self.intervals {
             intervals.score(y, interval);
-            intervals.learn(learned, prediction, around);
+            match behind {
+                None => intervals.learn(learned, prediction, around),
+                Some(behind) => intervals.learn_late(learned, prediction, interval, behind),
+            }
         }
         let limits = if is_before_rescue { None } else { Some(limits) };
         self.learn_from(x, [y, learned], limits.as_ref(), members);
@@ -399,7 +404,7 @@ impl Prequential {
 
     #[inline(always)]
     fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: Option<&Limits>, members: Members<'_>) {
-        let Self { contenders, buffers, events, version, wiring, rescued_at, .. } = self;
+        let Self { contenders, buffers, events, version, wiring, rescued_at, forecasts, .. } = self;
         let Buffers { raw, predictions, scratch, row, .. } = buffers;
         let mut learn = |model: usize, contender: &mut Candidate, x: Features<'_>, own: f64| {
             let learned = contender.sees(y);
@@ -413,7 +418,10 @@ impl Prequential {
             let act = limits.and_then(|limits| contender.guard(own, limits, *version + 1));
             match act {
                 Some(Act::Rescued(rescue)) => {
-                    *rescued_at = *version + 1;
+                    // It is asked for only of samples that wait.
+                    if !forecasts.is_empty() {
+                        *rescued_at = *version + 1;
+                    }
                     events.push(Event::Rescued { model, rescue });
                 }
                 Some(Act::StandIn(active)) => events.push(Event::StandIn { model, active }),

@@ -40,47 +40,54 @@ checked!(Forecast { id, champion, baseline: any, published, interval: any, versi
 /// Places of forecasts that have left which are kept, besides one for each that is there.
 const MAX_HOLES: usize = 64;
 
-/// Forecasts by number, which grows, and how many have left since they stood side by side.
+/// Forecasts by number, which grows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Forecasts(VecDeque<(u64, Option<Arc<Forecast>>)>, usize);
+pub(super) struct Forecasts {
+    /// Of these some have left.
+    places: VecDeque<(u64, Option<Arc<Forecast>>)>,
+    /// How many have left since the others stood side by side.
+    left: usize,
+}
 
 impl Forecasts {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.places.is_empty()
     }
 
     fn take(&mut self, id: u64) -> Option<Arc<Forecast>> {
-        let place = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        let forecast = self.0[place].1.take();
-        while self.0.front().is_some_and(|(_, forecast)| forecast.is_none()) {
-            self.0.pop_front();
+        let place = self.places.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let forecast = self.places[place].1.take();
+        while self.places.front().is_some_and(|(_, forecast)| forecast.is_none()) {
+            self.places.pop_front();
         }
-        self.1 += 1;
+        self.left += 1;
         // One that waits for long must not keep the places of all behind it.
-        if self.1 > self.0.len() / 2 + MAX_HOLES {
-            self.0.retain(|(_, forecast)| forecast.is_some());
-            self.1 = 0;
+        if self.left > self.places.len() / 2 + MAX_HOLES {
+            self.places.retain(|(_, forecast)| forecast.is_some());
+            self.left = 0;
         }
         forecast
     }
 
-    /// Forgets those of samples that do not wait any more, and intervals where these were made by other settings.
+    /// Forgets those of samples that do not wait any more.
     pub(super) fn retain(&mut self, ids: &HashSet<u64>) {
-        self.0.retain(|(id, forecast)| forecast.is_some() && ids.contains(id));
+        self.places.retain(|(id, forecast)| forecast.is_some() && ids.contains(id));
     }
 
-    pub(super) fn without_intervals(&mut self) {
-        self.0.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).for_each(|forecast| {
+    /// Forgets their intervals, which were made by other settings.
+    pub(super) fn forget_intervals(&mut self) {
+        self.places.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).for_each(|forecast| {
             Arc::make_mut(forecast).interval = None;
         });
     }
 
     fn kept(&self) -> impl Iterator<Item = &Arc<Forecast>> {
-        self.0.iter().filter_map(|(_, forecast)| forecast.as_ref())
+        self.places.iter().filter_map(|(_, forecast)| forecast.as_ref())
     }
 
     fn of(forecasts: impl IntoIterator<Item = Arc<Forecast>>) -> Self {
-        Self(forecasts.into_iter().map(|forecast| (forecast.id, Some(forecast))).collect(), 0)
+        let places = forecasts.into_iter().map(|forecast| (forecast.id, Some(forecast))).collect();
+        Self { places, left: 0 }
     }
 
     /// Returns true where they are those of so many models.
@@ -90,7 +97,8 @@ impl Forecasts {
                 && [0, models].contains(&forecast.members.len())
                 && forecast.champion.is_none_or(|champion| champion < models)
         };
-        self.kept().all(|forecast| fits(forecast)) && self.0.iter().is_sorted_by(|(one, _), (other, _)| one < other)
+        self.kept().all(|forecast| fits(forecast))
+            && self.places.iter().is_sorted_by(|(one, _), (other, _)| one < other)
     }
 
     /// Returns them for other models, each of which was the one at its place in `before`: one that was none of them is taken to have
@@ -124,7 +132,7 @@ impl<'de> Deserialize<'de> for Forecasts {
 
 impl Checked for Forecasts {
     fn check(&mut self) -> Result<(), Damaged> {
-        self.0.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).try_for_each(Checked::check)
+        self.places.iter_mut().filter_map(|(_, forecast)| forecast.as_mut()).try_for_each(Checked::check)
     }
 }
 
@@ -191,7 +199,7 @@ impl Prequential {
             numbers: buffers.raw.iter().chain(&buffers.predictions).copied().collect(),
             members,
         };
-        forecasts.0.push_back((id, Some(Arc::new(forecast))));
+        forecasts.places.push_back((id, Some(Arc::new(forecast))));
     }
 
     /// Takes what has become of a sample that was [kept](Self::keep): its prediction is scored and it is learned, where its target

@@ -88,7 +88,7 @@ impl Prequential {
         fresh.forecasts = stored.forecasts.of_models(&config.models.iter().map(place).collect::<Vec<_>>());
         fresh.rescued_at = stored.rescued_at;
         if before.intervals != config.intervals {
-            fresh.forecasts.without_intervals();
+            fresh.forecasts.forget_intervals();
         }
         let champion = stored.contenders.get(stored.champion).map(|contender| contender.name.clone());
         let mut kept: Vec<Candidate> = stored.contenders;

@@ -3,13 +3,18 @@
 //! `cargo bench --bench processor` prints records a second for decoding alone, and for decode, predict, score, learn and
 //! encode with the races that the pipeline's benchmark runs, on 100,000 of Friedman's samples (ten features, about
 //! 250 B), on the thread that calls; beside these the same samples with features of the past, and with targets that come as records
-//! of their own 10,000 samples later, where a sample and its label count as one.
+//! of their own 10,000 samples later, where a sample and its label count as one, and with a linear model for each of a thousand keys,
+//! and of 100,000, of which each comes up ten times.
 
 use divan::{Bencher, counter::ItemsCount};
 use thalweg::{
     features::{Calendar, Feature, Form, Kind, Part, Span},
     generator::{self, Function, Stream, encode},
-    models::{ModelConfig, ModelKind, linear, tree},
+    models::{
+        ModelConfig, ModelKind, linear,
+        per_key::{self, Learns},
+        tree,
+    },
     pipeline::{
         decode::{Decoder, Index, Schema},
         labels::{Join, Labels, Mode},
@@ -46,12 +51,19 @@ fn race(bencher: Bencher<'_, '_>, models: Vec<ModelConfig>) {
 }
 
 fn process(bencher: Bencher<'_, '_>, schema: Schema, models: Vec<ModelConfig>, records: &[Record]) {
-    let config = processor::Config { topic: "samples".into(), schema, race: prequential::Config::of(models) };
-    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+    process_again(bencher, schema, models, records, 1);
+}
+
+/// Processes the records so many times.
+fn process_again(bencher: Bencher<'_, '_>, schema: Schema, models: Vec<ModelConfig>, records: &[Record], times: usize) {
+    let keys = schema.row_keys();
+    let race = prequential::Config { keys, ..prequential::Config::of(models) };
+    let config = processor::Config { topic: "samples".into(), schema, race };
+    bencher.counter(ItemsCount::new(times * RECORDS)).bench_local(|| {
         let (mut processor, _) = Processor::new(&config, 0, 0, None);
         let mut outbox = Outbox::at(0);
-        for record in records {
-            processor.process(record.clone(), &mut outbox).expect("a good record");
+        for (offset, record) in (0..).zip((0..times).flat_map(|_| records)) {
+            processor.process(Record { offset, ..record.clone() }, &mut outbox).expect("a good record");
             if outbox.bytes() >= OUTBOX_BYTES {
                 outbox.encode();
                 drop(outbox.take());
@@ -94,9 +106,13 @@ fn tree_linear_mean(bencher: Bencher<'_, '_>) {
 
 /// The records with a device of a thousand, and a time.
 fn devices() -> Vec<Record> {
+    devices_of(1000)
+}
+
+fn devices_of(count: usize) -> Vec<Record> {
     let of = |(i, record): (usize, Record)| {
         let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("UTF-8");
-        let (device, at) = (i * 7919 % 1000, 1_700_000_000_000_u64 + 1000 * i as u64);
+        let (device, at) = (i * 7919 % count, 1_700_000_000_000_u64 + 1000 * i as u64);
         let value = format!("{{\"device\":\"d{device}\",\"id\":\"s{i}\",\"at\":{at},{}", &value[1..]);
         Record { value: Some(value.into()), ..record }
     };
@@ -128,6 +144,22 @@ fn linear_mean_past(bencher: Bencher<'_, '_>) {
         Feature { kind: lags, by: Some("device".into()), name: None },
     ];
     process(bencher, Schema { derived, ..dated() }, vec![mean(), scaled_linear()], &devices());
+}
+
+/// A linear model for each device, which learns what that of all leaves.
+#[divan::bench(args = [1000, 100_000], sample_count = 10)]
+fn linear_mean_per_key(bencher: Bencher<'_, '_>, devices: usize) {
+    let params = per_key::Params {
+        by: "device".into(),
+        base: Some("linear".into()),
+        models: vec![scaled_linear()],
+        learns: vec![Learns::Residual],
+        budget: 1 << 30,
+        ..per_key::Params::default()
+    };
+    let models = vec![mean(), scaled_linear(), ModelConfig::new("per_key", ModelKind::PerKey(params))];
+    let schema = Schema { model_keys: vec!["device".into()], ..dated() };
+    process_again(bencher, schema, models, &devices_of(devices), 10);
 }
 
 /// Each target comes 10,000 samples later, joined by an id.

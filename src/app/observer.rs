@@ -364,7 +364,7 @@ fn late(late: &snapshot::Late) -> Late {
 }
 
 fn standing(model: &ModelSnapshot, champion: bool) -> Model {
-    let ModelSnapshot { name, kind, total, rolling, rolling_errors, skill, counts, memory, .. } = model;
+    let ModelSnapshot { name, kind, total, rolling, rolling_errors, skill, counts, memory, keys, .. } = model;
     let [rmse, mae, bias] = [Scores::rmse, Scores::mae, Scores::bias].map(|it| rolling.known(it));
     let [error_p50, error_p90, error_p99] = [0.5, 0.9, 0.99].map(|q| rolling_errors.known(q));
     let [total_rmse, total_mae] = [Scores::rmse, Scores::mae].map(|it| total.known(it));
@@ -388,6 +388,8 @@ fn standing(model: &ModelSnapshot, champion: bool) -> Model {
         drifts: counts.drifts,
         rescues: counts.rescues,
         memory_bytes: *memory as u64,
+        keys: keys.map(|[keys, _]| keys),
+        forgotten_keys: keys.map(|[_, forgotten]| forgotten),
     }
 }
 

@@ -5,20 +5,18 @@
 //! What this does not do: read records, or decide what a target is. It knows no clock but that of the samples.
 //!
 //! Reading order: `config` (what can be asked), `plan` (the columns, and how they are filled), `builder` (how it is made), `past` (what is remembered), `series`
-//! (of one value), `window` and `aggregate` (of a span), `calendar`, `keyed` (one past per key).
+//! (of one value), `window` and `aggregate` (of a span), `calendar`.
 
 mod aggregate;
 mod builder;
 mod calendar;
 mod config;
-mod keyed;
 mod past;
 mod plan;
 mod series;
 mod window;
 
 pub use config::{Calendar, Feature, Form, Kind, MAX_SAMPLES, MAX_TIME, Part, Since, Span, Statistic};
-pub use keyed::{Keyed, State};
 pub use past::Past;
 pub use plan::{Column, Input, Plan, Problem};
 pub use series::RESTART_AFTER;

@@ -4,11 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_metrics::checked;
+use thalweg_models::keyed::{Keyed, State};
 
-use super::{
-    keyed::{Keyed, State},
-    series::{Series, Wanted},
-};
+use super::series::{Series, Wanted};
 
 /// The past of a stream: of all samples, and by key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -316,6 +316,18 @@ pub static METRICS: &[Metric] = &[
         Values::ModelGauge(|it| Some(it.memory_bytes as f64)),
     ),
     Metric::new(
+        "thalweg_model_keys",
+        None,
+        "Keys that have models of their own",
+        Values::ModelGauge(|it| it.keys.map(|keys| keys as f64)),
+    ),
+    Metric::new(
+        "thalweg_model_forgotten_keys",
+        None,
+        "Keys that a model per key has forgotten for want of room",
+        Values::ModelCounter(|it| it.forgotten_keys.unwrap_or(0)),
+    ),
+    Metric::new(
         "thalweg_model_refused_samples",
         None,
         "Samples that the model did not learn from",

@@ -203,4 +203,8 @@ pub struct Model {
     pub rescues: u64,
     /// Memory of the model, in bytes.
     pub memory_bytes: u64,
+    /// Keys that have models of their own; `null` where there is one model for all.
+    pub keys: Option<u64>,
+    /// Keys that were forgotten for want of room, likewise.
+    pub forgotten_keys: Option<u64>,
 }

@@ -93,6 +93,8 @@ pub enum Description {
     Rules(Rules),
     /// Members whose predictions become one.
     Mixture(Mixture),
+    /// Models of each key's own.
+    PerKey(PerKey),
 }
 
 impl Description {
@@ -183,6 +185,67 @@ pub struct Member {
     /// Weight in the average that the rule begins with; all sum to 1.
     pub weight: f64,
     /// Root of its mean squared error over about the last 100 samples.
+    pub recent_rmse: f64,
+}
+
+/// Keys with models of their own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PerKey {
+    /// Keys, the one that came up least recently first.
+    pub keys: Vec<KeyStanding>,
+    /// How many keys there are.
+    pub count: usize,
+    /// Keys that were forgotten for want of room.
+    pub evicted: u64,
+    /// How many keys follow each of what may predict for them.
+    pub followed: Vec<Followed>,
+}
+
+/// How many keys follow a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Followed {
+    /// Name of the model.
+    pub name: String,
+    /// Number of keys.
+    pub keys: usize,
+}
+
+impl PerKey {
+    /// Keeps the keys with the largest recent errors and those with the least, so many of each, the largest first.
+    pub fn keep_ends(&mut self, count: usize) {
+        self.keys.sort_by(|one, other| other.recent_rmse().total_cmp(&one.recent_rmse()));
+        if self.keys.len() > 2 * count {
+            self.keys.drain(count..self.keys.len() - count);
+        }
+    }
+}
+
+/// How good the models of a key are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeyStanding {
+    /// The key; empty for samples without one.
+    pub key: String,
+    /// Samples scored.
+    pub n: u64,
+    /// Name of the one whose predictions count.
+    pub followed: String,
+    /// The model that the key began with, and its own ones.
+    pub predictors: Vec<Predictor>,
+}
+
+impl KeyStanding {
+    /// Returns the recent RMSE of the one that is followed, in the target's unit.
+    pub fn recent_rmse(&self) -> f64 {
+        self.predictors.iter().find(|it| it.name == self.followed).map_or(0.0, |it| it.recent_rmse)
+    }
+}
+
+/// What may predict for a key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Predictor {
+    /// Name of the model.
+    pub name: String,
+    /// Root of its mean squared error over about the last half of the key's samples, and no more than 2,000 of them.
     pub recent_rmse: f64,
 }
 

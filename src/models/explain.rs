@@ -93,7 +93,7 @@ pub fn explain(pipeline: &Pipeline, columns: Vec<NamedColumn>, recent: &SampleWi
     let weighs_columns = pipeline.model().weighs_columns();
     let (_, description) = pipeline.describe(columns.clone());
     let (method, mut sums, window) = match &description {
-        Description::Constant(_) => return None,
+        Description::Constant(_) | Description::PerKey(_) => return None,
         Description::Linear(model) if weighs_columns => {
             let window = Window::seen(pipeline, columns, recent);
             let mut sums = zeros(&window.deviations());

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    champion, ekf_mlp, forest, innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules,
-    steps::StepKind, tree,
+    champion, ekf_mlp, forest, innovation, linear, mixture, model_tree, passive_aggressive, per_key, rls, rls_poly,
+    rules, steps::StepKind, tree,
 };
 use thalweg_metrics::checked;
 
@@ -102,6 +102,8 @@ pub enum ModelKind {
     AmRules(rules::Params),
     /// The model of the race with the lowest recent error.
     Champion(champion::Params),
+    /// Models of each key's own, behind a model of all keys.
+    PerKey(per_key::Params),
 }
 
 checked!(
@@ -121,6 +123,7 @@ checked!(
         AdaptiveRandomForest(params),
         AmRules(params),
         Champion(params),
+        PerKey(params),
     }
 );
 
@@ -133,18 +136,29 @@ impl ModelKind {
     /// Returns whether the model weighs its candidates by their past errors, so that no learning rate is too large for
     /// the data.
     pub fn is_hedged(&self) -> bool {
-        matches!(self, ModelKind::Linear(params) if params.is_hedged()) || matches!(self, ModelKind::Mixture(_))
+        match self {
+            ModelKind::Linear(params) => params.is_hedged(),
+            ModelKind::Mixture(_) | ModelKind::PerKey(_) => true,
+            _ => false,
+        }
     }
 
-    /// Returns the names of the models whose predictions are its columns; empty if its columns are the sample's
-    /// features.
+    /// Returns the names of the models whose predictions it sees; empty if it sees the sample's features alone.
     pub fn members(&self) -> &[String] {
-        let (ModelKind::Champion(champion::Params { members, .. })
-        | ModelKind::Mixture(mixture::Params { members, .. })) = self
-        else {
-            return &[];
-        };
-        members
+        match self {
+            ModelKind::Champion(champion::Params { members, .. })
+            | ModelKind::Mixture(mixture::Params { members, .. }) => members,
+            ModelKind::PerKey(per_key::Params { base, .. }) => base.as_slice(),
+            _ => &[],
+        }
+    }
+
+    /// Returns the field by which models are kept apart; `None` if there is one for all samples.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            ModelKind::PerKey(params) => Some(&params.by),
+            _ => None,
+        }
     }
 
     /// Returns the steps in front of it if the settings list none; `None` if it uses no feature, so that there is
@@ -155,7 +169,7 @@ impl ModelKind {
         const ENCODE: &[StepKind] = &[StepKind::ENCODE];
         const ENCODE_AND_SCALE: &[StepKind] = &[StepKind::ENCODE, StepKind::SCALE_KEEPING_ZEROS];
         let (scale, scaled, unscaled) = match self {
-            ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) => return None,
+            ModelKind::Mean | ModelKind::Last | ModelKind::Champion(_) | ModelKind::PerKey(_) => return None,
             ModelKind::Mixture(params) if !params.members.is_empty() => return None,
             // As in River.
             ModelKind::Linear(params) if !params.is_hedged() => (true, SCALE, NONE),
@@ -232,4 +246,5 @@ kinds! {
     "adaptive_random_forest": AdaptiveRandomForest(Box::default()),
     "amrules": AmRules(rules::Params::default()),
     "champion": Champion(champion::Params::default()),
+    "per_key": PerKey(per_key::Params::default()),
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Description, Features, Last, Mean, ModelKind, NamedColumn, Refused, Regressor, champion, ekf_mlp, forest,
-    innovation, linear, mixture, model_tree, passive_aggressive, rls, rls_poly, rules, tree,
+    innovation, linear, mixture, model_tree, passive_aggressive, per_key, rls, rls_poly, rules, tree,
 };
 use thalweg_metrics::checked;
 
@@ -46,6 +46,8 @@ pub enum Model {
     AmRules(Box<rules::AmRules>),
     /// See [`champion::Champion`].
     Champion(champion::Champion),
+    /// See [`per_key::PerKey`].
+    PerKey(Box<per_key::PerKey>),
 }
 
 checked!(
@@ -66,6 +68,7 @@ checked!(
         AdaptiveRandomForest(model),
         AmRules(model),
         Champion(model),
+        PerKey(model),
     }
 );
 
@@ -99,6 +102,7 @@ impl Model {
             }
             ModelKind::AmRules(params) => Model::AmRules(Box::new(rules::AmRules::new(params.clone()))),
             ModelKind::Champion(params) => Model::Champion(champion::Champion::new(params)),
+            ModelKind::PerKey(params) => Model::PerKey(Box::new(per_key::PerKey::new(params))),
         }
     }
 }
@@ -123,6 +127,7 @@ macro_rules! on_each {
             Model::AdaptiveRandomForest($model) => $body,
             Model::AmRules($model) => $body,
             Model::Champion($model) => $body,
+            Model::PerKey($model) => $body,
         }
     };
 }

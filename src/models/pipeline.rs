@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Description, Features, Model, ModelConfig, NamedColumn, Refused, Regressor,
     champion::Champion,
+    per_key::PerKey,
     steps::{Row, StepDescription, Steps},
 };
 use thalweg_metrics::checked;
@@ -69,6 +70,14 @@ impl Pipeline {
     pub fn champion_mut(&mut self) -> Option<&mut Champion> {
         match &mut self.model {
             Model::Champion(champion) => Some(champion),
+            _ => None,
+        }
+    }
+
+    /// Returns the models of keys behind the steps, if it is these.
+    pub fn per_key(&self) -> Option<&PerKey> {
+        match &self.model {
+            Model::PerKey(per_key) => Some(per_key),
             _ => None,
         }
     }

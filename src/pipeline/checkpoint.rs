@@ -121,7 +121,11 @@ impl Checkpoint {
         if !self.index.remembers(&self.past) {
             return Err("what is remembered does not fit the features");
         }
-        if self.pending.has_keys(self.index.pasts()) { Ok(()) } else { Err("what waits does not fit the features") }
+        if self.pending.has_keys(self.index.row_keys().len()) {
+            Ok(())
+        } else {
+            Err("what waits does not fit the features")
+        }
     }
 
     /// Returns the ends of the outputs.

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use crate::{decode::Index, prequential::Prequential, snapshot::ModelSnapshot};
 use thalweg_metrics::Scores;
-use thalweg_models::{Description, ModelConfig, ModelKind, explain::Explanation, steps::StepDescription};
+use thalweg_models::{
+    Description, ModelConfig, ModelKind, NamedColumn, describe::PerKey, explain::Explanation, per_key::OwnDescription,
+    steps::StepDescription,
+};
 
 /// Format of the document; raised when a reader of an older document would misunderstand a newer one.
 const FORMAT: u32 = 1;
@@ -25,22 +28,76 @@ pub struct LearnedModel {
     pub steps: Vec<StepDescription>,
     /// What it has learned.
     pub description: Description,
+    /// What the models of the key that was asked for have learned; empty where none was.
+    pub own: Vec<OwnDescription>,
     /// Which features matter to it; `None` where there is nothing to explain.
     pub explanation: Option<Explanation>,
 }
 
+/// Which keys are described of a model per key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with the largest recent errors and those with the least, so many of each.
+    Ends(usize),
+    /// One alone, with what its own models have learned.
+    One(String),
+}
+
+impl Keys {
+    /// Returns what is asked for by a key or a number of keys; `None` where neither is given.
+    pub fn of(one: Option<String>, ends: Option<usize>) -> Option<Self> {
+        one.map(Self::One).or(ends.map(Self::Ends))
+    }
+}
+
 /// Describes the models of which `is_wanted` is true by name, in configured order.
-pub fn models(race: &Prequential, index: &Index, is_wanted: impl Fn(&str) -> bool) -> Vec<LearnedModel> {
+pub fn models(race: &Prequential, index: &Index, keys: &Keys, is_wanted: impl Fn(&str) -> bool) -> Vec<LearnedModel> {
     let columns = index.named_columns();
     let models = race.config().models.iter().zip(race.standings()).enumerate();
     let wanted = models.filter(|(_, (config, _))| is_wanted(&config.name));
     let described = wanted.filter_map(|(i, (config, standing))| {
-        let (steps, description) = race.describe(i, &columns)?;
+        let (steps, mut description) = race.describe(i, &columns)?;
+        let own = match &mut description {
+            Description::PerKey(described) => select(race, i, &columns, described, keys),
+            _ => Vec::new(),
+        };
         let is_champion = i == race.champion();
         let explanation = race.explain(i, columns.clone());
-        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description, explanation })
+        Some(LearnedModel { config: config.clone(), standing, is_champion, steps, description, own, explanation })
     });
     described.collect()
+}
+
+/// Returns true where the model of a name has models of a key's own.
+pub fn knows(race: &Prequential, name: &str, key: &str) -> bool {
+    let model = race.names().position(|known| **known == *name);
+    model.and_then(|i| race.pipeline(i)?.per_key()).is_some_and(|per_key| per_key.knows(key))
+}
+
+/// Keeps the keys that are asked for, and returns what the models of the only one have learned.
+fn select(
+    race: &Prequential,
+    model: usize,
+    columns: &[NamedColumn],
+    described: &mut PerKey,
+    keys: &Keys,
+) -> Vec<OwnDescription> {
+    match keys {
+        Keys::All => Vec::new(),
+        Keys::Ends(count) => {
+            described.keep_ends(*count);
+            Vec::new()
+        }
+        Keys::One(key) => {
+            let found = race.pipeline(model).and_then(|it| it.per_key()?.of_key(key, columns));
+            let (standing, own) = found.map_or((None, Vec::new()), |(standing, own)| (Some(standing), own));
+            described.keys = standing.into_iter().collect();
+            own
+        }
+    }
 }
 
 /// The document.
@@ -118,6 +175,8 @@ struct Model<'a> {
     total: Errors,
     steps: &'a [StepDescription],
     learned: &'a Description,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    own: &'a [OwnDescription],
     importance: Option<&'a Explanation>,
 }
 
@@ -132,6 +191,7 @@ impl<'a> Model<'a> {
             total: (&model.standing.total).into(),
             steps: &model.steps,
             learned: &model.description,
+            own: &model.own,
             importance: model.explanation.as_ref(),
         })
     }

@@ -68,6 +68,8 @@ pub struct Processor {
     time: Option<i64>,
     /// Number of records that could not be used since the start, by reason.
     rejected: BTreeMap<&'static str, u64>,
+    /// Models per key of which it was told that they forget keys.
+    forgetful: Vec<Arc<str>>,
 }
 
 /// Progress of the processor.
@@ -147,6 +149,7 @@ impl Processor {
             fields: RefCell::default(),
             time: None,
             rejected: BTreeMap::new(),
+            forgetful: Vec::new(),
             schema: config.schema.clone(),
         };
         (processor, afresh)
@@ -226,7 +229,14 @@ impl Processor {
 
     /// Takes the notices about the stream since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        self.decoder.take_notices()
+        let mut notices = self.decoder.take_notices();
+        for (name, budget) in self.prequential.forgetful() {
+            if !self.forgetful.contains(name) {
+                self.forgetful.push(Arc::clone(name));
+                notices.push(Notice::KeysForgotten { budget, model: Some(Arc::clone(name)) });
+            }
+        }
+        notices
     }
 
     /// Takes the implausible times of samples since the last call.

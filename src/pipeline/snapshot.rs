@@ -35,6 +35,8 @@ pub struct ModelSnapshot {
     pub counts: Counts,
     /// Bytes that the model and its steps take.
     pub memory: usize,
+    /// Keys that have models of their own, and keys that were forgotten for want of room; `None` where there is one model for all.
+    pub keys: Option<[u64; 2]>,
 }
 
 /// Errors of the baseline that skill is measured against.

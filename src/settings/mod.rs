@@ -164,6 +164,8 @@ impl Settings {
         schema.derived = features::read(&mut root, &schema.target, &schema.timezone);
         schema.keys_budget = features::budget(root.section("keys"), schema.keys_budget);
         schema.labels = labels::read(root.section("labels"), &schema);
+        schema.model_keys = model::keys(&mut root, &models, &schema.target);
+        let row_keys = if schema.model_keys.is_empty() { Vec::new() } else { schema.row_keys() };
         let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);
         if generator.enabled && schema.format != Format::Json {
             let message = "makes up samples in JSON, which schema.format does not read; set it to false, or the format to \"json\"";
@@ -181,7 +183,10 @@ impl Settings {
             registry: asked,
             generator,
             report_every: metrics.duration("report_every", DEFAULT_REPORT_INTERVAL, Duration::from_millis(10)),
-            race: race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds),
+            race: prequential::Config {
+                keys: row_keys,
+                ..race::read(models, &mut metrics, root.section("guard"), root.section("intervals"), bounds)
+            },
             http: http::read(root.section("http")),
             state,
             logging: logging(root.section("logging")),

@@ -36,7 +36,7 @@ pub(super) fn read(
         intervals: coverage(intervals, default.intervals),
         target_min,
         target_max,
-        models: default.models,
+        ..default
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn read(mut section: Section, registers: bool) -> Read {
         cast: cast(&mut section),
         // Tables of their own.
         derived: default.derived,
+        model_keys: default.model_keys,
         keys_budget: default.keys_budget,
         labels: default.labels,
         target: section.text("target", &default.target),

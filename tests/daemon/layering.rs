@@ -76,7 +76,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("src/topic", &["store"]),
     ("src/store", &[]),
     ("src/state", &["metrics", "models"]),
-    ("src/features", &["metrics"]),
+    ("src/features", &["metrics", "models"]),
     ("src/models", &["metrics"]),
     ("src/metrics", &[]),
 ];

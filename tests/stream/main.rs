@@ -17,6 +17,7 @@ mod guard;
 mod late;
 mod memory_bound;
 mod mixture;
+mod per_key;
 mod predictions;
 mod prequential;
 mod replica;

@@ -98,7 +98,14 @@ impl thalweg_http::Api for Api {
         }
     }
 
-    fn model(&self, name: String, partition: Option<i32>) -> Answer<'_, Vec<u8>> {
-        Box::pin(async move { model::document(self.opened()?, name, partition).await })
+    fn model(
+        &self,
+        name: String,
+        partition: Option<i32>,
+        key: Option<String>,
+        keys: Option<usize>,
+    ) -> Answer<'_, Vec<u8>> {
+        let keys = Keys::of(key, keys).unwrap_or_default();
+        Box::pin(async move { model::document(self.opened()?, name, partition, keys).await })
     }
 }

@@ -5,12 +5,17 @@ use std::{collections::BTreeSet, time::SystemTime};
 use super::{Open, RETRY_AFTER, predictor};
 use thalweg_http::Problem;
 use thalweg_pipeline::{
-    learned::{self, Document, LearnedModel, Partition},
+    learned::{self, Document, Keys, LearnedModel, Partition},
     worker::Dated,
 };
 
 /// Returns the document of a model, of one partition or of all.
-pub(super) async fn document(open: &Open, name: String, partition: Option<i32>) -> Result<Vec<u8>, Problem> {
+pub(super) async fn document(
+    open: &Open,
+    name: String,
+    partition: Option<i32>,
+    keys: Keys,
+) -> Result<Vec<u8>, Problem> {
     let wanted: Vec<i32> = match partition {
         Some(partition) => vec![partition],
         None => open.views.borrow().keys().copied().collect(),
@@ -28,9 +33,14 @@ pub(super) async fn document(open: &Open, name: String, partition: Option<i32>) 
         let message = format!("there is no model `{name}`; there are {}", known.join(", "));
         return Err(Problem::not_found("no_such_model", message));
     }
+    if let Keys::One(key) = &keys
+        && !copies.iter().any(|copy| learned::knows(&copy.replica.race, &name, key))
+    {
+        return Err(Problem::not_found("no_such_key", format!("the model `{name}` knows no key `{key}`")));
+    }
     let topic = open.samples.clone();
     // Importance can take a while, and a large tree is written for as long.
-    let written = tokio::task::spawn_blocking(move || write(&topic, &copies, &name)).await;
+    let written = tokio::task::spawn_blocking(move || write(&topic, &copies, &name, &keys)).await;
     match written {
         Ok(Ok(document)) => Ok(document),
         Ok(Err(error)) => Err(Problem::unavailable("unwritable", error.to_string(), RETRY_AFTER)),
@@ -38,11 +48,11 @@ pub(super) async fn document(open: &Open, name: String, partition: Option<i32>) 
     }
 }
 
-fn write(topic: &str, copies: &[Dated], name: &str) -> serde_json::Result<Vec<u8>> {
+fn write(topic: &str, copies: &[Dated], name: &str, keys: &Keys) -> serde_json::Result<Vec<u8>> {
     let described: Vec<(&Dated, String, Vec<LearnedModel>)> = copies
         .iter()
         .map(|dated| {
-            let models = learned::models(&dated.replica.race, &dated.replica.index, |other| other == name);
+            let models = learned::models(&dated.replica.race, &dated.replica.index, keys, |other| other == name);
             (dated, utc(dated.written), models)
         })
         .collect();

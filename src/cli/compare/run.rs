@@ -187,6 +187,8 @@ fn one(plan: &Plan, job: &Job, settings: &Settings, progress: &ProgressBar) -> a
 struct Batch {
     /// Rows one behind the other.
     values: Vec<f64>,
+    /// Keys by which models are kept apart, likewise.
+    keys: Vec<Option<String>>,
     items: Vec<Item>,
     /// What they have settled, one behind the other.
     settled: Vec<Settled>,
@@ -200,6 +202,7 @@ struct Item {
     target: Option<f64>,
     role: Role,
     row_end: usize,
+    keys_end: usize,
     settled_end: usize,
 }
 
@@ -207,6 +210,7 @@ impl Batch {
     /// Reads the next records, and returns `true` where there are any or the stream goes on.
     fn fill(&mut self, samples: &mut Samples, counts: &mut Counts) -> anyhow::Result<bool> {
         self.values.clear();
+        self.keys.clear();
         self.items.clear();
         self.settled.clear();
         self.scored.clear();
@@ -219,8 +223,10 @@ impl Batch {
                 Ok(sample) => {
                     self.values.extend_from_slice(sample.features.values());
                     self.settled.extend_from_slice(sample.settled());
-                    let (row_end, settled_end) = (self.values.len(), self.settled.len());
-                    self.items.push(Item { record, target: sample.target, role: sample.role(), row_end, settled_end });
+                    self.keys.extend_from_slice(sample.features.keys());
+                    let (row_end, keys_end, settled_end) = (self.values.len(), self.keys.len(), self.settled.len());
+                    let (target, role) = (sample.target, sample.role());
+                    self.items.push(Item { record, target, role, row_end, keys_end, settled_end });
                     counts.labels += u64::from(sample.role() == Role::Label);
                 }
                 Err(rejection) if rejection.is_skipped() => counts.skipped += 1,
@@ -237,14 +243,15 @@ impl Batch {
     }
 
     fn step(&mut self, race: &mut Prequential, nominal: &[bool], own: Option<usize>) {
-        let Self { values, items, settled, scored } = self;
-        let (mut row_start, mut settled_start) = (0, 0);
-        for Item { record, target, role, row_end, settled_end } in items {
+        let Self { values, keys, items, settled, scored } = self;
+        let (mut row_start, mut keys_start, mut settled_start) = (0, 0, 0);
+        for Item { record, target, role, row_end, keys_end, settled_end } in items {
             let row = &values[row_start..*row_end];
             // The row has only the columns that existed when it was read.
             let x = Features::with_nominal(row, &nominal[..nominal.len().min(row.len())]);
+            let x = x.with_keys(&keys[keys_start..*keys_end]);
             settle(race, &settled[settled_start..*settled_end], x, *record, own, scored);
-            (row_start, settled_start) = (*row_end, *settled_end);
+            (row_start, keys_start, settled_start) = (*row_end, *keys_end, *settled_end);
             if *role == Role::Label {
                 continue;
             }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{Learned, Selection};
 use crate::{
-    pipeline::learned::{Document, Partition},
+    pipeline::learned::{Document, Keys, Partition},
     settings::Settings,
 };
 
@@ -25,7 +25,7 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let learned = super::read(settings, &options.selection)?;
+    let learned = super::read(settings, &options.selection, Keys::All)?;
     let mut partitions = Vec::with_capacity(learned.len());
     for Learned { found, models } in &learned {
         let checkpoint = &found.checkpoint;

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{
         checkpoint::Checkpoint,
         checkpoints,
-        learned::{self, LearnedModel},
+        learned::{self, Keys, LearnedModel},
     },
     settings::{Settings, suggestion},
     store::{Found, StateReader},
@@ -47,6 +47,12 @@ struct Selection {
     /// Only this partition of the samples [default: all there are]
     #[arg(long, value_name = "P")]
     partition: Option<i32>,
+    /// Only this key of models per key, with what its own models have learned
+    #[arg(long, value_name = "KEY", conflicts_with = "keys")]
+    key: Option<String>,
+    /// Only so many keys of models per key with the largest recent errors, and as many with the least
+    #[arg(long, value_name = "N")]
+    keys: Option<usize>,
 }
 
 /// Checkpoint of a partition, with the selected models.
@@ -65,7 +71,8 @@ pub(super) fn run(settings: &Settings, command: &Command) -> anyhow::Result<()> 
 }
 
 /// Reads the selected models; reports on standard error where a damaged checkpoint had to be passed over.
-fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learned>> {
+fn read(settings: &Settings, selection: &Selection, usual: Keys) -> anyhow::Result<Vec<Learned>> {
+    let keys = Keys::of(selection.key.clone(), selection.keys).unwrap_or(usual);
     let path = &settings.state.path;
     let topic = &settings.topics.samples;
     let archive = StateReader::open(path)?;
@@ -87,19 +94,28 @@ fn read(settings: &Settings, selection: &Selection) -> anyhow::Result<Vec<Learne
         for problem in &found.damaged {
             eprintln!("partition {partition}: {problem}; this is the one before");
         }
-        let models = select(&found, &selection.names)?;
+        let models = select(&found, &selection.names, &keys)?;
         learned.push(Learned { found, models });
+    }
+    if let Some(key) = &selection.key
+        && learned.iter().flat_map(|it| &it.models).all(|model| model.own.is_empty())
+    {
+        bail!(
+            "no model knows the key `{key}`; `thalweg model show --keys 20` lists some, and models per key are [[models]] with kind = \"per_key\""
+        );
     }
     Ok(learned)
 }
 
 /// Returns the models of those names, all where none is given, in configured order.
-fn select(found: &Found<Checkpoint>, names: &[String]) -> anyhow::Result<Vec<LearnedModel>> {
+fn select(found: &Found<Checkpoint>, names: &[String], keys: &Keys) -> anyhow::Result<Vec<LearnedModel>> {
     let race = &found.checkpoint.prequential;
     let known: Vec<&str> = race.names().map(AsRef::as_ref).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let meant = suggestion(unknown, known.iter().copied());
         bail!("there is no model `{unknown}`; there are {}{meant}", known.join(", "));
     }
-    Ok(learned::models(race, &found.checkpoint.index, |name| names.is_empty() || names.iter().any(|it| it == name)))
+    Ok(learned::models(race, &found.checkpoint.index, keys, |name| {
+        names.is_empty() || names.iter().any(|it| it == name)
+    }))
 }

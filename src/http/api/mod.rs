@@ -47,7 +47,13 @@ pub trait Api: Send + Sync + 'static {
     fn send_back(&self, selected: Selected) -> Answer<'_, Retried>;
 
     /// Returns the document of a model, in a partition or in all.
-    fn model(&self, name: String, partition: Option<i32>) -> Answer<'_, Vec<u8>>;
+    fn model(
+        &self,
+        name: String,
+        partition: Option<i32>,
+        key: Option<String>,
+        keys: Option<usize>,
+    ) -> Answer<'_, Vec<u8>>;
 }
 
 /// The state of the handlers.

@@ -19,6 +19,11 @@ pub(super) struct Options {
     /// Partition of the samples whose model is given; by default all that this process works on
     #[param(minimum = 0)]
     partition: Option<i32>,
+    /// Key of a model per key, of which what its own models have learned is given besides; by default all keys, without that
+    key: Option<String>,
+    /// Keys of a model per key with the largest recent errors, and as many with the least, instead of all; without effect beside `key`
+    #[param(minimum = 1)]
+    keys: Option<usize>,
 }
 
 /// Gives what a model has learned
@@ -32,7 +37,7 @@ pub(super) struct Options {
     responses(
         (status = 200, description = "The model, in each partition", content_type = "application/json", body = Object),
         (status = 400, description = "The query cannot be understood", body = problem::Body),
-        (status = 404, description = "There is no such model or partition here", body = problem::Body),
+        (status = 404, description = "There is no such model, partition or key here", body = problem::Body),
         (status = 503, description = "No worker has restored its state yet", body = problem::Body),
     )
 )]
@@ -41,7 +46,7 @@ pub(super) async fn model(
     Path(name): Path<String>,
     Query(options): Query<Options>,
 ) -> Result<Response, Problem> {
-    let document = state.api.model(name, options.partition).await?;
+    let document = state.api.model(name, options.partition, options.key, options.keys).await?;
     let mut response = Body::from(document).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -16,10 +16,11 @@ pub(super) const RECORD_KEY: &str = "$key";
 pub(super) struct Names {
     pub(super) columns: Vec<Column>,
     pub(super) fields: Vec<String>,
-    /// Fields whose texts are needed: by which pasts are kept apart, and behind these what joins labels to samples.
+    /// Fields whose texts are needed: by which pasts are kept apart, behind these models, and behind all what joins labels to samples.
     pub(super) keys: Vec<String>,
-    /// Number of the former.
+    /// Number of the first, and of the first and the second.
     pub(super) pasts: usize,
+    pub(super) of_rows: usize,
     /// Of these texts, the place of that which a label shares with its sample, and of that which marks a label.
     pub(super) join: [Option<usize>; 2],
 }
@@ -27,8 +28,8 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(schema: &Schema) -> Self {
         let plan = plan(schema);
-        let mut keys = plan.keys().to_vec();
-        let pasts = keys.len();
+        let mut keys = row_keys(schema, &plan);
+        let (pasts, of_rows) = (plan.keys().len(), keys.len());
         let join = join_fields(schema).map(|field| {
             let field = field?;
             let known = keys.iter().position(|known| known == field);
@@ -37,7 +38,7 @@ impl Names {
                 keys.len() - 1
             }))
         });
-        Self { columns: plan.columns().to_vec(), fields: plan.fields().to_vec(), keys, pasts, join }
+        Self { columns: plan.columns().to_vec(), fields: plan.fields().to_vec(), keys, pasts, of_rows, join }
     }
 
     /// Returns what a field is needed for.
@@ -117,7 +118,7 @@ impl Derived {
     }
 
     /// Returns the part of what was drawn by which pasts are kept apart.
-    pub(super) fn keys_of<'d>(&self, drawn: &'d Drawn) -> &'d [Option<String>] {
+    pub(super) fn pasts_of<'d>(&self, drawn: &'d Drawn) -> &'d [Option<String>] {
         &drawn.keys[..self.plan.keys().len()]
     }
 
@@ -132,7 +133,8 @@ impl Derived {
     fn note(&mut self) {
         let (forgets, is_late) = (self.past.evicted() > 0, self.past.late() > 0);
         if [forgets, is_late] != self.told {
-            let notices = [(forgets, Notice::KeysForgotten { budget: self.budget }), (is_late, Notice::LateValues)];
+            let notices =
+                [(forgets, Notice::KeysForgotten { budget: self.budget, model: None }), (is_late, Notice::LateValues)];
             let new = notices.into_iter().zip(self.told).filter(|((is_so, _), was_told)| *is_so && !was_told);
             self.notices.extend(new.map(|((_, notice), _)| notice));
             self.told = [forgets, is_late];
@@ -148,6 +150,17 @@ impl Derived {
 pub(super) fn join_fields(schema: &Schema) -> [Option<&String>; 2] {
     let join = schema.labels.join();
     [join.and_then(|join| join.by.as_ref()), join.and_then(|join| join.marker.as_ref()).map(|marker| &marker.field)]
+}
+
+/// Returns the names of the keys that rows have.
+pub(super) fn row_keys(schema: &Schema, plan: &Plan) -> Vec<String> {
+    let mut keys = plan.keys().to_vec();
+    for name in &schema.model_keys {
+        if !keys.contains(name) {
+            keys.push(name.clone());
+        }
+    }
+    keys
 }
 
 pub(super) fn plan(schema: &Schema) -> Plan {

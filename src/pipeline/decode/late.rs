@@ -41,7 +41,7 @@ impl Decoder {
 
     /// Returns the row of the last sample.
     pub fn row(&self) -> Features<'_> {
-        Features::with_nominal(&self.draft.row, self.index.nominal())
+        Features::with_nominal(&self.draft.row, self.index.nominal()).with_keys(&self.draft.drawn.keys)
     }
 
     #[inline(never)]
@@ -82,8 +82,8 @@ impl Decoder {
         if !self.derived.is_empty() {
             self.fill_derived();
         }
-        let Self { joiner: Some(joiner), draft, derived, .. } = self else { return Err(Rejection::NoFeatures) };
-        let role = joiner.add(draft.target, time, &draft.row, derived.keys_of(&draft.drawn));
+        let Self { joiner: Some(joiner), draft, index, .. } = self else { return Err(Rejection::NoFeatures) };
+        let role = joiner.add(draft.target, time, &draft.row, &draft.drawn.keys[..index.row_keys().len()]);
         if matches!(role, Role::Waits { .. }) {
             draft.target = None;
         }

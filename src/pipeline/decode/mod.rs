@@ -167,9 +167,11 @@ impl Decoder {
     }
 
     /// Creates a decoder that continues from `index`, and the `past` and the samples without a target that go with it.
-    pub fn with_past(schema: &Schema, mut index: Index, past: Arc<Past>, pending: Pending) -> Self {
+    pub fn with_past(schema: &Schema, mut index: Index, past: Arc<Past>, mut pending: Pending) -> Self {
         if index.fits(schema) {
+            let before = index.row_keys().to_vec();
             index.adopt(schema);
+            pending.reorder_keys(&before, index.row_keys());
         }
         let wants_record = !schema.labels.is_inline() || index.place_of_record_key().is_some();
         if schema.format != Format::Json && index.form().is_none() {
@@ -625,7 +627,7 @@ impl Decoder {
         }
     }
 
-    /// Takes the record's own key, where pasts are kept apart by it.
+    /// Takes the record's own key, where pasts or models are kept apart by it.
     #[cold]
     fn draw_record_key(&mut self) {
         if let Some(place) = self.index.place_of_record_key() {
@@ -646,7 +648,7 @@ impl Decoder {
         self.accept()?;
         let Self { index, draft, .. } = self;
         Ok(Sample {
-            features: Features::with_nominal(&draft.row, index.nominal()),
+            features: Features::with_nominal(&draft.row, index.nominal()).with_keys(&draft.drawn.keys),
             target: draft.target,
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),
@@ -663,7 +665,7 @@ impl Decoder {
         if draft.known + draft.new.len() == 0
             && draft.target.is_none()
             && (self.derived.is_empty()
-                || draft.timestamp.is_none() && self.derived.keys_of(&draft.drawn).iter().all(Option::is_none))
+                || draft.timestamp.is_none() && self.derived.pasts_of(&draft.drawn).iter().all(Option::is_none))
         {
             return Some(draft.lost.drain(..).next().map_or(Rejection::NoFeatures, |(_, first)| first));
         }

@@ -1,6 +1,6 @@
 //! Notices about a stream, each given once: assumptions that were made, and values that were given up.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -47,10 +47,12 @@ pub enum Notice {
         /// Place of the features, within Connect's payload where there is one; empty where it is the record.
         root: String,
     },
-    /// What was remembered by key has no more room: keys that came up least recently are forgotten from now on.
+    /// What is remembered by key has no more room: keys that came up least recently are forgotten from now on.
     KeysForgotten {
         /// Bytes that they may take.
         budget: usize,
+        /// The model per key; `None` for what features of the past remember.
+        model: Option<Arc<str>>,
     },
     /// Values came later than the longest span of their features, and do not count.
     LateValues,
@@ -138,11 +140,17 @@ impl fmt::Display for Notice {
                     "field `{field}` holds numbers as text, {PROBATION_VALUES} of {PROBATION_VALUES}, and is read as a number"
                 )
             }
-            Notice::KeysForgotten { budget } => write!(
-                f,
-                "keys that came up least recently are forgotten from now on, since what is remembered by key takes over \
-                 keys.budget = {budget} bytes in a partition; they begin anew when they come back"
-            ),
+            Notice::KeysForgotten { budget, model } => {
+                let (what, setting) = match model {
+                    Some(model) => (format!("what `{model}` has learned of its keys"), "budget"),
+                    None => ("what is remembered by key".to_owned(), "keys.budget"),
+                };
+                write!(
+                    f,
+                    "keys that came up least recently are forgotten from now on, since {what} takes over {setting} = {budget} bytes \
+                     in a partition; they begin anew when they come back"
+                )
+            }
             Notice::LateValues => f.write_str(
                 "values came later than the longest span of their features, and do not count from now on (docs/features.md); look \
                  at the samples' times, and at whose clock they are of",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_features::Feature;
 use thalweg_metrics::checked;
 
-use super::{Envelope, Format, Named, NumericText, OnBadField, OnDelete, Rename, Unit, zone};
+use super::{Envelope, Format, Named, NumericText, OnBadField, OnDelete, Rename, Unit, derived, zone};
 use crate::labels::Labels;
 
 /// Checked schema of the samples (`[schema]`).
@@ -43,6 +43,9 @@ pub struct Schema {
     /// Features that records do not hold themselves (`[[features]]`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub derived: Vec<Feature>,
+    /// Fields by which models are kept apart, beside those of features (`by` in `[[models]]`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub model_keys: Vec<String>,
     /// Bytes that what is remembered by key may take (`keys.budget`).
     #[serde(default = "keys_budget", skip_serializing_if = "is_keys_budget")]
     pub keys_budget: usize,
@@ -114,6 +117,7 @@ checked!(Schema {
     rename,
     cast,
     derived,
+    model_keys,
     keys_budget,
     labels,
     target,
@@ -154,6 +158,11 @@ impl Schema {
     pub(super) fn zone(&self) -> TimeZone {
         // The settings refuse unknown names.
         zone(&self.timezone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Returns the names of the keys that rows have, in order: those of features, and of models behind these.
+    pub fn row_keys(&self) -> Vec<String> {
+        derived::row_keys(self, &derived::plan(self))
     }
 
     /// Returns each name of a field.
@@ -217,6 +226,7 @@ impl Default for Schema {
             rename: Vec::new(),
             cast: Vec::new(),
             derived: Vec::new(),
+            model_keys: Vec::new(),
             keys_budget: keys_budget(),
             labels: Labels::default(),
             target: "y".into(),

@@ -25,7 +25,7 @@ pub struct Waiting {
     pub(super) since: Option<i64>,
     /// Its features as they were predicted from, NaN where unknown.
     pub features: Box<[f64]>,
-    /// What features of the past are kept apart by.
+    /// What features of the past are kept apart by, and models.
     pub keys: Box<[Option<String>]>,
 }
 
@@ -233,10 +233,24 @@ impl Pending {
         }
     }
 
-    /// Returns true where what waits knows so many keys of pasts.
+    /// Returns true where what waits knows so many keys of each sample.
     pub(crate) fn has_keys(&self, count: usize) -> bool {
         let of_answered = self.answered.iter().filter_map(|answered| answered.sample.as_ref());
         self.waiting.iter().chain(of_answered).all(|sample| sample.keys.len() == count)
+    }
+
+    /// Gives samples the keys `now` of those that they had `before`; of one that they had not, none is known.
+    pub(crate) fn reorder_keys(&mut self, before: &[String], now: &[String]) {
+        if before == now {
+            return;
+        }
+        let places: Vec<Option<usize>> = now.iter().map(|key| before.iter().position(|it| it == key)).collect();
+        let reorder = |sample: &mut Arc<Waiting>| {
+            let keys = places.iter().map(|place| place.and_then(|i| sample.keys.get(i).cloned().flatten())).collect();
+            Arc::make_mut(sample).keys = keys;
+        };
+        let of_answered = self.answered.iter_mut().filter_map(|answered| answered.sample.as_mut());
+        self.waiting.iter_mut().chain(of_answered).for_each(reorder);
     }
 
     /// Returns the numbers of the samples that wait.

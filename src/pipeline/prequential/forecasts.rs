@@ -164,11 +164,17 @@ impl Prequential {
 
     /// Returns what each model's members predict for a sample; nothing where no model has some.
     fn members_of(&self, x: [Features<'_>; 2]) -> Box<[Box<[f64]>]> {
-        let (mut scratch, mut any) = (Scratch::default(), false);
+        let (mut scratch, mut row, mut any) = (Scratch::default(), Vec::new(), false);
         let of = |(i, contender): (usize, &Candidate)| {
             let mut members = Vec::new();
-            if self.wiring.sees_features(i) {
-                contender.pipeline.members(contender.sees(x), &mut scratch, &mut members);
+            let seen = contender.sees(x);
+            match self.wiring.of(i) {
+                None => contender.pipeline.members(seen, &mut scratch, &mut members),
+                Some(ensemble) if ensemble.key.is_some() => {
+                    let seen = ensemble.sees(seen, &self.buffers.predictions, &mut row);
+                    contender.pipeline.members(seen, &mut scratch, &mut members);
+                }
+                Some(_) => {}
             }
             any |= !members.is_empty();
             members.into_boxed_slice()
@@ -242,7 +248,8 @@ impl Prequential {
             row.clear();
             row.extend_from_slice(&settled.sample.features);
             row.resize(x.len().max(row.len()), f64::NAN);
-            pass_on(settled, self.settle(settled.sample.id, x.over(&row), settled.outcome));
+            let sample = x.over(&row).with_keys(&settled.sample.keys);
+            pass_on(settled, self.settle(settled.sample.id, sample, settled.outcome));
         }
     }
 

@@ -1,15 +1,15 @@
-//! Graph of the models that see the predictions of others instead of the sample's features.
+//! Graph of the models that see the predictions of others, instead of the sample's features or beside them.
 //!
 //! Invariant: they come after all their members, so that every member predicts exactly once, however many models use
 //! it. They see the members' published predictions, stand-ins included, so these are always finite.
 
-use thalweg_models::ModelConfig;
+use thalweg_models::{Features, ModelConfig};
 
 /// Models that see others' predictions, in an order in which they can predict.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemberGraph {
     pub(super) ensembles: Vec<MemberInputs>,
-    /// Per model, true where it sees the sample's features.
+    /// Per model, true where it sees the sample's features alone.
     plain: Vec<bool>,
 }
 
@@ -19,6 +19,8 @@ pub(super) struct MemberInputs {
     pub(super) model: usize,
     /// Index of the model behind each of its columns.
     pub(super) members: Vec<usize>,
+    /// Place of the key by which it is kept apart, where it is, and then sees the features; past all keys where rows have none.
+    pub(super) key: Option<usize>,
 }
 
 /// Reason why models cannot be raced together. Models are given by index.
@@ -45,12 +47,14 @@ pub enum Misfit {
 /// # Errors
 /// The first [`Misfit`].
 pub fn check(models: &[ModelConfig]) -> Result<(), Misfit> {
-    MemberGraph::new(models).map(|_| ())
+    MemberGraph::new(models, &[]).map(|_| ())
 }
 
 impl MemberGraph {
-    pub(super) fn new(models: &[ModelConfig]) -> Result<Self, Misfit> {
-        let plain: Vec<bool> = models.iter().map(|model| model.kind.members().is_empty()).collect();
+    /// Orders the models; `keys` are the names of the keys that rows have.
+    pub(super) fn new(models: &[ModelConfig], keys: &[String]) -> Result<Self, Misfit> {
+        let is_plain = |model: &ModelConfig| model.kind.members().is_empty() && model.kind.key().is_none();
+        let plain: Vec<bool> = models.iter().map(is_plain).collect();
         let mut waiting = Vec::new();
         for (model, config) in models.iter().enumerate().filter(|(model, _)| !plain[*model]) {
             let index = |name: &String| {
@@ -58,7 +62,8 @@ impl MemberGraph {
                 found.ok_or_else(|| Misfit::Unknown { model, name: name.clone() })
             };
             let members = config.kind.members().iter().map(index).collect::<Result<_, _>>()?;
-            waiting.push(MemberInputs { model, members });
+            let place = |by| keys.iter().position(|key| key == by).unwrap_or(usize::MAX);
+            waiting.push(MemberInputs { model, members, key: config.kind.key().map(place) });
         }
         let (mut ready, mut ensembles) = (plain.clone(), Vec::new());
         while !waiting.is_empty() {
@@ -71,24 +76,32 @@ impl MemberGraph {
         Ok(Self { ensembles, plain })
     }
 
-    /// Returns `true` where a model sees the sample's features.
+    /// Returns `true` where a model sees the sample's features alone.
     #[inline]
     pub(super) fn sees_features(&self, model: usize) -> bool {
         self.plain.get(model).copied().unwrap_or(true)
     }
 
-    /// Returns the members of a model; `None` for one that sees the sample's features.
+    /// Returns what a model sees; `None` for one that sees the sample's features alone.
+    pub(super) fn of(&self, model: usize) -> Option<&MemberInputs> {
+        self.ensembles.iter().find(|ensemble| ensemble.model == model)
+    }
+
+    /// Returns the members of a model; `None` for one that sees the sample's features alone.
     pub(super) fn members(&self, model: usize) -> Option<&[usize]> {
-        self.ensembles.iter().find(|ensemble| ensemble.model == model).map(|ensemble| &*ensemble.members)
+        self.of(model).map(|ensemble| &*ensemble.members)
     }
 }
 
 impl MemberInputs {
-    /// Returns the columns that the model sees: the predictions of its members.
+    /// Returns what the model sees of the sample `x`: the predictions of its members, or the sample behind that of the only one.
     #[inline]
-    pub(super) fn columns<'a>(&self, predictions: &[f64], row: &'a mut Vec<f64>) -> &'a [f64] {
+    pub(super) fn sees<'a>(&self, x: Features<'a>, predictions: &[f64], row: &'a mut Vec<f64>) -> Features<'a> {
+        if let Some(place) = self.key {
+            return x.of_key(place, self.members.first().map_or(0.0, |member| predictions[*member]));
+        }
         row.clear();
         row.extend(self.members.iter().map(|member| predictions[*member]));
-        row
+        Features::new(row)
     }
 }

@@ -79,9 +79,12 @@ pub struct Config {
     /// Greatest value, likewise; no smaller than `target_min`.
     #[serde(default)]
     pub target_max: Option<f64>,
+    /// Names of the keys that samples have, in order, where models are kept apart by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
-checked!(Config { models, window, fading, drift, guard, intervals, target_min, target_max });
+checked!(Config { models, window, fading, drift, guard, intervals, target_min, target_max, keys });
 
 impl Config {
     /// Returns the default settings for a race of these models.
@@ -95,6 +98,7 @@ impl Config {
             intervals: Some(0.9),
             target_min: None,
             target_max: None,
+            keys: Vec::new(),
         }
     }
 }
@@ -267,7 +271,7 @@ impl Prequential {
         };
         let mut race = Self {
             // The settings are checked; models whose members do not exist would see features.
-            wiring: MemberGraph::new(models).unwrap_or_default(),
+            wiring: MemberGraph::new(models, &config.keys).unwrap_or_default(),
             default: election::default_of(models),
             tracks: Vec::new(),
             config: config.clone(),
@@ -435,8 +439,9 @@ impl Prequential {
             }
         }
         for ensemble in &wiring.ensembles {
-            let columns = Features::new(ensemble.columns(predictions, row));
-            learn(ensemble.model, &mut contenders[ensemble.model], columns, raw[ensemble.model]);
+            let contender = &mut contenders[ensemble.model];
+            let seen = ensemble.sees(contender.sees(x), predictions, row);
+            learn(ensemble.model, contender, seen, raw[ensemble.model]);
         }
         if let Baseline::Own(own) = &mut self.baseline {
             let (x, y) = (own.sees(x), own.sees(y));

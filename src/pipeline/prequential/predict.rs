@@ -65,8 +65,8 @@ impl Predictors<'_> {
         }
         for ensemble in &wiring.ensembles {
             let (i, contender) = (ensemble.model, &contenders[ensemble.model]);
-            let columns = Features::new(ensemble.columns(predictions, row));
-            raw[i] = contender.pipeline.predict_one(columns, scratch);
+            let seen = ensemble.sees(contender.sees(x), predictions, row);
+            raw[i] = contender.pipeline.predict_one(seen, scratch);
             predictions[i] = published(contender, raw[i]);
         }
         bounds.cut(mean)

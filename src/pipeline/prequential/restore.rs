@@ -42,7 +42,8 @@ impl Prequential {
         if *champion >= n || matches!(baseline, Baseline::Configured(i) if *i >= n) {
             return Err("the champion or the baseline is none of the models");
         }
-        self.wiring = MemberGraph::new(&config.models).map_err(|_| "a model has members that are not there")?;
+        self.wiring =
+            MemberGraph::new(&config.models, &config.keys).map_err(|_| "a model has members that are not there")?;
         // In a state older than tracks, elections begin with the rolling scores.
         if contenders.iter().all(|contender| contender.track == Track::default()) {
             for contender in contenders {

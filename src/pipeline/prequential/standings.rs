@@ -22,9 +22,16 @@ impl Prequential {
         let standing = |contender: &Candidate| ModelSnapshot {
             counts: contender.counts,
             memory: contender.pipeline.memory_bytes(),
+            keys: contender.pipeline.per_key().map(|it| [it.keys() as u64, it.evicted()]),
             ..scored(&contender.name, contender.config.kind.name(), &contender.scores, &baseline)
         };
         self.contenders.iter().map(standing).collect()
+    }
+
+    /// Returns the models per key that have had to forget keys, with the bytes that they may take.
+    pub fn forgetful(&self) -> impl Iterator<Item = (&std::sync::Arc<str>, usize)> {
+        let contenders = self.contenders.iter();
+        contenders.filter_map(|it| Some((&it.name, it.pipeline.per_key().filter(|it| it.evicted() > 0)?.budget())))
     }
 
     /// Returns the standing of the published predictions, whichever model made them.
@@ -65,5 +72,6 @@ fn scored(
         total_skill: skill_against(&scores.total, &baseline.total),
         counts: Counts::default(),
         memory: 0,
+        keys: None,
     }
 }

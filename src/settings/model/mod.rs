@@ -3,6 +3,7 @@
 mod experts;
 mod linear;
 mod members;
+mod per_key;
 mod rules;
 mod steps;
 mod tree;
@@ -14,6 +15,7 @@ use super::{
     choices::choices,
     range::{NOT_NEGATIVE, POSITIVE, UP_TO_1},
 };
+use per_key::Own;
 use thalweg_models::{
     ModelConfig, ModelKind,
     passive_aggressive::{self, Mode},
@@ -36,28 +38,44 @@ pub(super) fn read_all(root: &mut Section) -> Vec<ModelConfig> {
     if sections.is_empty() {
         root.problem("models", "must hold at least one model, e.g. [[models]] with kind = \"linear\"");
     }
-    let mut models: Vec<ModelConfig> = sections.into_iter().filter_map(read).collect();
+    let (mut models, own): (Vec<ModelConfig>, Vec<Own>) = sections.into_iter().filter_map(read).unzip();
     let mut names = HashSet::new();
     for (i, model) in models.iter().enumerate().filter(|(_, model)| !names.insert(model.name.as_str())) {
         let problem =
             format!("`{}` is the name of another model, too; give one of them another `name = \"…\"`", model.name);
         root.problem(&format!("models[{i}].name"), &problem);
     }
+    per_key::resolve(root, &mut models, &own);
     members::resolve(root, &mut models);
     models
 }
 
-fn read(mut section: Section) -> Option<ModelConfig> {
+/// Returns the fields by which models are kept apart, none of which may be the target.
+pub(super) fn keys(root: &mut Section, models: &[ModelConfig], target: &str) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for (i, key) in models.iter().enumerate().filter_map(|(i, model)| Some((i, model.kind.key()?))) {
+        if key == target {
+            let problem = format!("must not be the target `{target}`: it is not known when predicting");
+            root.problem(&format!("models[{i}].by"), &problem);
+        } else if !key.is_empty() && !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
+        }
+    }
+    keys
+}
+
+fn read(mut section: Section) -> Option<(ModelConfig, Own)> {
     let kinds: Vec<_> = ModelKind::all().into_iter().map(|kind| (kind.name(), kind)).collect();
     let kind = section.kind(&kinds)?;
     let name = section.text("name", kind.name());
     if name.is_empty() {
         section.problem("name", "must not be empty");
     }
+    let own = if kind.key().is_some() { per_key::own(&mut section) } else { Own::default() };
     let kind = params(&mut section, kind);
     let steps = kind.default_steps().map_or_else(Vec::new, |default| steps::read(&mut section, default));
     let robust = section.boolean("robust", true);
-    Some(ModelConfig { name, steps, kind, robust })
+    Some((ModelConfig { name, steps, kind, robust }, own))
 }
 
 /// Returns the chosen kind with the parameters that are given.
@@ -79,6 +97,7 @@ fn params(section: &mut Section, chosen: ModelKind) -> ModelKind {
         }
         ModelKind::AmRules(default) => ModelKind::AmRules(rules::read(section, default)),
         ModelKind::Champion(default) => ModelKind::Champion(members::champion(section, default)),
+        ModelKind::PerKey(default) => ModelKind::PerKey(per_key::params(section, default)),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Reading order: this file (partitions and models), `table` (columns under each other), `tree`.
 
+mod keys;
 mod rules;
 mod table;
 mod tree;
@@ -18,12 +19,19 @@ use crate::{
         Description,
         describe::{Linear, Weight},
         explain::Explanation,
+        per_key::OwnDescription,
         steps::StepDescription,
     },
-    pipeline::{learned::LearnedModel, snapshot::ModelSnapshot},
+    pipeline::{
+        learned::{Keys, LearnedModel},
+        snapshot::ModelSnapshot,
+    },
     settings::Settings,
 };
 use table::{Table, number};
+
+/// Keys of each end that are printed unless more are asked for.
+const MAX_KEYS_SHOWN: usize = 10;
 
 /// Most categories of a feature that are printed.
 const MAX_CATEGORIES_SHOWN: usize = 12;
@@ -38,7 +46,7 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let learned = super::read(settings, &options.selection)?;
+    let learned = super::read(settings, &options.selection, Keys::Ends(MAX_KEYS_SHOWN))?;
     let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
     for Learned { found, models } in &learned {
         let checkpoint = &found.checkpoint;
@@ -83,7 +91,7 @@ fn errors(out: &mut impl Write, standing: &ModelSnapshot) -> io::Result<()> {
 }
 
 fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result<()> {
-    let LearnedModel { config, standing, is_champion, steps, description, explanation } = model;
+    let LearnedModel { config, standing, is_champion, steps, description, own, explanation } = model;
     let mark = if *is_champion { ", champion" } else { "" };
     writeln!(out, "{} ({}{mark})", config.name, standing.kind)?;
     let counts = standing.counts;
@@ -101,6 +109,13 @@ fn model(out: &mut impl Write, model: &LearnedModel, depth: usize) -> io::Result
         step(out, description)?;
     }
     learned(out, description, depth)?;
+    for OwnDescription { name, steps, learned: description } in own {
+        writeln!(out, "  {name}, of this key alone")?;
+        for description in steps {
+            step(out, description)?;
+        }
+        learned(out, description, depth)?;
+    }
     explanation.as_ref().map_or(Ok(()), |explanation| importance(out, explanation))
 }
 
@@ -130,6 +145,7 @@ fn learned(out: &mut impl Write, description: &Description, depth: usize) -> io:
             mixture.members.iter().for_each(|it| table.row(&it.name, [it.weight, it.recent_rmse]));
             table.print(out, 2)
         }
+        Description::PerKey(learned) => keys::print(out, learned),
     }
 }
 

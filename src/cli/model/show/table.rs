@@ -14,12 +14,12 @@ impl Table {
         Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
     }
 
-    pub(super) fn row<const N: usize>(&mut self, name: &str, numbers: [f64; N]) {
-        self.known(name, numbers.map(Some));
+    pub(super) fn row(&mut self, name: &str, numbers: impl IntoIterator<Item = f64>) {
+        self.known(name, numbers.into_iter().map(Some));
     }
 
     /// Adds a row whose numbers may be missing.
-    pub(super) fn known<const N: usize>(&mut self, name: &str, numbers: [Option<f64>; N]) {
+    pub(super) fn known(&mut self, name: &str, numbers: impl IntoIterator<Item = Option<f64>>) {
         let cells = numbers.into_iter().map(|it| finite(it, number));
         self.rows.push([name.to_owned()].into_iter().chain(cells).collect());
     }

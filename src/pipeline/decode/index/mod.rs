@@ -279,6 +279,8 @@ impl Index {
         let labels = Labels { mode: schema.labels.mode.clone(), ..self.schema.labels };
         let Schema { timestamp_unit, timestamp_min, timestamp_ahead, on_bad_field, numeric_text, .. } = self.schema;
         let other = Schema {
+            // Models come and go, and their keys with them.
+            model_keys: self.schema.model_keys.clone(),
             keys_budget: self.schema.keys_budget,
             labels,
             max_features,
@@ -307,6 +309,8 @@ impl Index {
     /// Continues under `schema`, which [fits](Self::fits).
     pub(super) fn adopt(&mut self, schema: &Schema) {
         self.schema = schema.clone();
+        self.derived = Names::of(schema);
+        self.add_needed();
         self.know_missing();
         self.mark();
         self.clock = self.clock();
@@ -377,14 +381,14 @@ impl Index {
         self.derived.columns.len()
     }
 
-    /// Returns the number of fields by which pasts are kept apart.
-    pub(crate) fn pasts(&self) -> usize {
-        self.derived.pasts
+    /// Returns the names of the keys that rows have.
+    pub(crate) fn row_keys(&self) -> &[String] {
+        &self.derived.keys[..self.derived.of_rows]
     }
 
-    /// Returns the place among the texts that are drawn of the record's own key, where pasts are kept apart by it.
+    /// Returns the place among the texts that are drawn of the record's own key, where pasts or models are kept apart by it.
     pub(super) fn place_of_record_key(&self) -> Option<usize> {
-        self.derived.keys[..self.derived.pasts].iter().position(|name| name == RECORD_KEY)
+        self.row_keys().iter().position(|name| name == RECORD_KEY)
     }
 
     /// Returns the place among the texts that are drawn of the one that a label shares with its sample, and of the one that marks a

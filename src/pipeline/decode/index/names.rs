@@ -39,8 +39,9 @@ impl Index {
         let schema = &self.schema;
         let listed = schema.features.as_deref().unwrap_or_default();
         let of_record = |name: &&String| *name == RECORD_KEY;
-        let keys: Vec<String> =
-            self.derived.keys[..self.derived.pasts].iter().filter(|name| !of_record(name)).cloned().collect();
+        let (pasts, of_models) = self.row_keys().split_at(self.derived.pasts);
+        let [pasts, of_models] =
+            [pasts, of_models].map(|keys| keys.iter().filter(|name| !of_record(name)).cloned().collect::<Vec<_>>());
         let [by, marker] = derived::join_fields(schema).map(|field| field.map_or(&[][..], std::slice::from_ref));
         let settings = [
             ("schema.target", std::slice::from_ref(&schema.target)),
@@ -50,7 +51,8 @@ impl Index {
             ("schema.nominal", &schema.nominal),
             ("schema.ignore", &schema.ignore),
             ("of or formula in [[features]]", &self.derived.fields),
-            ("by in [[features]]", &keys),
+            ("by in [[features]]", &pasts),
+            ("by in [[models]]", &of_models),
             ("labels.by", by),
             ("labels.marker.field", marker),
         ];

@@ -1,0 +1,92 @@
+//! Reads models per key: what they go by, what they begin with, and which ones a key has.
+
+use super::super::{Section, choices::choices, range::UNDER_1, suggestion};
+use thalweg_models::{
+    ModelConfig, ModelKind,
+    per_key::{self, Learns},
+};
+
+/// Names of the models that each key has; empty for the usual ones.
+pub(super) type Own = Vec<String>;
+
+pub(super) fn own(section: &mut Section) -> Own {
+    let is_given = section.has("models");
+    let own = section.texts("models");
+    if is_given && own.is_empty() {
+        section.problem("models", "must name at least one model, such as \"linear\"; leave it out for the usual ones");
+    }
+    own
+}
+
+pub(super) fn params(section: &mut Section, default: per_key::Params) -> per_key::Params {
+    let by = section.text("by", &default.by);
+    if by.is_empty() {
+        let problem =
+            "must name the field by which models are kept apart, such as \"device\", or \"$key\" for the records' key";
+        section.problem("by", problem);
+    }
+    per_key::Params {
+        by,
+        base: section.optional_text("base"),
+        learns: learns(section, default.learns),
+        margin: section.number("margin", default.margin, UNDER_1),
+        budget: section.bytes("budget", default.budget, 1 << 16..=1 << 40),
+        ..default
+    }
+}
+
+fn learns(section: &mut Section, default: Vec<Learns>) -> Vec<Learns> {
+    let texts = if section.has("learns") { section.texts("learns") } else { return default };
+    if texts.is_empty() {
+        section.problem("learns", "must hold \"residual\", \"target\" or both");
+    }
+    let choices = choices!(Learns { "residual": Residual, "target": Target });
+    let mut learns: Vec<Learns> = texts.iter().filter_map(|text| section.chosen("learns", text, &choices)).collect();
+    learns.dedup();
+    learns
+}
+
+/// Finds the models that keys begin with and those that each has of its own; `own` are their names, by model.
+pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig], own: &[Own]) {
+    let begins_with = |model: &&ModelConfig| matches!(model.kind, ModelKind::Mixture(_));
+    let is_plain = |model: &&ModelConfig| model.kind.members().is_empty() && model.kind.key().is_none();
+    let usual = models.iter().find(begins_with).or_else(|| models.iter().rfind(is_plain)).map(|it| it.name.clone());
+    let known = models.to_vec();
+    for (i, (model, own)) in models.iter_mut().zip(own).enumerate() {
+        let ModelKind::PerKey(params) = &mut model.kind else { continue };
+        if params.base.is_none() {
+            params.base.clone_from(&usual);
+        }
+        if params.base.is_none() {
+            root.problem(
+                &format!("models[{i}].base"),
+                "would be none; there is no other model that keys can begin with",
+            );
+        }
+        if own.is_empty() {
+            continue;
+        }
+        params.models.clear();
+        for name in own {
+            match find(name, &known) {
+                Ok(model) => params.models.push(model),
+                Err(problem) => root.problem(&format!("models[{i}].models"), &problem),
+            }
+        }
+    }
+}
+
+/// Returns the model of that name, or of that kind, where there is no such name.
+fn find(name: &str, known: &[ModelConfig]) -> Result<ModelConfig, String> {
+    let kinds: Vec<ModelConfig> = ModelKind::all().into_iter().map(ModelConfig::with_default_steps).collect();
+    let Some(model) = known.iter().chain(&kinds).find(|model| model.name == name) else {
+        let meant = suggestion(name, known.iter().chain(&kinds).map(|model| model.name.as_str()));
+        return Err(format!("names `{name}`, which is neither a model nor a kind of model{meant}"));
+    };
+    if model.kind.key().is_some() || !model.kind.members().is_empty() || model.kind.name() == "champion" {
+        return Err(format!(
+            "names `{name}`, which goes by what others predict; a key's own models see features alone"
+        ));
+    }
+    Ok(model.clone())
+}

@@ -3,6 +3,8 @@
 //! Invariant: what is kept follows from the keys and the sizes of their states alone, in the order in which they were used, so that a
 //! restart changes nothing. A copy shares the states, and costs little however many there are.
 
+#![expect(clippy::disallowed_types, reason = "places are looked up and never gone through")]
+
 use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;

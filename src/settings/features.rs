@@ -20,9 +20,9 @@ const KINDS: &Choices<Read> = &choices!(Kind {
     "elapsed": Elapsed => |section, _| {
         Kind::Elapsed(section.one_of("since", Since::default(), &choices!(Since { "sample": Sample, "label": Label })))
     },
-    "lag": Lag => |section, _| Kind::Lag { of: names(section, "of"), at: spans(section, "at") },
+    "lag": Lag => |section, _| Kind::Lag { of: section.names("of"), at: spans(section, "at") },
     "rolling": Rolling => |section, _| Kind::Rolling {
-        of: names(section, "of"),
+        of: section.names("of"),
         over: spans(section, "over"),
         statistics: statistics(section),
     },
@@ -83,21 +83,12 @@ fn statistics(section: &mut Section) -> Vec<Statistic> {
 
 /// Reads a list of choices.
 fn chosen<T: Clone>(section: &mut Section, key: &str, choices: &Choices<T>) -> Vec<T> {
-    names(section, key).iter().filter_map(|text| section.chosen(key, text, choices)).collect()
-}
-
-/// Reads a name, or a list of them.
-fn names(section: &mut Section, key: &str) -> Vec<String> {
-    match section.take(key) {
-        Some(Value { kind: ValueKind::String(name), .. }) => vec![name],
-        Some(value) => section.list_of_texts(key, value, "a name or a list of names").unwrap_or_default(),
-        None => Vec::new(),
-    }
+    section.names(key).iter().filter_map(|text| section.chosen(key, text, choices)).collect()
 }
 
 /// Reads two names.
 fn two(section: &mut Section) -> [String; 2] {
-    let names = names(section, "of");
+    let names = section.names("of");
     <[String; 2]>::try_from(names).unwrap_or_else(|names| {
         let count = names.len();
         section

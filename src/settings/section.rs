@@ -334,6 +334,15 @@ impl Section {
         value.and_then(|value| self.list_of_texts(key, value, "a list of texts")).unwrap_or_default()
     }
 
+    /// Reads a name, or a list of them; empty if there is none.
+    pub(super) fn names(&mut self, key: &str) -> Vec<String> {
+        match self.take(key) {
+            Some(Value { kind: ValueKind::String(name), .. }) => vec![name],
+            Some(value) => self.list_of_texts(key, value, "a name or a list of names").unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
     pub(super) fn list_of_texts(&self, key: &str, value: Value, wanted: &str) -> Option<Vec<String>> {
         let ValueKind::Array(values) = value.kind else {
             self.wrong_type(key, wanted, &value);

@@ -54,7 +54,7 @@ pub struct Batches {
 impl Batches {
     /// Returns what was published, with the proof that a run without kills publishes and learns the same.
     pub fn killed_amid(&self, settings: &[&str], record: fn(usize) -> Value) -> (StateFile, Topics, Proof) {
-        let settings = [settings, &["state.every=50ms", KEEP_ALL, MODELS]].concat();
+        let settings = [&["state.every=50ms", KEEP_ALL, MODELS], settings].concat();
         let ground = StateFile { site: Workspace::new(&settings), partitions: 1 };
         assert!(ground.site.run(&["run", "--until-caught-up"]).status.success());
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);

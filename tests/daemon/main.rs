@@ -32,6 +32,7 @@ mod layering;
 mod live;
 mod model_command;
 mod past;
+mod per_key;
 mod posting;
 mod predicting;
 mod published;

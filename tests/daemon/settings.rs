@@ -11,6 +11,7 @@ use thalweg::{
         ModelKind, linear,
         loss::Loss,
         optimizer::{Optimizer, Schedule},
+        per_key::{self, Learns},
         rules::{self, PredType},
         tree::{LeafPrediction, Splitter},
     },
@@ -77,9 +78,9 @@ fn the_shipped_file_shows_every_kind_with_its_defaults() {
     for kind in ModelKind::all() {
         let name = kind.name();
         let Some(shown) = settings.race.models.iter().find(|model| model.kind.name() == name) else {
-            // A champion cannot be without members.
+            // A champion cannot be without members, nor models per key without one.
             let races = Settings::default().race.models.iter().any(|model| model.kind.name() == name);
-            assert!(races || name == "champion", "settings.toml does not show {name}");
+            assert!(races || ["champion", "per_key"].contains(&name), "settings.toml does not show {name}");
             continue;
         };
         let default = load(&format!("[[models]]\nkind = \"{name}\""), &[], &[]).expect("good").race.models.remove(0);
@@ -154,6 +155,58 @@ fn features_of_the_past_are_read_and_each_mistake_is_named_by_its_key() {
         assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
     }
     assert!(problems("keys.budget = \"much\"")[0].contains("`much` is no number of bytes"));
+}
+
+#[test]
+fn models_per_key_are_read_and_each_mistake_is_named_by_its_key() {
+    let file = r#"
+        [[models]]
+        name = "rough"
+        kind = "linear"
+        optimizer = "sgd"
+        [[models]]
+        kind = "mean"
+        [[models]]
+        name = "by device"
+        kind = "per_key"
+        by = "device"
+        models = ["rough", "rls"]
+        learns = "residual"
+        budget = "1 MiB"
+    "#;
+    let settings = load(file, &[], &[]).expect("good");
+    let ModelKind::PerKey(params) = &settings.race.models[2].kind else { panic!("not per key") };
+    let names: Vec<&str> = params.models.iter().map(|model| model.name.as_str()).collect();
+    assert_eq!((params.by.as_str(), params.base.as_deref(), params.budget), ("device", Some("rough"), 1 << 20));
+    assert_eq!((&names[..], &params.learns[..]), (&["rough", "rls"][..], &[Learns::Residual][..]));
+    assert_eq!(params.models[0], settings.race.models[0]);
+    assert_eq!((&settings.schema.model_keys, &settings.race.keys), (&vec!["device".into()], &vec!["device".into()]));
+    let default = load(
+        "[[models]]\nkind=\"linear\"\n[[models]]\nkind=\"mixture\"\n[[models]]\nkind=\"per_key\"\nby=\"a\"",
+        &[],
+        &[],
+    );
+    let ModelKind::PerKey(params) = &default.expect("good").race.models[2].kind else { panic!("not per key") };
+    assert_eq!(*params, per_key::Params { by: "a".into(), base: Some("mixture".into()), ..per_key::Params::default() });
+    for (lines, expected) in [
+        ("", "models[1].by: must name the field by which models are kept apart, such as \"device\""),
+        ("by = \"y\"", "models[1].by: must not be the target `y`"),
+        ("by = \"a\"\nbase = \"liner\"", "models[1].base: names `liner`, which is no model; did you mean `linear`?"),
+        (
+            "by = \"a\"\nmodels = [\"linea\"]",
+            "models[1].models: names `linea`, which is neither a model nor a kind of model; did you mean `linear`?",
+        ),
+        ("by = \"a\"\nmodels = [\"per_key\"]", "models[1].models: names `per_key`, which goes by what others predict"),
+        ("by = \"a\"\nmodels = []", "models[1].models: must name at least one model"),
+        ("by = \"a\"\nlearns = \"weights\"", "models[1].learns: `weights` is not one of residual, target"),
+        ("by = \"a\"\nbase = \"per_key\"", "models[1].base: leads back to the model itself"),
+        ("by = \"a\"\nbudget = 10", "models[1].budget: must be from 65536"),
+    ] {
+        let found = problems(&format!("[[models]]\nkind=\"linear\"\n[[models]]\nkind=\"per_key\"\n{lines}"));
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+    let alone = problems("[[models]]\nkind=\"per_key\"\nby=\"a\"");
+    assert!(alone[0].contains("models[0].base: would be none; there is no other model"), "{alone:?}");
 }
 
 #[test]

@@ -363,6 +363,6 @@ fn what_a_model_learns_of_a_key_is_what_was_asked_for() {
         own.iter().map(|it| (it.name.clone(), mean(&it.learned))).collect::<Vec<_>>()
     };
     let (residual, target) = (("linear + mean".to_owned(), 3.0), ("mean".to_owned(), 8.0));
-    assert_eq!(by(vec![Learns::Residual]), [residual.clone()]);
+    assert_eq!(by(vec![Learns::Residual]), std::slice::from_ref(&residual));
     assert_eq!(by(vec![Learns::Target, Learns::Residual]), [target, residual]);
 }

@@ -14,7 +14,7 @@ use std::{
 
 use super::tasks::Views;
 use thalweg_http::{Answer, Intake, Predict, Problem, Records, Retried, Selected};
-use thalweg_pipeline::decode::Schema;
+use thalweg_pipeline::{decode::Schema, learned::Keys};
 use thalweg_settings::Settings;
 use thalweg_topic::{SampleLog, Transport};
 use topics::{AnyTopics, Opened};

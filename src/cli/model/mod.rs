@@ -100,9 +100,7 @@ fn read(settings: &Settings, selection: &Selection, usual: Keys) -> anyhow::Resu
     if let Some(key) = &selection.key
         && learned.iter().flat_map(|it| &it.models).all(|model| model.own.is_empty())
     {
-        bail!(
-            "no model knows the key `{key}`; `thalweg model show --keys 20` lists some, and models per key are [[models]] with kind = \"per_key\""
-        );
+        bail!("no model knows the key `{key}`; thalweg model show --keys 20 lists some");
     }
     Ok(learned)
 }

@@ -38,13 +38,19 @@ pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig]) {
         Ok(()) => {}
         Err(Misfit::Unknown { model, name }) => {
             let meant = suggestion(&name, models.iter().map(|model| model.name.as_str()));
-            root.problem(&format!("models[{model}].members"), &format!("names `{name}`, which is no model{meant}"));
+            let path = format!("models[{model}].{}", key_of(&models[model].kind));
+            root.problem(&path, &format!("names `{name}`, which is no model{meant}"));
         }
         Err(Misfit::Circle { model }) => {
-            let problem = "lead back to the model itself; a model cannot wait for its own prediction";
-            root.problem(&format!("models[{model}].members"), problem);
+            let problem = "leads back to the model itself; a model cannot wait for its own prediction";
+            root.problem(&format!("models[{model}].{}", key_of(&models[model].kind)), problem);
         }
     }
+}
+
+/// Returns the key that names the models whose predictions a model sees.
+fn key_of(kind: &ModelKind) -> &'static str {
+    if kind.key().is_some() { "base" } else { "members" }
 }
 
 #[cfg(test)]

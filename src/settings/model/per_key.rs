@@ -11,7 +11,7 @@ pub(super) type Own = Vec<String>;
 
 pub(super) fn own(section: &mut Section) -> Own {
     let is_given = section.has("models");
-    let own = section.texts("models");
+    let own = section.names("models");
     if is_given && own.is_empty() {
         section.problem("models", "must name at least one model, such as \"linear\"; leave it out for the usual ones");
     }
@@ -36,7 +36,7 @@ pub(super) fn params(section: &mut Section, default: per_key::Params) -> per_key
 }
 
 fn learns(section: &mut Section, default: Vec<Learns>) -> Vec<Learns> {
-    let texts = if section.has("learns") { section.texts("learns") } else { return default };
+    let texts = if section.has("learns") { section.names("learns") } else { return default };
     if texts.is_empty() {
         section.problem("learns", "must hold \"residual\", \"target\" or both");
     }
@@ -48,9 +48,7 @@ fn learns(section: &mut Section, default: Vec<Learns>) -> Vec<Learns> {
 
 /// Finds the models that keys begin with and those that each has of its own; `own` are their names, by model.
 pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig], own: &[Own]) {
-    let begins_with = |model: &&ModelConfig| matches!(model.kind, ModelKind::Mixture(_));
-    let is_plain = |model: &&ModelConfig| model.kind.members().is_empty() && model.kind.key().is_none();
-    let usual = models.iter().find(begins_with).or_else(|| models.iter().rfind(is_plain)).map(|it| it.name.clone());
+    let usual = usual_base(models).map(|model| model.name.clone());
     let known = models.to_vec();
     for (i, (model, own)) in models.iter_mut().zip(own).enumerate() {
         let ModelKind::PerKey(params) = &mut model.kind else { continue };
@@ -76,6 +74,18 @@ pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig], own: &[Own
     }
 }
 
+/// Returns the first mixture; where there is none, the last model that sees features, and else a baseline.
+fn usual_base(models: &[ModelConfig]) -> Option<&ModelConfig> {
+    let plain = || models.iter().filter(|model| is_plain(&model.kind));
+    let mixture = plain().find(|model| matches!(model.kind, ModelKind::Mixture(_)));
+    mixture.or_else(|| plain().rfind(|model| !model.kind.cannot_diverge())).or_else(|| plain().next_back())
+}
+
+/// Returns true where a model sees features alone. A champion without members chooses among all others.
+fn is_plain(kind: &ModelKind) -> bool {
+    kind.members().is_empty() && kind.key().is_none() && !matches!(kind, ModelKind::Champion(_))
+}
+
 /// Returns the model of that name, or of that kind, where there is no such name.
 fn find(name: &str, known: &[ModelConfig]) -> Result<ModelConfig, String> {
     let kinds: Vec<ModelConfig> = ModelKind::all().into_iter().map(ModelConfig::with_default_steps).collect();
@@ -83,7 +93,7 @@ fn find(name: &str, known: &[ModelConfig]) -> Result<ModelConfig, String> {
         let meant = suggestion(name, known.iter().chain(&kinds).map(|model| model.name.as_str()));
         return Err(format!("names `{name}`, which is neither a model nor a kind of model{meant}"));
     };
-    if model.kind.key().is_some() || !model.kind.members().is_empty() || model.kind.name() == "champion" {
+    if !is_plain(&model.kind) {
         return Err(format!(
             "names `{name}`, which goes by what others predict; a key's own models see features alone"
         ));

@@ -6,7 +6,8 @@ use crate::support::kinds::every_kind;
 use allocation_counter::measure;
 use thalweg_metrics::Scores;
 use thalweg_models::{
-    Features, ModelConfig, ModelKind, Pipeline, Scratch, mixture, model_tree,
+    Features, ModelConfig, ModelKind, Pipeline, Regressor, Scratch, linear, mixture, model_tree,
+    per_key::{self, PerKey},
     steps::StepKind,
     tree::{self, LeafPrediction, Splitter, adaptive},
 };
@@ -299,5 +300,47 @@ fn what_waits_for_labels_says_what_it_takes_within_a_fifth() {
         let said = decoder.waits().map_or(0, |(_, bytes, _)| bytes) * 59 / 60;
         let off = (said as f64 - waiting as f64) / waiting as f64;
         assert!(off.abs() <= 0.2, "{columns} columns: says {said}, takes {waiting}");
+    }
+}
+
+/// Models of `keys` keys whose names are `length` bytes, each of which has come up `times` times.
+fn models_of_keys(keys: usize, length: usize, times: usize, budget: usize) -> (Box<PerKey>, isize) {
+    live_bytes(|| {
+        let linear = ModelConfig::with_default_steps(ModelKind::Linear(linear::Params::river()));
+        let params = per_key::Params { budget, models: vec![linear], ..per_key::Params::default() };
+        let mut model = Box::new(PerKey::new(&params));
+        for i in 0..keys * times {
+            let (x, y) = sample(i);
+            let name = (i * 7919 % keys).to_string();
+            let key = [Some("k".repeat(length - name.len()) + &name)];
+            model.learn_one(Features::with_nominal(&x, &NOMINAL).with_keys(&key), y, 1.0).expect("learned");
+        }
+        model
+    })
+}
+
+#[test]
+fn what_models_per_key_say_they_take_is_within_a_tenth_of_what_they_take() {
+    // The room for transformed rows is the thread's.
+    models_of_keys(1, 1, 1, usize::MAX);
+    for (keys, length) in [(10, 5), (100, 5), (3000, 5), (20_000, 12), (500, 2000)] {
+        let (model, taken) = models_of_keys(keys, length, 3, usize::MAX);
+        assert_eq!(model.keys(), keys);
+        let said = model.memory_bytes();
+        let off = (said as f64 - taken as f64) / taken as f64;
+        println!("{keys} keys of {length} bytes: {said} said, {taken} taken");
+        assert!(off.abs() <= 0.1, "{off}: {keys} keys of {length} bytes");
+    }
+}
+
+#[test]
+fn a_million_keys_and_keys_of_64_kib_stay_within_their_budget() {
+    const BUDGET: usize = 4 << 20;
+    for (keys, length) in [(1_000_000, 9), (2000, 64 << 10)] {
+        let (model, taken) = models_of_keys(keys, length, 1, BUDGET);
+        let said = model.memory_bytes();
+        println!("{} of {keys} keys of {length} bytes: {said} said, {taken} taken", model.keys());
+        assert!(said <= BUDGET + 1024 && model.evicted() as usize == keys - model.keys(), "{said}");
+        assert!(taken as f64 <= 1.1 * BUDGET as f64, "{taken}");
     }
 }

@@ -105,7 +105,7 @@ fn sample(race: &mut Prequential, stream: &mut Stream, i: usize) {
     let mut x = Vec::new();
     let y = stream.next_sample(&mut x);
     let key = [Some(format!("device-{}", i * 7919 % KEYS))];
-    race.step(Features::new(&x).with_keys(&key), Some(y));
+    race.step_with_keys(Features::new(&x), &key, Some(y));
 }
 
 #[divan::bench]

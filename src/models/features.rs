@@ -9,8 +9,6 @@
 pub struct Features<'a> {
     values: &'a [f64],
     nominal: &'a [bool],
-    keys: &'a [Option<String>],
-    prior: f64,
     all_known_numeric: bool,
 }
 
@@ -26,35 +24,7 @@ impl<'a> Features<'a> {
         // No early exit, which is faster for rows of the usual length.
         let unknown = values.iter().fold(false, |unknown, value| unknown | value.is_nan());
         let all_known_numeric = !unknown && !nominal.contains(&true);
-        Self { values, nominal, keys: &[], prior: 0.0, all_known_numeric }
-    }
-
-    /// Returns the same row of a sample with these keys, by which models are kept apart; `None` where it has none.
-    #[must_use]
-    pub fn with_keys(self, keys: &'a [Option<String>]) -> Self {
-        Self { keys, ..self }
-    }
-
-    /// Returns the same row as a model sees it that goes by the key at `place`, and begins with what another model predicts: `prior`,
-    /// in the target's unit.
-    #[must_use]
-    pub fn of_key(self, place: usize, prior: f64) -> Self {
-        Self { keys: self.keys.get(place..=place).unwrap_or_default(), prior, ..self }
-    }
-
-    /// Returns all keys, in a fixed order; `None` where the sample has none.
-    pub fn keys(&self) -> &'a [Option<String>] {
-        self.keys
-    }
-
-    /// Returns the first key; `None` where there is none.
-    pub fn key(&self) -> Option<&'a str> {
-        self.keys.first()?.as_deref()
-    }
-
-    /// Returns what another model predicts, which a model per key begins with; 0.0 where there is none.
-    pub fn prior(&self) -> f64 {
-        self.prior
+        Self { values, nominal, all_known_numeric }
     }
 
     /// Returns every column, NaN where unknown.
@@ -97,6 +67,6 @@ impl<'a> Features<'a> {
 
     /// Returns a row with the same unknown and nominal columns over other values, as a feature step produces them.
     pub fn replaced(&self, values: &'a [f64]) -> Self {
-        Self { values, ..*self }
+        Self { values, nominal: self.nominal, all_known_numeric: self.all_known_numeric }
     }
 }

@@ -82,6 +82,14 @@ impl Pipeline {
         }
     }
 
+    /// Returns the same to learn a sample of a key.
+    pub fn per_key_mut(&mut self) -> Option<&mut PerKey> {
+        match &mut self.model {
+            Model::PerKey(per_key) => Some(per_key),
+            _ => None,
+        }
+    }
+
     /// Resets the model behind the steps; they keep what they have learned.
     pub fn forget_model(&mut self, config: &ModelConfig) {
         self.model = Model::new(&config.kind);

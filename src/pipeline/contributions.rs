@@ -11,7 +11,10 @@
 use thalweg_metrics::statistics::Var;
 use thalweg_models::{Features, SampleWindow};
 
-use crate::prequential::{Buffers, Prequential};
+use crate::{
+    decode::Sample,
+    prequential::{Buffers, Prequential},
+};
 
 /// The usual value of each column.
 #[derive(Debug)]
@@ -53,21 +56,21 @@ fn mode(values: &mut [f64]) -> f64 {
     runs.max_by_key(|run| run.len()).and_then(<[f64]>::first).copied().unwrap_or(f64::NAN)
 }
 
-/// Returns the contributions by column. `published` is the prediction for `x`.
+/// Returns the contributions by column. `published` is the prediction for the sample.
 pub(crate) fn of(
     race: &Prequential,
-    x: Features<'_>,
-    has_target: bool,
+    sample: &Sample<'_>,
     published: f64,
     usual: &Usual,
     buffers: &mut Buffers,
 ) -> Vec<(usize, f64)> {
+    let (x, has_target) = (sample.features, sample.target.is_some());
     let (mut row, nominal) = (x.values().to_vec(), (0..x.len()).map(|i| x.is_nominal(i)).collect::<Vec<_>>());
     let known = (0..row.len()).filter(|i| x.get(*i).is_some()).collect::<Vec<_>>();
     let contribution = |i: usize| {
         let value = std::mem::replace(&mut row[i], usual.values.get(i).copied().unwrap_or(f64::NAN));
         // Which values are known is found anew.
-        let without = race.predict_only(Features::with_nominal(&row, &nominal), has_target, buffers);
+        let without = race.predict_only(Features::with_nominal(&row, &nominal), sample.keys, has_target, buffers);
         let without = without.predictions.get(race.champion()).copied().unwrap_or(f64::NAN);
         row[i] = value;
         (i, published - without)

@@ -292,7 +292,7 @@ impl Processor {
         let usable = check_key(record.key.as_deref());
         match usable.and_then(|()| self.decoder.decode_record(&record, row)) {
             Ok(sample) => {
-                let Sample { features, target, late, .. } = sample;
+                let Sample { features, keys, target, late, .. } = sample;
                 let mut told = Vec::new();
                 let mut role = Role::Whole;
                 if let Some(part) = late {
@@ -302,7 +302,7 @@ impl Processor {
                 if role == Role::Label {
                     self.progress.labels += 1;
                 } else {
-                    let step = self.prequential.step(features, target);
+                    let step = self.prequential.step_with_keys(features, keys, target);
                     if wanted(Output::Predictions) {
                         self.encoder.prediction(&record, &sample, &step, &mut outbox.drafts);
                     }
@@ -311,7 +311,7 @@ impl Processor {
                         told.extend(step.events.iter().copied().map(Told::Race));
                     }
                     if let Role::Waits { id, .. } = role {
-                        self.prequential.keep(id, features);
+                        self.prequential.keep(id, features, keys);
                     }
                     self.decoder.remember();
                     if role != Role::Whole

@@ -126,8 +126,7 @@ impl Predictor {
         };
         let sample = decoder.decode_ahead(Some(value), row)?;
         let race = &replica.race;
-        let (x, has_target) = (sample.features, sample.target.is_some());
-        let predicted = race.predict_only(x, has_target, buffers);
+        let predicted = race.predict_only(sample.features, sample.keys, sample.target.is_some(), buffers);
         let published = predicted.predictions.get(race.champion()).copied().unwrap_or(f64::NAN);
         out.extend_from_slice(head);
         number(out, published);
@@ -147,7 +146,7 @@ impl Predictor {
         }
         out.push(b'}');
         if let Some(usual) = usual {
-            let contributions = contributions::of(race, x, has_target, published, usual, buffers);
+            let contributions = contributions::of(race, &sample, published, usual, buffers);
             out.extend_from_slice(b",\"explanation\":{\"method\":\"occlusion\",\"samples\":");
             integer(out, usual.samples());
             out.extend_from_slice(b",\"contributions\":{");

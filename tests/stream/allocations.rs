@@ -7,7 +7,7 @@ use allocation_counter::measure;
 use thalweg_metrics::Scores;
 use thalweg_models::{
     Features, ModelConfig, ModelKind, Pipeline, Regressor, Scratch, linear, mixture, model_tree,
-    per_key::{self, PerKey},
+    per_key::{self, Given, PerKey},
     steps::StepKind,
     tree::{self, LeafPrediction, Splitter, adaptive},
 };
@@ -290,7 +290,7 @@ fn what_waits_for_labels_says_what_it_takes_within_a_fifth() {
             let sample = decoder.decode(Some(value.as_bytes())).expect("a record");
             if let Role::Waits { id, .. } = sample.role() {
                 race.step(sample.features, None);
-                race.keep(id, sample.features);
+                race.keep(id, sample.features, sample.keys);
             }
             decoder.remember();
         };
@@ -312,8 +312,9 @@ fn models_of_keys(keys: usize, length: usize, times: usize, budget: usize) -> (B
         for i in 0..keys * times {
             let (x, y) = sample(i);
             let name = (i * 7919 % keys).to_string();
-            let key = [Some("k".repeat(length - name.len()) + &name)];
-            model.learn_one(Features::with_nominal(&x, &NOMINAL).with_keys(&key), y, 1.0).expect("learned");
+            let key = "k".repeat(length - name.len()) + &name;
+            let given = Given { key: Some(&key), prior: 0.0 };
+            model.learn(Features::with_nominal(&x, &NOMINAL), given, y, &[]).expect("learned");
         }
         model
     })

@@ -427,11 +427,11 @@ fn intervals_of_targets_that_come_late_are_as_wide_as_those_of_targets_that_do_n
             if i >= delay {
                 let then = i - delay;
                 let x = [number(then), number(7 * then + 3)];
-                race.settle(then as u64, Features::new(&x), Outcome::Labelled(of(then)));
+                race.settle(then as u64, Features::new(&x), &[], Outcome::Labelled(of(then)));
             }
             let step = race.step(Features::new(&x), None);
             widths.extend(step.interval.map(|interval| interval.upper - interval.lower));
-            race.keep(i as u64, Features::new(&x));
+            race.keep(i as u64, Features::new(&x), &[]);
         }
         let coverage = race.coverage().expect("intervals").total();
         assert!((coverage - 0.9).abs() < 0.02, "{delay}: {coverage}");

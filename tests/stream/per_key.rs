@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use thalweg_models::{
     Description, Features, ModelConfig, ModelKind, Regressor, linear,
-    per_key::{Learns, Params, PerKey},
+    per_key::{Given, Learns, Params, PerKey},
 };
 use thalweg_pipeline::{
     decode::{Notice, Schema},
@@ -49,7 +49,7 @@ fn devices(count: usize, n: usize, seed: u64) -> Vec<(String, f64, f64)> {
 fn run(race: &mut Prequential, samples: &[(String, f64, f64)]) -> Vec<Vec<u64>> {
     let step = |(key, x, y): &(String, f64, f64)| {
         let keys = [Some(key.clone())];
-        let step = race.step(Features::new(&[*x]).with_keys(&keys), Some(*y));
+        let step = race.step_with_keys(Features::new(&[*x]), &keys, Some(*y));
         step.predictions.iter().map(|it| it.to_bits()).collect()
     };
     samples.iter().map(step).collect()
@@ -71,17 +71,20 @@ fn a_key_that_never_came_up_has_the_prediction_of_the_model_of_all() {
     let keys = [Some("another".to_owned())];
     let mut buffers = race.buffers();
     for x in [-0.5, 0.0, 0.7] {
-        let prediction = race.predict_only(Features::new(&[x]).with_keys(&keys), false, &mut buffers);
+        let prediction = race.predict_only(Features::new(&[x]), &keys, false, &mut buffers);
         assert_eq!(prediction.predictions[2].to_bits(), prediction.predictions[1].to_bits());
     }
+}
+
+fn given(key: &str, prior: f64) -> Given<'_> {
+    Given { key: Some(key), prior }
 }
 
 /// What is known of a key after these samples, each with what the prior says.
 fn alone(samples: &[(f64, f64, f64)]) -> Value {
     let mut model = PerKey::new(&params());
-    let key = [Some("d".to_owned())];
     for (x, prior, y) in samples {
-        model.learn_one(Features::new(&[*x]).with_keys(&key).of_key(0, *prior), *y, 1.0).expect("learned");
+        model.learn(Features::new(&[*x]), given("d", *prior), *y, &[]).expect("learned");
     }
     learned(&model, "d")
 }
@@ -99,8 +102,7 @@ fn what_a_key_has_learned_is_of_its_own_samples_alone() {
         let mut of_keys: BTreeMap<String, Vec<(f64, f64, f64)>> = BTreeMap::new();
         for (key, x, y) in devices(5, 300, 100 + seed) {
             let prior = rng.random_range(5.0..15.0);
-            let keys = [Some(key.clone())];
-            model.learn_one(Features::new(&[x]).with_keys(&keys).of_key(0, prior), y, 1.0).expect("learned");
+            model.learn(Features::new(&[x]), given(&key, prior), y, &[]).expect("learned");
             of_keys.entry(key).or_default().push((x, prior, y));
         }
         for (key, samples) in of_keys {
@@ -119,7 +121,7 @@ fn keys_that_are_all_alike_cost_hardly_anything() {
         let (device, x) = (rng.random_range(0..1000), rng.random_range(-1.0..1.0));
         let y: f64 = 3.0 * x + rng.random_range(-1.0..1.0);
         let keys = [Some(format!("d{device}"))];
-        let step = race.step(Features::new(&[x]).with_keys(&keys), Some(y));
+        let step = race.step_with_keys(Features::new(&[x]), &keys, Some(y));
         base += (step.predictions[1] - y).powi(2);
         ours += (step.predictions[2] - y).powi(2);
     }
@@ -351,9 +353,8 @@ fn what_a_model_learns_of_a_key_is_what_was_asked_for() {
     let by = |learns: Vec<Learns>| {
         let mut model =
             PerKey::new(&Params { learns, models: vec![ModelConfig::new("mean", ModelKind::Mean)], ..params() });
-        let key = [Some("d".to_owned())];
         for y in [7.0, 9.0] {
-            model.learn_one(Features::new(&[]).with_keys(&key).of_key(0, 5.0), y, 1.0).expect("learned");
+            model.learn(Features::new(&[]), given("d", 5.0), y, &[]).expect("learned");
         }
         let (_, own) = model.of_key("d", &[]).expect("a key");
         let mean = |learned: &Description| match learned {

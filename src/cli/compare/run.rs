@@ -223,7 +223,7 @@ impl Batch {
                 Ok(sample) => {
                     self.values.extend_from_slice(sample.features.values());
                     self.settled.extend_from_slice(sample.settled());
-                    self.keys.extend_from_slice(sample.features.keys());
+                    self.keys.extend_from_slice(sample.keys);
                     let (row_end, keys_end, settled_end) = (self.values.len(), self.keys.len(), self.settled.len());
                     let (target, role) = (sample.target, sample.role());
                     self.items.push(Item { record, target, role, row_end, keys_end, settled_end });
@@ -249,17 +249,17 @@ impl Batch {
             let row = &values[row_start..*row_end];
             // The row has only the columns that existed when it was read.
             let x = Features::with_nominal(row, &nominal[..nominal.len().min(row.len())]);
-            let x = x.with_keys(&keys[keys_start..*keys_end]);
+            let keys = &keys[keys_start..*keys_end];
             settle(race, &settled[settled_start..*settled_end], x, *record, own, scored);
             (row_start, keys_start, settled_start) = (*row_end, *keys_end, *settled_end);
             if *role == Role::Label {
                 continue;
             }
-            let step = race.step(x, *target);
+            let step = race.step_with_keys(x, keys, *target);
             let prediction = step.predictions[own.unwrap_or(step.champion)];
             scored.extend(target.map(|target| (*record, target, prediction)));
             if let Role::Waits { id, .. } = *role {
-                race.keep(id, x);
+                race.keep(id, x, keys);
             }
         }
     }

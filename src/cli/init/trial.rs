@@ -46,7 +46,7 @@ pub(super) fn run(
             Ok(sample) => {
                 values += sample.features.values().len();
                 scored += u64::from(sample.target.is_some());
-                race.step(sample.features, sample.target);
+                race.step_with_keys(sample.features, sample.keys, sample.target);
             }
             Err(problem) => {
                 refused += 1;

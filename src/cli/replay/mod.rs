@@ -168,13 +168,13 @@ impl Replay {
             self.counts.labels += 1;
             return Ok(());
         }
-        let step = self.prequential.step(sample.features, sample.target);
+        let step = self.prequential.step_with_keys(sample.features, sample.keys, sample.target);
         self.counts.scored += u64::from(sample.target.is_some());
         if let Some(out) = &mut self.predictions {
             out.row(i, &sample, &step)?;
         }
         if let Role::Waits { id, .. } = sample.role() {
-            self.prequential.keep(id, sample.features);
+            self.prequential.keep(id, sample.features, sample.keys);
         }
         Ok(())
     }

@@ -179,21 +179,27 @@ impl Local {
         self.followed.map_or(0, |i| i as usize + 1)
     }
 
-    fn predict(&self, x: Features<'_>, of: Of<'_>, scratch: &mut Scratch) -> f64 {
+    fn predict(&self, x: Features<'_>, prior: f64, of: Of<'_>, scratch: &mut Scratch) -> f64 {
         let followed = self.followed.and_then(|i| self.own.get(i as usize).zip(of.own().nth(i as usize)));
-        followed.map_or(x.prior(), |(own, (_, learns))| own.predict(x, learns, x.prior(), scratch))
+        followed.map_or(prior, |(own, (_, learns))| own.predict(x, learns, prior, scratch))
     }
 
-    /// Appends what its prior and each of its own models predict.
-    fn predictions(&self, x: Features<'_>, of: Of<'_>, scratch: &mut Scratch, predictions: &mut Vec<f64>) {
-        predictions.push(x.prior());
+    /// Appends what each of its own models predicts.
+    fn predictions(&self, x: Features<'_>, prior: f64, of: Of<'_>, scratch: &mut Scratch, predictions: &mut Vec<f64>) {
         let own = self.own.iter().zip(of.own());
-        predictions.extend(own.map(|(own, (_, learns))| own.predict(x, learns, x.prior(), scratch)));
+        predictions.extend(own.map(|(own, (_, learns))| own.predict(x, learns, prior, scratch)));
     }
 
-    /// Learns a sample. `said` is what prior and own models had predicted for it, where that is long ago.
-    fn learn(&mut self, x: Features<'_>, y: f64, said: &[f64], of: Of<'_>, leads: &mut [Lead], scratch: &mut Scratch) {
-        let (prior, said) = said.split_first().map_or((x.prior(), &[][..]), |(prior, own)| (*prior, own));
+    /// Learns a sample. `said` is what its own models had predicted for it, where that is long ago.
+    fn learn(
+        &mut self,
+        x: Features<'_>,
+        [prior, y]: [f64; 2],
+        said: &[f64],
+        of: Of<'_>,
+        leads: &mut [Lead],
+        scratch: &mut Scratch,
+    ) {
         let squared = |prediction: f64| ((y - prediction) * (y - prediction)).min(MAX_SQUARED_ERROR);
         let default = squared(prior);
         self.n += 1;
@@ -267,15 +273,36 @@ impl PerKey {
         Of { models: &self.models, learns: &self.learns, margin: self.margin }
     }
 
-    fn learn(&mut self, x: Features<'_>, y: f64, said: &[f64]) -> Result<(), Refused> {
-        let prior = said.first().copied().unwrap_or(x.prior());
-        if !TargetRange::accepts(y) || !TargetRange::accepts(prior) {
+    /// Predicts for `x`; never learns.
+    pub fn predict(&self, x: Features<'_>, given: Given<'_>) -> f64 {
+        let local = self.keys.get(given.bytes());
+        let predict =
+            |local: &Local| SCRATCH.with_borrow_mut(|scratch| local.predict(x, given.prior, self.of(), scratch));
+        local.map_or(given.prior, predict)
+    }
+
+    /// Appends the predictions for `x` of the key's own models.
+    pub fn predictions(&self, x: Features<'_>, given: Given<'_>, predictions: &mut Vec<f64>) {
+        SCRATCH.with_borrow_mut(|scratch| match self.keys.get(given.bytes()) {
+            Some(local) => local.predictions(x, given.prior, self.of(), scratch, predictions),
+            None => Local::new(self.of()).predictions(x, given.prior, self.of(), scratch, predictions),
+        });
+    }
+
+    /// Learns that `x` had the target `y`. `said` is what [`predictions`](Self::predictions) said when it was predicted, where its
+    /// target came late, and else empty.
+    ///
+    /// # Errors
+    /// [`Refused`] where the target or the prior is beyond what can be learned; nothing has changed then.
+    pub fn learn(&mut self, x: Features<'_>, given: Given<'_>, y: f64, said: &[f64]) -> Result<(), Refused> {
+        if !TargetRange::accepts(y) || !TargetRange::accepts(given.prior) {
             return Err(Refused);
         }
         let Self { models, learns, margin, leads, keys, .. } = self;
         let of = Of { models, learns, margin: *margin };
         SCRATCH.with_borrow_mut(|scratch| {
-            keys.update(key(x), || Local::new(of), |local| local.learn(x, y, said, of, leads, scratch));
+            let learn = |local: &mut Local| local.learn(x, [given.prior, y], said, of, leads, scratch);
+            keys.update(given.bytes(), || Local::new(of), learn);
         });
         Ok(())
     }
@@ -348,30 +375,34 @@ pub struct OwnDescription {
     pub learned: Description,
 }
 
-/// Returns the bytes of a sample's key. Samples without one share a model.
-fn key(x: Features<'_>) -> &[u8] {
-    x.key().unwrap_or_default().as_bytes()
+/// What a model per key is given beside the features.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'a> {
+    /// The sample's key; samples without one share a model.
+    pub key: Option<&'a str>,
+    /// What the model of all keys predicts, in the target's unit.
+    pub prior: f64,
 }
 
+impl<'a> Given<'a> {
+    fn bytes(self) -> &'a [u8] {
+        self.key.unwrap_or_default().as_bytes()
+    }
+}
+
+/// It is the model of samples without a key and a prior. A race calls none of these. All other models would pay for them where they
+/// are inlined, and where it is not plain that they only read the row, which each caller then copies.
 impl Regressor for PerKey {
+    #[cold]
+    #[inline(never)]
     fn predict_one(&self, x: Features<'_>) -> f64 {
-        let local = self.keys.get(key(x));
-        local.map_or(x.prior(), |local| SCRATCH.with_borrow_mut(|scratch| local.predict(x, self.of(), scratch)))
+        self.predict(x.replaced(x.values()), Given::default())
     }
 
+    #[cold]
+    #[inline(never)]
     fn learn_one(&mut self, x: Features<'_>, y: f64, _weight: f64) -> Result<(), Refused> {
-        self.learn(x, y, &[])
-    }
-
-    fn members(&self, x: Features<'_>, predictions: &mut Vec<f64>) {
-        SCRATCH.with_borrow_mut(|scratch| match self.keys.get(key(x)) {
-            Some(local) => local.predictions(x, self.of(), scratch, predictions),
-            None => Local::new(self.of()).predictions(x, self.of(), scratch, predictions),
-        });
-    }
-
-    fn learn_late(&mut self, x: Features<'_>, y: f64, _weight: f64, members: &[f64]) -> Result<(), Refused> {
-        self.learn(x, y, members)
+        self.learn(x.replaced(x.values()), Given::default(), y, &[])
     }
 
     fn memory_bytes(&self) -> usize {

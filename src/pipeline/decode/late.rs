@@ -41,7 +41,7 @@ impl Decoder {
 
     /// Returns the row of the last sample.
     pub fn row(&self) -> Features<'_> {
-        Features::with_nominal(&self.draft.row, self.index.nominal()).with_keys(&self.draft.drawn.keys)
+        Features::with_nominal(&self.draft.row, self.index.nominal())
     }
 
     #[inline(never)]
@@ -139,6 +139,7 @@ impl Decoder {
         let Self { draft, joiner, .. } = self;
         Sample {
             features: self.row(),
+            keys: &draft.drawn.keys,
             target: draft.target,
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),

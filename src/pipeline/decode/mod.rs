@@ -92,6 +92,8 @@ const MAX_KEY_BYTES: usize = 64 << 10;
 pub struct Sample<'a> {
     /// Features that the models see.
     pub features: Features<'a>,
+    /// Keys by which models are kept apart, in the order of [`Schema::row_keys`]; `None` is one that it does not have. More may follow.
+    pub keys: &'a [Option<String>],
     /// Target; `None` where the record has none.
     pub target: Option<f64>,
     /// The key field's value as text, where the schema names one and the record has it.
@@ -648,7 +650,8 @@ impl Decoder {
         self.accept()?;
         let Self { index, draft, .. } = self;
         Ok(Sample {
-            features: Features::with_nominal(&draft.row, index.nominal()).with_keys(&draft.drawn.keys),
+            features: Features::with_nominal(&draft.row, index.nominal()),
+            keys: &draft.drawn.keys,
             target: draft.target,
             key: draft.key.as_deref(),
             timestamp: draft.timestamp.map(Moment::milliseconds),

@@ -12,7 +12,7 @@ use thalweg_metrics::{
     Miss, Scorecard, checked,
     drift::{Detector, Shift},
 };
-use thalweg_models::{Features, ModelConfig, Pipeline, SampleWindow, Scratch, champion::Track};
+use thalweg_models::{Features, ModelConfig, Pipeline, SampleWindow, Scratch, champion::Track, per_key::Given};
 use thalweg_state::nested;
 
 /// A model, its scores, its drift detector and its guard.
@@ -133,6 +133,14 @@ impl Candidate {
     /// Learns a sample whose target came late; `members` is what the model's members had predicted for it.
     pub(super) fn learn_late(&mut self, x: Features<'_>, y: f64, members: &[f64], scratch: &mut Scratch) {
         if self.pipeline.learn_late(x, y, members, scratch).is_err() {
+            self.counts.refused += 1;
+        }
+    }
+
+    /// Learns a sample of a key; `members` is what its models had predicted for it, where its target came late.
+    pub(super) fn learn_of_key(&mut self, x: Features<'_>, given: Given<'_>, y: f64, members: &[f64]) {
+        let learned = self.pipeline.per_key_mut().map(|model| model.learn(x, given, y, members));
+        if learned.is_some_and(|learned| learned.is_err()) {
             self.counts.refused += 1;
         }
     }

@@ -150,7 +150,7 @@ pub struct Settlement<'a> {
 impl Prequential {
     /// Returns the bytes that a forecast takes.
     pub fn forecast_bytes(&self) -> usize {
-        let members = self.members_of([Features::new(&[]); 2]);
+        let members = self.members_of([Features::new(&[]); 2], &[]);
         let apart: usize = members.iter().map(|members| size_of::<Box<[f64]>>() + 16 + members.len() * 8).sum();
         size_of::<Forecast>() + self.contenders.len() * 16 + 48 + apart
     }
@@ -163,18 +163,15 @@ impl Prequential {
     }
 
     /// Returns what each model's members predict for a sample; nothing where no model has some.
-    fn members_of(&self, x: [Features<'_>; 2]) -> Box<[Box<[f64]>]> {
-        let (mut scratch, mut row, mut any) = (Scratch::default(), Vec::new(), false);
+    fn members_of(&self, x: [Features<'_>; 2], keys: &[Option<String>]) -> Box<[Box<[f64]>]> {
+        let (mut scratch, mut any) = (Scratch::default(), false);
         let of = |(i, contender): (usize, &Candidate)| {
             let mut members = Vec::new();
-            let seen = contender.sees(x);
-            match self.wiring.of(i) {
-                None => contender.pipeline.members(seen, &mut scratch, &mut members),
-                Some(ensemble) if ensemble.key.is_some() => {
-                    let seen = ensemble.sees(seen, &self.buffers.predictions, &mut row);
-                    contender.pipeline.members(seen, &mut scratch, &mut members);
-                }
-                Some(_) => {}
+            let given = self.wiring.of(i).map(|inputs| inputs.given(keys, &self.buffers.predictions));
+            match (given, contender.pipeline.per_key()) {
+                (None, _) => contender.pipeline.members(contender.sees(x), &mut scratch, &mut members),
+                (Some(Some(given)), Some(model)) => model.predictions(contender.sees(x), given, &mut members),
+                (Some(_), _) => {}
             }
             any |= !members.is_empty();
             members.into_boxed_slice()
@@ -184,12 +181,12 @@ impl Prequential {
     }
 
     /// Keeps what was predicted for `x` in the last step, which had no target, until the target is known. Numbers grow.
-    pub fn keep(&mut self, id: u64, x: Features<'_>) {
+    pub fn keep(&mut self, id: u64, x: Features<'_>, keys: &[Option<String>]) {
         let members = if self.is_usual(x) {
-            self.members_of([x; 2])
+            self.members_of([x; 2], keys)
         } else {
             let row = self.admit(x, false);
-            let members = self.members_of([x, x.replaced(&row)]);
+            let members = self.members_of([x, x.replaced(&row)], keys);
             self.buffers.fenced = row;
             members
         };
@@ -209,8 +206,8 @@ impl Prequential {
     }
 
     /// Takes what has become of a sample that was [kept](Self::keep): its prediction is scored and it is learned, where its target
-    /// came. `x` is the sample as it was predicted from, in a row that may have grown since.
-    pub fn settle(&mut self, id: u64, x: Features<'_>, outcome: Outcome) -> Settlement<'_> {
+    /// came. `x` is the sample as it was predicted from, in a row that may have grown since, and `keys` are its keys.
+    pub fn settle(&mut self, id: u64, x: Features<'_>, keys: &[Option<String>], outcome: Outcome) -> Settlement<'_> {
         self.events.clear();
         let forecast = match outcome {
             Outcome::Corrected(_) => None,
@@ -218,12 +215,12 @@ impl Prequential {
         };
         let (scored, champion) = match (outcome, forecast) {
             (Outcome::Labelled(target) | Outcome::Defaulted(target), Some(forecast)) => {
-                self.learn_late(x, target, &forecast);
+                self.learn_late(x, keys, target, &forecast);
                 (true, forecast.champion)
             }
             // One that is learned once more, or whose prediction is not known.
             (Outcome::Labelled(target) | Outcome::Defaulted(target) | Outcome::Corrected(target), _) => {
-                self.learn_unscored(x, target);
+                self.learn_unscored(x, keys, target);
                 (false, None)
             }
             (Outcome::Missed(_), _) => (false, None),
@@ -248,12 +245,11 @@ impl Prequential {
             row.clear();
             row.extend_from_slice(&settled.sample.features);
             row.resize(x.len().max(row.len()), f64::NAN);
-            let sample = x.over(&row).with_keys(&settled.sample.keys);
-            pass_on(settled, self.settle(settled.sample.id, sample, settled.outcome));
+            pass_on(settled, self.settle(settled.sample.id, x.over(&row), &settled.sample.keys, settled.outcome));
         }
     }
 
-    fn learn_late(&mut self, x: Features<'_>, target: f64, forecast: &Forecast) {
+    fn learn_late(&mut self, x: Features<'_>, keys: &[Option<String>], target: f64, forecast: &Forecast) {
         let models = self.contenders.len();
         let (raw, predictions) = forecast.numbers.split_at(models);
         self.buffers.raw.copy_from_slice(raw);
@@ -269,16 +265,16 @@ impl Prequential {
             is_before_rescue: forecast.version < self.rescued_at,
             behind: Some(self.version.saturating_sub(forecast.version)),
         };
-        self.with_fenced(x, |race, x| race.score_and_learn(x, target, made, members));
+        self.with_fenced(x, |race, x| race.score_and_learn(x, keys, target, made, members));
     }
 
     /// Learns a sample without scoring it.
-    fn learn_unscored(&mut self, x: Features<'_>, target: f64) {
+    fn learn_unscored(&mut self, x: Features<'_>, keys: &[Option<String>], target: f64) {
         self.with_fenced(x, |race, x| {
-            let baseline = race.predict(x);
+            let baseline = race.predict(x, keys);
             let learned = race.admit_target(target);
             let limits = race.usual.judge(learned, baseline);
-            race.learn_from(x, [target, learned], Some(&limits), None);
+            race.learn_from(x, keys, [target, learned], Some(&limits), None);
         });
     }
 

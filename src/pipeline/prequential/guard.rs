@@ -258,6 +258,8 @@ impl Guard {
 
     /// Takes note of what the model itself predicted, and steps in where it has diverged. `pipeline` has learned the
     /// sample already.
+    // A call for each model and sample would cost a race of two models 2 %.
+    #[inline(always)]
     pub(super) fn watch(
         &mut self,
         prediction: f64,
@@ -285,9 +287,7 @@ impl Guard {
         if self.config.action == Action::RollBack
             && self.seen.is_multiple_of(u64::from(self.config.every))
             && self.model <= self.baseline
-            // Each key would be copied once more when it comes up next; what its own models predict is kept within a range besides.
-            && model.kind.key().is_none()
-            && pipeline.memory_bytes() <= MAX_COPY_BYTES
+            && is_worth_a_copy(model, pipeline)
         {
             self.good = Some(Good { pipeline: Box::new(pipeline.clone()), tried: false, version });
         }
@@ -321,6 +321,14 @@ impl Guard {
             }
         }
     }
+}
+
+/// Returns true where a model is small enough to be kept twice.
+#[cold]
+#[inline(never)]
+fn is_worth_a_copy(model: &ModelConfig, pipeline: &Pipeline) -> bool {
+    // Of a model per key each key would be copied once more when it comes up next, and what it predicts is kept within a range.
+    model.kind.key().is_none() && pipeline.memory_bytes() <= MAX_COPY_BYTES
 }
 
 /// Limits by which all models' predictions of a sample are judged. Errors are squared.

@@ -3,7 +3,7 @@
 //! Invariant: they come after all their members, so that every member predicts exactly once, however many models use
 //! it. They see the members' published predictions, stand-ins included, so these are always finite.
 
-use thalweg_models::{Features, ModelConfig};
+use thalweg_models::{ModelConfig, per_key::Given};
 
 /// Models that see others' predictions, in an order in which they can predict.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +19,8 @@ pub(super) struct MemberInputs {
     pub(super) model: usize,
     /// Index of the model behind each of its columns.
     pub(super) members: Vec<usize>,
-    /// Place of the key by which it is kept apart, where it is, and then sees the features; past all keys where rows have none.
-    pub(super) key: Option<usize>,
+    /// Place of the key by which it is kept apart, where it is, and then sees the features; past all keys where samples have none.
+    key: Option<usize>,
 }
 
 /// Reason why models cannot be raced together. Models are given by index.
@@ -51,7 +51,7 @@ pub fn check(models: &[ModelConfig]) -> Result<(), Misfit> {
 }
 
 impl MemberGraph {
-    /// Orders the models; `keys` are the names of the keys that rows have.
+    /// Orders the models; `keys` are the names of the keys that samples have.
     pub(super) fn new(models: &[ModelConfig], keys: &[String]) -> Result<Self, Misfit> {
         let is_plain = |model: &ModelConfig| model.kind.members().is_empty() && model.kind.key().is_none();
         let plain: Vec<bool> = models.iter().map(is_plain).collect();
@@ -94,14 +94,18 @@ impl MemberGraph {
 }
 
 impl MemberInputs {
-    /// Returns what the model sees of the sample `x`: the predictions of its members, or the sample behind that of the only one.
+    /// Returns what the model is given beside the features, where it is kept apart by a key.
     #[inline]
-    pub(super) fn sees<'a>(&self, x: Features<'a>, predictions: &[f64], row: &'a mut Vec<f64>) -> Features<'a> {
-        if let Some(place) = self.key {
-            return x.of_key(place, self.members.first().map_or(0.0, |member| predictions[*member]));
-        }
+    pub(super) fn given<'k>(&self, keys: &'k [Option<String>], predictions: &[f64]) -> Option<Given<'k>> {
+        let key = keys.get(self.key?).and_then(Option::as_deref);
+        Some(Given { key, prior: self.members.first().map_or(0.0, |member| predictions[*member]) })
+    }
+
+    /// Returns the columns that the model sees: the predictions of its members.
+    #[inline]
+    pub(super) fn columns<'a>(&self, predictions: &[f64], row: &'a mut Vec<f64>) -> &'a [f64] {
         row.clear();
         row.extend(self.members.iter().map(|member| predictions[*member]));
-        Features::new(row)
+        row
     }
 }

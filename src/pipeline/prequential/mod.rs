@@ -43,6 +43,7 @@ use thalweg_models::{
     Description, Features, Fence, ModelConfig, ModelKind, NamedColumn, Outlier, Pipeline, SampleWindow,
     champion::Track,
     explain::{Explanation, explain},
+    per_key::Given,
     steps::StepDescription,
 };
 use thalweg_state::nested;
@@ -299,13 +300,20 @@ impl Prequential {
 
     /// Takes one sample: all models predict; where there is a target they are scored, then they learn.
     pub fn step(&mut self, x: Features<'_>, target: Option<f64>) -> Step<'_> {
+        self.step_with_keys(x, &[], target)
+    }
+
+    /// The same for a sample with these keys, in the order of [`Config::keys`], by which models are kept apart; `None` is one that it
+    /// does not have.
+    #[inline(always)]
+    pub fn step_with_keys(&mut self, x: Features<'_>, keys: &[Option<String>], target: Option<f64>) -> Step<'_> {
         self.events.clear();
         let (champion, version) = (self.champion, self.version);
         let interval = if self.is_usual(x) {
-            self.predict_score_learn([x; 2], target)
+            self.predict_score_learn([x; 2], keys, target)
         } else {
             let row = self.admit(x, target.is_some());
-            let interval = self.predict_score_learn([x, x.replaced(&row)], target);
+            let interval = self.predict_score_learn([x, x.replaced(&row)], keys, target);
             self.buffers.fenced = row;
             interval
         };
@@ -315,15 +323,20 @@ impl Prequential {
     /// Predicts, scores and learns, and returns the interval around the published prediction. `x` is the sample as it
     /// is, and as robust models see it.
     #[inline]
-    fn predict_score_learn(&mut self, x: [Features<'_>; 2], target: Option<f64>) -> Option<Interval> {
-        let baseline = self.predict(x);
+    fn predict_score_learn(
+        &mut self,
+        x: [Features<'_>; 2],
+        keys: &[Option<String>],
+        target: Option<f64>,
+    ) -> Option<Interval> {
+        let baseline = self.predict(x, keys);
         let prediction = self.buffers.predictions[self.champion];
         let around = self.intervals.as_ref().and_then(|intervals| intervals.around(prediction));
         let interval = around.map(|interval| self.bounds.within(interval));
         let champion = Some(self.champion);
         let made = Made { champion, prediction, baseline, around, interval, is_before_rescue: false, behind: None };
         match target {
-            Some(y) => self.score_and_learn(x, y, made, None),
+            Some(y) => self.score_and_learn(x, keys, y, made, None),
             None => self.latest = made,
         }
         interval
@@ -332,14 +345,21 @@ impl Prequential {
     // Both for samples with their targets and for late ones these would be calls, which costs the former 4 %.
     /// Makes every model's own and published prediction, and returns the baseline's.
     #[inline(always)]
-    fn predict(&mut self, x: [Features<'_>; 2]) -> f64 {
+    fn predict(&mut self, x: [Features<'_>; 2], keys: &[Option<String>]) -> f64 {
         let Self { contenders, baseline, usual, bounds, wiring, buffers, .. } = self;
-        Predictors { contenders, baseline, usual, bounds: *bounds, wiring }.predict(x, buffers)
+        Predictors { contenders, baseline, usual, bounds: *bounds, wiring }.predict(x, keys, buffers)
     }
 
     /// Scores what was published for a sample, and learns the sample.
     #[inline(always)]
-    fn score_and_learn(&mut self, x: [Features<'_>; 2], y: f64, made: Made, members: Members<'_>) {
+    fn score_and_learn(
+        &mut self,
+        x: [Features<'_>; 2],
+        keys: &[Option<String>],
+        y: f64,
+        made: Made,
+        members: Members<'_>,
+    ) {
         let Made { champion, prediction, baseline, around, interval, is_before_rescue, behind } = made;
         let learned = self.admit_target(y);
         if champion.is_none() {
@@ -354,13 +374,20 @@ impl Prequential {
             }
         }
         let limits = if is_before_rescue { None } else { Some(limits) };
-        self.learn_from(x, [y, learned], limits.as_ref(), members);
+        self.learn_from(x, keys, [y, learned], limits.as_ref(), members);
     }
 
     /// Has all models learn a sample, and elects.
     #[inline(always)]
-    fn learn_from(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: Option<&Limits>, members: Members<'_>) {
-        self.learn(x, y, limits, members);
+    fn learn_from(
+        &mut self,
+        x: [Features<'_>; 2],
+        keys: &[Option<String>],
+        y: [f64; 2],
+        limits: Option<&Limits>,
+        members: Members<'_>,
+    ) {
+        self.learn(x, keys, y, limits, members);
         let ([_, usual], [_, learned]) = (x, y);
         self.recent.push(usual, learned);
         self.version += 1;
@@ -407,41 +434,54 @@ impl Prequential {
     }
 
     #[inline(always)]
-    fn learn(&mut self, x: [Features<'_>; 2], y: [f64; 2], limits: Option<&Limits>, members: Members<'_>) {
+    fn learn(
+        &mut self,
+        x: [Features<'_>; 2],
+        keys: &[Option<String>],
+        y: [f64; 2],
+        limits: Option<&Limits>,
+        members: Members<'_>,
+    ) {
         let Self { contenders, buffers, events, version, wiring, rescued_at, forecasts, .. } = self;
         let Buffers { raw, predictions, scratch, row, .. } = buffers;
-        let mut learn = |model: usize, contender: &mut Candidate, x: Features<'_>, own: f64| {
-            let learned = contender.sees(y);
-            match members {
-                None => contender.learn(x, learned, scratch),
-                Some(members) => {
-                    let members = members.get(model).map_or(&[][..], |members| members);
-                    contender.learn_late(x, learned, members, scratch);
-                }
-            }
-            let act = limits.and_then(|limits| contender.guard(own, limits, *version + 1));
-            match act {
-                Some(Act::Rescued(rescue)) => {
-                    // It is asked for only of samples that wait.
-                    if !forecasts.is_empty() {
-                        *rescued_at = *version + 1;
+        let members_of = |model: usize| members?.get(model).map(|members| &**members);
+        let mut learn =
+            |model: usize, contender: &mut Candidate, x: Features<'_>, given: Option<Given<'_>>, own: f64| {
+                let learned = contender.sees(y);
+                match (given, members) {
+                    (None, None) => contender.learn(x, learned, scratch),
+                    (None, Some(_)) => contender.learn_late(x, learned, members_of(model).unwrap_or_default(), scratch),
+                    (Some(given), _) => {
+                        contender.learn_of_key(x, given, learned, members_of(model).unwrap_or_default())
                     }
-                    events.push(Event::Rescued { model, rescue });
                 }
-                Some(Act::StandIn(active)) => events.push(Event::StandIn { model, active }),
-                None => {}
-            }
-        };
+                let act = limits.and_then(|limits| contender.guard(own, limits, *version + 1));
+                match act {
+                    Some(Act::Rescued(rescue)) => {
+                        // It is asked for only of samples that wait.
+                        if !forecasts.is_empty() {
+                            *rescued_at = *version + 1;
+                        }
+                        events.push(Event::Rescued { model, rescue });
+                    }
+                    Some(Act::StandIn(active)) => events.push(Event::StandIn { model, active }),
+                    None => {}
+                }
+            };
         for (model, (contender, &own)) in contenders.iter_mut().zip(&*raw).enumerate() {
             if wiring.sees_features(model) {
                 let seen = contender.sees(x);
-                learn(model, contender, seen, own);
+                learn(model, contender, seen, None, own);
             }
         }
         for ensemble in &wiring.ensembles {
-            let contender = &mut contenders[ensemble.model];
-            let seen = ensemble.sees(contender.sees(x), predictions, row);
-            learn(ensemble.model, contender, seen, raw[ensemble.model]);
+            let (contender, own) = (&mut contenders[ensemble.model], raw[ensemble.model]);
+            let given = ensemble.given(keys, predictions);
+            let seen = match given {
+                Some(_) => contender.sees(x),
+                None => Features::new(ensemble.columns(predictions, row)),
+            };
+            learn(ensemble.model, contender, seen, given, own);
         }
         if let Baseline::Own(own) = &mut self.baseline {
             let (x, y) = (own.sees(x), own.sees(y));

@@ -40,11 +40,11 @@ pub(super) struct Predictors<'r> {
 
 impl Predictors<'_> {
     /// Makes every model's own and published prediction, and returns the baseline's. `x` is the sample as it is, and as
-    /// robust models see it.
+    /// robust models see it, and `keys` are its keys.
     #[inline(always)]
-    pub(super) fn predict(self, x: [Features<'_>; 2], buffers: &mut Buffers) -> f64 {
-        let Self { contenders, baseline, usual, bounds, wiring } = self;
-        let Buffers { raw, predictions, row, scratch, .. } = buffers;
+    pub(super) fn predict(self, x: [Features<'_>; 2], keys: &[Option<String>], buffers: &mut Buffers) -> f64 {
+        let Self { contenders, baseline, bounds, wiring, .. } = self;
+        let Buffers { raw, predictions, scratch, .. } = buffers;
         for (i, (contender, own)) in contenders.iter().zip(&mut *raw).enumerate() {
             if wiring.sees_features(i) {
                 *own = contender.pipeline.predict_one(contender.sees(x), scratch);
@@ -54,22 +54,39 @@ impl Predictors<'_> {
             Baseline::Configured(i) => raw[*i],
             Baseline::Own(own) => own.pipeline.predict_one(own.sees(x), scratch),
         };
-        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then the mean is
-        // the honest guess.
-        let published = |contender: &Candidate, own: f64| {
-            let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, usual));
-            bounds.cut(if sound { own } else { mean })
-        };
         for ((prediction, &own), contender) in predictions.iter_mut().zip(&*raw).zip(contenders) {
-            *prediction = published(contender, own);
+            *prediction = self.published(contender, own, mean);
         }
-        for ensemble in &wiring.ensembles {
-            let (i, contender) = (ensemble.model, &contenders[ensemble.model]);
-            let seen = ensemble.sees(contender.sees(x), predictions, row);
-            raw[i] = contender.pipeline.predict_one(seen, scratch);
-            predictions[i] = published(contender, raw[i]);
+        if !wiring.ensembles.is_empty() {
+            self.predict_ensembles(x, keys, mean, buffers);
         }
         bounds.cut(mean)
+    }
+
+    /// Returns what is published of a model's own prediction.
+    #[inline(always)]
+    fn published(&self, contender: &Candidate, own: f64, mean: f64) -> f64 {
+        // Finite weights can still give absurd predictions, and a model can do worse than the mean; then the mean is
+        // the honest guess.
+        let sound = contender.guard.as_ref().map_or(own.is_finite(), |guard| guard.believes(own, mean, self.usual));
+        self.bounds.cut(if sound { own } else { mean })
+    }
+
+    /// Makes the predictions of models that see others', in an order in which they can.
+    #[inline(never)]
+    fn predict_ensembles(&self, x: [Features<'_>; 2], keys: &[Option<String>], mean: f64, buffers: &mut Buffers) {
+        let Buffers { raw, predictions, row, scratch, .. } = buffers;
+        for ensemble in &self.wiring.ensembles {
+            let (i, contender) = (ensemble.model, &self.contenders[ensemble.model]);
+            raw[i] = match ensemble.given(keys, predictions).zip(contender.pipeline.per_key()) {
+                Some((given, model)) => model.predict(contender.sees(x), given),
+                None => {
+                    let columns = Features::new(ensemble.columns(predictions, row));
+                    contender.pipeline.predict_one(columns, scratch)
+                }
+            };
+            predictions[i] = self.published(contender, raw[i], mean);
+        }
     }
 }
 
@@ -95,9 +112,15 @@ impl Prequential {
 
     /// Predicts what [`Prequential::step`] would publish for a sample, and changes nothing. `has_target` says whether the
     /// sample has one, since a step then also judges whether an unusual row has become usual.
-    pub fn predict_only<'b>(&self, x: Features<'_>, has_target: bool, buffers: &'b mut Buffers) -> Prediction<'b> {
+    pub fn predict_only<'b>(
+        &self,
+        x: Features<'_>,
+        keys: &[Option<String>],
+        has_target: bool,
+        buffers: &'b mut Buffers,
+    ) -> Prediction<'b> {
         if self.is_usual(x) {
-            self.predictors().predict([x; 2], buffers);
+            self.predictors().predict([x; 2], keys, buffers);
         } else {
             let mut row = std::mem::take(&mut buffers.fenced);
             if has_target {
@@ -105,7 +128,7 @@ impl Prequential {
             } else {
                 self.fence.peek(x, &mut row);
             }
-            self.predictors().predict([x, x.replaced(&row)], buffers);
+            self.predictors().predict([x, x.replaced(&row)], keys, buffers);
             buffers.fenced = row;
         }
         let published = buffers.predictions[self.champion];

@@ -214,7 +214,7 @@ impl PerKey {
     /// Keeps the keys with the largest recent errors and those with the least, so many of each, the largest first.
     pub fn keep_ends(&mut self, count: usize) {
         self.keys.sort_by(|one, other| other.recent_rmse().total_cmp(&one.recent_rmse()));
-        if self.keys.len() > 2 * count {
+        if self.keys.len() > count.saturating_mul(2) {
             self.keys.drain(count..self.keys.len() - count);
         }
     }

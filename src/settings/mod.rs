@@ -40,6 +40,7 @@ use section::Section;
 use thalweg_embedded as embedded;
 use thalweg_kafka as kafka;
 use thalweg_logging as logging;
+use thalweg_models::ModelConfig;
 use thalweg_pipeline::{
     decode::{Format, Schema},
     gap::Policy,
@@ -200,6 +201,21 @@ impl Settings {
             Ok(_) => Err(misspelt.into()),
             Err(errors) => Err(errors.and(misspelt)),
         }
+    }
+
+    /// Returns the settings for other models, whose keys are read beside those that are read already.
+    #[must_use]
+    pub fn with_keys_of<'m>(&self, models: impl Iterator<Item = &'m ModelConfig>) -> Self {
+        let mut settings = self.clone();
+        for key in models.filter_map(|model| model.kind.key()) {
+            if !settings.schema.model_keys.iter().any(|known| known == key) {
+                settings.schema.model_keys.push(key.to_owned());
+            }
+        }
+        if !settings.schema.model_keys.is_empty() {
+            settings.race.keys = settings.schema.row_keys();
+        }
+        settings
     }
 
     /// Summarises the settings in a line.

@@ -21,20 +21,25 @@ const SETTINGS: &[&str] = &[
     r#"models=[{kind="linear"},{kind="mean"},{name="by who",kind="per_key",by="who",base="linear",budget="128KiB"},{name="by key",kind="per_key",by="$key",models=["mean"],learns="target"},{kind="champion"}]"#,
 ];
 
-/// Record `i`: every other one is the label of a sample of about forty records before it.
+/// Record `i`: every other one is the label of a sample some records before it, which may have had one.
 fn record(i: usize) -> Value {
     let half = i / 2;
     if i.is_multiple_of(2) {
-        return json!({"id": half, "who": half * 7919 % 211, "x": x(half)});
+        return json!({"id": half, "who": who(half), "x": x(half)});
     }
     let of = labelled(half);
-    let slope = if (of * 7919 % 211).is_multiple_of(2) { 2.0 } else { -1.0 };
+    let slope = if who(of).is_multiple_of(2) { 2.0 } else { -1.0 };
     json!({"id": of, "y": 3.0 + slope * x(of)})
+}
+
+/// Some keys come up all the time, and many hardly ever.
+fn who(half: usize) -> usize {
+    if half.is_multiple_of(2) { half / 2 % 9 } else { half * 7919 % 211 }
 }
 
 /// The sample of a label.
 fn labelled(half: usize) -> usize {
-    half.saturating_sub(half * 31 % 40)
+    half.saturating_sub(if half.is_multiple_of(3) { 17 } else { 3 })
 }
 
 fn x(half: usize) -> f64 {
@@ -68,7 +73,7 @@ fn keys_are_told_wherever_people_look() {
         std::thread::yield_now();
     };
     // A key has a model once one of its samples is learned.
-    let known: BTreeSet<usize> = (0..2000).map(|half| labelled(half) * 7919 % 211).collect();
+    let known: BTreeSet<usize> = (0..2000).map(|half| who(labelled(half))).collect();
     let count = known.len();
     assert_eq!(
         (&model["name"], &model["keys"], &model["forgotten_keys"]),
@@ -80,7 +85,7 @@ fn keys_are_told_wherever_people_look() {
     let one: Value = serde_json::from_str(&get(address, "/api/v1/models/by%20who?key=7").body).expect("JSON");
     let one = &one["partitions"][0]["models"][0];
     assert_eq!((&one["learned"]["keys"][0]["key"], &one["learned"]["count"]), (&json!("7"), &json!(count)));
-    assert_eq!((&one["own"][0]["name"], &one["own"][1]["name"]), (&json!("linear + linear"), &json!("linear")));
+    assert_eq!((&one["own"][0]["name"], &one["own"][1]["name"]), (&json!("linear + linear"), &json!("linear alone")));
     let ends: Value = serde_json::from_str(&get(address, "/api/v1/models/by%20who?keys=3").body).expect("JSON");
     assert_eq!(ends["partitions"][0]["models"][0]["learned"]["keys"].as_array().map(Vec::len), Some(6));
     let unknown = get(address, "/api/v1/models/by%20who?key=nobody");
@@ -123,4 +128,29 @@ fn a_model_per_key_is_compared_with_the_model_that_its_keys_begin_with() {
     let line = table.lines().find(|line| line.contains("by who")).expect("the model");
     let found: f64 = line.split(',').nth(6).expect("a figure").parse().expect("a number");
     assert!((found - by_who).abs() < 1e-12 * by_who, "{found}, {by_who}");
+
+    let (grid, of_grid) = (site.path("grid").display().to_string(), r#"kind="per_key", name="by who", by="who""#);
+    let compared = site.run(&["compare", &file, "--grid", r#"kind="linear""#, "--grid", of_grid, "--out", &grid]);
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stderr));
+    let table = std::fs::read_to_string(site.path("grid/compare.csv")).expect("a table");
+    let line = table.lines().find(|line| line.contains("by who")).expect("the model");
+    assert_eq!(line.split(',').nth(6).and_then(|it| it.parse().ok()), Some(found), "{table}");
+    let leaking = r#"kind="per_key", by="y""#;
+    let refused = site.run(&["compare", &file, "--grid", r#"kind="linear""#, "--grid", leaking, "--out", &grid]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("must not be the target `y`"));
+}
+
+#[test]
+fn a_model_per_key_that_is_new_learns_what_the_topic_holds() {
+    let models = r#"models=[{kind="linear"},{name="by who",kind="per_key",by="who"}]"#;
+    let before = r#"models=[{kind="linear"}]"#;
+    let site = Workspace::new(&["generator.enabled=false", r#"schema.ignore=["who"]"#]);
+    assert!(site.run(&["run", "--until-caught-up", "--set", before]).status.success());
+    let row = |i: usize| json!({"who": i % 7, "x": x(i), "y": if i % 7 < 3 { x(i) } else { -x(i) }});
+    fill(&site, 0..3000, row);
+    assert!(site.run(&["run", "--until-caught-up", "--set", before]).status.success());
+    fill(&site, 3000..3001, row);
+    assert!(site.run(&["run", "--until-caught-up", "--set", models]).status.success());
+    let shown = stdout(&site.run(&["model", "show", "--set", models, "by who"]));
+    assert!(shown.contains("scored 3001") && shown.contains("7 keys"), "{shown}");
 }

@@ -198,6 +198,8 @@ fn models_per_key_are_read_and_each_mistake_is_named_by_its_key() {
         ),
         ("by = \"a\"\nmodels = [\"per_key\"]", "models[1].models: names `per_key`, which goes by what others predict"),
         ("by = \"a\"\nmodels = []", "models[1].models: must name at least one model"),
+        ("by = \"a\"\nmodels = [\"rls\", \"rls\"]", "models[1].models: names `rls` twice"),
+        ("by = \"a\"\nlearns = [\"target\", \"target\"]", "models[1].learns: names the same twice"),
         ("by = \"a\"\nlearns = \"weights\"", "models[1].learns: `weights` is not one of residual, target"),
         ("by = \"a\"\nbase = \"per_key\"", "models[1].base: leads back to the model itself"),
         ("by = \"a\"\nbudget = 10", "models[1].budget: must be from 65536"),

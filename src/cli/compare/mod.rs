@@ -118,6 +118,7 @@ pub(super) fn run(sources: &Sources, settings: &Settings, options: &Options) -> 
     let schema = options.late.applied(&settings.schema, only_topics)?;
     let settings = &Settings { schema, ..settings.clone() };
     let plan = Plan::new(sources, settings, options)?;
+    let settings = &settings.with_keys_of(plan.models.iter().map(|entry| &entry.config));
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let runs = run::all(&plan, settings, jobs)?;
     let standings = Standings::new(&plan, runs)?;

@@ -134,6 +134,13 @@ impl Plan {
             problems.extend(errors.problems().iter().map(|it| format!("{}: {}", it.path, it.message)));
             Vec::new()
         });
+        let target = &settings.schema.target;
+        for Entry { config, .. } in models.iter().filter(|entry| entry.config.kind.key() == Some(target)) {
+            problems.push(format!(
+                "`{}`: by must not be the target `{target}`: it is not known when predicting",
+                config.name
+            ));
+        }
         let mut jobs = Vec::new();
         for (stream, of) in streams.iter().enumerate() {
             for run in 0..of.seeds.len() {

@@ -22,7 +22,7 @@ pub(super) struct Options {
     /// Key of a model per key, of which what its own models have learned is given besides; by default all keys, without that
     key: Option<String>,
     /// Keys of a model per key with the largest recent errors, and as many with the least, instead of all; without effect beside `key`
-    #[param(minimum = 1)]
+    #[param(minimum = 0)]
     keys: Option<usize>,
 }
 

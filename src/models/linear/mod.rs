@@ -303,9 +303,14 @@ impl Regressor for LinearRegression {
     }
 
     fn memory_bytes(&self) -> usize {
-        let StepBuffers { steps, seen } = &self.draft;
-        let draft = size_of_val(steps.as_slice()) + size_of_val(seen.as_slice());
-        size_of::<Self>() + self.weights.heap_bytes() + draft
+        // The draft is as long as the weights once it was needed, and not saved: what is said must be the same after a restart.
+        let Self { params, weights, .. } = self;
+        let drafted = match (params.is_hedged(), params.is_stateless()) {
+            (true, _) => size_of::<hedge::Seen>(),
+            (false, true) => 0,
+            (false, false) => size_of::<(f64, WeightMemory)>(),
+        };
+        size_of::<Self>() + weights.heap_bytes() + weights.weights.len() * drafted
     }
 
     fn describe(&self, columns: &[NamedColumn]) -> Description {

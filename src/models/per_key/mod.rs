@@ -111,9 +111,12 @@ struct Local {
     own: Box<[Own]>,
     /// Place of the one that is followed; none where that is the prior.
     followed: Option<u32>,
+    /// Bytes that it took when it had learned last. Buffers that are not saved count in these, and keys must give way alike after a
+    /// restart.
+    bytes: u64,
 }
 
-checked!(Local { error, n, own, followed });
+checked!(Local { error, n, own, followed, bytes });
 
 /// A model of a key's own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -171,7 +174,8 @@ impl Lead {
 
 impl Local {
     fn new(of: Of<'_>) -> Self {
-        Self { error: 0.0, n: 0, own: of.own().map(|(config, _)| Own::new(config)).collect(), followed: None }
+        let own = of.own().map(|(config, _)| Own::new(config)).collect();
+        Self { error: 0.0, n: 0, own, followed: None, bytes: 0 }
     }
 
     /// Returns the place of the one that is followed, where the prior has the first one.
@@ -226,6 +230,8 @@ impl Local {
                 own.pipeline = Pipeline::new(config);
             }
         }
+        let bytes = |own: &Own| size_of::<Own>() - size_of::<Pipeline>() + own.pipeline.memory_bytes();
+        self.bytes = (size_of::<Self>() + self.own.iter().map(bytes).sum::<usize>()) as u64;
     }
 }
 
@@ -246,8 +252,7 @@ impl<'m> Of<'m> {
 
 impl State for Local {
     fn memory_bytes(&self) -> usize {
-        let own = |own: &Own| size_of::<Own>() - size_of::<Pipeline>() + own.pipeline.memory_bytes();
-        size_of::<Self>() + self.own.iter().map(own).sum::<usize>()
+        self.bytes as usize
     }
 }
 
@@ -293,9 +298,9 @@ impl PerKey {
     /// target came late, and else empty.
     ///
     /// # Errors
-    /// [`Refused`] where the target or the prior is beyond what can be learned; nothing has changed then.
+    /// [`Refused`] where the target, the prior or their difference is beyond what can be learned; nothing has changed then.
     pub fn learn(&mut self, x: Features<'_>, given: Given<'_>, y: f64, said: &[f64]) -> Result<(), Refused> {
-        if !TargetRange::accepts(y) || !TargetRange::accepts(given.prior) {
+        if ![y, given.prior, y - given.prior].into_iter().all(TargetRange::accepts) {
             return Err(Refused);
         }
         let Self { models, learns, margin, leads, keys, .. } = self;
@@ -347,7 +352,8 @@ impl PerKey {
     fn names(&self) -> impl Iterator<Item = String> {
         self.of().own().map(|(model, learns)| match (learns, &self.base) {
             (Learns::Residual, Some(base)) => format!("{base} + {}", model.name),
-            (Learns::Residual, None) | (Learns::Target, _) => model.name.clone(),
+            (Learns::Residual, None) => model.name.clone(),
+            (Learns::Target, _) => format!("{} alone", model.name),
         })
     }
 

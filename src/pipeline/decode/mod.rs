@@ -667,6 +667,7 @@ impl Decoder {
         // remembered decides it, since another decoder may have to decide the same.
         if draft.known + draft.new.len() == 0
             && draft.target.is_none()
+            && !self.index.keeps_models_apart(&draft.drawn)
             && (self.derived.is_empty()
                 || draft.timestamp.is_none() && self.derived.pasts_of(&draft.drawn).iter().all(Option::is_none))
         {

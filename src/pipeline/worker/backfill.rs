@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     checkpoint::Checkpoint,
+    decode::Schema,
     decode::{Explode, ReadAhead},
     prequential,
     processor::{Config, Processor},
@@ -60,7 +61,10 @@ pub(super) async fn settle<R: Reader>(
 ) -> Result<(Checkpoint, Config), Error> {
     let super::Config { processor: config, until_caught_up, .. } = config;
     let models = stored.prequential.lacking(&config.race);
-    let is_read_alike = stored.schema.as_ref() == Some(&config.schema) && stored.index.fits(&config.schema);
+    // Models per key come with fields of their own.
+    let as_before = |schema: &Schema| Schema { model_keys: config.schema.model_keys.clone(), ..schema.clone() };
+    let is_read_alike =
+        stored.schema.as_ref().map(as_before).as_ref() == Some(&config.schema) && stored.index.fits(&config.schema);
     // Records that are gone leave a hole in what they would learn.
     let begun = backfill.take().filter(|begun| begun.position() >= range.start);
     if models.is_empty() || !is_read_alike || range.start >= stored.position {

@@ -41,8 +41,10 @@ fn learns(section: &mut Section, default: Vec<Learns>) -> Vec<Learns> {
         section.problem("learns", "must hold \"residual\", \"target\" or both");
     }
     let choices = choices!(Learns { "residual": Residual, "target": Target });
-    let mut learns: Vec<Learns> = texts.iter().filter_map(|text| section.chosen("learns", text, &choices)).collect();
-    learns.dedup();
+    let learns: Vec<Learns> = texts.iter().filter_map(|text| section.chosen("learns", text, &choices)).collect();
+    if learns.len() > 1 && learns[1..].contains(&learns[0]) {
+        section.problem("learns", "names the same twice");
+    }
     learns
 }
 
@@ -67,6 +69,9 @@ pub(super) fn resolve(root: &mut Section, models: &mut [ModelConfig], own: &[Own
         params.models.clear();
         for name in own {
             match find(name, &known) {
+                Ok(model) if params.models.contains(&model) => {
+                    root.problem(&format!("models[{i}].models"), &format!("names `{name}` twice"));
+                }
                 Ok(model) => params.models.push(model),
                 Err(problem) => root.problem(&format!("models[{i}].models"), &problem),
             }

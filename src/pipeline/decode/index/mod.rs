@@ -386,6 +386,11 @@ impl Index {
         &self.derived.keys[..self.derived.of_rows]
     }
 
+    /// Returns true where a record has a key by which models are kept apart.
+    pub(super) fn keeps_models_apart(&self, drawn: &Drawn) -> bool {
+        !self.schema.model_keys.is_empty() && drawn.keys[..self.derived.of_rows].iter().any(Option::is_some)
+    }
+
     /// Returns the place among the texts that are drawn of the record's own key, where pasts or models are kept apart by it.
     pub(super) fn place_of_record_key(&self) -> Option<usize> {
         self.row_keys().iter().position(|name| name == RECORD_KEY)

@@ -425,3 +425,30 @@ fn a_sample_that_is_only_a_key_is_predicted() {
     let made = process(&mut processor, [(None, json!({"device": 1}))]);
     assert!(made[0]["predictions"]["by device"].as_f64().is_some_and(|it| (it - 1.0).abs() < 0.1), "{made:?}");
 }
+
+#[test]
+fn a_state_whose_keys_say_they_take_more_than_there_can_be_is_read_or_refused() {
+    let mut model = PerKey::new(&params());
+    for i in 0..40 {
+        model.learn(Features::new(&[1.0]), given(&i.to_string(), 0.0), 1.0, &[]).expect("learned");
+    }
+    let mut state = Vec::new();
+    thalweg_state::write(&model, &mut state).expect("written");
+    let places: Vec<usize> =
+        state.windows(6).enumerate().filter(|(_, it)| *it == b"\xa5bytes").map(|(i, _)| i).collect();
+    assert_eq!(places.len(), 40);
+    for number in [&b"\xcf\x10\0\0\0\0\0\0\0"[..], b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", b"\xce\xff\xff\xff\xff"] {
+        let mut damaged = Vec::new();
+        let mut rest = 0;
+        for place in &places {
+            let end = place + 6;
+            damaged.extend_from_slice(&state[rest..end]);
+            damaged.extend_from_slice(number);
+            // A number of two or three bytes stands there.
+            rest = end + if state[end] == 0xcd { 3 } else { 5 };
+        }
+        damaged.extend_from_slice(&state[rest..]);
+        let read = thalweg_state::read::<PerKey>(&damaged);
+        assert_eq!(read.is_ok(), number[0] == 0xce, "{number:?}");
+    }
+}

@@ -112,8 +112,8 @@ struct Local {
     /// Place of the one that is followed; none where that is the prior.
     followed: Option<u32>,
     /// Bytes that it took when it had learned last. Buffers that are not saved count in these, and keys must give way alike after a
-    /// restart.
-    bytes: u64,
+    /// restart. So small that no number of damaged ones overflows a sum.
+    bytes: u32,
 }
 
 checked!(Local { error, n, own, followed, bytes });
@@ -231,7 +231,8 @@ impl Local {
             }
         }
         let bytes = |own: &Own| size_of::<Own>() - size_of::<Pipeline>() + own.pipeline.memory_bytes();
-        self.bytes = (size_of::<Self>() + self.own.iter().map(bytes).sum::<usize>()) as u64;
+        let bytes = size_of::<Self>() + self.own.iter().map(bytes).sum::<usize>();
+        self.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     }
 }
 

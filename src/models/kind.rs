@@ -45,6 +45,16 @@ impl ModelConfig {
         Self { steps, ..Self::new(kind.name(), kind) }
     }
 
+    /// Returns whether a model that was made with `before` can go on with this: it is the same, or differs in no more than what keys may
+    /// take, and what it takes for one of their own models to be followed.
+    pub fn continues(&self, before: &Self) -> bool {
+        let (ModelKind::PerKey(params), ModelKind::PerKey(other)) = (&self.kind, &before.kind) else {
+            return self == before;
+        };
+        let other = per_key::Params { budget: params.budget, margin: params.margin, ..other.clone() };
+        *self == Self { kind: ModelKind::PerKey(other), ..before.clone() }
+    }
+
     /// Replaces the steps: by one that standardises the features if `scale` is true, else by none.
     #[must_use]
     pub fn scaled(mut self, scale: bool) -> Self {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Description, Features, Model, ModelConfig, NamedColumn, Refused, Regressor,
+    Description, Features, Model, ModelConfig, ModelKind, NamedColumn, Refused, Regressor,
     champion::Champion,
     per_key::PerKey,
     steps::{Row, StepDescription, Steps},
@@ -87,6 +87,13 @@ impl Pipeline {
         match &mut self.model {
             Model::PerKey(per_key) => Some(per_key),
             _ => None,
+        }
+    }
+
+    /// Goes on with a configuration that [continues](ModelConfig::continues) its own.
+    pub fn adopt(&mut self, config: &ModelConfig) {
+        if let (Model::PerKey(model), ModelKind::PerKey(params)) = (&mut self.model, &config.kind) {
+            model.adopt(params);
         }
     }
 

@@ -452,3 +452,20 @@ fn a_state_whose_keys_say_they_take_more_than_there_can_be_is_read_or_refused() 
         assert_eq!(read.is_ok(), number[0] == 0xce, "{number:?}");
     }
 }
+
+#[test]
+fn another_budget_or_margin_costs_no_key_that_has_room() {
+    let of = |budget| race(Params { budget, margin: 0.01, ..params() });
+    let mut race = Prequential::new(&race(Params { budget: 64 << 10, ..params() }));
+    run(&mut race, &devices(200, 4000, 12));
+    let before = key_model(&race).keys();
+    let (wider, afresh) = Prequential::restored(race.clone(), &of(1 << 20));
+    assert_eq!((key_model(&wider).keys(), afresh), (before, Vec::new()));
+    let (mut narrower, _) = Prequential::restored(race, &of(65_536 / 2));
+    assert!((1..before).contains(&key_model(&narrower).keys()));
+    run(&mut narrower, &devices(200, 500, 13));
+    assert!(key_model(&narrower).memory_bytes() < 34_000, "{}", key_model(&narrower).memory_bytes());
+    let other = Params { models: vec![ModelConfig::new("mean", ModelKind::Mean)], ..params() };
+    let (_, afresh) = Prequential::restored(wider, &self::race(other));
+    assert_eq!(afresh, ["by device"]);
+}

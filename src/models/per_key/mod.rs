@@ -267,6 +267,12 @@ impl PerKey {
         Self { base, models, learns, margin, budget, leads, keys }
     }
 
+    /// Takes other limits: what keys may take, and the margin.
+    pub(crate) fn adopt(&mut self, params: &Params) {
+        (self.budget, self.margin) = (params.budget, params.margin);
+        self.keys.set_budget(self.budget);
+    }
+
     fn fits(&mut self) -> Result<(), &'static str> {
         self.keys.set_budget(self.budget);
         let own = self.of().own().count();

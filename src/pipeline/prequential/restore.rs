@@ -85,7 +85,7 @@ impl Prequential {
             let same = before.window == config.window;
             fresh.intervals = stored.intervals.map(|it| if same { it } else { it.over(config.window) });
         }
-        let place = |model: &ModelConfig| before.models.iter().position(|old| old == model);
+        let place = |model: &ModelConfig| before.models.iter().position(|old| model.continues(old));
         fresh.forecasts = stored.forecasts.of_models(&config.models.iter().map(place).collect::<Vec<_>>());
         fresh.rescued_at = stored.rescued_at;
         if before.intervals != config.intervals {
@@ -100,12 +100,13 @@ impl Prequential {
         let default = |config: &Config| election::default_of(&config.models).map(|i| config.models[i].clone());
         let same_default = default(before) == default(config);
         for contender in fresh.all_mut() {
-            let Some(i) = kept.iter().position(|old| old.config == contender.config) else {
+            let Some(i) = kept.iter().position(|old| contender.config.continues(&old.config)) else {
                 afresh.push(contender.config.name.clone());
                 continue;
             };
             let old = kept.swap_remove(i);
             (contender.pipeline, contender.counts) = (old.pipeline, old.counts);
+            contender.pipeline.adopt(&contender.config);
             contender.track = if same_default { old.track } else { old.track.against_another() };
             let scores = std::mem::replace(&mut contender.scores, old.scores);
             if before.window != config.window {
@@ -128,7 +129,7 @@ impl Prequential {
 
     /// Returns the names of the models of `config` that would start afresh.
     pub fn lacking(&self, config: &Config) -> Vec<String> {
-        let lacks = |model: &&ModelConfig| !self.config.models.contains(model);
+        let lacks = |model: &&ModelConfig| !self.config.models.iter().any(|known| model.continues(known));
         config.models.iter().filter(lacks).map(|model| model.name.clone()).collect()
     }
 

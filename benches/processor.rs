@@ -58,7 +58,7 @@ fn process(bencher: Bencher<'_, '_>, schema: Schema, models: Vec<ModelConfig>, r
 fn process_again(bencher: Bencher<'_, '_>, schema: Schema, models: Vec<ModelConfig>, records: &[Record], times: usize) {
     let keys = schema.row_keys();
     let race = prequential::Config { keys, ..prequential::Config::of(models) };
-    let config = processor::Config { topic: "samples".into(), schema, race };
+    let config = processor::Config { topic: "samples".into(), labels: None, schema, race };
     bencher.counter(ItemsCount::new(times * RECORDS)).bench_local(|| {
         let (mut processor, _) = Processor::new(&config, 0, 0, None);
         let mut outbox = Outbox::at(0);

@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let config = processor::Config {
         topic: settings.topics.samples.clone(),
+        labels: None,
         schema: settings.schema.clone(),
         race: settings.race.clone(),
     };

@@ -147,7 +147,7 @@ fn shape(shape: Shape, passes: usize) {
 fn race(models: Vec<ModelConfig>, passes: usize) {
     let values = values(Shape::Flat);
     let race = prequential::Config::of(models);
-    let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
+    let config = processor::Config { topic: "samples".into(), labels: None, schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
     let rows = ReadAhead::new(&config.schema).read(values.iter().map(|value| Some(&**value)));
     let mut outbox = Outbox::at(0);
@@ -166,7 +166,7 @@ fn race(models: Vec<ModelConfig>, passes: usize) {
 fn publish(form: Form, passes: usize) {
     let values = values(Shape::Flat);
     let race = prequential::Config::of(shipped());
-    let config = processor::Config { topic: "samples".into(), schema: Schema::default(), race };
+    let config = processor::Config { topic: "samples".into(), labels: None, schema: Schema::default(), race };
     let (mut processor, _) = Processor::new(&config, 0, 0, None);
     processor.publish_as(form);
     let mut outbox = Outbox::at(0);

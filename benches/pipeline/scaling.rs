@@ -25,7 +25,13 @@ fn linear(name: &str) -> ModelConfig {
 
 fn processor(models: Vec<ModelConfig>) -> Processor {
     let race = prequential::Config::of(models);
-    Processor::new(&processor::Config { topic: "samples".into(), schema: Schema::default(), race }, 0, 0, None).0
+    Processor::new(
+        &processor::Config { topic: "samples".into(), labels: None, schema: Schema::default(), race },
+        0,
+        0,
+        None,
+    )
+    .0
 }
 
 /// Time for `values`, over and over until there were `records`.

@@ -347,7 +347,7 @@ impl Open {
 }
 
 fn late(late: &snapshot::Late) -> Late {
-    let snapshot::Late { waiting, bytes, labelled, corrected, expired, no_room, unmatched, delays } = *late;
+    let snapshot::Late { waiting, bytes, labelled, corrected, expired, no_room, unmatched, unread, delays } = *late;
     let delay = |i: usize| delays.map(|delays| delays[i]);
     Late {
         labelled,
@@ -357,6 +357,7 @@ fn late(late: &snapshot::Late) -> Late {
         expired,
         no_room,
         unmatched,
+        unread,
         delay_p50_seconds: delay(0),
         delay_p90_seconds: delay(1),
         delay_p99_seconds: delay(2),

@@ -92,6 +92,7 @@ pub(super) fn for_workers(settings: &Settings, until_caught_up: bool) -> worker:
     worker::Config {
         processor: processor::Config {
             topic: settings.topics.samples.clone(),
+            labels: settings.topics.labels.clone(),
             schema: settings.schema.clone(),
             race: settings.race.clone(),
         },

@@ -324,6 +324,7 @@ impl Overview {
             waiting = late.map(|late| late.waiting),
             expired = late.map(|late| late.expired + late.no_room).filter(|count| *count > 0),
             unmatched = late.map(|late| late.unmatched).filter(|count| *count > 0),
+            unread_labels = late.and_then(|late| late.unread).filter(|count| *count > 0),
             unsaved = self.unsaved,
             checkpoint_pause_ms = pause.as_micros() as f64 / 1e3,
             "progress"

@@ -115,7 +115,12 @@ impl DeadLetters for EmbeddedDeadLetters {
     }
 
     fn takes_back(&self, source: &Source) -> bool {
-        source.topic == self.topics.samples && (0..self.topics.partitions).contains(&source.partition)
+        let is_ours = source.topic == self.topics.samples || Some(&source.topic) == self.topics.labels.as_ref();
+        is_ours && (0..self.topics.partitions).contains(&source.partition)
+    }
+
+    fn labels(&self) -> Option<&str> {
+        self.topics.labels.as_deref()
     }
 
     async fn read(&mut self, partition: i32, offset: i64) -> Result<Page, Error> {

@@ -57,6 +57,8 @@ pub struct Embedded {
 struct Shared {
     store: Arc<Store>,
     samples: Table,
+    /// `None` where labels come with the samples.
+    labels: Option<Table>,
     /// In the order of [`super::Output`].
     outputs: [Table; 3],
     topics: Topics,
@@ -105,6 +107,7 @@ impl Embedded {
         let table = |name: &str| Table::new(name);
         let shared = Shared {
             samples: table(&topics.samples),
+            labels: topics.labels.as_deref().map(table),
             outputs: [table(&topics.predictions), table(&topics.dead_letters), table(&topics.events)],
             retention: config,
             appended: watch::Sender::new(0),
@@ -114,7 +117,7 @@ impl Embedded {
             topics,
             store,
         };
-        let tables: Vec<Table> = [&shared.samples].into_iter().chain(&shared.outputs).cloned().collect();
+        let tables: Vec<Table> = shared.tables().cloned().collect();
         let (samples, generated) = (shared.samples.clone(), generated_name(&shared.topics));
         let (present, own) = shared
             .store
@@ -155,8 +158,7 @@ impl Source for Embedded {
     type Reader = EmbeddedReader;
 
     async fn partitions(&self, topic: &str) -> Result<i32, Error> {
-        let ours = [&self.shared.samples].into_iter().chain(&self.shared.outputs).any(|table| table.name() == topic);
-        if ours {
+        if self.shared.tables().any(|table| table.name() == topic) {
             return Ok(self.shared.topics.partitions);
         }
         let (connection, path) = (self.shared.store.reader()?, self.shared.store.path());
@@ -309,6 +311,10 @@ async fn append(shared: Arc<Shared>, first: u64, samples: Vec<Outgoing>) -> Resu
 }
 
 impl Shared {
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        [&self.samples].into_iter().chain(&self.labels).chain(&self.outputs)
+    }
+
     /// Returns the input offset up to which the outputs of a partition are committed.
     fn consumed(&self, tx: &rusqlite::Transaction<'_>, partition: i32) -> rusqlite::Result<i64> {
         table::progress(tx, &self.topics.samples, partition)

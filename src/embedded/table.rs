@@ -190,6 +190,27 @@ impl Table {
         Ok(None)
     }
 
+    /// Calls `see` with value and headers of each record from `since` on, the last one first.
+    pub(super) fn each_since(
+        &self,
+        connection: &Connection,
+        partition: i32,
+        since: i64,
+        mut see: impl FnMut(Option<&[u8]>, &Headers),
+    ) -> rusqlite::Result<()> {
+        // A re-created topic may end before `since`, which then means nothing.
+        let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
+        let mut backwards = connection.prepare_cached(&self.backwards)?;
+        let mut rows = backwards.query(params![partition, since])?;
+        let mut value = Vec::new();
+        while let Some(row) = rows.next()? {
+            value.clear();
+            let value = hold(&mut value, row.get_ref(0)?).map(|range| &value[range]);
+            see(value, &cell_headers(row.get_ref(1)?));
+        }
+        Ok(())
+    }
+
     /// Drops the oldest records beyond what the configuration keeps, none from `keep_from` on, and never the last one.
     pub(super) fn retain(
         &self,
@@ -261,8 +282,8 @@ impl Appender<'_> {
 
     /// Encodes and appends predictions one after the other.
     pub(super) fn drafts(&mut self, drafts: &impl PendingPredictions) -> rusqlite::Result<()> {
-        drafts.try_each(|EncodedPrediction { timestamp, key, value, .. }| {
-            self.row(timestamp, key, Some(value), &Headers::new())
+        drafts.try_each(|EncodedPrediction { timestamp, key, value, labels, .. }| {
+            self.row(timestamp, key, Some(value), &Headers::of_labels(labels))
         })
     }
 

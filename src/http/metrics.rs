@@ -208,6 +208,12 @@ pub static METRICS: &[Metric] = &[
         Values::PartitionCounter(|it| it.late.map_or(0, |late| late.unmatched)),
     ),
     Metric::new(
+        "thalweg_unread_labels",
+        None,
+        "Records of the labels topic that have not been read, labels.mode = \"topic\"",
+        Values::PartitionGauge(|it| it.late.and_then(|late| late.unread).map(|unread| unread as f64)),
+    ),
+    Metric::new(
         "thalweg_label_delay",
         Some("seconds"),
         "Time from a sample to its label, quantiles since the beginning",

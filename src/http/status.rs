@@ -153,6 +153,8 @@ pub struct Late {
     pub no_room: u64,
     /// Labels that waited for a sample in vain, since the beginning.
     pub unmatched: u64,
+    /// Records of the labels topic that have not been read; absent where labels have no topic of their own.
+    pub unread: Option<u64>,
     /// Time from a sample to its label that half of them did not exceed, since the beginning.
     pub delay_p50_seconds: Option<f64>,
     /// Time that nine in ten did not exceed.

@@ -170,7 +170,31 @@ impl<'t> Look<'t> {
                 Err(fault) => self.fault("topic", name, fault),
             }
         }
+        if let Some(name) = &self.topics.labels {
+            self.labels(cluster, name, counts[0]).await;
+        }
         counts
+    }
+
+    /// Says whether the labels topic is there, and has a partition for each of the samples'.
+    async fn labels(&mut self, cluster: &Arc<Cluster>, name: &str, samples: Option<i32>) {
+        match partitions_of(cluster, name).await {
+            Ok(Some(count)) => match input::too_few(count, samples.unwrap_or(count), &self.topics.samples) {
+                Some(problem) => self.add("topic", name, Verdict::Wrong, problem),
+                None => {
+                    let s = if count == 1 { "" } else { "s" };
+                    self.add("topic", name, Verdict::Ok, format!("is there, {count} partition{s}"));
+                }
+            },
+            Ok(None) => {
+                let told = format!(
+                    "does not exist{}; check topics.labels, or create it: the daemon waits for it and makes none of that name",
+                    nearest(cluster, name).await
+                );
+                self.add("topic", name, Verdict::Wrong, told);
+            }
+            Err(fault) => self.fault("topic", name, fault),
+        }
     }
 
     /// Says how many records the samples topic holds.
@@ -207,8 +231,7 @@ impl<'t> Look<'t> {
     async fn missing(&mut self, cluster: &Arc<Cluster>, i: usize, name: &str) {
         let creates = cluster.config().create_topics;
         if i == 0 && !(self.purpose.generates && creates) {
-            let nearest =
-                names(cluster).await.map_or_else(|_| String::new(), |all| format!(" ({})", input::told(name, all)));
+            let nearest = nearest(cluster, name).await;
             let told = format!(
                 "does not exist{nearest}; check topics.samples, or create it: the daemon waits for it and makes none of that name"
             );
@@ -260,6 +283,9 @@ impl<'t> Look<'t> {
             if is_made && !lacks(name, Operation::Create) {
                 good.push((on(Operation::Create, Some(name)), "there"));
             }
+        }
+        if let Some(name) = self.topics.labels.as_deref().filter(|name| !lacks(name, Operation::Read)) {
+            good.push((on(Operation::Read, Some(name)), "there"));
         }
         for (subject, told) in good {
             self.add("right", &subject, Verdict::Ok, told);
@@ -354,6 +380,11 @@ impl<'t> Look<'t> {
         };
         self.add("clock", "", verdict, told);
     }
+}
+
+/// Which topics there are instead, in parentheses.
+async fn nearest(cluster: &Arc<Cluster>, name: &str) -> String {
+    names(cluster).await.map_or_else(|_| String::new(), |all| format!(" ({})", input::told(name, all)))
 }
 
 fn on(operation: Operation, topic: Option<&str>) -> String {

@@ -79,7 +79,13 @@ impl DeadLetters for KafkaDeadLetters {
     }
 
     fn takes_back(&self, source: &Source) -> bool {
-        source.topic == self.claims.topics().samples && (0..self.claims.sample_partitions()).contains(&source.partition)
+        let topics = self.claims.topics();
+        let is_ours = source.topic == topics.samples || Some(&source.topic) == topics.labels.as_ref();
+        is_ours && (0..self.claims.sample_partitions()).contains(&source.partition)
+    }
+
+    fn labels(&self) -> Option<&str> {
+        self.claims.topics().labels.as_deref()
     }
 
     fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send {

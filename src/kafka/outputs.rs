@@ -11,7 +11,7 @@ use super::{
     origin, rivals,
     shared::Shared,
 };
-use thalweg_topic::{Error, Output, record::Record, source};
+use thalweg_topic::{Error, Output, Topics, record::Record, source};
 
 /// Makes sure that what the outputs hold, at both ends, is what was made from our samples.
 ///
@@ -59,9 +59,11 @@ pub(super) async fn refuse_foreign(shared: &Shared, partitions: &[i32], there: [
 
 /// Who else made a record, as the end of a sentence; `None` where it was us.
 fn stranger(shared: &Shared, output: Output, record: &Record, learned_from: &[String]) -> Option<String> {
-    let samples = &shared.topics.samples;
+    let Topics { samples, labels, .. } = &shared.topics;
     match source::place(output, record.value.as_deref(), &record.headers) {
-        Some((topic, ..)) if topic == *samples || learned_from.contains(&topic) => None,
+        Some((topic, ..)) if topic == *samples || Some(&topic) == labels.as_ref() || learned_from.contains(&topic) => {
+            None
+        }
         Some((topic, ..)) => Some(format!("that were made from `{topic}`")),
         None if output == Output::Events && is_note(record, &shared.topics.dead_letters) => None,
         None if output == Output::Events => match rivals::samples_of(record) {

@@ -27,7 +27,9 @@ use super::{
 };
 use thalweg_store::{RateLimited, set_meta};
 use thalweg_topic::Savepoint;
-use thalweg_topic::{Error, Held, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps};
+use thalweg_topic::{
+    Error, Held, Interleaving, Outbox, Output, Outputs, Publisher, Resumed, Sequences, Timestamps, stamps,
+};
 
 /// Publishes what is made from one partition.
 #[derive(Debug)]
@@ -157,6 +159,13 @@ impl KafkaPublisher {
         requests::failed(&self.shared, self.partition, output, fault, size)
     }
 
+    /// Says whether a request to an output may be sent now. Where labels have a topic of their own, what else is published waits for the
+    /// predictions before it, which say what came before what ([`Interleaving`]).
+    fn may_send(&self, output: Output, producers: &[OutputProducer; 3]) -> bool {
+        let is_alone = self.shared.topics.labels.is_none() || output == Output::Predictions;
+        producers[output as usize].is_free() && (is_alone || producers[Output::Predictions as usize].is_idle())
+    }
+
     /// A connection per output, with the number of the next record.
     async fn producers(&mut self, sequences: Sequences) -> Result<[OutputProducer; 3], Error> {
         let mut producers = Vec::with_capacity(3);
@@ -183,7 +192,10 @@ impl Publisher for KafkaPublisher {
             let known = since.sequences.filter(|sequences| sequences.producer == id);
             let mut sequences = known.unwrap_or(Sequences { producer: id, next: [0; 3] });
             let mut published = [position; 3];
-            let topic = &self.shared.topics.samples;
+            let mut interleaving = Interleaving::default();
+            let topics = &self.shared.topics;
+            let (samples, labels) = (&*topics.samples, topics.labels.as_deref());
+            let inputs = read_back::Inputs { samples, labels, partition: self.partition };
             for output in Output::ALL {
                 let (i, handle) = (output as usize, &self.handles[output as usize]);
                 if !self.shared.readable[i] {
@@ -201,16 +213,18 @@ impl Publisher for KafkaPublisher {
                 let is_known = since.topics == self.shared.fingerprint(self.partition);
                 let since = if is_known { since.offsets[i] } else { 0 };
                 let appended = OnceLock::new();
-                let look = || read_back::output(handle, output, topic, self.partition, since, id, &appended);
-                let found = retry_on(handle, &action, look).await?;
+                let look = || read_back::output(handle, output, inputs, since, id, &appended);
+                let (found, told) = retry_on(handle, &action, look).await?;
+                interleaving.add(told);
                 published[i] = found.source.map_or(position, |last| position.max(last + 1));
                 // An output that was given more partitions holds what was published before in another one.
                 for former in self.shared.former_partitions(output, self.partition)? {
                     let handle = Partition::new(&self.shared.cluster, handle.topic(), former);
                     let action = format!("reading back `{}`/{former}", handle.topic());
                     let appended = OnceLock::new();
-                    let look = || read_back::output(&handle, output, topic, self.partition, 0, id, &appended);
-                    let found = retry_on(&handle, &action, look).await?;
+                    let look = || read_back::output(&handle, output, inputs, 0, id, &appended);
+                    let (found, told) = retry_on(&handle, &action, look).await?;
+                    interleaving.add(told);
                     published[i] = found.source.map_or(published[i], |last| published[i].max(last + 1));
                 }
                 sequences.next[i] = found.sequence.unwrap_or(sequences.next[i]);
@@ -229,7 +243,7 @@ impl Publisher for KafkaPublisher {
             self.lookout.begin(id, self.outputs.offsets);
             self.outputs.sequences = Some(sequences);
             self.outputs.topics = self.shared.fingerprint(self.partition);
-            Ok(Resumed { published, outputs: self.outputs, is_blind: self.shared.is_blind })
+            Ok(Resumed { published, outputs: self.outputs, is_blind: self.shared.is_blind, interleaving })
         }
         .boxed()
     }
@@ -257,7 +271,7 @@ impl Publisher for KafkaPublisher {
             let mut failure: Option<Error> = None;
             while receiving || !under_way.is_empty() || !waiting.is_empty() {
                 while under_way.len() < in_flight
-                    && let Some(request) = waiting.pop_front_if(|request| producers[request.output as usize].is_free())
+                    && let Some(request) = waiting.pop_front_if(|request| self.may_send(request.output, &producers))
                 {
                     let producer = &mut producers[request.output as usize];
                     let time = self.time_of(&request, producer.sequence());

@@ -6,7 +6,7 @@ use super::{
     client::{Fault, Partition, Try},
     protocol::{At, Committed, ProducerId},
 };
-use thalweg_topic::{Output, record::RETRY, source};
+use thalweg_topic::{Interleaving, Output, record::RETRY, source};
 
 /// Records looked at first when looking back from the end; each further look goes twice as far.
 const FIRST_WINDOW: i64 = 256;
@@ -24,26 +24,40 @@ pub(super) struct ReadBack {
     pub(super) time: i64,
 }
 
-/// Reads back what is in an output that was made from `topic`/`partition` or written by `producer`, no further back than
-/// `since`. Records come in source order, so looking starts at the end. All tries share `appended`: the end that the leader had at
-/// the first.
+/// The inputs that an output is read back for: the topics of the samples and of the labels, where these have one, and their partition.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'t> {
+    pub(super) samples: &'t str,
+    pub(super) labels: Option<&'t str>,
+    pub(super) partition: i32,
+}
+
+/// Reads back what is in an output that was made from `inputs` or written by `producer`, no further back than `since`, and how these
+/// were interleaved. Records come in source order, so looking starts at the end, and is over soon where there are no labels. All
+/// tries share `appended`: the end that the leader had at the first.
 pub(super) async fn output(
     handle: &Partition,
     output: Output,
-    topic: &str,
-    partition: i32,
+    inputs: Inputs<'_>,
     since: i64,
     producer: ProducerId,
     appended: &OnceLock<i64>,
-) -> Try<ReadBack> {
-    look(handle, since, producer, appended, |read_back, committed| {
+) -> Try<(ReadBack, Interleaving)> {
+    let Inputs { samples, labels, partition } = inputs;
+    let mut interleaving = Interleaving::default();
+    let found = look(handle, since, producer, appended, |read_back, committed| {
         let of = |record: &thalweg_topic::record::Record| {
-            source::offset(output, record.value.as_deref(), &record.headers, topic, partition)
+            source::offset(output, record.value.as_deref(), &record.headers, samples, partition)
         };
         read_back.source = committed.records.iter().filter_map(of).max().max(read_back.source);
-        read_back.source.is_some()
+        let Some(labels) = labels else { return read_back.source.is_some() };
+        for record in &committed.records {
+            interleaving.note(output, record.value.as_deref(), &record.headers, [samples, labels], partition);
+        }
+        false
     })
-    .await
+    .await?;
+    Ok((found, interleaving))
 }
 
 /// Reads back what `producer` has written into a partition from `since` on.

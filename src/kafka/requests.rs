@@ -46,6 +46,11 @@ impl OutputProducer {
         self.open == 0 || (is_known && self.producer.is_open())
     }
 
+    /// Says whether all that was sent is acknowledged.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open == 0
+    }
+
     /// The sequence number of the next record.
     pub(super) fn sequence(&self) -> i32 {
         self.sequence

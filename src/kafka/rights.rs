@@ -27,8 +27,8 @@ pub(super) async fn require(cluster: &Arc<Cluster>, topics: &Topics, generates: 
 
 /// Returns the operations that the daemon needs on a topic.
 pub(super) fn wanted(name: &str, topics: &Topics, generates: bool) -> &'static [Operation] {
-    match name == topics.samples {
-        true if generates => &[Operation::Read, Operation::Write],
+    match name == topics.samples || Some(name) == topics.labels.as_deref() {
+        true if generates && name == topics.samples => &[Operation::Read, Operation::Write],
         true => &[Operation::Read],
         // Reading is needed where a process that was killed has published, and asked for there.
         false => &[Operation::Write],
@@ -44,8 +44,9 @@ pub(super) async fn look<'t>(
     topics: &'t Topics,
     generates: bool,
 ) -> Result<(Rights, Lacking<'t>), Error> {
-    let Topics { samples, predictions, dead_letters, events, .. } = topics;
-    let names = [samples.as_str(), predictions, dead_letters, events];
+    let Topics { samples, labels, predictions, dead_letters, events, .. } = topics;
+    let names: Vec<&str> =
+        [samples.as_str()].into_iter().chain(labels.as_deref()).chain([&**predictions, dead_letters, events]).collect();
     let action = "asking for the rights of this user";
     let given = retry(cluster, None, action, || rights(cluster, &names)).await?;
     let creates = cluster.config().create_topics;
@@ -55,7 +56,7 @@ pub(super) async fn look<'t>(
         let Some(found) = given.topics.iter().find(|found| found.topic == name) else { continue };
         let mut lack: BTreeSet<Operation> = wanted.iter().copied().filter(|wanted| lacks(found, *wanted)).collect();
         writes |= found.operations.allows(Operation::Write) == Some(true);
-        let may_be_made = creates && (name != samples || generates);
+        let may_be_made = creates && Some(name) != labels.as_deref() && (name != samples || generates);
         if may_be_made && found.failure.is_some() && given.cluster.allows(Operation::Create) == Some(false) {
             let may = retry(cluster, None, action, || may_create(cluster, name)).await?;
             lack.extend((!may).then_some(Operation::Create));

@@ -17,6 +17,7 @@ use thalweg_topic::{OutputOffsets, Outputs, Savepoint, Sequences};
 use crate::{
     decode::{Index, Schema},
     gap::{Anchor, Gap},
+    label_topic::LabelsRead,
     labels::Pending,
     prequential::Prequential,
 };
@@ -84,6 +85,9 @@ pub struct Checkpoint {
     /// Records that were labels, since the beginning.
     #[serde(default, skip_serializing_if = "is_none")]
     pub labels: u64,
+    /// Progress in the labels topic, where labels have one of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_read: Option<LabelsRead>,
 }
 
 fn is_none(count: &u64) -> bool {
@@ -114,6 +118,7 @@ checked!(Checkpoint {
     skipped,
     missed,
     labels,
+    labels_read,
 } then fits);
 
 impl Checkpoint {
@@ -142,6 +147,7 @@ impl Checkpoint {
             anchor: newest.anchor,
             gap: newest.gap,
             published: newest.published,
+            labels_read: newest.labels_read.clone(),
             ..self
         }
         .at(newest.outputs())

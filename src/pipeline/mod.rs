@@ -16,6 +16,7 @@ mod digest;
 pub mod encode;
 pub mod form;
 pub mod gap;
+pub mod label_topic;
 pub mod labels;
 pub mod learned;
 pub mod pending_predictions;

@@ -12,6 +12,9 @@ use thalweg_topic::EncodedPrediction;
 /// Approximate bytes of a record besides key and value.
 const RECORD_OVERHEAD_BYTES: usize = 32;
 
+/// Bytes of the header that tells the labels that a prediction knows of, at most.
+const MARK_BYTES: usize = 40;
+
 /// A prediction without the numbers of each model.
 #[derive(Debug)]
 pub(super) struct PendingPrediction {
@@ -33,6 +36,8 @@ pub struct PendingPredictions {
     drafts: Vec<PendingPrediction>,
     /// Per prediction, the number of each model.
     numbers: Vec<f64>,
+    /// Places from which on predictions know of the labels before an offset of their topic, ascending.
+    labels: Vec<(usize, i64)>,
     bytes: usize,
 }
 
@@ -42,9 +47,18 @@ impl PendingPredictions {
         if self.template.is_none() {
             self.template = Some(Arc::clone(template));
         }
-        self.bytes += template.most() + draft.key.as_ref().map_or(0, Vec::len) + RECORD_OVERHEAD_BYTES;
+        let marked = if self.labels.is_empty() { 0 } else { MARK_BYTES };
+        self.bytes += template.most() + draft.key.as_ref().map_or(0, Vec::len) + RECORD_OVERHEAD_BYTES + marked;
         self.drafts.push(draft);
         self.numbers.extend_from_slice(predictions);
+    }
+
+    /// Says that later predictions know of all labels before an offset of their topic.
+    pub(super) fn know_labels(&mut self, offset: i64) {
+        match self.labels.last_mut() {
+            Some((from, known)) if *from == self.drafts.len() => *known = offset,
+            _ => self.labels.push((self.drafts.len(), offset)),
+        }
     }
 
     /// Copies prediction `i`.
@@ -63,7 +77,8 @@ impl thalweg_topic::PendingPredictions for PendingPredictions {
 
     fn another(&self) -> Self {
         let (drafts, numbers) = (Vec::with_capacity(self.drafts.len()), Vec::with_capacity(self.numbers.len()));
-        Self { drafts, numbers, ..Self::default() }
+        let labels = self.labels.last().map(|(_, known)| (0, *known)).into_iter().collect();
+        Self { drafts, numbers, labels, ..Self::default() }
     }
 
     fn bytes(&self) -> usize {
@@ -81,12 +96,23 @@ impl thalweg_topic::PendingPredictions for PendingPredictions {
     fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {
         let Some(template) = &self.template else { return };
         let mut value = Vec::with_capacity(template.most());
-        for (draft, predictions) in self.drafts.iter().zip(self.numbers.chunks_exact(template.models())) {
+        let (mut switches, mut labels) = (self.labels.iter().peekable(), None);
+        for (i, (draft, predictions)) in
+            self.drafts.iter().zip(self.numbers.chunks_exact(template.models())).enumerate()
+        {
+            while let Some((_, known)) = switches.next_if(|(from, _)| *from <= i) {
+                labels = Some(*known);
+            }
             value.clear();
             template.write(&mut value, draft, predictions);
             let PendingPrediction { source, timestamp, key, .. } = draft;
-            let spelled =
-                EncodedPrediction { source: *source, timestamp: *timestamp, key: key.as_deref(), value: &value };
+            let spelled = EncodedPrediction {
+                source: *source,
+                timestamp: *timestamp,
+                key: key.as_deref(),
+                value: &value,
+                labels,
+            };
             if take(spelled).is_break() {
                 return;
             }

@@ -12,6 +12,7 @@ use crate::{
     encode::{self, Encoder},
     form::Form,
     gap::{Anchor, Gap},
+    label_topic::{LabelTopic, LabelsRead},
     labels::{self, Part, Pending, Role, Told},
     pending_predictions::PendingPredictions,
     prequential::{self, Prequential},
@@ -29,6 +30,8 @@ const FIELDS_REFRESH_RECORDS: u64 = 2000;
 pub struct Config {
     /// The samples topic, as predictions name it.
     pub topic: String,
+    /// The topic of labels, where they have one of their own.
+    pub labels: Option<String>,
     /// Schema of the samples.
     pub schema: Schema,
     /// The models of the race, and how they are watched.
@@ -56,6 +59,8 @@ pub struct Processor {
     prequential: Prequential,
     encoder: Encoder,
     progress: Progress,
+    /// `None` where labels have no topic of their own.
+    labels: Option<Box<LabelTopic>>,
     high_watermark: i64,
     end: i64,
     is_end_known: bool,
@@ -105,6 +110,7 @@ impl Processor {
                 labels: stored.labels,
             },
         };
+        let read = checkpoint.as_ref().and_then(|stored| stored.labels_read.clone());
         let before = checkpoint.as_ref().and_then(|stored| {
             let schema = stored.schema.as_ref().filter(|schema| **schema != config.schema)?;
             let (past, pending) = (Arc::clone(&stored.past), stored.pending.clone());
@@ -128,7 +134,16 @@ impl Processor {
         };
         let mut decoder = Decoder::with_past(&config.schema, index, past, pending);
         decoder.set_beside(prequential.forecast_bytes());
+        let labels = config.labels.as_ref().map(|topic| {
+            let mut labels = LabelTopic::new(topic, partition, prequential.names().cloned());
+            if let Some(read) = read.filter(|read| read.topic == *topic) {
+                labels.end = read.position;
+                labels.read = read;
+            }
+            Box::new(labels)
+        });
         let processor = Self {
+            labels,
             partition,
             topic: config.topic.clone(),
             settings: config.fingerprint(),
@@ -212,6 +227,39 @@ impl Processor {
         self.end = self.end.max(high_watermark);
     }
 
+    /// Begins an outbox: predictions in it know of all labels that have been read.
+    pub fn begin(&self, outbox: &mut Outbox<PendingPredictions>) {
+        if let Some(LabelsRead { position, .. }) = self.labels_read() {
+            outbox.labels = Some(*position);
+            outbox.drafts.know_labels(*position);
+        }
+    }
+
+    /// Returns how far the labels topic is read; `None` where labels have none.
+    pub fn labels_read(&self) -> Option<&LabelsRead> {
+        self.labels.as_ref().map(|labels| &labels.read)
+    }
+
+    fn unread_labels(&self) -> Option<u64> {
+        self.labels.as_ref().map(|labels| labels.end.saturating_sub(labels.read.position).max(0).unsigned_abs())
+    }
+
+    /// Sets how far the labels topic is read, and what has been published of it.
+    pub fn read_labels(&mut self, read: LabelsRead, published: Published) {
+        if let Some(labels) = &mut self.labels {
+            labels.end = labels.end.max(read.position);
+            (labels.read, labels.published) = (read, published);
+        }
+    }
+
+    /// Moves on in the labels topic, which ends at `end`: it holds no more records before `position`.
+    pub fn advance_labels(&mut self, position: i64, end: i64) {
+        if let Some(labels) = &mut self.labels {
+            labels.read.position = labels.read.position.max(position);
+            labels.end = labels.end.max(end);
+        }
+    }
+
     /// Sets the end of the input, including records that may not be processed yet.
     pub fn ends_at(&mut self, end: i64) {
         self.end = end.max(self.high_watermark);
@@ -248,6 +296,11 @@ impl Processor {
     pub fn published_up_to(&self) -> i64 {
         let [predictions, dead_letters, _] = self.published;
         predictions.max(dead_letters)
+    }
+
+    /// Returns the offset up to which one output has been published.
+    pub fn published_up_to_in(&self, output: Output) -> i64 {
+        self.published[output as usize]
     }
 
     /// Learns what the id of a schema means, from the next record on.
@@ -321,13 +374,12 @@ impl Processor {
                     }
                 }
                 if !told.is_empty() && wanted(Output::Events) {
-                    self.publish_events(&record, &told, outbox);
+                    self.publish_events(&self.encoder, &record, &told, outbox);
                 }
             }
             Err(rejection) if rejection.is_skipped() => self.progress.skipped += 1,
             Err(rejection) => {
-                self.progress.dead_letters += 1;
-                *self.rejected.entry(rejection.reason()).or_default() += 1;
+                self.refused(&rejection);
                 if wanted(Output::DeadLetters) {
                     outbox.push(Output::DeadLetters, self.encoder.dead_letter(&record, &rejection));
                 }
@@ -337,12 +389,73 @@ impl Processor {
         Ok(())
     }
 
+    /// Processes one record of the labels topic; its outputs go into `outbox`.
+    ///
+    /// # Errors
+    /// The reason why it is the label of no sample; it has become a dead letter.
+    pub fn process_label(&mut self, record: &Record, outbox: &mut Outbox<PendingPredictions>) -> Result<(), Rejection> {
+        let Some(labels) = &mut self.labels else { return Ok(()) };
+        let offset = record.offset;
+        self.progress.records += 1;
+        labels.read.position = offset + 1;
+        labels.read.anchor = Some(Anchor::of(record));
+        outbox.labels = Some(offset + 1);
+        outbox.drafts.know_labels(offset + 1);
+        if let Some(gap) = labels.read.gap.take()
+            && labels.wants(Output::Events, offset)
+        {
+            outbox.push(Output::Events, labels.encoder.gap(offset, encode::time(record), gap));
+        }
+        let usable = check_key(record.key.as_deref());
+        match usable.and_then(|()| self.decoder.decode_label(record)) {
+            Ok(sample) => {
+                let mut told = Vec::new();
+                if let Some(part) = sample.late {
+                    settle(&mut self.prequential, part, sample.features, &mut told);
+                }
+                self.progress.labels += 1;
+                if !told.is_empty() && labels.wants(Output::Events, offset) {
+                    self.tell_of_label(record, &told, outbox);
+                }
+                Ok(())
+            }
+            Err(rejection) if rejection.is_skipped() => {
+                self.progress.skipped += 1;
+                Ok(())
+            }
+            Err(rejection) => {
+                if labels.wants(Output::DeadLetters, offset) {
+                    outbox.push(Output::DeadLetters, labels.encoder.dead_letter(record, &rejection));
+                }
+                self.refused(&rejection);
+                Err(rejection)
+            }
+        }
+    }
+
+    fn tell_of_label(&self, record: &Record, told: &[Told], outbox: &mut Outbox<PendingPredictions>) {
+        if let Some(labels) = &self.labels {
+            self.publish_events(&labels.encoder, record, told, outbox);
+        }
+    }
+
+    fn refused(&mut self, rejection: &Rejection) {
+        self.progress.dead_letters += 1;
+        *self.rejected.entry(rejection.reason()).or_default() += 1;
+    }
+
     /// Publishes what a record brought about.
     #[cold]
-    fn publish_events(&self, record: &Record, told: &[Told], outbox: &mut Outbox<PendingPredictions>) {
+    fn publish_events(
+        &self,
+        encoder: &Encoder,
+        record: &Record,
+        told: &[Told],
+        outbox: &mut Outbox<PendingPredictions>,
+    ) {
         let (offset, at, names) = (record.offset, encode::time(record), self.decoder.index().column_names());
         for told in told {
-            outbox.push(Output::Events, self.encoder.told(offset, at, told, &self.prequential, names));
+            outbox.push(Output::Events, encoder.told(offset, at, told, &self.prequential, names));
         }
     }
 
@@ -406,6 +519,7 @@ impl Processor {
             skipped,
             missed,
             labels,
+            labels_read: self.labels_read().cloned(),
         }
     }
 
@@ -445,7 +559,7 @@ impl Processor {
             records: self.progress.records,
             dead_letters: self.progress.dead_letters,
             remembered: Remembered::of(self.decoder.past()),
-            late: self.decoder.waits().map(Late::of),
+            late: self.decoder.waits().map(|waits| Late { unread: self.unread_labels(), ..Late::of(waits) }),
             labels: self.progress.labels,
             skipped: self.progress.skipped,
             missed: self.progress.missed,

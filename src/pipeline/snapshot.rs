@@ -123,6 +123,8 @@ pub struct Late {
     pub no_room: u64,
     /// Labels that waited for their sample in vain, since the beginning.
     pub unmatched: u64,
+    /// Records of the labels topic that have not been read; `None` where labels have no topic of their own.
+    pub unread: Option<u64>,
     /// Time from a sample to its label that half, nine in ten and 99 in 100 did not exceed, in seconds; `None` before the first one.
     pub delays: Option<[f64; 3]>,
 }
@@ -143,6 +145,7 @@ impl Late {
             expired: self.expired + other.expired,
             no_room: self.no_room + other.no_room,
             unmatched: self.unmatched + other.unmatched,
+            unread: self.unread.zip(other.unread).map(|(mine, theirs)| mine + theirs).or(self.unread).or(other.unread),
             delays,
         }
     }
@@ -159,6 +162,7 @@ impl Late {
             expired: *expired,
             no_room: *no_room,
             unmatched: *unmatched,
+            unread: None,
             delays: delay(0.5)
                 .zip(delay(0.9))
                 .zip(delay(0.99))

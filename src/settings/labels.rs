@@ -17,12 +17,13 @@ const MAX_PENDING: usize = 1 << 40;
 enum Place {
     Inline,
     SameTopic,
+    Topic,
 }
 
 /// Reads when targets come, for samples of `schema`.
 pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
     let default = Labels::default();
-    let modes = choices!(Place { "inline": Inline, "same_topic": SameTopic });
+    let modes = choices!(Place { "inline": Inline, "same_topic": SameTopic, "topic": Topic });
     let named = section.optional_text("mode").map(|text| section.chosen("mode", &text, &modes));
     let is_named = named.as_ref().is_none_or(Option::is_some);
     let place = named.flatten().unwrap_or(Place::Inline);
@@ -32,6 +33,7 @@ pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
         mode: match place {
             Place::Inline => Mode::Inline,
             Place::SameTopic => Mode::SameTopic(join.clone()),
+            Place::Topic => Mode::Topic(join.clone()),
         },
         max_wait: milliseconds(&mut section, "max_wait", default.max_wait, Duration::from_millis(1)),
         max_pending: section.bytes("max_pending", default.max_pending, 1 << 16..=MAX_PENDING),
@@ -51,10 +53,10 @@ pub(super) fn read(mut section: Section, schema: &Schema) -> Labels {
                 || labels.max_early > 0
                 || labels.on_correction != OnCorrection::Refuse =>
         {
-            section.problem("mode", "is \"inline\", where targets are in their samples; set it to \"same_topic\", or leave by, marker, default, max_early and on_correction out");
+            section.problem("mode", "is \"inline\", where targets are in their samples; set it to \"same_topic\" or \"topic\", or leave by, marker, default, max_early and on_correction out");
         }
         Place::Inline => {}
-        Place::SameTopic => check(&section, &join, labels.on_correction == OnCorrection::Learn, schema),
+        Place::SameTopic | Place::Topic => check(&section, &join, labels.on_correction == OnCorrection::Learn, schema),
     }
     labels
 }

@@ -157,7 +157,6 @@ impl Settings {
         let generates = matches!(transport, Transport::Embedded(_));
         let models = model::read_all(&mut root);
         let mut metrics = root.section("metrics");
-        let topics = transport::topics(root.section("topics"));
         let output = output::read(root.section("output"));
         let mut schema_section = root.section("schema");
         let bounds = race::bounds(&mut schema_section);
@@ -165,6 +164,7 @@ impl Settings {
         schema.derived = features::read(&mut root, &schema.target, &schema.timezone);
         schema.keys_budget = features::budget(root.section("keys"), schema.keys_budget);
         schema.labels = labels::read(root.section("labels"), &schema);
+        let topics = transport::topics(root.section("topics"), schema.labels.have_topic());
         schema.model_keys = model::keys(&mut root, &models, &schema.target);
         let row_keys = if schema.model_keys.is_empty() { Vec::new() } else { schema.row_keys() };
         let generator = generator::read(root.section("generator"), generates && schema.format == Format::Json);

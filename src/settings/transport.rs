@@ -278,23 +278,29 @@ fn start(section: &mut Section) -> Start {
     })
 }
 
-pub(super) fn topics(mut section: Section) -> Topics {
+/// Reads the names of the topics; `has_labels` says that labels have one.
+pub(super) fn topics(mut section: Section, has_labels: bool) -> Topics {
     let default = Topics::default();
     let samples = section.text("samples", &default.samples);
-    let mut output = |key, default: &str| section.text(key, default).replace("{samples}", &samples);
+    let mut beside = |key, default: &str| section.text(key, default).replace("{samples}", &samples);
+    let labels = beside("labels", "labels");
     let (predictions, dead_letters, events) = (
-        output("predictions", &default.predictions),
-        output("dead_letters", &default.dead_letters),
-        output("events", &default.events),
+        beside("predictions", &default.predictions),
+        beside("dead_letters", &default.dead_letters),
+        beside("events", &default.events),
     );
-    let topics =
-        Topics { samples, predictions, dead_letters, events, partitions: section.integer("partitions", 1, 1..=10_000) };
-    let named = [
-        ("samples", &topics.samples),
-        ("predictions", &topics.predictions),
-        ("dead_letters", &topics.dead_letters),
-        ("events", &topics.events),
-    ];
+    let partitions = section.integer("partitions", 1, 1..=10_000);
+    let labels = has_labels.then_some(labels);
+    let topics = Topics { samples, labels, predictions, dead_letters, events, partitions };
+    let named: Vec<(&str, &String)> = [("samples", &topics.samples)]
+        .into_iter()
+        .chain(topics.labels.as_ref().map(|labels| ("labels", labels)))
+        .chain([
+            ("predictions", &topics.predictions),
+            ("dead_letters", &topics.dead_letters),
+            ("events", &topics.events),
+        ])
+        .collect();
     for (i, (key, name)) in named.iter().enumerate() {
         let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || [".", ".."].contains(&name.as_str()) {

@@ -8,12 +8,13 @@
 //! state as a [`Savepoint`].
 //!
 //! Reading order: [`record`], this file, `transport` (its traits), [`Assignment`] (partitions of this process), [`Budget`],
-//! [`outputs`](Outputs), [`dead_letters`] (reading and sending them back).
+//! [`outputs`](Outputs), [`Interleaving`] (of two topics that are read), [`dead_letters`] (reading and sending them back).
 
 mod assignments;
 mod budget;
 pub mod dead_letters;
 mod finding;
+mod interleaving;
 mod opening;
 mod outbox;
 mod outputs;
@@ -30,6 +31,7 @@ pub use assignments::{Assigned, Assignment, Assignments, Fixed, Revoked};
 pub use budget::{Budget, Held, Share};
 pub use dead_letters::{DeadLetters, Fate, Page};
 pub use finding::{Finding, Verdict};
+pub use interleaving::Interleaving;
 pub use opening::{Generating, Opening, Status};
 pub use outbox::{EncodedPrediction, Outbox, PendingPredictions, Savepoint};
 pub use outputs::{OutputOffsets, Outputs, Sequences};
@@ -43,6 +45,8 @@ use record::Record;
 pub struct Topics {
     /// Topic that samples are read from, and that the generator writes to.
     pub samples: String,
+    /// Topic of the targets of samples; `None` where they come with the samples.
+    pub labels: Option<String>,
     /// One record per usable sample.
     pub predictions: String,
     /// One record per record that could not be used.
@@ -64,6 +68,7 @@ impl Default for Topics {
     fn default() -> Self {
         Self {
             samples: "samples".into(),
+            labels: None,
             predictions: "predictions".into(),
             dead_letters: "dead-letters".into(),
             events: "events".into(),
@@ -136,7 +141,7 @@ impl Output {
 pub type Published = [i64; 3];
 
 /// Progress of the outputs before a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     /// Per output, the source offset from which on nothing has been published.
     pub published: Published,
@@ -144,6 +149,8 @@ pub struct Resumed {
     pub outputs: Outputs,
     /// True where an output may not be read back, so that its end has to be kept before anything else happens.
     pub is_blind: bool,
+    /// Progress of the labels topic that the outputs tell, and how it was interleaved with the samples.
+    pub interleaving: Interleaving,
 }
 
 /// An error that a transport cannot mend by itself.

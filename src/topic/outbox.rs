@@ -20,6 +20,8 @@ pub struct EncodedPrediction<'a> {
     pub key: Option<&'a [u8]>,
     /// Value of the record.
     pub value: &'a [u8],
+    /// Offset in the labels topic before which all had been learned; `None` where labels have no topic of their own.
+    pub labels: Option<i64>,
 }
 
 /// Predictions that wait as numbers and are encoded where and when they are sent.
@@ -139,6 +141,8 @@ pub struct Outbox<D = Box<dyn PendingPredictions>> {
     pub records: [Vec<Outgoing>; 3],
     /// Input offset after the last record this covers.
     pub position: i64,
+    /// Offset after the last label this covers; `None` where labels have no topic of their own.
+    pub labels: Option<i64>,
     /// The worker's state at `position`, which is saved once everything up to here is published.
     pub checkpoint: Option<Box<dyn Savepoint>>,
     /// Bytes of what it was made from and of itself, given back once it is published.
@@ -157,13 +161,13 @@ impl<D: PendingPredictions + 'static> Outbox<D> {
     /// Takes everything out for the publisher and leaves an empty outbox at the same position.
     #[must_use]
     pub fn take(&mut self) -> Outbox {
-        let Self { position, bytes, .. } = *self;
+        let Self { position, labels, bytes, .. } = *self;
         let drafts = self.drafts.another();
         let drafts: Box<dyn PendingPredictions> = Box::new(std::mem::replace(&mut self.drafts, drafts));
         let (records, checkpoint) = (std::mem::take(&mut self.records), self.checkpoint.take());
         let held = std::mem::take(&mut self.held);
         self.bytes = 0;
-        Outbox { drafts, records, position, checkpoint, held, bytes }
+        Outbox { drafts, records, position, labels, checkpoint, held, bytes }
     }
 }
 
@@ -182,13 +186,13 @@ impl<D: PendingPredictions> Outbox<D> {
         let drafts = std::mem::take(&mut self.drafts);
         let records = &mut self.records[Output::Predictions as usize];
         records.reserve(drafts.len());
-        drafts.each(&mut |EncodedPrediction { source, timestamp, key, value }| {
+        drafts.each(&mut |EncodedPrediction { source, timestamp, key, value, labels }| {
             records.push(Outgoing {
                 source,
                 timestamp,
                 key: key.map(<[u8]>::to_vec),
                 value: Some(value.to_vec()),
-                headers: Headers::new(),
+                headers: Headers::of_labels(labels),
             });
             ControlFlow::Continue(())
         });

@@ -11,6 +11,15 @@ pub const PREFIX: &str = "thalweg.";
 /// Header of a sample that was a dead letter: the letter's place, as `<partition>/<offset>`.
 pub const RETRY: &str = "thalweg.retry";
 
+/// Header of a sample that was the dead letter of a label: it is one, in whatever topic it is.
+pub const LABEL: &str = "thalweg.label";
+
+/// Headers of our own that a record keeps when it becomes a dead letter, and when that is sent back.
+pub const KEPT: [&str; 2] = [RETRY, LABEL];
+
+/// Header of a prediction where labels have a topic of their own: the offset there before which all had been learned.
+pub const LABELS: &str = "thalweg.labels";
+
 /// Header of a dead letter of one row of a record that held many: its place among them, from 0.
 pub const ROW: &str = "thalweg.row";
 
@@ -108,6 +117,11 @@ impl Headers {
     pub fn set(&mut self, name: &'static str, value: impl Into<Bytes>) {
         self.retain(|other| other != name.as_bytes());
         self.push(name.into(), Some(value.into()));
+    }
+
+    /// Makes the header that says how many labels a prediction knew of, if any.
+    pub fn of_labels(labels: Option<i64>) -> Self {
+        labels.map(|offset| (LABELS.into(), Some(offset.to_string().into()))).into_iter().collect()
     }
 
     /// Keeps the headers for whose name `keeps` returns `true`.

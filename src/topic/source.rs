@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::Output;
-use crate::record::{Headers, ROW};
+use crate::record::{Headers, LABELS, ROW};
 
 #[derive(Deserialize)]
 struct Sourced<'a> {
@@ -45,6 +45,15 @@ pub fn row(
 ) -> Option<(i64, Option<u32>)> {
     let source = of(output, value, headers)?;
     (source.topic == topic && source.partition == partition).then_some((source.offset, source.row))
+}
+
+/// Returns the offset in the labels topic before which all had been learned when a prediction was made; `None` where it says nothing
+/// of labels.
+pub fn labels(headers: &Headers) -> Option<i64> {
+    if headers.is_empty() {
+        return None;
+    }
+    std::str::from_utf8(headers.get(LABELS)?).ok()?.parse().ok()
 }
 
 fn of<'r>(output: Output, value: Option<&'r [u8]>, headers: &'r Headers) -> Option<Source<'r>> {

@@ -110,7 +110,7 @@ impl Reader for Taker {
 
 impl Publisher for Checker {
     async fn resume(&mut self, outputs: Outputs, position: i64) -> Result<Resumed, Error> {
-        Ok(Resumed { published: [position; 3], outputs, is_blind: false })
+        Ok(Resumed { published: [position; 3], outputs, is_blind: false, interleaving: Default::default() })
     }
     async fn run(mut self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         while let Some(mut outbox) = outboxes.recv().await {
@@ -154,6 +154,7 @@ async fn a_day_at_two_records_a_second_leaves_memory_flat_and_every_record_predi
     let config = worker::Config {
         processor: processor::Config {
             topic: "samples".into(),
+            labels: None,
             schema: Schema::default(),
             race: prequential::Config::of(models),
         },

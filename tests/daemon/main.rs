@@ -27,6 +27,7 @@ mod init;
 mod intervals;
 mod joining;
 mod kill;
+mod label_topic;
 mod labels;
 mod layering;
 mod live;

@@ -79,7 +79,7 @@ fn record(i: usize) -> Value {
 fn config(schema: Schema) -> Config {
     let linear = ModelKind::Linear(linear::Params::river());
     let models = vec![ModelConfig::new("mean", ModelKind::Mean), ModelConfig::new("linear", linear).scaled(true)];
-    Config { topic: "samples".into(), schema, race: prequential::Config::of(models) }
+    Config { topic: "samples".into(), labels: None, schema, race: prequential::Config::of(models) }
 }
 
 fn process(processor: &mut Processor, values: impl Iterator<Item = Value>) -> Vec<Value> {

@@ -20,7 +20,13 @@ fn exploded(path: &str) -> Schema {
 fn processor(schema: Schema) -> Processor {
     let linear = ModelKind::Linear(linear::Params::river());
     let models = vec![ModelConfig::new("mean", ModelKind::Mean), ModelConfig::new("linear", linear).scaled(true)];
-    Processor::new(&Config { topic: "samples".into(), schema, race: prequential::Config::of(models) }, 0, 0, None).0
+    Processor::new(
+        &Config { topic: "samples".into(), labels: None, schema, race: prequential::Config::of(models) },
+        0,
+        0,
+        None,
+    )
+    .0
 }
 
 /// A run over whole records, read ahead as a worker does.

@@ -35,7 +35,7 @@ fn models() -> Vec<ModelConfig> {
 }
 
 fn config(schema: Schema) -> Config {
-    Config { topic: "samples".into(), schema, race: prequential::Config::of(models()) }
+    Config { topic: "samples".into(), labels: None, schema, race: prequential::Config::of(models()) }
 }
 
 fn processor(labels: Labels) -> Processor {

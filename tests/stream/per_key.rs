@@ -198,7 +198,7 @@ fn schema(model_keys: &[&str]) -> Schema {
 fn config(schema: Schema, models: Vec<ModelConfig>) -> Config {
     let keys = if schema.model_keys.is_empty() { Vec::new() } else { schema.row_keys() };
     let race = prequential::Config { keys, ..prequential::Config::of(models) };
-    Config { topic: "samples".into(), schema, race }
+    Config { topic: "samples".into(), labels: None, schema, race }
 }
 
 fn process(processor: &mut Processor, records: impl IntoIterator<Item = (Option<&'static str>, Value)>) -> Vec<Value> {

@@ -28,7 +28,7 @@ fn published(form: Form, schema: &Schema, intervals: bool, records: &[Record]) -
     if !intervals {
         race.intervals = None;
     }
-    let config = Config { topic: "some.samples-1".into(), schema: schema.clone(), race };
+    let config = Config { topic: "some.samples-1".into(), labels: None, schema: schema.clone(), race };
     let (mut processor, _) = Processor::new(&config, 3, 0, None);
     processor.publish_as(form);
     let mut outbox = Outbox::at(0);

@@ -17,7 +17,7 @@ use crate::support::kinds::every_kind;
 
 fn processor(models: Vec<ModelConfig>, schema: Schema) -> Processor {
     let race = prequential::Config { window: 100, target_min: Some(-50.0), ..prequential::Config::of(models) };
-    Processor::new(&Config { topic: "samples".into(), schema, race }, 0, 0, None).0
+    Processor::new(&Config { topic: "samples".into(), labels: None, schema, race }, 0, 0, None).0
 }
 
 /// All kinds, and a champion over two of them.

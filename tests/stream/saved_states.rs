@@ -66,6 +66,7 @@ impl Left {
 fn settings_of(stored: &Checkpoint) -> Config {
     Config {
         topic: stored.topic.clone(),
+        labels: None,
         schema: stored.schema.clone().expect("a schema"),
         race: stored.prequential.config().clone(),
     }

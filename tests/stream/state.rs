@@ -25,6 +25,7 @@ async fn save(store: &Arc<Store>, partition: i32, position: i64) {
 async fn save_with(store: &Arc<Store>, partition: i32, position: i64, window: usize) {
     let config = processor::Config {
         topic: "samples".into(),
+        labels: None,
         schema: Schema::default(),
         race: prequential::Config {
             window,

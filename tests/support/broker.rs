@@ -41,6 +41,7 @@ pub fn topics(name: &str) -> Topics {
     let prefix = unique(name);
     Topics {
         samples: format!("{prefix}.samples"),
+        labels: None,
         predictions: format!("{prefix}.predictions"),
         dead_letters: format!("{prefix}.dead-letters"),
         events: format!("{prefix}.events"),

@@ -326,6 +326,7 @@ pub async fn outboxes_are_published_once_and_in_order<P: Place>(place: &P) {
 fn checkpoint(topics: &Topics, partition: i32, position: i64) -> Box<Checkpoint> {
     let config = processor::Config {
         topic: topics.samples.clone(),
+        labels: None,
         schema: Schema::default(),
         race: prequential::Config {
             window: 10,

@@ -128,6 +128,7 @@ fn races() -> impl Iterator<Item = Config> {
     ];
     detectors.into_iter().enumerate().map(move |(i, drift)| Config {
         topic: "samples".into(),
+        labels: None,
         schema: Schema { nominal: vec!["c".into()], ..Schema::default() },
         race: prequential::Config {
             window: 50,

@@ -94,6 +94,7 @@ fn worker_config(until_caught_up: bool) -> Arc<worker::Config> {
     Arc::new(worker::Config {
         processor: processor::Config {
             topic: "samples".into(),
+            labels: None,
             schema: Schema::default(),
             race: prequential::Config::of(vec![ModelConfig::new("mean", ModelKind::Mean)]),
         },
@@ -166,8 +167,8 @@ impl Reader for FaultyReader {
 impl Publisher for FaultyPublisher {
     async fn resume(&mut self, since: Outputs, position: i64) -> Result<Resumed, Error> {
         let theirs = (self.on_resume)();
-        let Resumed { published, outputs, is_blind } = self.inner.resume(since, position).await?;
-        Ok(Resumed { published: published.map(|ours| ours.max(theirs)), outputs, is_blind })
+        let resumed = self.inner.resume(since, position).await?;
+        Ok(Resumed { published: resumed.published.map(|ours| ours.max(theirs)), ..resumed })
     }
     async fn run(self, mut outboxes: mpsc::Receiver<Outbox>, confirmed: watch::Sender<i64>) -> Result<(), Error> {
         match self.published {

@@ -93,7 +93,7 @@ impl HostileOracle {
         let decoder = || Decoder::new(&schema, Index::new(&schema));
         let decoders = [decoder(), decoder(), decoder()];
         let ahead = ReadAhead::new(&schema);
-        let config = Config { topic: "samples".into(), schema, race };
+        let config = Config { topic: "samples".into(), labels: None, schema, race };
         let processor = Processor::new(&config, 0, 0, None).0;
         Self {
             config,

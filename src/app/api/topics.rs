@@ -125,8 +125,9 @@ impl<T: Transport + SampleLog> AnyTopics for Opened<T> {
         from: Option<i64>,
         limit: usize,
     ) -> BoxFuture<'static, Result<Records, Problem>> {
-        let Topics { samples, predictions, dead_letters, events, .. } = &self.topics;
-        let known = [samples, predictions, dead_letters, events];
+        let Topics { samples, labels, predictions, dead_letters, events, .. } = &self.topics;
+        let known: Vec<&String> =
+            [samples].into_iter().chain(labels).chain([predictions, dead_letters, events]).collect();
         if !known.contains(&&name) {
             let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
             let message = format!("there is no topic `{name}` here; there are {}", known.join(", "));

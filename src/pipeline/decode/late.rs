@@ -4,9 +4,10 @@
 //! since it is known by then.
 
 use thalweg_models::Features;
+use thalweg_topic::record::Record;
 
 use super::{Decoder, Notice, Rejection, Sample, derived::Derived, draft::Draft, index::Index, time::Moment};
-use crate::labels::{Counts, Joiner, Mode, Outcome, Part, Pending, Role, Settled};
+use crate::labels::{Counts, Joiner, Outcome, Part, Pending, Role, Settled};
 
 impl Decoder {
     /// Sets the bytes that a sample takes elsewhere while it waits for its target.
@@ -39,6 +40,17 @@ impl Decoder {
         }
     }
 
+    /// Decodes a record that is a label whatever it holds besides.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], and where it is the label of no sample.
+    pub fn decode_label(&mut self, record: &Record) -> Result<Sample<'_>, Rejection> {
+        self.record_time = Some(crate::encode::time(record));
+        self.note_record(record);
+        self.is_label = true;
+        self.decode_with(record.value.as_deref(), &record.headers, None)
+    }
+
     /// Returns the row of the last sample.
     pub fn row(&self) -> Features<'_> {
         Features::with_nominal(&self.draft.row, self.index.nominal())
@@ -51,7 +63,7 @@ impl Decoder {
             Some(_) => self.draft.timestamp.map(Moment::milliseconds),
             None => self.record_time,
         };
-        let Self { joiner: Some(joiner), index, draft, record_key, has_record_key, .. } = self else {
+        let Self { joiner: Some(joiner), index, draft, record_key, has_record_key, is_label, .. } = self else {
             return Err(Rejection::NoFeatures);
         };
         joiner.begin();
@@ -61,7 +73,7 @@ impl Decoder {
             [None, _] => draft.key.as_ref().map(String::as_bytes).or(record_key),
         });
         let known = joiner.settled().len();
-        if is_label(joiner, index, draft) {
+        if *is_label || has_form_of_label(joiner, index, draft) {
             self.is_sample = false;
             label(joiner, index, draft, time)?;
             joiner.tick(time);
@@ -156,9 +168,9 @@ fn remember(derived: &mut Derived, settled: &[Settled]) {
     }
 }
 
-/// Returns true where a record is a label.
-fn is_label(joiner: &Joiner, index: &Index, draft: &Draft) -> bool {
-    let Mode::SameTopic(join) = &joiner.config().mode else { return false };
+/// Returns true where a record among samples is a label.
+fn has_form_of_label(joiner: &Joiner, index: &Index, draft: &Draft) -> bool {
+    let Some(join) = joiner.config().join() else { return false };
     let [_, marker] = index.join();
     match join.marker.as_ref().zip(marker) {
         Some((marker, place)) => draft.drawn.keys[place].as_ref() == Some(&marker.value),

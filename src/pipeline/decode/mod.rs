@@ -76,7 +76,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use crate::labels::{Joiner, Part, Pending, Role, Settled};
 use thalweg_features::Past;
 use thalweg_models::Features;
-use thalweg_topic::record::{Headers, Record};
+use thalweg_topic::record::{Headers, LABEL, Record};
 
 /// Numbers beyond this are refused: their squares, which every model and metric needs, overflow or come close to it.
 pub const MAX_MAGNITUDE: f64 = 1e150;
@@ -141,6 +141,8 @@ pub struct Decoder {
     joiner: Option<Box<Joiner>>,
     /// True where the last record was a sample.
     is_sample: bool,
+    /// True where the record that is being read is of the labels topic.
+    is_label: bool,
     /// Time of the record itself, in milliseconds since 1970.
     record_time: Option<i64>,
     /// Key of the record itself, where it has one and that is needed.
@@ -188,6 +190,7 @@ impl Decoder {
             derived: Derived::new(schema, past),
             joiner: Joiner::new(&schema.labels, pending),
             is_sample: false,
+            is_label: false,
             record_time: None,
             record_key: Vec::new(),
             has_record_key: false,
@@ -335,6 +338,7 @@ impl Decoder {
         self.set_record_key(record.key.as_deref());
         if let Some(joiner) = &mut self.joiner {
             joiner.at(record.offset, record.row);
+            self.is_label = record.headers.get(LABEL).is_some() && joiner.config().have_topic();
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Mode {
     Inline,
     /// In a later record of the same partition, the label.
     SameTopic(Join),
+    /// In records of a topic of their own, in the partition of the same number. One that is among the samples is a label, too.
+    Topic(Join),
     /// In the sample itself, but not known until so much later: so that what was recorded can be judged by what was known.
     Delayed(Span),
 }
@@ -39,6 +41,7 @@ checked!(
     enum Mode {
         Inline,
         SameTopic(join),
+        Topic(join),
         Delayed(span),
     }
 );
@@ -94,9 +97,14 @@ impl Labels {
     /// Returns how labels are found; `None` where there are none.
     pub fn join(&self) -> Option<&Join> {
         match &self.mode {
-            Mode::SameTopic(join) => Some(join),
+            Mode::SameTopic(join) | Mode::Topic(join) => Some(join),
             Mode::Inline | Mode::Delayed(_) => None,
         }
+    }
+
+    /// Returns true where labels have a topic of their own.
+    pub fn have_topic(&self) -> bool {
+        matches!(self.mode, Mode::Topic(_))
     }
 
     /// Returns true where every target is in its sample and known at once.

@@ -393,7 +393,7 @@ impl Joiner {
     ) -> Role {
         let delay = match self.config.mode {
             Mode::Delayed(span) => Some(self.due(span, time)),
-            Mode::Inline | Mode::SameTopic(_) => None,
+            Mode::Inline | Mode::SameTopic(_) | Mode::Topic(_) => None,
         };
         self.samples += 1;
         let is_delayed = delay.is_some();

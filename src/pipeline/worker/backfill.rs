@@ -67,7 +67,8 @@ pub(super) async fn settle<R: Reader>(
         stored.schema.as_ref().map(as_before).as_ref() == Some(&config.schema) && stored.index.fits(&config.schema);
     // Records that are gone leave a hole in what they would learn.
     let begun = backfill.take().filter(|begun| begun.position() >= range.start);
-    if models.is_empty() || !is_read_alike || range.start >= stored.position {
+    // Which labels came before which samples is told of the latest samples only.
+    if models.is_empty() || config.labels.is_some() || !is_read_alike || range.start >= stored.position {
         return Ok((stored, config.clone()));
     }
     let mut begun = begun.unwrap_or_else(|| Backfill::new(config, &stored, models, range.start));

@@ -8,11 +8,12 @@
 //!
 //! Reading order: `config`, this file (a worker's life), `recovery` (where it continues), `tasks` (two of the three
 //! tasks; the third is the transport's), `backfill` (models that learn beside the race before they join it), `gauges` (its
-//! readings), `replicas` (copies of its models), `schemas` (by which its records were written).
+//! readings), `label_feed` (what comes before what, where labels have a topic of their own), `replicas` (copies of its models), `schemas` (by which its records were written).
 
 mod backfill;
 mod config;
 mod gauges;
+mod label_feed;
 mod recovery;
 mod replicas;
 mod schemas;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use thalweg_store::{Backoff, Store};
-use thalweg_topic::{Budget, Publisher, Reader, Transport};
+use thalweg_topic::{Budget, Output, Publisher, Reader, Transport};
 use tokio::{sync::mpsc, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
@@ -36,9 +37,10 @@ pub use config::{Config, Error};
 pub use gauges::{Gauges, View};
 pub use replicas::Dated;
 
-use crate::{decode::ReadAhead, form::Form, registry::Registry, tap::Spout};
+use crate::{decode::ReadAhead, form::Form, label_topic::LabelsRead, registry::Registry, tap::Spout};
 use backfill::Backfill;
-use recovery::recover;
+use label_feed::LabelFeed;
+use recovery::{Inputs, recover};
 use schemas::Schemas;
 use tasks::{Intake, Results, fetch, process};
 
@@ -155,30 +157,40 @@ impl<T: Transport> Worker<T> {
     /// joined the race, with which it begins again once they can.
     async fn attempt(&self, end: &mut Option<i64>, backfill: &mut Option<Backfill>) -> Result<(), Error> {
         let Self { transport, store, config, budget, registry, form, partition, gauges, stop } = self;
-        let schemas = |decided| {
-            let place = (config.processor.topic.as_str(), *partition);
+        let (topic, labels_topic) = (config.processor.topic.as_str(), config.processor.labels.as_deref());
+        let schemas = |topic, decided| {
+            let place = (topic, *partition);
             let (store, counters) = (Arc::clone(store), Arc::clone(&gauges.counters));
             Schemas::new(registry.clone(), store, place, &config.processor.schema, decided, counters)
         };
         let opening = async {
-            let mut reader = transport.reader(&config.processor.topic, *partition).await?;
+            let samples = transport.reader(topic, *partition).await?;
+            let labels = match labels_topic {
+                Some(topic) => Some(transport.reader(topic, *partition).await?),
+                None => None,
+            };
+            let mut inputs = Inputs { samples, labels };
             let mut publisher = transport.publisher(*partition).await?;
             // All that models learn before they join the race has been read before.
-            let before = schemas(i64::MAX);
-            let mut processor =
-                recover(config, store, *partition, &mut reader, &mut publisher, backfill, before).await?;
+            let before = schemas(topic, i64::MAX);
+            let (mut processor, interleaving) =
+                recover(config, store, *partition, &mut inputs, &mut publisher, backfill, before).await?;
             processor.publish_as(*form);
             let beside = match backfill.take() {
-                Some(backfill) => Some((backfill, transport.reader(&config.processor.topic, *partition).await?)),
+                Some(backfill) => Some((backfill, transport.reader(topic, *partition).await?)),
                 None => None,
             };
             if config.until_caught_up && end.is_none() {
-                *end = Some(reader.range().await?.end);
+                *end = Some(inputs.samples.range().await?.end);
             }
-            Ok::<_, Error>((reader, publisher, processor, beside))
+            let labels_end = match &mut inputs.labels {
+                Some(labels) if config.until_caught_up => Some(labels.range().await?.end),
+                _ => None,
+            };
+            Ok::<_, Error>((inputs, labels_end, interleaving, publisher, processor, beside))
         };
         // On the heap, since it is large and over soon, and a process may have a thousand workers.
-        let (reader, publisher, processor, beside) = tokio::select! {
+        let (inputs, labels_end, interleaving, publisher, processor, beside) = tokio::select! {
             () = self.told_to_stop() => return Ok(()),
             opened = Box::pin(opening) => opened?,
         };
@@ -191,16 +203,37 @@ impl<T: Transport> Worker<T> {
         let all_read = Arc::new(AtomicBool::new(false));
         // The race ends where models have caught up with it, too.
         let race = stop.in_order.child_token();
+        let Inputs { samples, labels } = inputs;
         let intake = Intake {
-            reader,
+            reader: samples,
             batches,
             end: *end,
             counters: Arc::clone(&gauges.counters),
             stop: race.clone(),
             ahead: ReadAhead::new(&config.processor.schema),
-            schemas: schemas(processor.published_up_to()),
+            schemas: schemas(topic, processor.published_up_to()),
             share: budget.share(),
         };
+        let mut feed = None;
+        let labels = labels.zip(labels_topic).zip(processor.labels_read());
+        let fetch_labels = labels.map(|((reader, topic), &LabelsRead { position, .. })| {
+            let (batches, incoming) = mpsc::channel(CHANNEL_CAPACITY);
+            let published = processor.published_up_to_in(Output::Predictions);
+            let schemas = schemas(topic, interleaving.known());
+            feed = Some(LabelFeed::new(incoming, interleaving, published, position));
+            let intake = Intake {
+                reader,
+                batches,
+                end: labels_end,
+                counters: Arc::clone(&gauges.counters),
+                stop: race.clone(),
+                ahead: ReadAhead::new(&config.processor.schema),
+                schemas,
+                share: budget.share(),
+            };
+            let read = fetch(intake, position, Arc::default()).in_current_span();
+            AbortOnDropHandle::new(tokio::spawn(read))
+        });
         let results = Results {
             outboxes,
             snapshots: gauges.snapshot.clone(),
@@ -209,6 +242,8 @@ impl<T: Transport> Worker<T> {
             checkpoint_every: config.checkpoint_every,
             all_read: Arc::clone(&all_read),
             spout: Spout::new(Arc::clone(&gauges.tap)),
+            end: *end,
+            labels: feed,
         };
         // Dropping the worker drops its tasks, too.
         let fetch = AbortOnDropHandle::new(tokio::spawn(fetch(intake, position, all_read).in_current_span()));
@@ -216,27 +251,41 @@ impl<T: Transport> Worker<T> {
         let beside = beside.map(|(backfill, reader)| {
             let (ahead, confirmed) = (ReadAhead::new(&config.processor.schema), gauges.confirmed.subscribe());
             // All that it reads has been read before.
-            let learned =
-                backfill.run(reader, (ahead, schemas(i64::MAX)), budget.share(), confirmed, race, beside_ends.clone());
+            let learned = backfill.run(
+                reader,
+                (ahead, schemas(topic, i64::MAX)),
+                budget.share(),
+                confirmed,
+                race,
+                beside_ends.clone(),
+            );
             AbortOnDropHandle::new(tokio::spawn(learned.in_current_span()))
         });
         let process = process(Box::new(processor), incoming, results).in_current_span();
         let process = AbortOnDropHandle::new(tokio::spawn(process));
         let publish = publisher.run(outgoing, gauges.confirmed.clone()).in_current_span();
         let publish = AbortOnDropHandle::new(tokio::spawn(publish));
-        let all = [fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];
+        let mut all = vec![fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];
+        all.extend(fetch_labels.as_ref().map(AbortOnDropHandle::abort_handle));
         // A task that ends makes the one before it end: the channel between them closes.
-        let joined =
-            async { tokio::join!(joined("fetch", fetch), joined("process", process), joined("publish", publish)) };
+        let fetch_labels = async {
+            match fetch_labels {
+                Some(handle) => joined("fetch labels", handle).await,
+                None => Ok(()),
+            }
+        };
+        let joined = async {
+            tokio::join!(joined("fetch", fetch), fetch_labels, joined("process", process), joined("publish", publish))
+        };
         tokio::pin!(joined);
-        let (fetched, processed, published) = tokio::select! {
+        let (fetched, fetched_labels, processed, published) = tokio::select! {
             ended = &mut joined => ended,
             () = stop.at_once.cancelled() => {
                 all.iter().for_each(AbortHandle::abort);
                 joined.await
             }
         };
-        let ended = published.and(fetched).and(processed);
+        let ended = published.and(fetched).and(fetched_labels).and(processed);
         let Some(beside) = beside else { return ended };
         beside_ends.cancel();
         let (models, learned) = beside.await.map_err(|_| Error::Panicked { task: "backfill" })?;

@@ -15,12 +15,21 @@ use crate::{
     checkpoints,
     decode::Schema,
     gap::{Anchor, Gap, Policy, Reason},
+    label_topic::LabelsRead,
     processor::Processor,
 };
 use thalweg_store::{Store, set_meta};
-use thalweg_topic::{Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};
+use thalweg_topic::{Interleaving, Outputs, Published, Publisher, Reader, Resumed, Start, record::Record};
 
-/// Restores the newest checkpoint, or begins where the settings say, and finds out what has been published past it.
+/// The inputs of a partition.
+pub(super) struct Inputs<R> {
+    pub(super) samples: R,
+    /// Labels that have a topic of their own.
+    pub(super) labels: Option<R>,
+}
+
+/// Restores the newest checkpoint, or begins where the settings say, and finds out what has been published past it, and how samples
+/// and labels were interleaved there.
 ///
 /// # Errors
 /// [`Error::Gap`] when records are missing and the settings do not allow for that, and errors that the transport or
@@ -29,11 +38,12 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     config: &Config,
     store: &Arc<Store>,
     partition: i32,
-    reader: &mut R,
+    inputs: &mut Inputs<R>,
     publisher: &mut P,
     backfill: &mut Option<Backfill>,
     schemas: Schemas,
-) -> Result<Processor, Error> {
+) -> Result<(Processor, Interleaving), Error> {
+    let Inputs { samples: reader, labels } = inputs;
     let range = reader.range().await?;
     let found = found(config, store, partition, &range, reader).await?;
     let restored = found.stored.is_some();
@@ -52,11 +62,24 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
     let is_blind = resumed.is_blind;
+    let mut interleaving = resumed.interleaving.clone();
     let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
     let Found { mut stored, before, .. } = found;
     if let (Some(gap), Some(stored)) = (gap, &mut stored) {
         behind(stored, gap, position, &config.processor.topic);
     }
+    if gap.is_some() {
+        interleaving = Interleaving::default();
+    }
+    let labels = match labels.as_mut().zip(config.processor.labels.as_deref()) {
+        Some((reader, topic)) => {
+            let stored =
+                stored.as_ref().and_then(|stored| stored.labels_read.as_ref()).filter(|read| read.topic == topic);
+            let read = labels_from(config, store, (topic, partition), stored, reader, &mut interleaving).await?;
+            Some((read, reader))
+        }
+        None => None,
+    };
     let before_it = stored.as_ref().map(|stored| stored.settings);
     let mut race = config.processor.clone();
     match stored {
@@ -71,13 +94,54 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         processor.read_before(schema);
     }
     processor.skip_published(published);
+    let mut has_label_gap = false;
+    if let Some((read, _)) = &labels {
+        has_label_gap = read.gap.is_some();
+        processor.read_labels(read.clone(), interleaving.published());
+    }
     let same_settings = before_it == Some(race.fingerprint());
-    if gap.is_some() || ((is_blind || !same_settings) && processor.may_begin_here()) {
+    if gap.is_some() || has_label_gap || ((is_blind || !same_settings) && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
-    note_identity(config, store, partition, reader.identity()).await?;
+    note_identity(&config.processor.topic, store, partition, reader.identity()).await?;
+    if let Some((read, reader)) = labels {
+        note_identity(&read.topic, store, partition, reader.identity()).await?;
+    }
     tell(&processor, restored, published, &afresh);
-    Ok(processor)
+    Ok((processor, interleaving))
+}
+
+/// Finds where a partition of the labels topic is read on from, behind a gap if the settings allow for it.
+async fn labels_from<R: Reader>(
+    config: &Config,
+    store: &Arc<Store>,
+    (topic, partition): (&str, i32),
+    stored: Option<&LabelsRead>,
+    reader: &mut R,
+    interleaving: &mut Interleaving,
+) -> Result<LabelsRead, Error> {
+    let range = reader.range().await?;
+    let Some(stored) = stored else {
+        // An offset is one of the samples'.
+        let start = if matches!(config.start, Start::Offset(_)) { Start::Earliest } else { config.start };
+        let mut position = reader.resolve(start).await?;
+        if start != Start::Earliest && interleaving.known() > 0 {
+            position = position.min(interleaving.known());
+        }
+        return Ok(LabelsRead { topic: topic.to_owned(), position, ..LabelsRead::default() });
+    };
+    let last = record_at(stored.anchor, &range, reader).await?;
+    let known = store.meta(&identity_name(topic, partition))?;
+    let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
+    let Some(gap) = Gap::in_range(stored.position, &range, stored.anchor, last.as_ref(), anew) else {
+        return Ok(stored.clone());
+    };
+    let gap = accepted(config, (topic, topic), partition, gap, &range)?;
+    if gap.reason.changes_offsets() {
+        // What is published names labels that are no more.
+        *interleaving = Interleaving::default();
+    }
+    Ok(LabelsRead { topic: topic.to_owned(), position: gap.resumed, anchor: None, gap: Some(gap) })
 }
 
 /// Name in the state file of the identity of the topic that a partition was learned from.
@@ -86,13 +150,8 @@ fn identity_name(topic: &str, partition: i32) -> String {
 }
 
 /// Keeps the identity of the topic; after the checkpoint behind a gap, so that a crash between the two finds that gap again.
-async fn note_identity(
-    config: &Config,
-    store: &Arc<Store>,
-    partition: i32,
-    identity: Option<i64>,
-) -> Result<(), Error> {
-    let name = identity_name(&config.processor.topic, partition);
+async fn note_identity(topic: &str, store: &Arc<Store>, partition: i32, identity: Option<i64>) -> Result<(), Error> {
+    let name = identity_name(topic, partition);
     let known = store.meta(&name)?;
     match identity.filter(|now| known != Some(*now)) {
         Some(now) => {
@@ -156,7 +215,7 @@ fn settled(
 ) -> Result<Settled, Error> {
     let topic = &config.processor.topic;
     let (mut gap, mut since) = (found.gap, found.outputs());
-    let Resumed { mut published, outputs, is_blind } = resumed;
+    let Resumed { mut published, outputs, is_blind, interleaving: _ } = resumed;
     if is_blind {
         since = seen(since, &outputs, published, position);
     }
@@ -173,7 +232,7 @@ fn settled(
         Some(Reason::Retention) | None => {
             let furthest = published.into_iter().max().unwrap_or(position);
             if let Some(truncated) = Gap::at_the_end(furthest, range.end.max(position)) {
-                gap = Some(accepted(config, topic, partition, truncated, range)?);
+                gap = Some(accepted(config, (topic, topic), partition, truncated, range)?);
             }
         }
     }
@@ -249,7 +308,7 @@ async fn missing<R: Reader>(
     range: &Range<i64>,
     reader: &mut R,
 ) -> Result<Option<Gap>, Error> {
-    let last = last_record(stored, range, reader).await?;
+    let last = record_at(stored.anchor, range, reader).await?;
     let known = store.meta(&identity_name(&stored.topic, stored.partition))?;
     let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
     let found = Gap::in_range(stored.position, range, stored.anchor, last.as_ref(), anew);
@@ -257,23 +316,23 @@ async fn missing<R: Reader>(
     if gap.reason == Reason::Recreated && stored.position > range.end {
         // Older checkpoints tell another topic from a truncated one: the last record of one of them may still be there.
         for older in store.kept(&stored.topic, stored.partition, &checkpoints::read)? {
-            let Some(record) = last_record(&older, range, reader).await? else { continue };
+            let Some(record) = record_at(older.anchor, range, reader).await? else { continue };
             if older.anchor == Some(Anchor::of(&record)) {
                 gap = Gap { reason: Reason::Truncated, resumed: range.end, ..gap };
             }
             break;
         }
     }
-    accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
+    accepted(config, (&stored.topic, &config.processor.topic), stored.partition, gap, range).map(Some)
 }
 
-/// Reads the record that is now at the offset of the checkpoint's last record.
-async fn last_record<R: Reader>(
-    stored: &Checkpoint,
+/// Reads the record that is now at the offset of the last record that was processed.
+async fn record_at<R: Reader>(
+    anchor: Option<Anchor>,
     range: &Range<i64>,
     reader: &mut R,
 ) -> Result<Option<Record>, Error> {
-    match stored.anchor {
+    match anchor {
         Some(anchor) if range.contains(&anchor.offset) => {
             Ok(reader.fetch(anchor.offset).await?.records.into_iter().next())
         }
@@ -291,18 +350,18 @@ async fn left_behind<R: Reader>(
     let Some(stored) = stored else { return Ok(None) };
     let resumed = reader.resolve(config.start).await?;
     let gap = Gap { reason: Reason::OtherTopic, requested: stored.position, resumed, missed: None };
-    accepted(config, &stored.topic, stored.partition, gap, range).map(Some)
+    accepted(config, (&stored.topic, &config.processor.topic), stored.partition, gap, range).map(Some)
 }
 
-/// Accepts the gap and logs it, or stops.
+/// Accepts the gap of `topic` and logs it, or stops.
 fn accepted(
     config: &Config,
-    learned_from: &str,
+    (learned_from, topic): (&str, &str),
     partition: i32,
     gap: Gap,
     available: &Range<i64>,
 ) -> Result<Gap, Error> {
-    let topic = config.processor.topic.clone();
+    let topic = topic.to_owned();
     if config.on_gap == Policy::Stop {
         let available = available.clone();
         return Err(Error::Gap { learned_from: learned_from.to_owned(), topic, partition, gap, available });

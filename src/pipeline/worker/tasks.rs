@@ -14,9 +14,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, gauges::Counters, replicas::Maker, schemas::Schemas};
+use super::{
+    Error,
+    gauges::Counters,
+    label_feed::{LabelFeed, Step},
+    replicas::Maker,
+    schemas::Schemas,
+};
 use crate::{
-    decode::{Learned, ReadAhead, Rows},
+    decode::{Learned, ReadAhead, Rejection, Rows},
     gap::Anchor,
     pending_predictions::PendingPredictions,
     processor::Processor,
@@ -24,7 +30,7 @@ use crate::{
     tap::Spout,
 };
 use thalweg_store::RateLimited;
-use thalweg_topic::{Fetched, Held, Outbox, Reader, Share};
+use thalweg_topic::{Fetched, Held, Outbox, Reader, Share, record::Record};
 
 /// Bytes at which an outbox is sent on: small enough for a broker's default limit of 1 MiB a batch.
 const OUTBOX_BYTES: usize = 768 << 10;
@@ -131,6 +137,10 @@ pub(super) struct Results {
     pub(super) checkpoint_every: Duration,
     pub(super) all_read: Arc<AtomicBool>,
     pub(super) spout: Spout,
+    /// Offset of the samples to end at, if any.
+    pub(super) end: Option<i64>,
+    /// Labels that have a topic of their own.
+    pub(super) labels: Option<LabelFeed>,
 }
 
 pub(super) async fn process(
@@ -138,19 +148,23 @@ pub(super) async fn process(
     mut incoming: mpsc::Receiver<Box<Batch>>,
     results: Results,
 ) -> Result<(), thalweg_topic::Error> {
-    let Results { outboxes, snapshots, replicas, counters, checkpoint_every, all_read, mut spout } = results;
-    let mut kept = (Instant::now(), processor.position());
+    let Results { outboxes, snapshots, replicas, counters, checkpoint_every, all_read, mut spout, end, mut labels } =
+        results;
+    let mut kept = (Instant::now(), reached(&processor));
     let mut shown = Instant::now();
     // Set where something has changed since that snapshot.
     let (mut is_new, mut seen) = (true, (0, 0, 0));
     let mut is_told = false;
-    let mut sent = processor.position();
+    let mut sent = reached(&processor);
     let mut rejections = RateLimited::default();
     let mut outbox: Outbox<PendingPredictions> = Outbox::at(processor.position());
-    loop {
+    processor.begin(&mut outbox);
+    // Set where the samples are at their end, so that a label has not to wait for older ones.
+    let mut is_at_end = false;
+    'work: loop {
         // A worker that has nothing to do is not woken.
         let next_snapshot = is_new.then_some(shown + SNAPSHOT_EVERY);
-        let is_unsaved = processor.position() != kept.1 && processor.may_begin_here();
+        let is_unsaved = reached(&processor) != kept.1 && processor.may_begin_here();
         let next_checkpoint = is_unsaved.then_some(kept.0 + checkpoint_every);
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
@@ -161,6 +175,10 @@ pub(super) async fn process(
             () = replicas.asked() => {
                 replicas.make(|| processor.replica());
                 continue;
+            }
+            () = more(&mut labels) => {
+                let fetched = Fetched { next_offset: processor.position(), ..Fetched::default() };
+                Some(Box::new(Batch { fetched, ..Batch::default() }))
             }
             () = until(next_snapshot.into_iter().chain(next_checkpoint).min()) => {
                 let fetched = Fetched { next_offset: processor.position(), ..Fetched::default() };
@@ -174,19 +192,29 @@ pub(super) async fn process(
         }
         let mut learned = learned.iter().peekable();
         let mut records = fetched.records.into_iter().enumerate().peekable();
+        let mut before = None;
         while let Some((i, record)) = records.next() {
             let offset = record.offset;
+            while let Some(feed) = &mut labels
+                && before != Some(offset)
+            {
+                match feed.before(offset, record.timestamp) {
+                    Some(Step::Label(label)) => take_label(&mut processor, feed, &label, &mut outbox, &mut rejections),
+                    Some(Step::Sample) => before = Some(offset),
+                    Some(Step::Over) => break 'work,
+                    None => tokio::select! {
+                        () = outboxes.closed() => return Ok(()),
+                        () = replicas.asked() => replicas.make(|| processor.replica()),
+                        () = feed.came() => {}
+                    },
+                }
+            }
             let is_last_row = records.peek().is_none_or(|(_, next)| next.offset != offset);
             while let Some(learned) = learned.next_if(|learned| learned.offset <= offset) {
                 processor.learn_schema(learned);
             }
             if let Err(rejection) = processor.process_ahead(record, rows.get(i), &mut outbox) {
-                rejections.seen(rejection.reason(), |times| {
-                    tracing::warn!(
-                        event = "dead_letter", offset, reason = rejection.reason(), error = %rejection, times,
-                        "record cannot be used and goes to the dead letters"
-                    );
-                });
+                tell_rejected(&mut rejections, offset, &rejection);
             }
             // After a restart an output tells from which record its last one was made, and not from which row.
             if is_last_row && outbox.bytes() >= OUTBOX_BYTES {
@@ -196,7 +224,13 @@ pub(super) async fn process(
                 }
             }
         }
-        if last.is_some() {
+        if fetched.end > 0 || last.is_some() {
+            is_at_end = fetched.next_offset >= fetched.high_watermark;
+        }
+        if let Some(feed) = &mut labels {
+            take_labels(&mut processor, feed, is_at_end, &mut outbox, &mut rejections);
+        }
+        if last.is_some() || labels.is_some() {
             say(&mut processor, &mut rejections);
         }
         if fetched.end > 0 || last.is_some() {
@@ -211,18 +245,18 @@ pub(super) async fn process(
         outbox.position = processor.position();
         outbox.held.extend(held);
         spout.leave(&outbox);
-        let due = kept.0.elapsed() >= checkpoint_every && processor.position() != kept.1 && processor.may_begin_here();
+        let due = kept.0.elapsed() >= checkpoint_every && reached(&processor) != kept.1 && processor.may_begin_here();
         if due {
             let begun = std::time::Instant::now();
             outbox.checkpoint = Some(Box::new(processor.checkpoint()));
             let pause = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
             counters.longest_pause.fetch_max(pause, Ordering::Relaxed);
-            kept = (Instant::now(), processor.position());
+            kept = (Instant::now(), reached(&processor));
         }
-        if (due || outbox.position != sent) && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
+        if (due || reached(&processor) != sent) && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
             return Ok(());
         }
-        sent = outbox.position;
+        sent = reached(&processor);
         if shown.elapsed() >= SNAPSHOT_EVERY {
             snapshots.send_replace(Some(Arc::new(processor.snapshot())));
             (shown, is_new) = (Instant::now(), false);
@@ -232,13 +266,83 @@ pub(super) async fn process(
         // `fetch` has panicked, so the last records cannot be trusted.
         return Ok(());
     }
-    if processor.position() != kept.1 && processor.may_begin_here() {
+    while let Some(feed) = &mut labels
+        && !feed.is_over()
+        && (is_at_end || end.is_some_and(|end| processor.position() >= end))
+    {
+        tokio::select! {
+            () = outboxes.closed() => return Ok(()),
+            () = replicas.asked() => replicas.make(|| processor.replica()),
+            () = feed.came() => {}
+        }
+        take_labels(&mut processor, feed, true, &mut outbox, &mut rejections);
+        outbox.position = processor.position();
+        if outbox.bytes() >= OUTBOX_BYTES && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
+            return Ok(());
+        }
+    }
+    outbox.position = processor.position();
+    if reached(&processor) != kept.1 && processor.may_begin_here() {
         outbox.checkpoint = Some(Box::new(processor.checkpoint()));
     }
     // A publisher that has ended reports the reason itself.
     let _ = outboxes.send(outbox.take()).await;
     snapshots.send_replace(Some(Arc::new(processor.snapshot())));
     Ok(())
+}
+
+/// Returns how far the samples are processed, and the labels where they have a topic of their own.
+fn reached(processor: &Processor) -> (i64, i64) {
+    (processor.position(), processor.labels_read().map_or(0, |read| read.position))
+}
+
+/// Waits until more labels have come; for ever where these have no topic of their own.
+async fn more(labels: &mut Option<LabelFeed>) {
+    match labels {
+        Some(feed) => feed.came().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes the labels that wait for no sample, where these are at their end.
+fn take_labels(
+    processor: &mut Processor,
+    feed: &mut LabelFeed,
+    is_at_end: bool,
+    outbox: &mut Outbox<PendingPredictions>,
+    rejections: &mut RateLimited,
+) {
+    while is_at_end
+        && feed.is_free(processor.position())
+        && let Some(label) = feed.without_sample()
+    {
+        take_label(processor, feed, &label, outbox, rejections);
+    }
+    let (position, end) = feed.position();
+    processor.advance_labels(position, end);
+}
+
+/// Processes a label.
+fn take_label(
+    processor: &mut Processor,
+    feed: &mut LabelFeed,
+    label: &Record,
+    outbox: &mut Outbox<PendingPredictions>,
+    rejections: &mut RateLimited,
+) {
+    feed.learned(label.offset).for_each(|learned| processor.learn_schema(&learned));
+    if let Err(rejection) = processor.process_label(label, outbox) {
+        tell_rejected(rejections, label.offset, &rejection);
+    }
+}
+
+fn tell_rejected(rejections: &mut RateLimited, offset: i64, rejection: &Rejection) {
+    rejections.seen(rejection.reason(), |times| {
+        tracing::warn!(
+            event = "dead_letter", offset, reason = rejection.reason(), error = %rejection, times,
+            "record cannot be used and goes to the dead letters"
+        );
+    });
 }
 
 /// Hands an outbox to the publisher, and meanwhile makes replicas for those who ask: it may be waiting for a broker. Returns `false`

@@ -9,11 +9,16 @@ mod support;
 
 use std::{ops::Range, slice::from_ref, time::Duration};
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
 use broker_client::{BrokerClient, Names, proved};
 use support::{
     daemon::Workspace,
     kill_loop::{ENSEMBLES, Ground, MODELS, Plan, kill_loop},
     proof::{FOREIGN, Proof, source},
+    two_topics,
 };
 use thalweg::topic::{Output, record::Record};
 
@@ -204,4 +209,100 @@ fn models_that_join_on_kafka_are_those_of_a_run_that_had_them_from_the_start_als
         );
     }
     println!("Kafka, joining: {joined} of {COUNT} before");
+}
+
+/// Values of records.
+fn values(range: Range<usize>, record: fn(usize) -> Value) -> impl Iterator<Item = Option<Vec<u8>>> {
+    range.map(move |i| Some(record(i).to_string().into_bytes()))
+}
+
+/// The settings of samples whose labels have a topic of their own.
+fn of_two_topics(labels: &str) -> Vec<String> {
+    let mut settings: Vec<String> = two_topics::SETTINGS.iter().map(|it| (*it).to_owned()).collect();
+    settings.extend([format!("topics.labels={labels}"), "state.every=120ms".to_owned(), MODELS.to_owned()]);
+    settings
+}
+
+#[test]
+fn kills_on_kafka_amid_two_topics_change_no_bit_whatever_came_first() {
+    const PARTITIONS: usize = 2;
+    let labels_of = |names: &Names| format!("{}.labels", names.samples);
+    let topics_of = |names: &Names| [names.samples.clone(), labels_of(names)];
+    let mut ground = OnKafka::new("two", PARTITIONS as i32, MODELS, &[]);
+    let labels_topic = labels_of(&ground.names);
+    let settings = of_two_topics(&labels_topic);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    ground.site = ground.names.site(ground.bus.address(), &settings);
+    ground.site.settings.push("generator.enabled=false".to_owned());
+    topics_of(&ground.names).iter().for_each(|topic| ground.bus.create(topic, PARTITIONS as i32));
+    let mut rng = ChaCha8Rng::seed_from_u64(82);
+    let (mut samples, mut labels) = ([0; PARTITIONS], [0; PARTITIONS]);
+    for _ in 0..100 {
+        let mut daemon = ground.site.start(&["run"]);
+        for _ in 0..rng.random_range(2..6) {
+            for p in 0..PARTITIONS {
+                let produce = |topic: &str, range, record| {
+                    ground.bus.produce_at(topic, p as i32, b"key", 1_700_000_000_000, values(range, record));
+                };
+                let to = samples[p] + rng.random_range(1..120);
+                produce(&ground.names.samples, samples[p]..to, two_topics::sample);
+                samples[p] = to;
+                // Some wait for the next round, and some overtake their samples.
+                let to = (to + 3).min(labels[p] + rng.random_range(0..160)).max(labels[p]);
+                produce(&labels_topic, labels[p]..to, two_topics::label);
+                labels[p] = to;
+            }
+            let after = samples.iter().sum::<usize>() as i64 - rng.random_range(0..150);
+            let predictions = &ground.names.outputs[0];
+            ground.bus.until("predictions", || {
+                daemon.watch(Duration::ZERO);
+                let made = ground.bus.topics().get(predictions) == Some(&(PARTITIONS as i32));
+                made && (0..PARTITIONS as i32).map(|p| ground.bus.end(predictions, p)).sum::<i64>() >= after
+            });
+        }
+        daemon.kill();
+    }
+    let caught_up = ground.site.run(&["run", "--until-caught-up"]);
+    assert!(caught_up.status.success(), "{}", String::from_utf8_lossy(&caught_up.stderr));
+    let topics = ground.bus.all(&ground.names);
+
+    let fresh = Names::unique("two", PARTITIONS as i32);
+    let other_labels = labels_of(&fresh);
+    let settings = of_two_topics(&other_labels);
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    topics_of(&fresh).iter().for_each(|topic| ground.bus.create(topic, PARTITIONS as i32));
+    let mut proof = Proof::default();
+    let mut switches = 0;
+    for p in 0..PARTITIONS {
+        let predictions = &topics.of(Output::Predictions)[p];
+        let known = two_topics::known(predictions);
+        proof.holds(format!("partition {p}: each sample has one prediction"), predictions.len() == samples[p]);
+        proof.holds(format!("partition {p}: predictions know of ever more labels"), known.is_sorted());
+        switches += known.windows(2).filter(|two| two[0] < two[1]).count();
+        let (of_samples, of_labels) = two_topics::placed(&known, samples[p], labels[p]);
+        let timed = [
+            (&fresh.samples, of_samples, two_topics::sample as fn(usize) -> Value),
+            (&other_labels, of_labels, two_topics::label),
+        ];
+        for (topic, times, record) in timed {
+            ground.bus.produce_timed(
+                topic,
+                p as i32,
+                b"key",
+                times.iter().copied().zip(values(0..times.len(), record)),
+            );
+        }
+    }
+    let mut site = fresh.site(ground.bus.address(), &settings);
+    site.settings.push("generator.enabled=false".to_owned());
+    let run = site.run(&["run", "--until-caught-up"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let [ours, theirs] = [&ground.names, &fresh].map(topics_of);
+    let without = |topics, names: &[String; 2]| two_topics::without_times(topics, [&names[0], &names[1]]);
+    proof.same_outputs(&without(topics, &ours), &without(ground.bus.all(&fresh), &theirs));
+    proof.same_learned([(&ground.site, &ours[0]), (&site, &theirs[0])], PARTITIONS);
+    let (samples, labels) = (samples.iter().sum::<usize>(), labels.iter().sum::<usize>());
+    println!("Kafka: {samples} samples, {labels} labels, {switches} places where labels came; {}", proof.summary());
+    proof.hold();
+    assert!(switches > 200, "labels came at {switches} places only");
 }

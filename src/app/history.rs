@@ -1,13 +1,16 @@
 //! Reads a range of a topic on whichever transport is set, for the command line.
 
-use std::{io, ops::Range};
+use std::{collections::VecDeque, io, ops::Range};
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use thalweg_embedded::EmbeddedTopics;
 use thalweg_kafka::KafkaTopics;
 use thalweg_pipeline::decode::Learned;
 use thalweg_settings::{Settings, Transport};
-use thalweg_topic::{self as topic, Reader, Source, record::Record};
+use thalweg_topic::{
+    self as topic, Reader, Source, Start,
+    record::{LABEL, Record},
+};
 
 use super::asking::Asking;
 
@@ -100,12 +103,15 @@ pub fn read<'a>(
 ) -> LocalBoxFuture<'a, Result<Vec<Learned>, Error>> {
     async move {
         let mut asking = Asking::new(settings)?;
+        let labels = settings.topics.labels.as_deref().filter(|_| wanted.topic == settings.topics.samples);
         match &settings.transport {
             Transport::Embedded(_) => {
-                show(&EmbeddedTopics::open(&settings.state.path)?, wanted, begin, see, asking.as_mut()).await?;
+                let source = EmbeddedTopics::open(&settings.state.path)?;
+                show(&source, wanted, labels, begin, see, asking.as_mut()).await?;
             }
             Transport::Kafka(config) => {
-                show(&KafkaTopics::new(config.as_ref().clone())?, wanted, begin, see, asking.as_mut()).await?;
+                let source = KafkaTopics::new(config.as_ref().clone())?;
+                show(&source, wanted, labels, begin, see, asking.as_mut()).await?;
             }
         }
         Ok(asking.map(Asking::learned).unwrap_or_default())
@@ -152,7 +158,7 @@ async fn tail(
         let held = source.reader(topic, partition).await?.range().await?;
         let from = held.start.max(held.end.saturating_sub(each));
         let wanted = Wanted { topic: topic.to_owned(), partition: Some(partition), from: Some(from), to: None };
-        show(&source, &wanted, &mut |_| Ok(()), see, asking.as_deref_mut()).await?;
+        show(&source, &wanted, None, &mut |_| Ok(()), see, asking.as_deref_mut()).await?;
     }
     Ok(count)
 }
@@ -160,6 +166,7 @@ async fn tail(
 async fn show(
     source: &impl Source,
     wanted: &Wanted,
+    labels: Option<&str>,
     begin: &mut dyn FnMut(Part) -> io::Result<()>,
     see: &mut See<'_>,
     mut asking: Option<&mut Asking>,
@@ -183,6 +190,10 @@ async fn show(
         }
         begin(Part { partition, offsets: from..to })?;
         let mut next = from;
+        let mut labels = match labels {
+            Some(topic) => Some(Labels::new(source.reader(topic, partition).await?)),
+            None => None,
+        };
         while next < to {
             let fetched = match reader.fetch(next).await {
                 // Records that were dropped meanwhile are an error, not skipped.
@@ -197,21 +208,67 @@ async fn show(
                 }
             }
             for record in fetched.records.iter().filter(|record| record.offset < to) {
-                match &mut asking {
-                    Some(asking) => see(asking.value(record).await?.as_deref(), record)?,
-                    None => see(record.value.as_deref(), record)?,
+                if let Some(labels) = &mut labels {
+                    labels.show_up_to(record.timestamp, see, asking.as_deref_mut()).await?;
                 }
+                show_record(record, see, asking.as_deref_mut()).await?;
             }
             next = fetched.next_offset;
+        }
+        if let Some(labels) = &mut labels {
+            labels.show_up_to(i64::MAX, see, asking.as_deref_mut()).await?;
         }
     }
     Ok(())
 }
 
+async fn show_record(record: &Record, see: &mut See<'_>, asking: Option<&mut Asking>) -> Result<(), Error> {
+    match asking {
+        Some(asking) => see(asking.value(record).await?.as_deref(), record)?,
+        None => see(record.value.as_deref(), record)?,
+    }
+    Ok(())
+}
+
+/// A partition of the labels topic, which is read along with that of the samples, in order of the records' times.
+struct Labels<R> {
+    reader: R,
+    /// The next offset, and the end, once they are known.
+    range: Option<Range<i64>>,
+    waiting: VecDeque<Record>,
+}
+
+impl<R: Reader> Labels<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, range: None, waiting: VecDeque::new() }
+    }
+
+    /// Passes labels up to a time to `see`, but those that are older than the first sample.
+    async fn show_up_to(&mut self, time: i64, see: &mut See<'_>, mut asking: Option<&mut Asking>) -> Result<(), Error> {
+        if self.range.is_none() {
+            let start = self.reader.resolve(Start::Timestamp(time)).await?;
+            self.range = Some(start..self.reader.range().await?.end);
+        }
+        loop {
+            while let Some(mut record) = self.waiting.pop_front_if(|record| record.timestamp <= time) {
+                record.headers.set(LABEL, "");
+                show_record(&record, see, asking.as_deref_mut()).await?;
+            }
+            let Some(range) = self.range.as_mut().filter(|range| self.waiting.is_empty() && !range.is_empty()) else {
+                return Ok(());
+            };
+            let fetched = self.reader.fetch(range.start).await?;
+            // Records that are not committed do not exist yet.
+            range.start = if fetched.next_offset > range.start { fetched.next_offset } else { range.end };
+            self.waiting.extend(fetched.records);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thalweg_topic::{Fetched, Start};
+    use thalweg_topic::Fetched;
 
     /// A partition that holds offsets up to 10, of which the first `dropped` vanish after the first read, and those from
     /// `open` on are not committed.
@@ -267,7 +324,7 @@ mod tests {
             seen.push_str(&String::from_utf8_lossy(value.unwrap_or_default()));
             Ok(())
         };
-        let end = show(&Shifting { first: 0, dropped, open }, &wanted, &mut |_| Ok(()), &mut see, None).await;
+        let end = show(&Shifting { first: 0, dropped, open }, &wanted, None, &mut |_| Ok(()), &mut see, None).await;
         (seen, end)
     }
 

@@ -244,11 +244,15 @@ impl Processor {
         self.labels.as_ref().map(|labels| labels.end.saturating_sub(labels.read.position).max(0).unsigned_abs())
     }
 
-    /// Sets how far the labels topic is read, and what has been published of it.
-    pub fn read_labels(&mut self, read: LabelsRead, published: Published) {
+    /// Returns the offset of the next record of the labels topic, and its end as far as is known.
+    pub fn labels_reached(&self) -> Option<(i64, i64)> {
+        self.labels.as_ref().map(|labels| (labels.read.position, labels.end))
+    }
+
+    /// Sets how far the labels topic is read, its end, and what has been published of it.
+    pub fn read_labels(&mut self, read: LabelsRead, end: i64, published: Published) {
         if let Some(labels) = &mut self.labels {
-            labels.end = labels.end.max(read.position);
-            (labels.read, labels.published) = (read, published);
+            (labels.read, labels.end, labels.published) = (read, end, published);
         }
     }
 

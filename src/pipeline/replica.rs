@@ -18,6 +18,7 @@ use crate::{
 };
 use thalweg_features::Past;
 use thalweg_metrics::Interval;
+use thalweg_topic::record::Headers;
 
 /// What a worker had learned after the records before a position.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Predictor {
         let as_json = Schema { format: Format::Json, labels: Labels::default(), ..schema.clone() };
         let decoder = |index: Index| {
             let mut decoder = Decoder::with_past(&as_json, index, Arc::clone(past), Pending::default());
-            decoder.set_record(*time, None);
+            decoder.set_record(*time, None, &Headers::new());
             decoder
         };
         let names: Vec<String> = race.names().map(|name| quote(name)).collect();

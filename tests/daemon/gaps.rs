@@ -222,3 +222,27 @@ fn a_state_file_of_the_first_format_is_gone_on_with() {
         .expect("a format");
     assert_eq!(format, 3);
 }
+
+#[test]
+fn labels_that_are_gone_before_they_were_read_are_told_and_missed_only_where_that_is_meant() {
+    let topic = ["labels.mode=topic", "labels.by=x", "labels.on_correction=refuse"];
+    let mut site = learned(&topic);
+    append(&site, "labels", 0..40, "one");
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    append(&site, "labels", 40..90, "two");
+    execute(&site, "DELETE FROM labels WHERE offset < 60");
+    let line = stops_then_continues(&mut site, &["`labels`/0 holds offsets 60 to 90 and no longer 40", "20 records"]);
+    assert_eq!((&line["topic"], &line["requested"], &line["resumed"]), (&"labels".into(), &40.into(), &60.into()));
+    let events = site.topic("events");
+    let gap = events.iter().filter_map(|(_, value, _)| serde_json::from_slice::<Value>(value.as_deref()?).ok());
+    let gap = gap.filter(|event| event["event"] == "gap").collect::<Vec<_>>();
+    assert_eq!(gap.len(), 1, "{gap:?}");
+    assert_eq!((&gap[0]["source"]["topic"], &gap[0]["missed"]), (&"labels".into(), &20.into()));
+
+    // Made anew, with others in the place of those that were read.
+    execute(&site, "DELETE FROM labels");
+    append(&site, "labels", 0..100, "three");
+    site.settings.retain(|setting| setting != "transport.on_gap=continue");
+    let line = stops_then_continues(&mut site, &["`labels`/0 has been made anew"]);
+    assert_eq!((&line["reason"], &line["resumed"]), (&"recreated".into(), &0.into()));
+}

@@ -14,46 +14,14 @@ use crate::{
     kill::{KEEP_ALL, StateFile},
     support::{
         PATIENCE,
-        daemon::{Workspace, stdout},
+        daemon::{Workspace, read, stdout},
+        http::{address, get},
         kill_loop::MODELS,
-        proof::{Proof, Topics},
+        proof::Proof,
+        two_topics::{SETTINGS, known, label, placed, sample, without_times},
     },
 };
-use thalweg::topic::{
-    Output,
-    record::{LABELS, Record, TIMESTAMP},
-};
-
-const TOPIC: &[&str] = &[
-    "generator.enabled=false",
-    "state.every=50ms",
-    "schema.timestamp=at",
-    "labels.mode=topic",
-    "labels.by=id",
-    "labels.max_wait=40min",
-    "labels.max_early=5min",
-    r#"features=[{kind="lag",of="y",at=[1,"30min"]},{kind="rolling",of="y",over=[9],statistics=["mean"],by="who"}]"#,
-];
-
-fn at(i: usize) -> i64 {
-    1_700_000_000_000 + i as i64 * 30_000
-}
-
-fn sample(i: usize) -> Value {
-    json!({"at": at(i), "id": i, "who": format!("w{}", i % 7), "x": (i * 31 % 100) as f64 / 10.0})
-}
-
-/// Label `i`: of a sample that came before it, or comes a little after, or of none; some say more than a label has to.
-fn label(i: usize) -> Value {
-    let of = (i + 2).saturating_sub(i * 7919 % 60);
-    let y = (of * 31 % 100) as f64 / 5.0 + (of % 3) as f64;
-    match i % 13 {
-        5 => json!({"at": at(i), "id": format!("nobody {i}"), "y": 1}),
-        8 => json!({"at": at(i), "y": 1}),
-        9 => json!({"at": at(i), "id": of, "y": y, "x": 5, "by": "a person"}),
-        _ => json!({"at": at(i), "id": of, "y": y}),
-    }
-}
+use thalweg::topic::Output;
 
 /// Appends to a topic that has records up to there, each with a time of its own.
 fn fill(site: &Workspace, topic: &str, range: Range<usize>, record: fn(usize) -> Value, time: impl Fn(usize) -> i64) {
@@ -66,31 +34,10 @@ fn fill(site: &Workspace, topic: &str, range: Range<usize>, record: fn(usize) ->
     tx.commit().expect("commit");
 }
 
-/// How many labels each prediction says it knew of, by the offset of its sample.
-fn known(predictions: &[Record]) -> Vec<i64> {
-    let known = |record: &Record| {
-        let header = record.headers.get(LABELS).expect("a prediction says which labels it knew of");
-        std::str::from_utf8(header).expect("text").parse().expect("an offset")
-    };
-    predictions.iter().map(known).collect()
-}
-
 /// How many predictions are published.
 fn predictions(site: &Workspace) -> i64 {
     let query = "SELECT coalesce(max(offset) + 1, 0) FROM predictions";
     site.state().query_row(query, [], |row| row.get(0)).expect("a count")
-}
-
-/// Without the times of records, which the undisturbed run has others of.
-fn without_times(mut topics: Topics) -> Topics {
-    let [_, letters, events] = &mut topics.outputs;
-    letters.iter_mut().flatten().for_each(|letter| letter.headers.retain(|name| name != TIMESTAMP.as_bytes()));
-    for event in events.iter_mut().flatten() {
-        let mut value: Value = serde_json::from_slice(event.value.as_deref().expect("a value")).expect("JSON");
-        value.as_object_mut().expect("an object").remove("timestamp");
-        event.value = Some(value.to_string().into());
-    }
-    topics
 }
 
 /// The same records in a fresh state file, in one go. Their times say what the predictions of the other run say: which label comes
@@ -100,9 +47,9 @@ fn undisturbed(battered: &StateFile, samples: usize, labels: usize) -> StateFile
     let fresh = StateFile { site: Workspace::new(&settings), partitions: 1 };
     assert!(fresh.site.run(&["run", "--until-caught-up"]).status.success(), "the daemon makes the topics");
     let known = known(&battered.topics().of(Output::Predictions)[0]);
-    let time = |offset: usize| 10 * (offset as i64 + 1);
-    fill(&fresh.site, "samples", 0..samples, sample, time);
-    fill(&fresh.site, "labels", 0..labels, label, |i| time(known.partition_point(|known| *known <= i as i64)));
+    let (of_samples, of_labels) = placed(&known, samples, labels);
+    fill(&fresh.site, "samples", 0..samples, sample, |i| of_samples[i]);
+    fill(&fresh.site, "labels", 0..labels, label, |i| of_labels[i]);
     let run = fresh.site.run(&["run", "--until-caught-up"]);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     fresh
@@ -110,7 +57,7 @@ fn undisturbed(battered: &StateFile, samples: usize, labels: usize) -> StateFile
 
 #[test]
 fn kills_amid_two_topics_change_no_bit_whatever_came_first() {
-    let settings = [TOPIC, &[KEEP_ALL, MODELS]].concat();
+    let settings = [SETTINGS, &[KEEP_ALL, MODELS]].concat();
     let ground = StateFile { site: Workspace::new(&settings), partitions: 1 };
     assert!(ground.site.run(&["run", "--until-caught-up"]).status.success());
     let mut rng = ChaCha8Rng::seed_from_u64(81);
@@ -142,7 +89,10 @@ fn kills_amid_two_topics_change_no_bit_whatever_came_first() {
     let known = known(predictions);
     proof.holds("predictions know of ever more labels", known.is_sorted());
     let switches = known.windows(2).filter(|two| two[0] < two[1]).count();
-    proof.same_outputs(&without_times(topics), &without_times(fresh.topics()));
+    proof.same_outputs(
+        &without_times(topics, ["samples", "labels"]),
+        &without_times(fresh.topics(), ["samples", "labels"]),
+    );
     proof.same_state(&ground.site, &fresh.site, "samples", 1);
     let shown = stdout(&ground.site.run(&["dead-letters", "show"]));
     for reason in ["already_labelled", "bad_label"] {
@@ -156,4 +106,136 @@ fn kills_amid_two_topics_change_no_bit_whatever_came_first() {
     println!("{samples} samples, {labels} labels, {switches} places where labels came; {}", proof.summary());
     proof.hold();
     assert!(switches > 100, "labels came at {switches} places only");
+}
+
+/// Records of one minute after the other, in a topic that has none.
+fn minutes(site: &Workspace, topic: &str, values: &[Value]) {
+    let state = site.state();
+    for (i, value) in (0..).zip(values) {
+        let time = value["at"].as_i64().unwrap_or(60_000 * i);
+        let row = params![i, time, value.to_string()];
+        let next = format!("SELECT coalesce(max(offset) + 1, 0) FROM \"{topic}\"");
+        let next: i64 = state.query_row(&next, [], |row| row.get(0)).expect("an offset");
+        let insert = format!("INSERT INTO \"{topic}\" VALUES (0, ?1 + {}, ?2, NULL, ?3, NULL)", next - i);
+        state.execute(&insert, row).expect("insert");
+    }
+}
+
+/// Two models whose numbers are known, and labels that have a topic of their own.
+fn plain(more: &[&str]) -> Workspace {
+    let settings = [
+        "generator.enabled=false",
+        "labels.mode=topic",
+        "labels.by=id",
+        r#"models=[{kind="mean"},{kind="last"}]"#,
+        "metrics.report_every=20ms",
+    ];
+    let site = Workspace::new(&[&settings[..], more].concat());
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    site
+}
+
+#[test]
+fn a_backlog_of_both_topics_is_worked_off_in_the_order_of_their_times() {
+    let site = plain(&[]);
+    let samples: Vec<Value> = (0..60).map(|i| json!({"at": 60_000 * i, "id": i, "x": i % 5})).collect();
+    // Each is known two and a half minutes after its sample.
+    let labels: Vec<Value> =
+        (0..60).map(|i| json!({"at": 60_000 * i + 150_000, "id": i, "y": 10 * i, "x": 77, "new": 5})).collect();
+    minutes(&site, "labels", &labels);
+    minutes(&site, "samples", &samples);
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    let predictions = site.predictions();
+    assert_eq!(predictions.len(), 60);
+    for (i, prediction) in predictions.iter().enumerate() {
+        let known = i.saturating_sub(2);
+        let last = if known == 0 { 0.0 } else { 10.0 * (known - 1) as f64 };
+        assert_eq!(prediction["predictions"]["last"].as_f64(), Some(last), "{prediction}");
+        assert_eq!(prediction["version"].as_u64(), Some(known as u64), "{prediction}");
+    }
+    let headers = site.topic("predictions").remove(30).2;
+    assert_eq!(headers["thalweg.labels"], "28");
+    assert!(site.topic("dead-letters").is_empty());
+    let shown = stdout(&site.run(&["model", "show"]));
+    assert!(!shown.contains("new"), "what only labels have is no feature: {shown}");
+    // The same from the topics as they are now.
+    let compared = site.run(&["compare", "--topic", "samples", "--out", &site.path("out").display().to_string()]);
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stderr));
+    let compared: Value = serde_json::from_str(&read(&site.path("out/compare.json"))).expect("JSON");
+    let stream = &compared["streams"][0];
+    assert_eq!((&stream["dead_letters"], &stream["fields"]["with_target"]), (&0.into(), &60.into()), "{compared}");
+    let [last, _] = [0, 1].map(|i| &stream["models"][i]);
+    // Three behind, but for the first ones, of which none was known.
+    assert_eq!((&last["model"], &last["mae"]), (&"last".into(), &29.0.into()), "{compared}");
+}
+
+#[test]
+fn a_label_that_was_a_dead_letter_is_one_again_when_it_is_sent_back() {
+    let site = plain(&[]);
+    minutes(&site, "labels", &[json!({"id": 7, "y": 3, "x": 1}), json!({"id": 8, "y": 4, "x": 1})]);
+    minutes(&site, "samples", &[json!({"at": 600_000, "id": 7, "x": 2})]);
+    let run = || assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    run();
+    assert_eq!(site.topic("dead-letters").len(), 2, "both came before their samples");
+    let sent = site.run(&["dead-letters", "retry", "--all"]);
+    assert!(sent.status.success() && stdout(&sent).contains("2 "), "{sent:?}");
+    run();
+    let letters = site.topic("dead-letters");
+    assert_eq!(letters.len(), 3, "the sample of the second has not come: {letters:?}");
+    assert_eq!(
+        (&letters[2].2["thalweg.reason"], &letters[2].2["thalweg.topic"]),
+        (&"no_sample".into(), &"samples".into())
+    );
+    minutes(&site, "samples", &[json!({"at": 700_000, "id": 8, "x": 2})]);
+    run();
+    assert!(site.run(&["dead-letters", "retry", "--all"]).status.success());
+    run();
+    assert_eq!((site.predictions().len(), site.topic("dead-letters").len()), (2, 3));
+    let shown: Value = serde_json::from_str(&stdout(&site.run(&["model", "export"]))).expect("JSON");
+    assert_eq!(shown["partitions"][0]["version"], 2, "both samples were learned: {shown}");
+}
+
+#[test]
+fn labels_come_while_no_sample_does_and_what_is_unread_is_told() {
+    let site = plain(&["http.listen=127.0.0.1:0"]);
+    minutes(&site, "samples", &[json!({"id": 1, "x": 2}), json!({"id": 2, "x": 2})]);
+    let mut daemon = site.start(&["run"]);
+    let address = address(&mut daemon);
+    let late = |wanted: &dyn Fn(&Value) -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status: Value = serde_json::from_str(&get(address, "/api/v1/status").body).expect("JSON");
+            let late = &status["partitions"][0]["late"];
+            if wanted(late) {
+                return late.clone();
+            }
+            assert!(Instant::now() < deadline, "{status}");
+            std::thread::yield_now();
+        }
+    };
+    assert_eq!(late(&|late| late["waiting"] == 2)["unread"], 0);
+    minutes(&site, "labels", &[json!({"id": 2, "y": 5}), json!({"id": 1, "y": 7})]);
+    let late = late(&|late| late["labelled"] == 2);
+    assert_eq!((&late["waiting"], &late["unread"]), (&0.into(), &0.into()));
+    assert!(get(address, "/metrics").body.contains("thalweg_unread_labels{"));
+    let listed = get(address, "/api/v1/topics/labels/records?partition=0&from=0").body;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn where_labels_come_changes_with_a_restart_and_a_reload_says_so() {
+    let text = |mode: &str| format!("[labels]\nmode = \"{mode}\"\n[metrics]\nreport_every = \"20ms\"\n");
+    let site = Workspace::new(&[]);
+    site.write("settings.toml", text("same_topic"));
+    let mut daemon = site.start(&["run"]);
+    daemon.event("report");
+    site.write("settings.toml", text("topic"));
+    daemon.signal("HUP");
+    let told = daemon.event("reloaded");
+    assert_eq!((&told["waiting"], &told["changed"]), (&"labels.mode".into(), &"".into()), "{}", daemon.story());
+    assert!(daemon.stop().success());
+    let mut daemon = site.start(&["run"]);
+    daemon.event("report");
+    assert!(daemon.stop().success(), "{}", daemon.story());
 }

@@ -239,13 +239,24 @@ impl BrokerClient {
         time: i64,
         values: impl IntoIterator<Item = Option<Vec<u8>>>,
     ) {
-        let record = |value| KafkaRecord {
+        self.produce_timed(topic, partition, key, values.into_iter().map(|value| (time, value)));
+    }
+
+    /// Appends records, each with a time of its own.
+    pub fn produce_timed(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &[u8],
+        timed: impl IntoIterator<Item = (i64, Option<Vec<u8>>)>,
+    ) {
+        let record = |(time, value)| KafkaRecord {
             key: Some(key.to_vec()),
             value,
             headers: Default::default(),
             timestamp: chrono::DateTime::from_timestamp_millis(time).expect("a time"),
         };
-        let records: Vec<KafkaRecord> = values.into_iter().map(record).collect();
+        let records: Vec<KafkaRecord> = timed.into_iter().map(record).collect();
         let client = self.partition(topic, partition);
         for batch in records.chunks(1000) {
             self.wait("a produce", client.produce(batch.to_vec(), Compression::NoCompression)).expect("a produce");

@@ -13,6 +13,7 @@ pub mod kinds;
 pub mod proof;
 pub mod registry;
 pub mod sample_files;
+pub mod two_topics;
 pub mod typed_schemas;
 mod within;
 

@@ -172,17 +172,22 @@ impl Proof {
 
     /// What `site` has learned is to the bit what `undisturbed` has.
     pub fn same_state(&mut self, site: &Workspace, undisturbed: &Workspace, topic: &str, partitions: usize) {
+        self.same_learned([(site, topic), (undisturbed, topic)], partitions);
+        if exported(site) != exported(undisturbed) {
+            self.found("`thalweg model export` differs".to_owned(), &[]);
+        }
+    }
+
+    /// What two have learned, each from its own topic, is the same to the bit.
+    pub fn same_learned(&mut self, both: [(&Workspace, &str); 2], partitions: usize) {
         for partition in 0..partitions as i32 {
-            let [ours, theirs] = [site, undisturbed].map(|site| state(site, topic, partition));
+            let [ours, theirs] = both.map(|(site, topic)| state(site, topic, partition));
             for ((part, ours), (_, theirs)) in ours.iter().zip(&theirs) {
                 if ours != theirs {
                     let (ours, theirs) = (ours.len(), theirs.len());
                     self.found(format!("partition {partition}: {part} differs ({ours} and {theirs} bytes)"), &[]);
                 }
             }
-        }
-        if exported(site) != exported(undisturbed) {
-            self.found("`thalweg model export` differs".to_owned(), &[]);
         }
     }
 

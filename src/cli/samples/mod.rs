@@ -300,7 +300,7 @@ impl Samples {
         let decoded = match content {
             Content::Json(value) => decoder.decode(Some(value)),
             Content::Record(Copied { time, key, value, headers }) => {
-                decoder.set_record(Some(time), key);
+                decoder.set_record(Some(time), key, headers);
                 decoder.decode_with(value, headers, None)
             }
             Content::Cells(table) => decoder.decode_row(table.cells()),

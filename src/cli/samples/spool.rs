@@ -1,7 +1,8 @@
 //! Spools: copies of sources that can be read only once, or slowly: standard input, a pipe, a range of a topic.
 //!
 //! Invariant: the file has no name, so that nothing is left of it however the process ends. Every reader has a position
-//! of its own. Of a record's headers those are kept that are an event's attributes: what else they say is for others.
+//! of its own. Of a record's headers those are kept that are an event's attributes, or say that it is a label: what else they say is
+//! for others.
 
 use std::{
     fs::File,
@@ -17,7 +18,7 @@ use crate::{
         decode::{CloudEvent, Learned},
         encode,
     },
-    topic::record::{Headers, Record},
+    topic::record::{Headers, LABEL, Record},
 };
 
 /// Length of a record without a value.
@@ -105,7 +106,9 @@ impl SpoolWriter {
         self.out.write_all(&encode::time(record).to_le_bytes())?;
         self.size += 8;
         self.write(record.key.as_deref())?;
-        let attributes: Vec<_> = CloudEvent::of(&record.headers).into_iter().flat_map(CloudEvent::headers).collect();
+        let label = record.headers.get(LABEL).map(|value| (LABEL, value));
+        let event = CloudEvent::of(&record.headers).into_iter().flat_map(CloudEvent::headers);
+        let attributes: Vec<_> = event.chain(label).collect();
         self.out.write_all(&(attributes.len() as u32).to_le_bytes())?;
         self.size += 4;
         for (name, value) in attributes {

@@ -228,10 +228,17 @@ impl Decoder {
         &self.index
     }
 
-    /// Sets the time of samples that hold none and come without a record, in milliseconds since 1970, and the key of that record.
-    pub fn set_record(&mut self, time: Option<i64>, key: Option<&[u8]>) {
+    /// Sets the time of samples that hold none and come without a record, in milliseconds since 1970, and the key and the headers of
+    /// that record.
+    pub fn set_record(&mut self, time: Option<i64>, key: Option<&[u8]>, headers: &Headers) {
         self.record_time = time;
         self.set_record_key(key);
+        self.is_label = self.marks_label(headers);
+    }
+
+    /// Returns true where headers say that a record is a label, as those of dead letters that were sent back do.
+    fn marks_label(&self, headers: &Headers) -> bool {
+        headers.get(LABEL).is_some() && self.index.schema().labels.have_topic()
     }
 
     fn set_record_key(&mut self, key: Option<&[u8]>) {
@@ -338,8 +345,8 @@ impl Decoder {
         self.set_record_key(record.key.as_deref());
         if let Some(joiner) = &mut self.joiner {
             joiner.at(record.offset, record.row);
-            self.is_label = record.headers.get(LABEL).is_some() && joiner.config().have_topic();
         }
+        self.is_label = self.marks_label(&record.headers);
     }
 
     /// Decodes like [`Decoder::decode_record`], for a value and its headers.

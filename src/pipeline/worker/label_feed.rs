@@ -37,18 +37,16 @@ pub(super) struct LabelFeed {
     held: Option<Held>,
     /// Offset before which all labels have come, and the end of their topic as it was then.
     came: (i64, i64),
-    /// True until the topic has told its end.
-    is_new: bool,
     is_over: bool,
 }
 
 impl LabelFeed {
-    /// Begins at an offset of the labels topic, amid samples that have predictions before `predicted`.
+    /// Begins at an offset of the labels topic, which has an end, amid samples that have predictions before `predicted`.
     pub(super) fn new(
         batches: mpsc::Receiver<Box<Batch>>,
         interleaving: Interleaving,
         predicted: i64,
-        position: i64,
+        came: (i64, i64),
     ) -> Self {
         Self {
             batches,
@@ -57,8 +55,7 @@ impl LabelFeed {
             waiting: VecDeque::new(),
             learned: VecDeque::new(),
             held: None,
-            came: (position, position),
-            is_new: true,
+            came,
             is_over: false,
         }
     }
@@ -72,6 +69,11 @@ impl LabelFeed {
     /// Returns true once no more labels come, and all have been taken.
     pub(super) fn is_over(&self) -> bool {
         self.is_over && self.waiting.is_empty()
+    }
+
+    /// Returns true where labels have come that are not taken yet.
+    pub(super) fn has_more(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Returns true where all samples that have predictions lie before an offset.
@@ -97,7 +99,7 @@ impl LabelFeed {
                 continue;
             }
             let (next, end) = self.came;
-            let is_known = next >= needed && (is_predicted || (next >= end && !self.is_new));
+            let is_known = next >= needed && (is_predicted || next >= end);
             return match is_known {
                 true => Some(Step::Sample),
                 false if self.is_over => Some(Step::Over),
@@ -146,7 +148,6 @@ impl LabelFeed {
     fn note(&mut self, batch: Batch) {
         let Batch { fetched: Fetched { records, next_offset, high_watermark, .. }, learned, held, .. } = batch;
         self.came = (next_offset, high_watermark);
-        self.is_new = false;
         self.waiting.extend(records);
         self.learned.extend(learned);
         self.held = held.filter(|_| !self.waiting.is_empty());
@@ -158,10 +159,10 @@ mod tests {
     use super::*;
     use thalweg_topic::{Output, record::Headers};
 
-    /// A feed, and where its batches come in.
-    fn feed(predicted: i64, interleaving: Interleaving) -> (mpsc::Sender<Box<Batch>>, LabelFeed) {
+    /// A feed from a topic that ends at `end`, and where its batches come in.
+    fn feed(predicted: i64, interleaving: Interleaving, end: i64) -> (mpsc::Sender<Box<Batch>>, LabelFeed) {
         let (batches, incoming) = mpsc::channel(8);
-        (batches, LabelFeed::new(incoming, interleaving, predicted, 0))
+        (batches, LabelFeed::new(incoming, interleaving, predicted, (0, end)))
     }
 
     /// Labels at successive offsets from `first` on with these times, in a topic that ends at `end`.
@@ -187,8 +188,8 @@ mod tests {
 
     #[test]
     fn of_what_is_in_both_topics_the_older_comes_first_and_an_end_holds_up_nothing() {
-        let (batches, mut feed) = feed(0, Interleaving::default());
-        assert_eq!(labels(&mut feed, 0, 100), (vec![], false), "the topic has not told its end");
+        let (batches, mut feed) = feed(0, Interleaving::default(), 5);
+        assert_eq!(labels(&mut feed, 0, 100), (vec![], false), "what the topic holds has not come");
         batches.try_send(batch(0, &[50, 90, 110], 5)).expect("sent");
         assert_eq!(labels(&mut feed, 0, 100), (vec![0, 1], true));
         assert_eq!(labels(&mut feed, 1, 120), (vec![2], false), "there is more in the topic");
@@ -209,7 +210,7 @@ mod tests {
         }
         let letter = br#"{"event":"drift","source":{"topic":"labels","partition":0,"offset":3}}"#;
         interleaving.note(Output::Events, Some(letter), &Headers::new(), ["samples", "labels"], 0);
-        let (batches, mut feed) = feed(3, interleaving);
+        let (batches, mut feed) = feed(3, interleaving, 9);
         assert_eq!(labels(&mut feed, 0, 100), (vec![], true), "none is needed");
         batches.try_send(batch(0, &[1, 1], 9)).expect("sent");
         assert_eq!(labels(&mut feed, 1, 100), (vec![0, 1], true));
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_label_that_is_not_to_be_had_any_more_holds_its_sample_up_for_good() {
-        let (batches, mut feed) = feed(0, Interleaving::default());
+        let (batches, mut feed) = feed(0, Interleaving::default(), 5);
         batches.try_send(batch(0, &[50], 5)).expect("sent");
         drop(batches);
         assert_eq!(labels(&mut feed, 0, 100), (vec![0], false));

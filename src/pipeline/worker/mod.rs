@@ -37,7 +37,7 @@ pub use config::{Config, Error};
 pub use gauges::{Gauges, View};
 pub use replicas::Dated;
 
-use crate::{decode::ReadAhead, form::Form, label_topic::LabelsRead, registry::Registry, tap::Spout};
+use crate::{decode::ReadAhead, form::Form, registry::Registry, tap::Spout};
 use backfill::Backfill;
 use label_feed::LabelFeed;
 use recovery::{Inputs, recover};
@@ -215,12 +215,12 @@ impl<T: Transport> Worker<T> {
             share: budget.share(),
         };
         let mut feed = None;
-        let labels = labels.zip(labels_topic).zip(processor.labels_read());
-        let fetch_labels = labels.map(|((reader, topic), &LabelsRead { position, .. })| {
+        let labels = labels.zip(labels_topic).zip(processor.labels_reached());
+        let fetch_labels = labels.map(|((reader, topic), (position, end))| {
             let (batches, incoming) = mpsc::channel(CHANNEL_CAPACITY);
             let published = processor.published_up_to_in(Output::Predictions);
             let schemas = schemas(topic, interleaving.known());
-            feed = Some(LabelFeed::new(incoming, interleaving, published, position));
+            feed = Some(LabelFeed::new(incoming, interleaving, published, (position, end)));
             let intake = Intake {
                 reader,
                 batches,

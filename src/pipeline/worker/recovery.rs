@@ -75,8 +75,9 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         Some((reader, topic)) => {
             let stored =
                 stored.as_ref().and_then(|stored| stored.labels_read.as_ref()).filter(|read| read.topic == topic);
+            let end = reader.range().await?.end;
             let read = labels_from(config, store, (topic, partition), stored, reader, &mut interleaving).await?;
-            Some((read, reader))
+            Some((read, end, reader))
         }
         None => None,
     };
@@ -95,16 +96,16 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
     }
     processor.skip_published(published);
     let mut has_label_gap = false;
-    if let Some((read, _)) = &labels {
+    if let Some((read, end, _)) = &labels {
         has_label_gap = read.gap.is_some();
-        processor.read_labels(read.clone(), interleaving.published());
+        processor.read_labels(read.clone(), *end, interleaving.published());
     }
     let same_settings = before_it == Some(race.fingerprint());
     if gap.is_some() || has_label_gap || ((is_blind || !same_settings) && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
     note_identity(&config.processor.topic, store, partition, reader.identity()).await?;
-    if let Some((read, reader)) = labels {
+    if let Some((read, _, reader)) = labels {
         note_identity(&read.topic, store, partition, reader.identity()).await?;
     }
     tell(&processor, restored, published, &afresh);

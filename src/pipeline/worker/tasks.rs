@@ -266,19 +266,20 @@ pub(super) async fn process(
         // `fetch` has panicked, so the last records cannot be trusted.
         return Ok(());
     }
-    while let Some(feed) = &mut labels
-        && !feed.is_over()
-        && (is_at_end || end.is_some_and(|end| processor.position() >= end))
-    {
+    let is_done = is_at_end || end.is_some_and(|end| processor.position() >= end);
+    while let Some(feed) = labels.as_mut().filter(|_| is_done) {
+        take_labels(&mut processor, feed, true, &mut outbox, &mut rejections);
+        // What is left waits for samples that are not there.
+        if feed.is_over() || feed.has_more() {
+            break;
+        }
+        if outbox.bytes() >= OUTBOX_BYTES && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
+            return Ok(());
+        }
         tokio::select! {
             () = outboxes.closed() => return Ok(()),
             () = replicas.asked() => replicas.make(|| processor.replica()),
             () = feed.came() => {}
-        }
-        take_labels(&mut processor, feed, true, &mut outbox, &mut rejections);
-        outbox.position = processor.position();
-        if outbox.bytes() >= OUTBOX_BYTES && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
-            return Ok(());
         }
     }
     outbox.position = processor.position();

@@ -13,6 +13,8 @@ mod dead_letters;
 mod hostile;
 #[path = "kafka/hostile.rs"]
 mod hostile_records;
+#[path = "kafka/label_topic.rs"]
+mod label_topic;
 #[path = "kafka/own_topics.rs"]
 mod own_topics;
 #[path = "kafka/relearn.rs"]

@@ -282,8 +282,8 @@ impl Appender<'_> {
 
     /// Encodes and appends predictions one after the other.
     pub(super) fn drafts(&mut self, drafts: &impl PendingPredictions) -> rusqlite::Result<()> {
-        drafts.try_each(|EncodedPrediction { timestamp, key, value, labels, .. }| {
-            self.row(timestamp, key, Some(value), &Headers::of_labels(labels))
+        drafts.try_each(|EncodedPrediction { timestamp, key, value, headers, .. }| {
+            self.row(timestamp, key, Some(value), headers)
         })
     }
 

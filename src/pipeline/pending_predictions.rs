@@ -7,7 +7,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{form::Template, tap::Tapped};
 use thalweg_metrics::Interval;
-use thalweg_topic::EncodedPrediction;
+use thalweg_topic::{EncodedPrediction, record::Headers};
 
 /// Approximate bytes of a record besides key and value.
 const RECORD_OVERHEAD_BYTES: usize = 32;
@@ -96,25 +96,22 @@ impl thalweg_topic::PendingPredictions for PendingPredictions {
     fn each(&self, take: &mut dyn FnMut(EncodedPrediction<'_>) -> ControlFlow<()>) {
         let Some(template) = &self.template else { return };
         let mut value = Vec::with_capacity(template.most());
-        let (mut switches, mut labels) = (self.labels.iter().peekable(), None);
-        for (i, (draft, predictions)) in
-            self.drafts.iter().zip(self.numbers.chunks_exact(template.models())).enumerate()
-        {
-            while let Some((_, known)) = switches.next_if(|(from, _)| *from <= i) {
-                labels = Some(*known);
-            }
-            value.clear();
-            template.write(&mut value, draft, predictions);
-            let PendingPrediction { source, timestamp, key, .. } = draft;
-            let spelled = EncodedPrediction {
-                source: *source,
-                timestamp: *timestamp,
-                key: key.as_deref(),
-                value: &value,
-                labels,
-            };
-            if take(spelled).is_break() {
-                return;
+        let mut rest = self.drafts.iter().zip(self.numbers.chunks_exact(template.models()));
+        let first = self.labels.first().map_or(self.drafts.len(), |(from, _)| *from);
+        let ends = self.labels.iter().skip(1).map(|(from, _)| *from).chain([self.drafts.len()]);
+        let switches = self.labels.iter().zip(ends).map(|((from, known), to)| (to - from, Some(*known)));
+        for (count, labels) in [(first, None)].into_iter().chain(switches) {
+            let headers = Headers::of_labels(labels);
+            for (draft, predictions) in rest.by_ref().take(count) {
+                value.clear();
+                template.write(&mut value, draft, predictions);
+                let PendingPrediction { source, timestamp, key, .. } = draft;
+                let (source, timestamp) = (*source, *timestamp);
+                let spelled =
+                    EncodedPrediction { source, timestamp, key: key.as_deref(), value: &value, headers: &headers };
+                if take(spelled).is_break() {
+                    return;
+                }
             }
         }
     }

@@ -20,8 +20,8 @@ pub struct EncodedPrediction<'a> {
     pub key: Option<&'a [u8]>,
     /// Value of the record.
     pub value: &'a [u8],
-    /// Offset in the labels topic before which all had been learned; `None` where labels have no topic of their own.
-    pub labels: Option<i64>,
+    /// Headers of the record: how many labels it knew of, where these have a topic of their own.
+    pub headers: &'a Headers,
 }
 
 /// Predictions that wait as numbers and are encoded where and when they are sent.
@@ -186,13 +186,13 @@ impl<D: PendingPredictions> Outbox<D> {
         let drafts = std::mem::take(&mut self.drafts);
         let records = &mut self.records[Output::Predictions as usize];
         records.reserve(drafts.len());
-        drafts.each(&mut |EncodedPrediction { source, timestamp, key, value, labels }| {
+        drafts.each(&mut |EncodedPrediction { source, timestamp, key, value, headers }| {
             records.push(Outgoing {
                 source,
                 timestamp,
                 key: key.map(<[u8]>::to_vec),
                 value: Some(value.to_vec()),
-                headers: Headers::of_labels(labels),
+                headers: if headers.is_empty() { Headers::new() } else { headers.clone() },
             });
             ControlFlow::Continue(())
         });

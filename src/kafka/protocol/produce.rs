@@ -203,8 +203,8 @@ impl Records {
                 write(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers)
             }),
             Self::PendingPredictions(drafts) => {
-                drafts.try_each(|EncodedPrediction { timestamp, key, value, labels, .. }| {
-                    write(timestamp, key, Some(value), &Headers::of_labels(labels))
+                drafts.try_each(|EncodedPrediction { timestamp, key, value, headers, .. }| {
+                    write(timestamp, key, Some(value), headers)
                 })
             }
         }

@@ -44,6 +44,7 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::decode`], and where it is the label of no sample.
+    #[inline(never)]
     pub fn decode_label(&mut self, record: &Record) -> Result<Sample<'_>, Rejection> {
         self.record_time = Some(crate::encode::time(record));
         self.note_record(record);

@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::JoinMap};
 use super::{Error, PUBLISH_TIMEOUT, STOP_TIMEOUT, reload::Anew};
 use thalweg_pipeline::{
     form::Form,
+    processor,
     registry::Registry,
     worker::{self, Gauges, Stop, View, Worker},
 };
@@ -220,7 +221,8 @@ impl<T: Transport> TaskGroup<T> {
     }
 
     fn log_ready(&self, partitions: usize) {
-        tracing::info!(event = "ready", topic = self.config.processor.topic, partitions, "transport is open");
+        let processor::Config { topic, labels, .. } = &self.config.processor;
+        tracing::info!(event = "ready", topic, labels, partitions, "transport is open");
     }
 
     fn running(&self) -> impl Iterator<Item = Task> {

@@ -24,8 +24,12 @@ pub(super) fn run(sources: &Sources, settings: &Settings) -> anyhow::Result<()> 
     let topics = &settings.topics;
     writeln!(
         out,
-        "  topics       {} -> {}, {}, {}",
-        topics.samples, topics.predictions, topics.dead_letters, topics.events
+        "  topics       {}{} -> {}, {}, {}",
+        topics.samples,
+        topics.labels.as_ref().map(|labels| format!(" and {labels}, with the labels")).unwrap_or_default(),
+        topics.predictions,
+        topics.dead_letters,
+        topics.events
     )?;
     for line in settings.places() {
         writeln!(out, "               {line}")?;

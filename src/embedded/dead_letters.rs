@@ -33,6 +33,8 @@ pub struct EmbeddedDeadLetters {
 struct Writer {
     store: Arc<Store>,
     samples: Table,
+    /// `None` where labels have no topic of their own.
+    labels: Option<Table>,
     retention: Config,
 }
 
@@ -53,16 +55,17 @@ impl EmbeddedDeadLetters {
         // Opening would make a file where there is none.
         drop(StateReader::open(&state.path)?);
         let store = Arc::new(Store::open(state)?);
-        let samples = Table::new(&topics.samples);
+        let (samples, labels) = (Table::new(&topics.samples), topics.labels.as_deref().map(Table::new));
         let connection = store.reader()?;
-        Self::over(connection, topics, &state.path, Some(Writer { store, samples, retention }))
+        Self::over(connection, topics, &state.path, Some(Writer { store, samples, labels, retention }))
     }
 
     /// Opens them for sending back within the daemon.
     pub(super) fn of(shared: &Shared) -> Result<Self, Error> {
-        let Shared { store, samples, topics, retention, .. } = shared;
-        let writer = Writer { store: Arc::clone(store), samples: samples.clone(), retention: retention.clone() };
-        Self::over(store.reader()?, topics.clone(), store.path(), Some(writer))
+        let Shared { store, samples, labels, topics, retention, .. } = shared;
+        let (store, samples, labels) = (Arc::clone(store), samples.clone(), labels.clone());
+        let writer = Writer { store, samples, labels, retention: retention.clone() };
+        Self::over(shared.store.reader()?, topics.clone(), shared.store.path(), Some(writer))
     }
 
     fn over(connection: Connection, topics: Topics, path: &Path, writer: Option<Writer>) -> Result<Self, Error> {
@@ -119,32 +122,30 @@ impl DeadLetters for EmbeddedDeadLetters {
         is_ours && (0..self.topics.partitions).contains(&source.partition)
     }
 
-    fn labels(&self) -> Option<&str> {
-        self.topics.labels.as_deref()
-    }
-
     async fn read(&mut self, partition: i32, offset: i64) -> Result<Page, Error> {
         let path = self.connection.path().unwrap_or_default().to_owned();
         self.page(partition, offset).map_err(|source| sqlite(Path::new(&path), source))
     }
 
     async fn retry(&mut self, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
-        let Some(Writer { store, samples, retention }) = &self.writer else { return Ok(Vec::new()) };
+        let Some(Writer { store, samples, labels, retention }) = &self.writer else { return Ok(Vec::new()) };
         let topics = &self.topics;
         let first = |letter: &DeadLetter| self.ends.get(letter.partition as usize).map_or(0, |range| range.start);
         let done = store.write_blocking("dead letters cannot be sent back", |tx| {
             create_retried(tx)?;
             let mut fates = Vec::with_capacity(letters.len());
+            let mut samples_sent = 0;
             for letter in &letters {
                 if !remember(tx, &topics.dead_letters, letter)? {
                     fates.push(Fate::Already);
                     continue;
                 }
-                samples.append(tx, letter.source.partition, None, |rows| rows.records([&letter.sample()]))?;
+                let of = labels.as_ref().filter(|labels| labels.name() == letter.source.topic).unwrap_or(samples);
+                of.append(tx, letter.source.partition, None, |rows| rows.records([&letter.sample()]))?;
+                samples_sent += i64::from(of.name() == samples.name());
                 fates.push(Fate::Sent);
             }
-            let sent = fates.iter().filter(|fate| **fate == Fate::Sent).count();
-            super::count_appended(tx, &topics.samples, sent as i64)?;
+            super::count_appended(tx, &topics.samples, samples_sent)?;
             if let Some(letter) = letters.first() {
                 forget(tx, &topics.dead_letters, letter.partition, first(letter))?;
             }

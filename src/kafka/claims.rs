@@ -18,7 +18,7 @@ use super::{
 };
 use thalweg_topic::{
     Error, Fate, Topics,
-    dead_letters::DeadLetter,
+    dead_letters::{DeadLetter, Source},
     record::{Headers, Outgoing},
 };
 
@@ -30,6 +30,19 @@ struct Terms {
     replaces: Option<ProducerId>,
 }
 
+/// A partition of the samples, or of the labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    partition: i32,
+    labels: bool,
+}
+
+impl Place {
+    fn target(self) -> Target {
+        Target { partition: self.partition, labels: self.labels }
+    }
+}
+
 /// Claims on one dead-letters topic: those that the events tell of, and new ones.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -37,6 +50,8 @@ pub(super) struct Claims {
     /// Partitions of the events topic, each with the offset up to which the ledger has read it.
     events: Vec<(Partition, i64)>,
     samples: Vec<Partition>,
+    /// Empty where labels have no topic of their own.
+    labels: Vec<Partition>,
     ledger: Ledger,
     /// Notes made, so that each has a name of its own.
     notes: u64,
@@ -44,10 +59,15 @@ pub(super) struct Claims {
 
 impl Claims {
     /// Reads from the events what was sent back.
-    pub(super) async fn open(topics: Topics, events: Vec<Partition>, samples: Vec<Partition>) -> Result<Self, Error> {
+    pub(super) async fn open(
+        topics: Topics,
+        events: Vec<Partition>,
+        samples: Vec<Partition>,
+        labels: Vec<Partition>,
+    ) -> Result<Self, Error> {
         let events = events.into_iter().map(|partition| (partition, 0)).collect();
         let ledger = Ledger::new(&topics.dead_letters);
-        let mut claims = Self { topics, events, samples, ledger, notes: 0 };
+        let mut claims = Self { topics, events, samples, labels, ledger, notes: 0 };
         claims.catch_up().await?;
         Ok(claims)
     }
@@ -56,9 +76,19 @@ impl Claims {
         &self.topics
     }
 
-    /// Returns the number of partitions of the samples topic.
-    pub(super) fn sample_partitions(&self) -> i32 {
-        self.samples.len() as i32
+    /// Returns where letters of a source go back to.
+    pub(super) fn target(&self, source: &Source) -> Target {
+        Target { partition: source.partition, labels: self.topics.labels.as_ref() == Some(&source.topic) }
+    }
+
+    /// Returns `true` where there is such a partition.
+    pub(super) fn takes(&self, target: Target) -> bool {
+        self.handle(target).is_some()
+    }
+
+    fn handle(&self, Target { partition, labels }: Target) -> Option<&Partition> {
+        let handles = if labels { &self.labels } else { &self.samples };
+        handles.get(usize::try_from(partition).ok()?)
     }
 
     pub(super) fn standing(&self, partition: i32, offset: i64) -> &Standing {
@@ -99,8 +129,8 @@ impl Claims {
         Ok(())
     }
 
-    /// Sends letters of one partition back that all go to the partition `to` of the samples.
-    pub(super) async fn send(&mut self, to: i32, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
+    /// Sends letters of one partition back that all go to the partition `to`.
+    pub(super) async fn send(&mut self, to: Target, letters: Vec<DeadLetter>) -> Result<Vec<Fate>, Error> {
         let mut fates = Vec::with_capacity(letters.len());
         let mut free = Vec::new();
         // By the identity and the place of claims that have run out.
@@ -132,7 +162,7 @@ impl Claims {
         samples: Place,
         letters: Vec<DeadLetter>,
     ) -> Result<Vec<Fate>, Error> {
-        let Some(handle) = self.samples.get(samples.partition as usize) else {
+        let Some(handle) = self.handle(samples.target()) else {
             return Ok(vec![Fate::Busy; letters.len()]);
         };
         let action = "looking for what was sent back";
@@ -144,7 +174,7 @@ impl Claims {
         if !rest.is_empty() {
             let terms = match producer {
                 Some(producer) if !found.written => Terms { producer, samples, replaces: None },
-                written => self.terms(samples.partition, written).await?,
+                written => self.terms(samples.target(), written).await?,
             };
             fates.extend(self.claim(terms, rest).await?);
         }
@@ -152,15 +182,16 @@ impl Claims {
     }
 
     /// Makes the terms of a claim with a new identity.
-    async fn terms(&mut self, to: i32, replaces: Option<ProducerId>) -> Result<Terms, Error> {
+    async fn terms(&mut self, to: Target, replaces: Option<ProducerId>) -> Result<Terms, Error> {
+        let Target { partition, labels } = to;
         let missing = || Error::Topic {
-            topic: self.topics.samples.clone(),
-            problem: format!("it has no partition {to} any more"),
+            topic: self.topics.labels.as_ref().filter(|_| labels).unwrap_or(&self.topics.samples).clone(),
+            problem: format!("it has no partition {partition} any more"),
         };
-        let handle = self.samples.get(to as usize).ok_or_else(missing)?;
+        let handle = self.handle(to).ok_or_else(missing)?;
         let from = retry_on(handle, "asking for offsets", || handle.range()).await?.end;
-        let producer = producer::identity(handle.cluster(), handle.topic(), to).await?;
-        Ok(Terms { producer, samples: Place { partition: to, from }, replaces })
+        let producer = producer::identity(handle.cluster(), handle.topic(), partition).await?;
+        Ok(Terms { producer, samples: Place { partition, from, labels }, replaces })
     }
 
     /// Claims letters of one partition, and sends those of which the claim counts.
@@ -197,7 +228,7 @@ impl Claims {
         to: Place,
         letters: &[DeadLetter],
     ) -> Result<Option<HashSet<String>>, Error> {
-        let Some(handle) = self.samples.get(to.partition as usize) else { return Ok(None) };
+        let Some(handle) = self.handle(to.target()) else { return Ok(None) };
         let action = format!("sending dead letters back to `{}`/{}", handle.topic(), handle.partition());
         let attempt = || async move {
             let samples = letters.iter().map(|letter| letter.sample_at(now())).collect();

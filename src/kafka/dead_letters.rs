@@ -64,7 +64,11 @@ impl KafkaDeadLetters {
         }
         let partitions = (0..letters.len() as i32).collect();
         let (events, samples) = (handles(&topics.events).await?, handles(&topics.samples).await?);
-        let claims = Claims::open(topics, events, samples).await?;
+        let labels = match &topics.labels {
+            Some(labels) => handles(labels).await?,
+            None => Vec::new(),
+        };
+        let claims = Claims::open(topics, events, samples, labels).await?;
         Ok(Self { cluster, partitions, letters, claims })
     }
 }
@@ -81,11 +85,7 @@ impl DeadLetters for KafkaDeadLetters {
     fn takes_back(&self, source: &Source) -> bool {
         let topics = self.claims.topics();
         let is_ours = source.topic == topics.samples || Some(&source.topic) == topics.labels.as_ref();
-        is_ours && (0..self.claims.sample_partitions()).contains(&source.partition)
-    }
-
-    fn labels(&self) -> Option<&str> {
-        self.claims.topics().labels.as_deref()
+        is_ours && self.claims.takes(self.claims.target(source))
     }
 
     fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send {
@@ -123,16 +123,17 @@ impl DeadLetters for KafkaDeadLetters {
             let mut bytes = 0;
             for letter in letters {
                 let size = letter.sample().size();
-                let same = batch.last().is_none_or(|last| last.source.partition == letter.source.partition);
+                let target = self.claims.target(&letter.source);
+                let same = batch.last().is_none_or(|last| self.claims.target(&last.source) == target);
                 if !same || batch.len() >= MAX_CLAIMED || (!batch.is_empty() && bytes + size > limit) {
                     let full = std::mem::take(&mut batch);
-                    fates.extend(self.claims.send(full[0].source.partition, full).await?);
+                    fates.extend(self.claims.send(self.claims.target(&full[0].source), full).await?);
                     bytes = 0;
                 }
                 bytes += size;
                 batch.push(letter);
             }
-            if let Some(to) = batch.first().map(|letter| letter.source.partition) {
+            if let Some(to) = batch.first().map(|letter| self.claims.target(&letter.source)) {
                 fates.extend(self.claims.send(to, batch).await?);
             }
             Ok(fates)

@@ -65,6 +65,9 @@ pub(super) struct Letters {
 pub(super) struct Place {
     pub(super) partition: i32,
     pub(super) from: i64,
+    /// True where it is in the labels topic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) labels: bool,
 }
 
 /// The state of a letter.
@@ -134,7 +137,7 @@ mod tests {
 
     fn note(event: Kind, by: &str, offsets: &[i64], timestamp: i64) -> Vec<u8> {
         let dead_letters = Letters { topic: "letters".into(), partition: 1, offsets: offsets.to_vec() };
-        let samples = Place { partition: 0, from: 7 };
+        let samples = Place { partition: 0, from: 7, labels: false };
         let note = Note { event, dead_letters, by: by.into(), samples, producer: None, replaces: None, timestamp };
         serde_json::to_vec(&note).expect("JSON")
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 use thalweg_metrics::drift::{AdwinParams, CusumParams, DetectorKind, KswinParams, PageHinkleyParams};
 use thalweg_models::Outlier;
-use thalweg_topic::record::{Headers, KEPT, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP};
+use thalweg_topic::record::{Headers, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP};
 
 /// Returns the time of a record whose fields give none: the record's own time, or its first one where it was sent back.
 #[inline]
@@ -77,8 +77,8 @@ impl Encoder {
     /// own.
     pub fn dead_letter(&self, source: &Record, rejection: &Rejection) -> Outgoing {
         let mut headers = source.headers.owned();
-        // Our own headers are set anew, whatever the record brings, except those that mark a retry.
-        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || KEPT.iter().any(|kept| name == kept.as_bytes()));
+        // Our own headers are set anew, whatever the record brings, except the one that marks a retry.
+        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
         let mut set = |name, value: String| headers.set(name, value);
         set("thalweg.error", rejection.to_string());
         set("thalweg.reason", rejection.reason().to_owned());

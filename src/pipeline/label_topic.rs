@@ -33,6 +33,8 @@ pub(crate) struct LabelTopic {
     pub(crate) encoder: Encoder,
     /// Per output, the offset from which on nothing has been published of it.
     pub(crate) published: Published,
+    /// Offset before which all labels came before what was not published, when the worker began.
+    pub(crate) known: i64,
     /// Offset after its last record, as far as is known.
     pub(crate) end: i64,
 }
@@ -40,7 +42,7 @@ pub(crate) struct LabelTopic {
 impl LabelTopic {
     pub(crate) fn new(topic: &str, partition: i32, names: impl IntoIterator<Item = std::sync::Arc<str>>) -> Self {
         let read = LabelsRead { topic: topic.to_owned(), ..LabelsRead::default() };
-        Self { read, encoder: Encoder::new(topic, partition, names, false), published: [0; 3], end: 0 }
+        Self { read, encoder: Encoder::new(topic, partition, names, false), published: [0; 3], known: 0, end: 0 }
     }
 
     /// Says whether what is made for an output of the label at `offset` is not there yet.

@@ -20,7 +20,7 @@ use crate::{
     snapshot::{Late, Remembered, Snapshot},
 };
 use thalweg_models::Features;
-use thalweg_topic::{Outbox, Output, OutputOffsets, Published, record::Record};
+use thalweg_topic::{Interleaving, Outbox, Output, OutputOffsets, Published, record::Record};
 
 /// Records up to which every snapshot evaluates the use of fields anew; later at least so many lie in between.
 const FIELDS_REFRESH_RECORDS: u64 = 2000;
@@ -249,10 +249,11 @@ impl Processor {
         self.labels.as_ref().map(|labels| (labels.read.position, labels.end))
     }
 
-    /// Sets how far the labels topic is read, its end, and what has been published of it.
-    pub fn read_labels(&mut self, read: LabelsRead, end: i64, published: Published) {
+    /// Sets how far the labels topic is read, its end, and what was published of it and of the samples tells.
+    pub fn read_labels(&mut self, read: LabelsRead, end: i64, interleaving: &Interleaving) {
         if let Some(labels) = &mut self.labels {
-            (labels.read, labels.end, labels.published) = (read, end, published);
+            (labels.read, labels.end) = (read, end);
+            (labels.published, labels.known) = (interleaving.published(), interleaving.known());
         }
     }
 
@@ -491,9 +492,14 @@ impl Processor {
     }
 
     /// Returns `true` where a restart may begin here: not amid records that were read under an earlier schema, which
-    /// only the earlier checkpoint holds.
+    /// only the earlier checkpoint holds, nor amid samples and labels of which what was published tells the order, since it is read
+    /// back from where the outputs end at the checkpoint.
     pub fn may_begin_here(&self) -> bool {
-        self.before.is_none()
+        let is_behind = |labels: &LabelTopic| {
+            self.progress.position >= self.published_up_to_in(Output::Predictions)
+                && labels.read.position >= labels.known
+        };
+        self.before.is_none() && self.labels.as_ref().is_none_or(|labels| is_behind(labels))
     }
 
     /// Returns a copy of the state after the last record; the publisher fills in `outputs`.

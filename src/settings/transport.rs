@@ -290,6 +290,12 @@ pub(super) fn topics(mut section: Section, has_labels: bool) -> Topics {
         beside("events", &default.events),
     );
     let partitions = section.integer("partitions", 1, 1..=10_000);
+    if !has_labels && labels != "labels" {
+        section.problem(
+            "labels",
+            "names the topic that labels come in with labels.mode = \"topic\"; set that, or leave it out",
+        );
+    }
     let labels = has_labels.then_some(labels);
     let topics = Topics { samples, labels, predictions, dead_letters, events, partitions };
     let named: Vec<(&str, &String)> = [("samples", &topics.samples)]

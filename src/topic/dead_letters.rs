@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, future::Future};
 
 use crate::{
     Error,
-    record::{Headers, KEPT, LABEL, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP},
+    record::{Headers, Outgoing, PREFIX, RETRY, ROW, Record, TIMESTAMP},
 };
 
 /// A record of the dead-letters topic, read.
@@ -68,7 +68,7 @@ impl DeadLetter {
         let field = take("thalweg.field");
         let truncated = take("thalweg.truncated").map(|bytes| bytes.parse().unwrap_or(0));
         let mut headers = record.headers.owned();
-        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || KEPT.iter().any(|kept| name == kept.as_bytes()));
+        headers.retain(|name| !name.starts_with(PREFIX.as_bytes()) || name == RETRY.as_bytes());
         let [key, value] = [&record.key, &record.value].map(|bytes| bytes.as_deref().map(<[u8]>::to_vec));
         Some(Self {
             partition,
@@ -142,16 +142,13 @@ pub trait DeadLetters: Send {
     /// Returns its partitions, ascending.
     fn partitions(&self) -> &[i32];
 
-    /// Returns `true` where a sample, or a label, can go back to the partition of the samples that it belongs to.
+    /// Returns `true` where a sample, or a label, can go back to its partition.
     fn takes_back(&self, source: &Source) -> bool;
-
-    /// Returns the topic of labels, where these have one of their own.
-    fn labels(&self) -> Option<&str>;
 
     /// Returns the letters of a partition from `offset` on, or from its first one.
     fn read(&mut self, partition: i32, offset: i64) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// Sends letters of one partition back to the samples topic, none of them for a second time, and remembers it. The
+    /// Sends letters of one partition back to the topic that they came from, none of them for a second time, and remembers it. The
     /// fates are in no order.
     fn retry(&mut self, letters: Vec<DeadLetter>) -> impl Future<Output = Result<Vec<Fate>, Error>> + Send;
 }
@@ -266,10 +263,7 @@ pub async fn retry<T: DeadLetters>(letters: &mut T, selection: &Selection) -> Re
             let page = letters.read(partition, offset).await?;
             next = page.next;
             let mut whole = Vec::new();
-            for mut letter in page.letters.into_iter().filter(|letter| selection.takes(letter)) {
-                if letters.labels() == Some(&letter.source.topic) {
-                    letter.headers.set(LABEL, "");
-                }
+            for letter in page.letters.into_iter().filter(|letter| selection.takes(letter)) {
                 done.selected += 1;
                 if letter.retried {
                     done.already += 1;

@@ -62,13 +62,23 @@ impl Interleaving {
         self.published.into_iter().fold(predicted, i64::max)
     }
 
-    /// Returns the offset before which all labels come before the sample at `offset`, which has a prediction, and forgets what only
-    /// concerns those before it.
-    pub fn before(&mut self, offset: i64) -> i64 {
+    /// Returns the offsets in the labels topic before which all labels come, and from which on none does, before the sample at `offset`,
+    /// which has a prediction; forgets what only concerns those before it. The two are the same unless that prediction is not there
+    /// any more.
+    pub fn before(&mut self, offset: i64) -> (i64, i64) {
         while self.first.values().nth(1).is_some_and(|next| *next <= offset) {
             self.first.pop_first();
         }
-        self.first.first_key_value().filter(|(_, first)| **first <= offset).map_or(0, |(labels, _)| *labels)
+        match self.first.first_key_value() {
+            Some((labels, first)) if *first <= offset => (*labels, *labels),
+            Some((labels, _)) => (0, *labels),
+            None => (0, i64::MAX),
+        }
+    }
+
+    /// Forgets what it tells of samples, which are others now.
+    pub fn forget_samples(&mut self) {
+        self.first.clear();
     }
 }
 
@@ -95,7 +105,15 @@ mod tests {
             note(&mut interleaving, Output::Events, topic, offset, None);
         }
         assert_eq!((interleaving.known(), interleaving.published()), (12, [0, 0, 12]));
-        assert_eq!([0, 1, 2, 3, 4, 5].map(|offset| interleaving.before(offset)), [0, 0, 0, 7, 9, 9]);
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|offset| interleaving.before(offset).0), [0, 0, 0, 7, 9, 9]);
+    }
+
+    #[test]
+    fn what_is_known_no_more_comes_before_what_the_first_prediction_knew_of() {
+        let mut interleaving = Interleaving::default();
+        assert_eq!(interleaving.before(0), (0, i64::MAX));
+        note(&mut interleaving, Output::Predictions, "samples", 4, Some(9));
+        assert_eq!([3, 4, 5].map(|offset| interleaving.before(offset)), [(0, 9), (9, 9), (9, 9)]);
     }
 
     #[test]

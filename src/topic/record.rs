@@ -11,11 +11,8 @@ pub const PREFIX: &str = "thalweg.";
 /// Header of a sample that was a dead letter: the letter's place, as `<partition>/<offset>`.
 pub const RETRY: &str = "thalweg.retry";
 
-/// Header of a sample that was the dead letter of a label: it is one, in whatever topic it is.
+/// Header of a label in a copy that holds samples and labels of two topics.
 pub const LABEL: &str = "thalweg.label";
-
-/// Headers of our own that a record keeps when it becomes a dead letter, and when that is sent back.
-pub const KEPT: [&str; 2] = [RETRY, LABEL];
 
 /// Header of a prediction where labels have a topic of their own: the offset there before which all had been learned.
 pub const LABELS: &str = "thalweg.labels";

@@ -246,3 +246,34 @@ fn labels_that_are_gone_before_they_were_read_are_told_and_missed_only_where_tha
     let line = stops_then_continues(&mut site, &["`labels`/0 has been made anew"]);
     assert_eq!((&line["reason"], &line["resumed"]), (&"recreated".into(), &0.into()));
 }
+
+#[test]
+fn a_gap_in_the_samples_doubles_no_dead_letter_of_a_label() {
+    let mut site = learned(&["labels.mode=topic", "labels.by=x", "state.every=1h"]);
+    append(&site, "labels", 0..10, "nobody's");
+    let mut daemon = site.start(&["run", "--set", "metrics.report_every=20ms"]);
+    daemon.line("all of them", |line| line["event"] == "report" && line["records"] == 510);
+    let letters = site.topic("dead-letters");
+    daemon.kill();
+    append(&site, "samples", 500..560, "two");
+    execute(&site, "DELETE FROM samples WHERE offset < 520");
+    stops_then_continues(&mut site, &["`samples`/0 holds offsets 520 to 560 and no longer 500"]);
+    assert_eq!(site.topic("dead-letters"), letters);
+}
+
+#[test]
+fn labels_that_predictions_knew_of_and_that_are_gone_are_told_and_not_waited_for() {
+    let mut site = learned(&["labels.mode=topic", "labels.by=x", "state.every=1h"]);
+    append(&site, "labels", 0..10, "one");
+    let mut daemon = site.start(&["run", "--set", "metrics.report_every=20ms"]);
+    daemon.line("the labels", |line| line["event"] == "report" && line["records"] == 510);
+    append(&site, "samples", 500..510, "two");
+    daemon.line("all of them", |line| line["event"] == "report" && line["records"] == 520);
+    daemon.kill();
+    execute(&site, "DELETE FROM labels WHERE offset >= 6");
+    stops_then_continues(
+        &mut site,
+        &["`labels`/0 ends at offset 6, but there are predictions for its records up to 10"],
+    );
+    assert_eq!(sources(&site), (0..510).collect::<Vec<_>>());
+}

@@ -182,10 +182,9 @@ fn a_label_that_was_a_dead_letter_is_one_again_when_it_is_sent_back() {
     run();
     let letters = site.topic("dead-letters");
     assert_eq!(letters.len(), 3, "the sample of the second has not come: {letters:?}");
-    assert_eq!(
-        (&letters[2].2["thalweg.reason"], &letters[2].2["thalweg.topic"]),
-        (&"no_sample".into(), &"samples".into())
-    );
+    let [reason, topic] = ["thalweg.reason", "thalweg.topic"].map(|name| &letters[2].2[name]);
+    assert_eq!((reason, topic), (&"no_sample".into(), &"labels".into()));
+    assert_eq!((site.topic("samples").len(), site.topic("labels").len()), (1, 4));
     minutes(&site, "samples", &[json!({"at": 700_000, "id": 8, "x": 2})]);
     run();
     assert!(site.run(&["dead-letters", "retry", "--all"]).status.success());
@@ -238,4 +237,48 @@ fn where_labels_come_changes_with_a_restart_and_a_reload_says_so() {
     let mut daemon = site.start(&["run"]);
     daemon.event("report");
     assert!(daemon.stop().success(), "{}", daemon.story());
+}
+
+#[test]
+fn labels_that_come_before_any_sample_are_taken_and_those_of_a_topic_that_ends_short_are_not_waited_for() {
+    let site = plain(&[]);
+    minutes(&site, "labels", &[json!({"id": 1, "y": 5}), json!({"id": 2, "y": 7})]);
+    let mut daemon = site.start(&["run"]);
+    daemon.line("both", |line| line["event"] == "report" && line["dead_letters"] == 2);
+    minutes(&site, "samples", &[json!({"id": 1, "x": 5})]);
+    daemon.line("a sample", |line| line["event"] == "report" && line["records"] == 3);
+    // Whoever takes records out of a topic is told, and not left alone with what is there.
+    site.state().execute_batch("DELETE FROM labels").expect("deleted");
+    let gap = daemon.line("the end", |line| line["event"] == "failed");
+    assert!(gap["error"].as_str().is_some_and(|error| error.contains("`labels`/0")), "{gap}");
+    assert!(!daemon.wait().success());
+}
+
+#[test]
+fn kills_amid_what_is_done_again_double_no_dead_letter_of_a_label() {
+    const COUNT: i64 = 20_000;
+    let site = plain(&[KEEP_ALL, "state.every=1h"]);
+    let samples: Vec<Value> = (0..COUNT).map(|i| json!({"at": 10 * i, "id": i, "x": i % 5})).collect();
+    // One in ten is of nobody.
+    let of = |i: i64| if i % 10 == 3 { json!(format!("nobody {i}")) } else { json!(i) };
+    let labels: Vec<Value> = (0..COUNT).map(|i| json!({"at": 10 * i + 25, "id": of(i), "y": i % 7})).collect();
+    minutes(&site, "samples", &samples);
+    minutes(&site, "labels", &labels);
+    let mut daemon = site.start(&["run"]);
+    daemon.line("all", |line| line["event"] == "report" && line["records"] == 2 * COUNT);
+    let letters = site.topic("dead-letters");
+    daemon.kill();
+    assert_eq!((letters.len() as i64, predictions(&site)), (COUNT / 10, COUNT));
+    for _ in 0..5 {
+        let mut again = site.start(&["run", "--set", "state.every=10ms"]);
+        again.event("worker_started");
+        again.watch(Duration::from_millis(40));
+        again.kill();
+    }
+    let before: Vec<_> = site.predictions();
+    assert!(site.run(&["run", "--until-caught-up"]).status.success());
+    assert_eq!(site.topic("dead-letters"), letters);
+    assert_eq!(site.predictions(), before);
+    let export: Value = serde_json::from_str(&stdout(&site.run(&["model", "export"]))).expect("JSON");
+    assert_eq!(export["partitions"][0]["version"], COUNT - COUNT / 10, "{export}");
 }

@@ -203,6 +203,7 @@ fn settings_of_labels_that_cannot_be_are_refused_by_name() {
         (&["labels.mode=same_topic", "labels.marker.field=kind"], "labels.marker.value"),
         (&["labels.mode=later"], "labels.mode"),
         (&["labels.mode=topic", "topics.labels=samples"], "topics.labels"),
+        (&["topics.labels=deliveries"], "topics.labels"),
         (&["labels.mode=topic", "topics.events=labels"], "topics.events"),
         (&["labels.mode=topic", "labels.by=y"], "labels.by"),
         (&["labels.max_pending=12"], "labels.max_pending"),

@@ -33,7 +33,7 @@ use crate::{
         decode::{
             Decoder, Envelope, Fields, Format, Implausible, Index, Leaf, Leaves, Rejection, Sample, Schema, TypedRow,
         },
-        labels::{Labels, Settled},
+        labels::{Labels, Mode, Settled},
         snapshot::Late,
     },
 };
@@ -183,7 +183,14 @@ impl Samples {
     fn new(origin: Origin, schema: &Schema) -> Self {
         // Only a topic holds records in the format of a topic.
         let format = if matches!(origin, Origin::Records(_)) { schema.format.clone() } else { Format::Json };
-        let schema = &Schema { format, ..schema.clone() };
+        // Files of samples and of labels are one stream, and rows say themselves what they are.
+        let labels = match &schema.labels.mode {
+            Mode::Topic(join) if !matches!(origin, Origin::Records(_)) => {
+                Labels { mode: Mode::SameTopic(join.clone()), ..schema.labels.clone() }
+            }
+            _ => schema.labels.clone(),
+        };
+        let schema = &Schema { format, labels, ..schema.clone() };
         let mut decoder = Decoder::new(schema, Index::new(schema));
         decoder.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
         Self { origin, decoder, exploded: Exploded::new(schema), limit: schema.max_record_bytes, is_decoded: false }

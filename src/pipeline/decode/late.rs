@@ -7,7 +7,7 @@ use thalweg_models::Features;
 use thalweg_topic::record::Record;
 
 use super::{Decoder, Notice, Rejection, Sample, derived::Derived, draft::Draft, index::Index, time::Moment};
-use crate::labels::{Counts, Joiner, Outcome, Part, Pending, Role, Settled};
+use crate::labels::{Counts, Joiner, Mode, Outcome, Part, Pending, Role, Settled};
 
 impl Decoder {
     /// Sets the bytes that a sample takes elsewhere while it waits for its target.
@@ -171,7 +171,7 @@ fn remember(derived: &mut Derived, settled: &[Settled]) {
 
 /// Returns true where a record among samples is a label.
 fn has_form_of_label(joiner: &Joiner, index: &Index, draft: &Draft) -> bool {
-    let Some(join) = joiner.config().join() else { return false };
+    let Mode::SameTopic(join) = &joiner.config().mode else { return false };
     let [_, marker] = index.join();
     match join.marker.as_ref().zip(marker) {
         Some((marker, place)) => draft.drawn.keys[place].as_ref() == Some(&marker.value),

@@ -233,12 +233,7 @@ impl Decoder {
     pub fn set_record(&mut self, time: Option<i64>, key: Option<&[u8]>, headers: &Headers) {
         self.record_time = time;
         self.set_record_key(key);
-        self.is_label = self.marks_label(headers);
-    }
-
-    /// Returns true where headers say that a record is a label, as those of dead letters that were sent back do.
-    fn marks_label(&self, headers: &Headers) -> bool {
-        headers.get(LABEL).is_some() && self.index.schema().labels.have_topic()
+        self.is_label = headers.get(LABEL).is_some() && self.index.schema().labels.have_topic();
     }
 
     fn set_record_key(&mut self, key: Option<&[u8]>) {
@@ -346,7 +341,7 @@ impl Decoder {
         if let Some(joiner) = &mut self.joiner {
             joiner.at(record.offset, record.row);
         }
-        self.is_label = self.marks_label(&record.headers);
+        self.is_label = false;
     }
 
     /// Decodes like [`Decoder::decode_record`], for a value and its headers.

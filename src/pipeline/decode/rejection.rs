@@ -221,7 +221,7 @@ pub enum Rejection {
     NoFeatures,
     /// A label that lacks what a label needs.
     #[error(
-        "the record is a label without `{field}`; each needs its target, and what it shares with its sample ({setting})"
+        "the record is a label without `{field}`, or with none that can be used; each needs its target, and what it shares with its sample ({setting})"
     )]
     BadLabel {
         /// What it lacks.

@@ -31,7 +31,7 @@ pub enum Mode {
     Inline,
     /// In a later record of the same partition, the label.
     SameTopic(Join),
-    /// In records of a topic of their own, in the partition of the same number. One that is among the samples is a label, too.
+    /// In records of a topic of their own, in the partition of the same number.
     Topic(Join),
     /// In the sample itself, but not known until so much later: so that what was recorded can be judged by what was known.
     Delayed(Span),

@@ -4,10 +4,17 @@
 //! Where nothing was published yet, the older record comes first by the records' times, as far as both topics have told theirs; a
 //! topic that is at its end holds up nothing.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use thalweg_topic::{Fetched, Held, Interleaving, record::Record};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::tasks::Batch;
 use crate::decode::Learned;
@@ -21,6 +28,16 @@ pub(super) enum Step {
     Sample,
     /// Neither: the label that comes before the sample is not to be had any more.
     Over,
+}
+
+/// How the labels end.
+pub(super) struct Ends {
+    /// Offset to end at, if any.
+    pub(super) at: Option<i64>,
+    /// Ends them before.
+    pub(super) stop: CancellationToken,
+    /// Set once they are not fetched any more, unless that panicked.
+    pub(super) all_read: Arc<AtomicBool>,
 }
 
 /// The labels of a partition.
@@ -37,6 +54,9 @@ pub(super) struct LabelFeed {
     held: Option<Held>,
     /// Offset before which all labels have come, and the end of their topic as it was then.
     came: (i64, i64),
+    /// Times of the last label and the last sample.
+    last: [Option<i64>; 2],
+    ends: Ends,
     is_over: bool,
 }
 
@@ -47,6 +67,7 @@ impl LabelFeed {
         interleaving: Interleaving,
         predicted: i64,
         came: (i64, i64),
+        ends: Ends,
     ) -> Self {
         Self {
             batches,
@@ -56,6 +77,8 @@ impl LabelFeed {
             learned: VecDeque::new(),
             held: None,
             came,
+            last: [None; 2],
+            ends,
             is_over: false,
         }
     }
@@ -69,6 +92,17 @@ impl LabelFeed {
     /// Returns true once no more labels come, and all have been taken.
     pub(super) fn is_over(&self) -> bool {
         self.is_over && self.waiting.is_empty()
+    }
+
+    /// Returns true where labels are fetched no more although nobody has said so: the reason is the fetching task's.
+    pub(super) fn is_broken(&self) -> bool {
+        let is_at_end = self.ends.at.is_some_and(|end| self.came.0 >= end);
+        self.is_over && !is_at_end && !self.ends.stop.is_cancelled()
+    }
+
+    /// Returns false where fetching them has panicked, so that the last ones cannot be trusted.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.is_over || self.ends.all_read.load(Ordering::Acquire)
     }
 
     /// Returns true where labels have come that are not taken yet.
@@ -86,42 +120,45 @@ impl LabelFeed {
         std::iter::from_fn(move || self.learned.pop_front_if(|learned| learned.offset <= offset))
     }
 
-    /// Returns what comes next where a sample with an offset and a time waits; `None` until more labels have come ([`Self::came`]).
-    pub(super) fn before(&mut self, offset: i64, time: i64) -> Option<Step> {
-        let is_predicted = offset < self.predicted;
-        let needed = if is_predicted { self.interleaving.before(offset) } else { self.interleaving.known() };
+    /// Returns what comes next where a sample with an offset and a time waits, behind which one with the time `next` may come; `None`
+    /// until more labels have come ([`Self::came`]).
+    pub(super) fn before(&mut self, offset: i64, time: i64, next: Option<i64>) -> Option<Step> {
+        let (needed, most) = match offset < self.predicted {
+            true => self.interleaving.before(offset),
+            false => (self.interleaving.known(), i64::MAX),
+        };
+        let sample_time = sound(self.last[1], time, next);
         loop {
             if let Some(first) = self.waiting.front() {
-                let is_first = first.offset < needed || (!is_predicted && first.timestamp <= time);
-                return Some(if is_first { self.take() } else { Step::Sample });
+                let label_time = sound(self.last[0], first.timestamp, self.waiting.get(1).map(|next| next.timestamp));
+                let is_first = first.offset < needed || (first.offset < most && label_time <= sample_time);
+                if is_first && let Some(label) = self.take() {
+                    return Some(Step::Label(label));
+                }
+                self.last[1] = Some(sample_time);
+                return Some(Step::Sample);
             }
             if self.note_batch() {
                 continue;
             }
-            let (next, end) = self.came;
-            let is_known = next >= needed && (is_predicted || next >= end);
-            return match is_known {
-                true => Some(Step::Sample),
-                false if self.is_over => Some(Step::Over),
-                false => None,
-            };
+            let (come, end) = self.came;
+            if come >= needed && come >= end.min(most) {
+                self.last[1] = Some(sample_time);
+                return Some(Step::Sample);
+            }
+            return self.is_over.then_some(Step::Over);
         }
     }
 
-    /// Returns the next label where no sample waits, and all that have predictions have been taken.
-    pub(super) fn without_sample(&mut self) -> Option<Record> {
-        match self.take() {
-            Step::Label(record) => Some(record),
-            Step::Sample | Step::Over => None,
-        }
-    }
-
-    fn take(&mut self) -> Step {
-        let taken = self.waiting.pop_front().map_or(Step::Sample, Step::Label);
+    /// Returns the next label, which comes whatever the samples.
+    pub(super) fn take(&mut self) -> Option<Record> {
+        let taken = self.waiting.pop_front()?;
+        let next = self.waiting.front().map(|next| next.timestamp);
+        self.last[0] = Some(sound(self.last[0], taken.timestamp, next));
         if self.waiting.is_empty() {
             self.held = None;
         }
-        taken
+        Some(taken)
     }
 
     /// Waits until more labels have come, or none will. Dropping the future loses none.
@@ -147,11 +184,17 @@ impl LabelFeed {
 
     fn note(&mut self, batch: Batch) {
         let Batch { fetched: Fetched { records, next_offset, high_watermark, .. }, learned, held, .. } = batch;
-        self.came = (next_offset, high_watermark);
+        self.came = (next_offset, self.ends.at.map_or(high_watermark, |end| high_watermark.min(end)));
         self.waiting.extend(records);
         self.learned.extend(learned);
         self.held = held.filter(|_| !self.waiting.is_empty());
     }
+}
+
+/// Returns the median of a time and its neighbours, where both are known: a single time that is wrong is none.
+fn sound(before: Option<i64>, time: i64, after: Option<i64>) -> i64 {
+    let Some((before, after)) = before.zip(after) else { return time };
+    time.clamp(before.min(after), before.max(after))
 }
 
 #[cfg(test)]
@@ -162,7 +205,11 @@ mod tests {
     /// A feed from a topic that ends at `end`, and where its batches come in.
     fn feed(predicted: i64, interleaving: Interleaving, end: i64) -> (mpsc::Sender<Box<Batch>>, LabelFeed) {
         let (batches, incoming) = mpsc::channel(8);
-        (batches, LabelFeed::new(incoming, interleaving, predicted, (0, end)))
+        (batches, LabelFeed::new(incoming, interleaving, predicted, (0, end), ends()))
+    }
+
+    fn ends() -> Ends {
+        Ends { at: None, stop: CancellationToken::new(), all_read: Arc::default() }
     }
 
     /// Labels at successive offsets from `first` on with these times, in a topic that ends at `end`.
@@ -178,7 +225,7 @@ mod tests {
     fn labels(feed: &mut LabelFeed, offset: i64, time: i64) -> (Vec<i64>, bool) {
         let mut offsets = Vec::new();
         loop {
-            match feed.before(offset, time) {
+            match feed.before(offset, time, None) {
                 Some(Step::Label(record)) => offsets.push(record.offset),
                 Some(Step::Sample) => return (offsets, true),
                 Some(Step::Over) | None => return (offsets, false),
@@ -225,6 +272,32 @@ mod tests {
         batches.try_send(batch(0, &[50], 5)).expect("sent");
         drop(batches);
         assert_eq!(labels(&mut feed, 0, 100), (vec![0], false));
-        assert!(matches!(feed.before(0, 100), Some(Step::Over)));
+        assert!(matches!(feed.before(0, 100, None), Some(Step::Over)));
+        assert!(feed.is_broken() && !feed.is_sound());
+    }
+
+    #[test]
+    fn a_single_time_that_is_wrong_holds_up_no_label_and_draws_none_forward() {
+        let (batches, mut feed) = feed(0, Interleaving::default(), 7);
+        batches.try_send(batch(0, &[10, 20, i64::MAX, 40, -5, 60, 70], 7)).expect("sent");
+        assert_eq!(labels(&mut feed, 0, 25), (vec![0, 1], true));
+        assert_eq!(labels(&mut feed, 1, 45), (vec![2, 3, 4], true));
+        // A sample whose time is wrong, amid others.
+        let taken = match feed.before(2, i64::MAX, Some(65)) {
+            Some(Step::Label(label)) => Some(label.offset),
+            _ => None,
+        };
+        assert_eq!(taken, Some(5));
+        assert!(matches!(feed.before(2, i64::MAX, Some(65)), Some(Step::Sample)));
+    }
+
+    #[test]
+    fn labels_that_come_behind_the_end_that_is_read_to_hold_up_no_sample() {
+        let (batches, incoming) = mpsc::channel(8);
+        let mut feed = LabelFeed::new(incoming, Interleaving::default(), 0, (0, 2), Ends { at: Some(2), ..ends() });
+        batches.try_send(batch(0, &[10, 20], 900)).expect("sent");
+        drop(batches);
+        assert_eq!(labels(&mut feed, 0, 100), (vec![0, 1], true));
+        assert!(!feed.is_broken());
     }
 }

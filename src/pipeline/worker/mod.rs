@@ -39,7 +39,7 @@ pub use replicas::Dated;
 
 use crate::{decode::ReadAhead, form::Form, registry::Registry, tap::Spout};
 use backfill::Backfill;
-use label_feed::LabelFeed;
+use label_feed::{Ends, LabelFeed};
 use recovery::{Inputs, recover};
 use schemas::Schemas;
 use tasks::{Intake, Results, fetch, process};
@@ -220,7 +220,14 @@ impl<T: Transport> Worker<T> {
             let (batches, incoming) = mpsc::channel(CHANNEL_CAPACITY);
             let published = processor.published_up_to_in(Output::Predictions);
             let schemas = schemas(topic, interleaving.known());
-            feed = Some(LabelFeed::new(incoming, interleaving, published, (position, end)));
+            let all_read = Arc::<AtomicBool>::default();
+            feed = Some(LabelFeed::new(
+                incoming,
+                interleaving,
+                published,
+                (position, end),
+                Ends { at: labels_end, stop: race.clone(), all_read: Arc::clone(&all_read) },
+            ));
             let intake = Intake {
                 reader,
                 batches,
@@ -231,7 +238,7 @@ impl<T: Transport> Worker<T> {
                 schemas,
                 share: budget.share(),
             };
-            let read = fetch(intake, position, Arc::default()).in_current_span();
+            let read = fetch(intake, position, all_read).in_current_span();
             AbortOnDropHandle::new(tokio::spawn(read))
         });
         let results = Results {
@@ -267,7 +274,8 @@ impl<T: Transport> Worker<T> {
         let publish = AbortOnDropHandle::new(tokio::spawn(publish));
         let mut all = vec![fetch.abort_handle(), process.abort_handle(), publish.abort_handle()];
         all.extend(fetch_labels.as_ref().map(AbortOnDropHandle::abort_handle));
-        // A task that ends makes the one before it end: the channel between them closes.
+        // A task that ends makes the one before it end: the channel between them closes. Where labels are fetched no more before their
+        // time, `process` ends.
         let fetch_labels = async {
             match fetch_labels {
                 Some(handle) => joined("fetch labels", handle).await,

@@ -62,22 +62,20 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         position = resumed.published.into_iter().max().filter(|last| *last > 0).map_or(position, |it| it.min(position));
     }
     let is_blind = resumed.is_blind;
-    let mut interleaving = resumed.interleaving.clone();
+    let (mut interleaving, ends) = (resumed.interleaving.clone(), resumed.outputs);
     let Settled { published, since, gap } = settled(config, partition, &found, position, resumed, &range)?;
     let Found { mut stored, before, .. } = found;
     if let (Some(gap), Some(stored)) = (gap, &mut stored) {
         behind(stored, gap, position, &config.processor.topic);
     }
-    if gap.is_some() {
-        interleaving = Interleaving::default();
+    if gap.is_some_and(|gap| gap.reason != Reason::Retention) {
+        interleaving.forget_samples();
     }
     let labels = match labels.as_mut().zip(config.processor.labels.as_deref()) {
         Some((reader, topic)) => {
-            let stored =
-                stored.as_ref().and_then(|stored| stored.labels_read.as_ref()).filter(|read| read.topic == topic);
-            let end = reader.range().await?.end;
-            let read = labels_from(config, store, (topic, partition), stored, reader, &mut interleaving).await?;
-            Some((read, end, reader))
+            let stored = stored.as_ref().and_then(|stored| stored.labels_read.as_ref());
+            let from = labels_from(config, store, (topic, partition), stored, reader, &mut interleaving).await?;
+            Some((from, reader))
         }
         None => None,
     };
@@ -95,21 +93,32 @@ pub(super) async fn recover<R: Reader, P: Publisher>(
         processor.read_before(schema);
     }
     processor.skip_published(published);
-    let mut has_label_gap = false;
-    if let Some((read, end, _)) = &labels {
-        has_label_gap = read.gap.is_some();
-        processor.read_labels(read.clone(), *end, interleaving.published());
+    let (mut is_behind_gap, mut since) = (gap.is_some(), since);
+    if let Some((LabelsFrom { read, end, is_anew }, _)) = &labels {
+        is_behind_gap |= read.gap.is_some() || *is_anew;
+        // What the outputs say of other labels must not be read back. How far they have got the checkpoint says itself.
+        since = if *is_anew { ends } else { since };
+        processor.read_labels(read.clone(), *end, &interleaving);
     }
     let same_settings = before_it == Some(race.fingerprint());
-    if gap.is_some() || has_label_gap || ((is_blind || !same_settings) && processor.may_begin_here()) {
+    if is_behind_gap || ((is_blind || !same_settings) && processor.may_begin_here()) {
         store.save(Box::new(processor.checkpoint().at(since))).await?;
     }
     note_identity(&config.processor.topic, store, partition, reader.identity()).await?;
-    if let Some((read, _, reader)) = labels {
-        note_identity(&read.topic, store, partition, reader.identity()).await?;
+    if let Some((from, reader)) = labels {
+        note_identity(&from.read.topic, store, partition, reader.identity()).await?;
     }
     tell(&processor, restored, published, &afresh);
     Ok((processor, interleaving))
+}
+
+/// Where a partition of the labels topic is read on from.
+struct LabelsFrom {
+    read: LabelsRead,
+    /// Offset after the last record that the topic holds.
+    end: i64,
+    /// True where its offsets mean other labels than what is published says.
+    is_anew: bool,
 }
 
 /// Finds where a partition of the labels topic is read on from, behind a gap if the settings allow for it.
@@ -120,29 +129,48 @@ async fn labels_from<R: Reader>(
     stored: Option<&LabelsRead>,
     reader: &mut R,
     interleaving: &mut Interleaving,
-) -> Result<LabelsRead, Error> {
+) -> Result<LabelsFrom, Error> {
     let range = reader.range().await?;
-    let Some(stored) = stored else {
-        // An offset is one of the samples'.
-        let start = if matches!(config.start, Start::Offset(_)) { Start::Earliest } else { config.start };
-        let mut position = reader.resolve(start).await?;
-        if start != Start::Earliest && interleaving.known() > 0 {
-            position = position.min(interleaving.known());
-        }
-        return Ok(LabelsRead { topic: topic.to_owned(), position, ..LabelsRead::default() });
+    let from = |position, anchor, gap, is_anew| {
+        let read = LabelsRead { topic: topic.to_owned(), position, anchor, gap };
+        LabelsFrom { read, end: range.end.max(position), is_anew }
     };
-    let last = record_at(stored.anchor, &range, reader).await?;
-    let known = store.meta(&identity_name(topic, partition))?;
-    let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
-    let Some(gap) = Gap::in_range(stored.position, &range, stored.anchor, last.as_ref(), anew) else {
-        return Ok(stored.clone());
-    };
-    let gap = accepted(config, (topic, topic), partition, gap, &range)?;
-    if gap.reason.changes_offsets() {
-        // What is published names labels that are no more.
+    let is_other = stored.is_some_and(|stored| stored.topic != topic);
+    if is_other {
         *interleaving = Interleaving::default();
     }
-    Ok(LabelsRead { topic: topic.to_owned(), position: gap.resumed, anchor: None, gap: Some(gap) })
+    let mut gap = None;
+    let (mut position, mut anchor) = match stored.filter(|_| !is_other) {
+        Some(stored) => {
+            let last = record_at(stored.anchor, &range, reader).await?;
+            let known = store.meta(&identity_name(topic, partition))?;
+            let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
+            gap = Gap::in_range(stored.position, &range, stored.anchor, last.as_ref(), anew);
+            if gap.is_none() && stored.gap.is_some() {
+                return Ok(from(stored.position, stored.anchor, stored.gap, false));
+            }
+            (stored.position, stored.anchor)
+        }
+        None => {
+            // An offset is one of the samples'.
+            let start = if matches!(config.start, Start::Offset(_)) { Start::Earliest } else { config.start };
+            let position = reader.resolve(start).await?;
+            let known = Some(interleaving.known()).filter(|known| *known > 0 && start != Start::Earliest);
+            (known.map_or(position, |known| known.min(position)), None)
+        }
+    };
+    // Labels that predictions knew of are not there any more.
+    gap = gap.or_else(|| Gap::at_the_end(interleaving.known(), range.end.max(position)));
+    if let Some(found) = gap {
+        gap = Some(accepted(config, (topic, topic), partition, found, &range)?);
+        if found.reason.changes_offsets() {
+            *interleaving = Interleaving::default();
+        }
+        if found.reason != Reason::Truncated {
+            (position, anchor) = (found.resumed, None);
+        }
+    }
+    Ok(from(position, anchor, gap, is_other || gap.is_some_and(|gap| gap.reason.changes_offsets())))
 }
 
 /// Name in the state file of the identity of the topic that a partition was learned from.

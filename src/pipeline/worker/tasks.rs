@@ -162,13 +162,18 @@ pub(super) async fn process(
     // Set where the samples are at their end, so that a label has not to wait for older ones.
     let mut is_at_end = false;
     'work: loop {
+        if labels.as_ref().is_some_and(LabelFeed::is_broken) {
+            break;
+        }
         // A worker that has nothing to do is not woken.
         let next_snapshot = is_new.then_some(shown + SNAPSHOT_EVERY);
         let is_unsaved = reached(&processor) != kept.1 && processor.may_begin_here();
         let next_checkpoint = is_unsaved.then_some(kept.0 + checkpoint_every);
+        let mut is_fetched = false;
         let batch = tokio::select! {
             () = outboxes.closed() => return Ok(()),
             batch = incoming.recv() => {
+                is_fetched = true;
                 is_new |= !std::mem::replace(&mut is_told, true);
                 batch
             }
@@ -198,15 +203,27 @@ pub(super) async fn process(
             while let Some(feed) = &mut labels
                 && before != Some(offset)
             {
-                match feed.before(offset, record.timestamp) {
-                    Some(Step::Label(label)) => take_label(&mut processor, feed, &label, &mut outbox, &mut rejections),
+                match feed.before(offset, record.timestamp, records.peek().map(|(_, next)| next.timestamp)) {
+                    Some(Step::Label(label)) => {
+                        take_label(&mut processor, feed, &label, &mut outbox, &mut rejections);
+                        if !send_full(&mut outbox, &mut spout, &outboxes, &replicas, &mut processor).await {
+                            return Ok(());
+                        }
+                    }
                     Some(Step::Sample) => before = Some(offset),
                     Some(Step::Over) => break 'work,
-                    None => tokio::select! {
-                        () = outboxes.closed() => return Ok(()),
-                        () = replicas.asked() => replicas.make(|| processor.replica()),
-                        () = feed.came() => {}
-                    },
+                    None => {
+                        // Nobody waits for what is ready until more labels have come.
+                        spout.leave(&outbox);
+                        if !outbox.is_empty() && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
+                            return Ok(());
+                        }
+                        tokio::select! {
+                            () = outboxes.closed() => return Ok(()),
+                            () = replicas.asked() => replicas.make(|| processor.replica()),
+                            () = feed.came() => {}
+                        }
+                    }
                 }
             }
             let is_last_row = records.peek().is_none_or(|(_, next)| next.offset != offset);
@@ -214,7 +231,7 @@ pub(super) async fn process(
                 processor.learn_schema(learned);
             }
             if let Err(rejection) = processor.process_ahead(record, rows.get(i), &mut outbox) {
-                tell_rejected(&mut rejections, offset, &rejection);
+                tell_rejected(&mut rejections, None, offset, &rejection);
             }
             // After a restart an output tells from which record its last one was made, and not from which row.
             if is_last_row && outbox.bytes() >= OUTBOX_BYTES {
@@ -224,11 +241,15 @@ pub(super) async fn process(
                 }
             }
         }
-        if fetched.end > 0 || last.is_some() {
+        if is_fetched {
             is_at_end = fetched.next_offset >= fetched.high_watermark;
         }
         if let Some(feed) = &mut labels {
-            take_labels(&mut processor, feed, is_at_end, &mut outbox, &mut rejections);
+            while is_at_end && take_next(&mut processor, feed, &mut outbox, &mut rejections) {
+                if !send_full(&mut outbox, &mut spout, &outboxes, &replicas, &mut processor).await {
+                    return Ok(());
+                }
+            }
         }
         if last.is_some() || labels.is_some() {
             say(&mut processor, &mut rejections);
@@ -262,25 +283,32 @@ pub(super) async fn process(
             (shown, is_new) = (Instant::now(), false);
         }
     }
+    // What was fetched and not processed is fetched again.
+    incoming.close();
+    while incoming.recv().await.is_some() {}
     if !all_read.load(Ordering::Acquire) {
         // `fetch` has panicked, so the last records cannot be trusted.
         return Ok(());
     }
     let is_done = is_at_end || end.is_some_and(|end| processor.position() >= end);
     while let Some(feed) = labels.as_mut().filter(|_| is_done) {
-        take_labels(&mut processor, feed, true, &mut outbox, &mut rejections);
+        while take_next(&mut processor, feed, &mut outbox, &mut rejections) {
+            if !send_full(&mut outbox, &mut spout, &outboxes, &replicas, &mut processor).await {
+                return Ok(());
+            }
+        }
         // What is left waits for samples that are not there.
         if feed.is_over() || feed.has_more() {
             break;
-        }
-        if outbox.bytes() >= OUTBOX_BYTES && !send(&outboxes, outbox.take(), &replicas, &mut processor).await {
-            return Ok(());
         }
         tokio::select! {
             () = outboxes.closed() => return Ok(()),
             () = replicas.asked() => replicas.make(|| processor.replica()),
             () = feed.came() => {}
         }
+    }
+    if labels.as_ref().is_some_and(|feed| !feed.is_sound()) {
+        return Ok(());
     }
     outbox.position = processor.position();
     if reached(&processor) != kept.1 && processor.may_begin_here() {
@@ -305,22 +333,35 @@ async fn more(labels: &mut Option<LabelFeed>) {
     }
 }
 
-/// Takes the labels that wait for no sample, where these are at their end.
-fn take_labels(
+/// Takes the next label, which waits for no sample; false where there is none, or samples that have predictions come first.
+fn take_next(
     processor: &mut Processor,
     feed: &mut LabelFeed,
-    is_at_end: bool,
     outbox: &mut Outbox<PendingPredictions>,
     rejections: &mut RateLimited,
-) {
-    while is_at_end
-        && feed.is_free(processor.position())
-        && let Some(label) = feed.without_sample()
-    {
-        take_label(processor, feed, &label, outbox, rejections);
+) -> bool {
+    let label = if feed.is_free(processor.position()) { feed.take() } else { None };
+    if let Some(label) = &label {
+        take_label(processor, feed, label, outbox, rejections);
     }
     let (position, end) = feed.position();
     processor.advance_labels(position, end);
+    label.is_some()
+}
+
+/// Sends an outbox on where it is full; returns false where the publisher has ended.
+async fn send_full(
+    outbox: &mut Outbox<PendingPredictions>,
+    spout: &mut Spout,
+    outboxes: &mpsc::Sender<Outbox>,
+    replicas: &Maker,
+    processor: &mut Processor,
+) -> bool {
+    if outbox.bytes() < OUTBOX_BYTES {
+        return true;
+    }
+    spout.leave(outbox);
+    send(outboxes, outbox.take(), replicas, processor).await
 }
 
 /// Processes a label.
@@ -333,14 +374,16 @@ fn take_label(
 ) {
     feed.learned(label.offset).for_each(|learned| processor.learn_schema(&learned));
     if let Err(rejection) = processor.process_label(label, outbox) {
-        tell_rejected(rejections, label.offset, &rejection);
+        let topic = processor.labels_read().map(|read| read.topic.as_str());
+        tell_rejected(rejections, topic, label.offset, &rejection);
     }
 }
 
-fn tell_rejected(rejections: &mut RateLimited, offset: i64, rejection: &Rejection) {
+/// Logs a record that cannot be used; `topic` is where it is not the samples'.
+fn tell_rejected(rejections: &mut RateLimited, topic: Option<&str>, offset: i64, rejection: &Rejection) {
     rejections.seen(rejection.reason(), |times| {
         tracing::warn!(
-            event = "dead_letter", offset, reason = rejection.reason(), error = %rejection, times,
+            event = "dead_letter", topic, offset, reason = rejection.reason(), error = %rejection, times,
             "record cannot be used and goes to the dead letters"
         );
     });

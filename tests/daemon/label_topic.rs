@@ -36,8 +36,7 @@ fn fill(site: &Workspace, topic: &str, range: Range<usize>, record: fn(usize) ->
 
 /// How many predictions are published.
 fn predictions(site: &Workspace) -> i64 {
-    let query = "SELECT coalesce(max(offset) + 1, 0) FROM predictions";
-    site.state().query_row(query, [], |row| row.get(0)).expect("a count")
+    ask(site, "SELECT coalesce(max(offset) + 1, 0) FROM predictions") as i64
 }
 
 /// The same records in a fresh state file, in one go. Their times say what the predictions of the other run say: which label comes
@@ -254,31 +253,41 @@ fn labels_that_come_before_any_sample_are_taken_and_those_of_a_topic_that_ends_s
     assert!(!daemon.wait().success());
 }
 
+fn ask(site: &Workspace, query: &str) -> usize {
+    site.state().query_row(query, [], |row| row.get::<_, i64>(0)).expect("a number") as usize
+}
+
+/// A label of each sample, but for one in ten, which is of nobody.
+fn tenth(i: usize) -> Value {
+    let id = if i % 10 == 3 { json!(format!("nobody {i}")) } else { json!(i) };
+    json!({"id": id, "y": i % 7})
+}
+
 #[test]
 fn kills_amid_what_is_done_again_double_no_dead_letter_of_a_label() {
-    const COUNT: i64 = 20_000;
-    let site = plain(&[KEEP_ALL, "state.every=1h"]);
-    let samples: Vec<Value> = (0..COUNT).map(|i| json!({"at": 10 * i, "id": i, "x": i % 5})).collect();
-    // One in ten is of nobody.
-    let of = |i: i64| if i % 10 == 3 { json!(format!("nobody {i}")) } else { json!(i) };
-    let labels: Vec<Value> = (0..COUNT).map(|i| json!({"at": 10 * i + 25, "id": of(i), "y": i % 7})).collect();
-    minutes(&site, "samples", &samples);
-    minutes(&site, "labels", &labels);
+    const COUNT: usize = 40_000;
+    let count = |site: &Workspace, topic: &str| ask(site, &format!("SELECT count(*) FROM \"{topic}\""));
+    let mut site = plain(&[KEEP_ALL, "state.every=1h"]);
+    fill(&site, "samples", 0..COUNT, sample, |i| 10 * i as i64);
+    fill(&site, "labels", 0..COUNT, tenth, |i| 10 * i as i64 + 25);
     let mut daemon = site.start(&["run"]);
-    daemon.line("all", |line| line["event"] == "report" && line["records"] == 2 * COUNT);
-    let letters = site.topic("dead-letters");
-    daemon.kill();
-    assert_eq!((letters.len() as i64, predictions(&site)), (COUNT / 10, COUNT));
-    for _ in 0..5 {
-        let mut again = site.start(&["run", "--set", "state.every=10ms"]);
-        again.event("worker_started");
-        again.watch(Duration::from_millis(40));
-        again.kill();
+    let deadline = Instant::now() + PATIENCE;
+    while [count(&site, "predictions"), count(&site, "dead-letters")] != [COUNT, COUNT / 10] {
+        assert!(Instant::now() < deadline, "{}", daemon.story());
+        daemon.watch(Duration::from_millis(1));
     }
-    let before: Vec<_> = site.predictions();
+    daemon.kill();
+    // It is killed as soon as there is another checkpoint to begin at.
+    site.settings.retain(|setting| setting != "state.every=1h");
+    site.settings.push("state.every=10ms".to_owned());
+    let mut again = site.start(&["run"]);
+    while ask(&site, "SELECT max(position) FROM thalweg_checkpoints") == 0 {
+        assert!(Instant::now() < deadline, "{}", again.story());
+        again.watch(Duration::from_millis(1));
+    }
+    again.kill();
     assert!(site.run(&["run", "--until-caught-up"]).status.success());
-    assert_eq!(site.topic("dead-letters"), letters);
-    assert_eq!(site.predictions(), before);
+    assert_eq!([count(&site, "predictions"), count(&site, "dead-letters")], [COUNT, COUNT / 10]);
     let export: Value = serde_json::from_str(&stdout(&site.run(&["model", "export"]))).expect("JSON");
     assert_eq!(export["partitions"][0]["version"], COUNT - COUNT / 10, "{export}");
 }

@@ -211,7 +211,7 @@ pub static METRICS: &[Metric] = &[
         "thalweg_unread_labels",
         None,
         "Records of the labels topic that have not been read, labels.mode = \"topic\"",
-        Values::PartitionGauge(|it| it.late.and_then(|late| late.unread).map(|unread| unread as f64)),
+        Values::PartitionGauge(|it| it.late.map(|late| late.unread.unwrap_or(0) as f64)),
     ),
     Metric::new(
         "thalweg_label_delay",

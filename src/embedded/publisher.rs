@@ -1,6 +1,6 @@
 //! Commits outboxes: outputs, consumed offset and checkpoint in one transaction.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
@@ -82,6 +82,7 @@ impl Publisher for EmbeddedPublisher {
                     let topics = [&*shared.topics.samples, labels];
                     table.each_since(tx, partition, since, |value, headers| {
                         interleaving.note(output, value, headers, topics, partition);
+                        ControlFlow::Continue(())
                     })?;
                 }
             }

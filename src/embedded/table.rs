@@ -1,6 +1,6 @@
 //! One topic as a table.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 use rusqlite::{
@@ -173,30 +173,21 @@ impl Table {
         partition: i32,
         since: i64,
     ) -> rusqlite::Result<Option<i64>> {
-        // A re-created topic may end before `since`, which then means nothing.
-        let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
-        let mut backwards = connection.prepare_cached(&self.backwards)?;
-        let mut rows = backwards.query(params![partition, since])?;
-        let mut value = Vec::new();
-        while let Some(row) = rows.next()? {
-            value.clear();
-            let value = hold(&mut value, row.get_ref(0)?).map(|range| &value[range]);
-            let headers = cell_headers(row.get_ref(1)?);
-            let offset = source::offset(output, value, &headers, topic, partition);
-            if offset.is_some() {
-                return Ok(offset);
-            }
-        }
-        Ok(None)
+        let mut last = None;
+        self.each_since(connection, partition, since, |value, headers| {
+            last = source::offset(output, value, headers, topic, partition);
+            if last.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(last)
     }
 
-    /// Calls `see` with value and headers of each record from `since` on, the last one first.
+    /// Calls `see` with value and headers of each record from `since` on, the last one first, until it breaks off.
     pub(super) fn each_since(
         &self,
         connection: &Connection,
         partition: i32,
         since: i64,
-        mut see: impl FnMut(Option<&[u8]>, &Headers),
+        mut see: impl FnMut(Option<&[u8]>, &Headers) -> ControlFlow<()>,
     ) -> rusqlite::Result<()> {
         // A re-created topic may end before `since`, which then means nothing.
         let since = if since > self.next_offset(connection, partition)? { 0 } else { since };
@@ -206,7 +197,9 @@ impl Table {
         while let Some(row) = rows.next()? {
             value.clear();
             let value = hold(&mut value, row.get_ref(0)?).map(|range| &value[range]);
-            see(value, &cell_headers(row.get_ref(1)?));
+            if see(value, &cell_headers(row.get_ref(1)?)).is_break() {
+                break;
+            }
         }
         Ok(())
     }

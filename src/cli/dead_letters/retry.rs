@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::Which;
-use crate::{app::dead_letters, settings::Settings};
+use crate::{app::dead_letters, settings::Settings, topic::Topics};
 
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).multiple(true)
@@ -25,7 +25,9 @@ pub(in crate::cli) struct Options {
 pub(super) async fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     let done = dead_letters::retry(settings, &options.which.selection(&options.offset)).await?;
     let mut out = stdout().lock();
-    writeln!(out, "{} of {} dead letters sent back to `{}`", done.sent, done.selected, settings.topics.samples)?;
+    let Topics { samples, labels, .. } = &settings.topics;
+    let or_labels = labels.as_ref().map(|labels| format!(" or `{labels}`")).unwrap_or_default();
+    writeln!(out, "{} of {} dead letters sent back to `{samples}`{or_labels}", done.sent, done.selected)?;
     let left = [
         (done.already, "sent back before"),
         (done.cut, "cut when they were written (thalweg.truncated): send the samples again from where they came from"),

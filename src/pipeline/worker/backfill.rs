@@ -143,7 +143,17 @@ impl Backfill {
             _ = confirmed.wait_for(|confirmed| *confirmed >= position) => {}
         }
         let (batches, mut incoming) = mpsc::channel(CHANNEL_CAPACITY);
-        let intake = Intake { reader, batches, end: None, counters: Arc::default(), stop, ahead, schemas, share };
+        let intake = Intake {
+            reader,
+            batches,
+            end: None,
+            counters: Arc::default(),
+            stop,
+            ahead,
+            reads_rows: true,
+            schemas,
+            share,
+        };
         let all_read = Arc::<AtomicBool>::default();
         let fetch = tokio::spawn(fetch(intake, self.position(), all_read).in_current_span());
         let fetch = AbortOnDropHandle::new(fetch);

@@ -211,6 +211,7 @@ impl<T: Transport> Worker<T> {
             counters: Arc::clone(&gauges.counters),
             stop: race.clone(),
             ahead: ReadAhead::new(&config.processor.schema),
+            reads_rows: true,
             schemas: schemas(topic, processor.published_up_to()),
             share: budget.share(),
         };
@@ -235,6 +236,7 @@ impl<T: Transport> Worker<T> {
                 counters: Arc::clone(&gauges.counters),
                 stop: race.clone(),
                 ahead: ReadAhead::new(&config.processor.schema),
+                reads_rows: false,
                 schemas,
                 share: budget.share(),
             };

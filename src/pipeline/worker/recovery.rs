@@ -146,9 +146,6 @@ async fn labels_from<R: Reader>(
             let known = store.meta(&identity_name(topic, partition))?;
             let anew = known.zip(reader.identity()).is_some_and(|(known, now)| known != now);
             gap = Gap::in_range(stored.position, &range, stored.anchor, last.as_ref(), anew);
-            if gap.is_none() && stored.gap.is_some() {
-                return Ok(from(stored.position, stored.anchor, stored.gap, false));
-            }
             (stored.position, stored.anchor)
         }
         None => {
@@ -170,7 +167,10 @@ async fn labels_from<R: Reader>(
             (position, anchor) = (found.resumed, None);
         }
     }
-    Ok(from(position, anchor, gap, is_other || gap.is_some_and(|gap| gap.reason.changes_offsets())))
+    let is_anew = is_other || gap.is_some_and(|gap| gap.reason.changes_offsets());
+    // An earlier one may not be published yet.
+    let gap = gap.or(stored.filter(|_| !is_other).and_then(|stored| stored.gap));
+    Ok(from(position, anchor, gap, is_anew))
 }
 
 /// Name in the state file of the identity of the topic that a partition was learned from.

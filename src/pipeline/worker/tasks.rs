@@ -47,6 +47,8 @@ pub(super) struct Intake<R> {
     pub(super) counters: Arc<Counters>,
     pub(super) stop: CancellationToken,
     pub(super) ahead: ReadAhead,
+    /// True where rows are read ahead, which those of labels are not.
+    pub(super) reads_rows: bool,
     pub(super) schemas: Schemas,
     /// Of the bytes that all workers may hold.
     pub(super) share: Share,
@@ -61,7 +63,7 @@ pub(super) async fn fetch<R: Reader>(intake: Intake<R>, offset: i64, all_read: A
 
 /// Fetches the next batch while the last one is read ahead and handed on.
 async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), Error> {
-    let Intake { reader, batches, end, counters, stop, ahead, schemas, share } = &mut intake;
+    let Intake { reader, batches, end, counters, stop, ahead, reads_rows, schemas, share } = &mut intake;
     let mut brought: Option<Fetched> = None;
     loop {
         let more = end.is_none_or(|end| offset < end);
@@ -93,7 +95,7 @@ async fn read<R: Reader>(mut intake: Intake<R>, mut offset: i64) -> Result<(), E
             let Some((fetched, held, place, learned)) = handed else { return };
             let last = fetched.records.last().map(Anchor::of);
             let fetched = Fetched { records: ahead.split(fetched.records, &learned), ..fetched };
-            let rows = ahead.read_records(&fetched.records, &learned);
+            let rows = if *reads_rows { ahead.read_records(&fetched.records, &learned) } else { Rows::default() };
             place.send(Box::new(Batch { fetched, last, rows, learned, held }));
         };
         let (fetched, ()) = tokio::select! {
